@@ -1,0 +1,306 @@
+//! What clients ask of a node, and what they are told.
+//!
+//! Arguments borrow from the read buffer; whatever must outlive the event is copied once by the core.
+
+use std::time::Duration;
+
+use crate::id::{JobId, NodeId, QueueName};
+use crate::job::{Body, JobState};
+
+/// A command that reaches the core, its syntax checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command<'a> {
+    /// ADDJOB: make a job and put it into its queue.
+    AddJob(AddJob<'a>),
+    /// GETJOB: take jobs out of queues, or wait for one.
+    GetJob(GetJob<'a>),
+    /// ACKJOB: these jobs are done; count those known and not yet acked.
+    AckJob(Vec<JobId>),
+    /// FASTACK: as ACKJOB without collecting confirmations; count those deleted here.
+    FastAck(Vec<JobId>),
+    /// DELJOB: forget these jobs on this node only; count them.
+    DelJob(Vec<JobId>),
+    /// ENQUEUE: put active jobs into their queues now; count them.
+    Enqueue(Vec<JobId>),
+    /// NACK: as ENQUEUE, counting a failed processing.
+    Nack(Vec<JobId>),
+    /// DEQUEUE: take jobs out of their queues; count them.
+    Dequeue(Vec<JobId>),
+    /// WORKING: postpone the next delivery by the job's retry. `None` is an id that no node made.
+    Working(Option<JobId>),
+    /// SHOW: all that is known of a job. `None` is an id that no node made.
+    Show(Option<JobId>),
+    /// QLEN: ready jobs in a queue.
+    QueueLength(&'a [u8]),
+    /// QPEEK: look at up to `count` ready jobs, oldest first, or newest first when negative.
+    QueuePeek {
+        /// Which queue.
+        queue: &'a [u8],
+        /// How many, and from which end.
+        count: i64,
+    },
+    /// QSTAT: figures of a queue.
+    QueueStat(&'a [u8]),
+    /// PAUSE: stop or restart a queue's input and output.
+    Pause(Pause<'a>),
+    /// QSCAN: walk the queues.
+    QueueScan(QueueScan),
+    /// JSCAN: walk the jobs.
+    JobScan(JobScan<'a>),
+}
+
+/// The arguments of ADDJOB; times in whole seconds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AddJob<'a> {
+    /// Where the job goes.
+    pub queue: &'a [u8],
+    /// What it carries.
+    pub body: &'a [u8],
+    /// How long the client waits for the replicas; `None` is for ever.
+    pub timeout: Option<Duration>,
+    /// REPLICATE: how many copies; `None` is the node's default.
+    pub replicate: Option<u16>,
+    /// DELAY: seconds before the first queueing.
+    pub delay: u32,
+    /// RETRY: seconds until an unacknowledged job is requeued, 0 for never; `None` is derived from `ttl`.
+    pub retry: Option<u32>,
+    /// TTL: seconds that the job lives, at least 1.
+    pub ttl: u32,
+    /// MAXLEN: refuse when the queue already holds so many; at least 1.
+    pub max_len: Option<u64>,
+    /// ASYNC: answer before the replicas confirmed.
+    pub replication: Replication,
+}
+
+/// When ADDJOB is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Replication {
+    /// Once enough replicas confirmed.
+    Synchronous,
+    /// At once; the replicas follow.
+    Asynchronous,
+}
+
+/// The TTL of a job that names none, in seconds: a day.
+pub const DEFAULT_TTL: u32 = 86_400;
+
+/// The arguments of GETJOB.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GetJob<'a> {
+    /// From where, in order of preference; at least one; a queue may be named twice.
+    pub queues: Vec<&'a [u8]>,
+    /// At most so many, at least 1.
+    pub count: u64,
+    /// What to do when there is nothing.
+    pub wait: Wait,
+    /// WITHCOUNTERS: tell nacks and additional deliveries.
+    pub counters: Counters,
+}
+
+/// What GETJOB does when its queues are empty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wait {
+    /// NOHANG: answer nothing at once.
+    No,
+    /// Wait for one job, at most so long.
+    AtMost(Duration),
+    /// Wait until there is one.
+    Forever,
+}
+
+/// Whether a delivery tells its counters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counters {
+    /// Queue, id and body.
+    Without,
+    /// Also nacks and additional deliveries.
+    With,
+}
+
+/// The arguments of PAUSE.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pause<'a> {
+    /// Which queue.
+    pub queue: &'a [u8],
+    /// The state to set; `None` (only `state` was given) changes nothing.
+    pub set: Option<PauseState>,
+    /// `bcast`: tell all nodes.
+    pub broadcast: bool,
+}
+
+/// What a queue refuses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, PartialOrd, Ord)]
+pub struct PauseState {
+    /// No new jobs come in.
+    pub input: bool,
+    /// No jobs are handed out.
+    pub output: bool,
+}
+
+/// The arguments of QSCAN.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueueScan {
+    /// Where the last answer stopped; 0 to begin.
+    pub cursor: u64,
+    /// A hint how many to return; `None` (BUSYLOOP) is all.
+    pub count: Option<u64>,
+    /// Only queues at least this long.
+    pub min_len: Option<i64>,
+    /// Only queues at most this long.
+    pub max_len: Option<i64>,
+    /// Only queues that import at least so many jobs per second.
+    pub import_rate: Option<i64>,
+}
+
+/// The arguments of JSCAN.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobScan<'a> {
+    /// Where the last answer stopped; 0 to begin.
+    pub cursor: u64,
+    /// A hint how many to return; `None` (BUSYLOOP) is all.
+    pub count: Option<u64>,
+    /// Only jobs of this queue.
+    pub queue: Option<&'a [u8]>,
+    /// Only jobs in one of these states; empty is any.
+    pub states: Vec<JobState>,
+    /// What to tell of each job.
+    pub reply: ScanReply,
+}
+
+/// What JSCAN tells of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ScanReply {
+    /// Its id.
+    Id,
+    /// All that SHOW tells.
+    All,
+}
+
+/// The answer to a command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reply {
+    /// ADDJOB: the id of the new job.
+    Added(JobId),
+    /// GETJOB: what was taken; at least one.
+    Delivered(Vec<Delivery>, Counters),
+    /// GETJOB: there was nothing, and no more waiting.
+    NothingToDeliver,
+    /// ACKJOB, DELJOB, QLEN, WORKING …: a number.
+    Count(u64),
+    /// SHOW: the job, if known.
+    Shown(Option<Box<JobView>>),
+    /// QPEEK: jobs, left where they are.
+    Peeked(Vec<Delivery>),
+    /// QSTAT: the queue, if known.
+    QueueStat(Option<Box<QueueView>>),
+    /// PAUSE: the state that holds now.
+    PauseState(PauseState),
+    /// QSCAN: the next cursor (0: done) and queue names.
+    Queues(u64, Vec<QueueName>),
+    /// JSCAN: the next cursor (0: done) and job ids.
+    JobIds(u64, Vec<JobId>),
+    /// JSCAN REPLY all: the next cursor (0: done) and jobs.
+    Jobs(u64, Vec<JobView>),
+    /// The command cannot be; nothing has changed.
+    Refused(Refusal),
+}
+
+/// One job, handed out or looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery {
+    /// Its queue.
+    pub queue: QueueName,
+    /// Its id.
+    pub id: JobId,
+    /// Its body.
+    pub body: Body,
+    /// Times it was given back by NACK.
+    pub nacks: u32,
+    /// Times it was queued again for lack of an ack.
+    pub additional_deliveries: u32,
+}
+
+/// All that SHOW tells of a job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobView {
+    /// Its id.
+    pub id: JobId,
+    /// Its queue; none for a tombstone.
+    pub queue: Option<QueueName>,
+    /// Where it stands.
+    pub state: JobState,
+    /// How many copies its producer asked for.
+    pub replicate: u16,
+    /// Seconds that it still lives.
+    pub ttl: u32,
+    /// Creation: unix milliseconds × 1 000 000 + a counter.
+    pub created: u64,
+    /// Seconds that it waited before its first queueing.
+    pub delay: u32,
+    /// Seconds until a requeue; 0 for never.
+    pub retry: u32,
+    /// Times it was given back by NACK.
+    pub nacks: u32,
+    /// Times it was queued again for lack of an ack.
+    pub additional_deliveries: u32,
+    /// Nodes that may hold a copy, this one included.
+    pub holders: Vec<NodeId>,
+    /// Nodes that confirmed a copy (waiting for replicas) or the ack (acked).
+    pub confirmed: Vec<NodeId>,
+    /// When it is queued again; none when nothing will.
+    pub next_requeue: Option<Duration>,
+    /// When the node looks at it next; none without a timer.
+    pub next_awake: Option<Duration>,
+    /// Its body; none for a tombstone.
+    pub body: Option<Body>,
+}
+
+/// All that QSTAT tells of a queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueueView {
+    /// Its name.
+    pub name: QueueName,
+    /// Ready jobs.
+    pub len: u64,
+    /// Since it was made.
+    pub age: Duration,
+    /// Since a job last went in or out.
+    pub idle: Duration,
+    /// Clients that wait for it.
+    pub blocked: u64,
+    /// Nodes that jobs were imported from.
+    pub import_from: Vec<NodeId>,
+    /// Jobs imported per second.
+    pub import_rate: u64,
+    /// Jobs queued since it was made.
+    pub jobs_in: u64,
+    /// Jobs handed out since it was made.
+    pub jobs_out: u64,
+    /// What it refuses.
+    pub pause: PauseState,
+}
+
+/// Why a command cannot be. The node's state is as it was before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// RETRY 0 with more than one copy.
+    RetryZeroNeedsOneReplica,
+    /// DELAY is not below TTL.
+    DelayBeyondTtl,
+    /// More copies asked for than nodes can be reached.
+    TooFewNodes,
+    /// As [`Refusal::TooFewNodes`], and this node holds no copy itself because it is leaving.
+    TooFewNodesLeaving,
+    /// As [`Refusal::TooFewNodes`], and this node holds no copy itself for lack of memory.
+    TooFewNodesMemory,
+    /// The queue is as long as MAXLEN allows.
+    QueueTooLong,
+    /// The queue takes no new jobs.
+    QueuePaused,
+    /// GETJOB would wait on a node that is leaving.
+    Leaving,
+    /// WORKING for a job that this node does not know.
+    UnknownJob,
+    /// WORKING after half of the job's ttl.
+    TooLateToPostpone,
+}

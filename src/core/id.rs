@@ -1,0 +1,317 @@
+//! Names of things: jobs, nodes, queues and clients. Each is a type of its own, so that no two mix.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+/// The bytes of a job id as clients see it.
+pub const JOB_ID_TEXT: usize = 40;
+const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+const HEX: &[u8; 16] = b"0123456789abcdef";
+
+/// The id of a job: which node made it, 144 random bits, and its ttl in minutes.
+///
+/// ```text
+/// text   D-  dcb833cf  -  8YAH1b2K1b2K1b2K1b2K1b2K  -  05a1
+/// bytes      0 .. 4       4 ........ 22                22 .. 24
+///            node prefix  random part (base64)         ttl minutes, bit 0: at least once
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct JobId([u8; 24]);
+
+/// The text is not 40 bytes long, or `D-` and the dashes are not where they belong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("Invalid Job ID format.")]
+pub struct InvalidJobId;
+
+impl JobId {
+    /// Builds an id from the node that makes the job, its random part, and its ttl.
+    ///
+    /// `ttl_seconds` is kept in whole minutes, at most 65535, with the lowest bit saying whether the job
+    /// is delivered at least once (1) or at most once (0).
+    pub fn new(node: &NodeId, random: [u8; 18], ttl_seconds: u32, guarantee: Guarantee) -> Self {
+        let minutes = u16::try_from(ttl_seconds / 60).unwrap_or(u16::MAX);
+        let minutes = match guarantee {
+            Guarantee::AtLeastOnce => minutes | 1,
+            Guarantee::AtMostOnce => minutes & !1,
+        };
+        let mut bytes = [0; 24];
+        bytes[..4].copy_from_slice(&node.0[..4]);
+        bytes[4..22].copy_from_slice(&random);
+        bytes[22..].copy_from_slice(&minutes.to_be_bytes());
+        JobId(bytes)
+    }
+
+    /// Reads an id as clients write it.
+    ///
+    /// Like Disque, only the length, the `D-` and the dashes decide what is an id. One that passes but
+    /// holds other characters than a node would write cannot name a job: that is `Ok(None)`.
+    pub fn parse(text: &[u8]) -> Result<Option<Self>, InvalidJobId> {
+        if text.len() != JOB_ID_TEXT
+            || !text.starts_with(b"D-")
+            || text[10] != b'-'
+            || text[35] != b'-'
+        {
+            return Err(InvalidJobId);
+        }
+        Ok(Self::parse_canonical(text))
+    }
+
+    fn parse_canonical(text: &[u8]) -> Option<Self> {
+        let mut bytes = [0; 24];
+        hex_decode(&text[2..10], &mut bytes[..4])?;
+        for (four, three) in text[11..35]
+            .chunks_exact(4)
+            .zip(bytes[4..22].chunks_exact_mut(3))
+        {
+            let mut bits = 0_u32;
+            for &c in four {
+                bits = bits << 6 | u32::from(base64_value(c)?);
+            }
+            three.copy_from_slice(&bits.to_be_bytes()[1..]);
+        }
+        hex_decode(&text[36..40], &mut bytes[22..])?;
+        Some(JobId(bytes))
+    }
+
+    /// The id as clients see it.
+    pub fn text(&self) -> [u8; JOB_ID_TEXT] {
+        let mut text = [b'-'; JOB_ID_TEXT];
+        text[0] = b'D';
+        hex_encode(&self.0[..4], &mut text[2..10]);
+        for (three, four) in self.0[4..22]
+            .chunks_exact(3)
+            .zip(text[11..35].chunks_exact_mut(4))
+        {
+            let bits = u32::from(three[0]) << 16 | u32::from(three[1]) << 8 | u32::from(three[2]);
+            for (i, c) in four.iter_mut().enumerate() {
+                *c = BASE64[(bits >> (18 - 6 * i) & 63) as usize];
+            }
+        }
+        hex_encode(&self.0[22..], &mut text[36..40]);
+        text
+    }
+
+    /// The 24 significant bytes.
+    pub fn as_bytes(&self) -> &[u8; 24] {
+        &self.0
+    }
+
+    /// The id with these 24 significant bytes: any of them is a valid id.
+    pub fn from_bytes(bytes: [u8; 24]) -> Self {
+        JobId(bytes)
+    }
+
+    /// What the id promises of delivery: its lowest bit.
+    pub fn guarantee(&self) -> Guarantee {
+        if self.0[23] & 1 == 1 {
+            Guarantee::AtLeastOnce
+        } else {
+            Guarantee::AtMostOnce
+        }
+    }
+}
+
+impl fmt::Display for JobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = self.text();
+        f.write_str(std::str::from_utf8(&text).expect("an id is ASCII"))
+    }
+}
+
+impl fmt::Debug for JobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// How often a job may be handed out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Guarantee {
+    /// Again and again until it is acknowledged: RETRY above 0.
+    AtLeastOnce,
+    /// Once at the most: RETRY 0.
+    AtMostOnce,
+}
+
+/// The id of a node: 20 bytes, 40 hex digits as text; kept in the data folder.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct NodeId([u8; 20]);
+
+impl NodeId {
+    /// The id with these bytes, which the shell draws at random when a node first starts.
+    pub fn from_bytes(bytes: [u8; 20]) -> Self {
+        NodeId(bytes)
+    }
+
+    /// Its 20 bytes.
+    pub fn as_bytes(&self) -> &[u8; 20] {
+        &self.0
+    }
+
+    /// Reads 40 lower-case hex digits.
+    pub fn parse(text: &[u8]) -> Option<Self> {
+        let mut bytes = [0; 20];
+        hex_decode(text, &mut bytes)?;
+        Some(NodeId(bytes))
+    }
+
+    /// Its 40 lower-case hex digits.
+    pub fn text(&self) -> [u8; 40] {
+        let mut text = [0; 40];
+        hex_encode(&self.0, &mut text);
+        text
+    }
+}
+
+impl fmt::Display for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = self.text();
+        f.write_str(std::str::from_utf8(&text).expect("hex is ASCII"))
+    }
+}
+
+impl fmt::Debug for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// The name of a queue: any bytes, also none; shared, so that a copy is a counter.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct QueueName(Arc<[u8]>);
+
+impl QueueName {
+    /// A name with these bytes, copied.
+    pub fn new(name: &[u8]) -> Self {
+        QueueName(name.into())
+    }
+
+    /// Its bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for QueueName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{}\"", self.0.escape_ascii())
+    }
+}
+
+/// One client connection: never used again while the process lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClientId(pub u64);
+
+/// One command of one client: its reply carries the same ticket.
+///
+/// `number` rises by one per command of the client, so that the shell can put replies that come late
+/// back into the order of their commands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Ticket {
+    /// Who asked.
+    pub client: ClientId,
+    /// Which of its commands this was.
+    pub number: u64,
+}
+
+fn hex_encode(bytes: &[u8], text: &mut [u8]) {
+    for (byte, pair) in bytes.iter().zip(text.chunks_exact_mut(2)) {
+        pair[0] = HEX[usize::from(byte >> 4)];
+        pair[1] = HEX[usize::from(byte & 15)];
+    }
+}
+
+/// Fills `bytes` from exactly twice as many lower-case hex digits.
+fn hex_decode(text: &[u8], bytes: &mut [u8]) -> Option<()> {
+    if text.len() != 2 * bytes.len() {
+        return None;
+    }
+    for (pair, byte) in text.chunks_exact(2).zip(bytes) {
+        *byte = hex_value(pair[0])? << 4 | hex_value(pair[1])?;
+    }
+    Some(())
+}
+
+fn hex_value(c: u8) -> Option<u8> {
+    match c {
+        b'0'..=b'9' => Some(c - b'0'),
+        b'a'..=b'f' => Some(c - b'a' + 10),
+        _ => None,
+    }
+}
+
+fn base64_value(c: u8) -> Option<u8> {
+    match c {
+        b'A'..=b'Z' => Some(c - b'A'),
+        b'a'..=b'z' => Some(c - b'a' + 26),
+        b'0'..=b'9' => Some(c - b'0' + 52),
+        b'+' => Some(62),
+        b'/' => Some(63),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node() -> NodeId {
+        NodeId::parse(b"dcb833cf01234567890abcdef01234567890abcd").expect("40 hex digits")
+    }
+
+    #[test]
+    fn text_names_the_node_and_the_minutes() {
+        let id = JobId::new(&node(), [7; 18], 86400, Guarantee::AtLeastOnce);
+        let text = id.to_string();
+        assert_eq!(&text[..11], "D-dcb833cf-");
+        assert_eq!(&text[35..], "-05a1");
+        assert_eq!(JobId::parse(text.as_bytes()), Ok(Some(id)));
+    }
+
+    #[test]
+    fn ttl_is_rounded_down_and_its_low_bit_tells_the_guarantee() {
+        let suffix = |ttl, guarantee| {
+            JobId::new(&node(), [0; 18], ttl, guarantee).to_string()[36..].to_owned()
+        };
+        assert_eq!(suffix(86400, Guarantee::AtMostOnce), "05a0");
+        assert_eq!(suffix(59, Guarantee::AtLeastOnce), "0001");
+        assert_eq!(suffix(59, Guarantee::AtMostOnce), "0000");
+        assert_eq!(suffix(u32::MAX, Guarantee::AtLeastOnce), "ffff");
+    }
+
+    #[test]
+    fn only_length_and_dashes_make_an_id_invalid() {
+        assert_eq!(JobId::parse(b"D-dcb833cf-"), Err(InvalidJobId));
+        assert_eq!(
+            JobId::parse(b"X-dcb833cf-8YAH1b2K1b2K1b2K1b2K1b2K-05a1"),
+            Err(InvalidJobId)
+        );
+        assert_eq!(
+            JobId::parse(b"D-dcb833cf-8YAH1b2K1b2K1b2K1b2K1b2K+05a1"),
+            Err(InvalidJobId)
+        );
+        assert_eq!(
+            JobId::parse(b"D-DCB833CF-8YAH1b2K1b2K1b2K1b2K1b2K-05a1"),
+            Ok(None)
+        );
+        assert_eq!(
+            JobId::parse(b"D-dcb833cf-8YAH1b2K1b2K1b2K1b2K1b2!-05a1"),
+            Ok(None)
+        );
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_id_survives_its_text(bytes: [u8; 24]) {
+            let id = JobId::from_bytes(bytes);
+            proptest::prop_assert_eq!(JobId::parse(&id.text()), Ok(Some(id)));
+        }
+
+        #[test]
+        fn no_text_panics(text: Vec<u8>) {
+            let _ = JobId::parse(&text);
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! The node.
+
+/// Settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {}

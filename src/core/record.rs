@@ -1,0 +1,89 @@
+//! What a node writes to its log, so that a restart finds every job again.
+//!
+//! The core says what is recorded and when; `storage` turns records into bytes and back. Times are moments of the
+//! node's own timeline, which goes on across restarts (see [`crate::time`]), so a deadline is stored as it is.
+
+use crate::id::{JobId, QueueName};
+use crate::job::Body;
+use crate::time::{Time, WallTime};
+
+/// A part of the log that is dropped as a whole, numbered from 1 in the order of writing.
+pub type Segment = u32;
+
+/// One entry of the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Record {
+    /// The node started: nothing before this counts as a clean stop any more. On disk before anything is delivered.
+    Started {
+        /// Rises at every start.
+        generation: u64,
+        /// Where the timeline went on.
+        time: Time,
+        /// The wall clock at that moment.
+        wall: WallTime,
+    },
+    /// Ties the timeline to the wall clock, every minute.
+    Mark {
+        /// A moment of the timeline.
+        time: Time,
+        /// The wall clock at that moment.
+        wall: WallTime,
+    },
+    /// A job this node holds, whole. A later record of the same id takes the place of an earlier one.
+    Added(Box<JobRecord>),
+    /// The job is gone from this node: acknowledged, deleted or expired.
+    Deleted(JobId),
+    /// All jobs are gone from this node.
+    Flushed,
+    /// At a clean stop: where a job stood. Counts only when [`Record::Closed`] ends the log.
+    Standing(Standing),
+    /// The node stopped cleanly: the last record of its log.
+    Closed {
+        /// When it stopped.
+        time: Time,
+        /// The wall clock at that moment.
+        wall: WallTime,
+    },
+}
+
+/// A job as it is recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobRecord {
+    /// Its id.
+    pub id: JobId,
+    /// Its queue.
+    pub queue: QueueName,
+    /// Its body.
+    pub body: Body,
+    /// Creation: unix milliseconds × 1 000 000 + a counter. Orders the queue.
+    pub created: u64,
+    /// When it was added, on this node's timeline: its ttl and delay count from here.
+    pub added: Time,
+    /// Seconds that it lives.
+    pub ttl: u32,
+    /// Seconds before its first queueing.
+    pub delay: u32,
+    /// Seconds until a requeue; 0 for never.
+    pub retry: u32,
+    /// How many copies its producer asked for.
+    pub replicate: u16,
+    /// Times it was given back by NACK, when this was written.
+    pub nacks: u32,
+    /// Times it was queued again for lack of an ack, when this was written.
+    pub additional_deliveries: u32,
+}
+
+/// Where a job stood at a clean stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// Its id.
+    pub id: JobId,
+    /// It was in its queue.
+    pub queued: bool,
+    /// When it is queued next; none when nothing will.
+    pub requeue: Option<Time>,
+    /// Times it was given back by NACK.
+    pub nacks: u32,
+    /// Times it was queued again for lack of an ack.
+    pub additional_deliveries: u32,
+}

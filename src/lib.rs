@@ -1,0 +1,9 @@
+//! ShoalMQ: a job queue that does not lose work, spoken to by any Redis or Disque client.
+
+pub mod bench;
+pub mod cli;
+pub mod client;
+pub mod command;
+pub mod config;
+pub mod resp;
+pub mod server;

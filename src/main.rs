@@ -1,0 +1,3 @@
+//! The `shoalmq` binary: flags in, exit code out.
+
+fn main() {}
