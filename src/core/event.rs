@@ -1,7 +1,7 @@
 //! All that can happen to a node.
 
 use crate::command::Command;
-use crate::id::{ClientId, Ticket};
+use crate::id::{ClientId, NodeId, Ticket};
 use crate::node::Settings;
 use crate::record::Segment;
 
@@ -22,12 +22,16 @@ pub enum Event<'a> {
     LogOpened(Segment),
     /// BGREWRITEAOF: record every job anew, so that all earlier segments can go.
     Rewrite,
+    /// SHUTDOWN REWRITE-AOF: take the next step of the pass now.
+    RewriteOn,
     /// The shell's buffers for clients hold so many bytes.
     ClientBuffers(u64),
     /// A command needs memory, and [`crate::node::Node::memory_level`] is above normal: make room.
     MemoryPressure,
     /// CLUSTER LEAVING: from now on this node is leaving, or is not.
     Leaving(bool),
+    /// CLUSTER RESET HARD: the node has another id from now on.
+    Renamed(NodeId),
     /// DEBUG FLUSHALL, CLUSTER RESET: forget all jobs and queues.
     Flush,
     /// The node stops cleanly: record where every job stands. Nothing follows this event.

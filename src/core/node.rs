@@ -11,7 +11,7 @@ use crate::id::{NodeId, Ticket};
 use crate::job::{Job, JobState, Place};
 use crate::jobs::{JobKey, Jobs};
 use crate::limits;
-use crate::queue::{List, Queues};
+use crate::queue::{List, Queue, Queues};
 use crate::record::{Record, Segment, Standing};
 use crate::segments::Segments;
 use crate::time::{Now, Time};
@@ -140,9 +140,11 @@ impl Node {
             Event::Configured(settings) => self.on_configured(settings),
             Event::LogOpened(segment) => self.on_log_opened(now, segment, effects),
             Event::Rewrite => self.on_rewrite_asked(now.time),
+            Event::RewriteOn => self.on_rewrite(now.time, effects),
             Event::ClientBuffers(bytes) => self.client_bytes = bytes,
             Event::MemoryPressure => self.on_memory_pressure(now.time, effects),
             Event::Leaving(leaving) => self.on_leaving(now.time, leaving, effects),
+            Event::Renamed(id) => self.id = id,
             Event::Flush => self.on_flush(now, effects),
             Event::Stop => self.on_stop(now, effects),
         }
@@ -358,6 +360,11 @@ impl Node {
         self.rewrite.is_some()
     }
 
+    /// The segment that records go to; 0 without a log.
+    pub fn log_segment(&self) -> Segment {
+        self.segments.current()
+    }
+
     /// About how many bytes the log needs for what is live.
     pub fn live_log_bytes(&self) -> u64 {
         self.segments.total() * 64 + self.body_bytes as u64
@@ -367,4 +374,9 @@ impl Node {
     pub fn counters(&self) -> Counters {
         self.counters
     }
+}
+
+/// The sizes in bytes of what a node holds most of, for DEBUG STRUCTSIZE.
+pub fn struct_sizes() -> String {
+    format!("job:{} queue:{}", size_of::<Option<Job>>(), size_of::<Option<Queue>>())
 }
