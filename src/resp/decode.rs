@@ -25,8 +25,10 @@ pub const BATCH_COMMANDS: usize = 1024;
 /// A batch ends with the command that reaches so many bytes.
 pub const BATCH_BYTES: usize = 1 << 20;
 
-// Offsets into the read buffer and into the text of inline commands are kept as `u32`.
-const _: () = assert!(BATCH_BYTES + COMMAND_MAX + LINE_MAX < u32::MAX as usize);
+// Offsets are kept as `u32`. Arguments under 1000 bytes are not held against `COMMAND_MAX` one by one:
+// all that a command may have of them stay below it, so a command ends before twice the limit.
+const _: () = assert!(ARGUMENTS_MAX * 1010 < COMMAND_MAX);
+const _: () = assert!(BATCH_BYTES + 2 * COMMAND_MAX + LINE_MAX < u32::MAX as usize);
 
 /// Room that is kept between batches; what a rare huge command needed beyond it is given back.
 const KEPT_SPANS: usize = 16 << 10;
@@ -180,23 +182,23 @@ impl Decoder {
         let mut at = start + self.pending.position;
         let mut arguments = self.pending.arguments;
         if arguments == 0 {
-            let Some((count, next)) = self.number(buf, start, at, ProtocolError::CountTooBig)?
-            else {
+            let Some((count, next)) = self.argument_count(buf, start)? else {
                 return Ok(None);
             };
-            let count = count.ok_or(ProtocolError::InvalidCount)?;
-            if count <= 0 {
-                self.pending = Pending::default();
+            if count == 0 {
+                self.finish(Source::ReadBuffer);
                 return Ok(Some(next));
             }
-            arguments = usize::try_from(count).unwrap_or(usize::MAX);
-            if arguments > ARGUMENTS_MAX {
-                return Err(ProtocolError::InvalidCount);
-            }
-            at = next;
+            (arguments, at) = (count, next);
         }
         let mut length = self.pending.length;
         while arguments > 0 {
+            if length.is_none() {
+                (at, arguments) = self.usual_arguments(buf, at, arguments);
+                if arguments == 0 {
+                    break;
+                }
+            }
             let bulk = match length.take() {
                 Some(bulk) => bulk,
                 None => match self.bulk_length(buf, start, at)? {
@@ -230,6 +232,46 @@ impl Decoder {
             ..self.pending
         };
         Ok(None)
+    }
+
+    /// Reads the `*` line at `start`: the number of arguments, and where the first one starts.
+    fn argument_count(
+        &mut self,
+        buf: &[u8],
+        start: usize,
+    ) -> Result<Option<(usize, usize)>, ProtocolError> {
+        let Some((count, next)) = self.number(buf, start, start, ProtocolError::CountTooBig)?
+        else {
+            return Ok(None);
+        };
+        // A negative count is as good as none.
+        let count = usize::try_from(count.ok_or(ProtocolError::InvalidCount)?).unwrap_or(0);
+        if count > ARGUMENTS_MAX {
+            return Err(ProtocolError::InvalidCount);
+        }
+        Ok(Some((count, next)))
+    }
+
+    /// Takes short complete arguments as long as they come: nearly all of all traffic.
+    #[inline]
+    fn usual_arguments(
+        &mut self,
+        buf: &[u8],
+        mut at: usize,
+        mut arguments: usize,
+    ) -> (usize, usize) {
+        while arguments > 0
+            && let Some((length, start)) = short_number(buf, b'$', at)
+            && buf.len() - start >= length as usize + 2
+        {
+            self.spans.push(Span {
+                start: start as u32,
+                length,
+            });
+            at = start + length as usize + 2;
+            arguments -= 1;
+        }
+        (at, arguments)
     }
 
     /// Reads the `$` line at `at`: the length, and where the body starts.
@@ -266,8 +308,8 @@ impl Decoder {
         at: usize,
         too_big: ProtocolError,
     ) -> Result<Option<(Option<i64>, usize)>, ProtocolError> {
-        if let Some((value, next)) = short_number(buf, at + 1) {
-            return Ok(Some((Some(value), next)));
+        if let Some((value, next)) = short_number(buf, b'*', at) {
+            return Ok(Some((Some(i64::from(value)), next)));
         }
         let Some(end) = self.line_end(buf, start, at, b'\r', too_big)? else {
             return Ok(None);

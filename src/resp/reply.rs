@@ -138,28 +138,21 @@ impl ReplyDecoder {
     fn line_end(&mut self, all: &[u8], limit: usize) -> Result<Option<usize>, ReplyError> {
         let from = self.scanned.min(all.len());
         let unseen = all.get(from..).unwrap_or_default();
-        for offset in memchr::memchr_iter(b'\r', unseen) {
-            let at = from + offset;
-            match all.get(at + 1) {
-                Some(b'\n') => {
-                    self.scanned = 0;
-                    return if at > limit {
-                        Err(ReplyError::TooLong)
-                    } else {
-                        Ok(Some(at))
-                    };
-                }
-                Some(_) => {}
-                None => {
-                    self.scanned = at;
-                    return Ok(None);
-                }
-            }
+        // A line is too long by its own bytes, however the reads cut it.
+        if let Some(offset) = memchr::memmem::find(unseen, b"\r\n") {
+            self.scanned = 0;
+            let end = from + offset;
+            return if end > limit {
+                Err(ReplyError::TooLong)
+            } else {
+                Ok(Some(end))
+            };
         }
         if all.len() > limit + 1 {
             return Err(ReplyError::TooLong);
         }
-        self.scanned = all.len();
+        // The CR may have come, and the LF not yet.
+        self.scanned = all.len().saturating_sub(1);
         Ok(None)
     }
 }
