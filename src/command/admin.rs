@@ -9,6 +9,7 @@ use super::args::{self, is};
 use super::client::Client;
 use super::introspect::Commands;
 use super::{ParseError, Parsed, Request};
+use crate::resp::Protocol;
 
 /// A command that never reaches the core, its syntax checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -251,7 +252,10 @@ pub(super) fn config<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
         [name, value] if named("SET") => Config::Set { name, value },
         [] if named("RESETSTAT") => Config::ResetStat,
         [] if named("REWRITE") => Config::Rewrite,
-        _ if ["GET", "SET", "RESETSTAT", "REWRITE"].into_iter().any(named) => {
+        _ if ["GET", "SET", "RESETSTAT", "REWRITE"]
+            .into_iter()
+            .any(named) =>
+        {
             return Err(ParseError::ConfigArity(subcommand));
         }
         _ => return Err(ParseError::ConfigUsage),

@@ -189,9 +189,18 @@ mod tests {
             (&["getname"], Client::GetName),
             (&["setname", "worker-1"], Client::SetName(b"worker-1")),
             (&["setname", ""], Client::SetName(b"")),
-            (&["setinfo", "lib-name", "redis-py"], Client::SetInfo(Library::Name, b"redis-py")),
-            (&["SETINFO", "LIB-VER", ""], Client::SetInfo(Library::Version, b"")),
-            (&["pause", "1500"], Client::Pause(Duration::from_millis(1500))),
+            (
+                &["setinfo", "lib-name", "redis-py"],
+                Client::SetInfo(Library::Name, b"redis-py"),
+            ),
+            (
+                &["SETINFO", "LIB-VER", ""],
+                Client::SetInfo(Library::Version, b""),
+            ),
+            (
+                &["pause", "1500"],
+                Client::Pause(Duration::from_millis(1500)),
+            ),
             (&["pause", "0"], Client::Pause(Duration::ZERO)),
             (&["reply", "on"], Client::Reply(ReplyMode::On)),
             (&["reply", "OFF"], Client::Reply(ReplyMode::Off)),
@@ -205,13 +214,26 @@ mod tests {
 
     #[test]
     fn kill_takes_an_address_or_filters() {
-        assert_eq!(parse(&["kill", "127.0.0.1:9"]), Ok(Client::KillAddress(b"127.0.0.1:9")));
+        assert_eq!(
+            parse(&["kill", "127.0.0.1:9"]),
+            Ok(Client::KillAddress(b"127.0.0.1:9"))
+        );
         for (args, expected) in [
             (&["kill", "id", "7"][..], KillFilter { id: Some(7), ..ALL }),
-            (&["kill", "ADDR", "::1:9"], KillFilter { address: Some(b"::1:9"), ..ALL }),
+            (
+                &["kill", "ADDR", "::1:9"],
+                KillFilter {
+                    address: Some(b"::1:9"),
+                    ..ALL
+                },
+            ),
             (
                 &["kill", "type", "NORMAL", "skipme", "no"],
-                KillFilter { normal_only: true, skip_me: false, ..ALL },
+                KillFilter {
+                    normal_only: true,
+                    skip_me: false,
+                    ..ALL
+                },
             ),
             (&["kill", "skipme", "no", "skipme", "yes"], ALL),
         ] {

@@ -143,10 +143,19 @@ mod tests {
     #[test]
     fn meet_takes_addresses_and_host_names() {
         for host in [
-            "127.0.0.1", "::1", "fe80::1", "localhost", "mq-0.mq.default.svc", "mq_0", "a.example.",
+            "127.0.0.1",
+            "::1",
+            "fe80::1",
+            "localhost",
+            "mq-0.mq.default.svc",
+            "mq_0",
+            "a.example.",
         ] {
             let port = 7711;
-            assert_eq!(parse(&["meet", host, "7711"]), Ok(Cluster::Meet { host, port }));
+            assert_eq!(
+                parse(&["meet", host, "7711"]),
+                Ok(Cluster::Meet { host, port })
+            );
         }
         assert!(parse(&["meet", "h", "55535"]).is_ok());
     }
@@ -154,7 +163,17 @@ mod tests {
     #[test]
     fn meet_refuses_what_cannot_be_an_address() {
         let long = "a.".repeat(130);
-        for host in ["999.1.1.1", "127.0.0", "", "-a", "a b", "a..b", "h:1", "é", &long] {
+        for host in [
+            "999.1.1.1",
+            "127.0.0",
+            "",
+            "-a",
+            "a b",
+            "a..b",
+            "h:1",
+            "é",
+            &long,
+        ] {
             let refused = ParseError::MeetAddress(host.as_bytes(), b"7711");
             assert_eq!(parse(&["meet", host, "7711"]), Err(refused), "{host}");
         }
@@ -164,7 +183,11 @@ mod tests {
         }
         for port in ["x", "", "7711.0", "+1"] {
             let refused = ParseError::MeetPort(port.as_bytes());
-            assert_eq!(parse(&["meet", "nowhere at all", port]), Err(refused), "{port}");
+            assert_eq!(
+                parse(&["meet", "nowhere at all", port]),
+                Err(refused),
+                "{port}"
+            );
         }
     }
 }

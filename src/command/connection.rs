@@ -97,7 +97,10 @@ pub(super) fn hello<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
 mod tests {
     use super::*;
 
-    fn admin<'a>(parse: super::super::Parser, args: &[&'a str]) -> Result<Admin<'a>, ParseError<'a>> {
+    fn admin<'a>(
+        parse: super::super::Parser,
+        args: &[&'a str],
+    ) -> Result<Admin<'a>, ParseError<'a>> {
         let args: Vec<&[u8]> = args.iter().map(|arg| arg.as_bytes()).collect();
         match parse(&args)? {
             Request::Admin(admin) => Ok(admin),
@@ -109,7 +112,10 @@ mod tests {
     fn ping_and_echo_give_back_what_they_got() {
         assert_eq!(admin(ping, &[]), Ok(Admin::Ping(None)));
         assert_eq!(admin(ping, &["x"]), Ok(Admin::Ping(Some(b"x"))));
-        assert_eq!(admin(ping, &["x", "y"]), Err(ParseError::WrongArity("ping")));
+        assert_eq!(
+            admin(ping, &["x", "y"]),
+            Err(ParseError::WrongArity("ping"))
+        );
         assert_eq!(admin(echo, &[""]), Ok(Admin::Echo(b"")));
         assert_eq!(admin(echo, &[]), Err(ParseError::WrongArity("echo")));
     }
@@ -133,7 +139,10 @@ mod tests {
     fn auth_takes_a_password_with_or_without_a_user() {
         let with = |user, password| Ok(Admin::Auth(Credentials { user, password }));
         assert_eq!(admin(auth, &["pw"]), with(None, b"pw"));
-        assert_eq!(admin(auth, &["default", "pw"]), with(Some(b"default"), b"pw"));
+        assert_eq!(
+            admin(auth, &["default", "pw"]),
+            with(Some(b"default"), b"pw")
+        );
         for args in [&[][..], &["a", "b", "c"]] {
             assert_eq!(admin(auth, args), Err(ParseError::WrongArity("auth")));
         }
@@ -152,8 +161,14 @@ mod tests {
             }))
         };
         assert_eq!(admin(hello, &[]), Ok(Admin::Nodes));
-        assert_eq!(admin(hello, &["2"]), hello_with(Protocol::Resp2, None, None));
-        assert_eq!(admin(hello, &["3"]), hello_with(Protocol::Resp3, None, None));
+        assert_eq!(
+            admin(hello, &["2"]),
+            hello_with(Protocol::Resp2, None, None)
+        );
+        assert_eq!(
+            admin(hello, &["3"]),
+            hello_with(Protocol::Resp3, None, None)
+        );
         assert_eq!(
             admin(hello, &["3", "setname", "me", "AUTH", "u", "p"]),
             hello_with(Protocol::Resp3, Some(("u", "p")), Some(b"me"))
@@ -174,8 +189,15 @@ mod tests {
             &["3", "AUTH", "u"],
             &["3", "SETNAME"],
         ] {
-            assert_eq!(admin(hello, args), Err(ParseError::WrongArity("hello")), "{args:?}");
+            assert_eq!(
+                admin(hello, args),
+                Err(ParseError::WrongArity("hello")),
+                "{args:?}"
+            );
         }
-        assert_eq!(admin(hello, &["3", "SETNAME", "a b"]), Err(ParseError::ClientName));
+        assert_eq!(
+            admin(hello, &["3", "SETNAME", "a b"]),
+            Err(ParseError::ClientName)
+        );
     }
 }

@@ -1,6 +1,6 @@
 //! The one place where an error becomes a RESP error: the texts are protocol, clients compare them.
 //!
-//! Three kinds meet here: what a parser finds ([`ParseError`]), what the core refuses ([`Refusal`]), and what the
+//! What is wrong with the protocol itself is told by `resp`. Three kinds meet here: what a parser finds ([`ParseError`]), what the core refuses ([`Refusal`]), and what the
 //! server says of itself ([`ServerError`]). Each text is written once, in a `match` that names every variant.
 
 use shoalmq_core::command::Refusal;
@@ -100,8 +100,6 @@ pub enum ServerError<'a> {
     Protected,
     /// `maxclients` are connected.
     TooManyClients,
-    /// The bytes are not RESP; the connection closes after this.
-    Protocol(&'a str),
     /// CLUSTER FORGET: no node has this id.
     UnknownNode(&'a [u8]),
     /// CLUSTER FORGET: that is this node.
@@ -200,7 +198,11 @@ fn write_parse_error(error: &ParseError<'_>, line: &mut Vec<u8>) {
         ParseError::WrongArity(name) => {
             return join(
                 line,
-                &[b"ERR wrong number of arguments for '", name.as_bytes(), b"' command"],
+                &[
+                    b"ERR wrong number of arguments for '",
+                    name.as_bytes(),
+                    b"' command",
+                ],
             );
         }
         ParseError::InvalidJobId => return join(line, &[b"BADID Invalid Job ID format."]),
@@ -224,16 +226,20 @@ fn write_parse_error(error: &ParseError<'_>, line: &mut Vec<u8>) {
             return join(line, &[b"ERR Invalid TCP port specified: ", port]);
         }
         ParseError::MeetAddress(host, port) => {
-            return join(line, &[b"ERR Invalid node address specified: ", host, b":", port]);
+            return join(
+                line,
+                &[b"ERR Invalid node address specified: ", host, b":", port],
+            );
         }
         ParseError::NodeId => "Invalid node identifier",
         ParseError::CommandUsage => "Unknown subcommand or wrong number of arguments.",
         ParseError::ConfigArity(subcommand) => {
-            return join(line, &[b"ERR Wrong number of arguments for CONFIG ", subcommand]);
+            return join(
+                line,
+                &[b"ERR Wrong number of arguments for CONFIG ", subcommand],
+            );
         }
-        ParseError::ConfigUsage => {
-            "CONFIG subcommand must be one of GET, SET, RESETSTAT, REWRITE"
-        }
+        ParseError::ConfigUsage => "CONFIG subcommand must be one of GET, SET, RESETSTAT, REWRITE",
         ParseError::ClientUsage => {
             "Syntax error, try CLIENT (LIST | KILL ip:port | GETNAME | SETNAME connection-name)"
         }
@@ -284,9 +290,7 @@ fn refusal_line(refusal: Refusal) -> &'static str {
             "NOREPL Not enough reachable nodes for the requested replication level, since I'm unable \
              to hold a copy of the message for the following reason: I'm out of memory"
         }
-        Refusal::QueueTooLong => {
-            "MAXLEN Queue is already longer than the specified MAXLEN count"
-        }
+        Refusal::QueueTooLong => "MAXLEN Queue is already longer than the specified MAXLEN count",
         Refusal::QueuePaused => "PAUSED Queue paused in input, try later",
         Refusal::Leaving => {
             "LEAVING This node is leaving the cluster, please connect to a different one"
@@ -313,27 +317,27 @@ fn write_server_error(error: &ServerError<'_>, line: &mut Vec<u8>) {
         ServerError::NotAuthenticated => &[b"NOAUTH Authentication required."],
         ServerError::NoPasswordSet => &[b"ERR Client sent AUTH, but no password is set"],
         ServerError::WrongPassword => &[b"ERR invalid password"],
-        ServerError::OutOfMemory => {
-            &[b"OOM command not allowed when used memory > 'maxmemory'."]
-        }
-        ServerError::LogUnwritable(reason) => {
-            &[b"MISCONF Errors writing to the AOF file: ", reason.as_bytes()]
-        }
+        ServerError::OutOfMemory => &[b"OOM command not allowed when used memory > 'maxmemory'."],
+        ServerError::LogUnwritable(reason) => &[
+            b"MISCONF Errors writing to the AOF file: ",
+            reason.as_bytes(),
+        ],
         ServerError::Loading => &[b"LOADING Disque is loading the dataset in memory"],
         ServerError::Protected => &[PROTECTED.as_bytes()],
         ServerError::TooManyClients => &[b"ERR max number of clients reached"],
-        ServerError::Protocol(detail) => &[b"ERR Protocol error: ", detail.as_bytes()],
         ServerError::UnknownNode(id) => &[b"ERR Unknown node ", id],
         ServerError::ForgetSelf => &[b"ERR I tried hard but I can't forget myself..."],
         ServerError::ConfigUnsupported(name) => &[b"ERR Unsupported CONFIG parameter: ", name],
-        ServerError::ConfigValue { name, value } => {
-            &[b"ERR Invalid argument '", value, b"' for CONFIG SET '", name, b"'"]
-        }
+        ServerError::ConfigValue { name, value } => &[
+            b"ERR Invalid argument '",
+            value,
+            b"' for CONFIG SET '",
+            name,
+            b"'",
+        ],
         ServerError::ConfigFolder(reason) => &[b"ERR Changing directory: ", reason.as_bytes()],
         ServerError::NoConfigFile => &[b"ERR The server is running without a config file"],
-        ServerError::ConfigRewrite(reason) => {
-            &[b"ERR Rewriting config file: ", reason.as_bytes()]
-        }
+        ServerError::ConfigRewrite(reason) => &[b"ERR Rewriting config file: ", reason.as_bytes()],
         ServerError::NoSuchClient => &[b"ERR No such client"],
         ServerError::NoSamples(event) => &[b"ERR No samples available for event '", event, b"'"],
         ServerError::RewriteInProgress => {
@@ -345,3 +349,6 @@ fn write_server_error(error: &ServerError<'_>, line: &mut Vec<u8>) {
     };
     join(line, parts);
 }
+
+#[cfg(test)]
+mod tests;

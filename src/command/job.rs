@@ -1,8 +1,6 @@
 //! Parsers of the commands on jobs, from ADDJOB to WORKING.
 
-use shoalmq_core::command::{
-    AddJob, Command, Counters, DEFAULT_TTL, GetJob, Replication, Wait,
-};
+use shoalmq_core::command::{AddJob, Command, Counters, DEFAULT_TTL, GetJob, Replication, Wait};
 use shoalmq_core::id::JobId;
 
 use super::args::{self, Args, is};
