@@ -43,7 +43,9 @@ pub fn encode(commands: &Commands<'_>, protocol: Protocol, out: &mut Vec<u8>) {
     match commands {
         Commands::All => {
             encode::array(out, table::COUNT);
-            table::all().iter().for_each(|spec| row(out, spec));
+            for spec in table::all() {
+                row(out, spec);
+            }
         }
         Commands::Count => {
             encode::integer(
@@ -53,7 +55,9 @@ pub fn encode(commands: &Commands<'_>, protocol: Protocol, out: &mut Vec<u8>) {
         }
         Commands::List => {
             encode::array(out, table::COUNT);
-            table::all().iter().for_each(|spec| text(out, spec.name));
+            for spec in table::all() {
+                text(out, spec.name);
+            }
         }
         Commands::Info(names) => {
             encode::array(out, names.len());

@@ -5,7 +5,8 @@
 use std::time::Duration;
 
 use shoalmq_core::command::{Counters, Delivery, JobView, QueueView, Reply};
-use shoalmq_core::id::{JobId, NodeId};
+use shoalmq_core::id::{JobId, NodeId, QueueName};
+use shoalmq_core::job::Body;
 
 use super::Failure;
 use super::queue::{pause_name, state_name};
@@ -21,12 +22,11 @@ pub fn encode(reply: &Reply, protocol: Protocol, out: &mut Vec<u8>) {
     match reply {
         Reply::Added(id) => encode::simple(out, &id.text()),
         Reply::Delivered(jobs, counters) => deliveries(out, jobs, *counters),
-        Reply::NothingToDeliver => encode::nil_array(out, protocol),
+        Reply::NothingToDeliver | Reply::QueueStat(None) => encode::nil_array(out, protocol),
         Reply::Count(count) => number(out, *count),
         Reply::Shown(None) => encode::nil_bulk(out, protocol),
         Reply::Shown(Some(job)) => show(out, protocol, job),
         Reply::Peeked(jobs) => deliveries(out, jobs, Counters::Without),
-        Reply::QueueStat(None) => encode::nil_array(out, protocol),
         Reply::QueueStat(Some(queue)) => queue_stat(out, queue),
         Reply::PauseState(state) => encode::simple(out, pause_name(*state).as_bytes()),
         Reply::Queues(cursor, names) => {
@@ -78,7 +78,7 @@ fn show(out: &mut Vec<u8>, protocol: Protocol, job: &JobView) {
     job_id(out, &job.id);
     key(out, "queue");
     let queue = job.queue.as_ref();
-    bulk_or_nil(out, protocol, queue.map(|queue| queue.as_bytes()));
+    bulk_or_nil(out, protocol, queue.map(QueueName::as_bytes));
     key(out, "state");
     encode::bulk(out, state_name(job.state).as_bytes());
     entry(out, "repl", job.replicate);
@@ -98,7 +98,7 @@ fn show(out: &mut Vec<u8>, protocol: Protocol, job: &JobView) {
     millis_or_nil(out, protocol, job.next_awake);
     key(out, "body");
     let body = job.body.as_ref();
-    bulk_or_nil(out, protocol, body.map(|body| body.as_bytes()));
+    bulk_or_nil(out, protocol, body.map(Body::as_bytes));
 }
 
 fn queue_stat(out: &mut Vec<u8>, queue: &QueueView) {

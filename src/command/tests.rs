@@ -173,7 +173,8 @@ proptest! {
             let mut out = Vec::new();
             Failure::from(error).encode(&mut out);
             prop_assert!(out.starts_with(b"-") && out.ends_with(b"\r\n"));
-            prop_assert_eq!(out.iter().filter(|&&byte| byte == b'\n').count(), 1);
+            let end = out.iter().position(|&byte| byte == b'\n');
+            prop_assert_eq!(end, Some(out.len() - 1));
         }
     }
 

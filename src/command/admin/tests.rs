@@ -1,7 +1,7 @@
 use super::*;
 use crate::command::Parser;
 
-fn admin<'a>(parse: Parser, line: &'a str) -> Result<Admin<'a>, ParseError<'a>> {
+fn admin(parse: Parser, line: &str) -> Result<Admin<'_>, ParseError<'_>> {
     let args: Vec<&[u8]> = line.split_whitespace().map(str::as_bytes).collect();
     match parse(&args)? {
         Request::Admin(admin) => Ok(admin),

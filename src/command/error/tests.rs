@@ -1,9 +1,9 @@
 use super::*;
 
 #[test]
-fn the_texts_of_wire_md_are_kept() {
-    use {ParseError as P, Refusal as R, ServerError as S};
-    let rows: [(Failure<'_>, &str); 44] = [
+fn the_short_texts_of_parsers_are_kept() {
+    use ParseError as P;
+    let rows: [(Failure<'_>, &str); 27] = [
         (P::Syntax.into(), "ERR syntax error"),
         (
             P::WrongArity("addjob").into(),
@@ -82,6 +82,16 @@ fn the_texts_of_wire_md_are_kept() {
             "NOPROTO unsupported protocol version",
         ),
         (P::DatabaseIndex.into(), "ERR DB index is out of range"),
+    ];
+    for (failure, line) in rows {
+        assert_eq!(failure.line(), line, "{failure:?}");
+    }
+}
+
+#[test]
+fn the_short_texts_of_core_and_server_are_kept() {
+    use {Refusal as R, ServerError as S};
+    let rows: [(Failure<'_>, &str); 17] = [
         (
             R::QueueTooLong.into(),
             "MAXLEN Queue is already longer than the specified MAXLEN count",
@@ -149,7 +159,7 @@ fn the_texts_of_wire_md_are_kept() {
 }
 
 #[test]
-fn the_long_texts_of_wire_md_are_kept() {
+fn the_long_texts_are_kept() {
     use {ParseError as P, Refusal as R, ServerError as S};
     const SHORT: &str = "NOREPL Not enough reachable nodes for the requested replication level";
     const UNABLE: &str =

@@ -6,7 +6,7 @@ use crate::command::Parser;
 const ID: &str = "D-dcb833cf-8YAH1b2K1b2K1b2K1b2K1b2K-05a1";
 const FOREIGN: &str = "D-DCB833CF-8YAH1b2K1b2K1b2K1b2K1b2K-05a1";
 
-fn core<'a>(parse: Parser, line: &'a str) -> Result<Command<'a>, ParseError<'a>> {
+fn core(parse: Parser, line: &str) -> Result<Command<'_>, ParseError<'_>> {
     let args: Vec<&[u8]> = line.split_whitespace().map(str::as_bytes).collect();
     match parse(&args)? {
         Request::Core(command) => Ok(command),
@@ -215,7 +215,8 @@ fn getjob_tells_apart_what_is_wrong() {
 
 #[test]
 fn one_malformed_id_refuses_the_whole_list() {
-    let commands: [(Parser, fn(Vec<JobId>) -> Command<'static>); 6] = [
+    type Made = fn(Vec<JobId>) -> Command<'static>;
+    let commands: [(Parser, Made); 6] = [
         (ack_job, Command::AckJob),
         (fast_ack, Command::FastAck),
         (del_job, Command::DelJob),

@@ -58,7 +58,7 @@ pub fn markdown() -> String {
     for group in Group::ALL {
         write_contents(&mut page, group);
     }
-    page.push_str("\n## Errors that any command can meet\n\nChecked in this order.\n\n");
+    page.push_str("\n## Errors that any command can meet\n\nChecked in this order; the last two are told as a client connects.\n\n");
     for (failure, when) in &GENERAL {
         put(
             &mut page,

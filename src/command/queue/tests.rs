@@ -1,7 +1,7 @@
 use super::*;
 use crate::command::Parser;
 
-fn core<'a>(parse: Parser, line: &'a str) -> Result<Command<'a>, ParseError<'a>> {
+fn core(parse: Parser, line: &str) -> Result<Command<'_>, ParseError<'_>> {
     let args: Vec<&[u8]> = line.split_whitespace().map(str::as_bytes).collect();
     match parse(&args)? {
         Request::Core(command) => Ok(command),

@@ -1,6 +1,5 @@
 use shoalmq_core::command::{PauseState, Refusal};
-use shoalmq_core::id::QueueName;
-use shoalmq_core::job::{Body, JobState};
+use shoalmq_core::job::JobState;
 
 use super::*;
 
@@ -25,15 +24,14 @@ fn text(reply: &Reply, protocol: Protocol) -> String {
 
 /// The bytes of an answer written as its elements: `*` and `:` lines as they are, all else as bulks.
 fn wire(elements: &[&str]) -> String {
-    let mut wire = String::new();
-    for element in elements {
+    let line = |element: &&str| {
         if element.starts_with(['*', ':', '+', '$', '_']) {
-            wire += &format!("{element}\r\n");
+            format!("{element}\r\n")
         } else {
-            wire += &format!("${}\r\n{element}\r\n", element.len());
+            format!("${}\r\n{element}\r\n", element.len())
         }
-    }
-    wire
+    };
+    elements.iter().map(line).collect::<Vec<_>>().concat()
 }
 
 fn delivery(body: &[u8]) -> Delivery {
