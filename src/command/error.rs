@@ -193,81 +193,61 @@ fn join(line: &mut Vec<u8>, parts: &[&[u8]]) {
 }
 
 fn write_parse_error(error: &ParseError<'_>, line: &mut Vec<u8>) {
-    let text = match *error {
-        ParseError::Syntax => "syntax error",
-        ParseError::WrongArity(name) => {
-            return join(
-                line,
-                &[
-                    b"ERR wrong number of arguments for '",
-                    name.as_bytes(),
-                    b"' command",
-                ],
-            );
+    let parts: &[&[u8]] = match *error {
+        ParseError::Syntax => &[b"ERR syntax error"],
+        ParseError::WrongArity(name) => &[
+            b"ERR wrong number of arguments for '",
+            name.as_bytes(),
+            b"' command",
+        ],
+        ParseError::InvalidJobId => &[b"BADID Invalid Job ID format."],
+        ParseError::Replicate => &[b"ERR REPLICATE must be between 1 and 65535"],
+        ParseError::Ttl => &[b"ERR TTL must be a number > 0"],
+        ParseError::Retry => &[b"ERR RETRY time must be a non negative number"],
+        ParseError::Delay => &[b"ERR DELAY time must be a non negative number"],
+        ParseError::MaxLen => &[b"ERR MAXLEN must be a positive number"],
+        ParseError::Count => &[b"ERR COUNT must be a number greater than zero"],
+        ParseError::TimeoutNotInteger => &[b"ERR timeout is not an integer or out of range"],
+        ParseError::TimeoutNegative => &[b"ERR timeout is negative"],
+        ParseError::NotInteger => &[b"ERR value is not an integer or out of range"],
+        ParseError::NotFloat => &[b"ERR value is not a valid float"],
+        ParseError::CursorOrOption => &[b"ERR invalid cursor or option name"],
+        ParseError::JobState => &[b"ERR Invalid job state name"],
+        ParseError::ScanReply => &[b"ERR Invalid REPLY type, try ID or ALL"],
+        ParseError::LoadJob => &[b"ERR LOADJOB is a special command only processed from AOF"],
+        ParseError::ClusterUsage => &[b"ERR Wrong CLUSTER subcommand or number of arguments"],
+        ParseError::LeavingAnswer => {
+            &[b"ERR Wrong argument for CLUSTER LEAVING. Use 'yes' or 'no'"]
         }
-        ParseError::InvalidJobId => return join(line, &[b"BADID Invalid Job ID format."]),
-        ParseError::Replicate => "REPLICATE must be between 1 and 65535",
-        ParseError::Ttl => "TTL must be a number > 0",
-        ParseError::Retry => "RETRY time must be a non negative number",
-        ParseError::Delay => "DELAY time must be a non negative number",
-        ParseError::MaxLen => "MAXLEN must be a positive number",
-        ParseError::Count => "COUNT must be a number greater than zero",
-        ParseError::TimeoutNotInteger => "timeout is not an integer or out of range",
-        ParseError::TimeoutNegative => "timeout is negative",
-        ParseError::NotInteger => "value is not an integer or out of range",
-        ParseError::NotFloat => "value is not a valid float",
-        ParseError::CursorOrOption => "invalid cursor or option name",
-        ParseError::JobState => "Invalid job state name",
-        ParseError::ScanReply => "Invalid REPLY type, try ID or ALL",
-        ParseError::LoadJob => "LOADJOB is a special command only processed from AOF",
-        ParseError::ClusterUsage => "Wrong CLUSTER subcommand or number of arguments",
-        ParseError::LeavingAnswer => "Wrong argument for CLUSTER LEAVING. Use 'yes' or 'no'",
-        ParseError::MeetPort(port) => {
-            return join(line, &[b"ERR Invalid TCP port specified: ", port]);
-        }
+        ParseError::MeetPort(port) => &[b"ERR Invalid TCP port specified: ", port],
         ParseError::MeetAddress(host, port) => {
-            return join(
-                line,
-                &[b"ERR Invalid node address specified: ", host, b":", port],
-            );
+            &[b"ERR Invalid node address specified: ", host, b":", port]
         }
-        ParseError::NodeId => "Invalid node identifier",
-        ParseError::CommandUsage => "Unknown subcommand or wrong number of arguments.",
+        ParseError::NodeId => &[b"ERR Invalid node identifier"],
+        ParseError::CommandUsage => &[b"ERR Unknown subcommand or wrong number of arguments."],
         ParseError::ConfigArity(subcommand) => {
-            return join(
-                line,
-                &[b"ERR Wrong number of arguments for CONFIG ", subcommand],
-            );
+            &[b"ERR Wrong number of arguments for CONFIG ", subcommand]
         }
-        ParseError::ConfigUsage => "CONFIG subcommand must be one of GET, SET, RESETSTAT, REWRITE",
-        ParseError::ClientUsage => {
-            "Syntax error, try CLIENT (LIST | KILL ip:port | GETNAME | SETNAME connection-name)"
-        }
-        ParseError::ClientName => {
-            "Client names cannot contain spaces, newlines or special characters."
-        }
-        ParseError::ClientType(name) => {
-            return join(line, &[b"ERR Unknown client type '", name, b"'"]);
-        }
-        ParseError::SlowlogUsage => {
-            "Unknown SLOWLOG subcommand or wrong # of args. Try GET, RESET, LEN."
-        }
-        ParseError::DebugUsage(subcommand) => {
-            return join(
-                line,
-                &[
-                    b"ERR Unknown DEBUG subcommand or wrong number of arguments for '",
-                    subcommand,
-                    b"'",
-                ],
-            );
-        }
-        ParseError::ProtocolVersion => {
-            return join(line, &[b"NOPROTO unsupported protocol version"]);
-        }
-        ParseError::DatabaseIndex => "DB index is out of range",
+        ParseError::ConfigUsage => &[b"ERR CONFIG subcommand must be one of \
+               GET, SET, RESETSTAT, REWRITE"],
+        ParseError::ClientUsage => &[
+            b"ERR Syntax error, try CLIENT (LIST | KILL ip:port | GETNAME | \
+               SETNAME connection-name)",
+        ],
+        ParseError::ClientName => &[b"ERR Client names cannot contain spaces, newlines or \
+               special characters."],
+        ParseError::ClientType(name) => &[b"ERR Unknown client type '", name, b"'"],
+        ParseError::SlowlogUsage => &[b"ERR Unknown SLOWLOG subcommand or wrong # of args. \
+               Try GET, RESET, LEN."],
+        ParseError::DebugUsage(subcommand) => &[
+            b"ERR Unknown DEBUG subcommand or wrong number of arguments for '",
+            subcommand,
+            b"'",
+        ],
+        ParseError::ProtocolVersion => &[b"NOPROTO unsupported protocol version"],
+        ParseError::DatabaseIndex => &[b"ERR DB index is out of range"],
     };
-    join(line, &[b"ERR ", text.as_bytes()]);
+    join(line, parts);
 }
 
 fn refusal_line(refusal: Refusal) -> &'static str {
