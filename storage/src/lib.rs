@@ -1,1 +1,4 @@
 //! To come.
+pub mod backend;
+pub mod fault;
+pub mod record;
