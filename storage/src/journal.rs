@@ -69,7 +69,7 @@ pub struct Progress {
     pub synced: Position,
     /// What keeps the daemon from going on; none once a write and a sync succeeded again.
     pub fault: Option<Arc<Fault>>,
-    /// The fault is a failed sync: the daemon writes no more, and the process has to stop.
+    /// The fault is a failed sync, or came at the stop: the daemon writes no more, and the process has to stop.
     pub fatal: bool,
 }
 
@@ -98,9 +98,12 @@ pub struct Journal(Arc<Handle>);
 
 struct Handle {
     shared: Arc<Shared>,
-    daemon: Mutex<Option<JoinHandle<Result<(), Arc<Fault>>>>>,
+    daemon: Mutex<Option<JoinHandle<Stopped>>>,
     segment_bytes: u64,
 }
+
+/// How the daemon ended: with everything on disk, or with what kept it from there.
+type Stopped = Result<(), Arc<Fault>>;
 
 struct Shared {
     state: Mutex<State>,
@@ -126,6 +129,7 @@ struct State {
     flush_to: Position,
     retire: Option<Retire>,
     stopping: bool,
+    stopped: bool,
     progress: Progress,
     /// When the oldest record was appended that the daemon took, but did not write yet.
     unwritten_since: Option<Instant>,
@@ -258,6 +262,7 @@ impl Journal {
             if let Some(fault) = &state.progress.fault {
                 return Err(Arc::clone(fault));
             }
+            assert!(!state.stopped, "flush of {position:?} after the stop");
             shared.done.wait(&mut state);
         }
     }
@@ -350,6 +355,7 @@ impl State {
             flush_to: Position(0),
             retire: None,
             stopping: false,
+            stopped: false,
             progress: Progress::default(),
             unwritten_since: None,
             unsynced_since: None,

@@ -1,4 +1,4 @@
-//! What a ShoalMQ node keeps on disk: an append log of [records](shoalmq_core::record::Record).
+//! What a node keeps on disk: an append log of [records](shoalmq_core::record::Record).
 //!
 //! - [`record`] turns records into bytes and back: drawn there.
 //! - [`backend`] keeps frames of records in segments: sled by default, memory for no disk at all.

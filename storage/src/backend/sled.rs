@@ -136,7 +136,7 @@ impl Backend for Sled {
     }
 
     fn sync(&mut self) -> Result<(), Fault> {
-        self.with_engine("sync job log", |engine| engine.sync())?;
+        self.with_engine("sync job log", Engine::sync)?;
         self.kept.clear();
         self.kept_bytes = 0;
         Ok(())

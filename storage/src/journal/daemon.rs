@@ -121,9 +121,10 @@ impl Daemon {
 
     fn due(&mut self, state: &mut State, now: Instant) -> Due {
         if state.progress.fatal {
-            return match state.stopping {
-                true => Due::Now(Step::Exit),
-                false => Due::Never,
+            return if state.stopping {
+                Due::Now(Step::Exit)
+            } else {
+                Due::Never
             };
         }
         if !self.writing.is_empty() {
@@ -256,8 +257,10 @@ impl Daemon {
     }
 
     fn result(self) -> Result<(), Arc<Fault>> {
-        let fault = self.shared.state.lock().progress.fault.clone();
-        fault.map_or(Ok(()), Err)
+        let mut state = self.shared.state.lock();
+        state.stopped = true;
+        self.shared.done.notify_all();
+        state.progress.fault.clone().map_or(Ok(()), Err)
     }
 }
 
