@@ -103,7 +103,14 @@ fn an_empty_log_replays_nothing(place: &impl Place) {
 fn frames_come_back_in_order_with_their_numbers(place: &impl Place) {
     let mut backend = place.open();
     let mut written = Frames::new();
-    for (segment, frame) in [(1, "a"), (1, "b"), (2, "c"), (7, "d"), (12, "e"), (112, "f")] {
+    for (segment, frame) in [
+        (1, "a"),
+        (1, "b"),
+        (2, "c"),
+        (7, "d"),
+        (12, "e"),
+        (112, "f"),
+    ] {
         let sequence = append(&mut *backend, segment, frame.as_bytes());
         written.push((segment, sequence, frame.as_bytes().to_vec()));
     }
@@ -173,7 +180,11 @@ fn numbers_go_on_after_a_reopen(place: &impl Place) {
 fn retired_segments_are_gone_and_the_others_stay(place: &impl Place) {
     let mut backend = place.open();
     for number in 0..100 {
-        append(&mut *backend, 1 + number / 10, &pattern(number as usize, 1000));
+        append(
+            &mut *backend,
+            1 + number / 10,
+            &pattern(number as usize, 1000),
+        );
     }
     sync(&mut *backend);
     backend.retire(6).expect("the disk works");

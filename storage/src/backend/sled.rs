@@ -39,8 +39,8 @@ mod tests;
 
 pub use guard::OPEN_THREAD;
 
-/// Pieces that the scan may be ahead of their visitor.
-const SCAN_AHEAD: usize = 64;
+/// Batches of pieces that the scan may be ahead of their visitor.
+const SCAN_AHEAD: usize = 4;
 /// Frames kept for the case of an error; beyond it they are synced unasked.
 const KEPT_BYTES: usize = 32 << 20;
 /// A log in sled.

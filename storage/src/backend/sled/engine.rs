@@ -1,7 +1,7 @@
 //! An open sled database, and the keys under which it holds the pieces of frames.
 
-use std::fs::File;
-use std::io;
+use std::fs::{File, TryLockError};
+use std::mem;
 use std::path::Path;
 use std::sync::mpsc::SyncSender;
 use std::thread;
@@ -25,9 +25,12 @@ const LEAF_VALUES: usize = 17;
 /// Keys, lengths and headers, generously.
 const LEAF_OVERHEAD: usize = 4 << 10;
 const _: () = assert!(PIECE * LEAF_VALUES + LEAF_OVERHEAD < SLED_SEGMENT / 4);
-/// The threads of a database that was just dropped may hold its lock for so long.
-const REOPEN_TRIES: u32 = 200;
-const REOPEN_PAUSE: Duration = Duration::from_millis(10);
+/// The threads of a database that was just dropped are given so many pauses to let go of its file.
+const RELEASE_TRIES: u32 = 200;
+const RELEASE_PAUSE: Duration = Duration::from_millis(10);
+/// The scan hands over so many bytes, or so many pieces, at a time.
+const SCAN_BYTES: usize = 256 << 10;
+const SCAN_PIECES: usize = 512;
 const PREFIX: &str = "seg";
 
 /// An open database.
@@ -53,20 +56,10 @@ impl Engine {
             .cache_capacity(CACHE_BYTES)
             .segment_size(SLED_SEGMENT)
             .flush_every_ms(None);
-        let mut tries = 0;
-        let db = loop {
-            match config.open() {
-                Ok(db) => break db,
-                // We hold the lock of the folder, so what is locked is a database that we dropped just now.
-                Err(sled::Error::Io(error))
-                    if error.kind() == io::ErrorKind::Other && tries < REOPEN_TRIES =>
-                {
-                    tries += 1;
-                    thread::sleep(REOPEN_PAUSE);
-                }
-                Err(error) => return Err(fault("open job log", path, error)),
-            }
-        };
+        await_release(path);
+        let db = config
+            .open()
+            .map_err(|error| fault("open job log", path, error))?;
         let file = path.join("db");
         let file = File::open(&file).map_err(|cause| Fault::from_io("open", &file, cause))?;
         Ok(Engine {
@@ -187,24 +180,31 @@ impl Engine {
         }
     }
 
-    /// Sends every piece in order; ends early when nobody takes them.
-    pub(super) fn scan(&self, path: &Path, pieces: &SyncSender<Piece>) -> Result<(), Fault> {
+    /// Sends every piece in order, many at a time; ends early when nobody takes them.
+    pub(super) fn scan(&self, path: &Path, pieces: &SyncSender<Vec<Piece>>) -> Result<(), Fault> {
         let read = |error| fault("read job log", path, error);
+        let (mut batch, mut bytes) = (Vec::new(), 0);
         for (segment, name) in self.segments() {
             let tree = self.db.open_tree(name).map_err(read)?;
             for entry in &tree {
                 let (key, value) = entry.map_err(read)?;
                 let key = Key::read(segment, &key, path)?;
-                let piece = Piece {
+                bytes += value.len();
+                batch.push(Piece {
                     segment,
                     key,
                     value,
-                };
-                if pieces.send(piece).is_err() {
-                    return Ok(());
+                });
+                if bytes > SCAN_BYTES || batch.len() >= SCAN_PIECES {
+                    bytes = 0;
+                    if pieces.send(mem::take(&mut batch)).is_err() {
+                        return Ok(());
+                    }
                 }
             }
         }
+        // Whoever stopped listening knows why.
+        let _ = pieces.send(batch);
         Ok(())
     }
 }
@@ -229,6 +229,17 @@ impl Key {
             }
         };
         Ok(Key { number, more })
+    }
+}
+
+/// Waits for a database that this process dropped just now: we hold the lock of the folder, so nobody else has it open.
+fn await_release(path: &Path) {
+    for _ in 0..RELEASE_TRIES {
+        match File::open(path.join("db")).map(|file| file.try_lock()) {
+            Ok(Err(TryLockError::WouldBlock)) => thread::sleep(RELEASE_PAUSE),
+            // Free, or not there yet; what else is wrong with it, sled will say.
+            Ok(Ok(()) | Err(TryLockError::Error(_))) | Err(_) => return,
+        }
     }
 }
 

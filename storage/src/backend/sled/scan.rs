@@ -20,7 +20,7 @@ pub(super) struct Piece {
 /// Visits the frames that the pieces make up, while no number is missing.
 pub(super) fn assemble(
     path: &Path,
-    pieces: &Receiver<Piece>,
+    pieces: &Receiver<Vec<Piece>>,
     visit: &mut Visit<'_>,
 ) -> Result<(), Fault> {
     let mut expected = None;
@@ -29,7 +29,7 @@ pub(super) fn assemble(
         segment,
         key,
         value,
-    } in pieces
+    } in pieces.iter().flatten()
     {
         let sequence = Sequence(key.number);
         if let Some(expected) = expected
