@@ -10,7 +10,6 @@
 //!
 //! This is the one place of the crate that reads a clock, for its own pauses only.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -21,21 +20,19 @@ use shoalmq_core::record::{Record, Segment};
 
 use crate::backend::{self, Backend};
 use crate::fault::Fault;
-use crate::record::encode;
 
 use self::daemon::Daemon;
+use self::pending::{Retire, Shared, State};
 
 mod daemon;
+mod pending;
 #[cfg(test)]
 mod tests;
 
+pub use self::pending::Writer;
+
 /// A frame takes no more records once it has so many bytes.
 pub const FRAME_BYTES: usize = 1 << 20;
-/// Buffers kept for later frames.
-const SPARE_BUFFERS: usize = 4;
-/// Buffers that grew beyond this, by a large body, are not kept.
-const SPARE_BYTES: usize = 2 * FRAME_BYTES;
-
 /// How many records were appended before and with one, since the journal started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Position(pub u64);
@@ -104,59 +101,6 @@ struct Handle {
 
 /// How the daemon ended: with everything on disk, or with what kept it from there.
 type Stopped = Result<(), Arc<Fault>>;
-
-struct Shared {
-    state: Mutex<State>,
-    /// Wakes the daemon.
-    work: Condvar,
-    /// Wakes those who wait for a sync.
-    done: Condvar,
-}
-
-struct State {
-    policy: Policy,
-    segment: Segment,
-    /// Bytes since the segment began.
-    segment_bytes: u64,
-    appended: Position,
-    frames: VecDeque<Frame>,
-    /// Bytes in `frames`.
-    queued_bytes: usize,
-    /// The daemon sleeps until `queued_bytes` reaches this.
-    wake_at: usize,
-    spare: Vec<Vec<u8>>,
-    /// Somebody waits for a sync up to here.
-    flush_to: Position,
-    retire: Option<Retire>,
-    stopping: bool,
-    stopped: bool,
-    progress: Progress,
-    /// When the oldest record was appended that the daemon took, but did not write yet.
-    unwritten_since: Option<Instant>,
-    /// When the oldest record was appended that is written, but not synced.
-    unsynced_since: Option<Instant>,
-    stats: Stats,
-}
-
-struct Frame {
-    segment: Segment,
-    bytes: Vec<u8>,
-    end: Position,
-    since: Instant,
-}
-
-/// Segments to drop, once what was appended before is synced.
-#[derive(Debug, Clone, Copy)]
-struct Retire {
-    below: Segment,
-    after: Position,
-}
-
-/// The journal, held for a batch of records; others wait until it is dropped.
-pub struct Writer<'a> {
-    state: MutexGuard<'a, State>,
-    work: &'a Condvar,
-}
 
 impl Journal {
     /// Starts the daemon on a backend that was replayed, with the first records going to `segment`.
@@ -330,95 +274,6 @@ impl Drop for Handle {
     fn drop(&mut self) {
         if let Err(fault) = self.stop() {
             tracing::warn!(%fault, "the journal was closed with records that are not on disk");
-        }
-    }
-}
-
-impl Shared {
-    fn wake(&self, state: &mut State) {
-        state.wake_at = usize::MAX;
-        self.work.notify_one();
-    }
-}
-
-impl State {
-    fn new(segment: Segment, policy: Policy, disk: backend::Stats) -> Self {
-        State {
-            policy,
-            segment,
-            segment_bytes: 0,
-            appended: Position(0),
-            frames: VecDeque::new(),
-            queued_bytes: 0,
-            wake_at: usize::MAX,
-            spare: Vec::new(),
-            flush_to: Position(0),
-            retire: None,
-            stopping: false,
-            stopped: false,
-            progress: Progress::default(),
-            unwritten_since: None,
-            unsynced_since: None,
-            stats: Stats {
-                pending_bytes: 0,
-                last_write_ok: true,
-                written_bytes: 0,
-                frames: 0,
-                syncs: 0,
-                sync_time: Duration::ZERO,
-                disk,
-            },
-        }
-    }
-
-    /// The frame that takes the next record.
-    fn frame(&mut self) -> &mut Frame {
-        let fits = |frame: &Frame| frame.segment == self.segment && frame.bytes.len() < FRAME_BYTES;
-        if !self.frames.back().is_some_and(fits) {
-            self.frames.push_back(Frame {
-                segment: self.segment,
-                bytes: self.spare.pop().unwrap_or_default(),
-                end: self.appended,
-                since: Instant::now(),
-            });
-        }
-        self.frames
-            .back_mut()
-            .expect("it was just pushed, if none was there")
-    }
-}
-
-impl Writer<'_> {
-    /// Appends a record, and returns its position.
-    pub fn push(&mut self, record: &Record) -> Position {
-        let state = &mut *self.state;
-        state.appended.0 += 1;
-        let end = state.appended;
-        let frame = state.frame();
-        frame.end = end;
-        let before = frame.bytes.len();
-        encode(record, &mut frame.bytes);
-        let bytes = frame.bytes.len() - before;
-        state.queued_bytes += bytes;
-        state.segment_bytes += bytes as u64;
-        state.stats.pending_bytes += bytes as u64;
-        end
-    }
-}
-
-impl fmt::Debug for Writer<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Writer")
-            .field("position", &self.state.appended)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Drop for Writer<'_> {
-    fn drop(&mut self) {
-        if self.state.queued_bytes >= self.state.wake_at {
-            self.state.wake_at = usize::MAX;
-            self.work.notify_one();
         }
     }
 }

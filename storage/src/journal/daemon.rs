@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use parking_lot::MutexGuard;
 use shoalmq_core::record::Segment;
 
-use super::{Frame, Policy, Progress, SPARE_BUFFERS, SPARE_BYTES, Shared, State};
+use super::pending::{Frame, Shared, State};
+use super::{Policy, Progress};
 use crate::backend::Backend;
 use crate::fault::Fault;
 
@@ -176,11 +177,7 @@ impl Daemon {
             state.stats.pending_bytes -= bytes;
             state.stats.written_bytes += bytes;
             state.stats.frames += 1;
-            if state.spare.len() < SPARE_BUFFERS && frame.bytes.capacity() <= SPARE_BYTES {
-                let mut spare = frame.bytes;
-                spare.clear();
-                state.spare.push(spare);
-            }
+            state.recycle(frame.bytes);
         }
         Ok(())
     }

@@ -62,11 +62,11 @@ fn frames_survive_an_engine_that_failed_before_their_sync() {
     let mut engine = sled.engine.take().expect("it is open");
     let next = sled.next;
     engine
-        .insert(2, next, &[9; 100_000])
+        .insert(2, next, &vec![9; 100_000])
         .expect("there is space");
     engine.remove_from(101).expect("the disk works");
     engine
-        .insert(2, next, &[9; 100_000])
+        .insert(2, next, &vec![9; 100_000])
         .expect("there is space");
     drop(engine);
     sled.append(2, b"after").expect("it is opened anew");
@@ -85,7 +85,9 @@ fn an_unfinished_frame_at_the_end_is_dropped() {
     let dir = folder();
     let mut sled = filled(dir.path(), 3, 10);
     let engine = sled.engine.as_mut().expect("it is open");
-    let next = engine.insert(2, 4, &[9; 100_000]).expect("there is space");
+    let next = engine
+        .insert(2, 4, &vec![9; 100_000])
+        .expect("there is space");
     engine.remove_from(next - 1).expect("the disk works");
     drop(sled);
     let mut sled = Sled::open(dir.path()).expect("the folder is free");
