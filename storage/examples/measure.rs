@@ -25,7 +25,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let folder = args.next().unwrap_or_else(|| "/tmp/shoalmq-measure".into());
     let jobs: Vec<Record> = (0..count).map(job).collect();
     code(&jobs);
-    for batch in [1, 32, 512] {
+    println!("{} MB resident at the start", resident_megabytes()?);
+    for batch in [32, 512, 1] {
         frames(&jobs, batch, Path::new(&folder))?;
     }
     for policy in [Policy::No, Policy::EverySecond, Policy::Always] {
@@ -197,6 +198,7 @@ fn one_by_one(jobs: &[Record], folder: &Path) -> Result<(), Box<dyn Error>> {
 }
 
 fn reload(count: usize, folder: &Path) -> Result<(), Box<dyn Error>> {
+    let before = resident_megabytes()?;
     let (began, cpu) = (Instant::now(), cpu_seconds()?);
     let mut store = Store::open(StorageKind::Sled, folder)?;
     let opened = began.elapsed();
@@ -208,9 +210,10 @@ fn reload(count: usize, folder: &Path) -> Result<(), Box<dyn Error>> {
     )?;
     assert_eq!(loaded.records, count as u64, "every record is back");
     println!(
-        "  open {opened:.2?}, open and load {:.2?}, {:.2} CPU-s",
+        "  open {opened:.2?}, open and load {:.2?}, {:.2} CPU-s, {before} MB resident before and {} MB after",
         began.elapsed(),
-        cpu_seconds()? - cpu
+        cpu_seconds()? - cpu,
+        resident_megabytes()?,
     );
     Ok(())
 }

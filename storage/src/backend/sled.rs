@@ -21,6 +21,7 @@
 //! - It panics on damaged files: it opens and scans on a thread of its own, where panics are caught.
 
 use std::fs::{self, File};
+use std::mem;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::thread;
@@ -42,7 +43,10 @@ pub use guard::OPEN_THREAD;
 /// Batches of pieces that the scan may be ahead of their visitor.
 const SCAN_AHEAD: usize = 4;
 /// Frames kept for the case of an error; beyond it they are synced unasked.
-const KEPT_BYTES: usize = 32 << 20;
+const KEPT_BYTES: usize = 8 << 20;
+/// A scan leaves about as much in memory as it read, whatever the cache's size; from here on a fresh start gets rid of it.
+const REOPEN_BYTES: u64 = 16 << 20;
+
 /// A log in sled.
 #[derive(Debug)]
 pub struct Sled {
@@ -164,11 +168,17 @@ impl Backend for Sled {
         });
         if let Err(Fault::Corrupt { .. }) = &scanned {
             // A database that panicked may do so again when it is dropped.
-            std::mem::forget(engine);
-        } else {
-            self.engine = Some(engine);
+            mem::forget(engine);
+            return visited.map(drop).and(scanned);
         }
-        visited.and(scanned)
+        self.engine = Some(engine);
+        let bytes = visited?;
+        scanned?;
+        if bytes > REOPEN_BYTES {
+            self.engine = None;
+            self.engine = Some(self.reopen()?);
+        }
+        Ok(())
     }
 
     fn cut(&mut self, segment: Segment, last: Sequence, keep: usize) -> Result<(), Fault> {

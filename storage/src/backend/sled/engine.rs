@@ -17,13 +17,13 @@ use crate::fault::{Damage, Fault, Place};
 /// Sled's cache: it is read only at the start, so more of it changes nothing that was measured.
 const CACHE_BYTES: u64 = 32 << 20;
 /// The unit in which sled writes and cleans its file.
-const SLED_SEGMENT: usize = 2 << 20;
+const SLED_SEGMENT: usize = 512 << 10;
 /// The largest value.
-const PIECE: usize = 28 << 10;
+const PIECE: usize = 7 << 10;
 /// Values in a leaf just before it splits.
 const LEAF_VALUES: usize = 17;
 /// Keys, lengths and headers, generously.
-const LEAF_OVERHEAD: usize = 4 << 10;
+const LEAF_OVERHEAD: usize = 2 << 10;
 const _: () = assert!(PIECE * LEAF_VALUES + LEAF_OVERHEAD < SLED_SEGMENT / 4);
 /// The threads of a database that was just dropped are given so many pauses to let go of its file.
 const RELEASE_TRIES: u32 = 200;

@@ -17,12 +17,13 @@ pub(super) struct Piece {
     pub(super) value: IVec,
 }
 
-/// Visits the frames that the pieces make up, while no number is missing.
+/// Visits the frames that the pieces make up, while no number is missing; returns their bytes.
 pub(super) fn assemble(
     path: &Path,
     pieces: &Receiver<Vec<Piece>>,
     visit: &mut Visit<'_>,
-) -> Result<(), Fault> {
+) -> Result<u64, Fault> {
+    let mut bytes = 0;
     let mut expected = None;
     let mut frame = Vec::new();
     for Piece {
@@ -44,6 +45,7 @@ pub(super) fn assemble(
             });
         }
         expected = Some(key.number + 1);
+        bytes += value.len() as u64;
         if key.more {
             frame.extend_from_slice(&value);
         } else if frame.is_empty() {
@@ -54,5 +56,5 @@ pub(super) fn assemble(
             frame.clear();
         }
     }
-    Ok(())
+    Ok(bytes)
 }
