@@ -242,6 +242,10 @@ impl Node {
     }
 
     fn on_stop(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        if self.settings.log == Log::Off {
+            return;
+        }
+        self.finish_rewrite(effects);
         for (_, job) in self.jobs.iter() {
             let standing = Standing {
                 id: job.id,

@@ -131,14 +131,14 @@ impl Queue {
 
     /// Puts a job into its place by creation time.
     pub(crate) fn push(&mut self, jobs: &mut Jobs, key: JobKey) {
-        let created = jobs[key].created;
-        let at = |end: JobKey| (!end.is_none()).then(|| jobs[end].created);
-        if at(self.list.tail).is_none_or(|tail| tail < created) {
+        let order = order(jobs, key);
+        let at = |end: JobKey| (!end.is_none()).then(|| self::order(jobs, end));
+        if at(self.list.tail).is_none_or(|tail| tail < order) {
             self.list.push_back(jobs, key, Place::List);
-        } else if at(self.list.head).is_some_and(|head| created < head) {
+        } else if at(self.list.head).is_some_and(|head| order < head) {
             self.list.push_front(jobs, key, Place::List);
         } else {
-            self.tree.insert((created, key));
+            self.tree.insert(order);
             jobs[key].place = Place::Tree;
         }
         self.len += 1;
@@ -149,7 +149,7 @@ impl Queue {
         match jobs[key].place {
             Place::List => self.list.remove(jobs, key),
             Place::Tree => {
-                let removed = self.tree.remove(&(jobs[key].created, key));
+                let removed = self.tree.remove(&order(jobs, key));
                 assert!(removed, "{} is in its queue's tree", jobs[key].id);
                 jobs[key].place = Place::Nowhere;
             }
@@ -161,13 +161,12 @@ impl Queue {
     /// The oldest ready job.
     pub(crate) fn first(&self, jobs: &Jobs) -> Option<JobKey> {
         let listed = self.list.first();
-        let Some(&(created, treed)) = self.tree.first() else {
+        let Some(&treed) = self.tree.first() else {
             return listed;
         };
-        match listed {
-            Some(listed) if jobs[listed].created < created => Some(listed),
-            _ => Some(treed),
-        }
+        listed
+            .filter(|&listed| order(jobs, listed) < treed)
+            .or(Some(treed.1))
     }
 
     /// Ready jobs, oldest first.
@@ -198,6 +197,11 @@ impl Queue {
     }
 }
 
+/// What a queue is ordered by. Nodes may give the same creation time: then any order will do, but always the same.
+fn order(jobs: &Jobs, key: JobKey) -> (u64, JobKey) {
+    (jobs[key].created, key)
+}
+
 fn walk<'a>(
     jobs: &'a Jobs,
     end: JobKey,
@@ -211,11 +215,11 @@ fn merge<'a>(
     jobs: &'a Jobs,
     a: impl Iterator<Item = JobKey> + 'a,
     b: impl Iterator<Item = JobKey> + 'a,
-    goes_first: fn(u64, u64) -> bool,
+    goes_first: fn((u64, JobKey), (u64, JobKey)) -> bool,
 ) -> impl Iterator<Item = JobKey> + 'a {
     let (mut a, mut b) = (a.peekable(), b.peekable());
     std::iter::from_fn(move || match (a.peek(), b.peek()) {
-        (Some(&x), Some(&y)) if goes_first(jobs[y].created, jobs[x].created) => b.next(),
+        (Some(&x), Some(&y)) if goes_first(order(jobs, y), order(jobs, x)) => b.next(),
         (Some(_), _) => a.next(),
         (None, _) => b.next(),
     })

@@ -88,6 +88,10 @@ impl Node {
         }
         let queue = job.queue;
         if self.queues[queue].pause.input {
+            // Who asks by name is told that nothing happened; the time that was set still holds.
+            if matches!(cause, Cause::Asked | Cause::Nack) {
+                return false;
+            }
             let wait = if at_most_once {
                 limits::PAUSED_RETRY_SECS
             } else {
@@ -231,7 +235,7 @@ impl Node {
                 continue;
             };
             if queue.open && queue.is_idle() && now.since(queue.used) >= idle {
-                if let Some(when) = queue.idle_check {
+                if let Some(when) = self.queues[key].idle_check.take() {
                     self.agenda.remove_timer(when, Timer::Queue(key));
                 }
                 self.queues.close(key);

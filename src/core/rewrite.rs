@@ -82,6 +82,17 @@ impl Node {
         }
     }
 
+    /// The node stops: a pass that began with the log has no time left, and what it has not met yet lies nowhere.
+    pub(crate) fn finish_rewrite(&mut self, effects: &mut Vec<Effect>) {
+        let Some((from, _)) = self.rewrite.take() else {
+            return;
+        };
+        let oldest = self.segments.oldest();
+        for slot in from..self.jobs.end() {
+            self.record_anew(JobKey(slot), oldest, effects);
+        }
+    }
+
     fn record_anew(&mut self, key: JobKey, below: Segment, effects: &mut Vec<Effect>) {
         let Some(job) = self.jobs.get(key).filter(|job| job.segment < below) else {
             return;
