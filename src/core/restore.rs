@@ -126,6 +126,7 @@ impl Restore {
             wall: now.wall,
         };
         node.persist(record, effects);
+        node.marked = Some(now);
         let mut queue = queued;
         if !closed {
             queue.clear();

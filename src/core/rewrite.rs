@@ -21,23 +21,14 @@ impl Node {
         effects: &mut Vec<Effect>,
     ) {
         self.segments.start(segment);
-        self.persist(
-            Record::Mark {
-                time: now.time,
-                wall: now.wall,
-            },
-            effects,
-        );
+        self.mark(now, effects);
     }
 
     /// The log was switched on: whatever it held is of another time.
     pub(crate) fn on_log_opened(&mut self, now: Now, segment: Segment, effects: &mut Vec<Effect>) {
         self.settings.log = Log::On;
         self.segments.restart(segment);
-        effects.push(Effect::Persist(Record::Mark {
-            time: now.time,
-            wall: now.wall,
-        }));
+        self.mark(now, effects);
         effects.push(Effect::Persist(Record::Flushed));
         effects.push(Effect::Retire(segment));
         self.start_rewrite(now.time, segment);
