@@ -211,7 +211,11 @@ impl Node {
 
     fn on_timer(&mut self, now: Now, timer: Timer, effects: &mut Vec<Effect>) {
         match timer {
-            Timer::Waiter(id) => self.give_up(now.time, id, Reply::NothingToDeliver, effects),
+            // It may just have been served by a job that was due at the same moment.
+            Timer::Waiter(id) if self.waiters.holds(id) => {
+                self.give_up(now.time, id, Reply::NothingToDeliver, effects);
+            }
+            Timer::Waiter(_) => {}
             Timer::Queue(key) => self.on_queue_idle(now.time, key),
             Timer::Mark => {
                 self.mark(now, effects);

@@ -360,3 +360,44 @@ impl IndexMut<QueueKey> for Queues {
             .expect("a key names a known queue")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::tests::plain_job;
+
+    proptest! {
+        #[test]
+        fn a_queue_agrees_with_a_sorted_list(
+            steps in prop::collection::vec((0..40_u64, any::<prop::sample::Index>(), 0..3_u8), 1..120)
+        ) {
+            let (mut jobs, mut queue) = (Jobs::new(0), Queue::new(QueueName::new(b"q")));
+            let mut model: Vec<(u64, JobKey)> = Vec::new();
+            for (number, (created, nth, step)) in (0..).zip(steps) {
+                if step == 0 && !model.is_empty() {
+                    let (_, key) = model.remove(nth.index(model.len()));
+                    queue.remove(&mut jobs, key);
+                    prop_assert_eq!(jobs[key].place, Place::Nowhere);
+                    prop_assert_eq!(jobs[key].order, Links::NONE);
+                    jobs.remove(key);
+                } else {
+                    let mut job = plain_job(number);
+                    // Nodes may give the same time to different jobs.
+                    job.created = created;
+                    let key = jobs.insert(job);
+                    queue.push(&mut jobs, key);
+                    model.push((created, key));
+                }
+                model.sort_unstable();
+                let order: Vec<JobKey> = model.iter().map(|&(_, key)| key).collect();
+                let newest: Vec<JobKey> = order.iter().rev().copied().collect();
+                prop_assert_eq!(queue.first(&jobs), order.first().copied());
+                prop_assert_eq!(queue.oldest(&jobs).collect::<Vec<_>>(), order);
+                prop_assert_eq!(queue.newest(&jobs).collect::<Vec<_>>(), newest);
+                prop_assert_eq!(queue.len, model.len() as u64);
+            }
+        }
+    }
+}

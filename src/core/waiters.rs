@@ -63,6 +63,11 @@ impl Waiters {
         waits.next().map(|&(_, id)| id)
     }
 
+    /// Whether it still waits.
+    pub(crate) fn holds(&self, id: WaiterId) -> bool {
+        self.by_id.contains_key(&id)
+    }
+
     /// The one that has waited longest.
     pub(crate) fn first(&self) -> Option<WaiterId> {
         self.by_id.first_key_value().map(|(&id, _)| id)
