@@ -7,7 +7,7 @@ use crate::agenda::{Agenda, Due, Timer};
 use crate::command::{Command, Refusal, Reply};
 use crate::effect::Effect;
 use crate::event::Event;
-use crate::id::{NodeId, Ticket};
+use crate::id::{Guarantee, NodeId, Ticket};
 use crate::job::{Job, JobState, Place};
 use crate::jobs::{JobKey, Jobs};
 use crate::limits;
@@ -281,6 +281,10 @@ impl Node {
         }
         self.finish_rewrite(effects);
         for (_, job) in self.jobs.iter() {
+            // A job that was never queued needs none: its delay says when it will be.
+            if !job.queued_before && job.guarantee() == Guarantee::AtLeastOnce {
+                continue;
+            }
             let standing = Standing {
                 id: job.id,
                 queued: job.state == JobState::Queued,

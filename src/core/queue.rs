@@ -65,6 +65,10 @@ impl List {
         (!self.head.is_none()).then_some(self.head)
     }
 
+    pub(crate) fn iter(self, jobs: &Jobs) -> impl Iterator<Item = JobKey> + '_ {
+        walk(jobs, self.head, |job| job.order.next)
+    }
+
     pub(crate) fn push_back(&mut self, jobs: &mut Jobs, key: JobKey, place: Place) {
         let prev = std::mem::replace(&mut self.tail, key);
         if prev.is_none() {
@@ -171,10 +175,9 @@ impl Queue {
 
     /// Ready jobs, oldest first.
     pub(crate) fn oldest<'a>(&'a self, jobs: &'a Jobs) -> impl Iterator<Item = JobKey> + 'a {
-        let listed = walk(jobs, self.list.head, |job| job.order.next);
         merge(
             jobs,
-            listed,
+            self.list.iter(jobs),
             self.tree.iter().map(|&(_, key)| key),
             |a, b| a < b,
         )

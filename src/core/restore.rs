@@ -243,10 +243,11 @@ fn start_job(
         node.persist(Record::Deleted(id), effects);
         return false;
     }
-    // A delay that still runs is the one case in which the next queueing is the first.
+    // At a clean stop a job with a retry has a standing unless it was never queued, and one without a retry has a next
+    // queueing only then. After an unclean stop, a delay that is over is taken for a sign that it was queued.
     job.queued_before = match (clean, at_most_once) {
         (true, true) => job.requeue == Time::NEVER,
-        (true, false) => job.delay == 0 || job.requeue != due,
+        (true, false) => job.requeue != Time::NEVER,
         (false, _) => due <= now,
     };
     if !clean || job.requeue == Time::NEVER && !at_most_once {

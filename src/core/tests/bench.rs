@@ -140,17 +140,24 @@ impl Bench {
     /// Both clocks go on; a tick exactly at every deadline.
     pub(crate) fn advance_ms(&mut self, ms: u64) {
         let end = self.time + ms;
-        let mut stuck = 0;
-        while self.node.deadline().as_millis() <= end {
-            let to = self.node.deadline().as_millis().max(self.time);
-            stuck = if to > self.time { 0 } else { stuck + 1 };
+        let (mut stuck, mut before) = (0, self.time);
+        while self.tick_until(end) {
+            stuck = if self.time > before { 0 } else { stuck + 1 };
             assert!(stuck < 100, "a tick makes progress");
-            self.wall += to - self.time;
-            self.time = to;
+            before = self.time;
+        }
+    }
+
+    /// Goes on to the next deadline and ticks, or to `end` if that comes first.
+    pub(crate) fn tick_until(&mut self, end: u64) -> bool {
+        let next = self.node.deadline().as_millis().max(self.time);
+        let to = next.min(end);
+        self.wall += to - self.time;
+        self.time = to;
+        if next <= end {
             self.feed(Event::Tick);
         }
-        self.wall += end - self.time;
-        self.time = end;
+        next <= end
     }
 
     pub(crate) fn advance(&mut self, secs: u64) {

@@ -166,6 +166,21 @@ fn a_delay_goes_on_over_restarts() {
 }
 
 #[test]
+fn a_delay_that_ended_in_a_pause_is_over_after_a_clean_restart() {
+    let mut bench = Bench::new();
+    let id = bench.add(AddJob {
+        delay: 5,
+        ..job_with_retry("q", 100)
+    });
+    bench.pause("q", true, false);
+    bench.advance(10);
+    bench.restart(secs(0));
+    bench.advance(0);
+    assert_eq!(bench.take("q", 1), [id]);
+    assert_eq!(bench.counters(id), (0, 0), "it was its first queueing");
+}
+
+#[test]
 fn a_delay_or_retry_that_ended_during_a_clean_stop_is_over() {
     let mut bench = Bench::new();
     let delayed = bench.add(AddJob {
