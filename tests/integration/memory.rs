@@ -121,13 +121,3 @@ fn an_empty_node_uses_nothing_and_gives_back_what_it_used() {
     client.call("DEBUG FLUSHALL");
     assert!(used(&mut client) <= empty + 64 * 1024, "{} bytes after FLUSHALL", used(&mut client));
 }
-
-#[test]
-fn a_body_larger_than_the_limit_is_refused() {
-    let (_node, mut client) = start();
-    let body = vec![b'x'; LIMIT as usize * 2];
-    let refused = client.call_arguments(&[b"ADDJOB", b"q", &body[..], b"0"]);
-    let text = refused.error_text();
-    assert!(text.starts_with("NOREPL") || text.starts_with("OOM"), "{text}");
-    assert_eq!(client.length("q"), 0);
-}
