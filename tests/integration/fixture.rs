@@ -33,7 +33,10 @@ pub(crate) fn within<T>(deadline: Duration, what: &str, mut look: impl FnMut() -
         if let Some(found) = look() {
             return found;
         }
-        assert!(start.elapsed() < deadline, "not within {deadline:?}: {what}");
+        assert!(
+            start.elapsed() < deadline,
+            "not within {deadline:?}: {what}"
+        );
         thread::sleep(Duration::from_millis(4));
     }
 }
@@ -87,7 +90,12 @@ pub(crate) struct Ended {
 impl Launch {
     /// With the defaults of the product, jobs on disk included, in a new folder and on a free port.
     pub(crate) fn new() -> Self {
-        let folder = Arc::new(tempfile::Builder::new().prefix("shoalmq-").tempdir().expect("make a temporary folder"));
+        let folder = Arc::new(
+            tempfile::Builder::new()
+                .prefix("shoalmq-")
+                .tempdir()
+                .expect("make a temporary folder"),
+        );
         let data = folder.path().join("data");
         fs::create_dir(&data).expect("make a data folder");
         Self {
@@ -103,7 +111,8 @@ impl Launch {
 
     /// Adds flags, given as words.
     pub(crate) fn flags(mut self, words: &str) -> Self {
-        self.flags.extend(words.split_whitespace().map(str::to_owned));
+        self.flags
+            .extend(words.split_whitespace().map(str::to_owned));
         self
     }
 
@@ -147,7 +156,9 @@ impl Launch {
     }
 
     pub(crate) fn configuration_path(&self) -> PathBuf {
-        self.configuration.clone().expect("started from a configuration file")
+        self.configuration
+            .clone()
+            .expect("started from a configuration file")
     }
 
     pub(crate) fn port(&self) -> u16 {
@@ -170,18 +181,40 @@ impl Launch {
         if let Some(path) = &self.configuration {
             command.arg(path);
         }
-        command.args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--dir"]).arg(self.data());
-        command.args(&self.flags).envs(self.environment.iter().cloned());
+        command
+            .args([
+                "--port",
+                &self.port.to_string(),
+                "--bind",
+                "127.0.0.1",
+                "--dir",
+            ])
+            .arg(self.data());
+        command
+            .args(&self.flags)
+            .envs(self.environment.iter().cloned());
         command.current_dir(self.folder.path()).stdin(Stdio::null());
         command
     }
 
     /// Starts the process without waiting for it to serve.
     pub(crate) fn spawn(self) -> Node {
-        let log = OpenOptions::new().create(true).append(true).open(self.log_path()).expect("open the log of the node");
+        let log = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.log_path())
+            .expect("open the log of the node");
         let stdout = log.try_clone().expect("duplicate the log of the node");
-        let child = self.command().stdout(stdout).stderr(log).spawn().expect("start the node");
-        Node { launch: self, child: Some(child) }
+        let child = self
+            .command()
+            .stdout(stdout)
+            .stderr(log)
+            .spawn()
+            .expect("start the node");
+        Node {
+            launch: self,
+            child: Some(child),
+        }
     }
 
     /// Starts a node and waits until it serves clients.
@@ -195,6 +228,19 @@ impl Launch {
             self.port = free_port();
         }
         panic!("five free ports were taken by others in between");
+    }
+
+    /// As [`Launch::start`], for a node whose password the fixture does not know: serving is answering at all.
+    #[track_caller]
+    pub(crate) fn start_unauthenticated(self) -> Node {
+        let port = self.port;
+        let node = self.spawn();
+        eventually("the node answers", || {
+            let mut connection = Connection::try_open(port).ok()?;
+            connection.try_send_raw(b"PING\r\n").ok()?;
+            connection.try_receive().ok()
+        });
+        node
     }
 
     /// Runs a process that is expected to end by itself.
@@ -211,18 +257,31 @@ pub(crate) fn run(mut command: Command, input: &[u8]) -> Ended {
     let [input_path, out, err] = ["in", "out", "err"].map(|name| folder.path().join(name));
     fs::write(&input_path, input).expect("write the input");
     command.stdin(File::open(&input_path).expect("open the input"));
-    command.stdout(File::create(&out).expect("create a file")).stderr(File::create(&err).expect("create a file"));
+    command
+        .stdout(File::create(&out).expect("create a file"))
+        .stderr(File::create(&err).expect("create a file"));
     let mut child = Reaped(command.spawn().expect("start the process"));
-    let read = |path: &Path| String::from_utf8_lossy(&fs::read(path).expect("read an output")).into_owned();
+    let read = |path: &Path| {
+        String::from_utf8_lossy(&fs::read(path).expect("read an output")).into_owned()
+    };
     let start = Instant::now();
     let status = loop {
         if let Some(status) = child.0.try_wait().expect("wait for the process") {
             break status;
         }
-        assert!(start.elapsed() < DEADLINE, "does not end: {command:?}\n{}{}", read(&out), read(&err));
+        assert!(
+            start.elapsed() < DEADLINE,
+            "does not end: {command:?}\n{}{}",
+            read(&out),
+            read(&err)
+        );
         thread::sleep(Duration::from_millis(4));
     };
-    Ended { status, stdout: read(&out), stderr: read(&err) }
+    Ended {
+        status,
+        stdout: read(&out),
+        stderr: read(&err),
+    }
 }
 
 /// A process that is killed and reaped when a test ends early.
@@ -286,15 +345,28 @@ impl Node {
     fn wait_until_it_serves(&mut self) -> bool {
         let start = Instant::now();
         loop {
-            if let Some(status) = self.child.as_mut().expect("the node runs").try_wait().expect("wait for the node") {
+            if let Some(status) = self
+                .child
+                .as_mut()
+                .expect("the node runs")
+                .try_wait()
+                .expect("wait for the node")
+            {
                 let log = self.log();
-                assert!(log.to_lowercase().contains("in use"), "the node ended with {status}:\n{log}");
+                assert!(
+                    log.to_lowercase().contains("in use"),
+                    "the node ended with {status}:\n{log}"
+                );
                 return false;
             }
             if self.serves() {
                 return true;
             }
-            assert!(start.elapsed() < DEADLINE, "the node does not serve:\n{}", self.log());
+            assert!(
+                start.elapsed() < DEADLINE,
+                "the node does not serve:\n{}",
+                self.log()
+            );
             thread::sleep(Duration::from_millis(4));
         }
     }
@@ -315,7 +387,10 @@ impl Node {
     }
 
     fn signal(&self, signal: Signal) {
-        let pid = i32::try_from(self.pid()).ok().and_then(Pid::from_raw).expect("a pid is a positive number");
+        let pid = i32::try_from(self.pid())
+            .ok()
+            .and_then(Pid::from_raw)
+            .expect("a pid is a positive number");
         kill_process(pid, signal).expect("signal the node");
     }
 
@@ -358,7 +433,13 @@ impl Node {
     pub(crate) fn wait_for_end(&mut self) -> ExitStatus {
         let start = Instant::now();
         loop {
-            if let Some(status) = self.child.as_mut().expect("the node runs").try_wait().expect("wait for the node") {
+            if let Some(status) = self
+                .child
+                .as_mut()
+                .expect("the node runs")
+                .try_wait()
+                .expect("wait for the node")
+            {
                 self.child = None;
                 return status;
             }
@@ -378,7 +459,10 @@ impl Node {
     pub(crate) fn restart_with(&mut self, flags: &str) {
         assert!(self.child.is_none(), "the node still runs");
         let mut again = self.launch.clone().flags(flags).spawn();
-        assert!(again.wait_until_it_serves(), "the port of the node was taken while it was down");
+        assert!(
+            again.wait_until_it_serves(),
+            "the port of the node was taken while it was down"
+        );
         self.child = again.child.take();
     }
 
@@ -402,14 +486,24 @@ impl Node {
     pub(crate) fn wait_for_blocked(&self, clients: usize) {
         let mut connection = self.connect();
         let wanted = clients.to_string();
-        eventually(&format!("{clients} blocked clients"), || (connection.info("blocked_clients") == wanted).then_some(()));
+        eventually(&format!("{clients} blocked clients"), || {
+            (connection.info("blocked_clients") == wanted).then_some(())
+        });
     }
 
     /// Resident memory in bytes.
     pub(crate) fn resident(&self) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("read the status of the node");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a process has a resident size");
-        let kib: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number of kB");
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid()))
+            .expect("read the status of the node");
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .expect("a process has a resident size");
+        let kib: u64 = line
+            .trim()
+            .trim_end_matches(" kB")
+            .parse()
+            .expect("a number of kB");
         kib * 1024
     }
 }
@@ -420,7 +514,11 @@ impl Drop for Node {
             drop(Reaped(child));
         }
         if thread::panicking() {
-            eprintln!("--- log of the node on port {}:\n{}---", self.port(), self.log());
+            eprintln!(
+                "--- log of the node on port {}:\n{}---",
+                self.port(),
+                self.log()
+            );
         }
     }
 }

@@ -9,7 +9,8 @@ use crate::wire::{Connection, Reply, bodies, bulk, error, int, jobs, simple};
 /// A valid id that no node made.
 pub(crate) const UNKNOWN: &str = "D-dcb833cf-8YL1NT17e9+wsA/09NqxscQI-05a1";
 
-const NOT_ENOUGH_NODES: &str = "NOREPL Not enough reachable nodes for the requested replication level";
+const NOT_ENOUGH_NODES: &str =
+    "NOREPL Not enough reachable nodes for the requested replication level";
 
 /// The names of SHOW's fields, in their order.
 const SHOW_FIELDS: [&str; 15] = [
@@ -43,13 +44,20 @@ fn number(client: &mut Connection, id: &str, field: &str) -> i64 {
 #[test]
 fn addjob_answers_a_simple_string_that_is_an_id_of_this_node() {
     let (_node, mut client) = start();
-    let Reply::Simple(id) = client.call("ADDJOB q body 0") else { panic!("ADDJOB answers a simple string") };
+    let Reply::Simple(id) = client.call("ADDJOB q body 0") else {
+        panic!("ADDJOB answers a simple string")
+    };
     let hello = client.call("HELLO");
     let node_id = hello.items()[1].text();
     assert_eq!(node_id.len(), 40);
     assert_eq!(id.len(), 40);
     assert_eq!(&id[..11], format!("D-{}-", &node_id[..8]));
-    assert!(id[11..35].bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/".contains(&byte)), "{id}");
+    assert!(
+        id[11..35]
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"+/".contains(&byte)),
+        "{id}"
+    );
     assert_eq!(&id[35..], "-05a1");
 }
 
@@ -95,24 +103,43 @@ fn show_has_thirty_elements_in_order() {
     for (name, value) in expected {
         assert_eq!(*shown.field(name), value, "{name}");
     }
-    assert!((86_398..=86_400).contains(&shown.field("ttl").int()), "{shown:?}");
-    assert!((295_000..=301_000).contains(&shown.field("next-requeue-within").int()), "{shown:?}");
-    assert!(shown.field("next-awake-within").int() <= shown.field("next-requeue-within").int(), "{shown:?}");
+    assert!(
+        (86_398..=86_400).contains(&shown.field("ttl").int()),
+        "{shown:?}"
+    );
+    assert!(
+        (295_000..=301_000).contains(&shown.field("next-requeue-within").int()),
+        "{shown:?}"
+    );
+    assert!(
+        shown.field("next-awake-within").int() <= shown.field("next-requeue-within").int(),
+        "{shown:?}"
+    );
 }
 
 #[test]
 fn show_of_an_unknown_job_is_a_nil_bulk() {
     let (_node, mut client) = start();
     assert_eq!(client.call(&format!("SHOW {UNKNOWN}")), Reply::NilBulk);
-    assert_eq!(client.call("SHOW D-????????-________________________-zzzz"), Reply::NilBulk);
+    assert_eq!(
+        client.call("SHOW D-????????-________________________-zzzz"),
+        Reply::NilBulk
+    );
 }
 
 #[test]
 fn ctime_is_the_wall_clock_and_grows_with_every_job() {
     let (_node, mut client) = start();
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
-    let ids: Vec<_> = (0..50).map(|n| client.add("q", &n.to_string(), "")).collect();
-    let times: Vec<_> = ids.iter().map(|id| number(&mut client, id, "ctime")).collect();
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .expect("after 1970");
+    let ids: Vec<_> = (0..50)
+        .map(|n| client.add("q", &n.to_string(), ""))
+        .collect();
+    let times: Vec<_> = ids
+        .iter()
+        .map(|id| number(&mut client, id, "ctime"))
+        .collect();
     assert!(times.is_sorted_by(|a, b| a < b), "{times:?}");
     let ms = times[0] / 1_000_000;
     assert!((ms - now.as_millis() as i64).abs() < 5_000, "{ms}");
@@ -121,18 +148,34 @@ fn ctime_is_the_wall_clock_and_grows_with_every_job() {
 #[test]
 fn retry_defaults_to_a_tenth_of_the_ttl_within_one_second_and_five_minutes() {
     let (_node, mut client) = start();
-    for (ttl, retry) in [(86_400, 300), (3_000, 300), (2_999, 299), (100, 10), (19, 1), (5, 1), (1, 1)] {
+    for (ttl, retry) in [
+        (86_400, 300),
+        (3_000, 300),
+        (2_999, 299),
+        (100, 10),
+        (19, 1),
+        (5, 1),
+        (1, 1),
+    ] {
         let id = client.add("q", "body", &format!("TTL {ttl}"));
         assert_eq!(number(&mut client, &id, "retry"), retry, "TTL {ttl}");
     }
     let id = client.add("q", "body", "RETRY 100 TTL 10");
-    assert_eq!(number(&mut client, &id, "retry"), 100, "RETRY above TTL is accepted");
+    assert_eq!(
+        number(&mut client, &id, "retry"),
+        100,
+        "RETRY above TTL is accepted"
+    );
 }
 
 #[test]
 fn options_come_in_any_order_and_case_and_the_last_of_a_kind_counts() {
     let (_node, mut client) = start();
-    let id = client.add("q", "body", "ttl 50 Retry 7 delay 3 MAXLEN 5 async REPLICATE 1 RETRY 8 TTL 60");
+    let id = client.add(
+        "q",
+        "body",
+        "ttl 50 Retry 7 delay 3 MAXLEN 5 async REPLICATE 1 RETRY 8 TTL 60",
+    );
     let shown = client.show(&id);
     assert_eq!(shown.field("retry").int(), 8);
     assert_eq!(shown.field("delay").int(), 3);
@@ -149,14 +192,21 @@ fn addjob_refuses_what_cannot_be() {
             "REPLICATE 2 RETRY 0",
             "ERR With RETRY set to 0 please explicitly set  REPLICATE to 1 (at-most-once delivery)",
         ),
-        ("DELAY 10 TTL 10", "ERR The specified DELAY is greater than TTL. Job refused since would never be delivered"),
+        (
+            "DELAY 10 TTL 10",
+            "ERR The specified DELAY is greater than TTL. Job refused since would never be delivered",
+        ),
         (
             "DELAY 86400",
             "ERR The specified DELAY is greater than TTL. Job refused since would never be delivered",
         ),
     ];
     for (options, text) in cases {
-        assert_eq!(client.call(&format!("ADDJOB q body 0 {options}")), error(text), "{options}");
+        assert_eq!(
+            client.call(&format!("ADDJOB q body 0 {options}")),
+            error(text),
+            "{options}"
+        );
     }
     assert_eq!(client.length("q"), 0);
     client.add("q", "body", "RETRY 0");
@@ -183,9 +233,18 @@ fn maxlen_lets_the_queue_reach_it_and_no_more() {
 #[test]
 fn getjob_answers_arrays_of_three_bulks_in_order_of_creation() {
     let (_node, mut client) = start();
-    let ids: Vec<_> = (0..5).map(|n| client.add("q", &format!("body {n}"), "")).collect();
+    let ids: Vec<_> = (0..5)
+        .map(|n| client.add("q", &format!("body {n}"), ""))
+        .collect();
     let one = client.call("GETJOB FROM q");
-    assert_eq!(one, Reply::Array(vec![Reply::Array(vec![bulk("q"), bulk(&ids[0]), bulk("body 0")])]));
+    assert_eq!(
+        one,
+        Reply::Array(vec![Reply::Array(vec![
+            bulk("q"),
+            bulk(&ids[0]),
+            bulk("body 0")
+        ])])
+    );
     let more = client.call("GETJOB COUNT 3 FROM q");
     assert_eq!(bodies(&more), ["body 1", "body 2", "body 3"]);
     let rest = client.call("GETJOB NOHANG COUNT 100 FROM q");
@@ -219,20 +278,42 @@ fn getjob_finds_nothing_as_a_nil_array() {
     let (_node, mut client) = start();
     assert_eq!(client.call("GETJOB NOHANG FROM q"), Reply::NilArray);
     assert_eq!(client.call("GETJOB TIMEOUT 5 FROM q"), Reply::NilArray);
-    assert_eq!(client.call("GETJOB NOHANG COUNT 9 WITHCOUNTERS FROM q r s"), Reply::NilArray);
+    assert_eq!(
+        client.call("GETJOB NOHANG COUNT 9 WITHCOUNTERS FROM q r s"),
+        Reply::NilArray
+    );
 }
 
 #[test]
 fn several_queues_are_served_left_to_right_round_after_round() {
     let (_node, mut client) = start();
-    for (queue, body) in [("c1", "a"), ("c1", "b"), ("c1", "c"), ("c2", "x"), ("c2", "y")] {
+    for (queue, body) in [
+        ("c1", "a"),
+        ("c1", "b"),
+        ("c1", "c"),
+        ("c2", "x"),
+        ("c2", "y"),
+    ] {
         client.add(queue, body, "");
     }
-    assert_eq!(bodies(&client.call("GETJOB COUNT 10 FROM c1 c2")), ["a", "x", "b", "y", "c"]);
-    for (queue, body) in [("c1", "a"), ("c1", "b"), ("c1", "c"), ("c2", "x"), ("c2", "y")] {
+    assert_eq!(
+        bodies(&client.call("GETJOB COUNT 10 FROM c1 c2")),
+        ["a", "x", "b", "y", "c"]
+    );
+    for (queue, body) in [
+        ("c1", "a"),
+        ("c1", "b"),
+        ("c1", "c"),
+        ("c2", "x"),
+        ("c2", "y"),
+    ] {
         client.add(queue, body, "");
     }
-    assert_eq!(bodies(&client.call("GETJOB COUNT 4 FROM c2 c1 c1")), ["x", "a", "b", "y"], "a queue named twice");
+    assert_eq!(
+        bodies(&client.call("GETJOB COUNT 4 FROM c2 c1 c1")),
+        ["x", "a", "b", "y"],
+        "a queue named twice"
+    );
 }
 
 #[test]
@@ -241,7 +322,10 @@ fn every_word_after_from_is_a_queue() {
     for queue in ["COUNT", "NOHANG", "FROM", "5"] {
         client.add(queue, queue, "");
     }
-    assert_eq!(bodies(&client.call("GETJOB COUNT 9 FROM FROM NOHANG COUNT 5")), ["FROM", "NOHANG", "COUNT", "5"]);
+    assert_eq!(
+        bodies(&client.call("GETJOB COUNT 9 FROM FROM NOHANG COUNT 5")),
+        ["FROM", "NOHANG", "COUNT", "5"]
+    );
 }
 
 #[test]
@@ -279,7 +363,11 @@ fn fastack_and_deljob_count_what_they_delete_here() {
         let queued = client.add("q", "queued", "");
         let active = client.add("r", "active", "");
         client.take("r");
-        assert_eq!(client.call(&format!("{command} {queued} {queued} {active} {UNKNOWN}")), int(2), "{command}");
+        assert_eq!(
+            client.call(&format!("{command} {queued} {queued} {active} {UNKNOWN}")),
+            int(2),
+            "{command}"
+        );
         assert_eq!(client.length("q"), 0);
         assert_eq!(client.call(&format!("SHOW {active}")), Reply::NilBulk);
         assert_eq!(client.call(&format!("{command} {queued}")), int(0));
@@ -298,7 +386,11 @@ fn commands_on_ids_answer_zero_without_ids() {
 fn enqueue_puts_back_active_jobs_and_counts_the_delivery() {
     let (_node, mut client) = start();
     let id = client.add("q", "body", "");
-    assert_eq!(client.call(&format!("ENQUEUE {id} {UNKNOWN}")), int(0), "already queued, unknown");
+    assert_eq!(
+        client.call(&format!("ENQUEUE {id} {UNKNOWN}")),
+        int(0),
+        "already queued, unknown"
+    );
     client.take("q");
     assert_eq!(client.call(&format!("ENQUEUE {id} {id}")), int(1));
     assert_eq!(client.state(&id), "queued");
@@ -313,7 +405,11 @@ fn enqueue_ends_a_delay_at_once() {
     assert_eq!(client.state(&id), "active");
     assert_eq!(client.call(&format!("ENQUEUE {id}")), int(1));
     assert_eq!(client.length("q"), 1);
-    assert_eq!(number(&mut client, &id, "additional-deliveries"), 0, "it is the first queueing");
+    assert_eq!(
+        number(&mut client, &id, "additional-deliveries"),
+        0,
+        "it is the first queueing"
+    );
 }
 
 #[test]
@@ -325,8 +421,15 @@ fn nack_puts_the_job_back_to_its_old_place_and_counts() {
     assert_eq!(client.call(&format!("NACK {first} {UNKNOWN}")), int(1));
     assert_eq!(number(&mut client, &first, "nacks"), 1);
     assert_eq!(number(&mut client, &first, "additional-deliveries"), 0);
-    assert_eq!(client.call(&format!("NACK {first}")), int(0), "already queued");
-    assert_eq!(bodies(&client.call("GETJOB COUNT 2 FROM q")), ["first", "second"]);
+    assert_eq!(
+        client.call(&format!("NACK {first}")),
+        int(0),
+        "already queued"
+    );
+    assert_eq!(
+        bodies(&client.call("GETJOB COUNT 2 FROM q")),
+        ["first", "second"]
+    );
     assert_eq!(client.call(&format!("NACK {first}")), int(1));
     assert_eq!(number(&mut client, &first, "nacks"), 2);
 }
@@ -388,7 +491,10 @@ fn working_is_too_late_after_half_of_the_ttl() {
     });
     assert_eq!(refused, error(too_late));
     let elapsed = added.elapsed();
-    assert!(elapsed > Duration::from_millis(900) && elapsed < Duration::from_millis(3_200), "{elapsed:?}");
+    assert!(
+        elapsed > Duration::from_millis(900) && elapsed < Duration::from_millis(3_200),
+        "{elapsed:?}"
+    );
 }
 
 #[test]
@@ -402,7 +508,10 @@ fn an_unacknowledged_job_is_delivered_again_after_its_retry() {
     assert_eq!(again.items()[0].items()[1], bulk(&id));
     assert_eq!(again.items()[0].items()[4], int(0), "nacks");
     assert_eq!(again.items()[0].items()[6], int(1), "additional deliveries");
-    assert!(elapsed > Duration::from_millis(450) && elapsed < Duration::from_millis(1_800), "{elapsed:?}");
+    assert!(
+        elapsed > Duration::from_millis(450) && elapsed < Duration::from_millis(1_800),
+        "{elapsed:?}"
+    );
     assert_eq!(client.call(&format!("ACKJOB {id}")), int(1));
 }
 
@@ -410,11 +519,17 @@ fn an_unacknowledged_job_is_delivered_again_after_its_retry() {
 fn a_job_with_retry_0_is_never_queued_again() {
     let (_node, mut client) = start();
     let id = client.add("q", "body", "RETRY 0");
-    assert_eq!(*client.show(&id).field("next-requeue-within"), Reply::NilBulk);
+    assert_eq!(
+        *client.show(&id).field("next-requeue-within"),
+        Reply::NilBulk
+    );
     client.take("q");
     assert_eq!(client.call(&format!("ENQUEUE {id}")), int(0));
     assert_eq!(client.call(&format!("NACK {id}")), int(0));
-    assert_eq!(*client.show(&id).field("next-requeue-within"), Reply::NilBulk);
+    assert_eq!(
+        *client.show(&id).field("next-requeue-within"),
+        Reply::NilBulk
+    );
     assert_eq!(client.call("GETJOB TIMEOUT 300 FROM q"), Reply::NilArray);
     assert_eq!(client.call(&format!("ACKJOB {id}")), int(1));
 }
@@ -429,8 +544,15 @@ fn a_delayed_job_is_active_until_its_time() {
     assert_eq!(client.call("GETJOB NOHANG FROM q"), Reply::NilArray);
     let job = client.call("GETJOB WITHCOUNTERS TIMEOUT 5000 FROM q");
     let elapsed = added.elapsed();
-    assert_eq!(job.items()[0].items()[6], int(0), "the first queueing is no additional delivery");
-    assert!(elapsed > Duration::from_millis(990) && elapsed < Duration::from_millis(1_400), "{elapsed:?}");
+    assert_eq!(
+        job.items()[0].items()[6],
+        int(0),
+        "the first queueing is no additional delivery"
+    );
+    assert!(
+        elapsed > Duration::from_millis(990) && elapsed < Duration::from_millis(1_400),
+        "{elapsed:?}"
+    );
 }
 
 #[test]
@@ -442,10 +564,15 @@ fn a_job_vanishes_at_the_end_of_its_ttl_wherever_it_is() {
     let lasting = client.add("q", "lasting", "TTL 60");
     client.take("r");
     for id in [&queued, &active] {
-        eventually("the job expires", || (client.call(&format!("SHOW {id}")) == Reply::NilBulk).then_some(()));
+        eventually("the job expires", || {
+            (client.call(&format!("SHOW {id}")) == Reply::NilBulk).then_some(())
+        });
     }
     let elapsed = added.elapsed();
-    assert!(elapsed > Duration::from_millis(950) && elapsed < Duration::from_millis(3_500), "{elapsed:?}");
+    assert!(
+        elapsed > Duration::from_millis(950) && elapsed < Duration::from_millis(3_500),
+        "{elapsed:?}"
+    );
     assert_eq!(client.length("q"), 1);
     assert_eq!(client.take("q").id, lasting);
     assert_eq!(client.call(&format!("ACKJOB {active}")), int(0));
@@ -455,14 +582,25 @@ fn a_job_vanishes_at_the_end_of_its_ttl_wherever_it_is() {
 fn bodies_and_queue_names_may_hold_any_bytes() {
     let (_node, mut client) = start();
     let every_byte: Vec<u8> = (0..=255).collect();
-    for (queue, body) in [(&b""[..], &b""[..]), (b"\0\r\n\xff", b""), (&every_byte, &every_byte), (b"", b"\r\n")] {
-        let added = client.call_arguments(&[b"ADDJOB", queue, body, b"0"]);
+    for (queue, body) in [
+        (&b""[..], &b""[..]),
+        (b"\0\r\n\xff", b""),
+        (&every_byte, &every_byte),
+        (b"", b"\r\n"),
+    ] {
+        let added = client.call_arguments(&[&b"ADDJOB"[..], queue, body, b"0"]);
         let id = added.simple_text().to_owned();
-        assert_eq!(client.call_arguments(&[b"QLEN", queue]), int(1));
+        assert_eq!(client.call_arguments(&[&b"QLEN"[..], queue]), int(1));
         assert_eq!(*client.show(&id).field("queue"), bulk(queue));
         let expected = Reply::Array(vec![Reply::Array(vec![bulk(queue), bulk(&id), bulk(body)])]);
-        assert_eq!(client.call_arguments(&[b"QPEEK", queue, b"1"]), expected);
-        assert_eq!(client.call_arguments(&[b"GETJOB", b"FROM", queue]), expected);
+        assert_eq!(
+            client.call_arguments(&[&b"QPEEK"[..], queue, b"1"]),
+            expected
+        );
+        assert_eq!(
+            client.call_arguments(&[&b"GETJOB"[..], b"FROM", queue]),
+            expected
+        );
         assert_eq!(client.call(&format!("ACKJOB {id}")), int(1));
     }
 }
@@ -470,10 +608,18 @@ fn bodies_and_queue_names_may_hold_any_bytes() {
 #[test]
 fn a_large_body_comes_back_whole() {
     let (_node, mut client) = start();
-    let body: Vec<u8> = (0..10_000_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
-    let id = client.call_arguments(&[b"ADDJOB", b"q", &body[..], b"0"]).simple_text().to_owned();
+    let body: Vec<u8> = (0..10_000_000_u32)
+        .map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8)
+        .collect();
+    let id = client
+        .call_arguments(&[&b"ADDJOB"[..], b"q", &body, b"0"])
+        .simple_text()
+        .to_owned();
     let got = client.call("GETJOB FROM q");
-    assert!(got.items()[0].items()[2].bytes() == body, "the body has changed");
+    assert!(
+        got.items()[0].items()[2].bytes() == body,
+        "the body has changed"
+    );
     assert_eq!(client.call(&format!("ACKJOB {id}")), int(1));
 }
 

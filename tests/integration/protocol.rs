@@ -5,7 +5,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::fixture::{Node, eventually};
-use crate::wire::{Connection, Reply, array, bodies, bulk, encode, encode_words, error, int, simple, wrong_arity};
+use crate::wire::{
+    Connection, Reply, array, bodies, bulk, encode, encode_words, error, int, simple, wrong_arity,
+};
 
 /// Sends bytes on a connection of their own, then QUIT, and answers all that came back before the close.
 #[track_caller]
@@ -14,7 +16,10 @@ fn exchange(node: &Node, bytes: &[u8]) -> String {
     connection.send_raw(bytes);
     connection.send_raw(b"*1\r\n$4\r\nQUIT\r\n");
     let answer = String::from_utf8_lossy(&connection.rest()).into_owned();
-    answer.strip_suffix("+OK\r\n").unwrap_or_else(|| panic!("no answer to QUIT in {answer:?}")).to_owned()
+    answer
+        .strip_suffix("+OK\r\n")
+        .unwrap_or_else(|| panic!("no answer to QUIT in {answer:?}"))
+        .to_owned()
 }
 
 /// Sends bytes that break the protocol, and answers all that came back before the close.
@@ -32,7 +37,10 @@ fn commands_are_arrays_of_bulks_or_lines() {
         (b"*1\r\n$4\r\nPING\r\n", "+PONG\r\n"),
         (b"*2\r\n$4\r\npInG\r\n$2\r\nhi\r\n", "$2\r\nhi\r\n"),
         (b"*2\r\n$4\r\nPING\r\n$0\r\n\r\n", "$0\r\n\r\n"),
-        (b"*1\r\n$4\r\nPINGxx*1\r\n$4\r\nPING\r\n", "+PONG\r\n+PONG\r\n"),
+        (
+            b"*1\r\n$4\r\nPINGxx*1\r\n$4\r\nPING\r\n",
+            "+PONG\r\n+PONG\r\n",
+        ),
         (b"*0\r\n", ""),
         (b"*-1\r\n", ""),
         (b"*-7\r\n", ""),
@@ -49,11 +57,20 @@ fn commands_are_arrays_of_bulks_or_lines() {
         (b"PING \"\\x41\\n\\\"\\\\\"\r\n", "$4\r\nA\n\"\\\r\n"),
         (b"PING 'it\\'s'\r\n", "$4\r\nit's\r\n"),
         (b"PING \"\"\r\n", "+PONG\r\n"),
-        (b"PING\r\n*1\r\n$4\r\nPING\r\nPING x\r\n", "+PONG\r\n+PONG\r\n$1\r\nx\r\n"),
+        (
+            b"PING\r\n*1\r\n$4\r\nPING\r\nPING x\r\n",
+            "+PONG\r\n+PONG\r\n$1\r\nx\r\n",
+        ),
         (b"FOO bar\r\n", "-ERR unknown command 'FOO'\r\n"),
-        (b"*2\r\n$5\r\nF\r\nOo\r\n$1\r\nx\r\n", "-ERR unknown command 'F  Oo'\r\n"),
+        (
+            b"*2\r\n$5\r\nF\r\nOo\r\n$1\r\nx\r\n",
+            "-ERR unknown command 'F  Oo'\r\n",
+        ),
         (b"*1\r\n$0\r\n\r\n", "-ERR unknown command ''\r\n"),
-        (b"PING a b\r\n", "-ERR wrong number of arguments for 'ping' command\r\n"),
+        (
+            b"PING a b\r\n",
+            "-ERR wrong number of arguments for 'ping' command\r\n",
+        ),
         (
             b"GET / HTTP/1.1\r\nHost: x\r\n\r\nPING\r\n",
             "-ERR unknown command 'GET'\r\n-ERR unknown command 'Host:'\r\n+PONG\r\n",
@@ -80,7 +97,10 @@ fn what_breaks_the_protocol_is_told_and_closes_the_connection() {
         (b"*1\r\n$-1\r\n", "invalid bulk length"),
         (b"*1\r\n$\r\n", "invalid bulk length"),
         (b"*1\r\n$536870913\r\n", "invalid bulk length"),
-        (b"*3\r\n$6\r\nADDJOB\r\n$629145600\r\n", "invalid bulk length"),
+        (
+            b"*3\r\n$6\r\nADDJOB\r\n$629145600\r\n",
+            "invalid bulk length",
+        ),
         (b"*1\r\n$18446744073709551620\r\n", "invalid bulk length"),
         (b"*2\r\n$4\r\nPING\r\n$4x\r\n", "invalid bulk length"),
         (b"*1\r\nPING\r\n", "expected '$', got 'P'"),
@@ -91,8 +111,15 @@ fn what_breaks_the_protocol_is_told_and_closes_the_connection() {
     for (sent, expected) in cases {
         let answer = broken(&node, sent);
         let expected = format!("-ERR Protocol error: {expected}");
-        assert!(answer.starts_with(&expected), "{}: {answer:?}", sent.escape_ascii());
-        assert!(answer.ends_with("\r\n") && answer.matches('\n').count() == 1, "one line: {answer:?}");
+        assert!(
+            answer.starts_with(&expected),
+            "{}: {answer:?}",
+            sent.escape_ascii()
+        );
+        assert!(
+            answer.ends_with("\r\n") && answer.matches('\n').count() == 1,
+            "one line: {answer:?}"
+        );
     }
     let mut client = node.connect();
     assert_eq!(client.info("connected_clients"), "1");
@@ -102,7 +129,10 @@ fn what_breaks_the_protocol_is_told_and_closes_the_connection() {
 fn what_came_before_a_protocol_error_is_answered_and_nothing_after_it() {
     let node = Node::start();
     let answer = broken(&node, b"PING\r\n*1\r\n$4\r\nPING\r\n*1\r\n$-5\r\nPING\r\n");
-    assert_eq!(answer, "+PONG\r\n+PONG\r\n-ERR Protocol error: invalid bulk length\r\n");
+    assert_eq!(
+        answer,
+        "+PONG\r\n+PONG\r\n-ERR Protocol error: invalid bulk length\r\n"
+    );
 }
 
 #[test]
@@ -115,26 +145,43 @@ fn lines_without_an_end_are_refused_at_64_kib() {
         ("*1\r\n$", "too big bulk count string"),
     ];
     for (start, expected) in cases {
-        assert_eq!(broken(&node, &long(start)), format!("-ERR Protocol error: {expected}\r\n"), "{start:?}");
+        assert_eq!(
+            broken(&node, &long(start)),
+            format!("-ERR Protocol error: {expected}\r\n"),
+            "{start:?}"
+        );
     }
     let long_argument = "y".repeat(60 * 1024);
     let answer = exchange(&node, format!("PING {long_argument}\r\n").as_bytes());
-    assert_eq!(answer, format!("${}\r\n{long_argument}\r\n", long_argument.len()));
+    assert_eq!(
+        answer,
+        format!("${}\r\n{long_argument}\r\n", long_argument.len())
+    );
 }
 
 #[test]
 fn announced_lengths_are_not_allocated_before_the_bytes_come() {
     let node = Node::start();
     let mut other = node.connect();
-    let mut read = || other.info("total_net_input_bytes").parse::<usize>().expect("a number of bytes");
+    let mut read = || {
+        other
+            .info("total_net_input_bytes")
+            .parse::<usize>()
+            .expect("a number of bytes")
+    };
     let resident = node.resident();
-    let headers = ["*4\r\n$6\r\nADDJOB\r\n$1\r\nq\r\n$536870912\r\nabc", "*1048576\r\n$4\r\nPI"];
+    let headers = [
+        "*4\r\n$6\r\nADDJOB\r\n$1\r\nq\r\n$536870912\r\nabc",
+        "*1048576\r\n$4\r\nPI",
+    ];
     let expected = read() + 10 * headers.concat().len();
     let mut connections: Vec<_> = (0..20).map(|_| node.connect()).collect();
     for (connection, header) in connections.iter_mut().zip(headers.iter().cycle()) {
         connection.send_raw(header.as_bytes());
     }
-    eventually("the server has read the headers", || (read() >= expected).then_some(()));
+    eventually("the server has read the headers", || {
+        (read() >= expected).then_some(())
+    });
     let grown = node.resident().saturating_sub(resident);
     assert!(grown < 64 * 1024 * 1024, "grew by {grown} bytes");
 }
@@ -146,9 +193,15 @@ fn a_client_that_leaves_amid_a_large_bulk_leaves_nothing() {
     let mut half = node.connect();
     half.send_raw(b"*4\r\n$6\r\nADDJOB\r\n$1\r\nq\r\n$8000000\r\n");
     half.send_raw(&vec![b'x'; 5_000_000]);
-    assert_eq!(client.call("PING"), simple("PONG"), "others are served meanwhile");
+    assert_eq!(
+        client.call("PING"),
+        simple("PONG"),
+        "others are served meanwhile"
+    );
     drop(half);
-    eventually("the connection is gone", || (client.info("connected_clients") == "1").then_some(()));
+    eventually("the connection is gone", || {
+        (client.info("connected_clients") == "1").then_some(())
+    });
     assert_eq!(client.info("registered_jobs"), "0");
 }
 
@@ -165,7 +218,11 @@ fn a_large_bulk_in_small_pieces_is_not_scanned_again_and_again() {
     client.send_raw(b"\r\n$1\r\n0\r\n");
     let id = client.receive().simple_text().to_owned();
     // 12 thousand pieces, scanned from the start each time, would be 300 GB.
-    assert!(start.elapsed() < Duration::from_secs(15), "{:?}", start.elapsed());
+    assert!(
+        start.elapsed() < Duration::from_secs(15),
+        "{:?}",
+        start.elapsed()
+    );
     let job = client.take("q");
     assert_eq!((job.id, job.body.len()), (id, body.len()));
 }
@@ -187,7 +244,11 @@ fn a_command_may_be_split_at_every_byte() {
         connection.send_raw(&stream[split..]);
         let id = connection.receive().simple_text().to_owned();
         assert_eq!(connection.receive(), bulk("in line"), "split at {split}");
-        assert_eq!(connection.receive(), array([array([bulk("q"), bulk(&id), bulk("a\r\nb")])]), "split at {split}");
+        assert_eq!(
+            connection.receive(),
+            array([array([bulk("q"), bulk(&id), bulk("a\r\nb")])]),
+            "split at {split}"
+        );
         assert_eq!(connection.receive(), bulk(""), "split at {split}");
         assert_eq!(other.call(&format!("ACKJOB {id}")), int(1));
     }
@@ -224,7 +285,10 @@ fn a_pipeline_of_ten_thousand_commands_is_answered_in_order() {
         let id = connection.receive().simple_text().to_owned();
         let n = n.to_string();
         assert_eq!(connection.receive(), bulk(&n));
-        assert_eq!(connection.receive(), array([array([bulk("q"), bulk(&id), bulk(&n)])]));
+        assert_eq!(
+            connection.receive(),
+            array([array([bulk("q"), bulk(&id), bulk(&n)])])
+        );
         assert_eq!(connection.receive(), int(0));
     }
     sending.join().expect("the sender has sent");
@@ -253,9 +317,17 @@ fn a_client_that_reads_late_gets_everything() {
 #[test]
 fn quit_answers_and_drops_what_follows() {
     let node = Node::start();
-    for quit in ["QUIT\r\n", "quit now please\r\n", "*2\r\n$4\r\nQuit\r\n$1\r\nx\r\n"] {
+    for quit in [
+        "QUIT\r\n",
+        "quit now please\r\n",
+        "*2\r\n$4\r\nQuit\r\n$1\r\nx\r\n",
+    ] {
         let sent = format!("PING\r\n{quit}ADDJOB q body 0\r\nPING\r\n");
-        assert_eq!(broken(&node, sent.as_bytes()), "+PONG\r\n+OK\r\n", "{quit:?}");
+        assert_eq!(
+            broken(&node, sent.as_bytes()),
+            "+PONG\r\n+OK\r\n",
+            "{quit:?}"
+        );
     }
     assert_eq!(node.connect().length("q"), 0);
 }
@@ -265,9 +337,16 @@ fn hello_3_switches_the_connection_to_resp3() {
     let node = Node::start();
     let mut connection = node.connect();
     let hello = connection.call("HELLO 3");
-    let Reply::Map(pairs) = &hello else { panic!("HELLO 3 answers a map, not {hello:?}") };
+    let Reply::Map(pairs) = &hello else {
+        panic!("HELLO 3 answers a map, not {hello:?}")
+    };
     let keys: Vec<_> = pairs.iter().map(|(key, _)| key.text()).collect();
-    assert_eq!(keys, ["server", "version", "proto", "id", "mode", "role", "modules"]);
+    assert_eq!(
+        keys,
+        [
+            "server", "version", "proto", "id", "mode", "role", "modules"
+        ]
+    );
     assert_eq!(*hello.field("server"), bulk("disque"));
     assert_eq!(*hello.field("proto"), int(3));
     assert!(hello.field("id").int() > 0);
@@ -275,25 +354,50 @@ fn hello_3_switches_the_connection_to_resp3() {
     assert_eq!(*hello.field("role"), bulk("master"));
     assert_eq!(*hello.field("modules"), array([]));
 
-    for command in ["GETJOB NOHANG FROM q", "GETJOB TIMEOUT 1 FROM q", "QSTAT q", "CLIENT GETNAME"] {
+    for command in [
+        "GETJOB NOHANG FROM q",
+        "GETJOB TIMEOUT 1 FROM q",
+        "QSTAT q",
+        "CLIENT GETNAME",
+    ] {
         assert_eq!(connection.call(command), Reply::Null, "{command}");
     }
-    assert_eq!(connection.call(&format!("SHOW {}", crate::jobs::UNKNOWN)), Reply::Null);
+    assert_eq!(
+        connection.call(&format!("SHOW {}", crate::jobs::UNKNOWN)),
+        Reply::Null
+    );
     let setting = connection.call("CONFIG GET maxclients");
-    assert!(matches!(&setting, Reply::Map(pairs) if pairs.len() == 1), "CONFIG GET is a map: {setting:?}");
+    assert!(
+        matches!(&setting, Reply::Map(pairs) if pairs.len() == 1),
+        "CONFIG GET is a map: {setting:?}"
+    );
 
     let id = connection.add("q", "body", "RETRY 0");
     assert_eq!(connection.call("QSTAT q").items().len(), 20);
     let shown = connection.show(&id);
-    assert_eq!(*shown.field("next-requeue-within"), Reply::Null, "a nil inside an answer");
-    assert_eq!(connection.call("GETJOB FROM q"), array([array([bulk("q"), bulk(&id), bulk("body")])]));
-    assert_eq!(connection.call("HELLO").items()[0], int(1), "HELLO without a version is Disque's array");
+    assert_eq!(
+        *shown.field("next-requeue-within"),
+        Reply::Null,
+        "a nil inside an answer"
+    );
+    assert_eq!(
+        connection.call("GETJOB FROM q"),
+        array([array([bulk("q"), bulk(&id), bulk("body")])])
+    );
+    assert_eq!(
+        connection.call("HELLO").items()[0],
+        int(1),
+        "HELLO without a version is Disque's array"
+    );
 
     let back = connection.call("HELLO 2");
     assert_eq!(back.items().len(), 14);
     assert_eq!(*back.field("proto"), int(2));
     assert_eq!(connection.call("GETJOB NOHANG FROM q"), Reply::NilArray);
-    assert_eq!(connection.call(&format!("SHOW {}", crate::jobs::UNKNOWN)), Reply::NilBulk);
+    assert_eq!(
+        connection.call(&format!("SHOW {}", crate::jobs::UNKNOWN)),
+        Reply::NilBulk
+    );
 }
 
 #[test]
@@ -316,13 +420,23 @@ fn a_nil_follows_the_protocol_at_the_moment_of_its_command() {
 fn hello_takes_a_name_and_refuses_other_protocols() {
     let node = Node::start();
     let mut connection = node.connect();
-    assert_eq!(*connection.call("HELLO 2 SETNAME worker-7").field("proto"), int(2));
+    assert_eq!(
+        *connection.call("HELLO 2 SETNAME worker-7").field("proto"),
+        int(2)
+    );
     assert_eq!(connection.call("CLIENT GETNAME"), bulk("worker-7"));
     for version in ["1", "4", "99"] {
-        assert_eq!(connection.call(&format!("HELLO {version}")), error("NOPROTO unsupported protocol version"));
+        assert_eq!(
+            connection.call(&format!("HELLO {version}")),
+            error("NOPROTO unsupported protocol version")
+        );
     }
     assert_eq!(connection.call("HELLO x"), wrong_arity("hello"));
-    assert_eq!(connection.call("GETJOB NOHANG FROM q"), Reply::NilArray, "still RESP2");
+    assert_eq!(
+        connection.call("GETJOB NOHANG FROM q"),
+        Reply::NilArray,
+        "still RESP2"
+    );
 }
 
 #[test]
@@ -336,7 +450,11 @@ fn reset_makes_a_connection_as_new() {
     connection.send("RESET");
     // The monitor may still see its own RESET.
     let reply = connection.receive();
-    let reset = if reply == simple("RESET") { reply } else { connection.receive() };
+    let reset = if reply == simple("RESET") {
+        reply
+    } else {
+        connection.receive()
+    };
     assert_eq!(reset, simple("RESET"));
     assert_eq!(node.connect().call("PING"), simple("PONG"));
     connection.assert_silent();
@@ -354,21 +472,37 @@ fn monitor_shows_the_commands_of_everyone_quoted() {
     client.call("PING too many");
     client.call("AUTH secret");
     client.call("ADDJOB q body 0");
-    let seen: Vec<_> = (0..3).map(|_| monitor.receive().simple_text().to_owned()).collect();
+    let seen: Vec<_> = (0..3)
+        .map(|_| monitor.receive().simple_text().to_owned())
+        .collect();
     let address = client.address();
-    let expected =
-        [r#""ECHO" "a\"b\\\r\n\t\xff\x00 c""#, r#""AUTH" "secret""#, r#""ADDJOB" "q" "body" "0""#].map(str::to_owned);
+    let expected = [
+        r#""ECHO" "a\"b\\\r\n\t\xff\x00 c""#,
+        r#""AUTH" "secret""#,
+        r#""ADDJOB" "q" "body" "0""#,
+    ]
+    .map(str::to_owned);
     for (line, expected) in seen.iter().zip(expected) {
         let (time, rest) = line.split_once(' ').expect("a time and the rest");
         let (seconds, micros) = time.split_once('.').expect("seconds and microseconds");
         assert!(seconds.len() >= 10 && micros.len() == 6, "{line}");
-        assert!(seconds.bytes().chain(micros.bytes()).all(|byte| byte.is_ascii_digit()), "{line}");
+        assert!(
+            seconds
+                .bytes()
+                .chain(micros.bytes())
+                .all(|byte| byte.is_ascii_digit()),
+            "{line}"
+        );
         assert_eq!(rest, format!("[{address}] {expected}"));
     }
     monitor.send("PING");
     let own = [monitor.receive(), monitor.receive()];
     assert!(own.contains(&simple("PONG")), "{own:?}");
-    assert!(own.iter().any(|reply| reply.simple_text().ends_with("\"PING\"")), "{own:?}");
+    assert!(
+        own.iter()
+            .any(|reply| reply.simple_text().ends_with("\"PING\"")),
+        "{own:?}"
+    );
 }
 
 #[test]
@@ -420,7 +554,9 @@ fn unread_answers_of_one_client_do_not_hold_up_the_others() {
     let node = Node::start();
     let deaf = node.connect();
     let mut writer = deaf.writer();
-    writer.set_write_timeout(Some(Duration::from_millis(300))).expect("set a write timeout");
+    writer
+        .set_write_timeout(Some(Duration::from_millis(300)))
+        .expect("set a write timeout");
     let bytes = encode(&["ECHO", &"x".repeat(100_000)]).repeat(50);
     // Fails once all buffers are full, or succeeds: both leave answers that nobody reads.
     let _ = writer.write_all(&bytes);
@@ -429,5 +565,9 @@ fn unread_answers_of_one_client_do_not_hold_up_the_others() {
     for n in 0..100 {
         client.add("q", &n.to_string(), "");
     }
-    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+    assert!(
+        start.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        start.elapsed()
+    );
 }

@@ -7,8 +7,18 @@ use crate::fixture::{Node, eventually};
 use crate::wire::{Connection, Reply, bodies, bulk, error, int, jobs, simple};
 
 /// The names of QSTAT's fields, in their order.
-const QSTAT_FIELDS: [&str; 10] =
-    ["name", "len", "age", "idle", "blocked", "import-from", "import-rate", "jobs-in", "jobs-out", "pause"];
+const QSTAT_FIELDS: [&str; 10] = [
+    "name",
+    "len",
+    "age",
+    "idle",
+    "blocked",
+    "import-from",
+    "import-rate",
+    "jobs-in",
+    "jobs-out",
+    "pause",
+];
 
 fn start() -> (Node, Connection) {
     let node = Node::start();
@@ -26,7 +36,9 @@ fn scan(client: &mut Connection, command: &str) -> Vec<Reply> {
     let mut cursor = "0".to_owned();
     for _ in 0..10_000 {
         let page = client.call(&command.replace("CURSOR", &cursor));
-        let [next, items] = page.items() else { panic!("a scan answers two elements: {page:?}") };
+        let [next, items] = page.items() else {
+            panic!("a scan answers two elements: {page:?}")
+        };
         found.extend_from_slice(items.items());
         cursor = next.text();
         if cursor == "0" {
@@ -41,7 +53,10 @@ fn names(replies: &[Reply]) -> BTreeSet<String> {
 }
 
 fn ids(replies: &[Reply]) -> BTreeSet<String> {
-    replies.iter().map(|reply| reply.simple_text().to_owned()).collect()
+    replies
+        .iter()
+        .map(|reply| reply.simple_text().to_owned())
+        .collect()
 }
 
 #[test]
@@ -65,18 +80,33 @@ fn qpeek_looks_from_either_end_and_takes_nothing() {
     }
     assert_eq!(bodies(&client.call("QPEEK q 3")), ["0", "1", "2"]);
     assert_eq!(bodies(&client.call("QPEEK q -2")), ["4", "3"]);
-    assert_eq!(bodies(&client.call("QPEEK q 100")), ["0", "1", "2", "3", "4"]);
-    assert_eq!(bodies(&client.call("QPEEK q -100")), ["4", "3", "2", "1", "0"]);
+    assert_eq!(
+        bodies(&client.call("QPEEK q 100")),
+        ["0", "1", "2", "3", "4"]
+    );
+    assert_eq!(
+        bodies(&client.call("QPEEK q -100")),
+        ["4", "3", "2", "1", "0"]
+    );
     assert_eq!(client.call("QPEEK q 0"), Reply::Array(vec![]));
     assert_eq!(client.call("QPEEK unknown 5"), Reply::Array(vec![]));
-    assert_eq!(client.call("QPEEK unknown -9223372036854775808"), Reply::Array(vec![]));
+    assert_eq!(
+        client.call("QPEEK unknown -9223372036854775808"),
+        Reply::Array(vec![])
+    );
     assert_eq!(bodies(&client.call("QPEEK q 9223372036854775807")).len(), 5);
-    assert_eq!(bodies(&client.call("QPEEK q -9223372036854775808")).len(), 5);
+    assert_eq!(
+        bodies(&client.call("QPEEK q -9223372036854775808")).len(),
+        5
+    );
     assert_eq!(client.length("q"), 5);
     client.call("PAUSE q all");
     let peeked = client.call("QPEEK q 1");
     assert_eq!(jobs(&peeked)[0].queue, "q");
-    assert_eq!(client.call("QPEEK q few"), error("ERR value is not an integer or out of range"));
+    assert_eq!(
+        client.call("QPEEK q few"),
+        error("ERR value is not an integer or out of range")
+    );
 }
 
 #[test]
@@ -142,11 +172,22 @@ fn pause_answers_the_resulting_state_as_a_simple_string() {
         ("none", "none"),
     ];
     for (options, state) in cases {
-        assert_eq!(client.call(&format!("PAUSE q {options}")), simple(state), "{options}");
+        assert_eq!(
+            client.call(&format!("PAUSE q {options}")),
+            simple(state),
+            "{options}"
+        );
         assert_eq!(stat_or_none(&mut client), state, "{options}");
     }
-    assert_eq!(client.call("PAUSE q in sideways"), error("ERR syntax error"));
-    assert_eq!(stat_or_none(&mut client), "none", "a refused PAUSE changes nothing");
+    assert_eq!(
+        client.call("PAUSE q in sideways"),
+        error("ERR syntax error")
+    );
+    assert_eq!(
+        stat_or_none(&mut client),
+        "none",
+        "a refused PAUSE changes nothing"
+    );
 }
 
 fn stat_or_none(client: &mut Connection) -> String {
@@ -233,11 +274,17 @@ fn a_retry_into_a_queue_paused_in_input_waits_another_retry() {
         last = left;
         put_off.then_some(())
     });
-    assert!(delivered.elapsed() > Duration::from_millis(450), "{:?}", delivered.elapsed());
+    assert!(
+        delivered.elapsed() > Duration::from_millis(450),
+        "{:?}",
+        delivered.elapsed()
+    );
     assert_eq!(client.length("q"), 0);
     assert_eq!(client.state(&id), "active");
     client.call("PAUSE q none");
-    eventually("the next retry queues it", || (client.length("q") == 1).then_some(()));
+    eventually("the next retry queues it", || {
+        (client.length("q") == 1).then_some(())
+    });
 }
 
 #[test]
@@ -247,13 +294,22 @@ fn qscan_finds_every_queue_whatever_the_count() {
     for queue in &expected {
         client.add(queue, "body", "");
     }
-    let pages = ["", "COUNT 1", "COUNT 100000", "BUSYLOOP"].map(|options| format!("QSCAN CURSOR {options}"));
-    for command in pages.iter().map(String::as_str).chain(["QSCAN COUNT 7 CURSOR"]) {
+    let pages = ["", "COUNT 1", "COUNT 100000", "BUSYLOOP"]
+        .map(|options| format!("QSCAN CURSOR {options}"));
+    for command in pages
+        .iter()
+        .map(String::as_str)
+        .chain(["QSCAN COUNT 7 CURSOR"])
+    {
         assert_eq!(names(&scan(&mut client, command)), expected, "{command}");
     }
     let all = client.call("QSCAN BUSYLOOP");
     assert_eq!(all.items()[0], bulk("0"));
-    assert_eq!(all.items()[1].items().len(), 250, "one answer holds each queue once");
+    assert_eq!(
+        all.items()[1].items().len(),
+        250,
+        "one answer holds each queue once"
+    );
 }
 
 #[test]
@@ -264,7 +320,9 @@ fn a_scan_misses_nothing_that_was_there_throughout() {
     for queue in &lasting {
         lasting_ids.insert(client.add(queue, "body", ""));
     }
-    let mut passing: Vec<_> = (0..300).map(|n| client.add(&format!("passing-{n}"), "body", "")).collect();
+    let mut passing: Vec<_> = (0..300)
+        .map(|n| client.add(&format!("passing-{n}"), "body", ""))
+        .collect();
     for command in ["QSCAN CURSOR COUNT 10", "JSCAN CURSOR COUNT 10"] {
         let mut found = Vec::new();
         let mut cursor = "0".to_owned();
@@ -307,15 +365,26 @@ fn qscan_filters_by_length() {
     ];
     for (options, expected) in cases {
         let found = names(&scan(&mut client, &format!("QSCAN CURSOR {options}")));
-        assert_eq!(found, expected.iter().map(ToString::to_string).collect(), "{options}");
+        assert_eq!(
+            found,
+            expected.iter().map(ToString::to_string).collect(),
+            "{options}"
+        );
     }
 }
 
 #[test]
 fn jscan_answers_ids_as_simple_strings_and_the_cursor_as_a_bulk() {
     let (_node, mut client) = start();
-    let expected: BTreeSet<_> = (0..120).map(|n| client.add(&format!("q{}", n % 3), "body", "")).collect();
-    for command in ["JSCAN CURSOR", "JSCAN COUNT 7 CURSOR", "JSCAN CURSOR REPLY id COUNT 1", "JSCAN BUSYLOOP"] {
+    let expected: BTreeSet<_> = (0..120)
+        .map(|n| client.add(&format!("q{}", n % 3), "body", ""))
+        .collect();
+    for command in [
+        "JSCAN CURSOR",
+        "JSCAN COUNT 7 CURSOR",
+        "JSCAN CURSOR REPLY id COUNT 1",
+        "JSCAN BUSYLOOP",
+    ] {
         assert_eq!(ids(&scan(&mut client, command)), expected, "{command}");
     }
     let empty = client.call("JSCAN BUSYLOOP QUEUE unknown");
@@ -338,7 +407,11 @@ fn jscan_filters_by_queue_and_state() {
     ];
     for (options, expected) in cases {
         let found = ids(&scan(&mut client, &format!("JSCAN CURSOR {options}")));
-        assert_eq!(found, expected.iter().map(ToString::to_string).collect(), "{options}");
+        assert_eq!(
+            found,
+            expected.iter().map(ToString::to_string).collect(),
+            "{options}"
+        );
     }
 }
 
@@ -350,7 +423,15 @@ fn jscan_can_show_all_of_a_job() {
     assert_eq!(found.len(), 1);
     assert_eq!(found[0].items().len(), 30);
     let shown = client.show(&id);
-    for field in ["id", "queue", "state", "ctime", "retry", "body", "next-requeue-within"] {
+    for field in [
+        "id",
+        "queue",
+        "state",
+        "ctime",
+        "retry",
+        "body",
+        "next-requeue-within",
+    ] {
         assert_eq!(found[0].field(field), shown.field(field), "{field}");
     }
 }
@@ -360,7 +441,12 @@ fn a_scan_bears_any_cursor_and_count() {
     let (_node, mut client) = start();
     client.add("q", "body", "");
     for command in ["QSCAN", "JSCAN"] {
-        for options in ["18446744073709551615", "999 COUNT 0", "0 COUNT -5", "4294967296 COUNT 9223372036854775807"] {
+        for options in [
+            "18446744073709551615",
+            "999 COUNT 0",
+            "0 COUNT -5",
+            "4294967296 COUNT 9223372036854775807",
+        ] {
             let page = client.call(&format!("{command} {options}"));
             assert_eq!(page.items().len(), 2, "{command} {options}");
         }

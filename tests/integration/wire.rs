@@ -45,6 +45,11 @@ pub(crate) fn int(value: i64) -> Reply {
     Reply::Int(value)
 }
 
+/// An integer reply of a count that is known here.
+pub(crate) fn count(value: usize) -> Reply {
+    Reply::Int(i64::try_from(value).expect("counts are small"))
+}
+
 pub(crate) fn bulk(bytes: impl AsRef<[u8]>) -> Reply {
     Reply::Bulk(bytes.as_ref().to_vec())
 }
@@ -55,7 +60,9 @@ pub(crate) fn array(items: impl IntoIterator<Item = Reply>) -> Reply {
 
 /// The answer to a wrong count of arguments.
 pub(crate) fn wrong_arity(command: &str) -> Reply {
-    error(&format!("ERR wrong number of arguments for '{command}' command"))
+    error(&format!(
+        "ERR wrong number of arguments for '{command}' command"
+    ))
 }
 
 impl fmt::Debug for Reply {
@@ -69,7 +76,10 @@ impl fmt::Debug for Reply {
             Self::NilBulk => f.write_str("$-1"),
             Self::NilArray => f.write_str("*-1"),
             Self::Array(items) => f.debug_list().entries(items).finish(),
-            Self::Map(pairs) => f.debug_map().entries(pairs.iter().map(|(key, value)| (key, value))).finish(),
+            Self::Map(pairs) => f
+                .debug_map()
+                .entries(pairs.iter().map(|(key, value)| (key, value)))
+                .finish(),
             Self::Null => f.write_str("_"),
         }
     }
@@ -128,8 +138,14 @@ impl Reply {
     #[track_caller]
     pub(crate) fn field(&self, name: &str) -> &Reply {
         let found = match self {
-            Self::Array(items) => items.chunks(2).find(|pair| pair[0] == bulk(name)).map(|pair| &pair[1]),
-            Self::Map(pairs) => pairs.iter().find(|(key, _)| *key == bulk(name)).map(|(_, value)| value),
+            Self::Array(items) => items
+                .chunks(2)
+                .find(|pair| pair[0] == bulk(name))
+                .map(|pair| &pair[1]),
+            Self::Map(pairs) => pairs
+                .iter()
+                .find(|(key, _)| *key == bulk(name))
+                .map(|(_, value)| value),
             other => panic!("expected fields, got {other:?}"),
         };
         found.unwrap_or_else(|| panic!("no field {name} in {self:?}"))
@@ -148,7 +164,11 @@ pub(crate) struct Job {
 #[track_caller]
 pub(crate) fn jobs(reply: &Reply) -> Vec<Job> {
     let job = |item: &Reply| match item.items() {
-        [queue, id, body] => Job { queue: queue.text(), id: id.text(), body: body.text() },
+        [queue, id, body] => Job {
+            queue: queue.text(),
+            id: id.text(),
+            body: body.text(),
+        },
         other => panic!("a job is an array of 3, not {other:?}"),
     };
     reply.items().iter().map(job).collect()
@@ -193,22 +213,36 @@ impl Connection {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
-        Ok(Self { reader: BufReader::new(stream) })
+        Ok(Self {
+            reader: BufReader::new(stream),
+        })
     }
 
     /// `127.0.0.1:port` as the server sees this connection.
     pub(crate) fn address(&self) -> String {
-        self.reader.get_ref().local_addr().expect("a connected socket has an address").to_string()
+        self.reader
+            .get_ref()
+            .local_addr()
+            .expect("a connected socket has an address")
+            .to_string()
     }
 
     /// A second handle on the socket, to write from another thread.
     pub(crate) fn writer(&self) -> TcpStream {
-        self.reader.get_ref().try_clone().expect("duplicate a socket")
+        self.reader
+            .get_ref()
+            .try_clone()
+            .expect("duplicate a socket")
     }
 
     #[track_caller]
     pub(crate) fn send_raw(&mut self, bytes: &[u8]) {
-        self.reader.get_mut().write_all(bytes).unwrap_or_else(|error| panic!("send: {error}"));
+        self.try_send_raw(bytes)
+            .unwrap_or_else(|error| panic!("send: {error}"));
+    }
+
+    pub(crate) fn try_send_raw(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.reader.get_mut().write_all(bytes)
     }
 
     #[track_caller]
@@ -232,14 +266,19 @@ impl Connection {
 
     #[track_caller]
     pub(crate) fn receive(&mut self) -> Reply {
-        self.try_receive().unwrap_or_else(|error| panic!("receive: {error}"))
+        self.try_receive()
+            .unwrap_or_else(|error| panic!("receive: {error}"))
     }
 
     /// The next reply, or the error of a connection that is gone.
     pub(crate) fn try_receive(&mut self) -> std::io::Result<Reply> {
         let line = self.line()?;
         let (kind, rest) = line.split_at(1);
-        let number = || rest.parse::<i64>().unwrap_or_else(|_| panic!("a number in {line:?}"));
+        let number = || {
+            rest.parse::<i64>()
+                .unwrap_or_else(|_| panic!("a number in {line:?}"))
+        };
+        let length = || usize::try_from(number()).map_err(|_| ErrorKind::InvalidData);
         Ok(match (kind, rest) {
             ("+", _) => Reply::Simple(rest.to_owned()),
             ("-", _) => Reply::Error(rest.to_owned()),
@@ -247,10 +286,16 @@ impl Connection {
             ("_", "") => Reply::Null,
             ("$", "-1") => Reply::NilBulk,
             ("*", "-1") => Reply::NilArray,
-            ("$", _) => Reply::Bulk(self.body(number() as usize)?),
-            ("*", _) => Reply::Array((0..number()).map(|_| self.try_receive()).collect::<Result<_, _>>()?),
+            ("$", _) => Reply::Bulk(self.body(length()?)?),
+            ("*", _) => Reply::Array(
+                (0..number())
+                    .map(|_| self.try_receive())
+                    .collect::<Result<_, _>>()?,
+            ),
             ("%", _) => Reply::Map(
-                (0..number()).map(|_| Ok((self.try_receive()?, self.try_receive()?))).collect::<std::io::Result<_>>()?,
+                (0..number())
+                    .map(|_| Ok((self.try_receive()?, self.try_receive()?)))
+                    .collect::<std::io::Result<_>>()?,
             ),
             _ => panic!("no reply starts like {line:?}"),
         })
@@ -262,7 +307,11 @@ impl Connection {
         if line.is_empty() {
             return Err(ErrorKind::UnexpectedEof.into());
         }
-        assert!(line.ends_with(b"\r\n") && line.len() > 2, "a reply line ends in CRLF: {}", line.escape_ascii());
+        assert!(
+            line.ends_with(b"\r\n") && line.len() > 2,
+            "a reply line ends in CRLF: {}",
+            line.escape_ascii()
+        );
         line.truncate(line.len() - 2);
         Ok(String::from_utf8_lossy(&line).into_owned())
     }
@@ -279,9 +328,11 @@ impl Connection {
     pub(crate) fn receive_within(&mut self, patience: Duration) -> Option<Reply> {
         self.set_read_timeout(patience);
         let begun = match self.reader.fill_buf() {
-            Ok(bytes) if bytes.is_empty() => panic!("the server closed the connection"),
+            Ok([]) => panic!("the server closed the connection"),
             Ok(_) => true,
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => false,
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                false
+            }
             Err(error) => panic!("receive: {error}"),
         };
         self.set_read_timeout(PATIENCE);
@@ -289,7 +340,10 @@ impl Connection {
     }
 
     fn set_read_timeout(&self, timeout: Duration) {
-        self.reader.get_ref().set_read_timeout(Some(timeout)).expect("set a read timeout");
+        self.reader
+            .get_ref()
+            .set_read_timeout(Some(timeout))
+            .expect("set a read timeout");
     }
 
     /// Asserts that nothing more is answered for a while. Only the absence of something is worth such a wait.
@@ -307,19 +361,29 @@ impl Connection {
             Ok(_) => bytes,
             // What the server had not read when it closed comes back as a reset.
             Err(error) if error.kind() == ErrorKind::ConnectionReset => bytes,
-            Err(error) => panic!("the server did not close: {error}; so far {}", bytes.escape_ascii()),
+            Err(error) => panic!(
+                "the server did not close: {error}; so far {}",
+                bytes.escape_ascii()
+            ),
         }
     }
 
     #[track_caller]
     pub(crate) fn assert_closed(&mut self) {
         let rest = self.rest();
-        assert!(rest.is_empty(), "expected a close, got {}", rest.escape_ascii());
+        assert!(
+            rest.is_empty(),
+            "expected a close, got {}",
+            rest.escape_ascii()
+        );
     }
 
     /// Says that nothing more will be sent, and goes on listening.
     pub(crate) fn finish_sending(&self) {
-        self.reader.get_ref().shutdown(Shutdown::Write).expect("shut down the sending side");
+        self.reader
+            .get_ref()
+            .shutdown(Shutdown::Write)
+            .expect("shut down the sending side");
     }
 
     /// ADDJOB with options as words; the id that it answers.
@@ -343,7 +407,11 @@ impl Connection {
     #[track_caller]
     pub(crate) fn show(&mut self, id: &str) -> Reply {
         let reply = self.call(&format!("SHOW {id}"));
-        assert_eq!(reply.items().len(), 30, "SHOW answers 30 elements: {reply:?}");
+        assert_eq!(
+            reply.items().len(),
+            30,
+            "SHOW answers 30 elements: {reply:?}"
+        );
         reply
     }
 
@@ -362,7 +430,10 @@ impl Connection {
     #[track_caller]
     pub(crate) fn info(&mut self, field: &str) -> String {
         let text = self.call("INFO").text();
-        let line = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
-        line.unwrap_or_else(|| panic!("no {field} in INFO")).to_owned()
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+        line.unwrap_or_else(|| panic!("no {field} in INFO"))
+            .to_owned()
     }
 }
