@@ -13,6 +13,9 @@ type Job = (String, String, String);
 
 /// Your work. An error gives the job back at once; a crash gives it back when its RETRY has passed.
 fn handle(body: &str) -> Result<(), String> {
+    if body.is_empty() {
+        return Err("there is nothing to do".to_owned());
+    }
     println!("worked on {body}");
     Ok(())
 }
