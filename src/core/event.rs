@@ -1,7 +1,7 @@
 //! All that can happen to a node.
 
 use crate::command::Command;
-use crate::id::{ClientId, Ticket};
+use crate::id::{ClientId, NodeId, Ticket};
 use crate::node::Settings;
 use crate::record::Segment;
 
@@ -12,14 +12,26 @@ pub enum Event<'a> {
     Command(Ticket, Command<'a>),
     /// A client's connection ended: it waits for nothing any more, and takes no job with it.
     Disconnected(ClientId),
-    /// The moment that [`crate::Node::deadline`] named has come.
+    /// The moment that [`crate::node::Node::deadline`] named has come.
     Tick,
     /// Records go to this segment of the log from now on.
     SegmentStarted(Segment),
     /// The operator changed settings.
     Configured(Settings),
+    /// The operator switched the log on: record what is in memory, from this segment on.
+    LogOpened(Segment),
+    /// BGREWRITEAOF: record every job anew, so that all earlier segments can go.
+    Rewrite,
+    /// SHUTDOWN REWRITE-AOF: take the next step of the pass now.
+    RewriteOn,
+    /// The shell's buffers for clients hold so many bytes.
+    ClientBuffers(u64),
+    /// A command needs memory, and [`crate::node::Node::memory_level`] is above normal: make room.
+    MemoryPressure,
     /// CLUSTER LEAVING: from now on this node is leaving, or is not.
     Leaving(bool),
+    /// CLUSTER RESET HARD: the node has another id from now on.
+    Renamed(NodeId),
     /// DEBUG FLUSHALL, CLUSTER RESET: forget all jobs and queues.
     Flush,
     /// The node stops cleanly: record where every job stands. Nothing follows this event.

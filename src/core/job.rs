@@ -4,6 +4,12 @@ use std::fmt;
 
 use triomphe::ThinArc;
 
+use crate::id::{Guarantee, JobId};
+use crate::jobs::JobKey;
+use crate::queue::QueueKey;
+use crate::record::{JobRecord, Segment};
+use crate::time::Time;
+
 /// The opaque bytes that a job carries: one allocation, shared, so that handing it out copies nothing.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Body(ThinArc<(), u8>);
@@ -37,4 +43,124 @@ pub enum JobState {
     Queued,
     /// Acknowledged, until every holder knows.
     Acked,
+}
+
+impl JobState {
+    /// The table of legal moves. Leaving the node altogether is legal from every state.
+    pub fn may_become(self, next: JobState) -> bool {
+        match (self, next) {
+            (JobState::WaitReplicas, JobState::Active | JobState::Queued)
+            | (JobState::Active, JobState::Queued)
+            | (JobState::Queued, JobState::Active)
+            | (JobState::WaitReplicas | JobState::Active | JobState::Queued, JobState::Acked) => {
+                true
+            }
+            (JobState::WaitReplicas | JobState::Active | JobState::Queued | JobState::Acked, _) => {
+                false
+            }
+        }
+    }
+}
+
+/// Two neighbours in a list that runs through the jobs themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Links {
+    pub(crate) prev: JobKey,
+    pub(crate) next: JobKey,
+}
+
+impl Links {
+    pub(crate) const NONE: Links = Links {
+        prev: JobKey::NONE,
+        next: JobKey::NONE,
+    };
+}
+
+/// Which list [`Job::order`] belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// None.
+    Nowhere,
+    /// The list of its queue.
+    List,
+    /// The tree of its queue, for jobs that came back out of order.
+    Tree,
+    /// The list of delivered at-most-once jobs, which may be evicted when memory is short.
+    Evictable,
+}
+
+/// One job as this node holds it: 104 bytes beside the body.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub(crate) id: JobId,
+    pub(crate) body: Body,
+    /// Orders the queue: unix milliseconds × 1 000 000 + a counter.
+    pub(crate) created: u64,
+    /// Ttl and delay count from here.
+    pub(crate) added: Time,
+    /// When it is queued next; [`Time::NEVER`] when nothing will. Counts only while active.
+    pub(crate) requeue: Time,
+    pub(crate) ttl: u32,
+    pub(crate) delay: u32,
+    pub(crate) retry: u32,
+    pub(crate) nacks: u32,
+    pub(crate) additional_deliveries: u32,
+    pub(crate) queue: QueueKey,
+    /// Neighbours in the list that `place` names.
+    pub(crate) order: Links,
+    /// Neighbours in its bucket of the agenda.
+    pub(crate) agenda: Links,
+    /// Where its newest record lies.
+    pub(crate) segment: Segment,
+    pub(crate) replicate: u16,
+    pub(crate) state: JobState,
+    pub(crate) place: Place,
+    /// It was in its queue at least once: the next queueing is an additional one.
+    pub(crate) queued_before: bool,
+}
+
+const _: () = assert!(
+    size_of::<Option<Job>>() <= 112,
+    "spec: at most 300 bytes a job, body included"
+);
+
+impl Job {
+    /// When its ttl is over.
+    pub(crate) fn expires(&self) -> Time {
+        self.added.after_secs(self.ttl)
+    }
+
+    /// When the node must look at it next.
+    pub(crate) fn wake(&self) -> Time {
+        match self.state {
+            JobState::Active => self.requeue.min(self.expires()),
+            JobState::WaitReplicas | JobState::Queued | JobState::Acked => self.expires(),
+        }
+    }
+
+    /// How often it may be handed out.
+    pub(crate) fn guarantee(&self) -> Guarantee {
+        if self.retry == 0 {
+            Guarantee::AtMostOnce
+        } else {
+            Guarantee::AtLeastOnce
+        }
+    }
+
+    /// The record that brings it back.
+    pub(crate) fn record(&self, queue: crate::id::QueueName) -> JobRecord {
+        JobRecord {
+            id: self.id,
+            queue,
+            body: self.body.clone(),
+            created: self.created,
+            added: self.added,
+            ttl: self.ttl,
+            delay: self.delay,
+            retry: self.retry,
+            replicate: self.replicate,
+            nacks: self.nacks,
+            additional_deliveries: self.additional_deliveries,
+        }
+    }
 }

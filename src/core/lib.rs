@@ -1,13 +1,32 @@
 //! What a ShoalMQ node does, as a pure and deterministic state machine.
 //!
-//! Events go in with the time at which they happened, effects come out ([`event`], [`effect`]). Nothing here
-//! awaits, reads a clock, draws from the system's entropy, logs, or knows of sockets and disks.
+//! Events go in with the time at which they happened, effects come out ([`event`], [`effect`], [`node`]). Nothing
+//! here awaits, reads a clock, draws from the system's entropy, logs, or knows of sockets and disks.
+//!
+//! A job's way through the node: [`command::Command::AddJob`] makes it and puts it into its queue (`replication`,
+//! `requeue`); a GETJOB takes it (`delivery`); an ack forgets it (`gc`), or the `agenda` brings it back when its
+//! retry is over (`requeue`). What must outlive the process is a [`record::Record`], and [`restore::Restore`] is
+//! the way back.
 
+mod agenda;
 pub mod command;
+mod delivery;
 pub mod effect;
 pub mod event;
+mod gc;
 pub mod id;
+mod inspect;
+pub mod invariants;
 pub mod job;
+mod jobs;
+mod limits;
 pub mod node;
+mod queue;
 pub mod record;
+mod replication;
+mod requeue;
+pub mod restore;
+mod rewrite;
+mod segments;
 pub mod time;
+mod waiters;

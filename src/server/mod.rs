@@ -1,1 +1,287 @@
-//! To come.
+//! The server around the core: the only code with tasks, sockets and the clock.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `driver`, `execute` | the owner of the node; running one command |
+//! | `listener`, `connection`, `session`, `mailbox` | clients: taking them in, serving one, what is known of one |
+//! | `admin` | what never reaches the core: AUTH, INFO, CONFIG, CLIENT … |
+//! | `persistence` | the log of jobs: reading it, writing it, switching it |
+//! | `identity` | the data folder: its lock, the node's id |
+//! | `clock`, `logging`, `stats`, `slowlog` | time and entropy; the log of events; figures |
+
+mod admin;
+mod clock;
+mod connection;
+mod driver;
+mod execute;
+mod identity;
+mod listener;
+mod logging;
+mod mailbox;
+mod persistence;
+mod session;
+mod slowlog;
+mod stats;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use shoalmq_core::event::Event;
+use shoalmq_storage::journal::Position;
+use thiserror::Error;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{Notify, watch};
+use tracing::{debug, error, info, warn};
+
+use crate::config::Loaded;
+use driver::{Driver, Parts, Shared, Stop};
+use identity::Identity;
+use listener::Listeners;
+use persistence::Health;
+
+/// Why a node did not start.
+#[derive(Debug, Error)]
+enum StartError {
+    #[error("open the log file: {0}")]
+    Logging(#[source] std::io::Error),
+    #[error("start the threads: {0}")]
+    Runtime(#[source] std::io::Error),
+    #[error(transparent)]
+    Folder(#[from] identity::FolderError),
+    #[error(transparent)]
+    Listen(#[from] listener::ListenError),
+}
+
+/// Runs a node until it is told to stop. 0 after a clean stop, 1 when it could not start or had to give up.
+pub fn run(loaded: Loaded) -> ExitCode {
+    match start(loaded) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("shoalmq: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start(loaded: Loaded) -> Result<ExitCode, StartError> {
+    let config = loaded.config;
+    let logging = logging::start(&config).map_err(StartError::Logging)?;
+    install_panic_hook();
+    for warning in &loaded.warnings {
+        warn!("{warning}");
+    }
+    for note in &loaded.notes {
+        debug!("{note}");
+    }
+    let threads = usize::from(config.worker_threads.get());
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build();
+    let runtime = runtime.map_err(StartError::Runtime)?;
+    let identity = Identity::take(&config.dir)?;
+    let listeners = runtime.block_on(async { Listeners::open(&config) })?;
+    let health = Arc::new(Health::default());
+    let policy = Arc::new(Mutex::new(persistence::policy(&config)));
+    let parts = Parts { config, identity, logging, health: Arc::clone(&health), port: listeners.port };
+    let shared = Arc::new(Shared {
+        driver: Mutex::new(Driver::new(parts)),
+        tick_sooner: Notify::new(),
+        released: watch::Sender::new(Position(u64::MAX)),
+        policy,
+        health,
+        stop: watch::Sender::new(None),
+    });
+    let pid = PidFile::write(&shared);
+    let stop = runtime.block_on(serve(&shared, listeners));
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    drop(pid);
+    match stop {
+        Ok(Stop::Exit) => Ok(ExitCode::SUCCESS),
+        Ok(Stop::Restart(delay)) => {
+            std::thread::sleep(delay);
+            drop(shared);
+            Ok(restart())
+        }
+        Err(Failed) => Ok(ExitCode::FAILURE),
+    }
+}
+
+/// The node gave up; the log says why.
+struct Failed;
+
+async fn serve(shared: &Arc<Shared>, listeners: Listeners) -> Result<Stop, Failed> {
+    {
+        let mut driver = shared.driver.lock();
+        let (id, generation) = (driver.identity.id, driver.identity.generation);
+        info!(version = env!("CARGO_PKG_VERSION"), %id, generation, listening = listeners.describe(), "node starts");
+        warn_of_open_doors(&driver);
+        if driver.config.appendonly {
+            driver.loading = Some(persistence::loading(&driver.config));
+        } else if persistence::has_files(&driver.config) {
+            warn!(dir = %driver.config.dir.display(), "appendonly is no: the job log in the data folder is ignored and left as it is");
+        }
+    }
+    listeners.serve(shared);
+    tokio::spawn(ticker(Arc::clone(shared)));
+    tokio::spawn(housekeeping(Arc::clone(shared)));
+    tokio::spawn(signals(Arc::clone(shared)));
+    let mut stop = shared.stop.subscribe();
+    if shared.driver.lock().loading.is_some() {
+        let loader = Arc::clone(shared);
+        let loaded = tokio::task::spawn_blocking(move || persistence::load(&loader));
+        let result = loaded.await.expect("a panic ends the process");
+        if let Err(fault) = result {
+            error!("{}", persistence::describe(&fault));
+            eprintln!("shoalmq: {}", persistence::describe(&fault));
+            return Err(Failed);
+        }
+    }
+    info!("ready");
+    let asked = stop.wait_for(Option::is_some).await;
+    let asked = asked.expect("the sender lives in `shared`").unwrap_or(Stop::Exit);
+    close(shared, asked).await
+}
+
+/// Stops in order: no more commands, then the log.
+async fn close(shared: &Arc<Shared>, asked: Stop) -> Result<Stop, Failed> {
+    info!("node stops");
+    let shared = Arc::clone(shared);
+    let closed = tokio::task::spawn_blocking(move || {
+        let mut driver = shared.driver.lock();
+        for peer in driver.peers.values() {
+            peer.mailbox.kill();
+        }
+        // Whoever still gets the lock is told that the node has stopped.
+        driver.loading = Some(driver.loading.unwrap_or_else(|| persistence::loading(&driver.config)));
+        driver.close_log()
+    });
+    match closed.await.expect("a panic ends the process") {
+        Ok(()) => {
+            info!("bye");
+            Ok(asked)
+        }
+        Err(fault) => {
+            error!(fault = persistence::describe(fault.as_ref()), "the job log was not closed cleanly");
+            Err(Failed)
+        }
+    }
+}
+
+/// Gives the core its ticks.
+async fn ticker(shared: Arc<Shared>) {
+    loop {
+        let next = shared.driver.lock().tick();
+        let sleep = async {
+            match next {
+                Some(at) => tokio::time::sleep_until(at.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = sleep => {}
+            () = shared.tick_sooner.notified() => {}
+        }
+    }
+}
+
+/// What is looked at all the time: rates, idle clients, buffers, a disk that stalls.
+async fn housekeeping(shared: Arc<Shared>) {
+    let mut every = tokio::time::interval(stats::SAMPLE_EVERY);
+    every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    loop {
+        every.tick().await;
+        let mut driver = shared.driver.lock();
+        let buffered = driver.buffered_bytes;
+        driver.feed(Event::ClientBuffers(buffered));
+        let used = driver.node.used_memory();
+        driver.stats.sample(used);
+        driver.close_idle();
+        driver.watch_disk(&shared.released);
+        driver.watch_rewrite();
+    }
+}
+
+async fn signals(shared: Arc<Shared>) {
+    let listen = |kind| signal(kind).expect("a handler can be installed for this signal");
+    let mut terminate = listen(SignalKind::terminate());
+    let mut interrupt = listen(SignalKind::interrupt());
+    let mut hangup = listen(SignalKind::hangup());
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => info!("SIGTERM"),
+            _ = interrupt.recv() => info!("SIGINT"),
+            _ = hangup.recv() => {
+                let logging = shared.driver.lock().logging.clone();
+                logging.reopen();
+                continue;
+            }
+        }
+        if shared.stop.borrow().is_some() || shared.driver.lock().loading.is_some() {
+            // A second signal, or one before there is anything to close: nothing would be lost.
+            std::process::exit(0);
+        }
+        shared.stop.send_replace(Some(Stop::Exit));
+    }
+}
+
+fn warn_of_open_doors(driver: &Driver) {
+    let config = &driver.config;
+    let loopback = config.bind.iter().all(|bind| match bind {
+        crate::config::BindAddress::Any => false,
+        crate::config::BindAddress::Ip(ip) => ip.is_loopback(),
+    });
+    if !loopback && config.requirepass.is_none() {
+        if config.protected_mode {
+            warn!("no password is set: protected mode turns away clients from other machines; set requirepass to let them in");
+        } else {
+            warn!("no password is set and protected-mode is no: anybody who reaches this port can use it");
+        }
+    }
+}
+
+/// A bug ends the process at once: the node recovers from its log. Threads that open a damaged sled are an exception:
+/// there a panic becomes a fault.
+fn install_panic_hook() {
+    let default = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        error!(%panic, thread = std::thread::current().name(), "panic");
+        let name = std::thread::current().name().map(str::to_owned);
+        if name.is_none_or(|name| name != "storage-open" && !name.starts_with("sled")) {
+            default(panic);
+            std::process::abort();
+        }
+    }));
+}
+
+/// Starts the program again in place of this process. Returns only if that fails.
+fn restart() -> ExitCode {
+    use std::os::unix::process::CommandExt;
+    let program = std::env::current_exe().unwrap_or_else(|_| "shoalmq".into());
+    let error = std::process::Command::new(program).args(std::env::args_os().skip(1)).exec();
+    error!(%error, "restart");
+    ExitCode::FAILURE
+}
+
+/// The file with the process id, removed at the end.
+struct PidFile(std::path::PathBuf);
+
+impl PidFile {
+    fn write(shared: &Shared) -> Option<Self> {
+        let path = shared.driver.lock().config.pidfile.clone()?;
+        match std::fs::write(&path, format!("{}\n", std::process::id())) {
+            Ok(()) => Some(PidFile(path)),
+            Err(error) => {
+                warn!(path = %path.display(), %error, "the pid file cannot be written");
+                None
+            }
+        }
+    }
+}
+
+impl Drop for PidFile {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_file(&self.0) {
+            warn!(path = %self.0.display(), %error, "the pid file cannot be removed");
+        }
+    }
+}

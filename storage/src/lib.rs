@@ -1,1 +1,93 @@
-//! To come.
+//! What a node keeps on disk: an append log of [records](shoalmq_core::record::Record).
+//!
+//! - [`record`] turns records into bytes and back: drawn there.
+//! - [`backend`] keeps frames of records in segments: sled by default, memory for no disk at all.
+//! - [`Store`] opens a backend and loads what it holds; [`journal`] is the daemon that writes to it from then on.
+//! - [`fault`] is what can go wrong, by the decision that it calls for.
+//!
+//! ```text
+//! start    Store::open ─► Store::load(records) ─► Store::into_backend ─► Journal::start
+//! running  Journal::writer ─► push … ─► on_progress(written, synced) ─► what waited for it goes out
+//! stop     push(Closed) ─► Journal::stop
+//! ```
+//!
+//! The crate orders records and keeps them; what they mean, and which of them still count, is the core's.
+
+use std::path::{Path, PathBuf};
+
+use shoalmq_core::record::{Record, Segment};
+
+use crate::backend::Backend;
+use crate::backend::memory::Memory;
+use crate::backend::sled::Sled;
+use crate::fault::Fault;
+
+pub mod backend;
+pub mod fault;
+pub mod journal;
+mod load;
+pub mod record;
+#[cfg(test)]
+mod tests;
+
+pub use load::Loaded;
+
+/// The backends to choose from: the `storage` directive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum StorageKind {
+    /// Sled, below the data folder.
+    #[default]
+    Sled,
+    /// Nothing on disk.
+    Memory,
+}
+
+/// An open log, before anything is written to it.
+pub struct Store {
+    backend: Box<dyn Backend>,
+    path: PathBuf,
+}
+
+impl Store {
+    /// Opens the log of this kind below the data folder `dir`, and makes it when there is none.
+    pub fn open(kind: StorageKind, dir: &Path) -> Result<Store, Fault> {
+        let backend: Box<dyn Backend> = match kind {
+            StorageKind::Sled => Box::new(Sled::open(dir)?),
+            StorageKind::Memory => Box::new(Memory::new()),
+        };
+        Ok(Store::of(backend, dir))
+    }
+
+    /// The log that a backend holds already; faults name `path`.
+    pub fn of(backend: Box<dyn Backend>, path: &Path) -> Store {
+        Store {
+            backend,
+            path: path.to_owned(),
+        }
+    }
+
+    /// Visits every record in order, with its segment, and tells `progress` after every frame.
+    ///
+    /// A record at the very end that is torn, with nothing valid behind it, is cut off with a warning. After a fault the
+    /// visits so far mean nothing. Frames are visited as they are read: what is loaded is not held in memory.
+    pub fn load(
+        &mut self,
+        mut visit: impl FnMut(Segment, Record),
+        mut progress: impl FnMut(&Loaded),
+    ) -> Result<Loaded, Fault> {
+        load::load(self.backend.as_mut(), &self.path, &mut visit, &mut progress)
+    }
+
+    /// The backend, for [`journal::Journal::start`]: with the segment after [`Loaded::last_segment`], or 1.
+    pub fn into_backend(self) -> Box<dyn Backend> {
+        self.backend
+    }
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,131 @@
+//! The flags of `shoalmq bench`.
+
+use super::BenchError;
+use super::job::STAMP_BYTES;
+use clap::{ArgAction, ValueEnum};
+use std::net::IpAddr;
+use std::num::{NonZeroU64, NonZeroUsize};
+
+/// Measures how fast a node takes and hands out jobs, and at what cost.
+#[derive(Clone, Debug, clap::Args)]
+#[command(disable_help_flag = true)]
+pub struct Args {
+    /// Print help
+    #[arg(long, action = ArgAction::Help)]
+    help: Option<bool>,
+
+    /// The node: a name or an address
+    #[arg(short = 'h', long, default_value = "127.0.0.1")]
+    pub host: String,
+
+    /// Its port for clients
+    #[arg(short, long, default_value_t = 7711)]
+    pub port: u16,
+
+    /// Its password; better given as `SHOALMQ_PASSWORD` in the environment
+    #[arg(short = 'a', long)]
+    pub password: Option<String>,
+
+    /// What to measure, in this order
+    #[arg(long, value_delimiter = ',', default_value = "produce,consume")]
+    pub phases: Vec<Phase>,
+
+    /// Connections; in end-to-end one half adds jobs and the other takes them
+    #[arg(short, long, default_value = "16", value_name = "N")]
+    pub connections: NonZeroUsize,
+
+    /// Commands sent at once on a connection, before their replies are read
+    #[arg(short = 'P', long, default_value = "16", value_name = "N")]
+    pub pipeline: NonZeroUsize,
+
+    /// Jobs of each phase
+    #[arg(short = 'n', long, default_value = "100000", value_name = "N")]
+    pub jobs: NonZeroU64,
+
+    /// Bytes of a job's body; end-to-end needs 16 for the time of day
+    #[arg(short, long, default_value_t = 100, value_name = "BYTES")]
+    pub size: usize,
+
+    /// Jobs asked for by one GETJOB, and acknowledged by one ACKJOB
+    #[arg(long, default_value = "16", value_name = "N")]
+    pub count: NonZeroUsize,
+
+    /// The queue; it has to be empty
+    #[arg(short, long, default_value = "shoalmq-bench", value_name = "NAME")]
+    pub queue: String,
+
+    /// Spread the jobs over so many queues: NAME-0, NAME-1, …
+    #[arg(long, default_value = "1", value_name = "N")]
+    pub queues: NonZeroUsize,
+
+    /// Copies of a job, the node's own included [default: the node's default]
+    #[arg(long, value_name = "N")]
+    pub replicate: Option<u16>,
+
+    /// Seconds after which a job that is not acknowledged is delivered again; 0: never [default: the
+    /// node's default]
+    #[arg(long, value_name = "SECONDS")]
+    pub retry: Option<u32>,
+
+    /// Do not wait for the copies
+    #[arg(long = "async")]
+    pub asynchronous: bool,
+
+    /// The node's process, for its CPU time [default: asked of a node on this machine]
+    #[arg(long, value_name = "PID")]
+    pub server_pid: Option<u32>,
+
+    /// Print a JSON object per phase, on a line of its own
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// Add jobs.
+    Produce,
+    /// Take and acknowledge jobs.
+    Consume,
+    /// Both at once.
+    EndToEnd,
+}
+
+impl Phase {
+    /// The name, as the flag takes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Produce => "produce",
+            Self::Consume => "consume",
+            Self::EndToEnd => "end-to-end",
+        }
+    }
+}
+
+impl Args {
+    pub(super) fn check(&self) -> Result<(), BenchError> {
+        if self.phases.contains(&Phase::EndToEnd) {
+            if self.size < STAMP_BYTES {
+                return Err(BenchError::Args("end-to-end needs a --size of at least 16"));
+            }
+            if self.connections.get() < 2 {
+                return Err(BenchError::Args("end-to-end needs at least 2 --connections"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Where to connect: host and port, an IPv6 address in brackets.
+    pub(super) fn address(&self) -> String {
+        match self.host.parse() {
+            Ok(IpAddr::V6(ip)) => format!("[{ip}]:{}", self.port),
+            _ => format!("{}:{}", self.host, self.port),
+        }
+    }
+
+    /// Whether the node is on this machine, as far as its address tells.
+    pub(super) fn is_local(&self) -> bool {
+        self.host == "localhost" || self.host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+    }
+}

@@ -1,0 +1,218 @@
+//! Running a phase: connect, start every worker at once, watch them, add up what they measured.
+
+use super::BenchError;
+use super::args::{Args, Phase};
+use super::cpu::Process;
+use super::job::{Jobs, shown};
+use super::report::Report;
+use super::tally::Tally;
+use super::{consume, end_to_end, produce};
+use crate::client::{Client, ClientError};
+use indicatif::{ProgressBar, ProgressStyle};
+use std::sync::{Arc, OnceLock};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+/// How long to wait for a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often progress is looked at.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
+/// A phase that did nothing for so long has failed.
+const STALL_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How many jobs a phase is to do.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Target(pub(super) u64);
+
+/// What the workers of a phase share: how far they are together.
+#[derive(Debug)]
+pub(super) struct Progress {
+    target: u64,
+    claimed: AtomicU64,
+    done: AtomicU64,
+    /// When `done` reached `target`.
+    end: OnceLock<Instant>,
+    /// When the phase began; times in bodies count from it.
+    pub(super) start: Instant,
+}
+
+/// A run: its connections are made anew for each phase, but for one to ask questions on.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) args: Args,
+    jobs: Arc<Jobs>,
+    control: Client,
+    server: Option<Process>,
+}
+
+impl Progress {
+    pub(super) fn new(Target(target): Target) -> Arc<Self> {
+        let (claimed, done) = (AtomicU64::new(0), AtomicU64::new(0));
+        let end = OnceLock::new();
+        Arc::new(Self { target, claimed, done, end, start: Instant::now() })
+    }
+
+    /// Takes up to `count` of the jobs that nobody has taken on yet: their numbers.
+    pub(super) fn claim(&self, count: u64) -> std::ops::Range<u64> {
+        let claim = |claimed: u64| {
+            Some(self.target.min(claimed + count)).filter(|end| *end > claimed)
+        };
+        match self.claimed.fetch_update(Relaxed, Relaxed, claim) {
+            Ok(start) => start..self.target.min(start + count),
+            Err(end) => end..end,
+        }
+    }
+
+    /// Gives back the claim to `count` jobs.
+    pub(super) fn release(&self, count: u64) {
+        self.claimed.fetch_sub(count, Relaxed);
+    }
+
+    pub(super) fn add_done(&self, count: u64) {
+        let before = self.done.fetch_add(count, Relaxed);
+        if count > 0 && before + count >= self.target {
+            self.end.get_or_init(Instant::now);
+        }
+    }
+
+    /// How long the phase took, or has taken so far.
+    pub(super) fn took(&self) -> Duration {
+        self.end.get().map_or_else(|| self.start.elapsed(), |end| *end - self.start)
+    }
+
+    pub(super) fn done(&self) -> u64 {
+        self.done.load(Relaxed)
+    }
+
+    pub(super) fn is_complete(&self) -> bool {
+        self.done() >= self.target
+    }
+}
+
+impl Session {
+    /// Connects, and finds the node's process.
+    pub(super) async fn open(mut args: Args) -> Result<Self, BenchError> {
+        if args.password.is_none() {
+            args.password = std::env::var("SHOALMQ_PASSWORD").ok();
+        }
+        let mut control = connect(&args).await?;
+        let server = match args.server_pid {
+            Some(pid) => Some(Process::of(pid).ok_or(BenchError::Args("no process of --server-pid"))?),
+            None if args.is_local() => {
+                let info = control.call(&["INFO", "server"]).await?;
+                info.as_str().and_then(Process::named_by)
+            }
+            None => None,
+        };
+        let jobs = Arc::new(Jobs::new(&args));
+        Ok(Self { args, jobs, control, server })
+    }
+
+    /// Refuses to go on if there are jobs in the queues.
+    pub(super) async fn expect_empty(&mut self) -> Result<(), BenchError> {
+        for queue in self.jobs.queues() {
+            let reply = self.control.call(&["QLEN", queue]).await?;
+            match reply.as_integer() {
+                Some(0) => {}
+                Some(jobs) => return Err(BenchError::Backlog { queue: queue.clone(), jobs }),
+                None => return Err(BenchError::Reply { command: "QLEN", reply: shown(&reply) }),
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs one phase to its end, or until Ctrl-C.
+    pub(super) async fn run(&mut self, phase: Phase, target: Target) -> Result<Report, BenchError> {
+        let mut clients = Vec::new();
+        for _ in 0..self.args.connections.get() {
+            clients.push(connect(&self.args).await?);
+        }
+        let progress = Progress::new(target);
+        let (stop, stopped) = watch::channel(false);
+        let mut workers = JoinSet::new();
+        let cpu_before = self.server.and_then(Process::cpu_time);
+        match phase {
+            Phase::Produce => produce::spawn(&mut workers, self, clients, &progress, &stopped),
+            Phase::Consume => consume::spawn(&mut workers, self, clients, &progress, &stopped),
+            Phase::EndToEnd => end_to_end::spawn(&mut workers, self, clients, &progress, &stopped),
+        }
+        let (tally, interrupted) = watch_over(phase, workers, &progress, &stop).await;
+        let took = progress.took();
+        let cpu = self.server.and_then(Process::cpu_time).zip(cpu_before);
+        let cpu = cpu.map(|(after, before)| after.saturating_sub(before));
+        let report = Report::new(&self.args, phase, tally, took, cpu);
+        Ok(Report { interrupted, ..report })
+    }
+
+    pub(super) fn jobs(&self) -> Arc<Jobs> {
+        Arc::clone(&self.jobs)
+    }
+}
+
+async fn connect(args: &Args) -> Result<Client, ClientError> {
+    let mut client = Client::connect(&args.address(), CONNECT_TIMEOUT).await?;
+    if let Some(password) = &args.password {
+        client.authenticate(None, password).await?;
+    }
+    Ok(client)
+}
+
+/// Runs a worker until it is done, or everyone has to stop.
+pub(super) async fn until_stopped(
+    mut stopped: watch::Receiver<bool>,
+    work: impl Future<Output = Result<(), ClientError>>,
+) -> Result<(), ClientError> {
+    tokio::select! {
+        result = work => result,
+        _ = stopped.wait_for(|stop| *stop) => Ok(()),
+    }
+}
+
+/// Waits for the workers, showing progress on a terminal; tells whether Ctrl-C ended it.
+async fn watch_over(
+    phase: Phase,
+    mut workers: JoinSet<Tally>,
+    progress: &Progress,
+    stop: &watch::Sender<bool>,
+) -> (Tally, bool) {
+    let mut tally = Tally::new();
+    let mut interrupted = false;
+    let mut last = (progress.done(), Instant::now());
+    let bar = bar(phase, progress.target);
+    let mut ticks = tokio::time::interval(PROGRESS_INTERVAL);
+    let mut interrupt = std::pin::pin!(tokio::signal::ctrl_c());
+    loop {
+        tokio::select! {
+            worker = workers.join_next() => match worker {
+                None => break,
+                Some(Ok(part)) => tally.add(part),
+                Some(Err(error)) => tally.fail(error.to_string()),
+            },
+            _ = ticks.tick() => {
+                let done = progress.done();
+                bar.set_position(done);
+                if done != last.0 {
+                    last = (done, Instant::now());
+                } else if last.1.elapsed() > STALL_TIMEOUT && !*stop.borrow() {
+                    tally.fail("nothing was done for 30 s");
+                    stop.send_replace(true);
+                }
+            }
+            _ = &mut interrupt, if !interrupted => {
+                interrupted = true;
+                stop.send_replace(true);
+            }
+        }
+    }
+    bar.finish_and_clear();
+    (tally, interrupted)
+}
+
+/// A live line on standard error, if that is a terminal.
+fn bar(phase: Phase, target: u64) -> ProgressBar {
+    let style = ProgressStyle::with_template("{msg:10} {wide_bar} {pos}/{len} {per_sec}");
+    let bar = ProgressBar::new(target).with_message(phase.name());
+    bar.with_style(style.expect("the template is valid"))
+}

@@ -1,0 +1,61 @@
+//! The phase that adds jobs.
+
+use super::job::Jobs;
+use super::phase::{Progress, Session, until_stopped};
+use super::tally::Tally;
+use crate::client::{Client, ClientError};
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+/// Starts a worker per connection.
+pub(super) fn spawn(
+    workers: &mut JoinSet<Tally>,
+    session: &Session,
+    clients: Vec<Client>,
+    progress: &Arc<Progress>,
+    stopped: &watch::Receiver<bool>,
+) {
+    let pipeline = session.args.pipeline.get() as u64;
+    for mut client in clients {
+        let (jobs, progress, stopped) = (session.jobs(), Arc::clone(progress), stopped.clone());
+        workers.spawn(async move {
+            let mut tally = Tally::new();
+            let work = produce(&mut client, pipeline, &jobs, &progress, &mut tally);
+            let result = until_stopped(stopped, work).await;
+            tally.ended(result)
+        });
+    }
+}
+
+async fn produce(
+    client: &mut Client,
+    pipeline: u64,
+    jobs: &Jobs,
+    progress: &Progress,
+    tally: &mut Tally,
+) -> Result<(), ClientError> {
+    let mut words = Vec::new();
+    loop {
+        let batch = progress.claim(pipeline);
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let sent = Instant::now();
+        for number in batch.clone() {
+            jobs.add(number, jobs.body(), &mut words);
+            client.send(&words);
+        }
+        client.flush().await?;
+        for _ in batch {
+            let reply = client.receive().await?;
+            tally.took(sent.elapsed());
+            progress.add_done(1);
+            match Jobs::added(&reply) {
+                Ok(()) => tally.jobs += 1,
+                Err(error) => tally.fail(error),
+            }
+        }
+    }
+}

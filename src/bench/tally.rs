@@ -1,0 +1,48 @@
+//! What one connection measured, and the sum over all.
+
+use crate::client::ClientError;
+use hdrhistogram::Histogram;
+use std::time::Duration;
+
+/// Counts and latencies. Kept by one connection, added up at the end.
+#[derive(Clone, Debug)]
+pub(super) struct Tally {
+    /// In microseconds.
+    pub(super) latency: Histogram<u64>,
+    /// Jobs done: added, or acknowledged.
+    pub(super) jobs: u64,
+    /// Wrong replies and lost connections.
+    pub(super) errors: u64,
+    pub(super) first_error: Option<String>,
+}
+
+impl Tally {
+    pub(super) fn new() -> Self {
+        let latency = Histogram::new(3).expect("three digits are a valid precision");
+        Self { latency, jobs: 0, errors: 0, first_error: None }
+    }
+
+    pub(super) fn took(&mut self, latency: Duration) {
+        self.latency.saturating_record((latency.as_micros() as u64).max(1));
+    }
+
+    pub(super) fn fail(&mut self, error: impl Into<String>) {
+        self.errors += 1;
+        self.first_error.get_or_insert_with(|| error.into());
+    }
+
+    /// The tally of a worker that ended so: what it measured until then counts.
+    pub(super) fn ended(mut self, result: Result<(), ClientError>) -> Self {
+        if let Err(error) = result {
+            self.fail(error.to_string());
+        }
+        self
+    }
+
+    pub(super) fn add(&mut self, other: Self) {
+        self.latency.add(other.latency).expect("histograms that resize take any value");
+        self.jobs += other.jobs;
+        self.errors += other.errors;
+        self.first_error = self.first_error.take().or(other.first_error);
+    }
+}

@@ -1,0 +1,334 @@
+//! The one place where an error becomes a RESP error: the texts are protocol, clients compare them.
+//!
+//! What is wrong with the protocol itself is told by `resp`. Three kinds meet here: what a parser finds ([`ParseError`]), what the core refuses ([`Refusal`]), and what the
+//! server says of itself ([`ServerError`]). Each text is written once, in a `match` that names every variant.
+
+use shoalmq_core::command::Refusal;
+
+use crate::resp::encode;
+
+/// Of each name or word of a client at most so many bytes are repeated in an error.
+const QUOTED_MAX: usize = 1024;
+
+/// What is wrong with the arguments of a command. Nothing was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ParseError<'a> {
+    /// An unknown option, an option without its value, or a word too many.
+    Syntax,
+    /// Too few or too many arguments for this command.
+    WrongArity(&'static str),
+    /// Not the form of a job id.
+    InvalidJobId,
+    /// ADDJOB: REPLICATE is not a number from 1 to 65535.
+    Replicate,
+    /// ADDJOB: TTL is not a number above 0.
+    Ttl,
+    /// ADDJOB: RETRY is not a number, or negative.
+    Retry,
+    /// ADDJOB: DELAY is not a number, or negative.
+    Delay,
+    /// ADDJOB: MAXLEN is not a number above 0.
+    MaxLen,
+    /// GETJOB: COUNT is not a number above 0.
+    Count,
+    /// A timeout is not a number.
+    TimeoutNotInteger,
+    /// A timeout is negative.
+    TimeoutNegative,
+    /// A number was expected.
+    NotInteger,
+    /// A number, with a fraction or not, was expected.
+    NotFloat,
+    /// A scan: neither a cursor nor an option.
+    CursorOrOption,
+    /// JSCAN: no such job state.
+    JobState,
+    /// JSCAN: REPLY is neither `id` nor `all`.
+    ScanReply,
+    /// LOADJOB: never for clients.
+    LoadJob,
+    /// CLUSTER: no such subcommand, or its arguments are too few or too many.
+    ClusterUsage,
+    /// CLUSTER LEAVING: neither `yes` nor `no`.
+    LeavingAnswer,
+    /// CLUSTER MEET: the port is not a number.
+    MeetPort(&'a [u8]),
+    /// CLUSTER MEET: this host and port cannot be a node's.
+    MeetAddress(&'a [u8], &'a [u8]),
+    /// CLUSTER FORGET: not the length of a node id.
+    NodeId,
+    /// COMMAND: no such subcommand.
+    CommandUsage,
+    /// CONFIG: arguments too few or too many for this subcommand, named as the client did.
+    ConfigArity(&'a [u8]),
+    /// CONFIG: no such subcommand.
+    ConfigUsage,
+    /// CLIENT: no such subcommand, or its arguments are too few or too many.
+    ClientUsage,
+    /// A client name with a space or a special character.
+    ClientName,
+    /// CLIENT KILL: no such type of clients.
+    ClientType(&'a [u8]),
+    /// SLOWLOG: no such subcommand, or its arguments are too few or too many.
+    SlowlogUsage,
+    /// DEBUG: no such subcommand, or its arguments are too few or too many.
+    DebugUsage(&'a [u8]),
+    /// HELLO: neither RESP2 nor RESP3.
+    ProtocolVersion,
+    /// SELECT: there is but database 0.
+    DatabaseIndex,
+}
+
+/// What the server answers instead of running a command, or when an admin command fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ServerError<'a> {
+    /// No such command; its name as the client wrote it.
+    UnknownCommand(&'a [u8]),
+    /// A password is set, and the client has not given it.
+    NotAuthenticated,
+    /// AUTH: there is no password.
+    NoPasswordSet,
+    /// AUTH: not the password.
+    WrongPassword,
+    /// Memory is full, and the command would need more.
+    OutOfMemory,
+    /// The job log cannot be written, for this reason; adds are refused until it can.
+    LogUnwritable(&'a str),
+    /// The node still reads its log.
+    Loading,
+    /// Protected mode: the client is not on this host, and there is no password.
+    Protected,
+    /// `maxclients` are connected.
+    TooManyClients,
+    /// CLUSTER FORGET: no node has this id.
+    UnknownNode(&'a [u8]),
+    /// CLUSTER FORGET: that is this node.
+    ForgetSelf,
+    /// CONFIG SET: no such parameter, or not one to be set at run time.
+    ConfigUnsupported(&'a [u8]),
+    /// CONFIG SET: this parameter cannot have this value.
+    ConfigValue {
+        /// Which parameter.
+        name: &'a [u8],
+        /// The refused value.
+        value: &'a [u8],
+    },
+    /// CONFIG SET dir: the folder cannot be entered, for this reason.
+    ConfigFolder(&'a str),
+    /// CONFIG REWRITE: the node was started without a file.
+    NoConfigFile,
+    /// CONFIG REWRITE: the file cannot be written, for this reason.
+    ConfigRewrite(&'a str),
+    /// CLIENT KILL: nobody has this address.
+    NoSuchClient,
+    /// LATENCY GRAPH: no samples of this event.
+    NoSamples(&'a [u8]),
+    /// BGREWRITEAOF: one is running.
+    RewriteInProgress,
+    /// DEBUG LOADAOF: the log cannot be read.
+    LogUnreadable,
+    /// SHUTDOWN: the node cannot stop without loss.
+    CannotShutDown,
+    /// DEBUG ERROR: the very text that the client asked for.
+    Verbatim(&'a [u8]),
+}
+
+/// Any of the reasons why a command is answered by an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure<'a> {
+    /// Its arguments are wrong.
+    Parse(ParseError<'a>),
+    /// The core refuses it.
+    Refused(Refusal),
+    /// The server refuses it, or failed.
+    Server(ServerError<'a>),
+}
+
+impl<'a> From<ParseError<'a>> for Failure<'a> {
+    fn from(error: ParseError<'a>) -> Self {
+        Failure::Parse(error)
+    }
+}
+
+impl From<Refusal> for Failure<'_> {
+    fn from(refusal: Refusal) -> Self {
+        Failure::Refused(refusal)
+    }
+}
+
+impl<'a> From<ServerError<'a>> for Failure<'a> {
+    fn from(error: ServerError<'a>) -> Self {
+        Failure::Server(error)
+    }
+}
+
+impl Failure<'_> {
+    /// Appends the error as RESP, the same in both versions of the protocol.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        let mut line = Vec::with_capacity(128);
+        self.write_line(&mut line);
+        encode::error(out, &line);
+    }
+
+    /// The error line without its `-` and line end; bytes that are not UTF-8 are replaced.
+    pub fn line(&self) -> String {
+        let mut line = Vec::new();
+        self.write_line(&mut line);
+        String::from_utf8_lossy(&line).into_owned()
+    }
+
+    fn write_line(&self, line: &mut Vec<u8>) {
+        match self {
+            Failure::Parse(error) => write_parse_error(error, line),
+            Failure::Refused(refusal) => line.extend_from_slice(refusal_line(*refusal).as_bytes()),
+            Failure::Server(error) => write_server_error(error, line),
+        }
+    }
+}
+
+fn join(line: &mut Vec<u8>, parts: &[&[u8]]) {
+    for part in parts {
+        line.extend_from_slice(&part[..part.len().min(QUOTED_MAX)]);
+    }
+}
+
+fn write_parse_error(error: &ParseError<'_>, line: &mut Vec<u8>) {
+    let parts: &[&[u8]] = match *error {
+        ParseError::Syntax => &[b"ERR syntax error"],
+        ParseError::WrongArity(name) => &[
+            b"ERR wrong number of arguments for '",
+            name.as_bytes(),
+            b"' command",
+        ],
+        ParseError::InvalidJobId => &[b"BADID Invalid Job ID format."],
+        ParseError::Replicate => &[b"ERR REPLICATE must be between 1 and 65535"],
+        ParseError::Ttl => &[b"ERR TTL must be a number > 0"],
+        ParseError::Retry => &[b"ERR RETRY time must be a non negative number"],
+        ParseError::Delay => &[b"ERR DELAY time must be a non negative number"],
+        ParseError::MaxLen => &[b"ERR MAXLEN must be a positive number"],
+        ParseError::Count => &[b"ERR COUNT must be a number greater than zero"],
+        ParseError::TimeoutNotInteger => &[b"ERR timeout is not an integer or out of range"],
+        ParseError::TimeoutNegative => &[b"ERR timeout is negative"],
+        ParseError::NotInteger => &[b"ERR value is not an integer or out of range"],
+        ParseError::NotFloat => &[b"ERR value is not a valid float"],
+        ParseError::CursorOrOption => &[b"ERR invalid cursor or option name"],
+        ParseError::JobState => &[b"ERR Invalid job state name"],
+        ParseError::ScanReply => &[b"ERR Invalid REPLY type, try ID or ALL"],
+        ParseError::LoadJob => &[b"ERR LOADJOB is a special command only processed from AOF"],
+        ParseError::ClusterUsage => &[b"ERR Wrong CLUSTER subcommand or number of arguments"],
+        ParseError::LeavingAnswer => {
+            &[b"ERR Wrong argument for CLUSTER LEAVING. Use 'yes' or 'no'"]
+        }
+        ParseError::MeetPort(port) => &[b"ERR Invalid TCP port specified: ", port],
+        ParseError::MeetAddress(host, port) => {
+            &[b"ERR Invalid node address specified: ", host, b":", port]
+        }
+        ParseError::NodeId => &[b"ERR Invalid node identifier"],
+        ParseError::CommandUsage => &[b"ERR Unknown subcommand or wrong number of arguments."],
+        ParseError::ConfigArity(subcommand) => {
+            &[b"ERR Wrong number of arguments for CONFIG ", subcommand]
+        }
+        ParseError::ConfigUsage => &[b"ERR CONFIG subcommand must be one of \
+               GET, SET, RESETSTAT, REWRITE"],
+        ParseError::ClientUsage => &[
+            b"ERR Syntax error, try CLIENT (LIST | KILL ip:port | GETNAME | \
+               SETNAME connection-name)",
+        ],
+        ParseError::ClientName => &[b"ERR Client names cannot contain spaces, newlines or \
+               special characters."],
+        ParseError::ClientType(name) => &[b"ERR Unknown client type '", name, b"'"],
+        ParseError::SlowlogUsage => &[b"ERR Unknown SLOWLOG subcommand or wrong # of args. \
+               Try GET, RESET, LEN."],
+        ParseError::DebugUsage(subcommand) => &[
+            b"ERR Unknown DEBUG subcommand or wrong number of arguments for '",
+            subcommand,
+            b"'",
+        ],
+        ParseError::ProtocolVersion => &[b"NOPROTO unsupported protocol version"],
+        ParseError::DatabaseIndex => &[b"ERR DB index is out of range"],
+    };
+    join(line, parts);
+}
+
+fn refusal_line(refusal: Refusal) -> &'static str {
+    match refusal {
+        // Two spaces: so Disque says it, and clients compare it.
+        Refusal::RetryZeroNeedsOneReplica => {
+            "ERR With RETRY set to 0 please explicitly set  REPLICATE to 1 (at-most-once delivery)"
+        }
+        Refusal::DelayBeyondTtl => {
+            "ERR The specified DELAY is greater than TTL. Job refused since would never be delivered"
+        }
+        Refusal::TooFewNodes => {
+            "NOREPL Not enough reachable nodes for the requested replication level"
+        }
+        Refusal::TooFewNodesLeaving => {
+            "NOREPL Not enough reachable nodes for the requested replication level, since I'm unable \
+             to hold a copy of the message for the following reason: I'm leaving the cluster"
+        }
+        Refusal::TooFewNodesMemory => {
+            "NOREPL Not enough reachable nodes for the requested replication level, since I'm unable \
+             to hold a copy of the message for the following reason: I'm out of memory"
+        }
+        Refusal::QueueTooLong => "MAXLEN Queue is already longer than the specified MAXLEN count",
+        Refusal::QueuePaused => "PAUSED Queue paused in input, try later",
+        Refusal::Leaving => {
+            "LEAVING This node is leaving the cluster, please connect to a different one"
+        }
+        Refusal::UnknownJob => "NOJOB Job not known in the context of this node.",
+        Refusal::TooLateToPostpone => {
+            "TOOLATE Half of job TTL already elapsed, you are no longer allowed to postpone the next \
+             delivery."
+        }
+    }
+}
+
+const PROTECTED: &str = "DENIED ShoalMQ is running in protected mode, because no password is set and \
+    protected mode is on: only clients on the same host are served. To serve others, do one of these: \
+    1) set a password with 'requirepass' in the configuration file, or with CONFIG SET requirepass from \
+    the same host; \
+    2) where nobody but trusted clients can reach this port, switch the mode off with 'protected-mode no' \
+    in the configuration file, with --protected-mode no, or with CONFIG SET protected-mode no from the \
+    same host.";
+
+fn write_server_error(error: &ServerError<'_>, line: &mut Vec<u8>) {
+    let parts: &[&[u8]] = match *error {
+        ServerError::UnknownCommand(name) => &[b"ERR unknown command '", name, b"'"],
+        ServerError::NotAuthenticated => &[b"NOAUTH Authentication required."],
+        ServerError::NoPasswordSet => &[b"ERR Client sent AUTH, but no password is set"],
+        ServerError::WrongPassword => &[b"ERR invalid password"],
+        ServerError::OutOfMemory => &[b"OOM command not allowed when used memory > 'maxmemory'."],
+        ServerError::LogUnwritable(reason) => &[
+            b"MISCONF Errors writing to the AOF file: ",
+            reason.as_bytes(),
+        ],
+        ServerError::Loading => &[b"LOADING Disque is loading the dataset in memory"],
+        ServerError::Protected => &[PROTECTED.as_bytes()],
+        ServerError::TooManyClients => &[b"ERR max number of clients reached"],
+        ServerError::UnknownNode(id) => &[b"ERR Unknown node ", id],
+        ServerError::ForgetSelf => &[b"ERR I tried hard but I can't forget myself..."],
+        ServerError::ConfigUnsupported(name) => &[b"ERR Unsupported CONFIG parameter: ", name],
+        ServerError::ConfigValue { name, value } => &[
+            b"ERR Invalid argument '",
+            value,
+            b"' for CONFIG SET '",
+            name,
+            b"'",
+        ],
+        ServerError::ConfigFolder(reason) => &[b"ERR Changing directory: ", reason.as_bytes()],
+        ServerError::NoConfigFile => &[b"ERR The server is running without a config file"],
+        ServerError::ConfigRewrite(reason) => &[b"ERR Rewriting config file: ", reason.as_bytes()],
+        ServerError::NoSuchClient => &[b"ERR No such client"],
+        ServerError::NoSamples(event) => &[b"ERR No samples available for event '", event, b"'"],
+        ServerError::RewriteInProgress => {
+            &[b"ERR Background append only file rewriting already in progress"]
+        }
+        ServerError::LogUnreadable => &[b"ERR"],
+        ServerError::CannotShutDown => &[b"ERR Errors trying to SHUTDOWN. Check logs."],
+        ServerError::Verbatim(text) => &[text],
+    };
+    join(line, parts);
+}
+
+#[cfg(test)]
+mod tests;

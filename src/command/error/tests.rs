@@ -1,0 +1,251 @@
+use super::*;
+
+#[test]
+fn the_short_texts_of_parsers_are_kept() {
+    use ParseError as P;
+    let rows: [(Failure<'_>, &str); 27] = [
+        (P::Syntax.into(), "ERR syntax error"),
+        (
+            P::WrongArity("addjob").into(),
+            "ERR wrong number of arguments for 'addjob' command",
+        ),
+        (P::InvalidJobId.into(), "BADID Invalid Job ID format."),
+        (
+            P::Replicate.into(),
+            "ERR REPLICATE must be between 1 and 65535",
+        ),
+        (P::Ttl.into(), "ERR TTL must be a number > 0"),
+        (
+            P::Retry.into(),
+            "ERR RETRY time must be a non negative number",
+        ),
+        (
+            P::Delay.into(),
+            "ERR DELAY time must be a non negative number",
+        ),
+        (P::MaxLen.into(), "ERR MAXLEN must be a positive number"),
+        (
+            P::Count.into(),
+            "ERR COUNT must be a number greater than zero",
+        ),
+        (
+            P::TimeoutNotInteger.into(),
+            "ERR timeout is not an integer or out of range",
+        ),
+        (P::TimeoutNegative.into(), "ERR timeout is negative"),
+        (
+            P::NotInteger.into(),
+            "ERR value is not an integer or out of range",
+        ),
+        (
+            P::CursorOrOption.into(),
+            "ERR invalid cursor or option name",
+        ),
+        (P::JobState.into(), "ERR Invalid job state name"),
+        (P::ScanReply.into(), "ERR Invalid REPLY type, try ID or ALL"),
+        (
+            P::LoadJob.into(),
+            "ERR LOADJOB is a special command only processed from AOF",
+        ),
+        (
+            P::ClusterUsage.into(),
+            "ERR Wrong CLUSTER subcommand or number of arguments",
+        ),
+        (
+            P::LeavingAnswer.into(),
+            "ERR Wrong argument for CLUSTER LEAVING. Use 'yes' or 'no'",
+        ),
+        (
+            P::MeetPort(b"x").into(),
+            "ERR Invalid TCP port specified: x",
+        ),
+        (
+            P::MeetAddress(b"1.2.3", b"0").into(),
+            "ERR Invalid node address specified: 1.2.3:0",
+        ),
+        (P::NodeId.into(), "ERR Invalid node identifier"),
+        (
+            P::CommandUsage.into(),
+            "ERR Unknown subcommand or wrong number of arguments.",
+        ),
+        (
+            P::ConfigArity(b"Get").into(),
+            "ERR Wrong number of arguments for CONFIG Get",
+        ),
+        (
+            P::ClientName.into(),
+            "ERR Client names cannot contain spaces, newlines or special characters.",
+        ),
+        (P::ClientType(b"x").into(), "ERR Unknown client type 'x'"),
+        (
+            P::ProtocolVersion.into(),
+            "NOPROTO unsupported protocol version",
+        ),
+        (P::DatabaseIndex.into(), "ERR DB index is out of range"),
+    ];
+    for (failure, line) in rows {
+        assert_eq!(failure.line(), line, "{failure:?}");
+    }
+}
+
+#[test]
+fn the_short_texts_of_core_and_server_are_kept() {
+    use {Refusal as R, ServerError as S};
+    let rows: [(Failure<'_>, &str); 17] = [
+        (
+            R::QueueTooLong.into(),
+            "MAXLEN Queue is already longer than the specified MAXLEN count",
+        ),
+        (
+            R::QueuePaused.into(),
+            "PAUSED Queue paused in input, try later",
+        ),
+        (
+            R::UnknownJob.into(),
+            "NOJOB Job not known in the context of this node.",
+        ),
+        (
+            S::UnknownCommand(b"FOO").into(),
+            "ERR unknown command 'FOO'",
+        ),
+        (S::UnknownCommand(b"").into(), "ERR unknown command ''"),
+        (
+            S::NotAuthenticated.into(),
+            "NOAUTH Authentication required.",
+        ),
+        (
+            S::NoPasswordSet.into(),
+            "ERR Client sent AUTH, but no password is set",
+        ),
+        (S::WrongPassword.into(), "ERR invalid password"),
+        (
+            S::OutOfMemory.into(),
+            "OOM command not allowed when used memory > 'maxmemory'.",
+        ),
+        (
+            S::Loading.into(),
+            "LOADING Disque is loading the dataset in memory",
+        ),
+        (
+            S::LogUnwritable("disk full").into(),
+            "MISCONF Errors writing to the AOF file: disk full",
+        ),
+        (S::UnknownNode(b"abc").into(), "ERR Unknown node abc"),
+        (
+            S::ForgetSelf.into(),
+            "ERR I tried hard but I can't forget myself...",
+        ),
+        (
+            S::ConfigUnsupported(b"x").into(),
+            "ERR Unsupported CONFIG parameter: x",
+        ),
+        (
+            S::ConfigValue {
+                name: b"n",
+                value: b"v",
+            }
+            .into(),
+            "ERR Invalid argument 'v' for CONFIG SET 'n'",
+        ),
+        (
+            S::NoSamples(b"e").into(),
+            "ERR No samples available for event 'e'",
+        ),
+        (S::LogUnreadable.into(), "ERR"),
+    ];
+    for (failure, line) in rows {
+        assert_eq!(failure.line(), line, "{failure:?}");
+    }
+}
+
+#[test]
+fn the_long_texts_are_kept() {
+    use {ParseError as P, Refusal as R, ServerError as S};
+    const SHORT: &str = "NOREPL Not enough reachable nodes for the requested replication level";
+    const UNABLE: &str =
+        ", since I'm unable to hold a copy of the message for the following reason: ";
+    let rows: [(Failure<'_>, &str); 15] = [
+        (R::TooFewNodes.into(), SHORT),
+        (
+            R::TooFewNodesLeaving.into(),
+            &format!("{SHORT}{UNABLE}I'm leaving the cluster"),
+        ),
+        (
+            R::TooFewNodesMemory.into(),
+            &format!("{SHORT}{UNABLE}I'm out of memory"),
+        ),
+        (
+            R::RetryZeroNeedsOneReplica.into(),
+            "ERR With RETRY set to 0 please explicitly set  REPLICATE to 1 (at-most-once delivery)",
+        ),
+        (
+            R::DelayBeyondTtl.into(),
+            "ERR The specified DELAY is greater than TTL. Job refused since would never be delivered",
+        ),
+        (
+            R::Leaving.into(),
+            "LEAVING This node is leaving the cluster, please connect to a different one",
+        ),
+        (
+            R::TooLateToPostpone.into(),
+            "TOOLATE Half of job TTL already elapsed, you are no longer allowed to postpone the next delivery.",
+        ),
+        (
+            P::ClientUsage.into(),
+            "ERR Syntax error, try CLIENT (LIST | KILL ip:port | GETNAME | SETNAME connection-name)",
+        ),
+        (
+            P::ConfigUsage.into(),
+            "ERR CONFIG subcommand must be one of GET, SET, RESETSTAT, REWRITE",
+        ),
+        (
+            P::SlowlogUsage.into(),
+            "ERR Unknown SLOWLOG subcommand or wrong # of args. Try GET, RESET, LEN.",
+        ),
+        (
+            P::DebugUsage(b"x").into(),
+            "ERR Unknown DEBUG subcommand or wrong number of arguments for 'x'",
+        ),
+        (
+            S::ConfigFolder("No such file or directory").into(),
+            "ERR Changing directory: No such file or directory",
+        ),
+        (
+            S::NoConfigFile.into(),
+            "ERR The server is running without a config file",
+        ),
+        (
+            S::RewriteInProgress.into(),
+            "ERR Background append only file rewriting already in progress",
+        ),
+        (
+            S::CannotShutDown.into(),
+            "ERR Errors trying to SHUTDOWN. Check logs.",
+        ),
+    ];
+    for (failure, line) in rows {
+        assert_eq!(failure.line(), line, "{failure:?}");
+    }
+}
+
+#[test]
+fn an_error_stays_on_its_line_and_keeps_other_bytes() {
+    let mut out = Vec::new();
+    Failure::from(ServerError::UnknownCommand(b"a\r\nb\xff")).encode(&mut out);
+    assert_eq!(out, b"-ERR unknown command 'a  b\xff'\r\n");
+}
+
+#[test]
+fn an_error_repeats_but_the_start_of_a_long_name() {
+    let name = vec![b'x'; 1 << 20];
+    let line = Failure::from(ServerError::UnknownCommand(&name)).line();
+    assert!(line.len() < 1100 && line.ends_with('\''));
+}
+
+#[test]
+fn protected_mode_says_what_to_do() {
+    let line = Failure::from(ServerError::Protected).line();
+    assert!(line.starts_with("DENIED "));
+    assert!(line.contains("requirepass") && line.contains("protected-mode no"));
+    assert!(!line.contains("  "), "no gap where a line was broken");
+}

@@ -1,0 +1,166 @@
+//! Parsers of the commands on jobs, from ADDJOB to WORKING.
+
+use shoalmq_core::command::{AddJob, Command, Counters, DEFAULT_TTL, GetJob, Replication, Wait};
+use shoalmq_core::id::JobId;
+
+use super::args::{self, Args, is};
+use super::{ParseError, Parsed, Request};
+
+/// `ADDJOB queue body ms-timeout [REPLICATE n] [DELAY s] [RETRY s] [TTL s] [MAXLEN n] [ASYNC]`: the new id, as a
+/// simple string.
+///
+/// Options are checked from left to right, then the timeout; of an option given twice the last counts. Times above
+/// 136 years count as 136 years: no client can tell, and a job that outlives its server is what was asked for.
+pub(super) fn add_job<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
+    let &[queue, body, timeout, ref options @ ..] = args else {
+        return Err(ParseError::WrongArity("addjob"));
+    };
+    let mut job = AddJob {
+        queue,
+        body,
+        timeout: None,
+        replicate: None,
+        delay: 0,
+        retry: None,
+        ttl: DEFAULT_TTL,
+        max_len: None,
+        replication: Replication::Synchronous,
+    };
+    let mut options = Args::new(options);
+    while let Some(option) = options.next() {
+        if is(option, "ASYNC") {
+            job.replication = Replication::Asynchronous;
+        } else if is(option, "REPLICATE") {
+            job.replicate = Some(replicate(options.value()?).ok_or(ParseError::Replicate)?);
+        } else if is(option, "DELAY") {
+            job.delay = args::seconds(options.value()?).ok_or(ParseError::Delay)?;
+        } else if is(option, "RETRY") {
+            job.retry = Some(args::seconds(options.value()?).ok_or(ParseError::Retry)?);
+        } else if is(option, "TTL") {
+            job.ttl = ttl(options.value()?).ok_or(ParseError::Ttl)?;
+        } else if is(option, "MAXLEN") {
+            job.max_len = Some(args::positive(options.value()?).ok_or(ParseError::MaxLen)?);
+        } else {
+            return Err(ParseError::Syntax);
+        }
+    }
+    job.timeout = args::timeout(timeout)?;
+    Ok(Request::Core(Command::AddJob(job)))
+}
+
+fn replicate(text: &[u8]) -> Option<u16> {
+    u16::try_from(args::positive(text)?).ok()
+}
+
+fn ttl(text: &[u8]) -> Option<u32> {
+    args::seconds(text).filter(|&seconds| seconds > 0)
+}
+
+/// `GETJOB [NOHANG] [TIMEOUT ms] [COUNT n] [WITHCOUNTERS] FROM queue [queue ...]`: an array of jobs, or a nil array.
+///
+/// Everything after FROM is a queue, whatever its name. NOHANG wins over TIMEOUT; TIMEOUT 0 waits for ever.
+pub(super) fn get_job<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
+    if args.is_empty() {
+        return Err(ParseError::WrongArity("getjob"));
+    }
+    let mut args = Args::new(args);
+    let (mut hang, mut timeout) = (true, None);
+    let mut get = GetJob {
+        queues: Vec::new(),
+        count: 1,
+        wait: Wait::Forever,
+        counters: Counters::Without,
+    };
+    while let Some(option) = args.next() {
+        if is(option, "FROM") {
+            get.queues = args.rest().to_vec();
+        } else if is(option, "NOHANG") {
+            hang = false;
+        } else if is(option, "WITHCOUNTERS") {
+            get.counters = Counters::With;
+        } else if is(option, "COUNT") {
+            get.count = args::positive(args.value()?).ok_or(ParseError::Count)?;
+        } else if is(option, "TIMEOUT") {
+            timeout = args::timeout(args.value()?)?;
+        } else {
+            return Err(ParseError::Syntax);
+        }
+    }
+    if get.queues.is_empty() {
+        return Err(ParseError::Syntax);
+    }
+    get.wait = match (hang, timeout) {
+        (false, _) => Wait::No,
+        (true, Some(timeout)) => Wait::AtMost(timeout),
+        (true, None) => Wait::Forever,
+    };
+    Ok(Request::Core(Command::GetJob(get)))
+}
+
+/// `ACKJOB id [id ...]`: how many were known and not yet acknowledged. Refused: BADID.
+pub(super) fn ack_job<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
+    ids(args).map(|ids| Request::Core(Command::AckJob(ids)))
+}
+
+/// `FASTACK id [id ...]`: how many were deleted here. Refused: BADID.
+pub(super) fn fast_ack<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
+    ids(args).map(|ids| Request::Core(Command::FastAck(ids)))
+}
+
+/// `DELJOB id [id ...]`: how many were deleted here. Refused: BADID.
+pub(super) fn del_job<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
+    ids(args).map(|ids| Request::Core(Command::DelJob(ids)))
+}
+
+/// `ENQUEUE id [id ...]`: how many went into their queues. Refused: BADID.
+pub(super) fn enqueue<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
+    ids(args).map(|ids| Request::Core(Command::Enqueue(ids)))
+}
+
+/// `NACK id [id ...]`: how many went back into their queues. Refused: BADID.
+pub(super) fn nack<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
+    ids(args).map(|ids| Request::Core(Command::Nack(ids)))
+}
+
+/// `DEQUEUE id [id ...]`: how many were taken out of their queues. Refused: BADID.
+pub(super) fn dequeue<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
+    ids(args).map(|ids| Request::Core(Command::Dequeue(ids)))
+}
+
+/// `WORKING id`: the job's retry in seconds. Refused: BADID, NOJOB, TOOLATE.
+pub(super) fn working<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
+    let &[id] = args else {
+        return Err(ParseError::WrongArity("working"));
+    };
+    Ok(Request::Core(Command::Working(job_id(id)?)))
+}
+
+/// `SHOW id`: 30 elements, or a nil bulk. Refused: BADID.
+pub(super) fn show<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
+    let &[id] = args else {
+        return Err(ParseError::WrongArity("show"));
+    };
+    Ok(Request::Core(Command::Show(job_id(id)?)))
+}
+
+/// `LOADJOB job`: always refused; it exists because Disque's clients may list it.
+pub(super) fn load_job<'a>(_: &[&'a [u8]]) -> Parsed<'a> {
+    Err(ParseError::LoadJob)
+}
+
+fn job_id<'a>(text: &[u8]) -> Result<Option<JobId>, ParseError<'a>> {
+    JobId::parse(text).map_err(|_| ParseError::InvalidJobId)
+}
+
+/// All ids or none: one that is malformed refuses the list. Well formed ids that no node made are left out, since
+/// no command can find a job by them.
+fn ids<'a>(args: &[&'a [u8]]) -> Result<Vec<JobId>, ParseError<'a>> {
+    let mut ids = Vec::with_capacity(args.len());
+    for text in args {
+        ids.extend(job_id(text)?);
+    }
+    Ok(ids)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,257 @@
+use std::time::Duration;
+
+use super::*;
+use crate::command::Parser;
+
+const ID: &str = "D-dcb833cf-8YAH1b2K1b2K1b2K1b2K1b2K-05a1";
+const FOREIGN: &str = "D-DCB833CF-8YAH1b2K1b2K1b2K1b2K1b2K-05a1";
+
+fn core(parse: Parser, line: &str) -> Result<Command<'_>, ParseError<'_>> {
+    let args: Vec<&[u8]> = line.split_whitespace().map(str::as_bytes).collect();
+    match parse(&args)? {
+        Request::Core(command) => Ok(command),
+        Request::Admin(admin) => panic!("not for the core: {admin:?}"),
+    }
+}
+
+fn added(line: &str) -> AddJob<'_> {
+    match core(add_job, line) {
+        Ok(Command::AddJob(job)) => job,
+        other => panic!("{line}: {other:?}"),
+    }
+}
+
+fn id() -> JobId {
+    JobId::parse(ID.as_bytes())
+        .expect("the form of an id")
+        .expect("an id that a node made")
+}
+
+#[test]
+fn addjob_alone_has_the_defaults() {
+    assert_eq!(
+        added("q b 0"),
+        AddJob {
+            queue: b"q",
+            body: b"b",
+            timeout: None,
+            replicate: None,
+            delay: 0,
+            retry: None,
+            ttl: 86_400,
+            max_len: None,
+            replication: Replication::Synchronous,
+        }
+    );
+}
+
+#[test]
+fn addjob_takes_its_options_in_any_order_and_case() {
+    let expected = AddJob {
+        queue: b"q",
+        body: b"b",
+        timeout: Some(Duration::from_millis(500)),
+        replicate: Some(3),
+        delay: 1,
+        retry: Some(0),
+        ttl: 60,
+        max_len: Some(10),
+        replication: Replication::Asynchronous,
+    };
+    for line in [
+        "q b 500 REPLICATE 3 DELAY 1 RETRY 0 TTL 60 MAXLEN 10 ASYNC",
+        "q b 500 async maxlen 10 ttl 60 retry 0 delay 1 replicate 3",
+        "q b 500 ASYNC ASYNC TTL 1 MaxLen 7 TTL 60 RETRY 5 RETRY 0 DELAY 1 REPLICATE 3 MAXLEN 10",
+    ] {
+        assert_eq!(added(line), expected, "{line}");
+    }
+}
+
+#[test]
+fn addjob_takes_any_bytes_for_queue_and_body() {
+    let args: [&[u8]; 3] = [b"\xff\0\r\n", b"", b"0"];
+    let Ok(Request::Core(Command::AddJob(job))) = add_job(&args) else {
+        panic!("an ADDJOB");
+    };
+    assert_eq!((job.queue, job.body), (&b"\xff\0\r\n"[..], &b""[..]));
+    let args: [&[u8]; 3] = [b"", b"TTL", b"0"];
+    assert!(add_job(&args).is_ok());
+}
+
+#[test]
+fn addjob_refuses_what_is_out_of_range() {
+    for (line, expected) in [
+        ("q b 0 REPLICATE 0", ParseError::Replicate),
+        ("q b 0 REPLICATE -1", ParseError::Replicate),
+        ("q b 0 REPLICATE two", ParseError::Replicate),
+        ("q b 0 REPLICATE 65536", ParseError::Replicate),
+        ("q b 0 REPLICATE 4294967297", ParseError::Replicate),
+        ("q b 0 REPLICATE 01", ParseError::Replicate),
+        ("q b 0 TTL 0", ParseError::Ttl),
+        ("q b 0 TTL -5", ParseError::Ttl),
+        ("q b 0 TTL x", ParseError::Ttl),
+        ("q b 0 TTL 9223372036854775808", ParseError::Ttl),
+        ("q b 0 RETRY -1", ParseError::Retry),
+        ("q b 0 RETRY x", ParseError::Retry),
+        ("q b 0 RETRY 1.5", ParseError::Retry),
+        ("q b 0 DELAY -1", ParseError::Delay),
+        ("q b 0 DELAY x", ParseError::Delay),
+        ("q b 0 MAXLEN 0", ParseError::MaxLen),
+        ("q b 0 MAXLEN -1", ParseError::MaxLen),
+        ("q b 0 MAXLEN x", ParseError::MaxLen),
+        ("q b x", ParseError::TimeoutNotInteger),
+        ("q b 1.5", ParseError::TimeoutNotInteger),
+        ("q b 9223372036854775808", ParseError::TimeoutNotInteger),
+        ("q b +1", ParseError::TimeoutNotInteger),
+        ("q b -1", ParseError::TimeoutNegative),
+    ] {
+        assert_eq!(core(add_job, line), Err(expected), "{line}");
+    }
+}
+
+#[test]
+fn addjob_refuses_unknown_options_and_missing_values() {
+    for line in [
+        "q b 0 BOGUS",
+        "q b 0 0",
+        "q b 0 ASYNC x",
+        "q b 0 REPLICATE",
+        "q b 0 TTL 5 DELAY",
+        "q b 0 RETRY",
+        "q b 0 MAXLEN",
+        "q b 0 TTL",
+    ] {
+        assert_eq!(core(add_job, line), Err(ParseError::Syntax), "{line}");
+    }
+    for line in ["", "q", "q b"] {
+        assert_eq!(
+            core(add_job, line),
+            Err(ParseError::WrongArity("addjob")),
+            "{line}"
+        );
+    }
+}
+
+#[test]
+fn addjob_checks_options_from_left_to_right_then_the_timeout() {
+    assert_eq!(core(add_job, "q b x TTL 0"), Err(ParseError::Ttl));
+    assert_eq!(core(add_job, "q b -1 TTL 0 DELAY -1"), Err(ParseError::Ttl));
+    assert_eq!(
+        core(add_job, "q b 0 DELAY -1 TTL 0"),
+        Err(ParseError::Delay)
+    );
+    assert_eq!(core(add_job, "q b 0 TTL 0 TTL 5"), Err(ParseError::Ttl));
+    assert_eq!(core(add_job, "q b 0 BOGUS TTL 0"), Err(ParseError::Syntax));
+}
+
+#[test]
+fn addjob_bounds_are_inclusive_and_long_times_are_cut() {
+    assert_eq!(added("q b 0 REPLICATE 65535").replicate, Some(65_535));
+    assert_eq!(added("q b 0 TTL 1").ttl, 1);
+    assert_eq!(added("q b 0 MAXLEN 1").max_len, Some(1));
+    let job = added("q b 0 TTL 9223372036854775807 DELAY 4294967296 RETRY 4294967295");
+    assert_eq!(
+        (job.ttl, job.delay, job.retry),
+        (u32::MAX, u32::MAX, Some(u32::MAX))
+    );
+    let job = added("q b 9223372036854775807");
+    assert_eq!(job.timeout, Some(Duration::from_millis(i64::MAX as u64)));
+}
+
+#[test]
+fn getjob_reads_options_until_from_and_queues_after_it() {
+    let get = |line| match core(get_job, line) {
+        Ok(Command::GetJob(get)) => get,
+        other => panic!("{line}: {other:?}"),
+    };
+    let plain = GetJob {
+        queues: vec![&b"q"[..]],
+        count: 1,
+        wait: Wait::Forever,
+        counters: Counters::Without,
+    };
+    assert_eq!(get("FROM q"), plain);
+    assert_eq!(get("timeout 0 from q"), plain);
+    assert_eq!(
+        get("NOHANG TIMEOUT 5 COUNT 1 COUNT 20 WITHCOUNTERS FROM q FROM COUNT q"),
+        GetJob {
+            queues: vec![b"q", b"FROM", b"COUNT", b"q"],
+            count: 20,
+            wait: Wait::No,
+            counters: Counters::With,
+        }
+    );
+    assert_eq!(
+        get("TIMEOUT 5 FROM q").wait,
+        Wait::AtMost(Duration::from_millis(5))
+    );
+    assert_eq!(get("TIMEOUT 5 TIMEOUT 0 FROM q").wait, Wait::Forever);
+}
+
+#[test]
+fn getjob_tells_apart_what_is_wrong() {
+    for (line, expected) in [
+        ("", ParseError::WrongArity("getjob")),
+        ("NOHANG", ParseError::Syntax),
+        ("FROM", ParseError::Syntax),
+        ("NOHANG FROM", ParseError::Syntax),
+        ("BOGUS FROM q", ParseError::Syntax),
+        ("q", ParseError::Syntax),
+        ("COUNT", ParseError::Syntax),
+        ("TIMEOUT", ParseError::Syntax),
+        ("COUNT FROM q", ParseError::Count),
+        ("COUNT 0 FROM q", ParseError::Count),
+        ("COUNT -1 FROM q", ParseError::Count),
+        ("COUNT 9223372036854775808 FROM q", ParseError::Count),
+        ("TIMEOUT x FROM q", ParseError::TimeoutNotInteger),
+        ("TIMEOUT 1.5 FROM q", ParseError::TimeoutNotInteger),
+        ("TIMEOUT -1 FROM q", ParseError::TimeoutNegative),
+        ("TIMEOUT -1 COUNT 0 FROM q", ParseError::TimeoutNegative),
+        ("COUNT 0 TIMEOUT -1", ParseError::Count),
+    ] {
+        assert_eq!(core(get_job, line), Err(expected), "{line}");
+    }
+}
+
+#[test]
+fn one_malformed_id_refuses_the_whole_list() {
+    type Made = fn(Vec<JobId>) -> Command<'static>;
+    let commands: [(Parser, Made); 6] = [
+        (ack_job, Command::AckJob),
+        (fast_ack, Command::FastAck),
+        (del_job, Command::DelJob),
+        (enqueue, Command::Enqueue),
+        (nack, Command::Nack),
+        (dequeue, Command::Dequeue),
+    ];
+    for (parse, command) in commands {
+        assert_eq!(core(parse, ""), Ok(command(vec![])));
+        let twice = format!("{ID} {ID}");
+        assert_eq!(core(parse, &twice), Ok(command(vec![id(), id()])));
+        let mixed = format!("{ID} {FOREIGN}");
+        assert_eq!(core(parse, &mixed), Ok(command(vec![id()])));
+        for bad in ["x", "D-", &ID[1..], &format!("{ID}0")] {
+            let line = format!("{ID} {bad} {ID}");
+            assert_eq!(core(parse, &line), Err(ParseError::InvalidJobId), "{line}");
+        }
+    }
+}
+
+#[test]
+fn show_and_working_take_one_id() {
+    assert_eq!(core(show, ID), Ok(Command::Show(Some(id()))));
+    assert_eq!(core(show, FOREIGN), Ok(Command::Show(None)));
+    assert_eq!(core(working, ID), Ok(Command::Working(Some(id()))));
+    assert_eq!(core(working, FOREIGN), Ok(Command::Working(None)));
+    for (parse, name) in [(show as Parser, "show"), (working, "working")] {
+        assert_eq!(core(parse, "x"), Err(ParseError::InvalidJobId));
+        assert_eq!(core(parse, ""), Err(ParseError::WrongArity(name)));
+        assert_eq!(core(parse, "x y"), Err(ParseError::WrongArity(name)));
+        assert_eq!(parse(&[b""]), Err(ParseError::InvalidJobId));
+    }
+}
+
+#[test]
+fn loadjob_is_never_for_clients() {
+    assert_eq!(core(load_job, "x"), Err(ParseError::LoadJob));
+}

@@ -1,0 +1,119 @@
+//! What users read about each command: COMMAND DOCS and docs/COMMANDS.md are made of it.
+//!
+//! Error lines are not repeated here: an entry names the [`Failure`]s, and `error` has their texts.
+
+mod cluster;
+mod connection;
+mod jobs;
+mod queues;
+mod render;
+mod server;
+
+use super::Failure;
+
+pub use render::markdown;
+
+pub(super) use cluster::CLUSTER;
+pub(super) use connection::*;
+pub(super) use jobs::*;
+pub(super) use queues::*;
+pub(super) use server::*;
+
+/// All that users read about a command, besides its name, arity and flags.
+#[derive(Debug)]
+pub struct Manual {
+    /// Which commands it is listed with.
+    pub group: Group,
+    /// The version that first had it.
+    pub since: &'static str,
+    /// Its arguments, in the notation of `syntax`.
+    pub syntax: &'static str,
+    /// What it does, in a sentence.
+    pub summary: &'static str,
+    /// What it answers when all is well.
+    pub reply: &'static str,
+    /// The errors of its own; those that any command can meet are described once.
+    pub failures: &'static [Failure<'static>],
+    /// What else to know.
+    pub notes: &'static [&'static str],
+    /// Its subcommands, each with arguments of its own.
+    pub subcommands: &'static [Subcommand],
+}
+
+/// One subcommand of a command.
+#[derive(Debug)]
+pub struct Subcommand {
+    /// Its name, in capitals.
+    pub name: &'static str,
+    /// Its arguments, in the notation of `syntax`.
+    pub syntax: &'static str,
+    /// What it does and answers, in a sentence.
+    pub summary: &'static str,
+}
+
+/// Which commands belong together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Group {
+    /// Adding, fetching and acknowledging jobs.
+    Jobs,
+    /// Looking at queues and pausing them.
+    Queues,
+    /// Nodes and their cluster.
+    Cluster,
+    /// One client's connection.
+    Connection,
+    /// The server as a whole.
+    Server,
+}
+
+impl Group {
+    /// Every group, in the order in which they are documented.
+    pub const ALL: [Group; 5] = [
+        Group::Jobs,
+        Group::Queues,
+        Group::Cluster,
+        Group::Connection,
+        Group::Server,
+    ];
+
+    /// Its name in COMMAND DOCS.
+    pub fn name(self) -> &'static str {
+        match self {
+            Group::Jobs => "jobs",
+            Group::Queues => "queues",
+            Group::Cluster => "cluster",
+            Group::Connection => "connection",
+            Group::Server => "server",
+        }
+    }
+}
+
+/// The version of all that was there from the start.
+const FIRST: &str = "0.1.0";
+
+/// An entry that says no more than it must; the others spell out what they add to it.
+const fn entry(
+    group: Group,
+    syntax: &'static str,
+    summary: &'static str,
+    reply: &'static str,
+) -> Manual {
+    Manual {
+        group,
+        since: FIRST,
+        syntax,
+        summary,
+        reply,
+        failures: &[],
+        notes: &[],
+        subcommands: &[],
+    }
+}
+
+const fn sub(name: &'static str, syntax: &'static str, summary: &'static str) -> Subcommand {
+    Subcommand {
+        name,
+        syntax,
+        summary,
+    }
+}

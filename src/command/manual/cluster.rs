@@ -1,0 +1,66 @@
+//! The manual of CLUSTER.
+
+use super::{Group, Manual, entry, sub};
+use crate::command::Failure::{Parse, Server};
+use crate::command::{ParseError, ServerError};
+
+pub(in crate::command) static CLUSTER: Manual = Manual {
+    failures: &[
+        Parse(ParseError::ClusterUsage),
+        Parse(ParseError::MeetPort(b"x")),
+        Parse(ParseError::MeetAddress(b"host", b"port")),
+        Parse(ParseError::NodeId),
+        Server(ServerError::UnknownNode(b"<id>")),
+        Server(ServerError::ForgetSelf),
+        Parse(ParseError::LeavingAnswer),
+        Parse(ParseError::Syntax),
+    ],
+    notes: &[
+        "A line of `CLUSTER NODES` has six fields: id, address, flags, ping sent, pong received, link. Flags are `myself`, \
+         `fail?`, `fail`, `handshake`, `noaddr`, `leaving`, joined by commas, or `noflags`.",
+    ],
+    subcommands: &[
+        sub(
+            "FORGET",
+            "node-id",
+            "Drops a node from the cluster; it stays away for about a minute. Answers OK.",
+        ),
+        sub(
+            "INFO",
+            "",
+            "Tells figures of the cluster, as a bulk of `name:value` lines.",
+        ),
+        sub(
+            "LEAVING",
+            "[ < YES | NO > ]",
+            "Tells whether this node is leaving (`yes` or `no`), or makes it leave or stay and answers OK.",
+        ),
+        sub(
+            "MEET",
+            "host port",
+            "Joins the cluster of this node: an IP address or a host name, and its port for clients. Answers OK at once.",
+        ),
+        sub("MYID", "", "Tells the id of this node, as a bulk."),
+        sub(
+            "NODES",
+            "",
+            "Lists the known nodes, as a bulk with a line for each.",
+        ),
+        sub(
+            "RESET",
+            "[ < SOFT | HARD > ]",
+            "Forgets all other nodes, and all jobs and queues of this one; `HARD` also takes a new id. Answers OK.",
+        ),
+        sub(
+            "SAVECONFIG",
+            "",
+            "Writes what is known of the cluster to disk. Answers OK.",
+        ),
+    ],
+    ..entry(
+        Group::Cluster,
+        "subcommand [ argument ... ]",
+        "Tells about the nodes of the cluster, and changes which there are.",
+        "depends on the subcommand.",
+    )
+};

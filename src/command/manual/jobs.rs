@@ -1,0 +1,211 @@
+//! The manual of the commands on jobs.
+
+use shoalmq_core::command::Refusal;
+
+use super::{Group, Manual, entry};
+use crate::command::Failure::{self, Parse, Refused};
+use crate::command::ParseError;
+
+const IDS: &str = "[ id ... ]";
+const BAD_ID: &[Failure<'static>] = &[Parse(ParseError::InvalidJobId)];
+const ALL_OR_NONE: &str = "All ids are checked first: one malformed id, and nothing is done. Without ids the answer is 0.";
+const AT_MOST_ONCE: &str =
+    "At-most-once jobs (`RETRY 0`) that were delivered are never queued again: they count 0.";
+
+pub(in crate::command) static ADDJOB: Manual = Manual {
+    failures: &[
+        Parse(ParseError::Replicate),
+        Parse(ParseError::Ttl),
+        Parse(ParseError::Retry),
+        Parse(ParseError::Delay),
+        Parse(ParseError::MaxLen),
+        Parse(ParseError::Syntax),
+        Parse(ParseError::TimeoutNotInteger),
+        Parse(ParseError::TimeoutNegative),
+        Refused(Refusal::RetryZeroNeedsOneReplica),
+        Refused(Refusal::DelayBeyondTtl),
+        Refused(Refusal::TooFewNodes),
+        Refused(Refusal::TooFewNodesLeaving),
+        Refused(Refusal::TooFewNodesMemory),
+        Refused(Refusal::QueueTooLong),
+        Refused(Refusal::QueuePaused),
+    ],
+    notes: &[
+        "`ms-timeout` is how long to wait for the replicas, in milliseconds; 0 waits for ever.",
+        "`REPLICATE` copies are made, by default 3 or as many as there are nodes. `TTL` is 86400 s by default; `RETRY` a \
+         tenth of it, at least 1 s and at most 300 s; `RETRY 0` asks for at-most-once delivery. `DELAY` is 0 by default.",
+        "`MAXLEN` looks at the queue of this node only. `ASYNC` answers before the replicas confirmed.",
+        "Options are checked from left to right, then the timeout. Of an option given twice the last counts. Times above \
+         136 years count as 136 years.",
+    ],
+    ..entry(
+        Group::Jobs,
+        "queue body ms-timeout [ REPLICATE n ] [ DELAY s ] [ RETRY s ] [ TTL s ] [ MAXLEN n ] [ ASYNC ]",
+        "Adds a job to a queue.",
+        "simple string: the id of the job.",
+    )
+};
+
+pub(in crate::command) static GETJOB: Manual = Manual {
+    failures: &[
+        Parse(ParseError::Syntax),
+        Parse(ParseError::TimeoutNotInteger),
+        Parse(ParseError::TimeoutNegative),
+        Parse(ParseError::Count),
+        Refused(Refusal::Leaving),
+    ],
+    notes: &[
+        "Waits for a job when there is none: `TIMEOUT` bounds the wait (0, the default, is for ever), `NOHANG` does not wait. \
+         Who had to wait gets exactly one job, whatever `COUNT` says.",
+        "Everything after `FROM` is a queue. Jobs are taken one from each queue in turn, round after round.",
+        "A job that is not acknowledged within its retry is delivered again.",
+    ],
+    ..entry(
+        Group::Jobs,
+        "[ NOHANG ] [ TIMEOUT ms ] [ COUNT n ] [ WITHCOUNTERS ] FROM queue ...",
+        "Takes jobs out of queues, or waits for one.",
+        "array of jobs, each an array of queue, id and body; with `WITHCOUNTERS` also `nacks`, their number, \
+         `additional-deliveries`, their number. Nil array when there is nothing.",
+    )
+};
+
+pub(in crate::command) static ACKJOB: Manual = Manual {
+    failures: BAD_ID,
+    notes: &[
+        ALL_OR_NONE,
+        "An acknowledged job vanishes once every node that may hold a copy has confirmed.",
+    ],
+    ..entry(
+        Group::Jobs,
+        IDS,
+        "Acknowledges jobs: they are done, and forgotten everywhere.",
+        "integer: how many were known here and not yet acknowledged.",
+    )
+};
+
+pub(in crate::command) static FASTACK: Manual = Manual {
+    failures: BAD_ID,
+    notes: &[
+        ALL_OR_NONE,
+        "Cheaper than ACKJOB, since no confirmations are gathered: after a failure a job may come again.",
+    ],
+    ..entry(
+        Group::Jobs,
+        IDS,
+        "Acknowledges jobs with best effort.",
+        "integer: how many were deleted here.",
+    )
+};
+
+pub(in crate::command) static DELJOB: Manual = Manual {
+    failures: BAD_ID,
+    notes: &[
+        ALL_OR_NONE,
+        "Copies on other nodes stay, and may be delivered.",
+    ],
+    ..entry(
+        Group::Jobs,
+        IDS,
+        "Forgets jobs on this node only.",
+        "integer: how many were deleted here.",
+    )
+};
+
+pub(in crate::command) static ENQUEUE: Manual = Manual {
+    failures: BAD_ID,
+    notes: &[
+        ALL_OR_NONE,
+        AT_MOST_ONCE,
+        "A delayed job is queued at once.",
+    ],
+    ..entry(
+        Group::Jobs,
+        IDS,
+        "Puts jobs into their queues now.",
+        "integer: how many went from active to queued.",
+    )
+};
+
+pub(in crate::command) static NACK: Manual = Manual {
+    failures: BAD_ID,
+    notes: &[
+        ALL_OR_NONE,
+        AT_MOST_ONCE,
+        "Queues are ordered by creation, so a job goes back to its old place, mostly the head.",
+    ],
+    ..entry(
+        Group::Jobs,
+        IDS,
+        "Puts jobs back into their queues now, and counts a failed processing.",
+        "integer: how many went from active to queued.",
+    )
+};
+
+pub(in crate::command) static DEQUEUE: Manual = Manual {
+    failures: BAD_ID,
+    notes: &[ALL_OR_NONE],
+    ..entry(
+        Group::Jobs,
+        IDS,
+        "Takes jobs out of their queues.",
+        "integer: how many went from queued to active.",
+    )
+};
+
+pub(in crate::command) static WORKING: Manual = Manual {
+    failures: &[
+        Parse(ParseError::InvalidJobId),
+        Refused(Refusal::UnknownJob),
+        Refused(Refusal::TooLateToPostpone),
+    ],
+    ..entry(
+        Group::Jobs,
+        "id",
+        "Postpones the next delivery of a job by its retry, since it is still being worked on.",
+        "integer: the retry of the job in seconds.",
+    )
+};
+
+pub(in crate::command) static SHOW: Manual = Manual {
+    failures: BAD_ID,
+    ..entry(
+        Group::Jobs,
+        "id",
+        "Tells all that this node knows of a job.",
+        "array of exactly 30 elements, a name and a value in turn: id, queue, state, repl, ttl, ctime, delay, retry, nacks, \
+         additional-deliveries, nodes-delivered, nodes-confirmed, next-requeue-within, next-awake-within, body. Nil bulk for \
+         an unknown job.",
+    )
+};
+
+pub(in crate::command) static JSCAN: Manual = Manual {
+    failures: &[
+        Parse(ParseError::CursorOrOption),
+        Parse(ParseError::Syntax),
+        Parse(ParseError::NotInteger),
+        Parse(ParseError::JobState),
+        Parse(ParseError::ScanReply),
+    ],
+    notes: &[
+        "The cursor may stand anywhere among the options; without one the scan begins. `COUNT`, 100 by default, is a hint; \
+         `BUSYLOOP` returns everything at once.",
+        "States are `wait-repl`, `active`, `queued` and `acked`; `STATE` may be repeated.",
+    ],
+    ..entry(
+        Group::Jobs,
+        "[ cursor ] [ COUNT n ] [ BUSYLOOP ] [ QUEUE queue ] [ STATE state ] ... [ REPLY < ALL | ID > ]",
+        "Walks the jobs of this node.",
+        "array of the next cursor (a bulk, `0` at the end) and an array: ids as simple strings, or with `REPLY all` what SHOW \
+         tells.",
+    )
+};
+
+pub(in crate::command) static LOADJOB: Manual = Manual {
+    failures: &[Parse(ParseError::LoadJob)],
+    ..entry(
+        Group::Jobs,
+        "job",
+        "Is refused: the job log has its own format here.",
+        "none.",
+    )
+};

@@ -1,0 +1,64 @@
+//! The manual of the commands on queues.
+
+use super::{Group, Manual, entry};
+use crate::command::Failure::Parse;
+use crate::command::ParseError;
+
+pub(in crate::command) static QLEN: Manual = entry(
+    Group::Queues,
+    "queue",
+    "Counts the ready jobs of a queue on this node.",
+    "integer: their number; 0 for an unknown queue.",
+);
+
+pub(in crate::command) static QPEEK: Manual = Manual {
+    failures: &[Parse(ParseError::NotInteger)],
+    notes: &["Works on paused queues too."],
+    ..entry(
+        Group::Queues,
+        "queue count",
+        "Looks at ready jobs without taking them: the oldest first, or the newest first when `count` is negative.",
+        "array of jobs, each an array of queue, id and body; empty for an unknown queue.",
+    )
+};
+
+pub(in crate::command) static QSTAT: Manual = entry(
+    Group::Queues,
+    "queue",
+    "Tells the figures of a queue on this node.",
+    "array of exactly 20 elements, a name and a value in turn: name, len, age, idle, blocked, import-from, import-rate, \
+     jobs-in, jobs-out, pause. Nil array for an unknown queue.",
+);
+
+pub(in crate::command) static PAUSE: Manual = Manual {
+    failures: &[Parse(ParseError::Syntax)],
+    notes: &[
+        "`in` refuses new jobs, `out` hands none out, `all` does both, `none` neither. They add up within one command and \
+         replace the former state; `none` clears what came before it.",
+        "`state` changes nothing. `bcast` tells the resulting state to all nodes.",
+    ],
+    ..entry(
+        Group::Queues,
+        "queue < NONE | IN | OUT | ALL | STATE | BCAST > ...",
+        "Stops or restarts the input and the output of a queue.",
+        "simple string: the state that holds now: `none`, `in`, `out` or `all`.",
+    )
+};
+
+pub(in crate::command) static QSCAN: Manual = Manual {
+    failures: &[
+        Parse(ParseError::CursorOrOption),
+        Parse(ParseError::Syntax),
+        Parse(ParseError::NotInteger),
+    ],
+    notes: &[
+        "The cursor may stand anywhere among the options; without one the scan begins. `COUNT`, 100 by default, is a hint; \
+         `BUSYLOOP` returns everything at once.",
+    ],
+    ..entry(
+        Group::Queues,
+        "[ cursor ] [ COUNT n ] [ BUSYLOOP ] [ MINLEN n ] [ MAXLEN n ] [ IMPORTRATE n ]",
+        "Walks the queues of this node.",
+        "array of the next cursor (a bulk, `0` at the end) and an array of queue names.",
+    )
+};

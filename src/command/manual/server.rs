@@ -1,0 +1,222 @@
+//! The manual of the commands on the server as a whole.
+
+use super::{Group, Manual, entry, sub};
+use crate::command::Failure::{Parse, Server};
+use crate::command::{ParseError, ServerError};
+
+pub(in crate::command) static BGREWRITEAOF: Manual = Manual {
+    failures: &[Server(ServerError::RewriteInProgress)],
+    ..entry(
+        Group::Server,
+        "",
+        "Rewrites the job log in the background, so that it holds live jobs only.",
+        "simple string: Background append only file rewriting started.",
+    )
+};
+
+pub(in crate::command) static COMMAND: Manual = Manual {
+    failures: &[Parse(ParseError::CommandUsage)],
+    subcommands: &[
+        sub("COUNT", "", "Tells how many commands there are."),
+        sub("DOCS", "[ name ... ]", "Documents these commands, or all."),
+        sub(
+            "INFO",
+            "[ name ... ]",
+            "Tells the row of each of these commands; nil bulk for an unknown one.",
+        ),
+        sub("LIST", "", "Lists the names of all commands."),
+    ],
+    ..entry(
+        Group::Server,
+        "[ subcommand [ argument ... ] ]",
+        "Tells about commands.",
+        "alone, an array with a row for every command: name, arity, flags (simple strings), 0, 0, 0.",
+    )
+};
+
+pub(in crate::command) static CONFIG: Manual = Manual {
+    failures: &[
+        Parse(ParseError::ConfigUsage),
+        Parse(ParseError::ConfigArity(b"GET")),
+        Server(ServerError::ConfigUnsupported(b"x")),
+        Server(ServerError::ConfigValue {
+            name: b"name",
+            value: b"value",
+        }),
+        Server(ServerError::ConfigFolder("No such file or directory")),
+        Server(ServerError::NoConfigFile),
+    ],
+    subcommands: &[
+        sub(
+            "GET",
+            "pattern",
+            "Tells the parameters that match a glob pattern: names and values in turn.",
+        ),
+        sub(
+            "RESETSTAT",
+            "",
+            "Sets the statistics of INFO to zero. Answers OK.",
+        ),
+        sub(
+            "REWRITE",
+            "",
+            "Writes what holds now into the configuration file. Answers OK.",
+        ),
+        sub(
+            "SET",
+            "name value",
+            "Gives a parameter another value. Answers OK.",
+        ),
+    ],
+    ..entry(
+        Group::Server,
+        "subcommand [ argument ... ]",
+        "Reads and changes the configuration.",
+        "depends on the subcommand.",
+    )
+};
+
+pub(in crate::command) static DEBUG: Manual = Manual {
+    failures: &[
+        Parse(ParseError::DebugUsage(b"x")),
+        Parse(ParseError::NotFloat),
+        Parse(ParseError::NotInteger),
+        Server(ServerError::LogUnreadable),
+    ],
+    subcommands: &[
+        sub("ASSERT", "", "Ends the process by a failed assertion."),
+        sub(
+            "CRASH-AND-RECOVER",
+            "[ ms ]",
+            "Starts the server again without a clean stop.",
+        ),
+        sub("ERROR", "text", "Answers this error line."),
+        sub(
+            "FLUSHALL",
+            "",
+            "Forgets all jobs and queues of this node. Answers OK.",
+        ),
+        sub("LOADAOF", "", "Reads the job log again. Answers OK."),
+        sub("OOM", "", "Ends the process for lack of memory."),
+        sub(
+            "RESTART",
+            "[ ms ]",
+            "Stops the server cleanly and starts it again.",
+        ),
+        sub("SEGFAULT", "", "Ends the process by a bad memory access."),
+        sub(
+            "SLEEP",
+            "seconds",
+            "Lets the whole server stand still, fractions allowed. Answers OK.",
+        ),
+        sub(
+            "STRUCTSIZE",
+            "",
+            "Tells the sizes of the structures in memory.",
+        ),
+    ],
+    ..entry(
+        Group::Server,
+        "subcommand [ argument ... ]",
+        "Does what tests need.",
+        "depends on the subcommand.",
+    )
+};
+
+pub(in crate::command) static INFO: Manual = Manual {
+    failures: &[Parse(ParseError::Syntax)],
+    ..entry(
+        Group::Server,
+        "[ section ]",
+        "Tells figures of the server.",
+        "bulk: `# Section` headers and `name:value` lines; empty for an unknown section. `all` has Commandstats besides.",
+    )
+};
+
+pub(in crate::command) static LATENCY: Manual = Manual {
+    failures: &[
+        Parse(ParseError::Syntax),
+        Server(ServerError::NoSamples(b"x")),
+    ],
+    subcommands: &[
+        sub("DOCTOR", "", "Gives advice, as a bulk."),
+        sub(
+            "GRAPH",
+            "event",
+            "Draws the samples of an event, as a bulk.",
+        ),
+        sub(
+            "HISTORY",
+            "event",
+            "Tells the samples of an event: unix time and milliseconds.",
+        ),
+        sub(
+            "LATEST",
+            "",
+            "Tells of every event: name, unix time, last and worst milliseconds.",
+        ),
+        sub(
+            "RESET",
+            "[ event ... ]",
+            "Forgets these events, or all, and answers their number.",
+        ),
+    ],
+    ..entry(
+        Group::Server,
+        "subcommand [ argument ... ]",
+        "Tells of the events that took long.",
+        "depends on the subcommand.",
+    )
+};
+
+pub(in crate::command) static MONITOR: Manual = Manual {
+    notes: &["AUTH and its password are shown."],
+    ..entry(
+        Group::Server,
+        "",
+        "Shows every command that the server runs from now on.",
+        "simple string: OK; then one per command: time, client address and quoted arguments.",
+    )
+};
+
+pub(in crate::command) static SHUTDOWN: Manual = Manual {
+    failures: &[
+        Parse(ParseError::Syntax),
+        Server(ServerError::CannotShutDown),
+    ],
+    ..entry(
+        Group::Server,
+        "[ REWRITE-AOF ]",
+        "Stops the server; `REWRITE-AOF` writes the job log anew first, also where logging is off.",
+        "none: the connection closes.",
+    )
+};
+
+pub(in crate::command) static SLOWLOG: Manual = Manual {
+    failures: &[
+        Parse(ParseError::SlowlogUsage),
+        Parse(ParseError::NotInteger),
+    ],
+    subcommands: &[
+        sub(
+            "GET",
+            "[ count ]",
+            "Tells the newest entries, 10 by default, all when negative: number, unix time, microseconds, arguments.",
+        ),
+        sub("LEN", "", "Tells how many entries there are."),
+        sub("RESET", "", "Forgets them. Answers OK."),
+    ],
+    ..entry(
+        Group::Server,
+        "subcommand [ argument ... ]",
+        "Tells of the commands that took long.",
+        "depends on the subcommand.",
+    )
+};
+
+pub(in crate::command) static TIME: Manual = entry(
+    Group::Server,
+    "",
+    "Tells the time of the server.",
+    "array of two bulks: unix seconds, and microseconds.",
+);

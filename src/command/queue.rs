@@ -1,0 +1,227 @@
+//! Parsers of the commands on queues, and of the two scans.
+
+use shoalmq_core::command::{Command, JobScan, Pause, PauseState, QueueScan, ScanReply};
+use shoalmq_core::job::JobState;
+
+use super::args::{self, Args, is};
+use super::{ParseError, Parsed, Request};
+
+/// What a scan returns at a time when it names no COUNT.
+const DEFAULT_SCAN_COUNT: u64 = 100;
+
+/// `QLEN queue`: how many jobs are ready, 0 for a queue that is not there.
+pub(super) fn length<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
+    let &[queue] = args else {
+        return Err(ParseError::WrongArity("qlen"));
+    };
+    Ok(Request::Core(Command::QueueLength(queue)))
+}
+
+/// `QPEEK queue count`: an array of jobs, the oldest first, or the newest first when `count` is negative.
+pub(super) fn peek<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
+    let &[queue, count] = args else {
+        return Err(ParseError::WrongArity("qpeek"));
+    };
+    let count = args::any_integer(count)?;
+    Ok(Request::Core(Command::QueuePeek { queue, count }))
+}
+
+/// `QSTAT queue`: 20 elements, or a nil array.
+pub(super) fn stat<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
+    let &[queue] = args else {
+        return Err(ParseError::WrongArity("qstat"));
+    };
+    Ok(Request::Core(Command::QueueStat(queue)))
+}
+
+/// `PAUSE queue option [option ...]`: the state that holds then, as a simple string.
+///
+/// `in`, `out` and `all` add up and replace the former state, `none` clears what came before it; with only `state`
+/// and `bcast` nothing is set.
+pub(super) fn pause<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
+    let &[queue, ref options @ ..] = args else {
+        return Err(ParseError::WrongArity("pause"));
+    };
+    if options.is_empty() {
+        return Err(ParseError::WrongArity("pause"));
+    }
+    let (mut set, mut broadcast) = (None, false);
+    for option in options {
+        if is(option, "state") {
+            continue;
+        }
+        if is(option, "bcast") {
+            broadcast = true;
+            continue;
+        }
+        let mut state: PauseState = set.unwrap_or_default();
+        if is(option, "none") {
+            state = PauseState::default();
+        } else if is(option, "in") {
+            state.input = true;
+        } else if is(option, "out") {
+            state.output = true;
+        } else if is(option, "all") {
+            (state.input, state.output) = (true, true);
+        } else {
+            return Err(ParseError::Syntax);
+        }
+        set = Some(state);
+    }
+    Ok(Request::Core(Command::Pause(Pause {
+        queue,
+        set,
+        broadcast,
+    })))
+}
+
+/// The word that PAUSE and QSTAT use for a state.
+pub(super) fn pause_name(state: PauseState) -> &'static str {
+    match (state.input, state.output) {
+        (false, false) => "none",
+        (true, false) => "in",
+        (false, true) => "out",
+        (true, true) => "all",
+    }
+}
+
+/// `QSCAN [cursor] [COUNT n] [BUSYLOOP] [MINLEN n] [MAXLEN n] [IMPORTRATE n]`: the next cursor, and queue names.
+pub(super) fn queue_scan<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
+    let mut args = Args::new(args);
+    let mut window = Window::default();
+    let (mut min_len, mut max_len, mut import_rate) = (None, None, None);
+    while let Some(word) = args.next() {
+        if window.take(word, &mut args)? {
+            continue;
+        }
+        let filter = if is(word, "MINLEN") {
+            &mut min_len
+        } else if is(word, "MAXLEN") {
+            &mut max_len
+        } else if is(word, "IMPORTRATE") {
+            &mut import_rate
+        } else {
+            window.take_cursor(word)?;
+            continue;
+        };
+        *filter = Some(args::any_integer(scan_value(&mut args)?)?);
+    }
+    Ok(Request::Core(Command::QueueScan(QueueScan {
+        cursor: window.cursor(),
+        count: window.count(),
+        min_len,
+        max_len,
+        import_rate,
+    })))
+}
+
+/// `JSCAN [cursor] [COUNT n] [BUSYLOOP] [QUEUE queue] [STATE state ...] [REPLY all|id]`: the next cursor, and ids as
+/// simple strings or whole jobs as SHOW tells them.
+pub(super) fn job_scan<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
+    let mut args = Args::new(args);
+    let mut window = Window::default();
+    let (mut queue, mut states, mut reply) = (None, Vec::new(), ScanReply::Id);
+    while let Some(word) = args.next() {
+        if window.take(word, &mut args)? {
+            continue;
+        }
+        if is(word, "QUEUE") {
+            queue = Some(scan_value(&mut args)?);
+        } else if is(word, "STATE") {
+            let state = state_named(scan_value(&mut args)?).ok_or(ParseError::JobState)?;
+            // At most one of each: the list stays as short as the list of states.
+            if !states.contains(&state) {
+                states.push(state);
+            }
+        } else if is(word, "REPLY") {
+            reply = match scan_value(&mut args)? {
+                all if is(all, "all") => ScanReply::All,
+                id if is(id, "id") => ScanReply::Id,
+                _ => return Err(ParseError::ScanReply),
+            };
+        } else {
+            window.take_cursor(word)?;
+        }
+    }
+    Ok(Request::Core(Command::JobScan(JobScan {
+        cursor: window.cursor(),
+        count: window.count(),
+        queue,
+        states,
+        reply,
+    })))
+}
+
+/// The word that SHOW and JSCAN use for a state.
+pub(super) fn state_name(state: JobState) -> &'static str {
+    match state {
+        JobState::WaitReplicas => "wait-repl",
+        JobState::Active => "active",
+        JobState::Queued => "queued",
+        JobState::Acked => "acked",
+    }
+}
+
+fn state_named(name: &[u8]) -> Option<JobState> {
+    [
+        JobState::WaitReplicas,
+        JobState::Active,
+        JobState::Queued,
+        JobState::Acked,
+    ]
+    .into_iter()
+    .find(|&state| is(name, state_name(state)))
+}
+
+/// An option of a scan that stands last might have been meant as a cursor, and so the error says.
+fn scan_value<'a>(args: &mut Args<'_, 'a>) -> Result<&'a [u8], ParseError<'a>> {
+    args.next().ok_or(ParseError::CursorOrOption)
+}
+
+/// What both scans know: where to go on, and how far.
+#[derive(Default)]
+struct Window {
+    cursor: Option<u64>,
+    count: Option<u64>,
+    all: bool,
+}
+
+impl Window {
+    /// Takes COUNT or BUSYLOOP; says whether `word` was one of them.
+    fn take<'a>(&mut self, word: &[u8], args: &mut Args<'_, 'a>) -> Result<bool, ParseError<'a>> {
+        if is(word, "COUNT") {
+            // 0 and less are no error: the scan then makes the smallest step that is a step.
+            let count = args::any_integer(scan_value(args)?)?;
+            self.count = Some(u64::try_from(count).map_or(1, |count| count.max(1)));
+        } else if is(word, "BUSYLOOP") {
+            self.all = true;
+        } else {
+            return Ok(false);
+        }
+        Ok(true)
+    }
+
+    /// Takes the cursor, which may stand anywhere, but once.
+    fn take_cursor<'a>(&mut self, word: &[u8]) -> Result<(), ParseError<'a>> {
+        if self.cursor.is_some() {
+            return Err(ParseError::Syntax);
+        }
+        let cursor = std::str::from_utf8(word).ok();
+        let cursor = cursor.filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+        let cursor = cursor.and_then(|text| text.parse().ok());
+        self.cursor = Some(cursor.ok_or(ParseError::CursorOrOption)?);
+        Ok(())
+    }
+
+    fn cursor(&self) -> u64 {
+        self.cursor.unwrap_or(0)
+    }
+
+    /// How many to return; `None` is all.
+    fn count(&self) -> Option<u64> {
+        (!self.all).then_some(self.count.unwrap_or(DEFAULT_SCAN_COUNT))
+    }
+}
+
+#[cfg(test)]
+mod tests;

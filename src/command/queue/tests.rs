@@ -1,0 +1,195 @@
+use super::*;
+use crate::command::Parser;
+
+fn core(parse: Parser, line: &str) -> Result<Command<'_>, ParseError<'_>> {
+    let args: Vec<&[u8]> = line.split_whitespace().map(str::as_bytes).collect();
+    match parse(&args)? {
+        Request::Core(command) => Ok(command),
+        Request::Admin(admin) => panic!("not for the core: {admin:?}"),
+    }
+}
+
+#[test]
+fn qlen_qstat_and_qpeek_name_a_queue() {
+    assert_eq!(core(length, "q"), Ok(Command::QueueLength(b"q")));
+    assert_eq!(core(stat, "q"), Ok(Command::QueueStat(b"q")));
+    let peeked = |count| Ok(Command::QueuePeek { queue: b"q", count });
+    assert_eq!(core(peek, "q 5"), peeked(5));
+    assert_eq!(core(peek, "q -5"), peeked(-5));
+    assert_eq!(core(peek, "q 0"), peeked(0));
+    for bad in ["q x", "q 1.0", "q 9223372036854775808"] {
+        assert_eq!(core(peek, bad), Err(ParseError::NotInteger), "{bad}");
+    }
+    assert_eq!(core(length, ""), Err(ParseError::WrongArity("qlen")));
+    assert_eq!(core(stat, "q x"), Err(ParseError::WrongArity("qstat")));
+    assert_eq!(core(peek, "q"), Err(ParseError::WrongArity("qpeek")));
+}
+
+#[test]
+fn pause_options_add_up_and_none_clears_them() {
+    let both = |input, output| Some(PauseState { input, output });
+    for (line, set, broadcast) in [
+        ("q none", both(false, false), false),
+        ("q in", both(true, false), false),
+        ("q OUT", both(false, true), false),
+        ("q all", both(true, true), false),
+        ("q in out", both(true, true), false),
+        ("q in none", both(false, false), false),
+        ("q in none out", both(false, true), false),
+        ("q state", None, false),
+        ("q state state", None, false),
+        ("q state in", both(true, false), false),
+        ("q in state bcast", both(true, false), true),
+        ("q bcast", None, true),
+    ] {
+        let queue = b"q";
+        let expected = Command::Pause(Pause {
+            queue,
+            set,
+            broadcast,
+        });
+        assert_eq!(core(pause, line), Ok(expected), "{line}");
+    }
+    assert_eq!(core(pause, "q in bogus"), Err(ParseError::Syntax));
+    assert_eq!(core(pause, "q"), Err(ParseError::WrongArity("pause")));
+    assert_eq!(core(pause, ""), Err(ParseError::WrongArity("pause")));
+}
+
+#[test]
+fn qscan_takes_the_cursor_anywhere_or_not_at_all() {
+    let plain = QueueScan {
+        cursor: 0,
+        count: Some(100),
+        min_len: None,
+        max_len: None,
+        import_rate: None,
+    };
+    for (line, expected) in [
+        ("", plain.clone()),
+        ("0", plain.clone()),
+        ("7", QueueScan { cursor: 7, ..plain }),
+        (
+            "count 5 18446744073709551615",
+            QueueScan {
+                cursor: u64::MAX,
+                count: Some(5),
+                ..plain
+            },
+        ),
+        (
+            "MINLEN -1 7 MAXLEN 9",
+            QueueScan {
+                cursor: 7,
+                min_len: Some(-1),
+                max_len: Some(9),
+                ..plain
+            },
+        ),
+        (
+            "IMPORTRATE 3 BUSYLOOP",
+            QueueScan {
+                count: None,
+                import_rate: Some(3),
+                ..plain
+            },
+        ),
+        (
+            "BUSYLOOP COUNT 5",
+            QueueScan {
+                count: None,
+                ..plain
+            },
+        ),
+        (
+            "COUNT 5 COUNT 6",
+            QueueScan {
+                count: Some(6),
+                ..plain
+            },
+        ),
+        (
+            "COUNT 0",
+            QueueScan {
+                count: Some(1),
+                ..plain
+            },
+        ),
+        (
+            "COUNT -3",
+            QueueScan {
+                count: Some(1),
+                ..plain
+            },
+        ),
+    ] {
+        assert_eq!(
+            core(queue_scan, line),
+            Ok(Command::QueueScan(expected)),
+            "{line}"
+        );
+    }
+}
+
+#[test]
+fn both_scans_tell_apart_what_is_wrong() {
+    for (line, expected) in [
+        ("x", ParseError::CursorOrOption),
+        ("-1", ParseError::CursorOrOption),
+        ("+1", ParseError::CursorOrOption),
+        ("18446744073709551616", ParseError::CursorOrOption),
+        ("COUNT", ParseError::CursorOrOption),
+        ("0 COUNT", ParseError::CursorOrOption),
+        ("0 0", ParseError::Syntax),
+        ("0 x", ParseError::Syntax),
+        ("COUNT x", ParseError::NotInteger),
+        ("COUNT 1.5", ParseError::NotInteger),
+    ] {
+        assert_eq!(core(queue_scan, line), Err(expected), "QSCAN {line}");
+        assert_eq!(core(job_scan, line), Err(expected), "JSCAN {line}");
+    }
+    for option in ["MINLEN", "MAXLEN", "IMPORTRATE"] {
+        let line = format!("{option} x");
+        assert_eq!(core(queue_scan, &line), Err(ParseError::NotInteger));
+        assert_eq!(core(queue_scan, option), Err(ParseError::CursorOrOption));
+    }
+    for option in ["QUEUE", "STATE", "REPLY"] {
+        assert_eq!(core(job_scan, option), Err(ParseError::CursorOrOption));
+    }
+    assert_eq!(
+        core(queue_scan, "STATE active"),
+        Err(ParseError::CursorOrOption)
+    );
+    assert_eq!(core(job_scan, "MINLEN 5"), Err(ParseError::CursorOrOption));
+    assert_eq!(core(job_scan, "STATE bogus"), Err(ParseError::JobState));
+    assert_eq!(core(job_scan, "REPLY bogus"), Err(ParseError::ScanReply));
+}
+
+#[test]
+fn jscan_gathers_states_and_filters() {
+    let plain = JobScan {
+        cursor: 0,
+        count: Some(100),
+        queue: None,
+        states: vec![],
+        reply: ScanReply::Id,
+    };
+    assert_eq!(core(job_scan, ""), Ok(Command::JobScan(plain)));
+    let line = "BUSYLOOP QUEUE 5 STATE wait-repl STATE ACTIVE REPLY All state queued STATE active state acked 7";
+    let all = JobScan {
+        cursor: 7,
+        count: None,
+        queue: Some(b"5"),
+        states: vec![
+            JobState::WaitReplicas,
+            JobState::Active,
+            JobState::Queued,
+            JobState::Acked,
+        ],
+        reply: ScanReply::All,
+    };
+    assert_eq!(core(job_scan, line), Ok(Command::JobScan(all)));
+    let Ok(Command::JobScan(scan)) = core(job_scan, "REPLY all REPLY id") else {
+        panic!("a JSCAN");
+    };
+    assert_eq!(scan.reply, ScanReply::Id);
+}

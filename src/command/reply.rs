@@ -1,0 +1,168 @@
+//! The core's replies as RESP, in the exact shapes that Disque's clients count on.
+//!
+//! The versions of the protocol differ in their nils alone: SHOW and QSTAT stay flat arrays in RESP3 too.
+
+use std::time::Duration;
+
+use shoalmq_core::command::{Counters, Delivery, JobView, QueueView, Reply};
+use shoalmq_core::id::{JobId, NodeId, QueueName};
+use shoalmq_core::job::Body;
+
+use super::Failure;
+use super::queue::{pause_name, state_name};
+use crate::resp::{Protocol, encode};
+
+/// The elements of SHOW: a key and a value each of 15 times.
+const SHOW_ELEMENTS: usize = 30;
+/// The elements of QSTAT: a key and a value each of 10 times.
+const QSTAT_ELEMENTS: usize = 20;
+
+/// Appends the reply to one command.
+pub fn encode(reply: &Reply, protocol: Protocol, out: &mut Vec<u8>) {
+    match reply {
+        Reply::Added(id) => encode::simple(out, &id.text()),
+        Reply::Delivered(jobs, counters) => deliveries(out, jobs, *counters),
+        Reply::NothingToDeliver | Reply::QueueStat(None) => encode::nil_array(out, protocol),
+        Reply::Count(count) => number(out, *count),
+        Reply::Shown(None) => encode::nil_bulk(out, protocol),
+        Reply::Shown(Some(job)) => show(out, protocol, job),
+        Reply::Peeked(jobs) => deliveries(out, jobs, Counters::Without),
+        Reply::QueueStat(Some(queue)) => queue_stat(out, queue),
+        Reply::PauseState(state) => encode::simple(out, pause_name(*state).as_bytes()),
+        Reply::Queues(cursor, names) => {
+            scan(out, *cursor, names.len());
+            for name in names {
+                encode::bulk(out, name.as_bytes());
+            }
+        }
+        Reply::JobIds(cursor, ids) => {
+            scan(out, *cursor, ids.len());
+            for id in ids {
+                encode::simple(out, &id.text());
+            }
+        }
+        Reply::Jobs(cursor, jobs) => {
+            scan(out, *cursor, jobs.len());
+            for job in jobs {
+                show(out, protocol, job);
+            }
+        }
+        Reply::Refused(refusal) => Failure::from(*refusal).encode(out),
+    }
+}
+
+fn deliveries(out: &mut Vec<u8>, jobs: &[Delivery], counters: Counters) {
+    encode::array(out, jobs.len());
+    for job in jobs {
+        let elements = match counters {
+            Counters::Without => 3,
+            Counters::With => 7,
+        };
+        encode::array(out, elements);
+        encode::bulk(out, job.queue.as_bytes());
+        job_id(out, &job.id);
+        encode::bulk(out, job.body.as_bytes());
+        match counters {
+            Counters::Without => {}
+            Counters::With => {
+                entry(out, "nacks", job.nacks);
+                entry(out, "additional-deliveries", job.additional_deliveries);
+            }
+        }
+    }
+}
+
+fn show(out: &mut Vec<u8>, protocol: Protocol, job: &JobView) {
+    encode::array(out, SHOW_ELEMENTS);
+    key(out, "id");
+    job_id(out, &job.id);
+    key(out, "queue");
+    let queue = job.queue.as_ref();
+    bulk_or_nil(out, protocol, queue.map(QueueName::as_bytes));
+    key(out, "state");
+    encode::bulk(out, state_name(job.state).as_bytes());
+    entry(out, "repl", job.replicate);
+    entry(out, "ttl", job.ttl);
+    entry(out, "ctime", job.created);
+    entry(out, "delay", job.delay);
+    entry(out, "retry", job.retry);
+    entry(out, "nacks", job.nacks);
+    entry(out, "additional-deliveries", job.additional_deliveries);
+    key(out, "nodes-delivered");
+    nodes(out, &job.holders);
+    key(out, "nodes-confirmed");
+    nodes(out, &job.confirmed);
+    key(out, "next-requeue-within");
+    millis_or_nil(out, protocol, job.next_requeue);
+    key(out, "next-awake-within");
+    millis_or_nil(out, protocol, job.next_awake);
+    key(out, "body");
+    let body = job.body.as_ref();
+    bulk_or_nil(out, protocol, body.map(Body::as_bytes));
+}
+
+fn queue_stat(out: &mut Vec<u8>, queue: &QueueView) {
+    encode::array(out, QSTAT_ELEMENTS);
+    key(out, "name");
+    encode::bulk(out, queue.name.as_bytes());
+    entry(out, "len", queue.len);
+    entry(out, "age", queue.age.as_secs());
+    entry(out, "idle", queue.idle.as_secs());
+    entry(out, "blocked", queue.blocked);
+    key(out, "import-from");
+    nodes(out, &queue.import_from);
+    entry(out, "import-rate", queue.import_rate);
+    entry(out, "jobs-in", queue.jobs_in);
+    entry(out, "jobs-out", queue.jobs_out);
+    key(out, "pause");
+    encode::bulk(out, pause_name(queue.pause).as_bytes());
+}
+
+/// Opens the answer of a scan; as many elements as `length` must follow.
+fn scan(out: &mut Vec<u8>, cursor: u64, length: usize) {
+    encode::array(out, 2);
+    encode::bulk_integer(out, cursor);
+    encode::array(out, length);
+}
+
+fn key(out: &mut Vec<u8>, name: &str) {
+    encode::bulk(out, name.as_bytes());
+}
+
+fn entry(out: &mut Vec<u8>, name: &str, value: impl Into<u64>) {
+    key(out, name);
+    number(out, value.into());
+}
+
+/// RESP integers are signed: what is above their range, which no counter of ours reaches, is told as their largest.
+fn number(out: &mut Vec<u8>, value: u64) {
+    encode::integer(out, i64::try_from(value).unwrap_or(i64::MAX));
+}
+
+fn job_id(out: &mut Vec<u8>, id: &JobId) {
+    encode::bulk(out, &id.text());
+}
+
+fn nodes(out: &mut Vec<u8>, nodes: &[NodeId]) {
+    encode::array(out, nodes.len());
+    for node in nodes {
+        encode::bulk(out, &node.text());
+    }
+}
+
+fn bulk_or_nil(out: &mut Vec<u8>, protocol: Protocol, bytes: Option<&[u8]>) {
+    match bytes {
+        Some(bytes) => encode::bulk(out, bytes),
+        None => encode::nil_bulk(out, protocol),
+    }
+}
+
+fn millis_or_nil(out: &mut Vec<u8>, protocol: Protocol, time: Option<Duration>) {
+    match time {
+        Some(time) => number(out, u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
+        None => encode::nil_bulk(out, protocol),
+    }
+}
+
+#[cfg(test)]
+mod tests;

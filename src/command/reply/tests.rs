@@ -1,0 +1,270 @@
+use shoalmq_core::command::{PauseState, Refusal};
+use shoalmq_core::job::JobState;
+
+use super::*;
+
+const ID: &str = "D-dcb833cf-8YAH1b2K1b2K1b2K1b2K1b2K-05a1";
+const NODE: &str = "dcb833cf01234567890abcdef01234567890abcd";
+
+fn id() -> JobId {
+    JobId::parse(ID.as_bytes())
+        .expect("the form of an id")
+        .expect("an id that a node made")
+}
+
+fn node() -> NodeId {
+    NodeId::parse(NODE.as_bytes()).expect("40 hex digits")
+}
+
+fn text(reply: &Reply, protocol: Protocol) -> String {
+    let mut out = Vec::new();
+    super::encode(reply, protocol, &mut out);
+    String::from_utf8(out).expect("the tests write ASCII")
+}
+
+/// The bytes of an answer written as its elements: `*` and `:` lines as they are, all else as bulks.
+fn wire(elements: &[&str]) -> String {
+    let line = |element: &&str| {
+        if element.starts_with(['*', ':', '+', '$', '_']) {
+            format!("{element}\r\n")
+        } else {
+            format!("${}\r\n{element}\r\n", element.len())
+        }
+    };
+    elements.iter().map(line).collect::<Vec<_>>().concat()
+}
+
+fn delivery(body: &[u8]) -> Delivery {
+    Delivery {
+        queue: QueueName::new(b"q"),
+        id: id(),
+        body: Body::new(body),
+        nacks: 2,
+        additional_deliveries: 1,
+    }
+}
+
+fn view() -> JobView {
+    JobView {
+        id: id(),
+        queue: Some(QueueName::new(b"q")),
+        state: JobState::Queued,
+        replicate: 3,
+        ttl: 86_400,
+        created: 1_795_305_428_437_000_001,
+        delay: 4,
+        retry: 300,
+        nacks: 2,
+        additional_deliveries: 1,
+        holders: vec![node(), node()],
+        confirmed: vec![],
+        next_requeue: Some(Duration::from_micros(299_999_900)),
+        next_awake: Some(Duration::from_millis(299_500)),
+        body: Some(Body::new(b"b")),
+    }
+}
+
+const SHOWN: [&str; 33] = [
+    "*30",
+    "id",
+    ID,
+    "queue",
+    "q",
+    "state",
+    "queued",
+    "repl",
+    ":3",
+    "ttl",
+    ":86400",
+    "ctime",
+    ":1795305428437000001",
+    "delay",
+    ":4",
+    "retry",
+    ":300",
+    "nacks",
+    ":2",
+    "additional-deliveries",
+    ":1",
+    "nodes-delivered",
+    "*2",
+    NODE,
+    NODE,
+    "nodes-confirmed",
+    "*0",
+    "next-requeue-within",
+    ":299999",
+    "next-awake-within",
+    ":299500",
+    "body",
+    "b",
+];
+
+#[test]
+fn scalars_have_disques_types() {
+    for protocol in [Protocol::Resp2, Protocol::Resp3] {
+        assert_eq!(text(&Reply::Added(id()), protocol), format!("+{ID}\r\n"));
+        assert_eq!(text(&Reply::Count(0), protocol), ":0\r\n");
+        assert_eq!(
+            text(&Reply::Count(u64::MAX), protocol),
+            ":9223372036854775807\r\n"
+        );
+        for (input, output, name) in [
+            (false, false, "none"),
+            (true, false, "in"),
+            (false, true, "out"),
+            (true, true, "all"),
+        ] {
+            let state = Reply::PauseState(PauseState { input, output });
+            assert_eq!(text(&state, protocol), format!("+{name}\r\n"));
+        }
+    }
+}
+
+#[test]
+fn nothing_is_a_nil_of_the_right_kind() {
+    for (reply, resp2) in [
+        (Reply::NothingToDeliver, "*-1\r\n"),
+        (Reply::QueueStat(None), "*-1\r\n"),
+        (Reply::Shown(None), "$-1\r\n"),
+    ] {
+        assert_eq!(text(&reply, Protocol::Resp2), resp2);
+        assert_eq!(text(&reply, Protocol::Resp3), "_\r\n");
+    }
+    assert_eq!(text(&Reply::Peeked(vec![]), Protocol::Resp3), "*0\r\n");
+}
+
+#[test]
+fn deliveries_have_three_elements_and_seven_with_counters() {
+    let jobs = vec![delivery(b"one"), delivery(b"")];
+    let three = wire(&["*2", "*3", "q", ID, "one", "*3", "q", ID, ""]);
+    let delivered = Reply::Delivered(jobs.clone(), Counters::Without);
+    assert_eq!(text(&delivered, Protocol::Resp2), three);
+    assert_eq!(text(&Reply::Peeked(jobs), Protocol::Resp2), three);
+    let counted = Reply::Delivered(vec![delivery(b"one")], Counters::With);
+    let seven = [
+        "*1",
+        "*7",
+        "q",
+        ID,
+        "one",
+        "nacks",
+        ":2",
+        "additional-deliveries",
+        ":1",
+    ];
+    assert_eq!(text(&counted, Protocol::Resp3), wire(&seven));
+}
+
+#[test]
+fn show_has_thirty_elements_in_their_order() {
+    let shown = Reply::Shown(Some(Box::new(view())));
+    assert_eq!(text(&shown, Protocol::Resp2), wire(&SHOWN));
+    assert_eq!(text(&shown, Protocol::Resp3), wire(&SHOWN));
+}
+
+#[test]
+fn show_tells_a_tombstone_and_missing_times_by_nils() {
+    let tombstone = JobView {
+        queue: None,
+        state: JobState::Acked,
+        holders: vec![],
+        next_requeue: None,
+        next_awake: None,
+        body: None,
+        ..view()
+    };
+    let shown = text(&Reply::Shown(Some(Box::new(tombstone))), Protocol::Resp2);
+    for (key, value) in [
+        ("queue", "$-1"),
+        ("state", "acked"),
+        ("nodes-delivered", "*0"),
+        ("next-requeue-within", "$-1"),
+        ("next-awake-within", "$-1"),
+        ("body", "$-1"),
+    ] {
+        assert!(shown.contains(&wire(&[key, value])), "{key} in {shown}");
+    }
+    let states = [
+        (JobState::WaitReplicas, "wait-repl"),
+        (JobState::Active, "active"),
+    ];
+    for (state, name) in states {
+        let job = JobView { state, ..view() };
+        let shown = text(&Reply::Shown(Some(Box::new(job))), Protocol::Resp2);
+        assert!(shown.contains(&wire(&["state", name])));
+    }
+}
+
+#[test]
+fn qstat_has_twenty_elements_in_their_order() {
+    let queue = QueueView {
+        name: QueueName::new(b"q"),
+        len: 5,
+        age: Duration::from_millis(61_999),
+        idle: Duration::from_millis(999),
+        blocked: 1,
+        import_from: vec![node()],
+        import_rate: 7,
+        jobs_in: 9,
+        jobs_out: 4,
+        pause: PauseState {
+            input: true,
+            output: true,
+        },
+    };
+    let expected = wire(&[
+        "*20",
+        "name",
+        "q",
+        "len",
+        ":5",
+        "age",
+        ":61",
+        "idle",
+        ":0",
+        "blocked",
+        ":1",
+        "import-from",
+        "*1",
+        NODE,
+        "import-rate",
+        ":7",
+        "jobs-in",
+        ":9",
+        "jobs-out",
+        ":4",
+        "pause",
+        "all",
+    ]);
+    let stat = Reply::QueueStat(Some(Box::new(queue)));
+    assert_eq!(text(&stat, Protocol::Resp2), expected);
+    assert_eq!(text(&stat, Protocol::Resp3), expected);
+}
+
+#[test]
+fn scans_have_a_bulk_cursor_and_their_own_elements() {
+    let queues = Reply::Queues(0, vec![QueueName::new(b"a"), QueueName::new(b"")]);
+    assert_eq!(
+        text(&queues, Protocol::Resp2),
+        wire(&["*2", "0", "*2", "a", ""])
+    );
+    let ids = Reply::JobIds(u64::MAX, vec![id()]);
+    let expected = wire(&["*2", "18446744073709551615", "*1", &format!("+{ID}")]);
+    assert_eq!(text(&ids, Protocol::Resp2), expected);
+    let jobs = Reply::Jobs(3, vec![view()]);
+    let expected = wire(&["*2", "3", "*1"]) + &wire(&SHOWN);
+    assert_eq!(text(&jobs, Protocol::Resp2), expected);
+    assert_eq!(
+        text(&Reply::JobIds(5, vec![]), Protocol::Resp2),
+        wire(&["*2", "5", "*0"])
+    );
+}
+
+#[test]
+fn refusals_are_error_lines() {
+    let refused = Reply::Refused(Refusal::QueueTooLong);
+    let expected = "-MAXLEN Queue is already longer than the specified MAXLEN count\r\n";
+    assert_eq!(text(&refused, Protocol::Resp2), expected);
+    assert_eq!(text(&refused, Protocol::Resp3), expected);
+}

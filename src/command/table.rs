@@ -1,0 +1,229 @@
+//! A row per command: name, arity, flags, parser, and what users read of it.
+
+use super::manual::{self, Manual};
+use super::{Failure, ParseError, Parser, ServerError};
+use super::{admin, client, cluster, connection, introspect, job, queue};
+
+/// How many commands there are.
+pub const COUNT: usize = 36;
+
+/// A command, as the table knows it.
+#[derive(Debug)]
+pub struct CommandSpec {
+    /// Its name, in lower case.
+    pub name: &'static str,
+    /// Its place in the table.
+    pub index: CommandIndex,
+    /// How many arguments it takes, its name counted: exactly so many; at least so many when negative; any when 0.
+    pub arity: i8,
+    /// What must hold before it is run.
+    pub flags: Flags,
+    /// Reads its arguments, the name left out.
+    pub parse: Parser,
+    /// What users read of it.
+    pub manual: &'static Manual,
+}
+
+impl CommandSpec {
+    /// Whether so many arguments, its name counted, can be right.
+    #[inline]
+    pub fn accepts(&self, arguments: usize) -> bool {
+        let wanted = usize::from(self.arity.unsigned_abs());
+        arguments == wanted || (self.arity <= 0 && arguments > wanted)
+    }
+}
+
+/// The place of a command in the table: dense from 0, for arrays of figures per command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CommandIndex(pub u8);
+
+/// Facts about a command: those that COMMAND tells, and those for the server alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Flags(u8);
+
+impl Flags {
+    /// May change jobs or queues.
+    pub const WRITE: Flags = Flags(1);
+    /// Refused with OOM while memory is full.
+    pub const DENYOOM: Flags = Flags(1 << 1);
+    /// For operators.
+    pub const ADMIN: Flags = Flags(1 << 2);
+    /// Served while the node still reads its log.
+    pub const LOADING: Flags = Flags(1 << 3);
+    /// Its cost does not grow with what the node holds.
+    pub const FAST: Flags = Flags(1 << 4);
+    /// Refused with MISCONF while the log cannot be written. Not told by COMMAND.
+    pub const MISCONF: Flags = Flags(1 << 5);
+    /// Served before AUTH; HELLO only if it carries the password, which the server checks. Not told by COMMAND.
+    pub const NO_AUTH: Flags = Flags(1 << 6);
+    /// Neither `write` nor `readonly`.
+    const NEITHER: Flags = Flags(1 << 7);
+    const NONE: Flags = Flags(0);
+
+    /// Whether all of `flags` are among these.
+    #[inline]
+    pub const fn contains(self, flags: Flags) -> bool {
+        self.0 & flags.0 == flags.0
+    }
+
+    /// The names that COMMAND tells, in Redis' order.
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        let kind = if self.contains(Flags::WRITE) {
+            Some("write")
+        } else if self.contains(Flags::NEITHER) {
+            None
+        } else {
+            Some("readonly")
+        };
+        let rest = [
+            (Flags::DENYOOM, "denyoom"),
+            (Flags::ADMIN, "admin"),
+            (Flags::LOADING, "loading"),
+            (Flags::FAST, "fast"),
+        ];
+        kind.into_iter().chain(
+            rest.into_iter()
+                .filter_map(move |(flag, name)| self.contains(flag).then_some(name)),
+        )
+    }
+
+    const fn and(self, flags: Flags) -> Flags {
+        Flags(self.0 | flags.0)
+    }
+}
+
+/// Every command, in the order of their names.
+pub fn all() -> &'static [CommandSpec; COUNT] {
+    &TABLE
+}
+
+/// Finds a command by its name, in any case.
+#[inline]
+pub fn lookup(name: &[u8]) -> Option<&'static CommandSpec> {
+    let key = key(name)?;
+    KEYS.binary_search(&key).ok().map(|index| &TABLE[index])
+}
+
+/// Finds the command that `args` begin with, and checks their number.
+pub fn resolve<'a>(args: &[&'a [u8]]) -> Result<&'static CommandSpec, Failure<'a>> {
+    let name = args.first().copied().unwrap_or_default();
+    let spec = lookup(name).ok_or(ServerError::UnknownCommand(name))?;
+    if !spec.accepts(args.len()) {
+        return Err(ParseError::WrongArity(spec.name).into());
+    }
+    Ok(spec)
+}
+
+/// The name as one number, so that comparing two is one step and their order is that of the names.
+///
+/// All names are letters, at most 16, and in ASCII only letters become lower-case letters by setting bit 5.
+const fn key(name: &[u8]) -> Option<u128> {
+    const BYTES: usize = size_of::<u128>();
+    if name.is_empty() || name.len() > BYTES {
+        return None;
+    }
+    let mut key = 0;
+    let mut at = 0;
+    while at < name.len() {
+        key = key << 8 | (name[at] | 0x20) as u128;
+        at += 1;
+    }
+    Some(key << (8 * (BYTES - name.len())))
+}
+
+static KEYS: [u128; COUNT] = keys();
+
+const fn keys() -> [u128; COUNT] {
+    let mut keys = [0; COUNT];
+    let mut at = 0;
+    while at < COUNT {
+        keys[at] = key(ROWS[at].name.as_bytes()).expect("a name has 1 to 16 letters");
+        assert!(
+            at == 0 || keys[at - 1] < keys[at],
+            "the rows are in the order of their names"
+        );
+        at += 1;
+    }
+    keys
+}
+
+static TABLE: [CommandSpec; COUNT] = numbered(ROWS);
+
+const fn numbered(mut rows: [CommandSpec; COUNT]) -> [CommandSpec; COUNT] {
+    let mut at = 0;
+    while at < COUNT {
+        rows[at].index = CommandIndex(at as u8);
+        at += 1;
+    }
+    rows
+}
+
+const fn row(
+    name: &'static str,
+    arity: i8,
+    flags: Flags,
+    parse: Parser,
+    manual: &'static Manual,
+) -> CommandSpec {
+    CommandSpec {
+        name,
+        index: CommandIndex(0),
+        arity,
+        flags,
+        parse,
+        manual,
+    }
+}
+
+const READ: Flags = Flags::NONE;
+const READ_FAST: Flags = Flags::FAST;
+const WRITE_FAST: Flags = Flags::WRITE.and(Flags::FAST);
+/// For commands that make jobs or queue them: they need memory and a log.
+const GROW: Flags = WRITE_FAST.and(Flags::DENYOOM).and(Flags::MISCONF);
+const ADMIN: Flags = Flags::ADMIN;
+const ALWAYS: Flags = Flags::LOADING;
+const OPEN: Flags = Flags::LOADING.and(Flags::FAST).and(Flags::NO_AUTH);
+
+// AUTH and HELLO take more arguments than Disque's, which is what their arity says. The parsers know their upper bounds.
+#[rustfmt::skip]
+const ROWS: [CommandSpec; COUNT] = [
+    row("ackjob", -1, WRITE_FAST, job::ack_job, &manual::ACKJOB),
+    row("addjob", -4, GROW, job::add_job, &manual::ADDJOB),
+    row("auth", -2, OPEN, connection::auth, &manual::AUTH),
+    row("bgrewriteaof", 1, ADMIN, admin::rewrite_log, &manual::BGREWRITEAOF),
+    row("client", -2, ADMIN, client::client, &manual::CLIENT),
+    row("cluster", -2, ADMIN, cluster::cluster, &manual::CLUSTER),
+    row("command", 0, ALWAYS, introspect::command, &manual::COMMAND),
+    row("config", -2, ADMIN, admin::config, &manual::CONFIG),
+    row("debug", -2, ADMIN.and(Flags::NEITHER), admin::debug, &manual::DEBUG),
+    row("deljob", -1, WRITE_FAST, job::del_job, &manual::DELJOB),
+    row("dequeue", -1, WRITE_FAST, job::dequeue, &manual::DEQUEUE),
+    row("echo", 2, READ_FAST, connection::echo, &manual::ECHO),
+    row("enqueue", -1, GROW, job::enqueue, &manual::ENQUEUE),
+    row("fastack", -1, WRITE_FAST, job::fast_ack, &manual::FASTACK),
+    row("getjob", -2, WRITE_FAST, job::get_job, &manual::GETJOB),
+    row("hello", -1, READ_FAST.and(Flags::NO_AUTH), connection::hello, &manual::HELLO),
+    row("info", -1, ALWAYS, admin::info, &manual::INFO),
+    row("jscan", -1, READ, queue::job_scan, &manual::JSCAN),
+    row("latency", -2, ADMIN.and(Flags::LOADING), admin::latency, &manual::LATENCY),
+    row("loadjob", 2, Flags::WRITE, job::load_job, &manual::LOADJOB),
+    row("monitor", 1, ADMIN, admin::monitor, &manual::MONITOR),
+    row("nack", -1, GROW, job::nack, &manual::NACK),
+    row("pause", -3, READ_FAST, queue::pause, &manual::PAUSE),
+    row("ping", -1, READ_FAST, connection::ping, &manual::PING),
+    row("qlen", 2, READ_FAST, queue::length, &manual::QLEN),
+    row("qpeek", 3, READ, queue::peek, &manual::QPEEK),
+    row("qscan", -1, READ, queue::queue_scan, &manual::QSCAN),
+    row("qstat", 2, READ_FAST, queue::stat, &manual::QSTAT),
+    row("quit", -1, OPEN, connection::quit, &manual::QUIT),
+    row("reset", 1, OPEN, connection::reset, &manual::RESET),
+    row("select", 2, READ_FAST.and(Flags::LOADING), connection::select, &manual::SELECT),
+    row("show", 2, READ_FAST, job::show, &manual::SHOW),
+    row("shutdown", -1, ADMIN.and(Flags::LOADING), admin::shutdown, &manual::SHUTDOWN),
+    row("slowlog", -2, READ, admin::slowlog, &manual::SLOWLOG),
+    row("time", 1, READ_FAST, admin::time, &manual::TIME),
+    row("working", 2, WRITE_FAST, job::working, &manual::WORKING),
+];
+
+#[cfg(test)]
+mod tests;

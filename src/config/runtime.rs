@@ -1,0 +1,45 @@
+//! `CONFIG GET` and `CONFIG SET`: reading and changing the configuration of a running node.
+
+use super::directive::{Change, Directive};
+use super::error::SetError;
+use super::glob;
+use super::table::{Config, DIRECTIVES};
+use std::io;
+
+impl Config {
+    /// The directives whose names match a glob, in the order of the table, each with its value.
+    pub fn get(&self, pattern: &[u8]) -> Vec<(&'static str, String)> {
+        DIRECTIVES
+            .iter()
+            .filter(|row| glob::matches(pattern, row.name.as_bytes()))
+            .map(|row| (row.name, row.value(self)))
+            .collect()
+    }
+
+    /// Sets a directive, and returns its row; who runs the node must carry out the change.
+    ///
+    /// After a refusal nothing has changed.
+    pub fn set(&mut self, name: &[u8], value: &[u8]) -> Result<&'static Directive, SetError> {
+        let row = std::str::from_utf8(name)
+            .ok()
+            .and_then(Directive::find)
+            .filter(|row| row.change == Change::AtRunTime)
+            .ok_or(SetError::Unsupported)?;
+        let invalid = || SetError::Invalid {
+            name: row.name,
+            allowed: row.allowed.to_string(),
+        };
+        let value = std::str::from_utf8(value).map_err(|_| invalid())?;
+        let mut changed = self.clone();
+        row.set(&mut changed, &[value.to_owned()])
+            .ok_or_else(invalid)?;
+        if changed.dir != self.dir {
+            let found = std::fs::metadata(&changed.dir).map_err(SetError::Dir)?;
+            if !found.is_dir() {
+                return Err(SetError::Dir(io::ErrorKind::NotADirectory.into()));
+            }
+        }
+        *self = changed;
+        Ok(row)
+    }
+}

@@ -1,0 +1,312 @@
+//! The directives, one row each: the struct, its defaults and the table are all made from these rows.
+
+use super::directive::{Change, Computed, Directive, Group, Standing};
+use super::memory;
+use super::types::{
+    AppendFsync, BindAddress, BufferLimit, LogFormat, LogLevel, MaxmemoryPolicy, Password, Storage,
+    SyslogFacility, UnixMode,
+};
+use super::units::{Off, Unit};
+use super::value::{Allowed, Setting, YES_OR_NO};
+use Standing::{Disque, Obsolete, Ours};
+use std::net::{IpAddr, Ipv4Addr};
+use std::num::{NonZeroU16, NonZeroU32, NonZeroU64};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Builds [`Config`], its `Default` and [`DIRECTIVES`]. A row is
+///
+/// ```text
+/// /// Help.
+/// "name" field: Type = default [, or "how it is found", such as "value"];
+/// values, when it may change, standing;
+/// ```
+macro_rules! directives {
+    ($($group:ident {$(
+        $(#[doc = $help:literal])+
+        $name:literal $field:ident: $type:ty = $default:expr
+            $(, or $words:literal, such as $sample:literal)?;
+        $allowed:expr, $change:ident, $standing:expr;
+    )+})+) => {
+        /// What a node runs with: one field per directive, and the file that it was started with.
+        #[derive(Clone, Debug, Eq, PartialEq)]
+        pub struct Config {
+            /// The file that the node was started with, absolute; `CONFIG REWRITE` writes to it.
+            pub file: Option<PathBuf>,
+            $($(
+                $(#[doc = $help])+
+                #[doc = concat!("\n\n`", $name, "`: default `", stringify!($default), "`, `", stringify!($allowed), "`.")]
+                pub $field: $type,
+            )+)+
+        }
+
+        impl Default for Config {
+            /// Every directive at its default. Reads how many processors and how much memory there are.
+            fn default() -> Self {
+                Self { file: None, $($($field: $default,)+)+ }
+            }
+        }
+
+        /// Every directive, in the order of `CONFIG GET *` and of the help.
+        pub static DIRECTIVES: &[Directive] = &[$($(Directive {
+            name: $name,
+            group: Group::$group,
+            help: concat!($($help),+),
+            allowed: $allowed,
+            change: Change::$change,
+            standing: $standing,
+            computed: directives!(@computed $($words, $sample)?),
+            assign: |config, words, allowed| {
+                config.$field = Setting::parse(words, allowed)?;
+                Some(())
+            },
+            read: |config, allowed| config.$field.words(allowed),
+        },)+)+];
+    };
+    (@computed) => { None };
+    (@computed $words:literal, $sample:literal) => { Some(Computed { words: $words, sample: $sample }) };
+}
+
+const INT_MAX: u64 = i32::MAX as u64;
+const DAY_MICROS: u64 = 86_400_000_000;
+
+const fn number(min: u64, max: u64) -> Allowed {
+    Allowed::Number { min, max }
+}
+
+const fn time(unit: Unit, min: u64, max: u64, off: Off) -> Allowed {
+    Allowed::Time {
+        unit,
+        min,
+        max,
+        off,
+    }
+}
+
+const fn size(min: u64, max: u64, off: Off) -> Allowed {
+    Allowed::Size { min, max, off }
+}
+
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+const PIB: u64 = 1 << 50;
+
+/// One worker per processor up to four: past that, measured, one node gains little.
+fn worker_threads() -> NonZeroU16 {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    NonZeroU16::new(processors.min(4) as u16).unwrap_or(NonZeroU16::MIN)
+}
+
+/// The working directory: `.` made absolute.
+fn working_directory() -> PathBuf {
+    std::path::absolute(".").unwrap_or_else(|_| PathBuf::from("."))
+}
+
+directives! {
+    Network {
+        /// The TCP port for clients. With 0 the system chooses a free one, which the log and INFO
+        /// name.
+        "port" port: u16 = 7711;
+        number(0, 65535), AtStart, Disque;
+
+        /// The addresses to listen on. Only this machine can connect by default; `*` is every
+        /// address, IPv4 and IPv6.
+        "bind" bind: Vec<BindAddress> = vec![BindAddress::Ip(IpAddr::V4(Ipv4Addr::LOCALHOST))];
+        Allowed::Addresses, AtStart, Disque;
+
+        /// A Unix socket to listen on too.
+        "unixsocket" unixsocket: Option<PathBuf> = None;
+        Allowed::File, AtStart, Disque;
+
+        /// Access rights of the Unix socket. 0 leaves them to the umask.
+        "unixsocketperm" unixsocketperm: Option<UnixMode> = None;
+        Allowed::Mode, AtStart, Disque;
+
+        /// How many connections may wait to be accepted. The system may hold it lower: on Linux see
+        /// net.core.somaxconn.
+        "tcp-backlog" tcp_backlog: u16 = 511;
+        number(0, 65535), AtStart, Disque;
+
+        /// A client that is idle for so long is closed, unless it waits for jobs.
+        "timeout" timeout: Option<Duration> = None;
+        time(Unit::Seconds, 1, INT_MAX, Off::Zero), AtRunTime, Disque;
+
+        /// TCP sends a probe after so long a silence, and closes a connection whose other end is gone.
+        "tcp-keepalive" tcp_keepalive: Option<Duration> = None;
+        time(Unit::Seconds, 1, INT_MAX, Off::No), AtRunTime, Disque;
+
+        /// How many clients may be connected at once. More are told so and closed.
+        "maxclients" maxclients: NonZeroU32 = const { NonZeroU32::new(10_000).expect("not 0") };
+        number(1, INT_MAX), AtRunTime, Disque;
+
+        /// A client that does not read its replies is closed when more than HARD bytes wait for it, or
+        /// more than SOFT bytes for SECONDS. 0 is no limit.
+        "client-output-buffer-limit" client_output_buffer_limit: BufferLimit = BufferLimit::default();
+        Allowed::BufferLimit, AtRunTime, Disque;
+    }
+
+    Process {
+        /// The folder that holds the node's data. A new value takes effect at the next start.
+        "dir" dir: PathBuf = working_directory(), or "the working directory", such as ".";
+        Allowed::Folder, AtRunTime, Disque;
+
+        /// A file that takes the log; it is opened for appending. Without one, the log goes to
+        /// standard output.
+        "logfile" logfile: Option<PathBuf> = None;
+        Allowed::File, AtStart, Disque;
+
+        /// The least that is logged. `info`, `warn` are other words for `notice`, `warning`.
+        "loglevel" loglevel: LogLevel = LogLevel::Notice;
+        LogLevel::ALLOWED, AtRunTime, Disque;
+
+        /// How a line of the log looks: for people, or one JSON object per line.
+        "log-format" log_format: LogFormat = LogFormat::Text;
+        LogFormat::ALLOWED, AtStart, Ours;
+
+        /// A file that takes the process id, and is removed at the end. That it cannot be written is
+        /// only a warning.
+        "pidfile" pidfile: Option<PathBuf> = None;
+        Allowed::File, AtStart, Disque;
+
+        /// How many threads serve clients.
+        "worker-threads" worker_threads: NonZeroU16 = worker_threads(),
+            or "one per processor, at most 4", such as "4";
+        number(1, 256), AtStart, Ours;
+
+        /// How long a stop may take to answer waiting clients and to flush, before it is cut short.
+        "shutdown-timeout" shutdown_timeout: Duration = Duration::from_secs(10);
+        time(Unit::Seconds, 0, 86_400, Off::Never), AtRunTime, Ours;
+    }
+
+    Security {
+        /// The password that clients must give with AUTH. Setting it puts out connected clients until
+        /// they give it.
+        "requirepass" requirepass: Option<Password> = None;
+        Allowed::Password, AtRunTime, Disque;
+
+        /// Without a password, refuse clients from other machines.
+        "protected-mode" protected_mode: bool = true;
+        YES_OR_NO, AtRunTime, Ours;
+    }
+
+    Memory {
+        /// How much memory jobs may take. Above 75 % of it a node keeps no copy of new jobs if others
+        /// can; above 95 % it refuses them. 0 is no limit.
+        "maxmemory" maxmemory: Option<NonZeroU64> = memory::default_maxmemory(),
+            or "70 % of the memory of the machine or of the cgroup", such as "1gb";
+        size(1, PIB, Off::Zero), AtRunTime, Disque;
+
+        /// What may be thrown out when memory is short: acknowledged jobs and delivered at-most-once
+        /// jobs (`acks`), or nothing.
+        "maxmemory-policy" maxmemory_policy: MaxmemoryPolicy = MaxmemoryPolicy::Acks;
+        MaxmemoryPolicy::ALLOWED, AtRunTime, Disque;
+    }
+
+    Persistence {
+        /// Whether jobs are kept on disk.
+        "appendonly" appendonly: bool = true;
+        YES_OR_NO, AtStart, Disque;
+
+        /// When what was written is forced to disk: before the reply, once a second, or when the
+        /// system likes to. Only `always` survives a power cut of every copy's node at once.
+        "appendfsync" appendfsync: AppendFsync = AppendFsync::Everysec;
+        AppendFsync::ALLOWED, AtRunTime, Disque;
+
+        /// What keeps jobs on disk. `memory` keeps none, as does `appendonly no`.
+        "storage" storage: Storage = Storage::Sled;
+        Storage::ALLOWED, AtStart, Ours;
+
+        /// How many bytes a segment of the log holds. A segment is dropped from disk as a whole.
+        "storage-segment-size" storage_segment_size: u64 = 16 * MIB;
+        size(MIB, GIB, Off::Never), AtStart, Ours;
+
+        /// Whether a node starts when the end of its log is torn, as a crash leaves it: the torn end is
+        /// dropped with a warning. With `no` it refuses to start.
+        "aof-load-truncated" aof_load_truncated: bool = true;
+        YES_OR_NO, AtRunTime, Disque;
+
+        /// Put jobs back in their queues at the next start, once: this directive is then `no` again.
+        /// Jobs that were being worked on are delivered again.
+        "aof-enqueue-jobs-once" aof_enqueue_jobs_once: bool = false;
+        YES_OR_NO, AtRunTime, Disque;
+    }
+
+    Cluster {
+        /// How long another node may be silent before it counts as failed.
+        "cluster-node-timeout" cluster_node_timeout: Duration = Duration::from_secs(3);
+        time(Unit::Milliseconds, 1, INT_MAX, Off::Never), AtRunTime, Disque;
+    }
+
+    Monitoring {
+        /// Commands that take at least so long enter the slow log. 0 is all of them.
+        "slowlog-log-slower-than" slowlog_log_slower_than: Option<Duration> =
+            Some(Duration::from_millis(10));
+        time(Unit::Microseconds, 0, DAY_MICROS, Off::Negative), AtRunTime, Disque;
+
+        /// How many commands the slow log keeps.
+        "slowlog-max-len" slowlog_max_len: u32 = 128;
+        number(0, 1_000_000), AtRunTime, Disque;
+
+        /// Events that take at least so long are kept for LATENCY.
+        "latency-monitor-threshold" latency_monitor_threshold: Option<Duration> = None;
+        time(Unit::Milliseconds, 1, INT_MAX, Off::Zero), AtRunTime, Disque;
+    }
+
+    Obsolete {
+        /// Run in the background.
+        "daemonize" daemonize: bool = false;
+        YES_OR_NO, AtStart, Obsolete("the node stays in the foreground: use systemd, Docker, or `&`");
+
+        /// How many jobs to look at for one to throw out.
+        "maxmemory-samples" maxmemory_samples: u32 = 5;
+        number(1, INT_MAX), AtRunTime, Obsolete("jobs to throw out are known, not searched for");
+
+        /// Growth of the log that starts a rewrite, in percent.
+        "auto-aof-rewrite-percentage" auto_aof_rewrite_percentage: u32 = 100;
+        number(0, INT_MAX), AtRunTime, Obsolete("segments are dropped as they empty, all the time");
+
+        /// The log is not rewritten while it is smaller.
+        "auto-aof-rewrite-min-size" auto_aof_rewrite_min_size: u64 = 64 * MIB;
+        size(0, PIB, Off::Never), AtRunTime, Obsolete("segments are dropped as they empty, all the time");
+
+        /// Do not force the log to disk during a rewrite.
+        "no-appendfsync-on-rewrite" no_appendfsync_on_rewrite: bool = false;
+        YES_OR_NO, AtRunTime, Obsolete("a rewrite does not hold up the log");
+
+        /// Force a rewritten log to disk bit by bit.
+        "aof-rewrite-incremental-fsync" aof_rewrite_incremental_fsync: bool = true;
+        YES_OR_NO, AtRunTime, Obsolete("the log is written in small segments");
+
+        /// How often background work runs, per second.
+        "hz" hz: u32 = 10;
+        number(0, INT_MAX), AtRunTime, Obsolete("background work runs when it is due");
+
+        /// Spend idle time on hash tables.
+        "activerehashing" activerehashing: bool = true;
+        YES_OR_NO, AtStart, Obsolete("hash tables need no such time");
+
+        /// How many databases there are.
+        "databases" databases: u32 = 16;
+        number(1, INT_MAX), AtStart, Obsolete("there is one");
+
+        /// Log a trace when a command takes so long.
+        "watchdog-period" watchdog_period: Option<Duration> = None;
+        time(Unit::Milliseconds, 1, INT_MAX, Off::Zero), AtRunTime, Obsolete("see the slow log");
+
+        /// The facility for the system log.
+        "syslog-facility" syslog_facility: SyslogFacility = SyslogFacility::Local0;
+        SyslogFacility::ALLOWED, AtStart,
+        Obsolete("the log goes to standard output or to `logfile`; systemd or Docker pass it on");
+    }
+}
+
+impl Config {
+    /// The backend that keeps jobs, with `appendonly` taken into account.
+    pub fn backend(&self) -> Storage {
+        if self.appendonly {
+            self.storage
+        } else {
+            Storage::Memory
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! GETJOB and WORKING: handing a job out, and keeping it out.
+//!
+//! A delivered job is active: out of its queue, to be queued again when its retry is over without an ack. A client
+//! that finds nothing may wait; whoever has waited longest gets the next job, and exactly one.
+
+use crate::agenda::Timer;
+use crate::command::{Delivery, GetJob, Refusal, Reply, Wait};
+use crate::effect::Effect;
+use crate::id::{ClientId, Guarantee, JobId, Ticket};
+use crate::job::{JobState, Place};
+use crate::jobs::JobKey;
+use crate::node::Node;
+use crate::queue::QueueKey;
+use crate::time::Time;
+use crate::waiters::{Waiter, WaiterId};
+
+impl Node {
+    pub(crate) fn get_job(
+        &mut self,
+        now: Time,
+        ticket: Ticket,
+        get: &GetJob<'_>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let taken = self.take(now, get);
+        let reply = if !taken.is_empty() {
+            Reply::Delivered(taken, get.counters)
+        } else if get.wait == Wait::No {
+            Reply::NothingToDeliver
+        } else if self.leaving {
+            Reply::Refused(Refusal::Leaving)
+        } else {
+            return self.wait(now, ticket, get);
+        };
+        effects.push(Effect::Reply(ticket, reply));
+    }
+
+    /// Takes one job of each queue, round after round, until there are enough or there is nothing left.
+    fn take(&mut self, now: Time, get: &GetJob<'_>) -> Vec<Delivery> {
+        let mut queues: Vec<QueueKey> = get
+            .queues
+            .iter()
+            .filter_map(|name| self.queues.find(name))
+            .collect();
+        let ready: u64 = queues.iter().map(|&queue| self.queues[queue].len).sum();
+        let mut taken = Vec::with_capacity(ready.min(get.count) as usize);
+        while !queues.is_empty() {
+            queues.retain(|&queue| {
+                let wanted = (taken.len() as u64) < get.count;
+                let first = self.ready(queue).filter(|_| wanted);
+                taken.extend(first.map(|key| self.deliver(now, key)));
+                first.is_some()
+            });
+        }
+        taken
+    }
+
+    /// The job that the queue hands out next, if it hands out any.
+    fn ready(&self, queue: QueueKey) -> Option<JobKey> {
+        let queue = &self.queues[queue];
+        if queue.pause.output {
+            None
+        } else {
+            queue.first(&self.jobs)
+        }
+    }
+
+    /// Takes a job out of its queue for a client.
+    fn deliver(&mut self, now: Time, key: JobKey) -> Delivery {
+        self.leave_queue(now, key);
+        let job = &self.jobs[key];
+        let requeue = match job.guarantee() {
+            Guarantee::AtLeastOnce => now.after_secs(job.retry),
+            Guarantee::AtMostOnce => Time::NEVER,
+        };
+        self.move_job(key, JobState::Active, requeue);
+        if self.jobs[key].guarantee() == Guarantee::AtMostOnce {
+            self.evictable
+                .push_back(&mut self.jobs, key, Place::Evictable);
+        }
+        let job = &self.jobs[key];
+        let queue = &mut self.queues[job.queue];
+        queue.jobs_out += 1;
+        self.counters.delivered += 1;
+        Delivery {
+            queue: queue.name.clone(),
+            id: job.id,
+            body: job.body.clone(),
+            nacks: job.nacks,
+            additional_deliveries: job.additional_deliveries,
+        }
+    }
+
+    /// Hands jobs of a queue to the clients that wait for them.
+    pub(crate) fn serve(&mut self, now: Time, queue: QueueKey, effects: &mut Vec<Effect>) {
+        while let Some(&id) = self.queues[queue].waiters.first() {
+            let Some(key) = self.ready(queue) else { return };
+            let waiter = self.stop_waiting(now, id);
+            let delivery = self.deliver(now, key);
+            effects.push(Effect::Reply(
+                waiter.ticket,
+                Reply::Delivered(vec![delivery], waiter.counters),
+            ));
+        }
+    }
+
+    fn wait(&mut self, now: Time, ticket: Ticket, get: &GetJob<'_>) {
+        let until = match get.wait {
+            Wait::AtMost(timeout) => now + timeout,
+            Wait::Forever | Wait::No => Time::NEVER,
+        };
+        let mut queues = Vec::with_capacity(get.queues.len());
+        for name in &get.queues {
+            let key = self.queues.find_or_add(name);
+            self.queues.open(key, now);
+            queues.push(key);
+        }
+        let waiter = Waiter {
+            ticket,
+            queues: queues.clone(),
+            counters: get.counters,
+            until,
+        };
+        let id = self.waiters.insert(waiter);
+        for key in queues {
+            self.queues[key].waiters.insert(id);
+        }
+        if until != Time::NEVER {
+            self.agenda.add_timer(until, Timer::Waiter(id));
+        }
+    }
+
+    /// Ends a wait without a job.
+    pub(crate) fn give_up(
+        &mut self,
+        now: Time,
+        id: WaiterId,
+        reply: Reply,
+        effects: &mut Vec<Effect>,
+    ) {
+        let waiter = self.stop_waiting(now, id);
+        effects.push(Effect::Reply(waiter.ticket, reply));
+    }
+
+    pub(crate) fn on_disconnected(&mut self, now: Time, client: ClientId) {
+        while let Some(id) = self.waiters.of_client(client) {
+            self.stop_waiting(now, id);
+        }
+    }
+
+    fn stop_waiting(&mut self, now: Time, id: WaiterId) -> Waiter {
+        let waiter = self.waiters.remove(id);
+        self.agenda.remove_timer(waiter.until, Timer::Waiter(id));
+        for &key in &waiter.queues {
+            if self.queues[key].waiters.remove(&id) {
+                self.watch_idle(now, key);
+            }
+        }
+        waiter
+    }
+
+    pub(crate) fn working(&mut self, now: Time, id: Option<JobId>) -> Reply {
+        let Some(key) = id.and_then(|id| self.jobs.find(&id)) else {
+            return Reply::Refused(Refusal::UnknownJob);
+        };
+        let job = &self.jobs[key];
+        if now.since(job.added).as_millis() * 2 > u128::from(job.ttl) * 1000 {
+            return Reply::Refused(Refusal::TooLateToPostpone);
+        }
+        let retry = job.retry;
+        // An at-most-once job stays where it is: out of its queue nothing could ever put it back.
+        if job.guarantee() == Guarantee::AtLeastOnce && job.state != JobState::Acked {
+            if job.state == JobState::Queued {
+                self.leave_queue(now, key);
+            }
+            self.move_job(key, JobState::Active, now.after_secs(retry));
+        }
+        Reply::Count(u64::from(retry))
+    }
+}

@@ -1,0 +1,172 @@
+//! SHOW, QLEN, QSTAT, QPEEK, QSCAN, JSCAN: looking, and changing nothing.
+//!
+//! A scan's cursor is the slot that it looks at next. A job or queue keeps its slot while it lives, so a scan meets
+//! every one that was there throughout, and bounds what one answer looks at.
+
+use crate::command::{Delivery, JobScan, JobView, QueueScan, QueueView, Reply, ScanReply};
+use crate::id::{Guarantee, JobId};
+use crate::job::{Job, JobState};
+use crate::jobs::JobKey;
+use crate::limits;
+use crate::node::Node;
+use crate::queue::{Queue, QueueKey};
+use crate::time::Time;
+
+impl Node {
+    pub(crate) fn show(&self, now: Time, id: Option<JobId>) -> Reply {
+        let key = id.and_then(|id| self.jobs.find(&id));
+        Reply::Shown(key.map(|key| Box::new(self.view(now, &self.jobs[key]))))
+    }
+
+    pub(crate) fn queue_length(&self, name: &[u8]) -> Reply {
+        Reply::Count(self.queues.find(name).map_or(0, |key| self.queues[key].len))
+    }
+
+    pub(crate) fn queue_peek(&self, name: &[u8], count: i64) -> Reply {
+        let Some(key) = self.queues.find(name) else {
+            return Reply::Peeked(Vec::new());
+        };
+        let queue = &self.queues[key];
+        let delivery = |key| {
+            let job = &self.jobs[key];
+            Delivery {
+                queue: queue.name.clone(),
+                id: job.id,
+                body: job.body.clone(),
+                nacks: job.nacks,
+                additional_deliveries: job.additional_deliveries,
+            }
+        };
+        let wanted = usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX);
+        Reply::Peeked(if count < 0 {
+            queue
+                .newest(&self.jobs)
+                .take(wanted)
+                .map(delivery)
+                .collect()
+        } else {
+            queue
+                .oldest(&self.jobs)
+                .take(wanted)
+                .map(delivery)
+                .collect()
+        })
+    }
+
+    pub(crate) fn queue_stat(&self, now: Time, name: &[u8]) -> Reply {
+        let queue = self
+            .queues
+            .find(name)
+            .map(|key| &self.queues[key])
+            .filter(|queue| queue.open);
+        Reply::QueueStat(queue.map(|queue| {
+            Box::new(QueueView {
+                name: queue.name.clone(),
+                len: queue.len,
+                age: now.since(queue.opened),
+                idle: now.since(queue.used),
+                blocked: queue.waiters.len() as u64,
+                import_from: Vec::new(),
+                import_rate: 0,
+                jobs_in: queue.jobs_in,
+                jobs_out: queue.jobs_out,
+                pause: queue.pause,
+            })
+        }))
+    }
+
+    pub(crate) fn queue_scan(&self, scan: &QueueScan) -> Reply {
+        let fits = |queue: &Queue| {
+            let len = i64::try_from(queue.len).unwrap_or(i64::MAX);
+            queue.open
+                && scan.min_len.is_none_or(|min| len >= min)
+                && scan.max_len.is_none_or(|max| len <= max)
+                && scan.import_rate.is_none_or(|rate| rate <= 0)
+        };
+        let (cursor, names) = walk(scan.cursor, scan.count, self.queues.end(), |slot| {
+            let queue = self.queues.get(QueueKey(slot)).filter(|queue| fits(queue));
+            queue.map(|queue| queue.name.clone())
+        });
+        Reply::Queues(cursor, names)
+    }
+
+    pub(crate) fn job_scan(&self, now: Time, scan: &JobScan<'_>) -> Reply {
+        let queue = scan.queue.map(|name| self.queues.find(name));
+        let find = |slot| {
+            self.jobs.get(JobKey(slot)).filter(|job| {
+                queue.is_none_or(|queue| queue == Some(job.queue))
+                    && (scan.states.is_empty() || scan.states.contains(&job.state))
+            })
+        };
+        let end = self.jobs.end();
+        match scan.reply {
+            ScanReply::Id => {
+                let (cursor, ids) = walk(scan.cursor, scan.count, end, |slot| {
+                    find(slot).map(|job| job.id)
+                });
+                Reply::JobIds(cursor, ids)
+            }
+            ScanReply::All => {
+                let view = |slot| find(slot).map(|job| self.view(now, job));
+                let (cursor, jobs) = walk(scan.cursor, scan.count, end, view);
+                Reply::Jobs(cursor, jobs)
+            }
+        }
+    }
+
+    fn view(&self, now: Time, job: &Job) -> JobView {
+        let requeue = job.next_requeue(now);
+        let next_requeue = (requeue != Time::NEVER).then(|| requeue.since(now));
+        let awake = job.expires().min(requeue - limits::WILLQUEUE_AHEAD);
+        JobView {
+            id: job.id,
+            queue: Some(self.queues[job.queue].name.clone()),
+            state: job.state,
+            replicate: job.replicate,
+            ttl: u32::try_from(job.expires().since(now).as_millis().div_ceil(1000))
+                .unwrap_or(u32::MAX),
+            created: job.created,
+            delay: job.delay,
+            retry: job.retry,
+            nacks: job.nacks,
+            additional_deliveries: job.additional_deliveries,
+            holders: vec![self.id],
+            confirmed: Vec::new(),
+            next_requeue,
+            next_awake: Some(awake.since(now)),
+            body: Some(job.body.clone()),
+        }
+    }
+}
+
+impl Job {
+    /// When it is queued next. While it is queued, its retry begins anew whenever it is over.
+    pub(crate) fn next_requeue(&self, now: Time) -> Time {
+        if self.state != JobState::Queued || self.guarantee() == Guarantee::AtMostOnce {
+            return self.requeue;
+        }
+        let retry = u64::from(self.retry) * 1000;
+        let over = now.as_millis().saturating_sub(self.requeue.as_millis());
+        Time::from_millis(self.requeue.as_millis() + over.div_ceil(retry) * retry)
+    }
+}
+
+/// Looks at slots from `cursor` on: about `count` hits, or all. Returns where to go on (0: done) and the hits.
+fn walk<T>(
+    cursor: u64,
+    count: Option<u64>,
+    end: u32,
+    find: impl Fn(u32) -> Option<T>,
+) -> (u64, Vec<T>) {
+    let count = count.unwrap_or(u64::MAX).max(1);
+    let looks = count.saturating_mul(limits::SCAN_LOOKS_PER_COUNT);
+    let from = u32::try_from(cursor).unwrap_or(u32::MAX).min(end);
+    let mut hits = Vec::new();
+    for slot in from..end {
+        if hits.len() as u64 >= count || u64::from(slot - from) >= looks {
+            return (u64::from(slot), hits);
+        }
+        hits.extend(find(slot));
+    }
+    (0, hits)
+}

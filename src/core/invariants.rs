@@ -1,0 +1,120 @@
+//! What holds between any two events. Checked after each one in tests and in simulation.
+
+use crate::agenda::Timer;
+use crate::id::Guarantee;
+use crate::job::{Job, JobState, Place};
+use crate::jobs::JobKey;
+use crate::node::Node;
+use crate::queue::QueueKey;
+use crate::time::Time;
+
+/// Walks over everything that the node holds.
+///
+/// # Panics
+/// When something does not hold.
+pub fn check(node: &Node) {
+    let mut bytes = 0;
+    let mut of_queue = vec![0_u64; node.queues.end() as usize];
+    for (key, job) in node.jobs.iter() {
+        bytes += job.body.as_bytes().len();
+        of_queue[job.queue.0 as usize] += 1;
+        check_job(node, key, job);
+    }
+    assert_eq!(bytes, node.body_bytes, "the bytes of bodies are counted");
+    let (mut open, mut queued) = (0, 0);
+    for slot in 0..node.queues.end() {
+        if node.queues.get(QueueKey(slot)).is_some() {
+            open += usize::from(node.queues[QueueKey(slot)].open);
+            queued += node.queues[QueueKey(slot)].len;
+            check_queue(node, QueueKey(slot), of_queue[slot as usize]);
+        }
+    }
+    assert_eq!(open, node.queues.open_count(), "open queues are counted");
+    let states = node
+        .jobs
+        .iter()
+        .filter(|(_, job)| job.state == JobState::Queued)
+        .count() as u64;
+    assert_eq!(queued, states, "a queued job is in exactly one queue");
+    for (id, waiter) in node.waiters.iter() {
+        assert!(!waiter.queues.is_empty(), "a waiter waits for something");
+        for &key in &waiter.queues {
+            assert!(
+                node.queues[key].waiters.contains(&id),
+                "a queue knows who waits for it"
+            );
+        }
+        let timed =
+            waiter.until == Time::NEVER || node.agenda.holds_timer(waiter.until, Timer::Waiter(id));
+        assert!(timed, "a waiter with a timeout is on the agenda");
+    }
+}
+
+fn check_job(node: &Node, key: JobKey, job: &Job) {
+    let id = job.id;
+    assert_eq!(node.jobs.find(&id), Some(key), "{id} is found by its id");
+    assert!(
+        !job.agenda.prev.is_none(),
+        "{id}: a live job is on the agenda"
+    );
+    let in_queue = matches!(job.place, Place::List | Place::Tree);
+    assert_eq!(
+        in_queue,
+        job.state == JobState::Queued,
+        "{id} is in its queue exactly while queued"
+    );
+    if job.state == JobState::Active && job.guarantee() == Guarantee::AtLeastOnce {
+        assert!(
+            job.requeue != Time::NEVER,
+            "{id}: an active job with a retry has a next requeue"
+        );
+    }
+    let delivered = job.guarantee() == Guarantee::AtMostOnce && job.place == Place::Evictable;
+    assert!(
+        !delivered || job.requeue == Time::NEVER,
+        "{id}: nothing queues a delivered at-most-once job"
+    );
+}
+
+fn check_queue(node: &Node, key: QueueKey, jobs: u64) {
+    let queue = &node.queues[key];
+    let name = &queue.name;
+    assert_eq!(
+        queue.jobs, jobs,
+        "{name:?}: jobs that carry the name are counted"
+    );
+    assert!(
+        queue.open || queue.is_idle(),
+        "{name:?}: only an open queue holds anything"
+    );
+    assert!(
+        queue.open || queue.jobs > 0,
+        "{name:?}: a queue that nothing needs is dropped"
+    );
+    let order: Vec<JobKey> = queue.oldest(&node.jobs).collect();
+    assert_eq!(
+        order.len() as u64,
+        queue.len,
+        "{name:?}: ready jobs are counted"
+    );
+    let created = |&key: &JobKey| node.jobs[key].created;
+    assert!(
+        order.is_sorted_by_key(created),
+        "{name:?}: jobs stand in order of creation"
+    );
+    let mut newest: Vec<JobKey> = queue.newest(&node.jobs).collect();
+    newest.reverse();
+    assert_eq!(order, newest, "{name:?}: both directions agree");
+    let served = queue.waiters.is_empty() || queue.len == 0 || queue.pause.output;
+    assert!(served, "{name:?}: nobody waits while there is a job");
+    if let Some(when) = queue.idle_check {
+        assert!(
+            node.agenda.holds_timer(when, Timer::Queue(key)),
+            "{name:?}: idling is on the agenda"
+        );
+    }
+    assert!(
+        !queue.open || !queue.is_idle() || queue.idle_check.is_some(),
+        "{name:?}: an idle queue is watched"
+    );
+}

@@ -1,0 +1,136 @@
+//! All jobs of a node: pages of slots, and a table from id to slot.
+//!
+//! A job never moves while it lives, so lists run through the jobs by key. Pages grow one at a time: no
+//! growth copies jobs. The table holds keys alone; it serves look-up only, and nothing iterates over it.
+
+use std::hash::BuildHasher;
+use std::ops::{Index, IndexMut};
+
+use foldhash::quality::FixedState;
+use hashbrown::HashTable;
+
+use crate::id::JobId;
+use crate::job::Job;
+
+/// Slots of a page.
+const PAGE: usize = 4096;
+
+/// Where a job lies. Names a live job until that job is removed.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) struct JobKey(pub(crate) u32);
+
+impl JobKey {
+    /// No job.
+    pub(crate) const NONE: JobKey = JobKey(u32::MAX);
+    /// Keys from here on name no job: the agenda marks its buckets with them.
+    pub(crate) const END: u32 = 1 << 31;
+
+    pub(crate) fn is_none(self) -> bool {
+        self == JobKey::NONE
+    }
+}
+
+/// All jobs of a node.
+#[derive(Debug)]
+pub(crate) struct Jobs {
+    pages: Vec<Box<[Option<Job>]>>,
+    /// Slots used at least once.
+    used: u32,
+    free: Vec<u32>,
+    by_id: HashTable<u32>,
+    hasher: FixedState,
+}
+
+impl Jobs {
+    /// No jobs. `seed` keys the table, so that clients cannot choose ids that collide.
+    pub(crate) fn new(seed: u64) -> Self {
+        Jobs {
+            pages: Vec::new(),
+            used: 0,
+            free: Vec::new(),
+            by_id: HashTable::new(),
+            hasher: FixedState::with_seed(seed),
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    /// The first key that was never used: scans end here.
+    pub(crate) fn end(&self) -> u32 {
+        self.used
+    }
+
+    pub(crate) fn find(&self, id: &JobId) -> Option<JobKey> {
+        let hash = self.hasher.hash_one(id);
+        self.by_id
+            .find(hash, |&key| self[JobKey(key)].id == *id)
+            .map(|&key| JobKey(key))
+    }
+
+    /// Keeps a job whose id is not known yet.
+    pub(crate) fn insert(&mut self, job: Job) -> JobKey {
+        debug_assert!(self.find(&job.id).is_none(), "{} is kept twice", job.id);
+        let hash = self.hasher.hash_one(job.id);
+        let key = self.free.pop().unwrap_or_else(|| {
+            let key = self.used;
+            assert!(key < JobKey::END, "a node holds at most 2^31 jobs");
+            if key as usize / PAGE == self.pages.len() {
+                self.pages.push((0..PAGE).map(|_| None).collect());
+            }
+            self.used += 1;
+            key
+        });
+        self.pages[key as usize / PAGE][key as usize % PAGE] = Some(job);
+        let Jobs {
+            pages,
+            by_id,
+            hasher,
+            ..
+        } = self;
+        by_id.insert_unique(hash, key, |&key| {
+            let job = pages[key as usize / PAGE][key as usize % PAGE].as_ref();
+            hasher.hash_one(job.expect("the table names live jobs").id)
+        });
+        JobKey(key)
+    }
+
+    /// Takes a job out. Its key names no job any more.
+    pub(crate) fn remove(&mut self, key: JobKey) -> Job {
+        let job = self.slot_mut(key).take().expect("a key names a live job");
+        let hash = self.hasher.hash_one(job.id);
+        let entry = self.by_id.find_entry(hash, |&other| other == key.0);
+        entry.expect("every job is in the table").remove();
+        self.free.push(key.0);
+        job
+    }
+
+    /// The job at `key`, if one lives there.
+    pub(crate) fn get(&self, key: JobKey) -> Option<&Job> {
+        self.pages.get(key.0 as usize / PAGE)?[key.0 as usize % PAGE].as_ref()
+    }
+
+    /// All jobs, in order of their keys.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (JobKey, &Job)> {
+        (0..self.used).filter_map(|key| self.get(JobKey(key)).map(|job| (JobKey(key), job)))
+    }
+
+    fn slot_mut(&mut self, key: JobKey) -> &mut Option<Job> {
+        &mut self.pages[key.0 as usize / PAGE][key.0 as usize % PAGE]
+    }
+}
+
+impl Index<JobKey> for Jobs {
+    type Output = Job;
+
+    fn index(&self, key: JobKey) -> &Job {
+        self.get(key).expect("a key names a live job")
+    }
+}
+
+impl IndexMut<JobKey> for Jobs {
+    fn index_mut(&mut self, key: JobKey) -> &mut Job {
+        self.slot_mut(key).as_mut().expect("a key names a live job")
+    }
+}

@@ -1,0 +1,51 @@
+//! Every bound of the core, with its reason.
+
+use std::time::Duration;
+
+use crate::job::Job;
+use crate::queue::Queue;
+
+/// A job that names no retry gets a tenth of its ttl, within these bounds, in seconds: Disque's rule.
+pub(crate) const DEFAULT_RETRY_MIN: u32 = 1;
+pub(crate) const DEFAULT_RETRY_MAX: u32 = 300;
+
+/// How long an empty queue stays, so that its figures do not vanish between two bursts; less when memory is short.
+pub(crate) const QUEUE_IDLE: Duration = Duration::from_mins(5);
+pub(crate) const QUEUE_IDLE_EXTERNAL: Duration = Duration::from_secs(10);
+pub(crate) const QUEUE_IDLE_EVICT: Duration = Duration::from_secs(2);
+
+/// Under memory pressure all queues are looked at this often, not at every refused command.
+pub(crate) const SWEEP_EVERY: Duration = Duration::from_secs(1);
+
+/// An at-most-once job whose delay ends while its queue is paused has no retry to wait for: it tries again so often.
+pub(crate) const PAUSED_RETRY_SECS: u32 = 1;
+
+/// How much earlier than its requeue a node looks at a job, to warn the other holders.
+pub(crate) const WILLQUEUE_AHEAD: Duration = Duration::from_millis(500);
+
+/// The log ties the timeline to the wall clock this often: what a crash can cost in accuracy of ttl and delay.
+pub(crate) const MARK_EVERY: Duration = Duration::from_mins(1);
+
+/// One tick handles so many due jobs (about 2 ms), so that a million delays that end at once hold up nobody.
+pub(crate) const DUE_PER_TICK: usize = 8192;
+
+/// One tick of a rewrite looks at so many slots (under 1 ms), and the next follows after the pause.
+pub(crate) const REWRITE_PER_TICK: u32 = 1024;
+pub(crate) const REWRITE_PAUSE: Duration = Duration::from_millis(2);
+
+/// A scan looks at so many elements for each one that it was asked for, so that a filter that fits nothing ends.
+pub(crate) const SCAN_LOOKS_PER_COUNT: u64 = 10;
+
+/// Used shares of maxmemory, in percent, from which a node keeps no local copies of new jobs; evicts; refuses.
+pub(crate) const MEMORY_EXTERNAL: u64 = 75;
+pub(crate) const MEMORY_EVICT: u64 = 95;
+pub(crate) const MEMORY_FULL: u64 = 100;
+
+/// What a job takes beside its body: its slot, and its share of the table (5 bytes at half load).
+pub(crate) const JOB_BYTES: usize = size_of::<Option<Job>>() + 10;
+/// What a body takes beside its bytes: counter and length.
+pub(crate) const BODY_BYTES: usize = 16;
+/// What a known queue takes beside its name.
+pub(crate) const QUEUE_BYTES: usize = size_of::<Option<Queue>>() + 26;
+/// What a waiting client takes: its entry, its timer, and its place in each queue.
+pub(crate) const WAITER_BYTES: usize = 192;

@@ -1,0 +1,358 @@
+//! Queues: their order, their pause, their counters.
+//!
+//! A queue hands out jobs by creation time. Nearly all come in that order, so they form a list that runs through
+//! the jobs; one that comes back between others goes to a tree, and the queue's head is the older of the two heads.
+//!
+//! A name is known while a job carries it; the queue is *open* (clients see it) from its first job, pause or waiter
+//! until it has idled empty for a while.
+
+use std::collections::BTreeSet;
+use std::hash::BuildHasher;
+use std::ops::{Index, IndexMut};
+
+use foldhash::quality::FixedState;
+use hashbrown::HashTable;
+
+use crate::command::PauseState;
+use crate::id::QueueName;
+use crate::job::{Job, Links, Place};
+use crate::jobs::{JobKey, Jobs};
+use crate::time::Time;
+use crate::waiters::WaiterId;
+
+/// Where a queue lies. Names a known queue until that queue is dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct QueueKey(pub(crate) u32);
+
+/// One queue.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    pub(crate) name: QueueName,
+    /// Jobs of any state that carry the name.
+    pub(crate) jobs: u64,
+    /// Clients see it. The fields below hold nothing otherwise.
+    pub(crate) open: bool,
+    /// Ready jobs.
+    pub(crate) len: u64,
+    list: List,
+    tree: BTreeSet<(u64, JobKey)>,
+    /// Clients that wait for a job here.
+    pub(crate) waiters: BTreeSet<WaiterId>,
+    pub(crate) pause: PauseState,
+    pub(crate) opened: Time,
+    /// When a job last went in or out.
+    pub(crate) used: Time,
+    /// When its idling is looked at, if it is empty.
+    pub(crate) idle_check: Option<Time>,
+    pub(crate) jobs_in: u64,
+    pub(crate) jobs_out: u64,
+}
+
+/// A list that runs through the jobs themselves.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct List {
+    head: JobKey,
+    tail: JobKey,
+}
+
+impl List {
+    pub(crate) const EMPTY: List = List {
+        head: JobKey::NONE,
+        tail: JobKey::NONE,
+    };
+
+    pub(crate) fn first(self) -> Option<JobKey> {
+        (!self.head.is_none()).then_some(self.head)
+    }
+
+    pub(crate) fn push_back(&mut self, jobs: &mut Jobs, key: JobKey, place: Place) {
+        let prev = std::mem::replace(&mut self.tail, key);
+        if prev.is_none() {
+            self.head = key;
+        } else {
+            jobs[prev].order.next = key;
+        }
+        jobs[key].order = Links {
+            prev,
+            next: JobKey::NONE,
+        };
+        jobs[key].place = place;
+    }
+
+    fn push_front(&mut self, jobs: &mut Jobs, key: JobKey, place: Place) {
+        let next = std::mem::replace(&mut self.head, key);
+        if next.is_none() {
+            self.tail = key;
+        } else {
+            jobs[next].order.prev = key;
+        }
+        jobs[key].order = Links {
+            prev: JobKey::NONE,
+            next,
+        };
+        jobs[key].place = place;
+    }
+
+    pub(crate) fn remove(&mut self, jobs: &mut Jobs, key: JobKey) {
+        let Links { prev, next } = jobs[key].order;
+        if prev.is_none() {
+            self.head = next;
+        } else {
+            jobs[prev].order.next = next;
+        }
+        if next.is_none() {
+            self.tail = prev;
+        } else {
+            jobs[next].order.prev = prev;
+        }
+        jobs[key].order = Links::NONE;
+        jobs[key].place = Place::Nowhere;
+    }
+}
+
+impl Queue {
+    fn new(name: QueueName) -> Self {
+        Queue {
+            name,
+            jobs: 0,
+            open: false,
+            len: 0,
+            list: List::EMPTY,
+            tree: BTreeSet::new(),
+            waiters: BTreeSet::new(),
+            pause: PauseState::default(),
+            opened: Time::ZERO,
+            used: Time::ZERO,
+            idle_check: None,
+            jobs_in: 0,
+            jobs_out: 0,
+        }
+    }
+
+    /// Puts a job into its place by creation time.
+    pub(crate) fn push(&mut self, jobs: &mut Jobs, key: JobKey) {
+        let created = jobs[key].created;
+        let at = |end: JobKey| (!end.is_none()).then(|| jobs[end].created);
+        if at(self.list.tail).is_none_or(|tail| tail < created) {
+            self.list.push_back(jobs, key, Place::List);
+        } else if at(self.list.head).is_some_and(|head| created < head) {
+            self.list.push_front(jobs, key, Place::List);
+        } else {
+            self.tree.insert((created, key));
+            jobs[key].place = Place::Tree;
+        }
+        self.len += 1;
+    }
+
+    /// Takes a job out, wherever it stands.
+    pub(crate) fn remove(&mut self, jobs: &mut Jobs, key: JobKey) {
+        match jobs[key].place {
+            Place::List => self.list.remove(jobs, key),
+            Place::Tree => {
+                let removed = self.tree.remove(&(jobs[key].created, key));
+                assert!(removed, "{} is in its queue's tree", jobs[key].id);
+                jobs[key].place = Place::Nowhere;
+            }
+            Place::Nowhere | Place::Evictable => panic!("{} is not in its queue", jobs[key].id),
+        }
+        self.len -= 1;
+    }
+
+    /// The oldest ready job.
+    pub(crate) fn first(&self, jobs: &Jobs) -> Option<JobKey> {
+        let listed = self.list.first();
+        let Some(&(created, treed)) = self.tree.first() else {
+            return listed;
+        };
+        match listed {
+            Some(listed) if jobs[listed].created < created => Some(listed),
+            _ => Some(treed),
+        }
+    }
+
+    /// Ready jobs, oldest first.
+    pub(crate) fn oldest<'a>(&'a self, jobs: &'a Jobs) -> impl Iterator<Item = JobKey> + 'a {
+        let listed = walk(jobs, self.list.head, |job| job.order.next);
+        merge(
+            jobs,
+            listed,
+            self.tree.iter().map(|&(_, key)| key),
+            |a, b| a < b,
+        )
+    }
+
+    /// Ready jobs, newest first.
+    pub(crate) fn newest<'a>(&'a self, jobs: &'a Jobs) -> impl Iterator<Item = JobKey> + 'a {
+        let listed = walk(jobs, self.list.tail, |job| job.order.prev);
+        merge(
+            jobs,
+            listed,
+            self.tree.iter().rev().map(|&(_, key)| key),
+            |a, b| a > b,
+        )
+    }
+
+    /// Whether it may go: nothing is in it, nobody waits for it, nothing is set on it.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.len == 0 && self.waiters.is_empty() && self.pause == PauseState::default()
+    }
+}
+
+fn walk<'a>(
+    jobs: &'a Jobs,
+    end: JobKey,
+    step: impl Fn(&Job) -> JobKey + 'a,
+) -> impl Iterator<Item = JobKey> + 'a {
+    let some = |key: JobKey| (!key.is_none()).then_some(key);
+    std::iter::successors(some(end), move |&key| some(step(&jobs[key])))
+}
+
+fn merge<'a>(
+    jobs: &'a Jobs,
+    a: impl Iterator<Item = JobKey> + 'a,
+    b: impl Iterator<Item = JobKey> + 'a,
+    goes_first: fn(u64, u64) -> bool,
+) -> impl Iterator<Item = JobKey> + 'a {
+    let (mut a, mut b) = (a.peekable(), b.peekable());
+    std::iter::from_fn(move || match (a.peek(), b.peek()) {
+        (Some(&x), Some(&y)) if goes_first(jobs[y].created, jobs[x].created) => b.next(),
+        (Some(_), _) => a.next(),
+        (None, _) => b.next(),
+    })
+}
+
+/// All known queues, and a table from name to slot, which serves look-up only.
+#[derive(Debug)]
+pub(crate) struct Queues {
+    slots: Vec<Option<Queue>>,
+    free: Vec<u32>,
+    by_name: HashTable<u32>,
+    hasher: FixedState,
+    open: usize,
+    name_bytes: usize,
+}
+
+impl Queues {
+    /// No queues. `seed` keys the table, so that clients cannot choose names that collide.
+    pub(crate) fn new(seed: u64) -> Self {
+        Queues {
+            slots: Vec::new(),
+            free: Vec::new(),
+            by_name: HashTable::new(),
+            hasher: FixedState::with_seed(seed),
+            open: 0,
+            name_bytes: 0,
+        }
+    }
+
+    /// Known queues, open or not.
+    pub(crate) fn known(&self) -> usize {
+        self.by_name.len()
+    }
+
+    /// Bytes of all known names.
+    pub(crate) fn name_bytes(&self) -> usize {
+        self.name_bytes
+    }
+
+    /// Queues that clients see.
+    pub(crate) fn open_count(&self) -> usize {
+        self.open
+    }
+
+    /// The key past the last: scans end here.
+    pub(crate) fn end(&self) -> u32 {
+        self.slots.len() as u32
+    }
+
+    pub(crate) fn find(&self, name: &[u8]) -> Option<QueueKey> {
+        let hash = self.hasher.hash_one(name);
+        let key = self
+            .by_name
+            .find(hash, |&key| self[QueueKey(key)].name.as_bytes() == name);
+        key.map(|&key| QueueKey(key))
+    }
+
+    /// The queue of this name, made known (but not opened) if it was not.
+    pub(crate) fn find_or_add(&mut self, name: &[u8]) -> QueueKey {
+        if let Some(key) = self.find(name) {
+            return key;
+        }
+        let queue = Queue::new(QueueName::new(name));
+        self.name_bytes += name.len();
+        let key = if let Some(key) = self.free.pop() {
+            self.slots[key as usize] = Some(queue);
+            key
+        } else {
+            self.slots.push(Some(queue));
+            u32::try_from(self.slots.len() - 1).expect("fewer queues than jobs, and those fit")
+        };
+        let Queues {
+            slots,
+            by_name,
+            hasher,
+            ..
+        } = self;
+        by_name.insert_unique(hasher.hash_one(name), key, |&key| {
+            let queue = slots[key as usize]
+                .as_ref()
+                .expect("the table names known queues");
+            hasher.hash_one(queue.name.as_bytes())
+        });
+        QueueKey(key)
+    }
+
+    /// Shows the queue to clients from now on.
+    pub(crate) fn open(&mut self, key: QueueKey, now: Time) {
+        let queue = &mut self[key];
+        if !queue.open {
+            (queue.open, queue.opened, queue.used) = (true, now, now);
+            (queue.jobs_in, queue.jobs_out) = (0, 0);
+            self.open += 1;
+        }
+    }
+
+    /// Hides an idle queue from clients, and drops it when no job carries its name.
+    pub(crate) fn close(&mut self, key: QueueKey) {
+        let queue = &mut self[key];
+        assert!(queue.open && queue.is_idle(), "only an idle queue closes");
+        queue.open = false;
+        self.open -= 1;
+        self.drop_unused(key);
+    }
+
+    /// Drops a queue that is not open and whose name no job carries.
+    pub(crate) fn drop_unused(&mut self, key: QueueKey) {
+        let queue = &self[key];
+        if queue.open || queue.jobs > 0 {
+            return;
+        }
+        let hash = self.hasher.hash_one(queue.name.as_bytes());
+        self.name_bytes -= queue.name.as_bytes().len();
+        let entry = self.by_name.find_entry(hash, |&other| other == key.0);
+        entry.expect("every known queue is in the table").remove();
+        self.slots[key.0 as usize] = None;
+        self.free.push(key.0);
+    }
+
+    /// The queue at `key`, if one is known there.
+    pub(crate) fn get(&self, key: QueueKey) -> Option<&Queue> {
+        self.slots.get(key.0 as usize)?.as_ref()
+    }
+}
+
+impl Index<QueueKey> for Queues {
+    type Output = Queue;
+
+    fn index(&self, key: QueueKey) -> &Queue {
+        self.get(key).expect("a key names a known queue")
+    }
+}
+
+impl IndexMut<QueueKey> for Queues {
+    fn index_mut(&mut self, key: QueueKey) -> &mut Queue {
+        self.slots[key.0 as usize]
+            .as_mut()
+            .expect("a key names a known queue")
+    }
+}

@@ -1,0 +1,241 @@
+//! Retry, delay, NACK, ENQUEUE, DEQUEUE: putting a job back into its queue, or out of it.
+//!
+//! A queue that is paused in input takes nothing back: the job then waits for another retry. An at-most-once job is
+//! queued once, when it is new or its delay is over, and never again on any path.
+
+use crate::agenda::Timer;
+use crate::command::{Pause, PauseState, Reply};
+use crate::effect::Effect;
+use crate::id::{Guarantee, JobId};
+use crate::job::JobState;
+use crate::jobs::JobKey;
+use crate::limits;
+use crate::node::{MemoryLevel, Node};
+use crate::queue::QueueKey;
+use crate::time::Time;
+
+/// Why a job is queued.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// It is new, or its delay is over.
+    First,
+    /// Its retry is over.
+    Retry,
+    /// NACK.
+    Nack,
+    /// ENQUEUE.
+    Asked,
+    /// A start after an unclean stop.
+    Restart,
+    /// A start after a clean stop: it was queued then.
+    Restored,
+}
+
+impl Node {
+    pub(crate) fn enqueue_jobs(
+        &mut self,
+        now: Time,
+        ids: &[JobId],
+        effects: &mut Vec<Effect>,
+    ) -> Reply {
+        self.each_job(ids, |node, key| {
+            node.enqueue(now, key, Cause::Asked, effects)
+        })
+    }
+
+    pub(crate) fn nack_jobs(
+        &mut self,
+        now: Time,
+        ids: &[JobId],
+        effects: &mut Vec<Effect>,
+    ) -> Reply {
+        self.each_job(ids, |node, key| {
+            node.enqueue(now, key, Cause::Nack, effects)
+        })
+    }
+
+    pub(crate) fn dequeue_jobs(&mut self, now: Time, ids: &[JobId]) -> Reply {
+        self.each_job(ids, |node, key| node.dequeue(now, key))
+    }
+
+    /// Counts the known jobs for which `act` does something.
+    pub(crate) fn each_job(
+        &mut self,
+        ids: &[JobId],
+        mut act: impl FnMut(&mut Node, JobKey) -> bool,
+    ) -> Reply {
+        let mut count = 0;
+        for id in ids {
+            if let Some(key) = self.jobs.find(id) {
+                count += u64::from(act(self, key));
+            }
+        }
+        Reply::Count(count)
+    }
+
+    /// Queues an active job now, unless its queue takes no input or it may not be queued again.
+    pub(crate) fn enqueue(
+        &mut self,
+        now: Time,
+        key: JobKey,
+        cause: Cause,
+        effects: &mut Vec<Effect>,
+    ) -> bool {
+        let job = &self.jobs[key];
+        let at_most_once = job.guarantee() == Guarantee::AtMostOnce;
+        if job.state != JobState::Active || at_most_once && job.queued_before {
+            return false;
+        }
+        let queue = job.queue;
+        if self.queues[queue].pause.input {
+            let wait = if at_most_once {
+                limits::PAUSED_RETRY_SECS
+            } else {
+                job.retry
+            };
+            self.move_job(key, JobState::Active, now.after_secs(wait));
+            return false;
+        }
+        let requeue = if at_most_once {
+            Time::NEVER
+        } else {
+            now.after_secs(job.retry)
+        };
+        self.count_queueing(key, cause);
+        self.move_job(key, JobState::Queued, requeue);
+        self.queues.open(queue, now);
+        self.queues[queue].push(&mut self.jobs, key);
+        self.queues[queue].used = now;
+        self.queues[queue].jobs_in += 1;
+        self.serve(now, queue, effects);
+        true
+    }
+
+    fn count_queueing(&mut self, key: JobKey, cause: Cause) {
+        let job = &mut self.jobs[key];
+        let again = std::mem::replace(&mut job.queued_before, true);
+        match cause {
+            Cause::First | Cause::Restored => return,
+            Cause::Nack => {
+                job.nacks = job.nacks.saturating_add(1);
+                self.counters.nacked += 1;
+            }
+            Cause::Retry | Cause::Asked | Cause::Restart if again => {
+                job.additional_deliveries = job.additional_deliveries.saturating_add(1);
+            }
+            Cause::Retry | Cause::Asked | Cause::Restart => {}
+        }
+        let redelivered = match cause {
+            Cause::First | Cause::Restored => return,
+            Cause::Nack => &mut self.counters.redelivered_nack,
+            Cause::Retry => &mut self.counters.redelivered_timeout,
+            Cause::Asked => &mut self.counters.redelivered_asked,
+            Cause::Restart => &mut self.counters.redelivered_restart,
+        };
+        *redelivered += u64::from(again);
+    }
+
+    fn dequeue(&mut self, now: Time, key: JobKey) -> bool {
+        let job = &self.jobs[key];
+        if job.state != JobState::Queued {
+            return false;
+        }
+        // The time set at its queueing may be long past: it is due again within a retry from now.
+        let requeue = job.next_requeue(now);
+        self.leave_queue(now, key);
+        self.move_job(key, JobState::Active, requeue);
+        true
+    }
+
+    /// Takes a job out of its queue. Its state is still queued: the caller moves it on.
+    pub(crate) fn leave_queue(&mut self, now: Time, key: JobKey) {
+        let queue = self.jobs[key].queue;
+        self.queues[queue].remove(&mut self.jobs, key);
+        self.queues[queue].used = now;
+        self.watch_idle(now, queue);
+    }
+
+    /// The agenda came to a job: its ttl is over, or its delay or retry.
+    pub(crate) fn on_job_due(&mut self, now: Time, key: JobKey, effects: &mut Vec<Effect>) {
+        let job = &mut self.jobs[key];
+        let requeue = std::mem::replace(&mut job.requeue, Time::NEVER);
+        let (expired, again) = (job.expires() <= now, job.queued_before);
+        self.agenda.add_job(&mut self.jobs, key);
+        if expired {
+            self.expire(now, key, effects);
+        } else if requeue <= now {
+            self.enqueue(
+                now,
+                key,
+                if again { Cause::Retry } else { Cause::First },
+                effects,
+            );
+        }
+    }
+
+    pub(crate) fn pause(
+        &mut self,
+        now: Time,
+        pause: &Pause<'_>,
+        effects: &mut Vec<Effect>,
+    ) -> Reply {
+        let Some(state) = pause.set else {
+            let queue = self.queues.find(pause.queue);
+            return Reply::PauseState(
+                queue.map_or(PauseState::default(), |key| self.queues[key].pause),
+            );
+        };
+        let key = self.queues.find_or_add(pause.queue);
+        self.queues.open(key, now);
+        self.queues[key].pause = state;
+        self.watch_idle(now, key);
+        self.serve(now, key, effects);
+        Reply::PauseState(state)
+    }
+
+    /// Looks at a queue again later, if it is empty now.
+    pub(crate) fn watch_idle(&mut self, now: Time, key: QueueKey) {
+        let queue = &mut self.queues[key];
+        if queue.open && queue.is_idle() && queue.idle_check.is_none() {
+            let when = now + limits::QUEUE_IDLE;
+            queue.idle_check = Some(when);
+            self.agenda.add_timer(when, Timer::Queue(key));
+        }
+    }
+
+    /// A queue was empty a while ago: it goes if it has been so ever since.
+    pub(crate) fn on_queue_idle(&mut self, now: Time, key: QueueKey) {
+        let queue = &mut self.queues[key];
+        queue.idle_check = None;
+        if queue.is_idle() && now.since(queue.used) >= limits::QUEUE_IDLE {
+            self.queues.close(key);
+        } else {
+            self.watch_idle(now, key);
+        }
+    }
+
+    /// Closes every queue that has idled for as long as the level of memory allows.
+    pub(crate) fn sweep_queues(&mut self, now: Time) {
+        if now.since(self.last_sweep) < limits::SWEEP_EVERY {
+            return;
+        }
+        self.last_sweep = now;
+        let idle = match self.memory_level() {
+            MemoryLevel::Normal => limits::QUEUE_IDLE,
+            MemoryLevel::External => limits::QUEUE_IDLE_EXTERNAL,
+            MemoryLevel::Evict | MemoryLevel::Full => limits::QUEUE_IDLE_EVICT,
+        };
+        for slot in 0..self.queues.end() {
+            let key = QueueKey(slot);
+            let Some(queue) = self.queues.get(key) else {
+                continue;
+            };
+            if queue.open && queue.is_idle() && now.since(queue.used) >= idle {
+                if let Some(when) = queue.idle_check {
+                    self.agenda.remove_timer(when, Timer::Queue(key));
+                }
+                self.queues.close(key);
+            }
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! Coming back from the log.
+//!
+//! Records are applied in the order of writing; then the node starts. After a clean stop every job stands where it
+//! stood. After any other, jobs with a retry are active and queued again when it is over (or at once, if the
+//! operator wants), and at-most-once jobs are dropped, since each may have been handed out already.
+
+use crate::agenda::Agenda;
+use crate::effect::Effect;
+use crate::id::{Guarantee, NodeId};
+use crate::job::{Job, JobState, Links, Place};
+use crate::jobs::JobKey;
+use crate::node::{Node, Settings};
+use crate::record::{JobRecord, Record, Segment, Standing};
+use crate::requeue::Cause;
+use crate::time::{Now, Time, WallTime};
+
+/// What becomes of at-least-once jobs after an unclean stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reload {
+    /// They are active until their retry is over.
+    Active,
+    /// They are queued at once.
+    Queued,
+}
+
+/// How a start begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Start {
+    /// When; [`Restore::timeline`] says where the timeline goes on.
+    pub now: Now,
+    /// Rises at every start.
+    pub generation: u64,
+    /// Where new records go.
+    pub segment: Segment,
+    /// What becomes of at-least-once jobs after an unclean stop.
+    pub reload: Reload,
+}
+
+/// A node that is being read from its log.
+#[derive(Debug)]
+pub struct Restore {
+    node: Node,
+    /// Jobs that were queued at the stop which the latest [`Record::Standing`] tell of.
+    queued: Vec<JobKey>,
+    /// The last record so far is [`Record::Closed`].
+    closed: bool,
+    /// The latest moment that any record tells of.
+    latest: Time,
+    mark: Option<(Time, WallTime)>,
+}
+
+impl Restore {
+    /// Begins with nothing.
+    pub fn new(id: NodeId, settings: Settings, seed: [u8; 32]) -> Self {
+        let node = Node::new(id, settings, Time::ZERO, seed);
+        Restore {
+            node,
+            queued: Vec::new(),
+            closed: false,
+            latest: Time::ZERO,
+            mark: None,
+        }
+    }
+
+    /// Applies the next record, which lies in `segment`.
+    pub fn apply(&mut self, segment: Segment, record: Record) {
+        if self.node.segments.current() < segment {
+            self.node.segments.start(segment);
+        }
+        self.closed = matches!(record, Record::Closed { .. });
+        match record {
+            Record::Started { time, wall, .. } => {
+                self.queued.clear();
+                self.mark(time, wall);
+            }
+            Record::Mark { time, wall } | Record::Closed { time, wall } => self.mark(time, wall),
+            Record::Added(job) => self.add(segment, *job),
+            Record::Deleted(id) => {
+                if let Some(key) = self.node.jobs.find(&id) {
+                    self.node.discard(key);
+                }
+            }
+            Record::Flushed => self.flush(),
+            Record::Standing(standing) => self.stand(&standing),
+        }
+    }
+
+    /// Where the timeline goes on, when the wall clock says `wall`.
+    pub fn timeline(&self, wall: WallTime) -> Time {
+        let Some((time, then)) = self.mark else {
+            return Time::from_millis(wall.0);
+        };
+        let stopped = wall.0.saturating_sub(then.0);
+        Time::from_millis(time.as_millis().saturating_add(stopped)).max(self.latest)
+    }
+
+    /// Whether the log ends with a clean stop.
+    pub fn is_clean(&self) -> bool {
+        self.closed
+    }
+
+    /// Jobs so far.
+    pub fn job_count(&self) -> usize {
+        self.node.jobs.len()
+    }
+
+    /// Starts the node. Its first effect is the record of this start, which must be on disk before anything is
+    /// delivered.
+    pub fn finish(self, start: Start, effects: &mut Vec<Effect>) -> Node {
+        let Restore {
+            mut node,
+            queued,
+            closed,
+            ..
+        } = self;
+        let now = start.now;
+        node.agenda = Agenda::new(now.time);
+        node.agenda.add_timer(
+            now.time + crate::limits::MARK_EVERY,
+            crate::agenda::Timer::Mark,
+        );
+        node.segments.start(start.segment);
+        let record = Record::Started {
+            generation: start.generation,
+            time: now.time,
+            wall: now.wall,
+        };
+        node.persist(record, effects);
+        let mut queue = queued;
+        if !closed {
+            queue.clear();
+        }
+        for slot in 0..node.jobs.end() {
+            let key = JobKey(slot);
+            if node.jobs.get(key).is_none() {
+                continue;
+            }
+            if start_job(&mut node, now.time, key, closed, effects)
+                && !closed
+                && start.reload == Reload::Queued
+            {
+                queue.push(key);
+            }
+        }
+        queue.retain(|&key| node.jobs.get(key).is_some());
+        queue.sort_unstable_by_key(|&key| node.jobs[key].created);
+        let cause = if closed {
+            Cause::Restored
+        } else {
+            Cause::Restart
+        };
+        for key in queue {
+            if node.jobs[key].place == Place::Evictable {
+                node.evictable.remove(&mut node.jobs, key);
+                node.jobs[key].queued_before = false;
+            }
+            node.enqueue(now.time, key, cause, effects);
+        }
+        if let Some(oldest) = node.segments.retire() {
+            effects.push(Effect::Retire(oldest));
+        }
+        node
+    }
+
+    fn mark(&mut self, time: Time, wall: WallTime) {
+        self.mark = Some((time, wall));
+        self.latest = self.latest.max(time);
+    }
+
+    fn add(&mut self, segment: Segment, record: JobRecord) {
+        if let Some(key) = self.node.jobs.find(&record.id) {
+            self.node.discard(key);
+        }
+        self.latest = self.latest.max(record.added);
+        self.node.last_created = self.node.last_created.max(record.created);
+        let queue = self.node.queues.find_or_add(record.queue.as_bytes());
+        self.node.keep(Job {
+            id: record.id,
+            body: record.body,
+            created: record.created,
+            added: record.added,
+            requeue: Time::NEVER,
+            ttl: record.ttl,
+            delay: record.delay,
+            retry: record.retry,
+            nacks: record.nacks,
+            additional_deliveries: record.additional_deliveries,
+            queue,
+            order: Links::NONE,
+            agenda: Links::NONE,
+            segment,
+            replicate: record.replicate,
+            state: JobState::Active,
+            place: Place::Nowhere,
+            queued_before: false,
+        });
+    }
+
+    fn flush(&mut self) {
+        self.queued.clear();
+        for slot in 0..self.node.jobs.end() {
+            if self.node.jobs.get(JobKey(slot)).is_some() {
+                self.node.discard(JobKey(slot));
+            }
+        }
+    }
+
+    fn stand(&mut self, standing: &Standing) {
+        let Some(key) = self.node.jobs.find(&standing.id) else {
+            return;
+        };
+        let job = &mut self.node.jobs[key];
+        job.nacks = standing.nacks;
+        job.additional_deliveries = standing.additional_deliveries;
+        job.requeue = standing.requeue.unwrap_or(Time::NEVER);
+        if standing.queued {
+            self.queued.push(key);
+        }
+    }
+}
+
+/// Sets a job's timer as it stood, or as an unclean stop demands. Returns whether it stays and may be queued at once.
+fn start_job(
+    node: &mut Node,
+    now: Time,
+    key: JobKey,
+    clean: bool,
+    effects: &mut Vec<Effect>,
+) -> bool {
+    let job = &mut node.jobs[key];
+    let id = job.id;
+    let due = job.added.after_secs(job.delay);
+    let at_most_once = job.guarantee() == Guarantee::AtMostOnce;
+    let expired = job.expires() <= now;
+    if expired || at_most_once && !clean {
+        if expired {
+            node.counters.expired += 1;
+        } else {
+            node.counters.dropped_restart += 1;
+        }
+        node.discard(key);
+        node.persist(Record::Deleted(id), effects);
+        return false;
+    }
+    // A delay that still runs is the one case in which the next queueing is the first.
+    job.queued_before = if clean {
+        job.delay == 0 || job.requeue != due
+    } else {
+        due <= now
+    };
+    if !clean || job.requeue == Time::NEVER && !at_most_once {
+        job.requeue = if job.queued_before {
+            now.after_secs(job.retry)
+        } else {
+            due
+        };
+    }
+    let (delivered, again) = (at_most_once && job.queued_before, job.queued_before);
+    node.agenda.add_job(&mut node.jobs, key);
+    if delivered {
+        node.evictable
+            .push_back(&mut node.jobs, key, Place::Evictable);
+    }
+    again
+}

@@ -1,0 +1,96 @@
+//! Recording jobs anew: after the log was switched on, and to free segments that hold few live records.
+//!
+//! The pass walks over all slots, a few each tick, and records each live job whose newest record lies in an old
+//! segment, as it stands at that moment. Changes go on being recorded meanwhile. When the pass ends, no old segment
+//! holds a live record, and they retire.
+
+use crate::agenda::Timer;
+use crate::effect::Effect;
+use crate::jobs::JobKey;
+use crate::limits;
+use crate::node::{Log, Node};
+use crate::record::{Record, Segment};
+use crate::time::{Now, Time};
+
+impl Node {
+    /// Records go to `segment` from now on. It begins with a mark, since earlier marks may retire before it.
+    pub(crate) fn on_segment_started(
+        &mut self,
+        now: Now,
+        segment: Segment,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.segments.start(segment);
+        self.persist(
+            Record::Mark {
+                time: now.time,
+                wall: now.wall,
+            },
+            effects,
+        );
+    }
+
+    /// The log was switched on: whatever it held is of another time.
+    pub(crate) fn on_log_opened(&mut self, now: Now, segment: Segment, effects: &mut Vec<Effect>) {
+        self.settings.log = Log::On;
+        self.segments.restart(segment);
+        effects.push(Effect::Persist(Record::Mark {
+            time: now.time,
+            wall: now.wall,
+        }));
+        effects.push(Effect::Persist(Record::Flushed));
+        effects.push(Effect::Retire(segment));
+        self.start_rewrite(now.time, segment);
+    }
+
+    /// BGREWRITEAOF; does nothing while a pass is under way.
+    pub(crate) fn on_rewrite_asked(&mut self, now: Time) {
+        if self.rewrite.is_none() && self.settings.log == Log::On {
+            self.start_rewrite(now, self.segments.current());
+        }
+    }
+
+    fn start_rewrite(&mut self, now: Time, below: Segment) {
+        self.stop_rewrite();
+        self.rewrite = Some((0, below));
+        self.agenda.add_timer(now, Timer::Rewrite);
+    }
+
+    /// Drops a pass under way. Its timer finds nothing to do.
+    pub(crate) fn stop_rewrite(&mut self) {
+        self.rewrite = None;
+    }
+
+    /// The next step of the pass.
+    pub(crate) fn on_rewrite(&mut self, now: Time, effects: &mut Vec<Effect>) {
+        let Some((from, below)) = self.rewrite else {
+            return;
+        };
+        let to = self
+            .jobs
+            .end()
+            .min(from.saturating_add(limits::REWRITE_PER_TICK));
+        for slot in from..to {
+            self.record_anew(JobKey(slot), below, effects);
+        }
+        if to < self.jobs.end() {
+            self.rewrite = Some((to, below));
+            self.agenda
+                .add_timer(now + limits::REWRITE_PAUSE, Timer::Rewrite);
+        } else {
+            self.rewrite = None;
+        }
+    }
+
+    fn record_anew(&mut self, key: JobKey, below: Segment, effects: &mut Vec<Effect>) {
+        let Some(job) = self.jobs.get(key).filter(|job| job.segment < below) else {
+            return;
+        };
+        let record = Record::Added(Box::new(job.record(self.queues[job.queue].name.clone())));
+        self.segments.remove(job.segment);
+        let current = self.segments.current();
+        self.segments.add(current);
+        self.jobs[key].segment = current;
+        self.persist(record, effects);
+    }
+}

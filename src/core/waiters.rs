@@ -1,0 +1,71 @@
+//! Clients that wait for a job, in the order in which they began to wait.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::command::Counters;
+use crate::id::{ClientId, Ticket};
+use crate::queue::QueueKey;
+use crate::time::Time;
+
+/// One wait. Rises, so that the lowest of a queue has waited longest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct WaiterId(u64);
+
+/// A GETJOB that found nothing and may wait.
+#[derive(Debug)]
+pub(crate) struct Waiter {
+    pub(crate) ticket: Ticket,
+    /// The queues it waits for, each once, in the client's order.
+    pub(crate) queues: Vec<QueueKey>,
+    pub(crate) counters: Counters,
+    /// When it gives up; [`Time::NEVER`] when it does not.
+    pub(crate) until: Time,
+}
+
+/// All waiting clients.
+#[derive(Debug, Default)]
+pub(crate) struct Waiters {
+    next: u64,
+    by_id: BTreeMap<WaiterId, Waiter>,
+    by_client: BTreeSet<(ClientId, WaiterId)>,
+}
+
+impl Waiters {
+    pub(crate) fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    pub(crate) fn insert(&mut self, waiter: Waiter) -> WaiterId {
+        let id = WaiterId(self.next);
+        self.next += 1;
+        self.by_client.insert((waiter.ticket.client, id));
+        self.by_id.insert(id, waiter);
+        id
+    }
+
+    pub(crate) fn remove(&mut self, id: WaiterId) -> Waiter {
+        let waiter = self
+            .by_id
+            .remove(&id)
+            .expect("a waiter's id names a waiter");
+        self.by_client.remove(&(waiter.ticket.client, id));
+        waiter
+    }
+
+    /// A wait of this client, if it has one.
+    pub(crate) fn of_client(&self, client: ClientId) -> Option<WaiterId> {
+        let mut waits = self
+            .by_client
+            .range((client, WaiterId(0))..=(client, WaiterId(u64::MAX)));
+        waits.next().map(|&(_, id)| id)
+    }
+
+    /// The one that has waited longest.
+    pub(crate) fn first(&self) -> Option<WaiterId> {
+        self.by_id.first_key_value().map(|(&id, _)| id)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (WaiterId, &Waiter)> {
+        self.by_id.iter().map(|(&id, waiter)| (id, waiter))
+    }
+}

@@ -1,0 +1,68 @@
+//! AUTH, HELLO with a protocol, RESET: who a connection is, and how it is spoken to.
+
+use super::{Answer, ok};
+use crate::command::ServerError;
+use crate::command::admin::{Credentials, Hello};
+use crate::resp::{Protocol, encode};
+use crate::server::execute::Execution;
+use crate::server::session::Replies;
+
+/// Any user name will do: there is one user so far.
+pub(super) fn auth(execution: &mut Execution<'_>, credentials: &Credentials<'_>) -> Answer {
+    check(execution, credentials)?;
+    ok(execution)
+}
+
+fn check(execution: &mut Execution<'_>, credentials: &Credentials<'_>) -> Answer {
+    let Some(password) = &execution.driver.config.requirepass else {
+        return Err(ServerError::NoPasswordSet.into());
+    };
+    let right = password.matches(credentials.password);
+    execution.session.authenticated = right;
+    if right { Ok(()) } else { Err(ServerError::WrongPassword.into()) }
+}
+
+pub(super) fn hello(execution: &mut Execution<'_>, hello: &Hello<'_>) -> Answer {
+    if let Some(credentials) = &hello.auth {
+        check(execution, credentials)?;
+    }
+    if execution.driver.config.requirepass.is_some() && !execution.session.authenticated {
+        return Err(ServerError::NotAuthenticated.into());
+    }
+    if let Some(name) = hello.name {
+        execution.driver.name_peer(execution.session.id, name);
+    }
+    execution.session.protocol = hello.protocol;
+    let out = &mut *execution.out;
+    encode::map(out, hello.protocol, 7);
+    let text = |out: &mut Vec<u8>, name: &str, value: &str| {
+        encode::bulk(out, name.as_bytes());
+        encode::bulk(out, value.as_bytes());
+    };
+    text(out, "server", "disque");
+    text(out, "version", env!("CARGO_PKG_VERSION"));
+    encode::bulk(out, b"proto");
+    encode::integer(out, if hello.protocol == Protocol::Resp3 { 3 } else { 2 });
+    encode::bulk(out, b"id");
+    encode::integer(out, i64::try_from(execution.session.id.0).unwrap_or(i64::MAX));
+    text(out, "mode", "standalone");
+    text(out, "role", "master");
+    encode::bulk(out, b"modules");
+    encode::array(out, 0);
+    Ok(())
+}
+
+/// As if the client had just connected.
+pub(super) fn reset(execution: &mut Execution<'_>) -> Answer {
+    let id = execution.session.id;
+    execution.session.authenticated = false;
+    execution.session.protocol = Protocol::Resp2;
+    execution.session.replies = Replies::On;
+    execution.driver.name_peer(id, b"");
+    execution.driver.monitors.remove(&id);
+    if let Some(peer) = execution.driver.peers.get_mut(&id) {
+        peer.monitor = false;
+    }
+    encode::simple(execution.out, b"RESET");
+    Ok(())
+}

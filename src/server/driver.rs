@@ -1,0 +1,265 @@
+//! The one owner of the node: a lock, held for one batch of commands or one tick.
+//!
+//! A connection's task takes the lock itself: measured, a short lock per read costs less than handing each read
+//! to another task. Whoever holds it feeds events in, carries out the effects (records to the journal, replies to the
+//! connection or to the mailboxes of others), and never waits.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use shoalmq_core::effect::Effect;
+use shoalmq_core::event::Event;
+use shoalmq_core::id::{ClientId, NodeId};
+use shoalmq_core::node::{Log, Node, Settings};
+use shoalmq_core::time::{Now, Time};
+use shoalmq_storage::journal::{Policy, Position};
+use tokio::sync::{Notify, watch};
+
+use super::clock::{self, Clock};
+use super::identity::Identity;
+use super::logging::LogHandle;
+use super::persistence::{Health, LogState, Rewrite};
+use super::session::{Buffers, Peer, Session};
+use super::slowlog::{LatencyMonitor, SlowLog};
+use super::stats::Stats;
+use crate::command::reply;
+use crate::config::{Config, MaxmemoryPolicy};
+
+/// How the server ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// The process ends.
+    Exit,
+    /// It starts again in place, after a delay: DEBUG RESTART.
+    Restart(Duration),
+}
+
+/// What all tasks share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) driver: Mutex<Driver>,
+    /// The node wants its next tick earlier than it did.
+    pub(crate) tick_sooner: Notify,
+    /// Replies may leave up to this position of the log.
+    pub(crate) released: watch::Sender<Position>,
+    /// `appendfsync`, for the journal's daemon.
+    pub(crate) policy: Arc<Mutex<Policy>>,
+    pub(crate) health: Arc<Health>,
+    pub(crate) stop: watch::Sender<Option<Stop>>,
+}
+
+/// A log that is being read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Loading {
+    pub(crate) since: Instant,
+    pub(crate) unix_seconds: u64,
+    pub(crate) total_bytes: u64,
+    pub(crate) loaded_bytes: u64,
+}
+
+/// The node, and what the server keeps beside it.
+#[derive(Debug)]
+pub(crate) struct Driver {
+    pub(crate) node: Node,
+    pub(crate) clock: Clock,
+    pub(crate) config: Config,
+    pub(crate) identity: Identity,
+    pub(crate) log: LogState,
+    pub(crate) rewrite: Rewrite,
+    pub(crate) loading: Option<Loading>,
+    pub(crate) peers: BTreeMap<ClientId, Peer>,
+    pub(crate) monitors: BTreeSet<ClientId>,
+    /// CLIENT PAUSE: no command runs before this.
+    pub(crate) paused_until: Option<Instant>,
+    pub(crate) stats: Stats,
+    pub(crate) slowlog: SlowLog,
+    pub(crate) latency: LatencyMonitor,
+    pub(crate) logging: LogHandle,
+    pub(crate) health: Arc<Health>,
+    pub(crate) started: Instant,
+    pub(crate) run_id: String,
+    /// The port that clients connect to, also where the system chose it.
+    pub(crate) port: u16,
+    pub(crate) buffered_bytes: u64,
+    /// The last record in the journal.
+    pub(crate) position: Position,
+    effects: Vec<Effect>,
+    /// The tick that is waited for.
+    armed: Time,
+    next_client: u64,
+}
+
+/// What a driver is made of.
+pub(crate) struct Parts {
+    pub(crate) config: Config,
+    pub(crate) identity: Identity,
+    pub(crate) logging: LogHandle,
+    pub(crate) health: Arc<Health>,
+    pub(crate) port: u16,
+}
+
+impl Driver {
+    /// A driver of an empty node.
+    pub(crate) fn new(parts: Parts) -> Self {
+        let clock = Clock::starting_at(Time::from_millis(clock::wall().0));
+        let settings = settings(&parts.config, Log::Off);
+        let node = Node::new(parts.identity.id, settings, clock.now().time, clock::entropy());
+        Driver {
+            node,
+            clock,
+            config: parts.config,
+            identity: parts.identity,
+            log: LogState::Off,
+            rewrite: Rewrite::default(),
+            loading: None,
+            peers: BTreeMap::new(),
+            monitors: BTreeSet::new(),
+            paused_until: None,
+            stats: Stats::new(),
+            slowlog: SlowLog::default(),
+            latency: LatencyMonitor::default(),
+            logging: parts.logging,
+            health: parts.health,
+            started: Instant::now(),
+            run_id: NodeId::from_bytes(clock::entropy()).to_string(),
+            port: parts.port,
+            buffered_bytes: 0,
+            position: Position(0),
+            effects: Vec::new(),
+            armed: Time::NEVER,
+            next_client: 1,
+        }
+    }
+
+    /// Feeds one event that no connection waits for.
+    pub(crate) fn feed(&mut self, event: Event<'_>) {
+        let now = self.clock.now();
+        self.node.handle(now, event, &mut self.effects);
+        self.carry_out(None);
+    }
+
+    /// Feeds a command of this session. Returns whether it was answered at once.
+    pub(crate) fn feed_command(
+        &mut self,
+        now: Now,
+        event: Event<'_>,
+        session: &Session,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        self.node.handle(now, event, &mut self.effects);
+        self.carry_out(Some((session, out)))
+    }
+
+    /// Takes effects that came another way than from an event: those of a start.
+    pub(crate) fn take_effects(&mut self, effects: Vec<Effect>) {
+        self.effects.extend(effects);
+        self.carry_out(None);
+    }
+
+    /// Ends a batch or a tick: rolls a full segment. Returns whether the next tick is wanted earlier than it was.
+    pub(crate) fn settle(&mut self) -> bool {
+        if let Some(journal) = self.log.journal().filter(|journal| journal.segment_is_full()) {
+            let segment = journal.roll();
+            self.feed(Event::SegmentStarted(segment));
+        }
+        let deadline = self.node.deadline();
+        let sooner = deadline < self.armed;
+        self.armed = self.armed.min(deadline);
+        sooner
+    }
+
+    /// Runs the tick if it is due. Returns when the next one is.
+    pub(crate) fn tick(&mut self) -> Option<Instant> {
+        if self.node.deadline() <= self.clock.now().time {
+            self.feed(Event::Tick);
+            self.settle();
+        }
+        self.armed = self.node.deadline();
+        self.clock.instant(self.armed)
+    }
+
+    /// Keeps what others may see of a connection up to date, after a batch.
+    pub(crate) fn note_batch(&mut self, session: &Session, buffers: Buffers, blocked: bool) {
+        let Some(peer) = self.peers.get_mut(&session.id) else { return };
+        self.buffered_bytes = self.buffered_bytes + buffers.held() - peer.buffers.held();
+        peer.buffers = buffers;
+        peer.last_seen = Instant::now();
+        peer.protocol = session.protocol;
+        peer.blocked = blocked;
+    }
+
+    /// Ends connections that have been idle for longer than `timeout`; those that wait for jobs are not idle.
+    pub(crate) fn close_idle(&self) {
+        let Some(timeout) = self.config.timeout else { return };
+        for peer in self.peers.values() {
+            if !peer.blocked && !peer.monitor && peer.last_seen.elapsed() > timeout {
+                peer.mailbox.kill();
+            }
+        }
+    }
+
+    /// A connection is over.
+    pub(crate) fn forget_peer(&mut self, id: ClientId) {
+        if let Some(peer) = self.peers.remove(&id) {
+            self.buffered_bytes -= peer.buffers.held();
+        }
+        self.monitors.remove(&id);
+    }
+
+    /// A number for a connection, never given twice.
+    pub(crate) fn next_client(&mut self) -> ClientId {
+        self.next_client += 1;
+        ClientId(self.next_client - 1)
+    }
+
+    /// Carries out all effects. Returns whether the session's command was answered.
+    fn carry_out(&mut self, mut session: Option<(&Session, &mut Vec<u8>)>) -> bool {
+        let mut answered = false;
+        let mut effects = std::mem::take(&mut self.effects);
+        let journal = self.log.journal();
+        let mut writer = None;
+        for effect in effects.drain(..) {
+            match effect {
+                Effect::Persist(record) => {
+                    if let Some(journal) = journal {
+                        self.position = writer.get_or_insert_with(|| journal.writer()).push(&record);
+                    }
+                }
+                Effect::Reply(ticket, reply) => match &mut session {
+                    Some((session, out)) if session.id == ticket.client => {
+                        reply::encode(&reply, session.protocol, out);
+                        answered = true;
+                    }
+                    _ => {
+                        if let Some(peer) = self.peers.get_mut(&ticket.client) {
+                            peer.blocked = false;
+                            peer.mailbox.answer(self.position, |out| reply::encode(&reply, peer.protocol, out));
+                        }
+                    }
+                },
+                Effect::Retire(below) => {
+                    drop(writer.take());
+                    if let Some(journal) = journal {
+                        journal.retire(below);
+                    }
+                }
+            }
+        }
+        self.effects = effects;
+        answered
+    }
+}
+
+/// What the core must know of the configuration.
+pub(crate) fn settings(config: &Config, log: Log) -> Settings {
+    Settings {
+        max_memory: config.maxmemory.map_or(0, std::num::NonZeroU64::get),
+        eviction: match config.maxmemory_policy {
+            MaxmemoryPolicy::Acks => shoalmq_core::node::Eviction::Acks,
+            MaxmemoryPolicy::Noeviction => shoalmq_core::node::Eviction::Never,
+        },
+        log,
+    }
+}

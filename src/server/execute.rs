@@ -1,0 +1,145 @@
+//! Running one command: the checks in Disque's order, then the core or the server itself.
+
+use std::time::Instant;
+
+use shoalmq_core::command::Command;
+use shoalmq_core::event::Event;
+use shoalmq_core::node::MemoryLevel;
+use shoalmq_core::time::Now;
+
+use super::admin;
+use super::driver::{Driver, Shared};
+use super::session::{Replies, Session};
+use crate::command::{Admin, CommandSpec, Failure, Flags, Parsed, Request, ServerError, resolve};
+
+/// A command whose arguments were parsed, before anybody holds the lock.
+#[derive(Debug)]
+pub(crate) struct Prepared<'a> {
+    /// Its row and what its parser says; or why it is refused before all else.
+    parsed: Result<(&'static CommandSpec, Parsed<'a>), Failure<'a>>,
+}
+
+/// What became of a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// It is answered.
+    Done,
+    /// Its answer comes by mail; the commands behind it wait.
+    Blocked,
+    /// It is answered, and the connection ends.
+    Close,
+    /// It is never answered: the node stops.
+    Silent,
+}
+
+impl<'a> Prepared<'a> {
+    /// Parses a command; `args` begins with its name.
+    pub(crate) fn new(args: &[&'a [u8]]) -> Self {
+        let parsed = resolve(args).map(|spec| (spec, (spec.parse)(&args[1..])));
+        Prepared { parsed }
+    }
+}
+
+/// One batch of a connection, with the lock held.
+pub(crate) struct Execution<'a> {
+    pub(crate) shared: &'a Shared,
+    pub(crate) driver: &'a mut Driver,
+    pub(crate) session: &'a mut Session,
+    pub(crate) now: Now,
+    pub(crate) out: &'a mut Vec<u8>,
+    /// When the last command ended.
+    pub(crate) clock: Instant,
+}
+
+impl Execution<'_> {
+    /// Runs one command, and counts it. `args` gives its arguments to those who watch.
+    pub(crate) fn run(&mut self, command: &Prepared<'_>, args: impl Fn() -> Vec<Vec<u8>>) -> Outcome {
+        let replies = self.session.replies;
+        if replies == Replies::SkipNext {
+            self.session.replies = Replies::On;
+        }
+        let before = self.out.len();
+        let outcome = match self.check(command) {
+            Ok((spec, request)) => {
+                if !self.driver.monitors.is_empty() {
+                    admin::monitor::show(self.driver, self.session, &args());
+                }
+                let outcome = match request {
+                    Request::Core(command) => self.core(command.clone()),
+                    Request::Admin(command) => admin::run(self, command),
+                };
+                self.account(spec, args);
+                outcome
+            }
+            Err(failure) => {
+                failure.encode(self.out);
+                Outcome::Done
+            }
+        };
+        if replies != Replies::On && self.session.replies != Replies::On || replies == Replies::SkipNext {
+            self.out.truncate(before);
+        }
+        outcome
+    }
+
+    /// Everything that can refuse a command before it runs, in Disque's order.
+    fn check<'c>(
+        &mut self,
+        command: &'c Prepared<'c>,
+    ) -> Result<(&'static CommandSpec, &'c Request<'c>), Failure<'c>> {
+        let (spec, parsed) = command.parsed.as_ref().map_err(|failure| *failure)?;
+        let may_always = matches!(parsed, Ok(Request::Admin(Admin::Quit | Admin::Auth(_) | Admin::Hello(_))));
+        let locked = self.driver.config.requirepass.is_some() && !self.session.authenticated;
+        if locked && !may_always && !spec.flags.contains(Flags::NO_AUTH) {
+            return Err(ServerError::NotAuthenticated.into());
+        }
+        if spec.flags.contains(Flags::DENYOOM) {
+            self.make_room()?;
+        }
+        if spec.flags.contains(Flags::MISCONF) && self.driver.health.is_failing() {
+            return Err(ServerError::LogUnwritable(&self.driver.health.reason()).into());
+        }
+        if self.driver.loading.is_some() && !spec.flags.contains(Flags::LOADING) {
+            return Err(ServerError::Loading.into());
+        }
+        match parsed {
+            Ok(request) => Ok((spec, request)),
+            Err(error) => Err((*error).into()),
+        }
+    }
+
+    fn make_room(&mut self) -> Result<(), Failure<'static>> {
+        if self.driver.node.memory_level() > MemoryLevel::Normal {
+            self.driver.feed(Event::MemoryPressure);
+        }
+        match self.driver.node.memory_level() {
+            MemoryLevel::Normal | MemoryLevel::External | MemoryLevel::Evict => Ok(()),
+            MemoryLevel::Full => Err(ServerError::OutOfMemory.into()),
+        }
+    }
+
+    fn core(&mut self, command: Command<'_>) -> Outcome {
+        let ticket = self.session.ticket();
+        let event = Event::Command(ticket, command);
+        if self.driver.feed_command(self.now, event, self.session, self.out) {
+            Outcome::Done
+        } else {
+            Outcome::Blocked
+        }
+    }
+
+    /// Counts the command, and the time since the last one ended as its own.
+    fn account(&mut self, spec: &'static CommandSpec, args: impl Fn() -> Vec<Vec<u8>>) {
+        let ended = Instant::now();
+        let took = ended - std::mem::replace(&mut self.clock, ended);
+        let driver = &mut *self.driver;
+        driver.stats.count(spec.index, took);
+        if driver.config.slowlog_log_slower_than.is_some_and(|slow| took >= slow) {
+            driver.slowlog.push(took, &args(), driver.config.slowlog_max_len as usize);
+        }
+        if driver.config.latency_monitor_threshold.is_some_and(|slow| took >= slow) {
+            driver.latency.push(if spec.flags.contains(Flags::FAST) { "fast-command" } else { "command" }, took);
+        }
+    }
+}
+

@@ -1,0 +1,111 @@
+//! Who this node is, and whose its data folder is: a lock, the node's id, and how often it started.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+use shoalmq_core::id::NodeId;
+use thiserror::Error;
+
+use super::clock;
+
+/// The lock, and in it what must survive: `id <40 hex>` and `generation <number>`.
+const FILE: &str = "node.conf";
+const LOCK: &str = "node.lock";
+
+/// Why a data folder cannot be used.
+#[derive(Debug, Error)]
+pub(crate) enum FolderError {
+    #[error("make the data folder {}: {source}; name another with --dir", path.display())]
+    Create { path: PathBuf, source: io::Error },
+    #[error("the data folder {} is not writable: {source}; name another with --dir", path.display())]
+    NotWritable { path: PathBuf, source: io::Error },
+    #[error("the data folder {} is in use by another node; stop that one, or name another folder with --dir", path.display())]
+    Locked { path: PathBuf },
+    #[error("read {}: {source}", path.display())]
+    Read { path: PathBuf, source: io::Error },
+    #[error("{} is damaged: it holds no `id` of 40 hex digits and `generation`; restore it, or remove it to give the node a new id", path.display())]
+    Damaged { path: PathBuf },
+}
+
+/// A data folder, locked for this process while this lives.
+#[derive(Debug)]
+pub(crate) struct Identity {
+    pub(crate) id: NodeId,
+    /// Rises at every start.
+    pub(crate) generation: u64,
+    folder: PathBuf,
+    _lock: File,
+}
+
+impl Identity {
+    /// Locks the folder, made if it is not there, and reads or draws the node's id.
+    pub(crate) fn take(folder: &Path) -> Result<Self, FolderError> {
+        let path = || folder.to_path_buf();
+        fs::create_dir_all(folder).map_err(|source| FolderError::Create { path: path(), source })?;
+        let lock = OpenOptions::new().create(true).truncate(false).write(true).open(folder.join(LOCK));
+        let lock = lock.map_err(|source| FolderError::NotWritable { path: path(), source })?;
+        flock(&lock, FlockOperation::NonBlockingLockExclusive)
+            .map_err(|_| FolderError::Locked { path: path() })?;
+        let file = folder.join(FILE);
+        let (id, generation) = match fs::read_to_string(&file) {
+            Ok(text) => parse(&text).ok_or(FolderError::Damaged { path: file })?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => (NodeId::from_bytes(clock::entropy()), 0),
+            Err(source) => return Err(FolderError::Read { path: file, source }),
+        };
+        let identity = Identity { id, generation: generation + 1, folder: path(), _lock: lock };
+        identity.save().map_err(|source| FolderError::NotWritable { path: path(), source })?;
+        Ok(identity)
+    }
+
+    /// Takes another id: CLUSTER RESET HARD.
+    pub(crate) fn renew(&mut self) -> io::Result<NodeId> {
+        let former = std::mem::replace(&mut self.id, NodeId::from_bytes(clock::entropy()));
+        self.save().inspect_err(|_| self.id = former)?;
+        Ok(self.id)
+    }
+
+    /// Writes the file anew, so that a crash leaves either the old or the new one.
+    fn save(&self) -> io::Result<()> {
+        let temporary = self.folder.join(format!("{FILE}.new"));
+        let mut file = File::create(&temporary)?;
+        writeln!(file, "id {}\ngeneration {}", self.id, self.generation)?;
+        file.sync_all()?;
+        fs::rename(&temporary, self.folder.join(FILE))?;
+        File::open(&self.folder)?.sync_all()
+    }
+}
+
+fn parse(text: &str) -> Option<(NodeId, u64)> {
+    let value = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    Some((NodeId::parse(value("id")?.as_bytes())?, value("generation")?.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_keeps_its_id_counts_starts_and_serves_one_node() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let first = Identity::take(folder.path()).expect("a fresh folder");
+        assert_eq!(first.generation, 1);
+        assert!(matches!(Identity::take(folder.path()), Err(FolderError::Locked { .. })));
+        let id = first.id;
+        drop(first);
+        let mut second = Identity::take(folder.path()).expect("a free folder");
+        assert_eq!((second.id, second.generation), (id, 2));
+        let renewed = second.renew().expect("a writable folder");
+        drop(second);
+        assert_eq!(Identity::take(folder.path()).expect("a free folder").id, renewed);
+        assert_ne!(renewed, id);
+    }
+
+    #[test]
+    fn a_damaged_file_is_not_replaced() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        fs::write(folder.path().join(FILE), "id 123\n").expect("a writable folder");
+        assert!(matches!(Identity::take(folder.path()), Err(FolderError::Damaged { .. })));
+    }
+}

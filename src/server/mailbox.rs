@@ -1,0 +1,77 @@
+//! What others have for a connection: replies that came late, lines of MONITOR, the order to end.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::Mutex;
+use shoalmq_storage::journal::Position;
+use tokio::sync::Notify;
+
+/// A monitor that does not read is cut off at this many unread bytes: its lines come at the pace of all others.
+const UNREAD_MAX: usize = 64 << 20;
+
+/// Shared by a connection's task and whoever has something for it.
+#[derive(Debug, Default)]
+pub(crate) struct Mailbox {
+    letters: Mutex<Letters>,
+    killed: AtomicBool,
+    /// Something came in.
+    pub(crate) arrived: Notify,
+    /// The connection must end.
+    pub(crate) ended: Notify,
+}
+
+/// What has come in.
+#[derive(Debug, Default)]
+pub(crate) struct Letters {
+    /// Encoded replies and lines, in order.
+    pub(crate) bytes: Vec<u8>,
+    /// They may leave when the log is on disk up to here.
+    pub(crate) gate: Position,
+    /// The command that the client was waiting for is answered.
+    pub(crate) answered: bool,
+}
+
+impl Mailbox {
+    /// Puts in the reply to the command that the client waits for.
+    pub(crate) fn answer(&self, gate: Position, encode: impl FnOnce(&mut Vec<u8>)) {
+        let mut letters = self.letters.lock();
+        encode(&mut letters.bytes);
+        letters.gate = letters.gate.max(gate);
+        letters.answered = true;
+        drop(letters);
+        self.arrived.notify_one();
+    }
+
+    /// Puts in a line that answers no command.
+    pub(crate) fn push(&self, line: &[u8]) {
+        let mut letters = self.letters.lock();
+        letters.bytes.extend_from_slice(line);
+        let unread = letters.bytes.len();
+        drop(letters);
+        if unread > UNREAD_MAX {
+            self.kill();
+        } else {
+            self.arrived.notify_one();
+        }
+    }
+
+    /// Takes what has come in.
+    pub(crate) fn take(&self) -> Letters {
+        std::mem::take(&mut self.letters.lock())
+    }
+
+    /// Bytes that wait to be taken.
+    pub(crate) fn unread(&self) -> usize {
+        self.letters.lock().bytes.len()
+    }
+
+    /// Orders the connection to end without another word.
+    pub(crate) fn kill(&self) {
+        self.killed.store(true, Ordering::Release);
+        self.ended.notify_one();
+    }
+
+    pub(crate) fn is_killed(&self) -> bool {
+        self.killed.load(Ordering::Acquire)
+    }
+}

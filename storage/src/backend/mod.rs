@@ -1,0 +1,72 @@
+//! What keeps the log: one trait, shaped like a log, and its implementations.
+//!
+//! A backend knows frames, not records. A *frame* is what one group commit writes, and it belongs to one *segment*,
+//! the unit in which old frames are dropped.
+
+use std::fmt;
+
+use shoalmq_core::record::Segment;
+
+use crate::fault::Fault;
+
+pub mod memory;
+pub mod sled;
+
+/// The number of a frame: rises from frame to frame, across segments and restarts, though not always by one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Sequence(pub u64);
+
+impl fmt::Display for Sequence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// How much a backend holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Stats {
+    /// Bytes on disk (in memory for the backend that has no disk), dead ones included; 0 when it cannot tell.
+    pub disk_bytes: u64,
+    /// Segments that hold a frame.
+    pub segments: u64,
+}
+
+/// What is visited by a replay: a frame, with its segment and number. A fault that it returns ends the replay.
+pub type Visit<'a> = dyn FnMut(Segment, Sequence, &[u8]) -> Result<(), Fault> + 'a;
+
+/// A log of frames.
+///
+/// Frames keep the order of their appends. A crash may take away the frames since the last sync, but only from the
+/// end: when one is there, all before it are. A frame is there whole or not at all, as far as the disk does not lie.
+///
+/// One thread at a time uses a backend, and calls wait for the disk. After a fault the backend is still to be used:
+/// a later call tries again, with a fresh start if its engine needs one.
+pub trait Backend: Send {
+    /// Appends a frame, which may be empty, to a segment that is not below the one appended to last.
+    ///
+    /// Once this returns, the frame is lost only with the process or the machine: should a later fault make the engine
+    /// start afresh, the backend sees to it that the frame is still there. After a fault the frame is not there, and
+    /// the same one is to be appended again before any other.
+    fn append(&mut self, segment: Segment, frame: &[u8]) -> Result<Sequence, Fault>;
+
+    /// Returns when all that was appended and retired survives a loss of power.
+    ///
+    /// [`Fault::Full`] says that some of it could not be written yet: a later sync tries that again. After any other
+    /// fault nobody knows what the disk holds of the frames since the last sync, and the node has to stop.
+    fn sync(&mut self) -> Result<(), Fault>;
+
+    /// Visits every frame in order, from the oldest.
+    ///
+    /// Comes before the first append. Frames that are known to be missing in between, and files that the engine cannot
+    /// read, are [`Fault::Corrupt`]; what is inside of a frame the backend does not judge.
+    fn replay(&mut self, visit: &mut Visit<'_>) -> Result<(), Fault>;
+
+    /// Cuts the last frame of the log to its first `keep` bytes, or takes it away when that is 0, and syncs.
+    fn cut(&mut self, segment: Segment, last: Sequence, keep: usize) -> Result<(), Fault>;
+
+    /// Drops all segments below this one, whole. A crash before the next sync may bring them back.
+    fn retire(&mut self, below: Segment) -> Result<(), Fault>;
+
+    /// How much there is.
+    fn stats(&self) -> Stats;
+}

@@ -1,0 +1,160 @@
+use super::*;
+use crate::fault::{Damage, Place};
+
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir().expect("a temporary folder")
+}
+
+fn filled(dir: &Path, frames: u64, bytes: usize) -> Sled {
+    let mut sled = Sled::open(dir).expect("the folder is free");
+    for number in 0..frames {
+        let frame = vec![number as u8; bytes];
+        sled.append(1, &frame).expect("there is space");
+    }
+    sled.sync().expect("the disk works");
+    sled
+}
+
+fn replayed(sled: &mut Sled) -> Result<Vec<Vec<u8>>, Fault> {
+    let mut frames = Vec::new();
+    sled.replay(&mut |_, _, frame| {
+        frames.push(frame.to_vec());
+        Ok(())
+    })?;
+    Ok(frames)
+}
+
+#[test]
+fn a_second_opener_is_refused_until_the_first_is_gone() {
+    let dir = folder();
+    let first = filled(dir.path(), 1, 10);
+    let second = Sled::open(dir.path());
+    assert!(matches!(second, Err(Fault::Locked { .. })), "{second:?}");
+    drop(first);
+    assert!(Sled::open(dir.path()).is_ok());
+}
+
+#[test]
+fn a_folder_that_cannot_be_made_is_named() {
+    let dir = folder();
+    let file = dir.path().join("file");
+    fs::write(&file, "in the way").expect("a temporary file");
+    let fault = Sled::open(&file).expect_err("a file is no folder");
+    let name = file.join("sled");
+    assert_eq!(fault.to_string(), format!("create {}", name.display()));
+}
+
+#[test]
+fn no_frame_makes_sled_write_files_that_it_does_not_sync() {
+    let dir = folder();
+    let _sled = filled(dir.path(), 20, 1 << 20);
+    let files = fs::read_dir(dir.path().join("sled/blobs")).expect("sled makes the folder");
+    assert_eq!(files.count(), 0);
+}
+
+#[test]
+fn frames_survive_an_engine_that_failed_before_their_sync() {
+    let dir = folder();
+    let mut sled = filled(dir.path(), 100, 1000);
+    sled.append(1, &vec![100; 50_000]).expect("there is space");
+    sled.append(2, b"unsynced").expect("there is space");
+    // What an error of sled leads to; and what it may have left behind of a frame that failed.
+    let mut engine = sled.engine.take().expect("it is open");
+    let next = sled.next;
+    engine
+        .insert(2, next, &vec![9; 100_000])
+        .expect("there is space");
+    engine.remove_from(101).expect("the disk works");
+    engine
+        .insert(2, next, &vec![9; 100_000])
+        .expect("there is space");
+    drop(engine);
+    sled.append(2, b"after").expect("it is opened anew");
+    sled.sync().expect("the disk works");
+    drop(sled);
+    let mut sled = Sled::open(dir.path()).expect("the folder is free");
+    let frames = replayed(&mut sled).expect("the log is whole");
+    assert_eq!(frames.len(), 103);
+    assert!(frames[100] == vec![100; 50_000]);
+    assert_eq!(frames[101], b"unsynced");
+    assert_eq!(frames[102], b"after");
+}
+
+#[test]
+fn an_unfinished_frame_at_the_end_is_dropped() {
+    let dir = folder();
+    let mut sled = filled(dir.path(), 3, 10);
+    let engine = sled.engine.as_mut().expect("it is open");
+    let next = engine
+        .insert(2, 4, &vec![9; 100_000])
+        .expect("there is space");
+    engine.remove_from(next - 1).expect("the disk works");
+    drop(sled);
+    let mut sled = Sled::open(dir.path()).expect("the folder is free");
+    assert_eq!(
+        sled.append(2, b"next").expect("there is space"),
+        Sequence(4)
+    );
+    assert_eq!(replayed(&mut sled).expect("the log is whole").len(), 4);
+}
+
+#[test]
+fn a_missing_frame_is_a_fault_with_its_place() {
+    let dir = folder();
+    let mut sled = filled(dir.path(), 10, 10);
+    let engine = sled.engine.as_mut().expect("it is open");
+    engine.remove_from(5).expect("the disk works");
+    engine.insert(1, 7, b"later").expect("there is space");
+    let fault = replayed(&mut sled).expect_err("two frames are missing");
+    assert!(
+        matches!(
+            fault,
+            Fault::Corrupt {
+                place: Place::Frame {
+                    segment: 1,
+                    sequence: Sequence(7),
+                },
+                damage: Damage::Gap {
+                    expected: Sequence(5),
+                },
+                ..
+            }
+        ),
+        "{fault:?}"
+    );
+}
+
+/// Sled panics on some of these, and those panics are printed: what counts is that they end as faults.
+#[test]
+fn damaged_files_never_panic_and_never_yield_a_wrong_frame() {
+    let source = folder();
+    let bytes = 20_000;
+    drop(filled(source.path(), 500, bytes));
+    let good = fs::read(source.path().join("sled/db")).expect("sled's file");
+    for step in 0..12 {
+        let mut bad = good.clone();
+        let at = good.len() / 12 * step;
+        match step % 3 {
+            0 => bad[at..at + 4096].fill(0),
+            1 => bad[at + 1000] ^= 0x20,
+            _ => bad.truncate(at),
+        }
+        let dir = folder();
+        copy_files(&source.path().join("sled"), &dir.path().join("sled"));
+        fs::write(dir.path().join("sled/db"), &bad).expect("a temporary file");
+        let frames = Sled::open(dir.path()).and_then(|mut sled| replayed(&mut sled));
+        for (number, frame) in frames.unwrap_or_default().iter().enumerate() {
+            assert!(*frame == vec![number as u8; bytes], "frame {number}");
+        }
+    }
+}
+
+fn copy_files(from: &Path, to: &Path) {
+    fs::create_dir(to).expect("a temporary folder");
+    for entry in fs::read_dir(from).expect("sled's folder") {
+        let entry = entry.expect("sled's folder");
+        if entry.file_type().expect("sled's folder").is_file() {
+            fs::copy(entry.path(), to.join(entry.file_name())).expect("a temporary file");
+        }
+    }
+}

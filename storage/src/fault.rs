@@ -1,0 +1,169 @@
+//! What can go wrong with the log: one variant per decision that a caller can take.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use shoalmq_core::record::Segment;
+
+use crate::backend::Sequence;
+use crate::record::Invalid;
+
+/// The disk, or what is on it, misbehaved.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// The folder belongs to another process: stop, and say so.
+    #[error("open job log {}: another process has it open", .path.display())]
+    Locked {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The permissions, or a read-only file system, forbid it: an operator has to act.
+    #[error("{act} {}: not permitted", .path.display())]
+    Denied {
+        /// What was tried.
+        act: &'static str,
+        /// On which file or folder.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        cause: io::Error,
+    },
+    /// No space, or no quota, is left: works again once there is.
+    #[error("{act} {}: the disk is full", .path.display())]
+    Full {
+        /// What was tried.
+        act: &'static str,
+        /// On which file or folder.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        cause: io::Error,
+    },
+    /// The system refused for any other reason.
+    #[error("{act} {}", .path.display())]
+    Io {
+        /// What was tried.
+        act: &'static str,
+        /// On which file or folder.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        cause: io::Error,
+    },
+    /// What was written once is there no more, or is not what was written: refuse it, or set the folder aside.
+    #[error("read job log {}: damaged {place}", .path.display())]
+    Corrupt {
+        /// The folder.
+        path: PathBuf,
+        /// Where in the log.
+        place: Place,
+        /// What is wrong there.
+        #[source]
+        damage: Damage,
+    },
+    /// A newer node wrote it: run that version.
+    #[error("read job log {}: a newer version wrote what is {place}", .path.display())]
+    Newer {
+        /// The folder.
+        path: PathBuf,
+        /// Where in the log.
+        place: Place,
+        /// How this node knows.
+        #[source]
+        record: Invalid,
+    },
+}
+
+impl Fault {
+    /// Sorts what the system said by the decision that it calls for.
+    pub fn from_io(act: &'static str, path: &Path, cause: io::Error) -> Self {
+        let path = path.to_owned();
+        match cause.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                Fault::Full { act, path, cause }
+            }
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                Fault::Denied { act, path, cause }
+            }
+            _ => Fault::Io { act, path, cause },
+        }
+    }
+
+    /// Space or quota ran out, so that the same act succeeds once there is some.
+    pub fn is_full(&self) -> bool {
+        matches!(self, Fault::Full { .. })
+    }
+}
+
+/// A place in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// The engine could not say.
+    Anywhere,
+    /// Somewhere in this segment.
+    Segment {
+        /// Which one.
+        segment: Segment,
+    },
+    /// At this frame.
+    Frame {
+        /// Its segment.
+        segment: Segment,
+        /// Which frame.
+        sequence: Sequence,
+    },
+    /// At this record.
+    Record {
+        /// Its segment.
+        segment: Segment,
+        /// Its frame.
+        sequence: Sequence,
+        /// The bytes before it in the frame.
+        offset: usize,
+    },
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::Anywhere => f.write_str("at a place that the engine could not tell"),
+            Place::Segment { segment } => write!(f, "in segment {segment}"),
+            Place::Frame { segment, sequence } => {
+                write!(f, "in segment {segment} at frame {sequence}")
+            }
+            Place::Record {
+                segment,
+                sequence,
+                offset,
+            } => write!(
+                f,
+                "in segment {segment} at byte {offset} of frame {sequence}"
+            ),
+        }
+    }
+}
+
+/// What is wrong at a damaged place.
+#[derive(Debug, thiserror::Error)]
+pub enum Damage {
+    /// The bytes are not a record, and valid ones follow.
+    #[error(transparent)]
+    Record(#[from] Invalid),
+    /// Frames are missing before the place.
+    #[error("frames are missing: {expected} should come next")]
+    Gap {
+        /// The frame that should be there.
+        expected: Sequence,
+    },
+    /// There is a key that this node would never write.
+    #[error("a key is not the number of a frame")]
+    Key,
+    /// The engine refuses its own files.
+    #[error("the storage engine refuses its files")]
+    Engine(#[source] Box<dyn Error + Send + Sync>),
+    /// The engine panicked on its own files, with this message.
+    #[error("the storage engine gave up on its files: {0}")]
+    Panic(String),
+}

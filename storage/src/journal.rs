@@ -1,0 +1,279 @@
+//! The journal: records go in from the thread that owns the node, and a daemon of its own writes them, many at a time.
+//!
+//! ```text
+//! push ─► frame being filled ─► daemon: append ─► sync, by policy ─► on_progress(written, synced)
+//! ```
+//!
+//! What queued up while the daemon was busy is the next group commit: one frame, cut at [`FRAME_BYTES`] and where a
+//! segment ends. A failed write keeps its records, in order, and is tried again until it succeeds. A failed sync, other
+//! than for lack of space, ends all writing: nobody knows then what the disk holds.
+//!
+//! This is the one place of the crate that reads a clock, for its own pauses only.
+
+use std::fmt;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex, MutexGuard};
+use shoalmq_core::record::{Record, Segment};
+
+use crate::backend::{self, Backend};
+use crate::fault::Fault;
+
+use self::daemon::Daemon;
+use self::pending::{Retire, Shared, State};
+
+mod daemon;
+mod pending;
+#[cfg(test)]
+mod tests;
+
+pub use self::pending::Writer;
+
+/// A frame takes no more records once it has so many bytes.
+pub const FRAME_BYTES: usize = 1 << 20;
+/// How many records were appended before and with one, since the journal started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Position(pub u64);
+
+/// When the disk is made to hold what was appended: `appendfsync`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Policy {
+    /// After every group commit.
+    Always,
+    /// Once a second, when there is anything.
+    EverySecond,
+    /// When the system sees fit, and at a stop.
+    No,
+}
+
+/// How a journal starts.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// When to sync; [`Journal::set_policy`] changes it.
+    pub policy: Policy,
+    /// A segment is full when it has so many bytes.
+    pub segment_bytes: u64,
+}
+
+/// How far the daemon is.
+#[derive(Debug, Clone, Default)]
+pub struct Progress {
+    /// What the backend has.
+    pub written: Position,
+    /// What survives a loss of power.
+    pub synced: Position,
+    /// What keeps the daemon from going on; none once a write and a sync succeeded again.
+    pub fault: Option<Arc<Fault>>,
+    /// The fault is a failed sync, or came at the stop: the daemon writes no more, and the process has to stop.
+    pub fatal: bool,
+}
+
+/// What a journal did and has to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stats {
+    /// Bytes appended that the backend does not have yet.
+    pub pending_bytes: u64,
+    /// Nothing is wrong: the last write, and the last sync, succeeded.
+    pub last_write_ok: bool,
+    /// Bytes that the backend took since the start.
+    pub written_bytes: u64,
+    /// Frames that the backend took since the start.
+    pub frames: u64,
+    /// Syncs that succeeded since the start.
+    pub syncs: u64,
+    /// The time that they took together.
+    pub sync_time: Duration,
+    /// What the backend holds, as of the last sync, or up to a second older.
+    pub disk: backend::Stats,
+}
+
+/// The way into the log. Clones are handles of the same journal; dropping the last one stops it.
+#[derive(Clone)]
+pub struct Journal(Arc<Handle>);
+
+struct Handle {
+    shared: Arc<Shared>,
+    daemon: Mutex<Option<JoinHandle<Stopped>>>,
+    segment_bytes: u64,
+}
+
+/// How the daemon ended: with everything on disk, or with what kept it from there.
+type Stopped = Result<(), Arc<Fault>>;
+
+impl Journal {
+    /// Starts the daemon on a backend that was replayed, with the first records going to `segment`.
+    ///
+    /// The daemon calls `on_progress` after each commit (under [`Policy::Always`] once it is synced), after each sync,
+    /// and when a fault begins or ends.
+    pub fn start(
+        backend: Box<dyn Backend>,
+        segment: Segment,
+        options: Options,
+        on_progress: Box<dyn Fn(Progress) + Send>,
+    ) -> Result<Journal, std::io::Error> {
+        let shared = Arc::new(Shared {
+            state: Mutex::new(State::new(segment, options.policy, backend.stats())),
+            work: Condvar::new(),
+            done: Condvar::new(),
+        });
+        let daemon = Daemon::new(backend, Arc::clone(&shared), on_progress);
+        let daemon = thread::Builder::new()
+            .name("storage".to_owned())
+            .spawn(move || daemon.run())?;
+        Ok(Journal(Arc::new(Handle {
+            shared,
+            daemon: Mutex::new(Some(daemon)),
+            segment_bytes: options.segment_bytes,
+        })))
+    }
+
+    /// Appends one record; for more than one, [`Journal::writer`] locks once.
+    pub fn append(&self, record: &Record) -> Position {
+        self.writer().push(record)
+    }
+
+    /// The journal, for a batch of records.
+    pub fn writer(&self) -> Writer<'_> {
+        let shared = &self.0.shared;
+        Writer {
+            state: shared.state.lock(),
+            work: &shared.work,
+        }
+    }
+
+    /// The position of the last record.
+    pub fn position(&self) -> Position {
+        self.state().appended
+    }
+
+    /// How far the daemon is.
+    pub fn progress(&self) -> Progress {
+        self.state().progress.clone()
+    }
+
+    /// The segment has its bytes: time for [`Journal::roll`].
+    pub fn segment_is_full(&self) -> bool {
+        self.state().segment_bytes >= self.0.segment_bytes
+    }
+
+    /// Begins the next segment, and returns it: all records from now on belong to it.
+    pub fn roll(&self) -> Segment {
+        let mut state = self.state();
+        state.segment += 1;
+        state.segment_bytes = 0;
+        state.segment
+    }
+
+    /// Drops all segments below this one, after what was appended so far is synced. Does not wait for it.
+    pub fn retire(&self, below: Segment) {
+        let mut state = self.state();
+        let below = state.retire.map_or(below, |retire| retire.below.max(below));
+        let after = state.appended;
+        state.retire = Some(Retire { below, after });
+        self.0.shared.wake(&mut state);
+    }
+
+    /// Changes when the daemon syncs.
+    pub fn set_policy(&self, policy: Policy) {
+        let mut state = self.state();
+        state.policy = policy;
+        self.0.shared.wake(&mut state);
+    }
+
+    /// Waits until all that was appended so far is synced, whatever the policy.
+    pub fn sync_now(&self) -> Result<(), Arc<Fault>> {
+        self.flush(self.position())
+    }
+
+    /// Waits until a position is synced, whatever the policy.
+    ///
+    /// Returns a fault as soon as there is one; the records are still tried again, unless it is fatal.
+    pub fn flush(&self, position: Position) -> Result<(), Arc<Fault>> {
+        let shared = &self.0.shared;
+        let mut state = self.state();
+        assert!(
+            position <= state.appended,
+            "flush of {position:?}, which was never appended"
+        );
+        state.flush_to = state.flush_to.max(position);
+        shared.wake(&mut state);
+        loop {
+            if state.progress.synced >= position {
+                return Ok(());
+            }
+            if let Some(fault) = &state.progress.fault {
+                return Err(Arc::clone(fault));
+            }
+            assert!(!state.stopped, "flush of {position:?} after the stop");
+            shared.done.wait(&mut state);
+        }
+    }
+
+    /// Since when the oldest record waits that the policy wants on disk; none when nothing waits.
+    ///
+    /// Under [`Policy::No`] that is what the backend does not have yet, else what is not synced.
+    pub fn waiting_since(&self) -> Option<Instant> {
+        let state = self.state();
+        let unsynced = match state.policy {
+            Policy::Always | Policy::EverySecond => state.unsynced_since,
+            Policy::No => None,
+        };
+        let queued = || state.frames.front().map(|frame| frame.since);
+        unsynced.or(state.unwritten_since).or_else(queued)
+    }
+
+    /// What the journal did and has to do.
+    pub fn stats(&self) -> Stats {
+        let state = self.state();
+        Stats {
+            last_write_ok: state.progress.fault.is_none(),
+            ..state.stats
+        }
+    }
+
+    /// Writes and syncs everything, and closes the backend. Returns what kept it from doing so.
+    ///
+    /// A write that fails now is not tried again. What is appended later is not written, and its position never comes.
+    /// A second stop returns at once.
+    pub fn stop(&self) -> Result<(), Arc<Fault>> {
+        self.0.stop()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.shared.state.lock()
+    }
+}
+
+impl fmt::Debug for Journal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Journal")
+            .field("position", &self.position())
+            .field("progress", &self.progress())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Handle {
+    fn stop(&self) -> Result<(), Arc<Fault>> {
+        let mut daemon = self.daemon.lock();
+        {
+            let mut state = self.shared.state.lock();
+            state.stopping = true;
+            self.shared.wake(&mut state);
+        }
+        match daemon.take() {
+            Some(daemon) => daemon.join().expect("a panic ends the process"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        if let Err(fault) = self.stop() {
+            tracing::warn!(%fault, "the journal was closed with records that are not on disk");
+        }
+    }
+}

@@ -1,0 +1,297 @@
+//! The daemon: the thread that owns the backend, and does one thing after the other.
+
+use std::collections::VecDeque;
+use std::mem;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::MutexGuard;
+use shoalmq_core::record::Segment;
+
+use super::pending::{Frame, Shared, State};
+use super::{Policy, Progress};
+use crate::backend::Backend;
+use crate::fault::Fault;
+
+/// Unless somebody waits for the disk, a commit waits so long for more records: small frames cost the most.
+const LINGER: Duration = Duration::from_millis(5);
+/// A commit of so many bytes waits for no more.
+const LINGER_BYTES: usize = 256 << 10;
+/// The longest that a record stays unsynced under [`Policy::EverySecond`], while the disk keeps up.
+const SYNC_EVERY: Duration = Duration::from_secs(1);
+/// The pause after a first failure; it doubles up to `RETRY_MAX`.
+const RETRY_MIN: Duration = Duration::from_millis(100);
+const RETRY_MAX: Duration = Duration::from_secs(1);
+/// Asking a backend for its size costs system calls.
+const STATS_EVERY: Duration = Duration::from_secs(1);
+
+pub(super) struct Daemon {
+    backend: Box<dyn Backend>,
+    shared: Arc<Shared>,
+    on_progress: Box<dyn Fn(Progress) + Send>,
+    /// Taken from the state, and not written yet.
+    writing: VecDeque<Frame>,
+    /// Something is written that is not synced.
+    dirty: bool,
+    retry: Option<Retry>,
+    stats_at: Instant,
+}
+
+/// What the daemon does next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Write,
+    Sync,
+    Retire(Segment),
+    Exit,
+}
+
+/// What to do next, or until when to wait for something to do.
+enum Due {
+    Now(Step),
+    At(Instant),
+    Never,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Retry {
+    at: Instant,
+    pause: Duration,
+}
+
+impl Daemon {
+    pub(super) fn new(
+        backend: Box<dyn Backend>,
+        shared: Arc<Shared>,
+        on_progress: Box<dyn Fn(Progress) + Send>,
+    ) -> Self {
+        Daemon {
+            backend,
+            shared,
+            on_progress,
+            writing: VecDeque::new(),
+            dirty: false,
+            retry: None,
+            stats_at: Instant::now(),
+        }
+    }
+
+    /// Works until it is told to stop; the backend is closed when this returns.
+    pub(super) fn run(mut self) -> Result<(), Arc<Fault>> {
+        loop {
+            let step = self.next_step();
+            let done = match step {
+                Step::Write => self.write(),
+                Step::Sync => self.sync(),
+                Step::Retire(below) => self.retire(below),
+                Step::Exit => return self.result(),
+            };
+            match done {
+                Ok(()) => self.succeeded(step),
+                Err(fault) => self.failed(step, fault),
+            }
+        }
+    }
+
+    /// Waits until there is something to do.
+    fn next_step(&mut self) -> Step {
+        let shared = Arc::clone(&self.shared);
+        let mut state = shared.state.lock();
+        loop {
+            let now = Instant::now();
+            let due = match self.retry {
+                Some(retry) if !state.stopping && now < retry.at => Due::At(retry.at),
+                _ => self.due(&mut state, now),
+            };
+            let backing_off = self.retry.is_some_and(|retry| now < retry.at);
+            state.wake_at = match due {
+                Due::Now(_) => usize::MAX,
+                _ if backing_off || state.progress.fatal => usize::MAX,
+                _ if state.frames.is_empty() => 1,
+                _ => LINGER_BYTES,
+            };
+            match due {
+                Due::Now(step) => return step,
+                Due::At(at) => {
+                    shared.work.wait_until(&mut state, at);
+                }
+                Due::Never => shared.work.wait(&mut state),
+            }
+        }
+    }
+
+    fn due(&mut self, state: &mut State, now: Instant) -> Due {
+        if state.progress.fatal {
+            return if state.stopping {
+                Due::Now(Step::Exit)
+            } else {
+                Due::Never
+            };
+        }
+        if !self.writing.is_empty() {
+            return Due::Now(Step::Write);
+        }
+        if self.dirty && sync_is_due(state, now) {
+            return Due::Now(Step::Sync);
+        }
+        let written = state.progress.written;
+        if let Some(retire) = state.retire
+            && retire.after <= written
+        {
+            return Due::Now(Step::Retire(retire.below));
+        }
+        if write_is_due(state, now) {
+            self.take(state);
+            return Due::Now(Step::Write);
+        }
+        if state.stopping {
+            return Due::Now(Step::Exit);
+        }
+        let write_at = state.frames.front().map(|frame| frame.since + LINGER);
+        let sync_at = match state.policy {
+            Policy::EverySecond => state.unsynced_since.map(|since| since + SYNC_EVERY),
+            Policy::Always | Policy::No => None,
+        };
+        match write_at.into_iter().chain(sync_at).min() {
+            Some(at) => Due::At(at),
+            None => Due::Never,
+        }
+    }
+
+    fn take(&mut self, state: &mut State) {
+        mem::swap(&mut self.writing, &mut state.frames);
+        state.queued_bytes = 0;
+        state.unwritten_since = self.writing.front().map(|frame| frame.since);
+    }
+
+    fn write(&mut self) -> Result<(), Fault> {
+        while let Some(frame) = self.writing.front() {
+            self.backend.append(frame.segment, &frame.bytes)?;
+            let frame = self.writing.pop_front().expect("it was just there");
+            self.dirty = true;
+            let mut state = self.shared.state.lock();
+            state.progress.written = frame.end;
+            state.unsynced_since.get_or_insert(frame.since);
+            state.unwritten_since = self.writing.front().map(|frame| frame.since);
+            let bytes = frame.bytes.len() as u64;
+            state.stats.pending_bytes -= bytes;
+            state.stats.written_bytes += bytes;
+            state.stats.frames += 1;
+            state.recycle(frame.bytes);
+        }
+        Ok(())
+    }
+
+    fn sync(&mut self) -> Result<(), Fault> {
+        let began = Instant::now();
+        self.backend.sync()?;
+        self.dirty = false;
+        let now = Instant::now();
+        let disk = (now >= self.stats_at).then(|| self.backend.stats());
+        let mut state = self.shared.state.lock();
+        state.progress.synced = state.progress.written;
+        state.unsynced_since = None;
+        state.stats.syncs += 1;
+        state.stats.sync_time += now - began;
+        if let Some(disk) = disk {
+            state.stats.disk = disk;
+            self.stats_at = now + STATS_EVERY;
+        }
+        Ok(())
+    }
+
+    fn retire(&mut self, below: Segment) -> Result<(), Fault> {
+        self.backend.retire(below)?;
+        let mut state = self.shared.state.lock();
+        if state.retire.is_some_and(|retire| retire.below == below) {
+            state.retire = None;
+        }
+        Ok(())
+    }
+
+    fn succeeded(&mut self, step: Step) {
+        let shared = Arc::clone(&self.shared);
+        let mut state = shared.state.lock();
+        // Only a sync proves that the disk takes writes again: some backends buffer what they append.
+        let healed = !self.dirty && state.progress.fault.take().is_some();
+        if healed {
+            self.retry = None;
+        }
+        let worth_telling = match step {
+            // Everybody waits for the sync, which is next.
+            Step::Write => state.policy != Policy::Always,
+            Step::Sync => true,
+            Step::Retire(_) | Step::Exit => false,
+        };
+        if healed || worth_telling {
+            self.report(state);
+        }
+    }
+
+    fn failed(&mut self, step: Step, fault: Fault) {
+        let shared = Arc::clone(&self.shared);
+        let mut state = shared.state.lock();
+        let fatal = step == Step::Sync && !fault.is_full();
+        // A stop tries once: whoever stops the node will not wait for space.
+        state.progress.fatal = fatal || state.stopping;
+        state.progress.fault = Some(Arc::new(fault));
+        let pause = match self.retry {
+            Some(retry) => (retry.pause * 2).min(RETRY_MAX),
+            None => RETRY_MIN,
+        };
+        self.retry = Some(Retry {
+            at: Instant::now() + pause,
+            pause,
+        });
+        self.report(state);
+    }
+
+    fn report(&self, state: MutexGuard<'_, State>) {
+        let progress = state.progress.clone();
+        drop(state);
+        self.shared.done.notify_all();
+        (self.on_progress)(progress);
+    }
+
+    fn result(self) -> Result<(), Arc<Fault>> {
+        let mut state = self.shared.state.lock();
+        state.stopped = true;
+        self.shared.done.notify_all();
+        state.progress.fault.clone().map_or(Ok(()), Err)
+    }
+}
+
+/// What is written is to be synced now.
+fn sync_is_due(state: &State, now: Instant) -> bool {
+    let Progress {
+        written,
+        synced,
+        ref fault,
+        ..
+    } = state.progress;
+    let by_policy = match state.policy {
+        Policy::Always => true,
+        Policy::EverySecond => state
+            .unsynced_since
+            .is_some_and(|since| now >= since + SYNC_EVERY),
+        Policy::No => false,
+    };
+    let wanted = synced < state.flush_to && state.flush_to <= written;
+    let retiring = state.retire.is_some_and(|retire| retire.after <= written);
+    let stopping = state.stopping && state.frames.is_empty();
+    by_policy || wanted || retiring || stopping || fault.is_some()
+}
+
+/// What is queued is to be written now.
+fn write_is_due(state: &State, now: Instant) -> bool {
+    let written = state.progress.written;
+    let Some(oldest) = state.frames.front() else {
+        return false;
+    };
+    state.policy == Policy::Always
+        || state.stopping
+        || state.flush_to > written
+        || state.retire.is_some_and(|retire| retire.after > written)
+        || state.queued_bytes >= LINGER_BYTES
+        || now >= oldest.since + LINGER
+}

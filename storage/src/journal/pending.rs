@@ -1,0 +1,167 @@
+//! What is shared with the daemon: the frames that wait for it, and what it was asked to do.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex, MutexGuard};
+use shoalmq_core::record::{Record, Segment};
+
+use super::{FRAME_BYTES, Policy, Position, Progress, Stats};
+use crate::backend;
+use crate::record::encode;
+
+/// Buffers kept for later frames.
+const SPARE_BUFFERS: usize = 4;
+/// Buffers that grew beyond this, by a large body, are not kept.
+const SPARE_BYTES: usize = 2 * FRAME_BYTES;
+
+pub(super) struct Shared {
+    pub(super) state: Mutex<State>,
+    /// Wakes the daemon.
+    pub(super) work: Condvar,
+    /// Wakes those who wait for a sync.
+    pub(super) done: Condvar,
+}
+
+pub(super) struct State {
+    pub(super) policy: Policy,
+    pub(super) segment: Segment,
+    /// Bytes since the segment began.
+    pub(super) segment_bytes: u64,
+    pub(super) appended: Position,
+    pub(super) frames: VecDeque<Frame>,
+    /// Bytes in `frames`.
+    pub(super) queued_bytes: usize,
+    /// The daemon sleeps until `queued_bytes` reaches this.
+    pub(super) wake_at: usize,
+    spare: Vec<Vec<u8>>,
+    /// Somebody waits for a sync up to here.
+    pub(super) flush_to: Position,
+    pub(super) retire: Option<Retire>,
+    pub(super) stopping: bool,
+    pub(super) stopped: bool,
+    pub(super) progress: Progress,
+    /// When the oldest record was appended that the daemon took, but did not write yet.
+    pub(super) unwritten_since: Option<Instant>,
+    /// When the oldest record was appended that is written, but not synced.
+    pub(super) unsynced_since: Option<Instant>,
+    pub(super) stats: Stats,
+}
+
+pub(super) struct Frame {
+    pub(super) segment: Segment,
+    pub(super) bytes: Vec<u8>,
+    pub(super) end: Position,
+    pub(super) since: Instant,
+}
+
+/// Segments to drop, once what was appended before is synced.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Retire {
+    pub(super) below: Segment,
+    pub(super) after: Position,
+}
+
+/// The journal, held for a batch of records; others wait until it is dropped.
+pub struct Writer<'a> {
+    pub(super) state: MutexGuard<'a, State>,
+    pub(super) work: &'a Condvar,
+}
+
+impl Shared {
+    pub(super) fn wake(&self, state: &mut State) {
+        state.wake_at = usize::MAX;
+        self.work.notify_one();
+    }
+}
+
+impl State {
+    pub(super) fn new(segment: Segment, policy: Policy, disk: backend::Stats) -> Self {
+        State {
+            policy,
+            segment,
+            segment_bytes: 0,
+            appended: Position(0),
+            frames: VecDeque::new(),
+            queued_bytes: 0,
+            wake_at: usize::MAX,
+            spare: Vec::new(),
+            flush_to: Position(0),
+            retire: None,
+            stopping: false,
+            stopped: false,
+            progress: Progress::default(),
+            unwritten_since: None,
+            unsynced_since: None,
+            stats: Stats {
+                pending_bytes: 0,
+                last_write_ok: true,
+                written_bytes: 0,
+                frames: 0,
+                syncs: 0,
+                sync_time: Duration::ZERO,
+                disk,
+            },
+        }
+    }
+
+    /// Keeps the buffer of a written frame for a later one.
+    pub(super) fn recycle(&mut self, mut buffer: Vec<u8>) {
+        if self.spare.len() < SPARE_BUFFERS && buffer.capacity() <= SPARE_BYTES {
+            buffer.clear();
+            self.spare.push(buffer);
+        }
+    }
+
+    /// The frame that takes the next record.
+    fn frame(&mut self) -> &mut Frame {
+        let fits = |frame: &Frame| frame.segment == self.segment && frame.bytes.len() < FRAME_BYTES;
+        if !self.frames.back().is_some_and(fits) {
+            self.frames.push_back(Frame {
+                segment: self.segment,
+                bytes: self.spare.pop().unwrap_or_default(),
+                end: self.appended,
+                since: Instant::now(),
+            });
+        }
+        self.frames
+            .back_mut()
+            .expect("it was just pushed, if none was there")
+    }
+}
+
+impl Writer<'_> {
+    /// Appends a record, and returns its position.
+    pub fn push(&mut self, record: &Record) -> Position {
+        let state = &mut *self.state;
+        state.appended.0 += 1;
+        let end = state.appended;
+        let frame = state.frame();
+        frame.end = end;
+        let before = frame.bytes.len();
+        encode(record, &mut frame.bytes);
+        let bytes = frame.bytes.len() - before;
+        state.queued_bytes += bytes;
+        state.segment_bytes += bytes as u64;
+        state.stats.pending_bytes += bytes as u64;
+        end
+    }
+}
+
+impl fmt::Debug for Writer<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Writer")
+            .field("position", &self.state.appended)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for Writer<'_> {
+    fn drop(&mut self) {
+        if self.state.queued_bytes >= self.state.wake_at {
+            self.state.wake_at = usize::MAX;
+            self.work.notify_one();
+        }
+    }
+}

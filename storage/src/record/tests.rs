@@ -1,0 +1,213 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn encoded(record: &Record) -> Vec<u8> {
+    let mut frame = Vec::new();
+    encode(record, &mut frame);
+    frame
+}
+
+/// A whole record around any version and payload.
+fn sealed(version: u8, payload: &[u8]) -> Vec<u8> {
+    let mut whole = vec![version];
+    whole.extend_from_slice(payload);
+    let length = u32::try_from(whole.len()).expect("small");
+    let mut bytes = length.to_le_bytes().to_vec();
+    bytes.extend_from_slice(&crc32c::crc32c(&whole).to_le_bytes());
+    bytes.extend_from_slice(&whole);
+    bytes
+}
+
+fn job_ids() -> impl Strategy<Value = JobId> {
+    any::<[u8; 24]>().prop_map(JobId::from_bytes)
+}
+
+fn times() -> impl Strategy<Value = Time> {
+    any::<u64>().prop_map(Time::from_millis)
+}
+
+fn walls() -> impl Strategy<Value = WallTime> {
+    any::<u64>().prop_map(WallTime)
+}
+
+fn jobs() -> impl Strategy<Value = JobRecord> {
+    let bytes = || proptest::collection::vec(any::<u8>(), 0..300);
+    (
+        (job_ids(), bytes(), bytes(), any::<u64>(), times()),
+        (
+            any::<u32>(),
+            any::<u32>(),
+            any::<u32>(),
+            any::<u16>(),
+            any::<u32>(),
+            any::<u32>(),
+        ),
+    )
+        .prop_map(|((id, queue, body, created, added), numbers)| JobRecord {
+            id,
+            queue: QueueName::new(&queue),
+            body: Body::new(&body),
+            created,
+            added,
+            ttl: numbers.0,
+            delay: numbers.1,
+            retry: numbers.2,
+            replicate: numbers.3,
+            nacks: numbers.4,
+            additional_deliveries: numbers.5,
+        })
+}
+
+fn standings() -> impl Strategy<Value = Standing> {
+    (
+        job_ids(),
+        any::<bool>(),
+        proptest::option::of(times()),
+        any::<u32>(),
+        any::<u32>(),
+    )
+        .prop_map(
+            |(id, queued, requeue, nacks, additional_deliveries)| Standing {
+                id,
+                queued,
+                requeue,
+                nacks,
+                additional_deliveries,
+            },
+        )
+}
+
+fn records() -> impl Strategy<Value = Record> {
+    prop_oneof![
+        (any::<u64>(), times(), walls()).prop_map(|(generation, time, wall)| Record::Started {
+            generation,
+            time,
+            wall
+        }),
+        (times(), walls()).prop_map(|(time, wall)| Record::Mark { time, wall }),
+        jobs().prop_map(|job| Record::Added(Box::new(job))),
+        job_ids().prop_map(Record::Deleted),
+        Just(Record::Flushed),
+        standings().prop_map(Record::Standing),
+        (times(), walls()).prop_map(|(time, wall)| Record::Closed { time, wall }),
+    ]
+}
+
+fn typical_job() -> Record {
+    Record::Added(Box::new(JobRecord {
+        id: JobId::from_bytes([7; 24]),
+        queue: QueueName::new(b"payments"),
+        body: Body::new(&[b'x'; 100]),
+        created: 1_780_000_000_000 * 1_000_000,
+        added: Time::from_millis(86_400_000),
+        ttl: 86_400,
+        delay: 0,
+        retry: 300,
+        replicate: 3,
+        nacks: 0,
+        additional_deliveries: 0,
+    }))
+}
+
+#[test]
+fn a_typical_job_takes_less_than_180_bytes() {
+    let length = encoded(&typical_job()).len();
+    assert!(length < 180, "{length} bytes");
+}
+
+#[test]
+fn the_bytes_of_a_record_are_these() {
+    let started = Record::Started {
+        generation: 3,
+        time: Time::from_millis(300),
+        wall: WallTime(1),
+    };
+    assert_eq!(encoded(&started), sealed(1, &[0, 3, 0xac, 0x02, 1]));
+    assert_eq!(encoded(&Record::Flushed), sealed(1, &[4]));
+    let deleted = Record::Deleted(JobId::from_bytes([9; 24]));
+    let mut payload = vec![3, 24];
+    payload.extend_from_slice(&[9; 24]);
+    assert_eq!(encoded(&deleted), sealed(1, &payload));
+}
+
+#[test]
+fn a_newer_version_and_a_newer_kind_are_named() {
+    assert_eq!(decode(&sealed(2, &[0])), Err(Invalid::Version(2)));
+    assert_eq!(decode(&sealed(1, &[7, 1, 2])), Err(Invalid::Kind(7)));
+    assert_eq!(decode(&sealed(1, &[0x80, 0x01])), Err(Invalid::Kind(128)));
+}
+
+#[test]
+fn zeros_are_no_record() {
+    assert_eq!(decode(&[0; 64]), Err(Invalid::Checksum));
+    assert!(!any_within(&[0; 64]));
+}
+
+#[test]
+fn whole_records_with_senseless_fields_are_refused() {
+    let cases: [&[u8]; 4] = [&[], &[0, 1], &[4, 0], &[3, 2, 9, 9]];
+    for payload in cases {
+        let bytes = sealed(1, payload);
+        let refused = decode(&bytes);
+        assert!(
+            matches!(refused, Err(Invalid::Fields(_))),
+            "{payload:?}: {refused:?}"
+        );
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_records_survive_their_frame(written in proptest::collection::vec(records(), 0..20)) {
+        let mut frame = Vec::new();
+        for record in &written {
+            encode(record, &mut frame);
+        }
+        let mut rest = frame.as_slice();
+        let mut read = Vec::new();
+        while !rest.is_empty() {
+            let (record, after) = decode(rest).expect("it was just written");
+            read.push(record);
+            rest = after;
+        }
+        prop_assert_eq!(read, written);
+    }
+
+    #[test]
+    fn any_cut_is_seen(record in records()) {
+        let bytes = encoded(&record);
+        for end in 0..bytes.len() {
+            prop_assert_eq!(decode(&bytes[..end]), Err(Invalid::Truncated));
+        }
+    }
+
+    #[test]
+    fn any_changed_byte_is_seen(record in records(), at: prop::sample::Index, flip in 1_u8..) {
+        let mut bytes = encoded(&record);
+        let at = at.index(bytes.len());
+        bytes[at] ^= flip;
+        let changed = decode(&bytes);
+        prop_assert!(matches!(changed, Err(Invalid::Truncated | Invalid::Checksum)), "{:?}", changed);
+    }
+
+    #[test]
+    fn no_garbage_panics(bytes: Vec<u8>) {
+        let _ = decode(&bytes);
+        any_within(&bytes);
+    }
+
+    #[test]
+    fn no_payload_panics(payload: Vec<u8>, kind in 0_u8..KINDS as u8) {
+        let mut kinded = vec![kind];
+        kinded.extend_from_slice(&payload);
+        let _ = decode(&sealed(1, &kinded));
+    }
+
+    #[test]
+    fn a_record_is_found_behind_garbage(garbage: Vec<u8>, record in records()) {
+        let mut bytes = garbage;
+        bytes.extend_from_slice(&encoded(&record));
+        prop_assert!(any_within(&bytes));
+    }
+}

@@ -1,0 +1,146 @@
+use shoalmq_core::id::JobId;
+
+use super::*;
+use crate::backend::Sequence;
+use crate::fault::{Damage, Place};
+use crate::record::{Invalid, encode};
+
+fn record(number: u8) -> Record {
+    Record::Deleted(JobId::from_bytes([number; 24]))
+}
+
+fn frame(numbers: &[u8]) -> Vec<u8> {
+    let mut frame = Vec::new();
+    for &number in numbers {
+        encode(&record(number), &mut frame);
+    }
+    frame
+}
+
+/// A log in memory with these frames, one per segment.
+fn log(frames: &[Vec<u8>]) -> Memory {
+    let mut memory = Memory::new();
+    for (frame, segment) in frames.iter().zip(1..) {
+        memory.append(segment, frame).expect("memory has no faults");
+    }
+    memory
+}
+
+fn load(memory: &Memory) -> (Vec<(Segment, Record)>, Result<Loaded, Fault>) {
+    let mut records = Vec::new();
+    let mut store = Store::of(Box::new(memory.clone()), Path::new("here"));
+    let loaded = store.load(|segment, record| records.push((segment, record)), |_| {});
+    (records, loaded)
+}
+
+fn place(segment: Segment, offset: usize) -> Place {
+    Place::Record {
+        segment,
+        sequence: Sequence(u64::from(segment)),
+        offset,
+    }
+}
+
+#[test]
+fn records_come_with_their_segments_and_are_counted() {
+    let memory = log(&[frame(&[1, 2]), Vec::new(), frame(&[3])]);
+    let (records, loaded) = load(&memory);
+    assert_eq!(records, [(1, record(1)), (1, record(2)), (3, record(3))]);
+    let expected = Loaded {
+        records: 3,
+        bytes: frame(&[1, 2, 3]).len() as u64,
+        last_segment: Some(3),
+        torn: None,
+    };
+    assert_eq!(loaded.expect("the log is whole"), expected);
+}
+
+#[test]
+fn a_torn_tail_is_cut_wherever_it_tore() {
+    let whole = frame(&[2]).len();
+    for kept in 1..whole {
+        let mut last = frame(&[1, 2]);
+        last.truncate(whole + kept);
+        let memory = log(&[frame(&[0]), last]);
+        let (records, loaded) = load(&memory);
+        assert_eq!(records.len(), 2);
+        let torn = loaded.expect("a torn tail is no fault").torn;
+        assert_eq!(torn, Some(place(2, whole)));
+        let (records, loaded) = load(&memory);
+        assert_eq!(records.len(), 2);
+        assert_eq!(loaded.expect("it was cut").torn, None);
+    }
+}
+
+#[test]
+fn a_tail_of_zeros_is_cut() {
+    let mut last = frame(&[1]);
+    last.extend_from_slice(&[0; 100]);
+    let (records, loaded) = load(&log(&[last]));
+    assert_eq!(records, [(1, record(1))]);
+    assert!(loaded.expect("a torn tail is no fault").torn.is_some());
+}
+
+#[test]
+fn damage_with_a_record_behind_it_is_a_fault_with_its_place() {
+    let whole = frame(&[1]).len();
+    for at in 0..whole {
+        let mut damaged = frame(&[1, 2, 3]);
+        damaged[whole + at] ^= 0x10;
+        let (records, loaded) = load(&log(&[frame(&[0]), damaged]));
+        assert_eq!(records.len(), 2);
+        match loaded {
+            Err(Fault::Corrupt {
+                place: found,
+                damage: Damage::Record(Invalid::Checksum | Invalid::Truncated),
+                ..
+            }) => assert_eq!(found, place(2, whole)),
+            other => panic!("byte {at}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn damage_with_a_frame_behind_it_is_a_fault() {
+    let mut damaged = frame(&[1, 2]);
+    let last = damaged.len() - 1;
+    damaged[last] ^= 1;
+    let (_, loaded) = load(&log(&[damaged, frame(&[3])]));
+    let found = loaded.expect_err("a frame follows");
+    assert_eq!(
+        found.to_string(),
+        "read job log here: damaged in segment 1 at byte 35 of frame 1"
+    );
+}
+
+#[test]
+fn a_newer_record_is_refused_even_at_the_end() {
+    let mut newer = frame(&[1]);
+    newer[8] = 9;
+    let checksum = crc32c::crc32c(&newer[8..]);
+    newer[4..8].copy_from_slice(&checksum.to_le_bytes());
+    let (_, loaded) = load(&log(&[newer]));
+    assert!(
+        matches!(
+            loaded,
+            Err(Fault::Newer {
+                record: Invalid::Version(9),
+                ..
+            })
+        ),
+        "{loaded:?}"
+    );
+}
+
+#[test]
+fn progress_is_told_after_every_frame() {
+    let mut told = Vec::new();
+    let mut store = Store::of(
+        Box::new(log(&[frame(&[1, 2]), frame(&[3])])),
+        Path::new("here"),
+    );
+    store
+        .load(|_, _| {}, |loaded| told.push(loaded.records))
+        .expect("the log is whole");
+    assert_eq!(told, [2, 3]);
+}
