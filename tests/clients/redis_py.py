@@ -1,0 +1,155 @@
+"""PyPI's redis, in both protocols: plain commands, pipelines, blocking, helpers, asyncio."""
+
+import asyncio
+import threading
+
+import redis
+import redis.asyncio
+from checks import AUTH_PORT, PASSWORD, PORT, equal, run
+
+
+def checks(protocol):
+    client = redis.Redis(port=PORT, protocol=protocol)
+    call = client.execute_command
+
+    def add(queue, body, *options):
+        return call("ADDJOB", queue, body, 0, *options)
+
+    def add_get_ack():
+        job = add("q", b"a \x00 body\r\n", "RETRY", 60)
+        equal(len(job), 40)
+        equal(call("QLEN", "q"), 1)
+        equal(call("GETJOB", "FROM", "q"), [[b"q", job, b"a \x00 body\r\n"]])
+        equal(call("ACKJOB", job), 1)
+        equal(call("SHOW", job), None)
+
+    def nothing_to_get_is_none():
+        equal(call("GETJOB", "NOHANG", "FROM", "empty"), None)
+        equal(call("GETJOB", "TIMEOUT", 5, "FROM", "empty"), None)
+        equal(call("QSTAT", "unknown"), None)
+
+    def nack_and_working():
+        job = add("q", "body", "RETRY", 60)
+        call("GETJOB", "FROM", "q")
+        equal(call("WORKING", job), 60)
+        equal(call("NACK", job), 1)
+        [[_, again, _, _, nacks, _, more]] = call("GETJOB", "WITHCOUNTERS", "FROM", "q")
+        equal((again, nacks, more), (job, 1, 0))
+        equal(call("FASTACK", job), 1)
+
+    def blocking_get():
+        found = []
+        waiting = redis.Redis(port=PORT, protocol=protocol)
+        thread = threading.Thread(target=lambda: found.append(waiting.execute_command("GETJOB", "FROM", "wait")))
+        thread.start()
+        while int(client.info("clients")["blocked_clients"]) == 0:
+            pass
+        job = add("wait", "body")
+        thread.join(10)
+        equal(found, [[[b"wait", job, b"body"]]])
+        call("ACKJOB", job)
+
+    def scans():
+        jobs = {add(f"scan-{n % 3}", "body") for n in range(30)}
+        cursor, queues = call("QSCAN", 0, "COUNT", 1000)
+        equal(cursor, b"0")
+        assert {b"scan-0", b"scan-1", b"scan-2"} <= set(queues), queues
+        found, cursor = set(), b"0"
+        while True:
+            cursor, page = call("JSCAN", cursor, "COUNT", 7)
+            found |= set(page)
+            if cursor == b"0":
+                break
+        assert jobs <= found
+        _, shown = call("JSCAN", "REPLY", "all", "QUEUE", "scan-0", "BUSYLOOP")
+        equal({len(job) for job in shown}, {30})
+        equal(call("ACKJOB", *jobs), 30)
+
+    def show_is_a_flat_list():
+        job = add("q", "body", "RETRY", 0)
+        shown = call("SHOW", job)
+        equal(len(shown), 30)
+        fields = dict(zip(shown[::2], shown[1::2]))
+        equal((fields[b"id"], fields[b"retry"], fields[b"next-requeue-within"]), (job, 0, None))
+        equal(len(call("QSTAT", "q")), 20)
+        call("ACKJOB", job)
+
+    def pipelines():
+        pipeline = client.pipeline(transaction=False)
+        for n in range(500):
+            pipeline.execute_command("ADDJOB", "pipe", n, 0)
+        jobs = pipeline.execute()
+        taken = call("GETJOB", "COUNT", 500, "FROM", "pipe")
+        equal([int(body) for _, _, body in taken], list(range(500)))
+        equal(call("ACKJOB", *jobs), 500)
+
+    def errors_keep_their_code():
+        try:
+            call("SHOW", "x")
+        except redis.ResponseError as error:
+            equal(str(error), "BADID Invalid Job ID format.")
+        else:
+            raise AssertionError("a bad id is refused")
+        equal(client.ping(), True)
+
+    def helpers():
+        equal(client.echo("hi"), b"hi")
+        equal(client.info()["loading"], 0)
+        equal(client.info()["tcp_port"], PORT)
+        settings = client.config_get("maxclients")
+        equal({str(k, "ascii") if isinstance(k, bytes) else k for k in settings}, {"maxclients"})
+        assert client.config_set("slowlog-max-len", 127)
+        equal(len(client.time()), 2)
+        assert client.client_setname("a-name")
+        assert client.client_id() > 0
+        assert any(entry["name"] == "a-name" for entry in client.client_list())
+        assert isinstance(client.slowlog_get(), list)
+        assert client.command_count() >= 32
+
+    def reconnects_after_a_kill():
+        name = client.client_id()
+        killer = redis.Redis(port=PORT, protocol=protocol)
+        equal(killer.client_kill_filter(_id=str(name)), 1)
+        equal(client.ping(), True)
+
+    def decoded_answers():
+        decoding = redis.Redis(port=PORT, protocol=protocol, decode_responses=True)
+        job = decoding.execute_command("ADDJOB", "q", "body", 0)
+        equal(decoding.execute_command("GETJOB", "FROM", "q"), [["q", job, "body"]])
+        decoding.execute_command("ACKJOB", job)
+
+    def passwords():
+        for user in (None, "default"):
+            known = redis.Redis(port=AUTH_PORT, protocol=protocol, username=user, password=PASSWORD)
+            equal(known.ping(), True)
+        for stranger in (
+            redis.Redis(port=AUTH_PORT, protocol=protocol),
+            redis.Redis(port=AUTH_PORT, protocol=protocol, password="wrong"),
+        ):
+            try:
+                stranger.ping()
+            except redis.RedisError:
+                pass
+            else:
+                raise AssertionError("a stranger is refused")
+
+    def asynchronous():
+        async def work():
+            async with redis.asyncio.Redis(port=PORT, protocol=protocol) as one:
+                async with redis.asyncio.Redis(port=PORT, protocol=protocol) as other:
+                    waiting = asyncio.create_task(one.execute_command("GETJOB", "TIMEOUT", 5000, "FROM", "aio"))
+                    job = await other.execute_command("ADDJOB", "aio", "body", 0)
+                    equal(await waiting, [[b"aio", job, b"body"]])
+                    equal(await other.execute_command("ACKJOB", job), 1)
+
+        asyncio.run(work())
+
+    found = dict(locals())
+    return {name.replace("_", " "): item for name, item in found.items() if callable(item) and name not in HELPERS}
+
+
+HELPERS = {"call", "add", "client"}
+
+for version in (2, 3):
+    redis.Redis(port=PORT).execute_command("DEBUG", "FLUSHALL")
+    run(f"redis-py, RESP{version}", checks(version))

@@ -1,0 +1,213 @@
+//! `shoalmq cli`: one command per run, its exit code, its output for people and for scripts, and its standard input.
+
+use crate::fixture::{Ended, Launch, Node, binary, run};
+use crate::wire::int;
+
+#[track_caller]
+fn cli(node: &Node, arguments: &[&str]) -> Ended {
+    cli_with_input(node, arguments, b"")
+}
+
+#[track_caller]
+fn cli_with_input(node: &Node, arguments: &[&str], input: &[u8]) -> Ended {
+    let mut command = binary();
+    command
+        .args(["cli", "-p", &node.port().to_string()])
+        .args(arguments);
+    run(command, input)
+}
+
+#[test]
+fn an_answer_is_printed_and_the_exit_code_is_0() {
+    let node = Node::start();
+    let ended = cli(&node, &["PING"]);
+    assert_eq!(
+        (ended.status.code(), ended.stdout.as_str()),
+        (Some(0), "PONG\n"),
+        "{}",
+        ended.stderr
+    );
+    let ended = cli(&node, &["ADDJOB", "q", "two words", "0"]);
+    assert_eq!(ended.status.code(), Some(0));
+    assert!(
+        ended.stdout.starts_with("D-") && ended.stdout.len() == 41,
+        "{:?}",
+        ended.stdout
+    );
+    let mut client = node.connect();
+    assert_eq!(
+        client.take("q").body,
+        "two words",
+        "one argument of the shell is one argument of the command"
+    );
+}
+
+#[test]
+fn an_error_answer_makes_the_exit_code_1() {
+    let node = Node::start();
+    let ended = cli(&node, &["NOSUCH", "x"]);
+    assert_eq!(ended.status.code(), Some(1));
+    assert!(format!("{}{}", ended.stdout, ended.stderr).contains("ERR unknown command 'NOSUCH'"));
+    for arguments in [
+        &["QLEN"][..],
+        &["SHOW", "not-an-id"],
+        &["--raw", "NOSUCH"],
+        &["--json", "NOSUCH"],
+    ] {
+        assert_eq!(
+            cli(&node, arguments).status.code(),
+            Some(1),
+            "{arguments:?}"
+        );
+    }
+    assert_eq!(
+        cli(&node, &["GETJOB", "NOHANG", "FROM", "q"]).status.code(),
+        Some(0),
+        "nothing is no error"
+    );
+}
+
+#[test]
+fn a_node_that_cannot_be_reached_makes_the_exit_code_1() {
+    let mut node = Node::start();
+    node.kill();
+    let mut command = binary();
+    command.args(["cli", "-p", &node.port().to_string(), "PING"]);
+    let ended = run(command, b"");
+    assert_eq!(ended.status.code(), Some(1));
+    assert_eq!(ended.stderr.lines().count(), 1, "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains(&node.port().to_string()),
+        "{}",
+        ended.stderr
+    );
+}
+
+#[test]
+fn raw_prints_the_bytes_alone() {
+    let node = Node::start();
+    let mut client = node.connect();
+    client.call_arguments(&["ADDJOB", "q", "line one\nline \"two\"", "0"]);
+    assert_eq!(cli(&node, &["--raw", "QLEN", "q"]).stdout, "1\n");
+    assert_eq!(cli(&node, &["--raw", "ECHO", "a\"b"]).stdout, "a\"b\n");
+    let ended = cli(&node, &["--raw", "GETJOB", "FROM", "q"]);
+    assert!(
+        ended.stdout.ends_with("line one\nline \"two\"\n"),
+        "{:?}",
+        ended.stdout
+    );
+}
+
+#[test]
+fn json_is_json() {
+    let node = Node::start();
+    let mut client = node.connect();
+    let id = client
+        .call_arguments(&["ADDJOB", "q", "a \"body\"\n", "0"])
+        .simple_text()
+        .to_owned();
+    let json = |arguments: &[&str]| {
+        let ended = cli(&node, &[&["--json"], arguments].concat());
+        let parsed: serde_json::Value = serde_json::from_str(&ended.stdout)
+            .unwrap_or_else(|error| panic!("{error}: {:?}", ended.stdout));
+        parsed
+    };
+    assert_eq!(json(&["QLEN", "q"]), 1);
+    assert_eq!(json(&["PING"]), "PONG");
+    assert_eq!(
+        json(&["QPEEK", "q", "1"]),
+        serde_json::json!([["q", id, "a \"body\"\n"]])
+    );
+    assert_eq!(
+        json(&["GETJOB", "NOHANG", "FROM", "other"]),
+        serde_json::Value::Null
+    );
+    let shown = json(&["SHOW", &id]);
+    assert!(shown.to_string().contains("next-requeue-within"), "{shown}");
+}
+
+#[test]
+fn standard_input_can_be_the_last_argument() {
+    let node = Node::start();
+    let ended = cli_with_input(&node, &["--raw", "-x", "ECHO"], b"from standard input");
+    assert_eq!(
+        (ended.status.code(), ended.stdout.as_str()),
+        (Some(0), "from standard input\n"),
+        "{}",
+        ended.stderr
+    );
+}
+
+#[test]
+fn commands_on_standard_input_are_run_one_by_one() {
+    let node = Node::start();
+    let ended = cli_with_input(&node, &[], b"ADDJOB q \"a body\" 0\nQLEN q\nNOSUCH\nPING\n");
+    for word in ["D-", "1", "ERR unknown command 'NOSUCH'", "PONG"] {
+        let output = format!("{}{}", ended.stdout, ended.stderr);
+        assert!(output.contains(word), "{word:?} is missing in {output:?}");
+    }
+    assert_eq!(node.connect().call("QLEN q"), int(1));
+}
+
+#[test]
+fn a_password_can_be_given() {
+    let node = Launch::new()
+        .flags("--appendonly no")
+        .password("secret")
+        .start();
+    let ended = cli(&node, &["PING"]);
+    assert_eq!(ended.status.code(), Some(1));
+    assert!(format!("{}{}", ended.stdout, ended.stderr).contains("NOAUTH"));
+    let ended = cli(&node, &["-a", "secret", "PING"]);
+    assert_eq!(
+        (ended.status.code(), ended.stdout.as_str()),
+        (Some(0), "PONG\n"),
+        "{}",
+        ended.stderr
+    );
+}
+
+#[test]
+fn unknown_flags_and_subcommands_are_refused() {
+    for arguments in [&["cli", "--no-such-flag"][..], &["nosuchsubcommand"]] {
+        let mut command = binary();
+        command.args(arguments);
+        let ended = run(command, b"");
+        assert_eq!(
+            ended.status.code(),
+            Some(2),
+            "{arguments:?}: {}",
+            ended.stderr
+        );
+        assert!(
+            ended.stderr.contains(arguments[arguments.len() - 1]),
+            "{}",
+            ended.stderr
+        );
+    }
+}
+
+#[test]
+fn help_and_version() {
+    for arguments in [
+        &["--help"][..],
+        &["cli", "--help"],
+        &["bench", "--help"],
+        &["--version"],
+    ] {
+        let mut command = binary();
+        command.args(arguments);
+        let ended = run(command, b"");
+        assert_eq!(
+            ended.status.code(),
+            Some(0),
+            "{arguments:?}: {}",
+            ended.stderr
+        );
+        assert!(
+            ended.stdout.contains("shoalmq"),
+            "{arguments:?}: {}",
+            ended.stdout
+        );
+    }
+}

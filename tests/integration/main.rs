@@ -1,0 +1,19 @@
+//! A real server on real sockets: every promise to clients, and what survives a restart.
+//!
+//! Each test starts a node of its own; `fixture` is the node, `wire` the connection, the rest a file per topic.
+
+mod admin;
+mod bad_input;
+mod bench;
+mod blocking;
+mod cli;
+mod clients;
+mod config;
+mod crash;
+mod fixture;
+mod jobs;
+mod memory;
+mod persistence;
+mod protocol;
+mod queues;
+mod wire;

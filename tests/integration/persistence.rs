@@ -1,0 +1,546 @@
+//! What is on disk: jobs after kill -9, after a clean stop, and the promise that RETRY 0 is never delivered twice.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::fixture::{Launch, Node, eventually, within};
+use crate::wire::{Connection, Reply, bodies, bulk, int, jobs, simple};
+
+/// A node whose every answer means that the job is on disk.
+fn durable() -> Node {
+    Launch::new().flags("--appendfsync always").start()
+}
+
+/// Ids, bodies and both counters of the ready jobs of a queue, in order.
+fn contents(client: &mut Connection, queue: &str) -> Vec<(String, String, i64, i64)> {
+    let peeked = client.call(&format!("QPEEK {queue} 1000000"));
+    let full = |job: crate::wire::Job| {
+        let shown = client.show(&job.id);
+        (
+            job.id,
+            job.body,
+            shown.field("nacks").int(),
+            shown.field("additional-deliveries").int(),
+        )
+    };
+    jobs(&peeked).into_iter().map(full).collect()
+}
+
+fn is_known(client: &mut Connection, id: &str) -> bool {
+    client.call(&format!("SHOW {id}")) != Reply::NilBulk
+}
+
+/// A node with queued, returned, delivered and delayed jobs; the id of a delivered one comes along.
+fn busy_node() -> (Node, String) {
+    let node = durable();
+    let mut client = node.connect();
+    let ids: Vec<_> = (0..60)
+        .map(|n| client.add("q", &format!("body {n}"), "RETRY 600"))
+        .collect();
+    client.call("GETJOB COUNT 30 FROM q");
+    assert_eq!(client.call(&format!("NACK {} {}", ids[7], ids[3])), int(2));
+    assert_eq!(client.call(&format!("ENQUEUE {}", ids[5])), int(1));
+    assert_eq!(client.call(&format!("DEQUEUE {}", ids[50])), int(1));
+    assert_eq!(
+        client.call(&format!("ACKJOB {} {}", ids[0], ids[40])),
+        int(2)
+    );
+    for n in 0..5 {
+        client.add("once", &n.to_string(), "RETRY 0");
+    }
+    client.take("once");
+    client.add("q", "delayed", "DELAY 600");
+    client.call_arguments(&[&b"ADDJOB"[..], b"\0\xff\r\n", b"", b"0"]);
+    (node, ids[1].clone())
+}
+
+/// Stops a node in one of the clean ways, and starts it again.
+fn stop_and_start(node: &mut Node, way: &str) {
+    let status = match way {
+        "SIGTERM" => node.terminate(),
+        "SIGINT" => node.interrupt(),
+        _ => {
+            let mut client = node.connect();
+            client.send("SHUTDOWN");
+            client.assert_closed();
+            node.wait_for_end()
+        }
+    };
+    assert!(status.success(), "{way}: {status}");
+    node.restart();
+}
+
+#[test]
+fn a_clean_stop_brings_everything_back_exactly() {
+    let (mut node, delivered) = busy_node();
+    let before = contents(&mut node.connect(), "q");
+    let once = contents(&mut node.connect(), "once");
+    let registered = node.connect().info("registered_jobs");
+    assert_eq!((before.len(), once.len()), (31, 4));
+    assert!(
+        before.iter().any(|job| job.2 == 1) && before.iter().any(|job| job.3 == 1),
+        "counters to be kept"
+    );
+    for way in ["SIGTERM", "SIGINT", "SHUTDOWN"] {
+        stop_and_start(&mut node, way);
+        let mut client = node.connect();
+        assert_eq!(contents(&mut client, "q"), before, "{way}");
+        assert_eq!(contents(&mut client, "once"), once, "{way}");
+        assert_eq!(client.state(&delivered), "active", "{way}");
+        assert_eq!(client.info("registered_jobs"), registered, "{way}");
+        let odd = client.call_arguments(&[&b"QPEEK"[..], b"\0\xff\r\n", b"1"]);
+        assert_eq!(odd.items()[0].items()[2], bulk(""), "{way}");
+    }
+    let mut client = node.connect();
+    let order: Vec<_> = before.iter().map(|job| job.1.clone()).collect();
+    assert_eq!(bodies(&client.call("GETJOB COUNT 100 FROM q")), order);
+}
+
+#[test]
+fn new_jobs_queue_behind_those_of_an_earlier_run() {
+    let mut node = durable();
+    node.connect().add("q", "old", "");
+    node.restart_cleanly();
+    node.connect().add("q", "new", "");
+    node.restart_cleanly();
+    node.connect().add("q", "newest", "");
+    assert_eq!(
+        bodies(&node.connect().call("GETJOB COUNT 9 FROM q")),
+        ["old", "new", "newest"]
+    );
+}
+
+#[test]
+fn after_a_kill_jobs_are_active_and_their_retry_queues_them_in_their_old_order() {
+    let mut node = durable();
+    let mut client = node.connect();
+    let soon: Vec<_> = (0..40)
+        .map(|n| client.add("soon", &n.to_string(), "RETRY 1"))
+        .collect();
+    let later = client.add("later", "body", "RETRY 600");
+    node.restart_after_kill();
+    let mut client = node.connect();
+    assert_eq!(client.state(&later), "active");
+    assert_eq!(client.length("later"), 0);
+    eventually("the retry queues all", || {
+        (client.length("soon") == 40).then_some(())
+    });
+    let order: Vec<_> = contents(&mut client, "soon")
+        .into_iter()
+        .map(|job| job.0)
+        .collect();
+    assert_eq!(order, soon);
+    assert_eq!(client.call(&format!("ENQUEUE {later}")), int(1));
+    assert_eq!(client.take("later").id, later);
+}
+
+#[test]
+fn the_node_keeps_its_id() {
+    let mut node = durable();
+    let id = node.connect().call("CLUSTER MYID");
+    node.restart_cleanly();
+    assert_eq!(node.connect().call("CLUSTER MYID"), id);
+    node.restart_after_kill();
+    assert_eq!(node.connect().call("CLUSTER MYID"), id);
+}
+
+#[test]
+fn what_was_acknowledged_or_deleted_stays_gone() {
+    let mut node = durable();
+    let mut client = node.connect();
+    let ids: Vec<_> = (0..4)
+        .map(|n| client.add("q", &n.to_string(), "RETRY 1"))
+        .collect();
+    client.call("GETJOB COUNT 2 FROM q");
+    assert_eq!(client.call(&format!("ACKJOB {}", ids[0])), int(1));
+    assert_eq!(client.call(&format!("FASTACK {}", ids[1])), int(1));
+    assert_eq!(client.call(&format!("DELJOB {}", ids[2])), int(1));
+    for clean in [false, true, false] {
+        if clean {
+            node.restart_cleanly();
+        } else {
+            node.restart_after_kill();
+        }
+        let mut client = node.connect();
+        assert_eq!(client.info("registered_jobs"), "1");
+        assert!(is_known(&mut client, &ids[3]));
+    }
+}
+
+#[test]
+fn flushall_stays_done_and_later_jobs_stay() {
+    let mut node = durable();
+    let mut client = node.connect();
+    let before = client.add("q", "before", "");
+    assert_eq!(client.call("DEBUG FLUSHALL"), simple("OK"));
+    let after = client.add("q", "after", "");
+    node.restart_after_kill();
+    let mut client = node.connect();
+    assert!(!is_known(&mut client, &before));
+    assert!(is_known(&mut client, &after));
+}
+
+#[test]
+fn retry_0_delivered_before_a_kill_is_not_delivered_again() {
+    let mut node = durable();
+    let mut client = node.connect();
+    client.add("once", "delivered", "RETRY 0");
+    client.add("once", "queued", "RETRY 0");
+    client.take("once");
+    node.restart_after_kill();
+    let mut client = node.connect();
+    assert_eq!(
+        client.call("GETJOB TIMEOUT 300 FROM once"),
+        Reply::NilArray,
+        "an unclean stop may have delivered any"
+    );
+    assert_eq!(
+        client.info("registered_jobs"),
+        "0",
+        "what can never be delivered is dropped"
+    );
+    node.restart_cleanly();
+    assert_eq!(
+        node.connect().call("GETJOB NOHANG FROM once"),
+        Reply::NilArray
+    );
+}
+
+#[test]
+fn retry_0_is_delivered_once_after_a_clean_stop_and_not_after_the_crash_that_follows() {
+    let mut node = durable();
+    let mut client = node.connect();
+    for body in ["first", "second", "third"] {
+        client.add("once", body, "RETRY 0");
+    }
+    assert_eq!(client.take("once").body, "first");
+    node.restart_cleanly();
+    let mut client = node.connect();
+    assert_eq!(
+        client.take("once").body,
+        "second",
+        "what was delivered before the stop does not come back"
+    );
+    node.restart_after_kill();
+    assert_eq!(
+        node.connect().call("GETJOB NOHANG FROM once"),
+        Reply::NilArray
+    );
+    node.restart_after_kill();
+    assert_eq!(
+        node.connect().call("GETJOB NOHANG FROM once"),
+        Reply::NilArray,
+        "nor after a second crash"
+    );
+    node.restart_cleanly();
+    assert_eq!(
+        node.connect().call("GETJOB TIMEOUT 200 FROM once"),
+        Reply::NilArray,
+        "nor after a clean stop"
+    );
+}
+
+/// With `everysec` the start itself must be on disk before anything is delivered.
+#[test]
+fn a_crash_right_after_a_clean_start_delivers_no_retry_0_job_twice() {
+    let mut node = Launch::new().flags("--appendfsync no").start();
+    for round in 0..4 {
+        node.connect().add("once", &round.to_string(), "RETRY 0");
+        node.restart_cleanly();
+        let first = bodies(&node.connect().call("GETJOB COUNT 9 FROM once"));
+        assert_eq!(first, [round.to_string()]);
+        node.restart_after_kill();
+        assert_eq!(
+            node.connect().call("GETJOB NOHANG FROM once"),
+            Reply::NilArray,
+            "round {round}"
+        );
+    }
+}
+
+/// Killed at some moment of its start, before or after it serves.
+#[test]
+fn a_crash_amid_a_start_delivers_no_retry_0_job_twice() {
+    let mut node = durable();
+    for round in 0..6_u64 {
+        node.connect().add("once", &round.to_string(), "RETRY 0");
+        let kept = node.connect().add("q", &round.to_string(), "RETRY 600");
+        assert!(node.terminate().success());
+        let mut interrupted = node.launch().clone().spawn();
+        // The moment itself is what varies here; there is no event to wait for.
+        thread::sleep(Duration::from_millis(round * 12));
+        let mut deliveries = 0;
+        if let Ok(mut client) = Connection::try_open(node.port()) {
+            client.send("GETJOB NOHANG FROM once");
+            deliveries += usize::from(matches!(client.try_receive(), Ok(Reply::Array(_))));
+        }
+        interrupted.kill();
+        node.restart();
+        let mut client = node.connect();
+        deliveries += usize::from(client.call("GETJOB NOHANG FROM once") != Reply::NilArray);
+        assert!(
+            deliveries <= 1,
+            "delivered {deliveries} times in round {round}"
+        );
+        assert!(is_known(&mut client, &kept), "round {round}");
+    }
+}
+
+#[test]
+fn aof_enqueue_jobs_once_brings_queues_back_after_a_kill() {
+    let mut node = durable();
+    let mut client = node.connect();
+    let ids: Vec<_> = (0..30)
+        .map(|n| client.add("q", &n.to_string(), "RETRY 600"))
+        .collect();
+    let delayed = client.add("q", "delayed", "DELAY 600 RETRY 600");
+    client.add("once", "body", "RETRY 0");
+    node.kill();
+    node.restart_with("--aof-enqueue-jobs-once yes");
+    let mut client = node.connect();
+    let order: Vec<_> = eventually("the jobs are queued", || {
+        let order: Vec<_> = contents(&mut client, "q")
+            .into_iter()
+            .map(|job| job.0)
+            .collect();
+        (order.len() >= ids.len()).then_some(order)
+    });
+    assert_eq!(order[..30], ids);
+    assert!(is_known(&mut client, &delayed));
+    assert_eq!(
+        client.call("GETJOB TIMEOUT 100 FROM once"),
+        Reply::NilArray,
+        "RETRY 0 may have been delivered"
+    );
+}
+
+#[test]
+fn a_delay_goes_on_across_restarts() {
+    for clean in [true, false] {
+        let mut node = durable();
+        let added = Instant::now();
+        let id = node.connect().add("q", "body", "DELAY 3");
+        if clean {
+            node.restart_cleanly();
+        } else {
+            node.restart_after_kill();
+        }
+        let mut client = node.connect();
+        assert_eq!(client.state(&id), "active");
+        let job = client.call("GETJOB TIMEOUT 8000 FROM q");
+        let elapsed = added.elapsed();
+        assert_eq!(jobs(&job)[0].id, id);
+        let range = Duration::from_millis(2_900)..Duration::from_millis(4_200);
+        assert!(range.contains(&elapsed), "clean {clean}: {elapsed:?}");
+    }
+}
+
+#[test]
+fn a_delay_that_ended_while_the_node_was_down_is_over() {
+    let mut node = durable();
+    let added = Instant::now();
+    let id = node.connect().add("q", "body", "DELAY 1 RETRY 600");
+    assert!(node.terminate().success());
+    thread::sleep(Duration::from_millis(1_100).saturating_sub(added.elapsed()));
+    node.restart();
+    let job = node.connect().call("GETJOB TIMEOUT 1500 FROM q");
+    assert_eq!(jobs(&job)[0].id, id);
+}
+
+#[test]
+fn a_ttl_goes_on_across_restarts_and_while_the_node_is_down() {
+    for clean in [true, false] {
+        let mut node = durable();
+        let added = Instant::now();
+        let mut client = node.connect();
+        let short = client.add("q", "short", "TTL 4 RETRY 1");
+        let long = client.add("q", "long", "TTL 100 RETRY 1");
+        if clean {
+            assert!(node.terminate().success());
+        } else {
+            node.kill();
+        }
+        thread::sleep(Duration::from_millis(1_500).saturating_sub(added.elapsed()));
+        node.restart();
+        let mut client = node.connect();
+        let left = client.show(&long).field("ttl").int();
+        assert!(
+            (90..=99).contains(&left),
+            "clean {clean}: {left} s left of 100 after {:?}",
+            added.elapsed()
+        );
+        eventually("the short job expires", || {
+            (!is_known(&mut client, &short)).then_some(())
+        });
+        let elapsed = added.elapsed();
+        assert!(
+            elapsed < Duration::from_millis(5_600),
+            "clean {clean}: {elapsed:?}"
+        );
+        assert!(is_known(&mut client, &long));
+    }
+}
+
+#[test]
+fn a_retry_goes_on_after_a_clean_stop() {
+    let mut node = durable();
+    let mut client = node.connect();
+    let delivered = Instant::now();
+    let id = client.add("q", "body", "RETRY 3");
+    client.take("q");
+    node.restart_cleanly();
+    let again = node
+        .connect()
+        .call("GETJOB TIMEOUT 10000 WITHCOUNTERS FROM q");
+    let elapsed = delivered.elapsed();
+    assert_eq!(again.items()[0].items()[1], bulk(&id));
+    assert_eq!(again.items()[0].items()[6], int(1));
+    assert!(
+        elapsed > Duration::from_millis(2_400) && elapsed < Duration::from_millis(5_500),
+        "{elapsed:?}"
+    );
+}
+
+#[test]
+fn everysec_keeps_what_is_older_than_two_seconds() {
+    let mut node = Launch::new().start();
+    let mut client = node.connect();
+    assert_eq!(
+        *client.call("CONFIG GET appendfsync").field("appendfsync"),
+        bulk("everysec")
+    );
+    let ids: Vec<_> = (0..200)
+        .map(|n| client.add("q", &n.to_string(), "RETRY 600"))
+        .collect();
+    // This wait is the promise itself.
+    thread::sleep(Duration::from_millis(2_100));
+    node.restart_after_kill();
+    let mut client = node.connect();
+    for id in &ids {
+        assert!(is_known(&mut client, id), "{id}");
+    }
+}
+
+#[test]
+fn the_log_can_be_switched_on_at_run_time() {
+    let mut node = Launch::new()
+        .flags("--appendonly no --appendfsync always")
+        .start();
+    let mut client = node.connect();
+    let acked = client.add("q", "acked", "");
+    let before = client.add("q", "before", "RETRY 600");
+    client.call(&format!("ACKJOB {acked}"));
+    assert_eq!(client.info("aof_state"), "off");
+    assert_eq!(client.call("CONFIG SET appendonly yes"), simple("OK"));
+    eventually("the log is on", || {
+        match client.info("aof_state").as_str() {
+            "on" => Some(()),
+            "wait-rewrite" => None,
+            other => panic!("aof_state {other}"),
+        }
+    });
+    assert_eq!(client.info("aof_enabled"), "1");
+    let after = client.add("q", "after", "RETRY 600");
+    node.kill();
+    node.restart_with("--appendonly yes");
+    let mut client = node.connect();
+    assert!(is_known(&mut client, &before));
+    assert!(is_known(&mut client, &after));
+    assert!(!is_known(&mut client, &acked));
+    assert_eq!(client.info("registered_jobs"), "2");
+}
+
+#[test]
+fn the_log_can_be_switched_off_at_run_time_and_a_start_without_it_says_so() {
+    let mut node = durable();
+    let mut client = node.connect();
+    let logged = client.add("q", "logged", "");
+    assert_eq!(client.call("CONFIG SET appendonly no"), simple("OK"));
+    assert_eq!(client.info("aof_state"), "off");
+    assert_eq!(client.info("aof_enabled"), "0");
+    client.add("q", "not logged", "");
+    assert_eq!(client.length("q"), 2);
+    node.kill();
+    node.restart_with("--appendonly no");
+    let mut client = node.connect();
+    assert!(!is_known(&mut client, &logged));
+    assert_eq!(client.info("registered_jobs"), "0");
+    let log = node.log();
+    assert!(
+        log.contains("appendonly"),
+        "the log tells that files on disk are ignored:\n{log}"
+    );
+}
+
+#[test]
+fn the_log_can_be_switched_off_and_on_again() {
+    let mut node = durable();
+    let mut client = node.connect();
+    let first = client.add("q", "first", "RETRY 600");
+    let gone = client.add("q", "gone", "RETRY 600");
+    assert_eq!(client.call("CONFIG SET appendonly no"), simple("OK"));
+    assert_eq!(client.call(&format!("ACKJOB {gone}")), int(1));
+    let between = client.add("q", "between", "RETRY 600");
+    assert_eq!(client.call("CONFIG SET appendonly yes"), simple("OK"));
+    eventually("the log is on", || {
+        (client.info("aof_state") == "on").then_some(())
+    });
+    node.restart_after_kill();
+    let mut client = node.connect();
+    assert!(is_known(&mut client, &first));
+    assert!(is_known(&mut client, &between));
+    assert!(
+        !is_known(&mut client, &gone),
+        "acknowledged while the log was off"
+    );
+}
+
+#[test]
+fn appendfsync_can_be_changed_at_run_time() {
+    let mut node = Launch::new().flags("--appendfsync no").start();
+    let mut client = node.connect();
+    assert_eq!(client.call("CONFIG SET appendfsync always"), simple("OK"));
+    let id = client.add("q", "body", "RETRY 600");
+    node.restart_after_kill();
+    assert!(is_known(&mut node.connect(), &id));
+}
+
+#[test]
+fn many_jobs_and_large_bodies_come_back() {
+    let mut node = Launch::new().start();
+    let mut client = node.connect();
+    let large = "x".repeat(3_000_000);
+    let large_id = client.add("large", &large, "RETRY 600");
+    for n in 0..5_000 {
+        client.send(&format!("ADDJOB q {n} 0"));
+    }
+    for _ in 0..5_000 {
+        client.receive().simple_text();
+    }
+    node.restart_cleanly();
+    let mut client = node.connect();
+    let got = bodies(&client.call("QPEEK q 10000"));
+    assert!(
+        got == (0..5_000).map(|n: u32| n.to_string()).collect::<Vec<_>>(),
+        "5000 jobs in their order"
+    );
+    assert!(client.show(&large_id).field("body").text() == large);
+}
+
+#[test]
+fn a_frozen_node_goes_on_where_it_was() {
+    let node = durable();
+    let mut client = node.connect();
+    let id = client.add("q", "body", "RETRY 1");
+    client.take("q");
+    node.freeze();
+    client.send("PING");
+    client.assert_silent();
+    node.thaw();
+    assert_eq!(client.receive(), simple("PONG"));
+    let again = within(Duration::from_secs(5), "the retry comes", || {
+        let reply = client.call("GETJOB NOHANG FROM q");
+        (reply != Reply::NilArray).then_some(reply)
+    });
+    assert_eq!(jobs(&again)[0].id, id);
+}
