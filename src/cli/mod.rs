@@ -21,7 +21,7 @@ use thiserror::Error;
 use crate::client::ClientError;
 use crate::resp::Frame;
 
-pub use help::CommandHelp;
+pub use help::{CommandHelp, of_all_commands};
 
 use format::{Format, Shape};
 use session::{Credentials, Session, Target};
