@@ -36,7 +36,8 @@ pub fn of_all_commands() -> Vec<CommandHelp> {
             let name = format!("{} {}", spec.name, subcommand.name);
             CommandHelp::new(&name, subcommand.syntax, subcommand.summary)
         });
-        std::iter::once(CommandHelp::new(spec.name, manual.syntax, manual.summary)).chain(subcommands)
+        std::iter::once(CommandHelp::new(spec.name, manual.syntax, manual.summary))
+            .chain(subcommands)
     });
     rows.collect()
 }

@@ -79,7 +79,7 @@ pub struct Args {
     #[arg(long, action = ArgAction::Help)]
     help: Option<bool>,
     /// The command and its arguments.
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    #[arg(trailing_var_arg = true)]
     command: Vec<OsString>,
 }
 
