@@ -378,5 +378,9 @@ impl Node {
 
 /// The sizes in bytes of what a node holds most of, for DEBUG STRUCTSIZE.
 pub fn struct_sizes() -> String {
-    format!("job:{} queue:{}", size_of::<Option<Job>>(), size_of::<Option<Queue>>())
+    format!(
+        "job:{} queue:{}",
+        size_of::<Option<Job>>(),
+        size_of::<Option<Queue>>()
+    )
 }

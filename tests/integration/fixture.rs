@@ -165,12 +165,6 @@ impl Launch {
         self.port
     }
 
-    /// On another port than its own.
-    pub(crate) fn on_port(mut self, port: u16) -> Self {
-        self.port = port;
-        self
-    }
-
     fn log_path(&self) -> PathBuf {
         self.folder.path().join("node.log")
     }
