@@ -8,7 +8,7 @@ use std::num::{NonZeroU64, NonZeroUsize};
 
 /// Measures how fast a node takes and hands out jobs, and at what cost.
 #[derive(Clone, Debug, clap::Args)]
-#[command(disable_help_flag = true)]
+#[command(disable_help_flag = true, args_override_self = true)]
 pub struct Args {
     /// Print help
     #[arg(long, action = ArgAction::Help)]
@@ -110,7 +110,9 @@ impl Args {
                 return Err(BenchError::Args("end-to-end needs a --size of at least 16"));
             }
             if self.connections.get() < 2 {
-                return Err(BenchError::Args("end-to-end needs at least 2 --connections"));
+                return Err(BenchError::Args(
+                    "end-to-end needs at least 2 --connections",
+                ));
             }
         }
         Ok(())

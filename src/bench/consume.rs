@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 /// How long to wait before asking again when there was no job.
 const IDLE_PAUSE: Duration = Duration::from_millis(1);
 /// A queue that gives no job for so long holds none.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(5);
+const IDLE_TIMEOUT: Duration = Duration::from_millis(if cfg!(test) { 300 } else { 5_000 });
 
 /// One consumer, and where it takes jobs from.
 #[derive(Debug)]
@@ -38,7 +38,13 @@ pub(super) fn spawn(
         let (jobs, progress, stopped) = (session.jobs(), Arc::clone(progress), stopped.clone());
         workers.spawn(async move {
             let from = jobs.queues_of(index, consumers);
-            let consumer = Consumer { client: &mut client, jobs: &jobs, from, pipeline, count };
+            let consumer = Consumer {
+                client: &mut client,
+                jobs: &jobs,
+                from,
+                pipeline,
+                count,
+            };
             let mut tally = Tally::new();
             let result = until_stopped(stopped, consumer.run(&progress, &mut tally)).await;
             tally.ended(result)
@@ -64,17 +70,14 @@ impl Consumer<'_> {
             for _ in 0..wanted.div_ceil(self.count) {
                 let reply = self.client.receive().await?;
                 tally.took(sent.elapsed());
-                match self.jobs.delivered(reply, &self.from) {
-                    Ok(jobs) => held.extend(jobs),
-                    Err(error) => tally.fail(error),
-                }
+                held.extend(self.jobs.delivered(reply, &self.from, tally));
             }
             progress.release(wanted.saturating_sub(held.len()) as u64);
             if seen.0 != progress.done() {
                 seen = (progress.done(), Instant::now());
             }
             if seen.1.elapsed() > IDLE_TIMEOUT && held.is_empty() {
-                tally.fail("jobs are missing: the queue gave none for 5 s");
+                tally.fail(format!("jobs are missing: none came for {IDLE_TIMEOUT:?}"));
                 return Ok(());
             }
             if had.is_empty() && held.is_empty() {

@@ -19,10 +19,14 @@ impl Process {
 
     /// The process that a node's INFO names. Another of that id would not be called a queue.
     pub(super) fn named_by(info: &str) -> Option<Self> {
-        let pid = info.lines().find_map(|line| line.strip_prefix("process_id:"))?;
+        let pid = info
+            .lines()
+            .find_map(|line| line.strip_prefix("process_id:"))?;
         let pid = pid.trim().parse().ok()?;
         let name = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
-        (name.contains("shoalmq") || name.contains("disque")).then(|| Self::of(pid)).flatten()
+        (name.contains("shoalmq") || name.contains("disque"))
+            .then(|| Self::of(pid))
+            .flatten()
     }
 
     /// User and system time so far, of all its threads.

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 /// How long a GETJOB waits, in milliseconds: then its consumer looks whether the phase is over.
 const GETJOB_TIMEOUT_MS: &str = "100";
 /// Jobs that were added and do not come for so long are lost.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
+const IDLE_TIMEOUT: Duration = Duration::from_millis(if cfg!(test) { 300 } else { 10_000 });
 
 /// What all workers of the phase share.
 #[derive(Clone, Debug)]
@@ -50,6 +50,10 @@ pub(super) fn spawn(
             let from = common.jobs.queues_of(index, consumers);
             let work = consume(&mut client, &common, &from, &mut tally);
             let result = until_stopped(stopped, work).await;
+            if result.is_err() {
+                // Else producers may wait for ever for this one to make room.
+                common.room.close();
+            }
             tally.ended(result)
         });
     }
@@ -69,14 +73,23 @@ async fn produce(
     common: &Common,
     tally: &mut Tally,
 ) -> Result<(), ClientError> {
-    let Common { jobs, progress, room, pipeline, .. } = common;
+    let Common {
+        jobs,
+        progress,
+        room,
+        pipeline,
+        ..
+    } = common;
     loop {
         let batch = progress.claim(*pipeline as u64);
         if batch.is_empty() {
             return Ok(());
         }
         let count = (batch.end - batch.start) as u32;
-        room.acquire_many(count).await.expect("nobody closes it").forget();
+        let Ok(taken) = room.acquire_many(count).await else {
+            return Ok(());
+        };
+        taken.forget();
         let body = jobs.stamped(progress.start.elapsed().as_micros() as u64);
         let mut words = Vec::new();
         for number in batch.clone() {
@@ -101,9 +114,22 @@ async fn consume(
     from: &[&str],
     tally: &mut Tally,
 ) -> Result<(), ClientError> {
-    let Common { jobs, progress, room, count, .. } = common;
+    let Common {
+        jobs,
+        progress,
+        room,
+        count,
+        ..
+    } = common;
     let count = count.to_string();
-    let mut get = vec!["GETJOB", "TIMEOUT", GETJOB_TIMEOUT_MS, "COUNT", &count, "FROM"];
+    let mut get = vec![
+        "GETJOB",
+        "TIMEOUT",
+        GETJOB_TIMEOUT_MS,
+        "COUNT",
+        &count,
+        "FROM",
+    ];
     get.extend(from);
     let mut held: Vec<Delivered> = Vec::new();
     let mut seen = (progress.done(), Instant::now());
@@ -123,14 +149,14 @@ async fn consume(
             }
             progress.add_done(had.len() as u64);
         }
-        match jobs.delivered(client.receive().await?, from) {
-            Ok(delivered) => held = delivered,
-            Err(error) => tally.fail(error),
-        }
+        held = jobs.delivered(client.receive().await?, from, tally);
         room.add_permits(held.len());
         let now = progress.start.elapsed();
         for job in &held {
-            match job.stamp.map(|stamp| now.checked_sub(Duration::from_micros(stamp))) {
+            match job
+                .stamp
+                .map(|stamp| now.checked_sub(Duration::from_micros(stamp)))
+            {
                 Some(Some(latency)) => tally.took(latency),
                 _ => tally.fail("a job that this run did not add"),
             }
@@ -139,7 +165,8 @@ async fn consume(
             seen = (progress.done(), Instant::now());
         }
         if seen.1.elapsed() > IDLE_TIMEOUT && held.is_empty() {
-            tally.fail("jobs are missing: none came for 10 s");
+            room.close();
+            tally.fail(format!("jobs are missing: none came for {IDLE_TIMEOUT:?}"));
             return Ok(());
         }
     }

@@ -1,6 +1,7 @@
 //! The jobs of a run: their queues, bodies and commands, and whether a reply is what it has to be.
 
 use super::args::Args;
+use super::tally::Tally;
 use crate::resp::Frame;
 
 /// Bytes at the head of a body that hold a time, in hexadecimal digits.
@@ -44,7 +45,11 @@ impl Jobs {
         if args.asynchronous {
             options.push("ASYNC".to_owned());
         }
-        Self { queues, body: vec![b'x'; args.size], options }
+        Self {
+            queues,
+            body: vec![b'x'; args.size],
+            options,
+        }
     }
 
     pub(super) fn queues(&self) -> &[String] {
@@ -57,7 +62,12 @@ impl Jobs {
         if count < consumers {
             return vec![&self.queues[index % count]];
         }
-        self.queues.iter().skip(index).step_by(consumers).map(String::as_str).collect()
+        self.queues
+            .iter()
+            .skip(index)
+            .step_by(consumers)
+            .map(String::as_str)
+            .collect()
     }
 
     /// A body without a time.
@@ -88,38 +98,56 @@ impl Jobs {
         }
     }
 
-    /// The jobs in a reply to GETJOB: none if it is nil. One that was not asked for is an error.
-    pub(super) fn delivered(&self, reply: Frame, from: &[&str]) -> Result<Vec<Delivered>, String> {
+    /// The jobs in a reply to GETJOB: none if it is nil. One that is not as it was added counts as an
+    /// error; if it has an id it is there all the same, to be acknowledged.
+    pub(super) fn delivered(
+        &self,
+        reply: Frame,
+        from: &[&str],
+        tally: &mut Tally,
+    ) -> Vec<Delivered> {
         match reply {
-            Frame::Array(jobs) if !jobs.is_empty() => {
-                jobs.into_iter().map(|job| self.one(job, from)).collect()
+            Frame::Array(jobs) if !jobs.is_empty() => jobs
+                .iter()
+                .filter_map(|job| self.one(job, from, tally))
+                .collect(),
+            nil if nil.is_nil() => Vec::new(),
+            other => {
+                tally.fail(unexpected("GETJOB", &other));
+                Vec::new()
             }
-            nil if nil.is_nil() => Ok(Vec::new()),
-            other => Err(unexpected("GETJOB", &other)),
         }
     }
 
-    fn one(&self, job: Frame, from: &[&str]) -> Result<Delivered, String> {
-        let Frame::Array(fields) = job else { return Err(unexpected("GETJOB", &job)) };
-        let [Frame::Bulk(queue), Frame::Bulk(id), Frame::Bulk(body)] = &fields[..] else {
-            return Err(unexpected("GETJOB", &Frame::Array(fields)));
+    fn one(&self, job: &Frame, from: &[&str], tally: &mut Tally) -> Option<Delivered> {
+        let fields = job.as_array().unwrap_or_default();
+        let [Frame::Bulk(queue), Frame::Bulk(id), Frame::Bulk(body)] = fields else {
+            tally.fail(unexpected("GETJOB", job));
+            return None;
         };
-        if !from.iter().any(|name| name.as_bytes() == queue) || !is_id(id) {
-            return Err(unexpected("GETJOB", &Frame::Array(fields)));
-        }
         let head = STAMP_BYTES.min(self.body.len());
         if body.len() != self.body.len() || body[head..] != self.body[head..] {
-            return Err(format!("a job of {} bytes that this run did not add", body.len()));
+            tally.fail(format!(
+                "a job of {} bytes that this run did not add",
+                body.len()
+            ));
+        } else if !is_id(id) || !from.iter().any(|name| name.as_bytes() == queue) {
+            tally.fail(unexpected("GETJOB", job));
         }
-        let stamp = std::str::from_utf8(&body[..head]).ok();
+        let stamp = body
+            .get(..head)
+            .and_then(|digits| std::str::from_utf8(digits).ok());
         let stamp = stamp.and_then(|digits| u64::from_str_radix(digits, 16).ok());
-        Ok(Delivered { id: id.clone(), stamp })
+        Some(Delivered {
+            id: id.clone(),
+            stamp,
+        })
     }
 
     /// Whether a reply to ACKJOB is that all `count` jobs were known.
     pub(super) fn acked(reply: &Frame, count: usize) -> Result<(), String> {
         match reply {
-            Frame::Integer(known) if *known == count as i64 => Ok(()),
+            Frame::Integer(known) if usize::try_from(*known) == Ok(count) => Ok(()),
             other => Err(format!("{} to {count} jobs", unexpected("ACKJOB", other))),
         }
     }
@@ -141,6 +169,9 @@ pub(super) fn unexpected(command: &str, reply: &Frame) -> String {
 pub(super) fn shown(reply: &Frame) -> String {
     const SHOWN_CHARS: usize = 200;
     let text = reply.as_error().or(reply.as_bytes());
-    let text = text.map_or_else(|| format!("{reply:?}"), |text| String::from_utf8_lossy(text).into());
+    let text = text.map_or_else(
+        || format!("{reply:?}"),
+        |text| String::from_utf8_lossy(text).into(),
+    );
     text.chars().take(SHOWN_CHARS).collect()
 }

@@ -9,8 +9,8 @@ use super::tally::Tally;
 use super::{consume, end_to_end, produce};
 use crate::client::{Client, ClientError};
 use indicatif::{ProgressBar, ProgressStyle};
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -51,14 +51,19 @@ impl Progress {
     pub(super) fn new(Target(target): Target) -> Arc<Self> {
         let (claimed, done) = (AtomicU64::new(0), AtomicU64::new(0));
         let end = OnceLock::new();
-        Arc::new(Self { target, claimed, done, end, start: Instant::now() })
+        Arc::new(Self {
+            target,
+            claimed,
+            done,
+            end,
+            start: Instant::now(),
+        })
     }
 
     /// Takes up to `count` of the jobs that nobody has taken on yet: their numbers.
     pub(super) fn claim(&self, count: u64) -> std::ops::Range<u64> {
-        let claim = |claimed: u64| {
-            Some(self.target.min(claimed + count)).filter(|end| *end > claimed)
-        };
+        let claim =
+            |claimed: u64| Some(self.target.min(claimed + count)).filter(|end| *end > claimed);
         match self.claimed.fetch_update(Relaxed, Relaxed, claim) {
             Ok(start) => start..self.target.min(start + count),
             Err(end) => end..end,
@@ -79,7 +84,9 @@ impl Progress {
 
     /// How long the phase took, or has taken so far.
     pub(super) fn took(&self) -> Duration {
-        self.end.get().map_or_else(|| self.start.elapsed(), |end| *end - self.start)
+        self.end
+            .get()
+            .map_or_else(|| self.start.elapsed(), |end| *end - self.start)
     }
 
     pub(super) fn done(&self) -> u64 {
@@ -99,7 +106,9 @@ impl Session {
         }
         let mut control = connect(&args).await?;
         let server = match args.server_pid {
-            Some(pid) => Some(Process::of(pid).ok_or(BenchError::Args("no process of --server-pid"))?),
+            Some(pid) => {
+                Some(Process::of(pid).ok_or(BenchError::Args("no process of --server-pid"))?)
+            }
             None if args.is_local() => {
                 let info = control.call(&["INFO", "server"]).await?;
                 info.as_str().and_then(Process::named_by)
@@ -107,7 +116,12 @@ impl Session {
             None => None,
         };
         let jobs = Arc::new(Jobs::new(&args));
-        Ok(Self { args, jobs, control, server })
+        Ok(Self {
+            args,
+            jobs,
+            control,
+            server,
+        })
     }
 
     /// Refuses to go on if there are jobs in the queues.
@@ -116,8 +130,18 @@ impl Session {
             let reply = self.control.call(&["QLEN", queue]).await?;
             match reply.as_integer() {
                 Some(0) => {}
-                Some(jobs) => return Err(BenchError::Backlog { queue: queue.clone(), jobs }),
-                None => return Err(BenchError::Reply { command: "QLEN", reply: shown(&reply) }),
+                Some(jobs) => {
+                    return Err(BenchError::Backlog {
+                        queue: queue.clone(),
+                        jobs,
+                    });
+                }
+                None => {
+                    return Err(BenchError::Reply {
+                        command: "QLEN",
+                        reply: shown(&reply),
+                    });
+                }
             }
         }
         Ok(())
@@ -143,7 +167,10 @@ impl Session {
         let cpu = self.server.and_then(Process::cpu_time).zip(cpu_before);
         let cpu = cpu.map(|(after, before)| after.saturating_sub(before));
         let report = Report::new(&self.args, phase, tally, took, cpu);
-        Ok(Report { interrupted, ..report })
+        Ok(Report {
+            interrupted,
+            ..report
+        })
     }
 
     pub(super) fn jobs(&self) -> Arc<Jobs> {

@@ -2,6 +2,7 @@
 
 use super::args::{Args, Phase};
 use super::tally::Tally;
+use std::fmt::Write as _;
 use std::time::Duration;
 
 /// The result of one phase.
@@ -68,7 +69,11 @@ impl Report {
             phase,
             jobs: tally.jobs,
             seconds,
-            jobs_per_second: if seconds > 0.0 { tally.jobs as f64 / seconds } else { 0.0 },
+            jobs_per_second: if seconds > 0.0 {
+                tally.jobs as f64 / seconds
+            } else {
+                0.0
+            },
             latency: Latency {
                 p50_ms: quantile(0.5),
                 p99_ms: quantile(0.99),
@@ -94,14 +99,22 @@ impl Report {
 
     pub(super) fn print(&self, json: bool) {
         if json {
-            println!("{}", serde_json::to_string(self).expect("a report is plain data"));
+            println!(
+                "{}",
+                serde_json::to_string(self).expect("a report is plain data")
+            );
         } else {
             println!("{}", self.text());
         }
     }
 
-    fn text(&self) -> String {
-        let Latency { p50_ms, p99_ms, p999_ms, max_ms } = self.latency;
+    pub(super) fn text(&self) -> String {
+        let Latency {
+            p50_ms,
+            p99_ms,
+            p999_ms,
+            max_ms,
+        } = self.latency;
         let mut text = format!(
             "{:<10} {:>9} jobs in {:>7.2} s: {:>8.0} jobs/s; p50 {p50_ms:.3} ms, p99 {p99_ms:.3}, \
              p99.9 {p999_ms:.3}, max {max_ms:.3}",
@@ -111,13 +124,13 @@ impl Report {
             self.jobs_per_second,
         );
         if let Some(cpu) = self.server_cpu_seconds_per_million {
-            text.push_str(&format!("; server {cpu:.2} CPU s per million"));
+            let _ = write!(text, "; server {cpu:.2} CPU s per million");
         }
         if self.interrupted {
             text.push_str("; interrupted");
         }
         if let Some(error) = &self.first_error {
-            text.push_str(&format!("\n{:<10} {} errors, first: {error}", "", self.errors));
+            let _ = write!(text, "\n{:<10} {} errors, first: {error}", "", self.errors);
         }
         text
     }

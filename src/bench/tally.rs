@@ -19,11 +19,20 @@ pub(super) struct Tally {
 impl Tally {
     pub(super) fn new() -> Self {
         let latency = Histogram::new(3).expect("three digits are a valid precision");
-        Self { latency, jobs: 0, errors: 0, first_error: None }
+        Self {
+            latency,
+            jobs: 0,
+            errors: 0,
+            first_error: None,
+        }
     }
 
     pub(super) fn took(&mut self, latency: Duration) {
-        self.latency.saturating_record((latency.as_micros() as u64).max(1));
+        // Not `saturating_record`: that one does not resize.
+        let micros = (latency.as_micros() as u64).max(1);
+        self.latency
+            .record(micros)
+            .expect("a histogram that resizes takes any value");
     }
 
     pub(super) fn fail(&mut self, error: impl Into<String>) {
@@ -40,9 +49,29 @@ impl Tally {
     }
 
     pub(super) fn add(&mut self, other: Self) {
-        self.latency.add(other.latency).expect("histograms that resize take any value");
+        self.latency
+            .add(other.latency)
+            .expect("histograms that resize take any value");
         self.jobs += other.jobs;
         self.errors += other.errors;
         self.first_error = self.first_error.take().or(other.first_error);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_keep_short_and_long_latencies() {
+        let (mut sum, mut part) = (Tally::new(), Tally::new());
+        part.took(Duration::ZERO);
+        part.took(Duration::from_hours(1));
+        part.fail("first");
+        sum.add(part.clone());
+        sum.add(part);
+        assert_eq!((sum.latency.len(), sum.latency.min()), (4, 1));
+        assert!(sum.latency.max() >= 3_600_000_000);
+        assert_eq!((sum.errors, sum.first_error.as_deref()), (2, Some("first")));
     }
 }

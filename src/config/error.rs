@@ -186,7 +186,7 @@ fn at(place: Option<&Place>) -> String {
 }
 
 /// The text of a system error as C programs print it, without its number.
-fn plain(error: &io::Error) -> String {
+pub(crate) fn plain(error: &io::Error) -> String {
     let text = error.to_string();
     text.split(" (os error")
         .next()

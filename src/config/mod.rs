@@ -41,6 +41,7 @@ mod words;
 mod tests;
 
 pub use directive::{Change, Directive, Group, Standing};
+pub(crate) use error::plain;
 pub use error::{ConfigError, Place, RewriteError, SetError, SyntaxError, Warning};
 pub use help::{example, help};
 pub use load::Loaded;

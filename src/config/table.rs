@@ -205,7 +205,7 @@ directives! {
     Persistence {
         /// Whether jobs are kept on disk.
         "appendonly" appendonly: bool = true;
-        YES_OR_NO, AtStart, Disque;
+        YES_OR_NO, AtRunTime, Disque;
 
         /// When what was written is forced to disk: before the reply, once a second, or when the
         /// system likes to. Only `always` survives a power cut of every copy's node at once.
@@ -219,6 +219,15 @@ directives! {
         /// How many bytes a segment of the log holds. A segment is dropped from disk as a whole.
         "storage-segment-size" storage_segment_size: u64 = 16 * MIB;
         size(MIB, GIB, Off::Never), AtStart, Ours;
+
+        /// The log is rewritten when it is so much larger than its live jobs need, in percent. 0 leaves
+        /// that to BGREWRITEAOF.
+        "auto-aof-rewrite-percentage" auto_aof_rewrite_percentage: u32 = 100;
+        number(0, INT_MAX), AtRunTime, Disque;
+
+        /// The log is not rewritten by itself while it is smaller; below 64 MiB it never is.
+        "auto-aof-rewrite-min-size" auto_aof_rewrite_min_size: u64 = 64 * MIB;
+        size(0, PIB, Off::Never), AtRunTime, Disque;
 
         /// Whether a node starts when the end of its log is torn, as a crash leaves it: the torn end is
         /// dropped with a warning. With `no` it refuses to start.
@@ -260,14 +269,6 @@ directives! {
         /// How many jobs to look at for one to throw out.
         "maxmemory-samples" maxmemory_samples: u32 = 5;
         number(1, INT_MAX), AtRunTime, Obsolete("jobs to throw out are known, not searched for");
-
-        /// Growth of the log that starts a rewrite, in percent.
-        "auto-aof-rewrite-percentage" auto_aof_rewrite_percentage: u32 = 100;
-        number(0, INT_MAX), AtRunTime, Obsolete("segments are dropped as they empty, all the time");
-
-        /// The log is not rewritten while it is smaller.
-        "auto-aof-rewrite-min-size" auto_aof_rewrite_min_size: u64 = 64 * MIB;
-        size(0, PIB, Off::Never), AtRunTime, Obsolete("segments are dropped as they empty, all the time");
 
         /// Do not force the log to disk during a rewrite.
         "no-appendfsync-on-rewrite" no_appendfsync_on_rewrite: bool = false;

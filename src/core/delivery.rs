@@ -109,22 +109,22 @@ impl Node {
             Wait::AtMost(timeout) => now + timeout,
             Wait::Forever | Wait::No => Time::NEVER,
         };
+        let id = self.waiters.next_id();
         let mut queues = Vec::with_capacity(get.queues.len());
         for name in &get.queues {
             let key = self.queues.find_or_add(name);
             self.queues.open(key, now);
-            queues.push(key);
+            if self.queues[key].waiters.insert(id) {
+                queues.push(key);
+            }
         }
         let waiter = Waiter {
             ticket,
-            queues: queues.clone(),
+            queues,
             counters: get.counters,
             until,
         };
-        let id = self.waiters.insert(waiter);
-        for key in queues {
-            self.queues[key].waiters.insert(id);
-        }
+        self.waiters.insert(id, waiter);
         if until != Time::NEVER {
             self.agenda.add_timer(until, Timer::Waiter(id));
         }
@@ -152,9 +152,8 @@ impl Node {
         let waiter = self.waiters.remove(id);
         self.agenda.remove_timer(waiter.until, Timer::Waiter(id));
         for &key in &waiter.queues {
-            if self.queues[key].waiters.remove(&id) {
-                self.watch_idle(now, key);
-            }
+            self.queues[key].waiters.remove(&id);
+            self.watch_idle(now, key);
         }
         waiter
     }
@@ -167,13 +166,20 @@ impl Node {
         if now.since(job.added).as_millis() * 2 > u128::from(job.ttl) * 1000 {
             return Reply::Refused(Refusal::TooLateToPostpone);
         }
-        let retry = job.retry;
-        // An at-most-once job stays where it is: out of its queue nothing could ever put it back.
-        if job.guarantee() == Guarantee::AtLeastOnce && job.state != JobState::Acked {
-            if job.state == JobState::Queued {
+        let (retry, requeue) = (job.retry, now.after_secs(job.retry));
+        match (job.guarantee(), job.state) {
+            (Guarantee::AtLeastOnce, JobState::Queued) => {
                 self.leave_queue(now, key);
+                self.move_job(key, JobState::Active, requeue);
             }
-            self.move_job(key, JobState::Active, now.after_secs(retry));
+            // It only postpones: a delay that lasts longer than the retry still holds.
+            (Guarantee::AtLeastOnce, JobState::Active) => {
+                let requeue = requeue.max(job.requeue);
+                self.move_job(key, JobState::Active, requeue);
+            }
+            // An at-most-once job stays where it is: out of its queue nothing could ever put it back.
+            (Guarantee::AtMostOnce, _)
+            | (Guarantee::AtLeastOnce, JobState::WaitReplicas | JobState::Acked) => {}
         }
         Reply::Count(u64::from(retry))
     }

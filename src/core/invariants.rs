@@ -21,6 +21,7 @@ pub fn check(node: &Node) {
         check_job(node, key, job);
     }
     assert_eq!(bytes, node.body_bytes, "the bytes of bodies are counted");
+    check_counts(node);
     let (mut open, mut queued) = (0, 0);
     for slot in 0..node.queues.end() {
         if node.queues.get(QueueKey(slot)).is_some() {
@@ -48,6 +49,30 @@ pub fn check(node: &Node) {
             waiter.until == Time::NEVER || node.agenda.holds_timer(waiter.until, Timer::Waiter(id));
         assert!(timed, "a waiter with a timeout is on the agenda");
     }
+}
+
+/// What is counted beside the jobs is what the jobs say.
+fn check_counts(node: &Node) {
+    let logged = node.jobs.iter().map(|(_, job)| job.segment);
+    let logged = logged.filter(|&segment| segment >= node.segments.oldest());
+    assert_eq!(
+        node.segments.total(),
+        logged.count() as u64,
+        "live records are counted"
+    );
+    let evictable = node.evictable.iter(&node.jobs).map(|key| {
+        let job = &node.jobs[key];
+        assert_eq!(job.place, Place::Evictable, "{} knows its list", job.id);
+    });
+    let placed = node
+        .jobs
+        .iter()
+        .filter(|(_, job)| job.place == Place::Evictable);
+    assert_eq!(
+        evictable.count(),
+        placed.count(),
+        "delivered at-most-once jobs are in their list"
+    );
 }
 
 fn check_job(node: &Node, key: JobKey, job: &Job) {

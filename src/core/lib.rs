@@ -28,5 +28,7 @@ mod requeue;
 pub mod restore;
 mod rewrite;
 mod segments;
+#[cfg(test)]
+mod tests;
 pub mod time;
 mod waiters;

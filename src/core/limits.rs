@@ -26,6 +26,9 @@ pub(crate) const WILLQUEUE_AHEAD: Duration = Duration::from_millis(500);
 /// The log ties the timeline to the wall clock this often: what a crash can cost in accuracy of ttl and delay.
 pub(crate) const MARK_EVERY: Duration = Duration::from_mins(1);
 
+/// A wall clock that is off by more than this since the last mark has jumped, and the log wants a new mark.
+pub(crate) const WALL_JUMP_MS: u64 = 1000;
+
 /// One tick handles so many due jobs (about 2 ms), so that a million delays that end at once hold up nobody.
 pub(crate) const DUE_PER_TICK: usize = 8192;
 

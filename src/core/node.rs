@@ -7,11 +7,11 @@ use crate::agenda::{Agenda, Due, Timer};
 use crate::command::{Command, Refusal, Reply};
 use crate::effect::Effect;
 use crate::event::Event;
-use crate::id::{NodeId, Ticket};
+use crate::id::{Guarantee, NodeId, Ticket};
 use crate::job::{Job, JobState, Place};
 use crate::jobs::{JobKey, Jobs};
 use crate::limits;
-use crate::queue::{List, Queue, Queues};
+use crate::queue::{List, Queue, QueueKey, Queues};
 use crate::record::{Record, Segment, Standing};
 use crate::segments::Segments;
 use crate::time::{Now, Time};
@@ -96,6 +96,8 @@ pub struct Node {
     pub(crate) segments: Segments,
     /// A pass that records every job anew that lies in a segment below `.1`; `.0` is the next slot to look at.
     pub(crate) rewrite: Option<(u32, Segment)>,
+    /// What the clocks said at the last mark in the log.
+    pub(crate) marked: Option<Now>,
     pub(crate) last_created: u64,
     pub(crate) leaving: bool,
     pub(crate) body_bytes: usize,
@@ -120,6 +122,7 @@ impl Node {
             evictable: List::EMPTY,
             segments: Segments::default(),
             rewrite: None,
+            marked: None,
             last_created: 0,
             leaving: false,
             body_bytes: 0,
@@ -132,6 +135,9 @@ impl Node {
 
     /// Applies one event as of `now`, and appends what must be done about it to `effects`.
     pub fn handle(&mut self, now: Now, event: Event<'_>, effects: &mut Vec<Effect>) {
+        if self.has_jumped(now) {
+            self.mark(now, effects);
+        }
         match event {
             Event::Command(ticket, command) => self.on_command(now, ticket, command, effects),
             Event::Disconnected(client) => self.on_disconnected(now.time, client),
@@ -190,30 +196,58 @@ impl Node {
     }
 
     fn on_tick(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        let mut filled = Vec::new();
         for _ in 0..limits::DUE_PER_TICK {
-            let Some(due) = self.agenda.pop(&mut self.jobs, now.time) else {
-                return;
-            };
+            let due = self.agenda.pop(&mut self.jobs, now.time);
+            if !matches!(due, Some(Due::Job(_))) {
+                self.serve_all(now.time, &mut filled, effects);
+            }
             match due {
-                Due::Job(key) => self.on_job_due(now.time, key, effects),
-                Due::Timer(Timer::Waiter(id)) => {
-                    self.give_up(now.time, id, Reply::NothingToDeliver, effects);
-                }
-                Due::Timer(Timer::Queue(key)) => self.on_queue_idle(now.time, key),
-                Due::Timer(Timer::Mark) => {
-                    self.persist(
-                        Record::Mark {
-                            time: now.time,
-                            wall: now.wall,
-                        },
-                        effects,
-                    );
-                    self.agenda
-                        .add_timer(now.time + limits::MARK_EVERY, Timer::Mark);
-                }
-                Due::Timer(Timer::Rewrite) => self.on_rewrite(now.time, effects),
+                Some(Due::Job(key)) => filled.extend(self.on_job_due(now.time, key, effects)),
+                Some(Due::Timer(timer)) => self.on_timer(now, timer, effects),
+                None => break,
             }
         }
+        self.serve_all(now.time, &mut filled, effects);
+    }
+
+    fn on_timer(&mut self, now: Now, timer: Timer, effects: &mut Vec<Effect>) {
+        match timer {
+            // It may just have been served by a job that was due at the same moment.
+            Timer::Waiter(id) if self.waiters.holds(id) => {
+                self.give_up(now.time, id, Reply::NothingToDeliver, effects);
+            }
+            Timer::Waiter(_) => {}
+            Timer::Queue(key) => self.on_queue_idle(now.time, key),
+            Timer::Mark => {
+                self.mark(now, effects);
+                self.agenda
+                    .add_timer(now.time + limits::MARK_EVERY, Timer::Mark);
+            }
+            Timer::Rewrite => self.on_rewrite(now.time, effects),
+        }
+    }
+
+    /// Serves those who wait for queues that jobs came back to.
+    fn serve_all(&mut self, now: Time, filled: &mut Vec<QueueKey>, effects: &mut Vec<Effect>) {
+        for queue in filled.drain(..) {
+            self.serve(now, queue, effects);
+        }
+    }
+
+    /// Ties the timeline to the wall clock.
+    pub(crate) fn mark(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        self.marked = Some(now);
+        let Now { time, wall } = now;
+        self.persist(Record::Mark { time, wall }, effects);
+    }
+
+    /// Whether the wall clock jumped since the last mark, which would then tell a wrong time after a crash.
+    fn has_jumped(&self, now: Now) -> bool {
+        self.marked.is_some_and(|marked| {
+            let passed = now.time.since(marked.time).as_millis() as u64;
+            marked.wall.0.saturating_add(passed).abs_diff(now.wall.0) > limits::WALL_JUMP_MS
+        })
     }
 
     fn on_configured(&mut self, settings: Settings) {
@@ -244,7 +278,15 @@ impl Node {
     }
 
     fn on_stop(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        if self.settings.log == Log::Off {
+            return;
+        }
+        self.finish_rewrite(effects);
         for (_, job) in self.jobs.iter() {
+            // A job that was never queued needs none: its delay says when it will be.
+            if !job.queued_before && job.guarantee() == Guarantee::AtLeastOnce {
+                continue;
+            }
             let standing = Standing {
                 id: job.id,
                 queued: job.state == JobState::Queued,

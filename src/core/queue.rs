@@ -65,6 +65,10 @@ impl List {
         (!self.head.is_none()).then_some(self.head)
     }
 
+    pub(crate) fn iter(self, jobs: &Jobs) -> impl Iterator<Item = JobKey> + '_ {
+        walk(jobs, self.head, |job| job.order.next)
+    }
+
     pub(crate) fn push_back(&mut self, jobs: &mut Jobs, key: JobKey, place: Place) {
         let prev = std::mem::replace(&mut self.tail, key);
         if prev.is_none() {
@@ -131,14 +135,14 @@ impl Queue {
 
     /// Puts a job into its place by creation time.
     pub(crate) fn push(&mut self, jobs: &mut Jobs, key: JobKey) {
-        let created = jobs[key].created;
-        let at = |end: JobKey| (!end.is_none()).then(|| jobs[end].created);
-        if at(self.list.tail).is_none_or(|tail| tail < created) {
+        let order = order(jobs, key);
+        let at = |end: JobKey| (!end.is_none()).then(|| self::order(jobs, end));
+        if at(self.list.tail).is_none_or(|tail| tail < order) {
             self.list.push_back(jobs, key, Place::List);
-        } else if at(self.list.head).is_some_and(|head| created < head) {
+        } else if at(self.list.head).is_some_and(|head| order < head) {
             self.list.push_front(jobs, key, Place::List);
         } else {
-            self.tree.insert((created, key));
+            self.tree.insert(order);
             jobs[key].place = Place::Tree;
         }
         self.len += 1;
@@ -149,7 +153,7 @@ impl Queue {
         match jobs[key].place {
             Place::List => self.list.remove(jobs, key),
             Place::Tree => {
-                let removed = self.tree.remove(&(jobs[key].created, key));
+                let removed = self.tree.remove(&order(jobs, key));
                 assert!(removed, "{} is in its queue's tree", jobs[key].id);
                 jobs[key].place = Place::Nowhere;
             }
@@ -161,21 +165,19 @@ impl Queue {
     /// The oldest ready job.
     pub(crate) fn first(&self, jobs: &Jobs) -> Option<JobKey> {
         let listed = self.list.first();
-        let Some(&(created, treed)) = self.tree.first() else {
+        let Some(&treed) = self.tree.first() else {
             return listed;
         };
-        match listed {
-            Some(listed) if jobs[listed].created < created => Some(listed),
-            _ => Some(treed),
-        }
+        listed
+            .filter(|&listed| order(jobs, listed) < treed)
+            .or(Some(treed.1))
     }
 
     /// Ready jobs, oldest first.
     pub(crate) fn oldest<'a>(&'a self, jobs: &'a Jobs) -> impl Iterator<Item = JobKey> + 'a {
-        let listed = walk(jobs, self.list.head, |job| job.order.next);
         merge(
             jobs,
-            listed,
+            self.list.iter(jobs),
             self.tree.iter().map(|&(_, key)| key),
             |a, b| a < b,
         )
@@ -198,6 +200,11 @@ impl Queue {
     }
 }
 
+/// What a queue is ordered by. Nodes may give the same creation time: then any order will do, but always the same.
+fn order(jobs: &Jobs, key: JobKey) -> (u64, JobKey) {
+    (jobs[key].created, key)
+}
+
 fn walk<'a>(
     jobs: &'a Jobs,
     end: JobKey,
@@ -211,11 +218,11 @@ fn merge<'a>(
     jobs: &'a Jobs,
     a: impl Iterator<Item = JobKey> + 'a,
     b: impl Iterator<Item = JobKey> + 'a,
-    goes_first: fn(u64, u64) -> bool,
+    goes_first: fn((u64, JobKey), (u64, JobKey)) -> bool,
 ) -> impl Iterator<Item = JobKey> + 'a {
     let (mut a, mut b) = (a.peekable(), b.peekable());
     std::iter::from_fn(move || match (a.peek(), b.peek()) {
-        (Some(&x), Some(&y)) if goes_first(jobs[y].created, jobs[x].created) => b.next(),
+        (Some(&x), Some(&y)) if goes_first(order(jobs, y), order(jobs, x)) => b.next(),
         (Some(_), _) => a.next(),
         (None, _) => b.next(),
     })
@@ -354,5 +361,46 @@ impl IndexMut<QueueKey> for Queues {
         self.slots[key.0 as usize]
             .as_mut()
             .expect("a key names a known queue")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::tests::plain_job;
+
+    proptest! {
+        #[test]
+        fn a_queue_agrees_with_a_sorted_list(
+            steps in prop::collection::vec((0..40_u64, any::<prop::sample::Index>(), 0..3_u8), 1..120)
+        ) {
+            let (mut jobs, mut queue) = (Jobs::new(0), Queue::new(QueueName::new(b"q")));
+            let mut model: Vec<(u64, JobKey)> = Vec::new();
+            for (number, (created, nth, step)) in (0..).zip(steps) {
+                if step == 0 && !model.is_empty() {
+                    let (_, key) = model.remove(nth.index(model.len()));
+                    queue.remove(&mut jobs, key);
+                    prop_assert_eq!(jobs[key].place, Place::Nowhere);
+                    prop_assert_eq!(jobs[key].order, Links::NONE);
+                    jobs.remove(key);
+                } else {
+                    let mut job = plain_job(number);
+                    // Nodes may give the same time to different jobs.
+                    job.created = created;
+                    let key = jobs.insert(job);
+                    queue.push(&mut jobs, key);
+                    model.push((created, key));
+                }
+                model.sort_unstable();
+                let order: Vec<JobKey> = model.iter().map(|&(_, key)| key).collect();
+                let newest: Vec<JobKey> = order.iter().rev().copied().collect();
+                prop_assert_eq!(queue.first(&jobs), order.first().copied());
+                prop_assert_eq!(queue.oldest(&jobs).collect::<Vec<_>>(), order);
+                prop_assert_eq!(queue.newest(&jobs).collect::<Vec<_>>(), newest);
+                prop_assert_eq!(queue.len, model.len() as u64);
+            }
+        }
     }
 }

@@ -35,7 +35,8 @@ pub enum Record {
     Deleted(JobId),
     /// All jobs are gone from this node.
     Flushed,
-    /// At a clean stop: where a job stood. Counts only when [`Record::Closed`] ends the log.
+    /// At a clean stop: where a job stood. Counts only when [`Record::Closed`] ends the log. A job with a retry that
+    /// was never queued has none: its delay says when it will be.
     Standing(Standing),
     /// The node stopped cleanly: the last record of its log.
     Closed {

@@ -112,7 +112,10 @@ impl Node {
             Guarantee::AtLeastOnce
         };
         let id = JobId::new(&self.id, random, add.ttl, guarantee);
-        self.last_created = (self.last_created + 1).max(now.wall.0.saturating_mul(1_000_000));
+        self.last_created = self
+            .last_created
+            .saturating_add(1)
+            .max(now.wall.0.saturating_mul(1_000_000));
         let requeue = if add.delay == 0 {
             Time::NEVER
         } else {

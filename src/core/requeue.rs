@@ -73,7 +73,8 @@ impl Node {
         Reply::Count(count)
     }
 
-    /// Queues an active job now, unless its queue takes no input or it may not be queued again.
+    /// Queues an active job now, unless its queue takes no input or it may not be queued again; and hands it out if
+    /// somebody waits for it.
     pub(crate) fn enqueue(
         &mut self,
         now: Time,
@@ -81,6 +82,16 @@ impl Node {
         cause: Cause,
         effects: &mut Vec<Effect>,
     ) -> bool {
+        let queue = self.jobs[key].queue;
+        let queued = self.put_back(now, key, cause);
+        if queued {
+            self.serve(now, queue, effects);
+        }
+        queued
+    }
+
+    /// As [`Node::enqueue`], but leaves it to the caller to serve those who wait.
+    fn put_back(&mut self, now: Time, key: JobKey, cause: Cause) -> bool {
         let job = &self.jobs[key];
         let at_most_once = job.guarantee() == Guarantee::AtMostOnce;
         if job.state != JobState::Active || at_most_once && job.queued_before {
@@ -88,6 +99,10 @@ impl Node {
         }
         let queue = job.queue;
         if self.queues[queue].pause.input {
+            // Who asks by name is told that nothing happened; the time that was set still holds.
+            if matches!(cause, Cause::Asked | Cause::Nack) {
+                return false;
+            }
             let wait = if at_most_once {
                 limits::PAUSED_RETRY_SECS
             } else {
@@ -107,7 +122,6 @@ impl Node {
         self.queues[queue].push(&mut self.jobs, key);
         self.queues[queue].used = now;
         self.queues[queue].jobs_in += 1;
-        self.serve(now, queue, effects);
         true
     }
 
@@ -155,22 +169,25 @@ impl Node {
         self.watch_idle(now, queue);
     }
 
-    /// The agenda came to a job: its ttl is over, or its delay or retry.
-    pub(crate) fn on_job_due(&mut self, now: Time, key: JobKey, effects: &mut Vec<Effect>) {
+    /// The agenda came to a job: its ttl is over, or its delay or retry. Returns the queue that it went to if somebody
+    /// waits there: who is to be served when all jobs due at this moment are in their places.
+    pub(crate) fn on_job_due(
+        &mut self,
+        now: Time,
+        key: JobKey,
+        effects: &mut Vec<Effect>,
+    ) -> Option<QueueKey> {
         let job = &mut self.jobs[key];
         let requeue = std::mem::replace(&mut job.requeue, Time::NEVER);
-        let (expired, again) = (job.expires() <= now, job.queued_before);
+        let (expired, again, queue) = (job.expires() <= now, job.queued_before, job.queue);
         self.agenda.add_job(&mut self.jobs, key);
         if expired {
             self.expire(now, key, effects);
-        } else if requeue <= now {
-            self.enqueue(
-                now,
-                key,
-                if again { Cause::Retry } else { Cause::First },
-                effects,
-            );
+            return None;
         }
+        let cause = if again { Cause::Retry } else { Cause::First };
+        let queued = requeue <= now && self.put_back(now, key, cause);
+        (queued && !self.queues[queue].waiters.is_empty()).then_some(queue)
     }
 
     pub(crate) fn pause(
@@ -207,10 +224,15 @@ impl Node {
     pub(crate) fn on_queue_idle(&mut self, now: Time, key: QueueKey) {
         let queue = &mut self.queues[key];
         queue.idle_check = None;
-        if queue.is_idle() && now.since(queue.used) >= limits::QUEUE_IDLE {
+        if !queue.is_idle() {
+            return;
+        }
+        let when = queue.used + limits::QUEUE_IDLE;
+        if when <= now {
             self.queues.close(key);
         } else {
-            self.watch_idle(now, key);
+            queue.idle_check = Some(when);
+            self.agenda.add_timer(when, Timer::Queue(key));
         }
     }
 
@@ -231,7 +253,7 @@ impl Node {
                 continue;
             };
             if queue.open && queue.is_idle() && now.since(queue.used) >= idle {
-                if let Some(when) = queue.idle_check {
+                if let Some(when) = self.queues[key].idle_check.take() {
                     self.agenda.remove_timer(when, Timer::Queue(key));
                 }
                 self.queues.close(key);

@@ -88,7 +88,7 @@ impl Restore {
     /// Where the timeline goes on, when the wall clock says `wall`.
     pub fn timeline(&self, wall: WallTime) -> Time {
         let Some((time, then)) = self.mark else {
-            return Time::from_millis(wall.0);
+            return Time::from_millis(wall.0).max(self.latest);
         };
         let stopped = wall.0.saturating_sub(then.0);
         Time::from_millis(time.as_millis().saturating_add(stopped)).max(self.latest)
@@ -126,6 +126,7 @@ impl Restore {
             wall: now.wall,
         };
         node.persist(record, effects);
+        node.marked = Some(now);
         let mut queue = queued;
         if !closed {
             queue.clear();
@@ -242,11 +243,12 @@ fn start_job(
         node.persist(Record::Deleted(id), effects);
         return false;
     }
-    // A delay that still runs is the one case in which the next queueing is the first.
-    job.queued_before = if clean {
-        job.delay == 0 || job.requeue != due
-    } else {
-        due <= now
+    // At a clean stop a job with a retry has a standing unless it was never queued, and one without a retry has a next
+    // queueing only then. After an unclean stop, a delay that is over is taken for a sign that it was queued.
+    job.queued_before = match (clean, at_most_once) {
+        (true, true) => job.requeue == Time::NEVER,
+        (true, false) => job.requeue != Time::NEVER,
+        (false, _) => due <= now,
     };
     if !clean || job.requeue == Time::NEVER && !at_most_once {
         job.requeue = if job.queued_before {

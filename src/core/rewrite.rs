@@ -21,23 +21,14 @@ impl Node {
         effects: &mut Vec<Effect>,
     ) {
         self.segments.start(segment);
-        self.persist(
-            Record::Mark {
-                time: now.time,
-                wall: now.wall,
-            },
-            effects,
-        );
+        self.mark(now, effects);
     }
 
     /// The log was switched on: whatever it held is of another time.
     pub(crate) fn on_log_opened(&mut self, now: Now, segment: Segment, effects: &mut Vec<Effect>) {
         self.settings.log = Log::On;
         self.segments.restart(segment);
-        effects.push(Effect::Persist(Record::Mark {
-            time: now.time,
-            wall: now.wall,
-        }));
+        self.mark(now, effects);
         effects.push(Effect::Persist(Record::Flushed));
         effects.push(Effect::Retire(segment));
         self.start_rewrite(now.time, segment);
@@ -79,6 +70,17 @@ impl Node {
                 .add_timer(now + limits::REWRITE_PAUSE, Timer::Rewrite);
         } else {
             self.rewrite = None;
+        }
+    }
+
+    /// The node stops: a pass that began with the log has no time left, and what it has not met yet lies nowhere.
+    pub(crate) fn finish_rewrite(&mut self, effects: &mut Vec<Effect>) {
+        let Some((from, _)) = self.rewrite.take() else {
+            return;
+        };
+        let oldest = self.segments.oldest();
+        for slot in from..self.jobs.end() {
+            self.record_anew(JobKey(slot), oldest, effects);
         }
     }
 

@@ -19,6 +19,11 @@ impl Segments {
         self.oldest + (self.live.len() as Segment).saturating_sub(1)
     }
 
+    /// No live record lies below it.
+    pub(crate) fn oldest(&self) -> Segment {
+        self.oldest
+    }
+
     /// Records go to `segment` from now on.
     pub(crate) fn start(&mut self, segment: Segment) {
         if self.live.is_empty() {

@@ -35,12 +35,15 @@ impl Waiters {
         self.by_id.len()
     }
 
-    pub(crate) fn insert(&mut self, waiter: Waiter) -> WaiterId {
-        let id = WaiterId(self.next);
+    /// The id of a wait that begins now.
+    pub(crate) fn next_id(&mut self) -> WaiterId {
         self.next += 1;
+        WaiterId(self.next)
+    }
+
+    pub(crate) fn insert(&mut self, id: WaiterId, waiter: Waiter) {
         self.by_client.insert((waiter.ticket.client, id));
         self.by_id.insert(id, waiter);
-        id
     }
 
     pub(crate) fn remove(&mut self, id: WaiterId) -> Waiter {
@@ -58,6 +61,11 @@ impl Waiters {
             .by_client
             .range((client, WaiterId(0))..=(client, WaiterId(u64::MAX)));
         waits.next().map(|&(_, id)| id)
+    }
+
+    /// Whether it still waits.
+    pub(crate) fn holds(&self, id: WaiterId) -> bool {
+        self.by_id.contains_key(&id)
     }
 
     /// The one that has waited longest.

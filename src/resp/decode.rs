@@ -10,20 +10,8 @@
 
 use super::error::ProtocolError;
 use super::inline::Words;
+use super::limits::{ARGUMENTS_MAX, BATCH_BYTES, BATCH_COMMANDS, BULK_MAX, COMMAND_MAX, LINE_MAX};
 use super::number::{short_number, strict_integer};
-
-/// Most arguments of a command.
-pub const ARGUMENTS_MAX: usize = 1 << 20;
-/// Longest argument in bytes.
-pub const BULK_MAX: usize = 512 << 20;
-/// Longest inline command or length line in bytes, counted up to its line ending.
-pub const LINE_MAX: usize = 64 << 10;
-/// Longest command in bytes: Disque's limit of the query buffer.
-pub const COMMAND_MAX: usize = 1 << 30;
-/// Most commands of a batch, so that one client's pipeline cannot keep the core to itself.
-pub const BATCH_COMMANDS: usize = 1024;
-/// A batch ends with the command that reaches so many bytes.
-pub const BATCH_BYTES: usize = 1 << 20;
 
 // Offsets are kept as `u32`. Arguments under 1000 bytes are not held against `COMMAND_MAX` one by one:
 // all that a command may have of them stay below it, so a command ends before twice the limit.

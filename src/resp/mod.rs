@@ -10,17 +10,19 @@ pub mod encode;
 mod error;
 mod frame;
 mod inline;
+mod limits;
 mod number;
 mod reply;
 
-pub use decode::{
-    ARGUMENTS_MAX, BATCH_BYTES, BATCH_COMMANDS, BULK_MAX, COMMAND_MAX, Decoded, Decoder, LINE_MAX,
-    Status,
-};
+pub use decode::{Decoded, Decoder, Status};
 pub use error::{ProtocolError, ReplyError};
 pub use frame::Frame;
 pub use inline::{UnbalancedQuotes, Words};
-pub use reply::{AGGREGATE_MAX, DEPTH_MAX, ReplyDecoder};
+pub use limits::{
+    AGGREGATE_MAX, ARGUMENTS_MAX, BATCH_BYTES, BATCH_COMMANDS, BULK_MAX, COMMAND_MAX, DEPTH_MAX,
+    LINE_MAX,
+};
+pub use reply::ReplyDecoder;
 
 /// The version of RESP that a connection speaks. Every connection starts with RESP2.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -3,15 +3,10 @@
 //! Lists are built up as their elements arrive, so that a long reply is never read from its start
 //! again; only the one element that is not complete yet stays in the caller's buffer.
 
-use super::decode::BULK_MAX;
 use super::error::ReplyError;
 use super::frame::Frame;
+use super::limits::{AGGREGATE_MAX, BULK_MAX, DEPTH_MAX};
 use super::number::strict_integer;
-
-/// Deepest nesting of lists in a reply.
-pub const DEPTH_MAX: usize = 64;
-/// Most elements of a list in a reply, a map's keys and values counted singly.
-pub const AGGREGATE_MAX: usize = 1 << 27;
 
 /// Elements that room is made for before the first one has arrived.
 const AHEAD_MAX: usize = 64;

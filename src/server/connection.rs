@@ -188,7 +188,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Prepared::new(&args)
             })
             .collect();
-        let mut driver = self.shared.driver.lock();
+        let shared = Arc::clone(&self.shared);
+        let mut driver = shared.driver.lock();
         let clock = Instant::now();
         if let Some(until) = driver.paused_until.filter(|&until| until > clock) {
             self.batch = Some((decoded, next));
@@ -197,7 +198,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let now = driver.clock.now();
         let before = self.output.bytes.len();
         let mut execution = Execution {
-            shared: &self.shared,
+            shared: &shared,
             driver: &mut driver,
             session: &mut self.session,
             now,
@@ -230,7 +231,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         driver.note_batch(&self.session, buffers, self.blocked);
         drop(driver);
         if sooner {
-            self.shared.tick_sooner.notify_one();
+            shared.tick_sooner.notify_one();
         }
         self.output.close_gate(position, *self.released.borrow());
         None

@@ -40,6 +40,9 @@ impl<'a> Prepared<'a> {
     }
 }
 
+/// The command may not run, and was told so.
+struct Refused;
+
 /// One batch of a connection, with the lock held.
 pub(crate) struct Execution<'a> {
     pub(crate) shared: &'a Shared,
@@ -71,10 +74,7 @@ impl Execution<'_> {
                 self.account(spec, args);
                 outcome
             }
-            Err(failure) => {
-                failure.encode(self.out);
-                Outcome::Done
-            }
+            Err(Refused) => Outcome::Done,
         };
         if replies != Replies::On && self.session.replies != Replies::On || replies == Replies::SkipNext {
             self.out.truncate(before);
@@ -82,40 +82,47 @@ impl Execution<'_> {
         outcome
     }
 
-    /// Everything that can refuse a command before it runs, in Disque's order.
+    /// Everything that can refuse a command before it runs, in Disque's order. Writes the refusal.
     fn check<'c>(
         &mut self,
         command: &'c Prepared<'c>,
-    ) -> Result<(&'static CommandSpec, &'c Request<'c>), Failure<'c>> {
-        let (spec, parsed) = command.parsed.as_ref().map_err(|failure| *failure)?;
-        let may_always = matches!(parsed, Ok(Request::Admin(Admin::Quit | Admin::Auth(_) | Admin::Hello(_))));
+    ) -> Result<(&'static CommandSpec, &'c Request<'c>), Refused> {
+        let (spec, parsed) = match &command.parsed {
+            Ok(found) => found,
+            Err(failure) => return self.refuse(failure),
+        };
         let locked = self.driver.config.requirepass.is_some() && !self.session.authenticated;
-        if locked && !may_always && !spec.flags.contains(Flags::NO_AUTH) {
-            return Err(ServerError::NotAuthenticated.into());
+        // HELLO may bring the password along; without arguments it tells of the nodes.
+        let open = spec.flags.contains(Flags::NO_AUTH) && !matches!(parsed, Ok(Request::Admin(Admin::Nodes)));
+        if locked && !open {
+            return self.refuse(&ServerError::NotAuthenticated.into());
         }
-        if spec.flags.contains(Flags::DENYOOM) {
-            self.make_room()?;
+        if spec.flags.contains(Flags::DENYOOM) && !self.make_room() {
+            return self.refuse(&ServerError::OutOfMemory.into());
         }
         if spec.flags.contains(Flags::MISCONF) && self.driver.health.is_failing() {
-            return Err(ServerError::LogUnwritable(&self.driver.health.reason()).into());
+            return self.refuse(&ServerError::LogUnwritable(&self.driver.health.reason()).into());
         }
         if self.driver.loading.is_some() && !spec.flags.contains(Flags::LOADING) {
-            return Err(ServerError::Loading.into());
+            return self.refuse(&ServerError::Loading.into());
         }
         match parsed {
             Ok(request) => Ok((spec, request)),
-            Err(error) => Err((*error).into()),
+            Err(error) => self.refuse(&(*error).into()),
         }
     }
 
-    fn make_room(&mut self) -> Result<(), Failure<'static>> {
+    fn refuse<T>(&mut self, failure: &Failure<'_>) -> Result<T, Refused> {
+        failure.encode(self.out);
+        Err(Refused)
+    }
+
+    /// Whether there is memory for one more command, after what may go has gone.
+    fn make_room(&mut self) -> bool {
         if self.driver.node.memory_level() > MemoryLevel::Normal {
             self.driver.feed(Event::MemoryPressure);
         }
-        match self.driver.node.memory_level() {
-            MemoryLevel::Normal | MemoryLevel::External | MemoryLevel::Evict => Ok(()),
-            MemoryLevel::Full => Err(ServerError::OutOfMemory.into()),
-        }
+        self.driver.node.memory_level() < MemoryLevel::Full
     }
 
     fn core(&mut self, command: Command<'_>) -> Outcome {

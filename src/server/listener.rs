@@ -1,7 +1,7 @@
 //! Where clients connect: TCP addresses and a Unix socket.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tracing::{debug, warn};
 
 use super::connection::Connection;
@@ -27,6 +27,8 @@ use crate::resp::Protocol as Resp;
 pub(crate) enum ListenError {
     #[error("listen on {address}: {source}; is another node running? choose another with --port or --bind")]
     Tcp { address: SocketAddr, source: io::Error },
+    #[error("listen on {name}: {source}; name an address of this machine with --bind")]
+    Name { name: String, source: io::Error },
     #[error("listen on the unix socket {}: {source}; choose another with --unixsocket", path.display())]
     Unix { path: PathBuf, source: io::Error },
 }
@@ -45,7 +47,7 @@ impl Listeners {
     pub(crate) fn open(config: &Config) -> Result<Self, ListenError> {
         let mut listeners = Listeners { tcp: Vec::new(), unix: None, port: config.port };
         for bind in &config.bind {
-            for ip in addresses(bind) {
+            for ip in addresses(bind)? {
                 let address = SocketAddr::new(ip, listeners.port);
                 match listen(address, config.tcp_backlog) {
                     Ok(listener) => {
@@ -53,7 +55,7 @@ impl Listeners {
                         listeners.tcp.push(listener);
                     }
                     // `*` means IPv6 only where the machine has it.
-                    Err(error) if matches!(bind, BindAddress::Any) && ip.is_ipv6() => debug!(%error, "no IPv6"),
+                    Err(error) if matches!(bind, BindAddress::Every) && ip.is_ipv6() => debug!(%error, "no IPv6"),
                     Err(source) => return Err(ListenError::Tcp { address, source }),
                 }
             }
@@ -83,10 +85,15 @@ impl Listeners {
     }
 }
 
-fn addresses(bind: &BindAddress) -> Vec<IpAddr> {
+fn addresses(bind: &BindAddress) -> Result<Vec<IpAddr>, ListenError> {
     match bind {
-        BindAddress::Any => vec![Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()],
-        BindAddress::Ip(ip) => vec![*ip],
+        BindAddress::Every => Ok(vec![Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()]),
+        BindAddress::Ip(ip) => Ok(vec![*ip]),
+        BindAddress::Name(name) => {
+            let unknown = |source| ListenError::Name { name: name.clone(), source };
+            let found = (name.as_str(), 0).to_socket_addrs().map_err(unknown)?;
+            Ok(found.map(|address| address.ip()).collect())
+        }
     }
 }
 

@@ -1,7 +1,5 @@
 //! What others have for a connection: replies that came late, lines of MONITOR, the order to end.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use parking_lot::Mutex;
 use shoalmq_storage::journal::Position;
 use tokio::sync::Notify;
@@ -13,7 +11,6 @@ const UNREAD_MAX: usize = 64 << 20;
 #[derive(Debug, Default)]
 pub(crate) struct Mailbox {
     letters: Mutex<Letters>,
-    killed: AtomicBool,
     /// Something came in.
     pub(crate) arrived: Notify,
     /// The connection must end.
@@ -67,11 +64,6 @@ impl Mailbox {
 
     /// Orders the connection to end without another word.
     pub(crate) fn kill(&self) {
-        self.killed.store(true, Ordering::Release);
         self.ended.notify_one();
-    }
-
-    pub(crate) fn is_killed(&self) -> bool {
-        self.killed.load(Ordering::Acquire)
     }
 }

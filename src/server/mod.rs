@@ -35,7 +35,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, watch};
 use tracing::{debug, error, info, warn};
 
-use crate::config::Loaded;
+use crate::config::{BindAddress, Loaded};
 use driver::{Driver, Parts, Shared, Stop};
 use identity::Identity;
 use listener::Listeners;
@@ -227,8 +227,9 @@ async fn signals(shared: Arc<Shared>) {
 fn warn_of_open_doors(driver: &Driver) {
     let config = &driver.config;
     let loopback = config.bind.iter().all(|bind| match bind {
-        crate::config::BindAddress::Any => false,
-        crate::config::BindAddress::Ip(ip) => ip.is_loopback(),
+        BindAddress::Every => false,
+        BindAddress::Ip(ip) => ip.is_loopback(),
+        BindAddress::Name(name) => name == "localhost",
     });
     if !loopback && config.requirepass.is_none() {
         if config.protected_mode {

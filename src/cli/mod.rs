@@ -1,0 +1,238 @@
+//! `shoalmq cli`: commands to a node, one from the shell's command line or many at a prompt.
+//!
+//! It reads and feels like redis-cli: replies are numbered and quoted for eyes at a terminal, and left
+//! raw for programs. A command is never repeated by itself, because nobody can tell whether one whose
+//! connection broke was carried out.
+
+mod format;
+mod help;
+mod prompt;
+mod session;
+
+use std::ffi::OsString;
+use std::io::{self, IsTerminal, Read, Write};
+use std::os::unix::ffi::OsStringExt;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::ArgAction;
+use thiserror::Error;
+
+use crate::client::ClientError;
+use crate::resp::Frame;
+
+pub use help::CommandHelp;
+
+use format::{Format, Shape};
+use session::{Credentials, Session, Target};
+
+/// Talk to a node, as redis-cli does: one command, or a prompt without one.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line"
+)]
+#[derive(Debug, Clone, clap::Args)]
+#[command(disable_help_flag = true)]
+pub struct Args {
+    /// Host name or address of the node.
+    #[arg(short = 'h', long, default_value = "127.0.0.1")]
+    host: String,
+    /// Port of the node.
+    #[arg(short = 'p', long, default_value_t = 7711)]
+    port: u16,
+    /// Password; better given in `SHOALMQ_PASSWORD` or `REDISCLI_AUTH`, where `ps` does not show it.
+    #[arg(short = 'a', long = "pass", value_name = "PASSWORD")]
+    pass: Option<String>,
+    /// User that the password is of.
+    #[arg(long)]
+    user: Option<String>,
+    /// Speak RESP3.
+    #[arg(short = '3')]
+    resp3: bool,
+    /// Seconds to wait for the connection.
+    #[arg(short = 't', long, default_value = "5", value_name = "SECONDS", value_parser = seconds)]
+    connect_timeout: Duration,
+    /// Print replies raw, as is done anyway when the output is no terminal.
+    #[arg(long, conflicts_with_all = ["no_raw", "json"])]
+    raw: bool,
+    /// Print replies for people, even when the output is no terminal.
+    #[arg(long, conflicts_with = "json")]
+    no_raw: bool,
+    /// Print replies as JSON, one line each.
+    #[arg(long)]
+    json: bool,
+    /// Append the standard input to the command, as its last argument.
+    #[arg(short = 'x', requires = "command")]
+    stdin: bool,
+    /// Run the command so many times; -1 is for ever.
+    #[arg(
+        short = 'r',
+        default_value_t = 1,
+        allow_negative_numbers = true,
+        value_name = "TIMES"
+    )]
+    repeat: i64,
+    /// Seconds to wait between repetitions.
+    #[arg(short = 'i', default_value = "0", value_name = "SECONDS", value_parser = seconds)]
+    interval: Duration,
+    /// Print help.
+    #[arg(long, action = ArgAction::Help)]
+    help: Option<bool>,
+    /// The command and its arguments.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    command: Vec<OsString>,
+}
+
+/// Why the CLI cannot go on.
+#[derive(Debug, Error)]
+enum CliError {
+    /// The node is not there, or no longer.
+    #[error(transparent)]
+    Node(#[from] ClientError),
+    /// The terminal, or the standard input or output, failed.
+    #[error("terminal: {0}")]
+    Terminal(#[from] io::Error),
+}
+
+/// Runs the CLI to its end. `commands` is what the prompt helps with.
+///
+/// Fails when the node cannot be reached, or answers an error to a command that was not typed at the
+/// prompt.
+pub async fn run(args: Args, commands: Vec<CommandHelp>) -> ExitCode {
+    let done = match (args.command.is_empty(), io::stdin().is_terminal()) {
+        (false, _) => once(args).await,
+        (true, true) => prompt::run(args.format(), Session::new(args.target()), commands).await,
+        (true, false) => lines(args).await,
+    };
+    match done {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("shoalmq cli: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+impl Args {
+    fn target(&self) -> Target {
+        let from_environment = || {
+            ["SHOALMQ_PASSWORD", "REDISCLI_AUTH"]
+                .into_iter()
+                .find_map(|name| std::env::var(name).ok())
+        };
+        let password = self.pass.clone().or_else(from_environment);
+        // An address of IPv6 needs brackets before a port.
+        let address = if self.host.contains(':') && !self.host.starts_with('[') {
+            format!("[{}]:{}", self.host, self.port)
+        } else {
+            format!("{}:{}", self.host, self.port)
+        };
+        Target {
+            address,
+            timeout: self.connect_timeout,
+            credentials: password.map(|password| Credentials {
+                user: self.user.clone(),
+                password,
+            }),
+            resp3: self.resp3,
+        }
+    }
+
+    fn format(&self) -> Format {
+        if self.json {
+            Format::Json
+        } else if self.raw || !(self.no_raw || io::stdout().is_terminal()) {
+            Format::Raw
+        } else {
+            Format::Human
+        }
+    }
+}
+
+/// Runs the command of the command line, as often as it was asked for.
+async fn once(args: Args) -> Result<ExitCode, CliError> {
+    let format = args.format();
+    let mut session = Session::new(args.target());
+    let mut words: Vec<Vec<u8>> = args.command.into_iter().map(OsString::into_vec).collect();
+    if args.stdin {
+        let mut last = Vec::new();
+        io::stdin().read_to_end(&mut last)?;
+        words.push(last);
+    }
+    let mut round = 0;
+    while args.repeat < 0 || round < args.repeat {
+        if round > 0 {
+            tokio::time::sleep(args.interval).await;
+        }
+        round += 1;
+        if !perform(&mut session, &words, format).await? {
+            return Ok(ExitCode::FAILURE);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs the commands that come line by line from a program or a file.
+async fn lines(args: Args) -> Result<ExitCode, CliError> {
+    let format = args.format();
+    let mut session = Session::new(args.target());
+    let mut code = ExitCode::SUCCESS;
+    for line in io::stdin().lines() {
+        let done = match session::split(line?.as_bytes()) {
+            Ok(words) if words.is_empty() => true,
+            Ok(words) => perform(&mut session, &words, format).await?,
+            Err(error) => {
+                eprintln!("shoalmq cli: {error}");
+                false
+            }
+        };
+        if !done {
+            code = ExitCode::FAILURE;
+        }
+    }
+    Ok(code)
+}
+
+/// Runs one command and prints its reply; `false` if that is an error.
+async fn perform(
+    session: &mut Session,
+    words: &[Vec<u8>],
+    format: Format,
+) -> Result<bool, CliError> {
+    let Some(reply) = session.execute(words).await? else {
+        return Ok(true);
+    };
+    if reply.as_error().is_some() {
+        let text = format::render(&reply, Shape::Plain, format);
+        eprintln!("{}", String::from_utf8_lossy(&text));
+        return Ok(false);
+    }
+    print(&reply, Shape::of(words), format)?;
+    if session::is_monitor(words) {
+        watch(session, format).await?;
+    }
+    Ok(true)
+}
+
+/// Prints what a monitoring connection is sent, until it breaks or the caller drops this.
+async fn watch(session: &mut Session, format: Format) -> Result<(), CliError> {
+    loop {
+        print(&session.receive().await?, Shape::Plain, format)?;
+    }
+}
+
+fn print(reply: &Frame, shape: Shape, format: Format) -> io::Result<()> {
+    let mut text = format::render(reply, shape, format);
+    text.push(b'\n');
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(&text)?;
+    stdout.flush()
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests;

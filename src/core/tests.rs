@@ -1,0 +1,18 @@
+//! The core's behaviour, told one sentence at a time.
+
+mod acking;
+mod adding;
+mod bench;
+mod clocks;
+mod delivering;
+mod guarantees;
+mod idling;
+mod looking;
+mod memory;
+mod model;
+mod pausing;
+mod requeueing;
+mod restarting;
+mod rewriting;
+
+pub(crate) use bench::plain_job;

@@ -1,0 +1,383 @@
+//! A bench for one node: it owns the clocks, ticks exactly at the node's deadlines, keeps the log as a disk would, and
+//! checks the invariants after every event.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::command::{
+    AddJob, Command, Counters, Delivery, GetJob, JobView, Pause, PauseState, QueueView, Refusal,
+    Replication, Reply, Wait,
+};
+use crate::effect::Effect;
+use crate::event::Event;
+use crate::id::{ClientId, JobId, NodeId, Ticket};
+use crate::invariants;
+use crate::job::{Body, Job, JobState, Links, Place};
+use crate::node::{Eviction, Log, Node, Settings};
+use crate::queue::QueueKey;
+use crate::record::{Record, Segment};
+use crate::restore::{Reload, Restore, Start};
+use crate::time::{Now, Time, WallTime};
+
+/// The wall clock when a bench starts: 2026-01-01.
+pub(crate) const WALL: u64 = 1_767_225_600_000;
+
+pub(crate) const SETTINGS: Settings = Settings {
+    max_memory: 0,
+    eviction: Eviction::Acks,
+    log: Log::On,
+};
+
+/// Who sends the commands that name no client.
+const SOMEBODY: u64 = 1;
+
+pub(crate) struct Bench {
+    pub(crate) node: Node,
+    /// Milliseconds on the node's timeline.
+    pub(crate) time: u64,
+    /// Milliseconds since 1970.
+    pub(crate) wall: u64,
+    /// What is on disk.
+    pub(crate) log: Vec<(Segment, Record)>,
+    pub(crate) segment: Segment,
+    /// Commands answered in the order of answering, since last asked.
+    pub(crate) answered: Vec<(Ticket, Reply)>,
+    replies: BTreeMap<Ticket, Reply>,
+    settings: Settings,
+    tickets: u64,
+    starts: u8,
+    events: u64,
+}
+
+impl Bench {
+    pub(crate) fn new() -> Self {
+        Bench::with(SETTINGS)
+    }
+
+    /// A node that starts with an empty log.
+    pub(crate) fn with(settings: Settings) -> Self {
+        let mut bench = Bench {
+            node: Node::new(node_id(), settings, Time::ZERO, [0; 32]),
+            time: 0,
+            wall: WALL,
+            log: Vec::new(),
+            segment: 0,
+            answered: Vec::new(),
+            replies: BTreeMap::new(),
+            settings,
+            tickets: 0,
+            starts: 0,
+            events: 0,
+        };
+        bench.start(Duration::ZERO, Reload::Active);
+        bench
+    }
+
+    /// The process is gone, with all that was not in the log; a new one starts after `down`.
+    pub(crate) fn crash(&mut self, down: Duration) {
+        self.start(down, Reload::Active);
+    }
+
+    /// A clean stop, and a start after `down`.
+    pub(crate) fn restart(&mut self, down: Duration) {
+        self.feed(Event::Stop);
+        self.start(down, Reload::Active);
+    }
+
+    /// Starts from what is in the log.
+    pub(crate) fn start(&mut self, down: Duration, reload: Reload) {
+        self.starts += 1;
+        self.wall += down.as_millis() as u64;
+        let mut restore = Restore::new(node_id(), self.settings, [self.starts; 32]);
+        for (segment, record) in &self.log {
+            restore.apply(*segment, record.clone());
+        }
+        self.time = restore.timeline(WallTime(self.wall)).as_millis();
+        self.segment += 1;
+        let start = Start {
+            now: self.now(),
+            generation: u64::from(self.starts),
+            segment: self.segment,
+            reload,
+        };
+        let mut effects = Vec::new();
+        self.node = restore.finish(start, &mut effects);
+        self.carry_out(effects);
+    }
+
+    pub(crate) fn now(&self) -> Now {
+        Now {
+            time: Time::from_millis(self.time),
+            wall: WallTime(self.wall),
+        }
+    }
+
+    pub(crate) fn feed(&mut self, event: Event<'_>) {
+        let mut effects = Vec::new();
+        self.node.handle(self.now(), event, &mut effects);
+        self.carry_out(effects);
+    }
+
+    fn carry_out(&mut self, effects: Vec<Effect>) {
+        // The check walks over all jobs: with very many, now and then must do.
+        self.events += 1;
+        if self.node.job_count() < 500 || self.events.is_multiple_of(100) {
+            invariants::check(&self.node);
+        }
+        for effect in effects {
+            match effect {
+                Effect::Persist(record) => self.log.push((self.segment, record)),
+                Effect::Reply(ticket, reply) => {
+                    self.answered.push((ticket, reply.clone()));
+                    let before = self.replies.insert(ticket, reply);
+                    assert_eq!(before, None, "{ticket:?} is answered once");
+                }
+                Effect::Retire(below) => self.log.retain(|&(segment, _)| segment >= below),
+            }
+        }
+    }
+
+    /// Both clocks go on; a tick exactly at every deadline.
+    pub(crate) fn advance_ms(&mut self, ms: u64) {
+        let end = self.time + ms;
+        let (mut stuck, mut before) = (0, self.time);
+        while self.tick_until(end) {
+            stuck = if self.time > before { 0 } else { stuck + 1 };
+            assert!(stuck < 100, "a tick makes progress");
+            before = self.time;
+        }
+    }
+
+    /// Goes on to the next deadline and ticks, or to `end` if that comes first.
+    pub(crate) fn tick_until(&mut self, end: u64) -> bool {
+        let next = self.node.deadline().as_millis().max(self.time);
+        let to = next.min(end);
+        self.wall += to - self.time;
+        self.time = to;
+        if next <= end {
+            self.feed(Event::Tick);
+        }
+        next <= end
+    }
+
+    pub(crate) fn advance(&mut self, secs: u64) {
+        self.advance_ms(secs * 1000);
+    }
+
+    /// Sends a command, which may be answered later.
+    pub(crate) fn send(&mut self, client: u64, command: Command<'_>) -> Ticket {
+        self.tickets += 1;
+        let ticket = Ticket {
+            client: ClientId(client),
+            number: self.tickets,
+        };
+        self.feed(Event::Command(ticket, command));
+        ticket
+    }
+
+    /// What this command was answered.
+    pub(crate) fn answer(&self, ticket: Ticket) -> Option<&Reply> {
+        self.replies.get(&ticket)
+    }
+
+    /// Sends a command that is answered at once.
+    pub(crate) fn run(&mut self, command: Command<'_>) -> Reply {
+        let ticket = self.send(SOMEBODY, command);
+        let reply = self.answer(ticket);
+        reply.expect("this command does not wait").clone()
+    }
+
+    pub(crate) fn count(&mut self, command: Command<'_>) -> u64 {
+        match self.run(command) {
+            Reply::Count(count) => count,
+            other => panic!("{other:?} is no count"),
+        }
+    }
+
+    pub(crate) fn try_add(&mut self, add: AddJob<'_>) -> Result<JobId, Refusal> {
+        match self.run(Command::AddJob(add)) {
+            Reply::Added(id) => Ok(id),
+            Reply::Refused(refusal) => Err(refusal),
+            other => panic!("{other:?} answers no ADDJOB"),
+        }
+    }
+
+    pub(crate) fn add(&mut self, add: AddJob<'_>) -> JobId {
+        self.try_add(add).expect("nothing refuses this job")
+    }
+
+    /// Adds so many jobs, oldest first.
+    pub(crate) fn add_many(&mut self, queue: &str, count: usize) -> Vec<JobId> {
+        (0..count).map(|_| self.add(job(queue))).collect()
+    }
+
+    /// GETJOB NOHANG.
+    pub(crate) fn get(&mut self, queues: &[&str], count: u64) -> Vec<Delivery> {
+        match self.run(Command::GetJob(get_job(queues, count, Wait::No))) {
+            Reply::Delivered(taken, _) => taken,
+            Reply::NothingToDeliver => Vec::new(),
+            other => panic!("{other:?} answers no GETJOB"),
+        }
+    }
+
+    /// The ids of a GETJOB NOHANG.
+    pub(crate) fn take(&mut self, queue: &str, count: u64) -> Vec<JobId> {
+        let taken = self.get(&[queue], count);
+        taken.iter().map(|delivery| delivery.id).collect()
+    }
+
+    /// Takes the only job there is.
+    pub(crate) fn take_one(&mut self, queue: &str) -> Delivery {
+        let mut taken = self.get(&[queue], 2);
+        assert_eq!(taken.len(), 1, "there is exactly one job");
+        taken.remove(0)
+    }
+
+    /// GETJOB that may wait.
+    pub(crate) fn wait(&mut self, client: u64, queues: &[&str], wait: Wait) -> Ticket {
+        self.send(client, Command::GetJob(get_job(queues, 1, wait)))
+    }
+
+    /// What a waiting GETJOB got.
+    pub(crate) fn got(&self, ticket: Ticket) -> Option<Vec<JobId>> {
+        match self.answer(ticket)? {
+            Reply::Delivered(taken, _) => Some(taken.iter().map(|delivery| delivery.id).collect()),
+            other => panic!("{other:?} is no delivery"),
+        }
+    }
+
+    pub(crate) fn ack(&mut self, id: JobId) -> u64 {
+        self.count(Command::AckJob(vec![id]))
+    }
+
+    pub(crate) fn nack(&mut self, id: JobId) -> u64 {
+        self.count(Command::Nack(vec![id]))
+    }
+
+    pub(crate) fn enqueue(&mut self, id: JobId) -> u64 {
+        self.count(Command::Enqueue(vec![id]))
+    }
+
+    pub(crate) fn dequeue(&mut self, id: JobId) -> u64 {
+        self.count(Command::Dequeue(vec![id]))
+    }
+
+    pub(crate) fn len(&mut self, queue: &str) -> u64 {
+        self.count(Command::QueueLength(queue.as_bytes()))
+    }
+
+    pub(crate) fn show(&mut self, id: JobId) -> Option<JobView> {
+        match self.run(Command::Show(Some(id))) {
+            Reply::Shown(view) => view.map(|view| *view),
+            other => panic!("{other:?} answers no SHOW"),
+        }
+    }
+
+    /// The state of a job that is here.
+    pub(crate) fn state(&mut self, id: JobId) -> JobState {
+        self.show(id).expect("the job is here").state
+    }
+
+    /// How often a job was nacked, and delivered additionally.
+    pub(crate) fn counters(&mut self, id: JobId) -> (u32, u32) {
+        let view = self.show(id).expect("the job is here");
+        (view.nacks, view.additional_deliveries)
+    }
+
+    pub(crate) fn stat(&mut self, queue: &str) -> Option<QueueView> {
+        match self.run(Command::QueueStat(queue.as_bytes())) {
+            Reply::QueueStat(view) => view.map(|view| *view),
+            other => panic!("{other:?} answers no QSTAT"),
+        }
+    }
+
+    pub(crate) fn pause(&mut self, queue: &str, input: bool, output: bool) {
+        let state = PauseState { input, output };
+        let reply = self.run(Command::Pause(Pause {
+            queue: queue.as_bytes(),
+            set: Some(state),
+            broadcast: false,
+        }));
+        assert_eq!(reply, Reply::PauseState(state));
+    }
+
+    /// Records go to a new segment.
+    pub(crate) fn roll(&mut self) {
+        self.segment += 1;
+        self.feed(Event::SegmentStarted(self.segment));
+    }
+
+    /// The segments that are on disk.
+    pub(crate) fn segments(&self) -> Vec<Segment> {
+        let mut segments: Vec<Segment> = self.log.iter().map(|&(segment, _)| segment).collect();
+        segments.dedup();
+        segments
+    }
+}
+
+pub(crate) fn node_id() -> NodeId {
+    NodeId::from_bytes([7; 20])
+}
+
+pub(crate) fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
+/// ADDJOB queue body 0, with the defaults of a lone node.
+pub(crate) fn job(queue: &str) -> AddJob<'_> {
+    AddJob {
+        queue: queue.as_bytes(),
+        body: b"body",
+        timeout: None,
+        replicate: None,
+        delay: 0,
+        retry: None,
+        ttl: crate::command::DEFAULT_TTL,
+        max_len: None,
+        replication: Replication::Synchronous,
+    }
+}
+
+/// A job that is queued again after so many seconds, or never.
+pub(crate) fn job_with_retry(queue: &str, retry: u32) -> AddJob<'_> {
+    AddJob {
+        retry: Some(retry),
+        ..job(queue)
+    }
+}
+
+pub(crate) fn get_job<'a>(queues: &[&'a str], count: u64, wait: Wait) -> GetJob<'a> {
+    GetJob {
+        queues: queues.iter().map(|queue| queue.as_bytes()).collect(),
+        count,
+        wait,
+        counters: Counters::Without,
+    }
+}
+
+/// A job that no node holds, with an id made of `number`.
+pub(crate) fn plain_job(number: u32) -> Job {
+    let mut id = [0; 24];
+    id[4..8].copy_from_slice(&number.to_be_bytes());
+    id[23] = 1;
+    Job {
+        id: JobId::from_bytes(id),
+        body: Body::new(b"body"),
+        created: u64::from(number),
+        added: Time::ZERO,
+        requeue: Time::NEVER,
+        ttl: u32::MAX,
+        delay: 0,
+        retry: 60,
+        nacks: 0,
+        additional_deliveries: 0,
+        queue: QueueKey(0),
+        order: Links::NONE,
+        agenda: Links::NONE,
+        segment: 1,
+        replicate: 1,
+        state: JobState::Active,
+        place: Place::Nowhere,
+        queued_before: false,
+    }
+}

@@ -1,0 +1,127 @@
+//! Queues that are empty for long enough go.
+
+use super::bench::{Bench, SETTINGS, job, job_with_retry, secs};
+use crate::command::Wait;
+use crate::event::Event;
+use crate::node::{MemoryLevel, Settings};
+
+#[test]
+fn an_empty_queue_goes_after_five_idle_minutes() {
+    let mut bench = Bench::new();
+    bench.add(job("q"));
+    bench.advance(1000);
+    assert!(bench.stat("q").is_some(), "it is not empty");
+    let id = bench.take_one("q").id;
+    bench.ack(id);
+    bench.advance(299);
+    assert_eq!(bench.stat("q").map(|view| view.idle), Some(secs(299)));
+    bench.advance(1);
+    assert_eq!(bench.stat("q"), None);
+    assert_eq!(bench.node.used_memory(), 0);
+}
+
+#[test]
+fn the_five_minutes_count_from_the_last_use() {
+    let mut bench = Bench::new();
+    for _ in 0..4 {
+        let id = bench.add(job("q"));
+        bench.take("q", 1);
+        bench.ack(id);
+        bench.advance(100);
+    }
+    bench.advance(199);
+    assert!(bench.stat("q").is_some());
+    bench.advance(1);
+    assert_eq!(bench.stat("q"), None);
+}
+
+#[test]
+fn a_queue_stays_while_somebody_waits_for_it() {
+    let mut bench = Bench::new();
+    bench.wait(3, &["q"], Wait::AtMost(secs(1000)));
+    bench.advance(999);
+    assert!(bench.stat("q").is_some());
+    bench.advance(301);
+    assert_eq!(bench.stat("q"), None);
+}
+
+#[test]
+fn a_job_that_outlives_its_queue_brings_it_back() {
+    let mut bench = Bench::new();
+    let id = bench.add(job_with_retry("q", 1000));
+    bench.take("q", 1);
+    bench.advance(999);
+    assert_eq!(bench.stat("q"), None);
+    bench.advance(1);
+    let view = bench.stat("q").expect("the job is queued again");
+    assert_eq!((view.len, view.jobs_in, view.age), (1, 1, secs(0)));
+    assert_eq!(bench.take("q", 1), [id]);
+}
+
+/// A node that is at this level of memory, by what its shell reports.
+fn pressed(level: MemoryLevel) -> Bench {
+    let mut bench = Bench::with(Settings {
+        max_memory: 1_000_000,
+        ..SETTINGS
+    });
+    bench.feed(Event::ClientBuffers(match level {
+        MemoryLevel::Normal => 0,
+        MemoryLevel::External => 800_000,
+        MemoryLevel::Evict => 960_000,
+        MemoryLevel::Full => 1_000_000,
+    }));
+    assert_eq!(bench.node.memory_level(), level);
+    bench
+}
+
+#[test]
+fn empty_queues_go_sooner_when_memory_is_short() {
+    for (level, stays) in [
+        (MemoryLevel::Normal, 299),
+        (MemoryLevel::External, 9),
+        (MemoryLevel::Evict, 1),
+        (MemoryLevel::Full, 1),
+    ] {
+        let mut bench = pressed(level);
+        bench.pause("q", false, true);
+        bench.pause("q", false, false);
+        bench.advance(stays);
+        bench.feed(Event::MemoryPressure);
+        assert!(bench.stat("q").is_some(), "{level:?}");
+        bench.advance(1);
+        bench.feed(Event::MemoryPressure);
+        assert_eq!(bench.stat("q"), None, "{level:?}");
+    }
+}
+
+#[test]
+fn a_queue_that_was_swept_while_its_job_lives_idles_again() {
+    let mut bench = pressed(MemoryLevel::Normal);
+    let id = bench.add(job_with_retry("q", 20));
+    bench.take("q", 1);
+    bench.feed(Event::ClientBuffers(960_000));
+    bench.advance(10);
+    bench.feed(Event::MemoryPressure);
+    assert_eq!(bench.stat("q"), None, "swept, but its name lives on");
+    bench.feed(Event::ClientBuffers(0));
+    bench.advance(10);
+    assert_eq!(bench.take("q", 1), [id]);
+    bench.ack(id);
+    bench.advance(300);
+    assert_eq!((bench.stat("q"), bench.node.used_memory()), (None, 0));
+}
+
+#[test]
+fn queues_in_use_are_not_swept() {
+    let mut bench = pressed(MemoryLevel::Evict);
+    bench.feed(Event::ClientBuffers(0));
+    bench.add(job("full"));
+    bench.feed(Event::ClientBuffers(960_000));
+    bench.wait(3, &["awaited"], Wait::Forever);
+    bench.pause("paused", true, false);
+    bench.advance(100);
+    bench.feed(Event::MemoryPressure);
+    for queue in ["full", "awaited", "paused"] {
+        assert!(bench.stat(queue).is_some(), "{queue}");
+    }
+}

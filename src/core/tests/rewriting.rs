@@ -1,0 +1,247 @@
+//! Segments of the log: when they retire, and how a rewrite frees them.
+
+use super::bench::{Bench, SETTINGS, job, job_with_retry, secs};
+use crate::event::Event;
+use crate::job::JobState;
+use crate::node::{Log, Settings};
+use crate::record::Record;
+use crate::restore::Reload;
+
+#[test]
+fn a_segment_stays_while_it_holds_a_live_job() {
+    let mut bench = Bench::new();
+    let first = bench.add(job("q"));
+    bench.roll();
+    let second = bench.add(job("q"));
+    bench.roll();
+    bench.ack(second);
+    assert_eq!(bench.segments(), [1, 2, 3], "only the oldest may go");
+    bench.ack(first);
+    assert_eq!(bench.segments(), [3]);
+    bench.crash(secs(0));
+    assert_eq!(bench.node.job_count(), 0);
+}
+
+#[test]
+fn the_current_segment_never_goes() {
+    let mut bench = Bench::new();
+    let id = bench.add(job("q"));
+    bench.ack(id);
+    assert_eq!(bench.segments(), [1]);
+    bench.roll();
+    assert_eq!(bench.segments(), [2]);
+}
+
+#[test]
+fn expiry_and_flush_free_segments_too() {
+    let mut bench = Bench::new();
+    bench.add_many("q", 3);
+    bench.roll();
+    bench.advance(86_400);
+    assert_eq!(bench.segments(), [2]);
+    bench.add_many("q", 3);
+    bench.roll();
+    bench.feed(Event::Flush);
+    assert_eq!(bench.segments(), [3]);
+}
+
+#[test]
+fn what_a_start_finds_dead_frees_its_segments() {
+    let mut bench = Bench::new();
+    bench.add(job_with_retry("q", 0));
+    bench.crash(secs(0));
+    assert_eq!(bench.segments(), [2]);
+}
+
+#[test]
+fn the_timeline_survives_the_segments_that_it_began_in() {
+    let mut bench = Bench::new();
+    let first = bench.add(job("q"));
+    bench.advance(100);
+    bench.roll();
+    let id = bench.add(job("q"));
+    bench.ack(first);
+    assert_eq!(bench.segments(), [2]);
+    let before = bench.time;
+    bench.crash(secs(10));
+    assert_eq!(bench.time, before + 10_000);
+    assert_eq!(bench.show(id).map(|view| view.ttl), Some(86_390));
+}
+
+#[test]
+fn a_rewrite_frees_all_earlier_segments_and_loses_nothing() {
+    let mut bench = Bench::new();
+    let ids = bench.add_many("q", 3000);
+    bench.take("q", 10);
+    bench.nack(ids[3]);
+    bench.roll();
+    for id in &ids[100..2900] {
+        bench.ack(*id);
+    }
+    bench.roll();
+    bench.feed(Event::Rewrite);
+    assert!(bench.node.is_rewriting());
+    bench.advance_ms(1);
+    bench.ack(ids[2999]);
+    let fresh = bench.add(job("q"));
+    bench.advance_ms(100);
+    assert!(!bench.node.is_rewriting());
+    assert_eq!(bench.segments(), [3]);
+    bench.crash(secs(0));
+    assert_eq!(bench.node.job_count(), 200);
+    assert_eq!(
+        (bench.counters(ids[3]), bench.counters(ids[4])),
+        ((1, 0), (0, 0))
+    );
+    assert!(bench.show(fresh).is_some() && bench.show(ids[2999]).is_none());
+}
+
+#[test]
+fn a_crash_in_the_middle_of_a_rewrite_loses_nothing() {
+    let mut bench = Bench::new();
+    let ids = bench.add_many("q", 2500);
+    bench.roll();
+    bench.feed(Event::Rewrite);
+    bench.advance_ms(1);
+    assert!(bench.node.is_rewriting());
+    bench.ack(ids[0]);
+    bench.ack(ids[2499]);
+    bench.crash(secs(0));
+    assert_eq!(bench.node.job_count(), 2498);
+    bench.roll();
+    bench.feed(Event::Rewrite);
+    bench.advance_ms(100);
+    assert_eq!(bench.segments(), [bench.segment]);
+    bench.restart(secs(0));
+    assert_eq!(bench.node.job_count(), 2498);
+}
+
+#[test]
+fn a_flush_ends_a_rewrite() {
+    let mut bench = Bench::new();
+    bench.add_many("q", 2500);
+    bench.roll();
+    bench.feed(Event::Rewrite);
+    bench.feed(Event::Flush);
+    assert!(!bench.node.is_rewriting());
+    bench.advance(1);
+    bench.crash(secs(0));
+    assert_eq!(bench.node.job_count(), 0);
+}
+
+#[test]
+fn a_rewrite_asked_for_twice_is_one() {
+    let mut bench = Bench::new();
+    bench.add_many("q", 10);
+    bench.roll();
+    bench.feed(Event::Rewrite);
+    bench.feed(Event::Rewrite);
+    let before = bench.log.len();
+    bench.advance_ms(50);
+    let added = bench.log.len();
+    assert_eq!(
+        bench
+            .log
+            .iter()
+            .filter(|(segment, _)| *segment == 2)
+            .count(),
+        11
+    );
+    assert!(added <= before + 10);
+}
+
+const UNLOGGED: Settings = Settings {
+    log: Log::Off,
+    ..SETTINGS
+};
+
+/// A node with jobs whose log is switched on only now.
+fn switched_on(jobs: usize) -> Bench {
+    let mut bench = Bench::with(UNLOGGED);
+    bench.add_many("q", jobs);
+    bench.take("q", 1);
+    bench
+        .log
+        .push((1, Record::Deleted(crate::id::JobId::from_bytes([1; 24]))));
+    bench.segment += 1;
+    bench.feed(Event::LogOpened(bench.segment));
+    bench
+}
+
+#[test]
+fn a_log_switched_on_records_all_that_is_in_memory() {
+    let mut bench = switched_on(2500);
+    let fresh = bench.add(job("q"));
+    bench.advance_ms(100);
+    assert!(!bench.node.is_rewriting());
+    assert_eq!(
+        bench.segments(),
+        [2],
+        "what an older log held is of another time"
+    );
+    bench.crash(secs(0));
+    assert_eq!(
+        (bench.node.job_count(), bench.show(fresh).is_some()),
+        (2501, true)
+    );
+}
+
+#[test]
+fn a_clean_stop_right_after_the_log_was_switched_on_loses_nothing() {
+    let mut bench = switched_on(2500);
+    bench.advance_ms(1);
+    assert!(bench.node.is_rewriting());
+    bench.restart(secs(0));
+    assert_eq!((bench.node.job_count(), bench.len("q")), (2500, 2499));
+}
+
+#[test]
+fn a_clean_stop_during_a_rewrite_records_no_job_twice() {
+    let mut bench = Bench::new();
+    bench.add_many("q", 2500);
+    bench.roll();
+    bench.feed(Event::Rewrite);
+    bench.advance_ms(1);
+    let added = |bench: &Bench| {
+        let records = bench.log.iter();
+        records
+            .filter(|(_, record)| matches!(record, Record::Added(_)))
+            .count()
+    };
+    let before = added(&bench);
+    bench.feed(Event::Stop);
+    assert_eq!(
+        added(&bench),
+        before,
+        "those not met yet lie in their old segments"
+    );
+    bench.start(secs(0), Reload::Active);
+    assert_eq!(bench.len("q"), 2500);
+}
+
+#[test]
+fn a_log_may_be_switched_off_and_on_again() {
+    let mut bench = Bench::new();
+    let first = bench.add(job("q"));
+    bench.feed(Event::Configured(UNLOGGED));
+    let second = bench.add(job("q"));
+    bench.ack(first);
+    bench.segment += 1;
+    bench.feed(Event::LogOpened(bench.segment));
+    bench.advance_ms(10);
+    bench.crash(secs(0));
+    assert_eq!(
+        (bench.node.job_count(), bench.state(second)),
+        (1, JobState::Active)
+    );
+}
+
+#[test]
+fn the_log_needs_bytes_for_what_is_live() {
+    let mut bench = Bench::new();
+    assert_eq!(bench.node.live_log_bytes(), 0);
+    let id = bench.add(job("q"));
+    assert_eq!(bench.node.live_log_bytes(), 68);
+    bench.ack(id);
+    assert_eq!(bench.node.live_log_bytes(), 0);
+}
