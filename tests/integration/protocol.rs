@@ -357,7 +357,7 @@ fn hello_3_switches_the_connection_to_resp3() {
     for command in [
         "GETJOB NOHANG FROM q",
         "GETJOB TIMEOUT 1 FROM q",
-        "QSTAT q",
+        "QSTAT unknown",
         "CLIENT GETNAME",
     ] {
         assert_eq!(connection.call(command), Reply::Null, "{command}");
