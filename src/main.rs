@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use shoalmq::config::{self, Config, Sources};
-use shoalmq::{bench, server};
+use shoalmq::{bench, cli, server};
 
 #[cfg(feature = "jemalloc")]
 #[global_allocator]
@@ -32,6 +32,8 @@ enum Command {
         )]
         args: Vec<OsString>,
     },
+    /// Talk to a node: one command, or a prompt with history and help.
+    Cli(cli::Args),
     /// Measure a node.
     Bench(bench::Args),
 }
@@ -39,6 +41,7 @@ enum Command {
 fn main() -> ExitCode {
     match Args::parse().command {
         Command::Server { args } => server(args),
+        Command::Cli(args) => run(cli::run(args, cli::of_all_commands())),
         Command::Bench(args) => run(bench::run(args)),
     }
 }

@@ -28,6 +28,20 @@ impl CommandHelp {
     }
 }
 
+/// Help on every command of the table, and on its subcommands.
+pub fn of_all_commands() -> Vec<CommandHelp> {
+    let rows = crate::command::table::all().iter().flat_map(|spec| {
+        let manual = spec.manual;
+        let subcommands = manual.subcommands.iter().map(|subcommand| {
+            let name = format!("{} {}", spec.name, subcommand.name);
+            CommandHelp::new(&name, subcommand.syntax, subcommand.summary)
+        });
+        std::iter::once(CommandHelp::new(spec.name, manual.syntax, manual.summary))
+            .chain(subcommands)
+    });
+    rows.collect()
+}
+
 /// All commands that the prompt helps with.
 #[derive(Debug)]
 pub(super) struct Catalogue {

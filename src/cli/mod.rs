@@ -21,7 +21,7 @@ use thiserror::Error;
 use crate::client::ClientError;
 use crate::resp::Frame;
 
-pub use help::CommandHelp;
+pub use help::{CommandHelp, of_all_commands};
 
 use format::{Format, Shape};
 use session::{Credentials, Session, Target};
@@ -79,7 +79,7 @@ pub struct Args {
     #[arg(long, action = ArgAction::Help)]
     help: Option<bool>,
     /// The command and its arguments.
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    #[arg(trailing_var_arg = true)]
     command: Vec<OsString>,
 }
 

@@ -14,12 +14,18 @@ pub(crate) struct Clock {
 impl Clock {
     /// A clock whose timeline is at `base` now.
     pub(crate) fn starting_at(base: Time) -> Self {
-        Clock { started: Instant::now(), base }
+        Clock {
+            started: Instant::now(),
+            base,
+        }
     }
 
     /// What both clocks say.
     pub(crate) fn now(&self) -> Now {
-        Now { time: self.base + self.started.elapsed(), wall: wall() }
+        Now {
+            time: self.base + self.started.elapsed(),
+            wall: wall(),
+        }
     }
 
     /// When the timeline comes to `time`; none when that is further off than a process lives.
@@ -35,7 +41,9 @@ pub(crate) fn wall() -> WallTime {
 
 /// The wall clock, since 1970.
 pub(crate) fn since_epoch() -> Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
 }
 
 /// So many bytes from the system's generator.

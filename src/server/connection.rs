@@ -55,7 +55,12 @@ struct Output {
 impl Output {
     /// All that is not yet behind a gate depends on this position.
     fn close_gate(&mut self, position: Position, released: Position) {
-        if position > released && self.gates.back().is_none_or(|&(end, _)| end < self.bytes.len()) {
+        if position > released
+            && self
+                .gates
+                .back()
+                .is_none_or(|&(end, _)| end < self.bytes.len())
+        {
             self.gates.push_back((self.bytes.len(), position));
         }
     }
@@ -83,7 +88,9 @@ impl Output {
             }
         } else if self.written >= WRITE_BYTES {
             self.bytes.drain(..self.written);
-            self.gates.iter_mut().for_each(|(end, _)| *end -= self.written);
+            self.gates
+                .iter_mut()
+                .for_each(|(end, _)| *end -= self.written);
             self.written = 0;
         }
     }
@@ -172,7 +179,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     fn has_commands(&mut self) -> bool {
         if self.batch.is_none() {
             let decoded = self.decoder.decode(&self.input);
-            let nothing = decoded.commands == 0 && decoded.consumed == 0 && decoded.status == Status::Starved;
+            let nothing =
+                decoded.commands == 0 && decoded.consumed == 0 && decoded.status == Status::Starved;
             self.batch = (!nothing).then_some((decoded, 0));
         }
         self.batch.is_some()
@@ -204,6 +212,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             now,
             out: &mut self.output.bytes,
             clock,
+            command: "NULL",
         };
         let mut end = None;
         for (index, command) in (next..).zip(&prepared) {
@@ -221,6 +230,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 }
             }
         }
+        let command = execution.command;
         drop(prepared);
         let sooner = driver.settle();
         let position = driver.position;
@@ -228,7 +238,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let buffers = self.buffers();
         driver.stats.input_bytes.total += decoded.consumed as u64;
         driver.stats.output_bytes.total += (self.output.bytes.len() - before) as u64;
-        driver.note_batch(&self.session, buffers, self.blocked);
+        driver.note_batch(&self.session, command, buffers, self.blocked);
         drop(driver);
         if sooner {
             shared.tick_sooner.notify_one();
@@ -272,7 +282,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
         if self.session.replies == Replies::On {
             self.output.bytes.extend_from_slice(&letters.bytes);
-            self.output.close_gate(letters.gate, *self.released.borrow());
+            self.output
+                .close_gate(letters.gate, *self.released.borrow());
         }
     }
 

@@ -105,7 +105,12 @@ impl Driver {
     pub(crate) fn new(parts: Parts) -> Self {
         let clock = Clock::starting_at(Time::from_millis(clock::wall().0));
         let settings = settings(&parts.config, Log::Off);
-        let node = Node::new(parts.identity.id, settings, clock.now().time, clock::entropy());
+        let node = Node::new(
+            parts.identity.id,
+            settings,
+            clock.now().time,
+            clock::entropy(),
+        );
         Driver {
             node,
             clock,
@@ -160,7 +165,11 @@ impl Driver {
 
     /// Ends a batch or a tick: rolls a full segment. Returns whether the next tick is wanted earlier than it was.
     pub(crate) fn settle(&mut self) -> bool {
-        if let Some(journal) = self.log.journal().filter(|journal| journal.segment_is_full()) {
+        if let Some(journal) = self
+            .log
+            .journal()
+            .filter(|journal| journal.segment_is_full())
+        {
             let segment = journal.roll();
             self.feed(Event::SegmentStarted(segment));
         }
@@ -181,18 +190,29 @@ impl Driver {
     }
 
     /// Keeps what others may see of a connection up to date, after a batch.
-    pub(crate) fn note_batch(&mut self, session: &Session, buffers: Buffers, blocked: bool) {
-        let Some(peer) = self.peers.get_mut(&session.id) else { return };
+    pub(crate) fn note_batch(
+        &mut self,
+        session: &Session,
+        command: &'static str,
+        buffers: Buffers,
+        blocked: bool,
+    ) {
+        let Some(peer) = self.peers.get_mut(&session.id) else {
+            return;
+        };
         self.buffered_bytes = self.buffered_bytes + buffers.held() - peer.buffers.held();
         peer.buffers = buffers;
         peer.last_seen = Instant::now();
+        peer.last_command = command;
         peer.protocol = session.protocol;
         peer.blocked = blocked;
     }
 
     /// Ends connections that have been idle for longer than `timeout`; those that wait for jobs are not idle.
     pub(crate) fn close_idle(&self) {
-        let Some(timeout) = self.config.timeout else { return };
+        let Some(timeout) = self.config.timeout else {
+            return;
+        };
         for peer in self.peers.values() {
             if !peer.blocked && !peer.monitor && peer.last_seen.elapsed() > timeout {
                 peer.mailbox.kill();
@@ -224,7 +244,8 @@ impl Driver {
             match effect {
                 Effect::Persist(record) => {
                     if let Some(journal) = journal {
-                        self.position = writer.get_or_insert_with(|| journal.writer()).push(&record);
+                        self.position =
+                            writer.get_or_insert_with(|| journal.writer()).push(&record);
                     }
                 }
                 Effect::Reply(ticket, reply) => match &mut session {
@@ -235,7 +256,9 @@ impl Driver {
                     _ => {
                         if let Some(peer) = self.peers.get_mut(&ticket.client) {
                             peer.blocked = false;
-                            peer.mailbox.answer(self.position, |out| reply::encode(&reply, peer.protocol, out));
+                            peer.mailbox.answer(self.position, |out| {
+                                reply::encode(&reply, peer.protocol, out)
+                            });
                         }
                     }
                 },

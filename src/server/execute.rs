@@ -52,11 +52,17 @@ pub(crate) struct Execution<'a> {
     pub(crate) out: &'a mut Vec<u8>,
     /// When the last command ended.
     pub(crate) clock: Instant,
+    /// The command that runs or ran last.
+    pub(crate) command: &'static str,
 }
 
 impl Execution<'_> {
     /// Runs one command, and counts it. `args` gives its arguments to those who watch.
-    pub(crate) fn run(&mut self, command: &Prepared<'_>, args: impl Fn() -> Vec<Vec<u8>>) -> Outcome {
+    pub(crate) fn run(
+        &mut self,
+        command: &Prepared<'_>,
+        args: impl Fn() -> Vec<Vec<u8>>,
+    ) -> Outcome {
         let replies = self.session.replies;
         if replies == Replies::SkipNext {
             self.session.replies = Replies::On;
@@ -67,6 +73,7 @@ impl Execution<'_> {
                 if !self.driver.monitors.is_empty() {
                     admin::monitor::show(self.driver, self.session, &args());
                 }
+                self.command = spec.name;
                 let outcome = match request {
                     Request::Core(command) => self.core(command.clone()),
                     Request::Admin(command) => admin::run(self, command),
@@ -76,7 +83,9 @@ impl Execution<'_> {
             }
             Err(Refused) => Outcome::Done,
         };
-        if replies != Replies::On && self.session.replies != Replies::On || replies == Replies::SkipNext {
+        if replies != Replies::On && self.session.replies != Replies::On
+            || replies == Replies::SkipNext
+        {
             self.out.truncate(before);
         }
         outcome
@@ -93,7 +102,8 @@ impl Execution<'_> {
         };
         let locked = self.driver.config.requirepass.is_some() && !self.session.authenticated;
         // HELLO may bring the password along; without arguments it tells of the nodes.
-        let open = spec.flags.contains(Flags::NO_AUTH) && !matches!(parsed, Ok(Request::Admin(Admin::Nodes)));
+        let open = spec.flags.contains(Flags::NO_AUTH)
+            && !matches!(parsed, Ok(Request::Admin(Admin::Nodes)));
         if locked && !open {
             return self.refuse(&ServerError::NotAuthenticated.into());
         }
@@ -128,7 +138,10 @@ impl Execution<'_> {
     fn core(&mut self, command: Command<'_>) -> Outcome {
         let ticket = self.session.ticket();
         let event = Event::Command(ticket, command);
-        if self.driver.feed_command(self.now, event, self.session, self.out) {
+        if self
+            .driver
+            .feed_command(self.now, event, self.session, self.out)
+        {
             Outcome::Done
         } else {
             Outcome::Blocked
@@ -141,12 +154,28 @@ impl Execution<'_> {
         let took = ended - std::mem::replace(&mut self.clock, ended);
         let driver = &mut *self.driver;
         driver.stats.count(spec.index, took);
-        if driver.config.slowlog_log_slower_than.is_some_and(|slow| took >= slow) {
-            driver.slowlog.push(took, &args(), driver.config.slowlog_max_len as usize);
+        if driver
+            .config
+            .slowlog_log_slower_than
+            .is_some_and(|slow| took >= slow)
+        {
+            driver
+                .slowlog
+                .push(took, &args(), driver.config.slowlog_max_len as usize);
         }
-        if driver.config.latency_monitor_threshold.is_some_and(|slow| took >= slow) {
-            driver.latency.push(if spec.flags.contains(Flags::FAST) { "fast-command" } else { "command" }, took);
+        if driver
+            .config
+            .latency_monitor_threshold
+            .is_some_and(|slow| took >= slow)
+        {
+            driver.latency.push(
+                if spec.flags.contains(Flags::FAST) {
+                    "fast-command"
+                } else {
+                    "command"
+                },
+                took,
+            );
         }
     }
 }
-

@@ -43,19 +43,39 @@ impl Identity {
     /// Locks the folder, made if it is not there, and reads or draws the node's id.
     pub(crate) fn take(folder: &Path) -> Result<Self, FolderError> {
         let path = || folder.to_path_buf();
-        fs::create_dir_all(folder).map_err(|source| FolderError::Create { path: path(), source })?;
-        let lock = OpenOptions::new().create(true).truncate(false).write(true).open(folder.join(LOCK));
-        let lock = lock.map_err(|source| FolderError::NotWritable { path: path(), source })?;
+        fs::create_dir_all(folder).map_err(|source| FolderError::Create {
+            path: path(),
+            source,
+        })?;
+        let lock = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(folder.join(LOCK));
+        let lock = lock.map_err(|source| FolderError::NotWritable {
+            path: path(),
+            source,
+        })?;
         flock(&lock, FlockOperation::NonBlockingLockExclusive)
             .map_err(|_| FolderError::Locked { path: path() })?;
         let file = folder.join(FILE);
         let (id, generation) = match fs::read_to_string(&file) {
             Ok(text) => parse(&text).ok_or(FolderError::Damaged { path: file })?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => (NodeId::from_bytes(clock::entropy()), 0),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                (NodeId::from_bytes(clock::entropy()), 0)
+            }
             Err(source) => return Err(FolderError::Read { path: file, source }),
         };
-        let identity = Identity { id, generation: generation + 1, folder: path(), _lock: lock };
-        identity.save().map_err(|source| FolderError::NotWritable { path: path(), source })?;
+        let identity = Identity {
+            id,
+            generation: generation + 1,
+            folder: path(),
+            _lock: lock,
+        };
+        identity.save().map_err(|source| FolderError::NotWritable {
+            path: path(),
+            source,
+        })?;
         Ok(identity)
     }
 
@@ -78,8 +98,14 @@ impl Identity {
 }
 
 fn parse(text: &str) -> Option<(NodeId, u64)> {
-    let value = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    Some((NodeId::parse(value("id")?.as_bytes())?, value("generation")?.parse().ok()?))
+    let value = |name: &str| {
+        text.lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))
+    };
+    Some((
+        NodeId::parse(value("id")?.as_bytes())?,
+        value("generation")?.parse().ok()?,
+    ))
 }
 
 #[cfg(test)]
@@ -91,14 +117,20 @@ mod tests {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let first = Identity::take(folder.path()).expect("a fresh folder");
         assert_eq!(first.generation, 1);
-        assert!(matches!(Identity::take(folder.path()), Err(FolderError::Locked { .. })));
+        assert!(matches!(
+            Identity::take(folder.path()),
+            Err(FolderError::Locked { .. })
+        ));
         let id = first.id;
         drop(first);
         let mut second = Identity::take(folder.path()).expect("a free folder");
         assert_eq!((second.id, second.generation), (id, 2));
         let renewed = second.renew().expect("a writable folder");
         drop(second);
-        assert_eq!(Identity::take(folder.path()).expect("a free folder").id, renewed);
+        assert_eq!(
+            Identity::take(folder.path()).expect("a free folder").id,
+            renewed
+        );
         assert_ne!(renewed, id);
     }
 
@@ -106,6 +138,9 @@ mod tests {
     fn a_damaged_file_is_not_replaced() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         fs::write(folder.path().join(FILE), "id 123\n").expect("a writable folder");
-        assert!(matches!(Identity::take(folder.path()), Err(FolderError::Damaged { .. })));
+        assert!(matches!(
+            Identity::take(folder.path()),
+            Err(FolderError::Damaged { .. })
+        ));
     }
 }

@@ -25,8 +25,13 @@ use crate::resp::Protocol as Resp;
 /// Why a node cannot listen.
 #[derive(Debug, Error)]
 pub(crate) enum ListenError {
-    #[error("listen on {address}: {source}; is another node running? choose another with --port or --bind")]
-    Tcp { address: SocketAddr, source: io::Error },
+    #[error(
+        "listen on {address}: {source}; is another node running? choose another with --port or --bind"
+    )]
+    Tcp {
+        address: SocketAddr,
+        source: io::Error,
+    },
     #[error("listen on {name}: {source}; name an address of this machine with --bind")]
     Name { name: String, source: io::Error },
     #[error("listen on the unix socket {}: {source}; choose another with --unixsocket", path.display())]
@@ -45,23 +50,34 @@ pub(crate) struct Listeners {
 impl Listeners {
     /// Opens all that the configuration names.
     pub(crate) fn open(config: &Config) -> Result<Self, ListenError> {
-        let mut listeners = Listeners { tcp: Vec::new(), unix: None, port: config.port };
+        let mut listeners = Listeners {
+            tcp: Vec::new(),
+            unix: None,
+            port: config.port,
+        };
         for bind in &config.bind {
             for ip in addresses(bind)? {
                 let address = SocketAddr::new(ip, listeners.port);
                 match listen(address, config.tcp_backlog) {
                     Ok(listener) => {
-                        listeners.port = listener.local_addr().map_or(listeners.port, |local| local.port());
+                        listeners.port = listener
+                            .local_addr()
+                            .map_or(listeners.port, |local| local.port());
                         listeners.tcp.push(listener);
                     }
                     // `*` means IPv6 only where the machine has it.
-                    Err(error) if matches!(bind, BindAddress::Every) && ip.is_ipv6() => debug!(%error, "no IPv6"),
+                    Err(error) if matches!(bind, BindAddress::Every) && ip.is_ipv6() => {
+                        debug!(%error, "no IPv6")
+                    }
                     Err(source) => return Err(ListenError::Tcp { address, source }),
                 }
             }
         }
         if let Some(path) = &config.unixsocket {
-            let unix = listen_unix(config).map_err(|source| ListenError::Unix { path: path.clone(), source })?;
+            let unix = listen_unix(config).map_err(|source| ListenError::Unix {
+                path: path.clone(),
+                source,
+            })?;
             listeners.unix = Some((unix, path.clone()));
         }
         Ok(listeners)
@@ -69,7 +85,11 @@ impl Listeners {
 
     /// The addresses that are listened on, for the log.
     pub(crate) fn describe(&self) -> String {
-        let tcp = self.tcp.iter().filter_map(|listener| listener.local_addr().ok()).map(|a| a.to_string());
+        let tcp = self
+            .tcp
+            .iter()
+            .filter_map(|listener| listener.local_addr().ok())
+            .map(|a| a.to_string());
         let unix = self.unix.iter().map(|(_, path)| path.display().to_string());
         tcp.chain(unix).collect::<Vec<_>>().join(", ")
     }
@@ -87,10 +107,16 @@ impl Listeners {
 
 fn addresses(bind: &BindAddress) -> Result<Vec<IpAddr>, ListenError> {
     match bind {
-        BindAddress::Every => Ok(vec![Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()]),
+        BindAddress::Every => Ok(vec![
+            Ipv4Addr::UNSPECIFIED.into(),
+            Ipv6Addr::UNSPECIFIED.into(),
+        ]),
         BindAddress::Ip(ip) => Ok(vec![*ip]),
         BindAddress::Name(name) => {
-            let unknown = |source| ListenError::Name { name: name.clone(), source };
+            let unknown = |source| ListenError::Name {
+                name: name.clone(),
+                source,
+            };
             let found = (name.as_str(), 0).to_socket_addrs().map_err(unknown)?;
             Ok(found.map(|address| address.ip()).collect())
         }
@@ -98,7 +124,11 @@ fn addresses(bind: &BindAddress) -> Result<Vec<IpAddr>, ListenError> {
 }
 
 fn listen(address: SocketAddr, backlog: u16) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
@@ -110,7 +140,10 @@ fn listen(address: SocketAddr, backlog: u16) -> io::Result<TcpListener> {
 }
 
 fn listen_unix(config: &Config) -> io::Result<UnixListener> {
-    let path = config.unixsocket.as_deref().expect("only called when there is one");
+    let path = config
+        .unixsocket
+        .as_deref()
+        .expect("only called when there is one");
     // The socket of a node that was killed is in the way; one that answers is another node's.
     if path.exists() && std::os::unix::net::UnixStream::connect(path).is_err() {
         std::fs::remove_file(path)?;
@@ -145,7 +178,13 @@ async fn accept_unix(shared: Arc<Shared>, listener: UnixListener, path: PathBuf)
             Ok((stream, _)) => {
                 let address = format!("{}:0", path.display());
                 let fd = stream.as_raw_fd();
-                tokio::spawn(welcome(Arc::clone(&shared), stream, address, fd, Origin::Here));
+                tokio::spawn(welcome(
+                    Arc::clone(&shared),
+                    stream,
+                    address,
+                    fd,
+                    Origin::Here,
+                ));
             }
             Err(error) => {
                 warn!(%error, "cannot take a connection");
@@ -161,7 +200,11 @@ async fn welcome_tcp(shared: Arc<Shared>, stream: TcpStream, address: SocketAddr
         debug!(%address, %error, "the connection is gone");
         return;
     }
-    let origin = if address.ip().to_canonical().is_loopback() { Origin::Here } else { Origin::Elsewhere };
+    let origin = if address.ip().to_canonical().is_loopback() {
+        Origin::Here
+    } else {
+        Origin::Elsewhere
+    };
     let fd = stream.as_raw_fd();
     welcome(shared, stream, address.to_string(), fd, origin).await;
 }
@@ -213,7 +256,10 @@ fn register(
     driver.stats.connections += 1;
     let refusal = if driver.peers.len() >= driver.config.maxclients.get() as usize {
         Some(ServerError::TooManyClients)
-    } else if origin == Origin::Elsewhere && driver.config.protected_mode && driver.config.requirepass.is_none() {
+    } else if origin == Origin::Elsewhere
+        && driver.config.protected_mode
+        && driver.config.requirepass.is_none()
+    {
         Some(ServerError::Protected)
     } else {
         None

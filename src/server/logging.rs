@@ -23,7 +23,9 @@ pub(crate) struct LogHandle {
 
 impl std::fmt::Debug for LogHandle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("LogHandle").field("file", &self.file).finish_non_exhaustive()
+        f.debug_struct("LogHandle")
+            .field("file", &self.file)
+            .finish_non_exhaustive()
     }
 }
 
@@ -75,7 +77,10 @@ impl<'a> MakeWriter<'a> for Out {
 pub(crate) fn start(config: &Config) -> io::Result<LogHandle> {
     let file = config.logfile.as_deref().map(|path| {
         let file = Mutex::new(LogFile::open(path)?);
-        io::Result::Ok(Arc::new(LogFile { path: path.to_owned(), file }))
+        io::Result::Ok(Arc::new(LogFile {
+            path: path.to_owned(),
+            file,
+        }))
     });
     let file = file.transpose()?;
     let out = file.clone().map_or(Out::Error, Out::File);
@@ -87,8 +92,14 @@ pub(crate) fn start(config: &Config) -> io::Result<LogHandle> {
         LogFormat::Json => layer.json().flatten_event(true).boxed(),
     };
     // A second node in one process, as in tests, logs to where the first one does.
-    let _ = tracing_subscriber::registry().with(level).with(layer).try_init();
-    Ok(LogHandle { level: handle, file })
+    let _ = tracing_subscriber::registry()
+        .with(level)
+        .with(layer)
+        .try_init();
+    Ok(LogHandle {
+        level: handle,
+        file,
+    })
 }
 
 impl LogHandle {
@@ -107,7 +118,9 @@ impl LogHandle {
                 *log.file.lock() = file;
                 tracing::info!(path = %log.path.display(), "log file opened anew");
             }
-            Err(error) => tracing::warn!(path = %log.path.display(), %error, "the log file cannot be opened anew"),
+            Err(error) => {
+                tracing::warn!(path = %log.path.display(), %error, "the log file cannot be opened anew")
+            }
         }
     }
 }

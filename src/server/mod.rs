@@ -29,6 +29,8 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use shoalmq_core::event::Event;
+use shoalmq_core::node::MemoryLevel;
+use shoalmq_storage::fault::Fault;
 use shoalmq_storage::journal::Position;
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
@@ -40,6 +42,9 @@ use driver::{Driver, Parts, Shared, Stop};
 use identity::Identity;
 use listener::Listeners;
 use persistence::Health;
+
+/// A load that is over sooner than this is not shown to clients: their connections just wait.
+const LOADING_UNSEEN: Duration = Duration::from_secs(1);
 
 /// Why a node did not start.
 #[derive(Debug, Error)]
@@ -76,13 +81,22 @@ fn start(loaded: Loaded) -> Result<ExitCode, StartError> {
         debug!("{note}");
     }
     let threads = usize::from(config.worker_threads.get());
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads)
+        .enable_all()
+        .build();
     let runtime = runtime.map_err(StartError::Runtime)?;
     let identity = Identity::take(&config.dir)?;
     let listeners = runtime.block_on(async { Listeners::open(&config) })?;
     let health = Arc::new(Health::default());
     let policy = Arc::new(Mutex::new(persistence::policy(&config)));
-    let parts = Parts { config, identity, logging, health: Arc::clone(&health), port: listeners.port };
+    let parts = Parts {
+        config,
+        identity,
+        logging,
+        health: Arc::clone(&health),
+        port: listeners.port,
+    };
     let shared = Arc::new(Shared {
         driver: Mutex::new(Driver::new(parts)),
         tick_sooner: Notify::new(),
@@ -121,25 +135,47 @@ async fn serve(shared: &Arc<Shared>, listeners: Listeners) -> Result<Stop, Faile
             warn!(dir = %driver.config.dir.display(), "appendonly is no: the job log in the data folder is ignored and left as it is");
         }
     }
-    listeners.serve(shared);
     tokio::spawn(ticker(Arc::clone(shared)));
     tokio::spawn(housekeeping(Arc::clone(shared)));
     tokio::spawn(signals(Arc::clone(shared)));
     let mut stop = shared.stop.subscribe();
-    if shared.driver.lock().loading.is_some() {
-        let loader = Arc::clone(shared);
-        let loaded = tokio::task::spawn_blocking(move || persistence::load(&loader));
-        let result = loaded.await.expect("a panic ends the process");
-        if let Err(fault) = result {
-            error!("{}", persistence::describe(&fault));
-            eprintln!("shoalmq: {}", persistence::describe(&fault));
-            return Err(Failed);
-        }
-    }
+    load(shared, listeners).await?;
     info!("ready");
     let asked = stop.wait_for(Option::is_some).await;
-    let asked = asked.expect("the sender lives in `shared`").unwrap_or(Stop::Exit);
+    let asked = asked
+        .expect("the sender lives in `shared`")
+        .unwrap_or(Stop::Exit);
     close(shared, asked).await
+}
+
+/// Loads the log, if there is one, and opens the doors: at once when the log is short, so that no client of a small node
+/// ever meets LOADING; else while it is read, so that clients and probes learn how far it is.
+async fn load(shared: &Arc<Shared>, listeners: Listeners) -> Result<(), Failed> {
+    if shared.driver.lock().loading.is_none() {
+        listeners.serve(shared);
+        return Ok(());
+    }
+    let loader = Arc::clone(shared);
+    let mut loading = tokio::task::spawn_blocking(move || persistence::load(&loader));
+    let early = tokio::time::timeout(LOADING_UNSEEN, &mut loading).await;
+    let result = match early {
+        Ok(result) => result,
+        Err(_) => {
+            listeners.serve(shared);
+            return finish_load(loading.await);
+        }
+    };
+    finish_load(result)?;
+    listeners.serve(shared);
+    Ok(())
+}
+
+fn finish_load(result: Result<Result<(), Fault>, tokio::task::JoinError>) -> Result<(), Failed> {
+    result.expect("a panic ends the process").map_err(|fault| {
+        error!("{}", persistence::describe(&fault));
+        eprintln!("shoalmq: {}", persistence::describe(&fault));
+        Failed
+    })
 }
 
 /// Stops in order: no more commands, then the log.
@@ -152,7 +188,11 @@ async fn close(shared: &Arc<Shared>, asked: Stop) -> Result<Stop, Failed> {
             peer.mailbox.kill();
         }
         // Whoever still gets the lock is told that the node has stopped.
-        driver.loading = Some(driver.loading.unwrap_or_else(|| persistence::loading(&driver.config)));
+        driver.loading = Some(
+            driver
+                .loading
+                .unwrap_or_else(|| persistence::loading(&driver.config)),
+        );
         driver.close_log()
     });
     match closed.await.expect("a panic ends the process") {
@@ -161,7 +201,10 @@ async fn close(shared: &Arc<Shared>, asked: Stop) -> Result<Stop, Failed> {
             Ok(asked)
         }
         Err(fault) => {
-            error!(fault = persistence::describe(fault.as_ref()), "the job log was not closed cleanly");
+            error!(
+                fault = persistence::describe(fault.as_ref()),
+                "the job log was not closed cleanly"
+            );
             Err(Failed)
         }
     }
@@ -195,6 +238,9 @@ async fn housekeeping(shared: Arc<Shared>) {
         driver.feed(Event::ClientBuffers(buffered));
         let used = driver.node.used_memory();
         driver.stats.sample(used);
+        if driver.node.memory_level() > MemoryLevel::Normal {
+            driver.feed(Event::MemoryPressure);
+        }
         driver.close_idle();
         driver.watch_disk(&shared.released);
         driver.watch_rewrite();
@@ -233,9 +279,13 @@ fn warn_of_open_doors(driver: &Driver) {
     });
     if !loopback && config.requirepass.is_none() {
         if config.protected_mode {
-            warn!("no password is set: protected mode turns away clients from other machines; set requirepass to let them in");
+            warn!(
+                "no password is set: protected mode turns away clients from other machines; set requirepass to let them in"
+            );
         } else {
-            warn!("no password is set and protected-mode is no: anybody who reaches this port can use it");
+            warn!(
+                "no password is set and protected-mode is no: anybody who reaches this port can use it"
+            );
         }
     }
 }
@@ -258,7 +308,9 @@ fn install_panic_hook() {
 fn restart() -> ExitCode {
     use std::os::unix::process::CommandExt;
     let program = std::env::current_exe().unwrap_or_else(|_| "shoalmq".into());
-    let error = std::process::Command::new(program).args(std::env::args_os().skip(1)).exec();
+    let error = std::process::Command::new(program)
+        .args(std::env::args_os().skip(1))
+        .exec();
     error!(%error, "restart");
     ExitCode::FAILURE
 }

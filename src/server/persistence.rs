@@ -96,7 +96,11 @@ pub(crate) fn describe(error: &dyn std::error::Error) -> String {
 
 /// How far replies may go: always to what is on disk; else anywhere, unless the disk stalls.
 fn released(policy: Policy, synced: Position, stalled: bool) -> Position {
-    if policy == Policy::Always || stalled { synced } else { Position(u64::MAX) }
+    if policy == Policy::Always || stalled {
+        synced
+    } else {
+        Position(u64::MAX)
+    }
 }
 
 pub(crate) fn policy(config: &Config) -> Policy {
@@ -138,19 +142,39 @@ fn read(
     let segment = loaded.last_segment.map_or(1, |last| last + 1);
     let clean = restore.is_clean();
     let clock = Clock::starting_at(restore.timeline(clock::wall()));
-    let reload = if config.aof_enqueue_jobs_once { Reload::Queued } else { Reload::Active };
-    let start = Start { now: clock.now(), generation, segment, reload };
+    let reload = if config.aof_enqueue_jobs_once {
+        Reload::Queued
+    } else {
+        Reload::Active
+    };
+    let start = Start {
+        now: clock.now(),
+        generation,
+        segment,
+        reload,
+    };
     let mut effects = Vec::new();
     let node = restore.finish(start, &mut effects);
     let journal = open_journal(shared, store, segment, config)?;
-    Ok(Read { node, clock, journal, effects, loaded, clean })
+    Ok(Read {
+        node,
+        clock,
+        journal,
+        effects,
+        loaded,
+        clean,
+    })
 }
 
 /// Reads the log at the start of the process. Waits for the disk: not for a thread that serves clients.
 pub(crate) fn load(shared: &Shared) -> Result<(), Fault> {
     let (config, id, generation) = {
         let driver = shared.driver.lock();
-        (driver.config.clone(), driver.identity.id, driver.identity.generation)
+        (
+            driver.config.clone(),
+            driver.identity.id,
+            driver.identity.generation,
+        )
     };
     let began = Instant::now();
     let read = read(shared, &config, id, generation, &mut |progress| {
@@ -158,10 +182,17 @@ pub(crate) fn load(shared: &Shared) -> Result<(), Fault> {
             loading.loaded_bytes = progress.bytes;
         }
     })?;
-    let (journal, loaded, clean, jobs) = (read.journal.clone(), read.loaded, read.clean, read.node.job_count());
+    let (journal, loaded, clean, jobs) = (
+        read.journal.clone(),
+        read.loaded,
+        read.clean,
+        read.node.job_count(),
+    );
     shared.driver.lock().install(read);
     // Whatever the policy: a second crash must not deliver at-most-once jobs twice.
-    journal.sync_now().map_err(|fault| unshare(&fault, &config.dir))?;
+    journal
+        .sync_now()
+        .map_err(|fault| unshare(&fault, &config.dir))?;
     let mut driver = shared.driver.lock();
     driver.loading = None;
     driver.config.aof_enqueue_jobs_once = false;
@@ -173,15 +204,28 @@ pub(crate) fn load(shared: &Shared) -> Result<(), Fault> {
 
 /// What a thread that shares a fault can tell of it.
 fn unshare(fault: &Arc<Fault>, path: &Path) -> Fault {
-    Fault::from_io("sync the job log in", path, std::io::Error::other(describe(fault.as_ref())))
+    Fault::from_io(
+        "sync the job log in",
+        path,
+        std::io::Error::other(describe(fault.as_ref())),
+    )
 }
 
-fn open_journal(shared: &Shared, store: Store, segment: u32, config: &Config) -> Result<Journal, Fault> {
-    let options = Options { policy: policy(config), segment_bytes: config.storage_segment_size };
+fn open_journal(
+    shared: &Shared,
+    store: Store,
+    segment: u32,
+    config: &Config,
+) -> Result<Journal, Fault> {
+    let options = Options {
+        policy: policy(config),
+        segment_bytes: config.storage_segment_size,
+    };
     let (health, sender) = (Arc::clone(&shared.health), shared.released.clone());
     sender.send_replace(released(options.policy, Position(0), false));
     let policy = Arc::clone(&shared.policy);
-    let on_progress = Box::new(move |progress: Progress| follow(&health, &sender, *policy.lock(), &progress));
+    let on_progress =
+        Box::new(move |progress: Progress| follow(&health, &sender, *policy.lock(), &progress));
     Journal::start(store.into_backend(), segment, options, on_progress)
         .map_err(|error| Fault::from_io("start the thread that writes to", &config.dir, error))
 }
@@ -191,19 +235,27 @@ fn follow(health: &Health, sender: &watch::Sender<Position>, policy: Policy, pro
     if progress.fatal
         && let Some(fault) = &progress.fault
     {
-        error!(fault = describe(fault.as_ref()), "the job log cannot be synced: what the disk holds is unknown; stopping");
+        error!(
+            fault = describe(fault.as_ref()),
+            "the job log cannot be synced: what the disk holds is unknown; stopping"
+        );
         std::process::exit(1);
     }
     let news = health.set(progress.fault.as_deref());
     match &progress.fault {
         Some(fault) if news => {
-            warn!(fault = describe(fault.as_ref()), "the job log cannot be written: adds are refused until it can");
+            warn!(
+                fault = describe(fault.as_ref()),
+                "the job log cannot be written: adds are refused until it can"
+            );
         }
         None if news => info!("the job log is written again"),
         Some(_) | None => {}
     }
     if policy == Policy::Always {
-        sender.send_if_modified(|released| std::mem::replace(released, progress.synced) != progress.synced);
+        sender.send_if_modified(|released| {
+            std::mem::replace(released, progress.synced) != progress.synced
+        });
     }
 }
 
@@ -212,7 +264,10 @@ impl Driver {
     fn install(&mut self, read: Read) {
         let dropped = read.node.counters().dropped_restart;
         if dropped > 0 {
-            warn!(dropped, "at-most-once jobs were dropped: they may have been delivered before the unclean stop");
+            warn!(
+                dropped,
+                "at-most-once jobs were dropped: they may have been delivered before the unclean stop"
+            );
         }
         self.node = read.node;
         self.clock = read.clock;
@@ -222,8 +277,12 @@ impl Driver {
 
     /// Looks whether the disk stalls, and lets replies go accordingly.
     pub(crate) fn watch_disk(&self, sender: &watch::Sender<Position>) {
-        let Some(journal) = self.log.journal() else { return };
-        let stalled = journal.waiting_since().is_some_and(|since| since.elapsed() > STALL);
+        let Some(journal) = self.log.journal() else {
+            return;
+        };
+        let stalled = journal
+            .waiting_since()
+            .is_some_and(|since| since.elapsed() > STALL);
         let next = released(policy(&self.config), journal.progress().synced, stalled);
         let before = sender.send_replace(next);
         if stalled && before == Position(u64::MAX) {
@@ -249,17 +308,26 @@ impl Driver {
         let segment = found.last_segment.unwrap_or(0).max(self.node.log_segment()) + 1;
         let journal = open_journal(shared, store, segment, &self.config)?;
         if found.records > 0 {
-            warn!(records = found.records, "the job log held records of another time: they are replaced by what is in memory");
+            warn!(
+                records = found.records,
+                "the job log held records of another time: they are replaced by what is in memory"
+            );
         }
         self.log = LogState::On(journal);
         self.feed(Event::LogOpened(segment));
-        self.rewrite = Rewrite { since: Some(Instant::now()), opening: true, ..self.rewrite };
+        self.rewrite = Rewrite {
+            since: Some(Instant::now()),
+            opening: true,
+            ..self.rewrite
+        };
         Ok(())
     }
 
     /// CONFIG SET appendonly no: closes the log, and leaves its files.
     pub(crate) fn switch_log_off(&mut self, shared: &Shared) -> Result<(), Arc<Fault>> {
-        let LogState::On(journal) = std::mem::replace(&mut self.log, LogState::Off) else { return Ok(()) };
+        let LogState::On(journal) = std::mem::replace(&mut self.log, LogState::Off) else {
+            return Ok(());
+        };
         self.feed(Event::Configured(settings(&self.config, Log::Off)));
         let stopped = journal.stop();
         shared.health.set(None);
@@ -277,7 +345,10 @@ impl Driver {
             let segment = journal.roll();
             self.feed(Event::SegmentStarted(segment));
             self.feed(Event::Rewrite);
-            self.rewrite = Rewrite { since: Some(Instant::now()), ..self.rewrite };
+            self.rewrite = Rewrite {
+                since: Some(Instant::now()),
+                ..self.rewrite
+            };
         }
         true
     }
@@ -286,17 +357,27 @@ impl Driver {
     pub(crate) fn watch_rewrite(&mut self) {
         if let Some(since) = self.rewrite.since {
             if !self.node.is_rewriting() {
-                self.rewrite = Rewrite { since: None, last: Some(since.elapsed()), opening: false };
+                self.rewrite = Rewrite {
+                    since: None,
+                    last: Some(since.elapsed()),
+                    opening: false,
+                };
             }
             return;
         }
-        let Some(journal) = self.log.journal() else { return };
+        let Some(journal) = self.log.journal() else {
+            return;
+        };
         let size = journal.stats().disk.disk_bytes;
         let live = self.node.live_log_bytes();
         let percentage = u64::from(self.config.auto_aof_rewrite_percentage);
         let grown = size.saturating_mul(100) >= live.saturating_mul(100 + percentage);
-        if percentage > 0 && size >= self.config.auto_aof_rewrite_min_size.max(MIN_REWRITE) && grown {
-            info!(size, live, "the job log is rewritten, for most of it is dead");
+        if percentage > 0 && size >= self.config.auto_aof_rewrite_min_size.max(MIN_REWRITE) && grown
+        {
+            info!(
+                size,
+                live, "the job log is rewritten, for most of it is dead"
+            );
             self.rewrite_log();
         }
     }
@@ -304,7 +385,9 @@ impl Driver {
     /// SHUTDOWN REWRITE-AOF: writes all jobs into the log, also where it is off.
     pub(crate) fn write_whole_log(&mut self, shared: &Shared) -> Result<(), String> {
         match self.log {
-            LogState::Off => self.switch_log_on(shared).map_err(|fault| describe(&fault))?,
+            LogState::Off => self
+                .switch_log_on(shared)
+                .map_err(|fault| describe(&fault))?,
             LogState::On(_) => {
                 self.rewrite_log();
             }
@@ -313,7 +396,9 @@ impl Driver {
             self.feed(Event::RewriteOn);
             self.settle();
         }
-        let LogState::On(journal) = &self.log else { return Ok(()) };
+        let LogState::On(journal) = &self.log else {
+            return Ok(());
+        };
         journal.sync_now().map_err(|fault| describe(fault.as_ref()))
     }
 
@@ -325,7 +410,13 @@ impl Driver {
         journal.stop().map_err(|fault| describe(fault.as_ref()))?;
         drop(journal);
         self.feed(Event::Flush);
-        let read = read(shared, &self.config, self.node.id(), self.identity.generation, &mut |_| {});
+        let read = read(
+            shared,
+            &self.config,
+            self.node.id(),
+            self.identity.generation,
+            &mut |_| {},
+        );
         let read = read.map_err(|fault| describe(&fault))?;
         self.install(read);
         Ok(())
@@ -346,7 +437,9 @@ impl Driver {
 
     /// Records where every job stands, and closes the log: the last act of a clean stop.
     pub(crate) fn close_log(&mut self) -> Result<(), Arc<Fault>> {
-        let LogState::On(journal) = &self.log else { return Ok(()) };
+        let LogState::On(journal) = &self.log else {
+            return Ok(());
+        };
         let journal = journal.clone();
         if self.loading.is_none() {
             self.feed(Event::Stop);
@@ -359,13 +452,30 @@ impl Driver {
 /// What a load has to read, as far as the folder tells.
 pub(crate) fn loading(config: &Config) -> Loading {
     let total_bytes = folder_bytes(&config.dir.join("sled"));
-    Loading { since: Instant::now(), unix_seconds: clock::since_epoch().as_secs(), total_bytes, loaded_bytes: 0 }
+    Loading {
+        since: Instant::now(),
+        unix_seconds: clock::since_epoch().as_secs(),
+        total_bytes,
+        loaded_bytes: 0,
+    }
 }
 
 fn folder_bytes(folder: &Path) -> u64 {
-    let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
-    let sizes = entries.flatten().filter_map(|entry| Some((entry.path(), entry.metadata().ok()?)));
-    sizes.map(|(path, meta)| if meta.is_dir() { folder_bytes(&path) } else { meta.len() }).sum()
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return 0;
+    };
+    let sizes = entries
+        .flatten()
+        .filter_map(|entry| Some((entry.path(), entry.metadata().ok()?)));
+    sizes
+        .map(|(path, meta)| {
+            if meta.is_dir() {
+                folder_bytes(&path)
+            } else {
+                meta.len()
+            }
+        })
+        .sum()
 }
 
 /// Whether the folder holds a log that a node with `appendonly no` leaves alone.

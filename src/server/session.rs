@@ -46,7 +46,10 @@ impl Session {
     /// The ticket of the next command.
     pub(crate) fn ticket(&mut self) -> Ticket {
         self.next_number += 1;
-        Ticket { client: self.id, number: self.next_number }
+        Ticket {
+            client: self.id,
+            number: self.next_number,
+        }
     }
 }
 

@@ -30,7 +30,11 @@ impl SlowLog {
     pub(crate) fn push(&mut self, took: Duration, args: &[Vec<u8>], keep: usize) {
         let cut = |arg: &Vec<u8>| match arg.len().checked_sub(BYTES_KEPT) {
             None | Some(0) => arg.clone(),
-            Some(more) => [&arg[..BYTES_KEPT], format!("... ({more} more bytes)").as_bytes()].concat(),
+            Some(more) => [
+                &arg[..BYTES_KEPT],
+                format!("... ({more} more bytes)").as_bytes(),
+            ]
+            .concat(),
         };
         let mut kept: Vec<Vec<u8>> = args.iter().take(ARGUMENTS_KEPT).map(cut).collect();
         if args.len() > ARGUMENTS_KEPT {
@@ -38,7 +42,12 @@ impl SlowLog {
             kept[ARGUMENTS_KEPT - 1] = format!("... ({more} more arguments)").into_bytes();
         }
         let unix_seconds = clock::since_epoch().as_secs();
-        self.entries.push_front(Entry { id: self.next, unix_seconds, took, args: kept });
+        self.entries.push_front(Entry {
+            id: self.next,
+            unix_seconds,
+            took,
+            args: kept,
+        });
         self.next += 1;
         self.entries.truncate(keep);
     }

@@ -67,7 +67,10 @@ impl Stats {
 
     /// CONFIG RESETSTAT: everything but the peak of memory begins anew.
     pub(crate) fn reset(&mut self) {
-        *self = Stats { memory_peak: self.memory_peak, ..Stats::new() };
+        *self = Stats {
+            memory_peak: self.memory_peak,
+            ..Stats::new()
+        };
     }
 
     pub(crate) fn count(&mut self, command: CommandIndex, took: Duration) {
@@ -80,7 +83,11 @@ impl Stats {
     pub(crate) fn sample(&mut self, used_memory: u64) {
         let elapsed = self.sampled.elapsed();
         self.sampled = Instant::now();
-        for rate in [&mut self.commands, &mut self.input_bytes, &mut self.output_bytes] {
+        for rate in [
+            &mut self.commands,
+            &mut self.input_bytes,
+            &mut self.output_bytes,
+        ] {
             rate.sample(elapsed);
         }
         self.memory_peak = self.memory_peak.max(used_memory);

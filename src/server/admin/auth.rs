@@ -19,7 +19,11 @@ fn check(execution: &mut Execution<'_>, credentials: &Credentials<'_>) -> Answer
     };
     let right = password.matches(credentials.password);
     execution.session.authenticated = right;
-    if right { Ok(()) } else { Err(ServerError::WrongPassword.into()) }
+    if right {
+        Ok(())
+    } else {
+        Err(ServerError::WrongPassword.into())
+    }
 }
 
 pub(super) fn hello(execution: &mut Execution<'_>, hello: &Hello<'_>) -> Answer {
@@ -42,9 +46,19 @@ pub(super) fn hello(execution: &mut Execution<'_>, hello: &Hello<'_>) -> Answer 
     text(out, "server", "disque");
     text(out, "version", env!("CARGO_PKG_VERSION"));
     encode::bulk(out, b"proto");
-    encode::integer(out, if hello.protocol == Protocol::Resp3 { 3 } else { 2 });
+    encode::integer(
+        out,
+        if hello.protocol == Protocol::Resp3 {
+            3
+        } else {
+            2
+        },
+    );
     encode::bulk(out, b"id");
-    encode::integer(out, i64::try_from(execution.session.id.0).unwrap_or(i64::MAX));
+    encode::integer(
+        out,
+        i64::try_from(execution.session.id.0).unwrap_or(i64::MAX),
+    );
     text(out, "mode", "standalone");
     text(out, "role", "master");
     encode::bulk(out, b"modules");

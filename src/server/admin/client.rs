@@ -13,6 +13,10 @@ use crate::server::execute::{Execution, Outcome};
 use crate::server::session::{Peer, Replies};
 
 pub(super) fn run(execution: &mut Execution<'_>, command: &Client<'_>) -> Outcome {
+    // Its own line shows the command that runs; those of others, what they ran last.
+    if let Some(peer) = execution.driver.peers.get_mut(&execution.session.id) {
+        peer.last_command = execution.command;
+    }
     let answer = match command {
         Client::List => list(execution),
         Client::Info => info(execution),
@@ -82,7 +86,10 @@ fn line(text: &mut String, id: ClientId, peer: &Peer) {
 }
 
 fn id(execution: &mut Execution<'_>) -> Answer {
-    encode::integer(execution.out, i64::try_from(execution.session.id.0).unwrap_or(i64::MAX));
+    encode::integer(
+        execution.out,
+        i64::try_from(execution.session.id.0).unwrap_or(i64::MAX),
+    );
     Ok(())
 }
 
@@ -114,7 +121,9 @@ fn kill(execution: &mut Execution<'_>, filter: &KillFilter<'_>) -> Outcome {
     for (&id, peer) in &execution.driver.peers {
         let me = id == execution.session.id;
         let passes = filter.id.is_none_or(|wanted| wanted == id.0)
-            && filter.address.is_none_or(|address| address == peer.address.as_bytes())
+            && filter
+                .address
+                .is_none_or(|address| address == peer.address.as_bytes())
             && !(filter.normal_only && peer.monitor)
             && !(filter.skip_me && me);
         if passes {
@@ -126,7 +135,11 @@ fn kill(execution: &mut Execution<'_>, filter: &KillFilter<'_>) -> Outcome {
         }
     }
     encode::integer(execution.out, killed);
-    if myself { Outcome::Close } else { Outcome::Done }
+    if myself {
+        Outcome::Close
+    } else {
+        Outcome::Done
+    }
 }
 
 fn reply(execution: &mut Execution<'_>, mode: ReplyMode) -> Answer {
@@ -137,7 +150,11 @@ fn reply(execution: &mut Execution<'_>, mode: ReplyMode) -> Answer {
         ReplyMode::Skip if execution.session.replies == Replies::Off => Replies::Off,
         ReplyMode::Skip => Replies::SkipNext,
     };
-    if mode == ReplyMode::On { ok(execution) } else { Ok(()) }
+    if mode == ReplyMode::On {
+        ok(execution)
+    } else {
+        Ok(())
+    }
 }
 
 impl Driver {

@@ -47,8 +47,16 @@ fn info(execution: &mut Execution<'_>) {
 
 fn nodes(execution: &mut Execution<'_>) {
     let node = &execution.driver.node;
-    let flags = if node.is_leaving() { "myself,leaving" } else { "myself" };
-    let line = format!("{} :{} {flags} 0 0 connected\n", node.id(), execution.driver.port);
+    let flags = if node.is_leaving() {
+        "myself,leaving"
+    } else {
+        "myself"
+    };
+    let line = format!(
+        "{} :{} {flags} 0 0 connected\n",
+        node.id(),
+        execution.driver.port
+    );
     encode::bulk(execution.out, line.as_bytes());
 }
 
@@ -62,7 +70,14 @@ pub(super) fn hello_nodes(execution: &mut Execution<'_>) -> Answer {
     encode::bulk(out, &node.id().text());
     encode::bulk(out, b"");
     encode::bulk_integer(out, u64::from(execution.driver.port));
-    encode::bulk(out, if node.is_leaving() { PRIORITY_LEAVING } else { PRIORITY_GOOD });
+    encode::bulk(
+        out,
+        if node.is_leaving() {
+            PRIORITY_LEAVING
+        } else {
+            PRIORITY_GOOD
+        },
+    );
     Ok(())
 }
 

@@ -73,20 +73,30 @@ fn apply(execution: &mut Execution<'_>, name: &str) -> Result<(), String> {
     let (driver, shared) = (&mut *execution.driver, execution.shared);
     match name {
         "maxmemory" | "maxmemory-policy" => {
-            let log = if driver.log.journal().is_some() { Log::On } else { Log::Off };
+            let log = if driver.log.journal().is_some() {
+                Log::On
+            } else {
+                Log::Off
+            };
             let settings = settings(&driver.config, log);
             driver.feed(Event::Configured(settings));
         }
         "appendfsync" => driver.set_policy(shared),
         "appendonly" => match (driver.config.appendonly, &driver.log) {
-            (true, LogState::Off) => driver.switch_log_on(shared).map_err(|fault| describe(&fault))?,
+            (true, LogState::Off) => driver
+                .switch_log_on(shared)
+                .map_err(|fault| describe(&fault))?,
             (false, LogState::On(_)) => {
-                driver.switch_log_off(shared).map_err(|fault| describe(fault.as_ref()))?;
+                driver
+                    .switch_log_off(shared)
+                    .map_err(|fault| describe(fault.as_ref()))?;
             }
             (true, LogState::On(_)) | (false, LogState::Off) => {}
         },
         "loglevel" => driver.logging.set_level(driver.config.loglevel),
-        "slowlog-max-len" => driver.slowlog.truncate(driver.config.slowlog_max_len as usize),
+        "slowlog-max-len" => driver
+            .slowlog
+            .truncate(driver.config.slowlog_max_len as usize),
         _ => {}
     }
     Ok(())

@@ -32,7 +32,10 @@ pub(super) fn run(execution: &mut Execution<'_>, command: &Debug<'_>) -> Outcome
             }
         },
         Debug::Restart(delay) => {
-            execution.shared.stop.send_replace(Some(Stop::Restart(delay)));
+            execution
+                .shared
+                .stop
+                .send_replace(Some(Stop::Restart(delay)));
             return Outcome::Silent;
         }
         Debug::CrashAndRecover(delay) => {

@@ -27,7 +27,10 @@ const SECTIONS: [Section; 9] = [
 
 pub(super) fn info(execution: &mut Execution<'_>, wanted: Option<&[u8]>) -> Answer {
     let is = |name: &str| wanted.is_some_and(|wanted| wanted.eq_ignore_ascii_case(name.as_bytes()));
-    let (all, default) = (is("all") || is("everything"), wanted.is_none() || is("default"));
+    let (all, default) = (
+        is("all") || is("everything"),
+        wanted.is_none() || is("default"),
+    );
     let mut fields = Fields::default();
     for (name, by_default, write) in SECTIONS {
         if all || is(name) || default && by_default {
@@ -93,7 +96,10 @@ fn clients(driver: &Driver, fields: &mut Fields) {
     let outputs = driver.peers.values().map(|peer| peer.mailbox.unread());
     let inputs = driver.peers.values().map(|peer| peer.buffers.input);
     fields.add("connected_clients", driver.peers.len());
-    fields.add("client_longest_output_list", outputs.filter(|&bytes| bytes > 0).count());
+    fields.add(
+        "client_longest_output_list",
+        outputs.filter(|&bytes| bytes > 0).count(),
+    );
     fields.add("client_biggest_input_buf", inputs.max().unwrap_or(0));
     fields.add("blocked_clients", driver.node.waiting_count());
 }
@@ -107,9 +113,20 @@ fn memory(driver: &Driver, fields: &mut Fields) {
     fields.add("used_memory_rss", resident);
     fields.add("used_memory_peak", peak);
     fields.add("used_memory_peak_human", human(peak));
-    let ratio = if used == 0 { 0.0 } else { resident as f64 / used as f64 };
+    let ratio = if used == 0 {
+        0.0
+    } else {
+        resident as f64 / used as f64
+    };
     fields.add("mem_fragmentation_ratio", format_args!("{ratio:.2}"));
-    fields.add("mem_allocator", if cfg!(feature = "jemalloc") { "jemalloc" } else { "libc" });
+    fields.add(
+        "mem_allocator",
+        if cfg!(feature = "jemalloc") {
+            "jemalloc"
+        } else {
+            "libc"
+        },
+    );
 }
 
 fn jobs(driver: &Driver, fields: &mut Fields) {
@@ -134,9 +151,19 @@ fn persistence(driver: &Driver, fields: &mut Fields) {
     fields.add("aof_rewrite_in_progress", u8::from(rewriting));
     fields.add("aof_rewrite_scheduled", 0);
     fields.add("aof_last_rewrite_time_sec", seconds(driver.last_rewrite()));
-    fields.add("aof_current_rewrite_time_sec", seconds(driver.current_rewrite()));
+    fields.add(
+        "aof_current_rewrite_time_sec",
+        seconds(driver.current_rewrite()),
+    );
     fields.add("aof_last_bgrewrite_status", "ok");
-    fields.add("aof_last_write_status", if driver.health.is_failing() { "err" } else { "ok" });
+    fields.add(
+        "aof_last_write_status",
+        if driver.health.is_failing() {
+            "err"
+        } else {
+            "ok"
+        },
+    );
     if let LogState::On(journal) = &driver.log {
         let stats = journal.stats();
         fields.add("aof_current_size", stats.disk.disk_bytes);
@@ -144,14 +171,24 @@ fn persistence(driver: &Driver, fields: &mut Fields) {
         fields.add("aof_pending_rewrite", 0);
         fields.add("aof_buffer_length", stats.pending_bytes);
         fields.add("aof_rewrite_buffer_length", 0);
-        fields.add("aof_pending_bio_fsync", u8::from(journal.waiting_since().is_some()));
+        fields.add(
+            "aof_pending_bio_fsync",
+            u8::from(journal.waiting_since().is_some()),
+        );
         fields.add("aof_delayed_fsync", driver.health.stalls());
     }
     if let Some(loading) = &driver.loading {
-        let (loaded, total) = (loading.loaded_bytes, loading.total_bytes.max(loading.loaded_bytes));
+        let (loaded, total) = (
+            loading.loaded_bytes,
+            loading.total_bytes.max(loading.loaded_bytes),
+        );
         let share = loaded as f64 / total.max(1) as f64;
         let elapsed = loading.since.elapsed().as_secs_f64();
-        let left = if loaded == 0 { 1.0 } else { elapsed * (1.0 - share) / share };
+        let left = if loaded == 0 {
+            1.0
+        } else {
+            elapsed * (1.0 - share) / share
+        };
         fields.add("loading_start_time", loading.unix_seconds);
         fields.add("loading_total_bytes", total);
         fields.add("loading_loaded_bytes", loaded);
@@ -162,18 +199,29 @@ fn persistence(driver: &Driver, fields: &mut Fields) {
 
 /// Whole seconds, or -1 for what never was.
 fn seconds(duration: Option<Duration>) -> i64 {
-    duration.map_or(-1, |duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX))
+    duration.map_or(-1, |duration| {
+        i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
+    })
 }
 
 fn stats(driver: &Driver, fields: &mut Fields) {
     let stats = &driver.stats;
     fields.add("total_connections_received", stats.connections);
     fields.add("total_commands_processed", stats.commands.total);
-    fields.add("instantaneous_ops_per_sec", format_args!("{:.0}", stats.commands.per_second()));
+    fields.add(
+        "instantaneous_ops_per_sec",
+        format_args!("{:.0}", stats.commands.per_second()),
+    );
     fields.add("total_net_input_bytes", stats.input_bytes.total);
     fields.add("total_net_output_bytes", stats.output_bytes.total);
-    fields.add("instantaneous_input_kbps", format_args!("{:.2}", stats.input_bytes.per_second() / 1024.0));
-    fields.add("instantaneous_output_kbps", format_args!("{:.2}", stats.output_bytes.per_second() / 1024.0));
+    fields.add(
+        "instantaneous_input_kbps",
+        format_args!("{:.2}", stats.input_bytes.per_second() / 1024.0),
+    );
+    fields.add(
+        "instantaneous_output_kbps",
+        format_args!("{:.2}", stats.output_bytes.per_second() / 1024.0),
+    );
     fields.add("rejected_connections", stats.rejected);
     fields.add("latest_fork_usec", 0);
 }
@@ -193,7 +241,10 @@ fn command_stats(driver: &Driver, fields: &mut Fields) {
             let each = micros as f64 / stats.calls as f64;
             fields.add(
                 &format!("cmdstat_{}", spec.name),
-                format_args!("calls={},usec={micros},usec_per_call={each:.2}", stats.calls),
+                format_args!(
+                    "calls={},usec={micros},usec_per_call={each:.2}",
+                    stats.calls
+                ),
             );
         }
     }
@@ -205,7 +256,12 @@ fn cpu_time() -> (f64, f64) {
     let text = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     // The name, which may hold anything, is in parentheses; utime and stime are the 14th and 15th fields.
     let after_name = text.rsplit(')').next().unwrap_or_default();
-    let field = |index: usize| after_name.split_whitespace().nth(index).and_then(|word| word.parse::<f64>().ok());
+    let field = |index: usize| {
+        after_name
+            .split_whitespace()
+            .nth(index)
+            .and_then(|word| word.parse::<f64>().ok())
+    };
     let seconds = |index| field(index).unwrap_or(0.0) / TICKS_PER_SECOND;
     (seconds(12), seconds(11))
 }
@@ -213,7 +269,10 @@ fn cpu_time() -> (f64, f64) {
 /// The resident size of this process, from `/proc/self/statm`; 0 where there is none.
 fn resident_bytes() -> u64 {
     let text = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    let pages = text.split_whitespace().nth(1).and_then(|word| word.parse::<u64>().ok());
+    let pages = text
+        .split_whitespace()
+        .nth(1)
+        .and_then(|word| word.parse::<u64>().ok());
     pages.unwrap_or(0) * rustix::param::page_size() as u64
 }
 
@@ -226,5 +285,9 @@ fn human(bytes: u64) -> String {
         value /= 1024.0;
         unit += 1;
     }
-    if unit == 0 { format!("{bytes}B") } else { format!("{value:.2}{}", UNITS[unit]) }
+    if unit == 0 {
+        format!("{bytes}B")
+    } else {
+        format!("{value:.2}{}", UNITS[unit])
+    }
 }

@@ -29,7 +29,10 @@ pub(super) fn slowlog(execution: &mut Execution<'_>, command: Slowlog) -> Answer
                 encode::array(execution.out, 4);
                 number(execution.out, entry.id);
                 number(execution.out, entry.unix_seconds);
-                number(execution.out, u64::try_from(entry.took.as_micros()).unwrap_or(u64::MAX));
+                number(
+                    execution.out,
+                    u64::try_from(entry.took.as_micros()).unwrap_or(u64::MAX),
+                );
                 encode::array(execution.out, entry.args.len());
                 for arg in &entry.args {
                     encode::bulk(execution.out, arg);
@@ -59,7 +62,9 @@ pub(super) fn latency(execution: &mut Execution<'_>, command: &Latency<'_>) -> A
 
 fn find<'a>(execution: &'a Execution<'_>, event: &[u8]) -> Option<&'a Samples> {
     let mut events = execution.driver.latency.events.iter();
-    events.find(|(name, _)| name.as_bytes() == event).map(|(_, samples)| samples)
+    events
+        .find(|(name, _)| name.as_bytes() == event)
+        .map(|(_, samples)| samples)
 }
 
 fn latest(execution: &mut Execution<'_>) {
@@ -98,13 +103,27 @@ const ROWS: u64 = 5;
 
 /// Draws samples as columns of `#`, newest to the right.
 fn graph(event: &Samples) -> String {
-    let shown: Vec<u64> = event.samples.iter().rev().take(COLUMNS).rev().map(|&(_, ms)| ms).collect();
+    let shown: Vec<u64> = event
+        .samples
+        .iter()
+        .rev()
+        .take(COLUMNS)
+        .rev()
+        .map(|&(_, ms)| ms)
+        .collect();
     let high = shown.iter().copied().max().unwrap_or(0).max(1);
     let low = shown.iter().copied().min().unwrap_or(0);
-    let mut text = format!("high {high} ms, low {low} ms (all time high {} ms)\n", event.worst_ms);
+    let mut text = format!(
+        "high {high} ms, low {low} ms (all time high {} ms)\n",
+        event.worst_ms
+    );
     for row in (1..=ROWS).rev() {
         for &ms in &shown {
-            text.push(if ms * ROWS >= row * high || row == 1 { '#' } else { ' ' });
+            text.push(if ms * ROWS >= row * high || row == 1 {
+                '#'
+            } else {
+                ' '
+            });
         }
         text.push('\n');
     }
@@ -122,7 +141,11 @@ fn doctor(execution: &Execution<'_>) -> String {
         let count = event.samples.len();
         let sum: u64 = event.samples.iter().map(|&(_, ms)| ms).sum();
         let mean = sum / (count as u64).max(1);
-        let _ = writeln!(text, "{name}: {count} slow seconds, {mean} ms on average, {} ms at worst.", event.worst_ms);
+        let _ = writeln!(
+            text,
+            "{name}: {count} slow seconds, {mean} ms on average, {} ms at worst.",
+            event.worst_ms
+        );
     }
     if text.is_empty() {
         return "No event took longer than latency-monitor-threshold.\n".to_owned();

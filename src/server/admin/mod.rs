@@ -78,7 +78,10 @@ fn rewrite_log(execution: &mut Execution<'_>) -> Answer {
     if !execution.driver.rewrite_log() {
         return Err(ServerError::RewriteInProgress.into());
     }
-    encode::simple(execution.out, b"Background append only file rewriting started");
+    encode::simple(
+        execution.out,
+        b"Background append only file rewriting started",
+    );
     Ok(())
 }
 

@@ -18,8 +18,12 @@ pub(super) fn start(execution: &mut Execution<'_>) -> Answer {
 /// Shows a command to all who watch, its client included.
 pub(in crate::server) fn show(driver: &Driver, session: &Session, args: &[Vec<u8>]) {
     let now = clock::since_epoch();
-    let address = driver.peers.get(&session.id).map_or("", |peer| peer.address.as_str());
-    let mut line = format!("+{}.{:06} [{address}]", now.as_secs(), now.subsec_micros()).into_bytes();
+    let address = driver
+        .peers
+        .get(&session.id)
+        .map_or("", |peer| peer.address.as_str());
+    let mut line =
+        format!("+{}.{:06} [{address}]", now.as_secs(), now.subsec_micros()).into_bytes();
     for arg in args {
         line.extend_from_slice(b" \"");
         arg.iter().for_each(|&byte| quote(byte, &mut line));
