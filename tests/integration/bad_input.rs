@@ -392,7 +392,8 @@ fn queue_commands() {
         checker.refuses_all(&[
             (&format!("{scan} x"), CURSOR),
             (&format!("{scan} -1"), CURSOR),
-            (&format!("{scan} 0 BOGUS"), CURSOR),
+            (&format!("{scan} BOGUS"), CURSOR),
+            (&format!("{scan} 0 BOGUS"), SYNTAX),
             (&format!("{scan} COUNT"), CURSOR),
             (&format!("{scan} 0 COUNT"), CURSOR),
             (&format!("{scan} 18446744073709551616"), CURSOR),

@@ -169,7 +169,10 @@ fn a_password_can_be_given() {
 
 #[test]
 fn unknown_flags_and_subcommands_are_refused() {
-    for arguments in [&["cli", "--no-such-flag"][..], &["nosuchsubcommand"]] {
+    for arguments in [
+        &["cli", "-p", "1", "--no-such-flag"][..],
+        &["nosuchsubcommand"],
+    ] {
         let mut command = binary();
         command.args(arguments);
         let ended = run(command, b"");

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use crate::wire::{Connection, simple};
+use crate::wire::{Connection, Reply, encode, simple};
 
 /// How long a node may take to start, to stop, or to reach what a test waits for.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
@@ -163,12 +163,6 @@ impl Launch {
 
     pub(crate) fn port(&self) -> u16 {
         self.port
-    }
-
-    /// On another port than its own.
-    pub(crate) fn on_port(mut self, port: u16) -> Self {
-        self.port = port;
-        self
     }
 
     fn log_path(&self) -> PathBuf {
@@ -371,19 +365,25 @@ impl Node {
         }
     }
 
-    /// Whether a client is answered, and by this very process.
+    /// Whether clients are answered, by this very process, and with its jobs loaded.
     fn serves(&self) -> bool {
         let ask = || {
             let mut connection = Connection::try_open(self.port())?;
             if let Some(password) = &self.launch.password {
-                connection.send_raw(&crate::wire::encode(&["AUTH", password]));
+                connection.try_send_raw(&encode(&["AUTH", password]))?;
                 connection.try_receive()?;
             }
-            connection.send_raw(b"INFO server\r\n");
+            connection.try_send_raw(b"INFO\r\n")?;
             connection.try_receive()
         };
-        let expected = format!("process_id:{}\r\n", self.pid());
-        matches!(ask(), Ok(crate::wire::Reply::Bulk(text)) if String::from_utf8_lossy(&text).contains(&expected))
+        let own = format!("process_id:{}\r\n", self.pid());
+        match ask() {
+            Ok(Reply::Bulk(text)) => {
+                let text = String::from_utf8_lossy(&text);
+                text.contains(&own) && text.contains("loading:0\r\n")
+            }
+            _ => false,
+        }
     }
 
     fn signal(&self, signal: Signal) {
@@ -420,8 +420,14 @@ impl Node {
     }
 
     /// SIGSTOP until [`Node::thaw`].
+    #[track_caller]
     pub(crate) fn freeze(&self) {
         self.signal(Signal::STOP);
+        eventually("the node stands still", || {
+            let path = format!("/proc/{}/stat", self.pid());
+            let stat = fs::read_to_string(path).expect("read the state of the node");
+            stat.contains(") T ").then_some(())
+        });
     }
 
     pub(crate) fn thaw(&self) {
