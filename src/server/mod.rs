@@ -187,13 +187,10 @@ async fn close(shared: &Arc<Shared>, asked: Stop) -> Result<Stop, Failed> {
         for peer in driver.peers.values() {
             peer.mailbox.kill();
         }
-        // Whoever still gets the lock is told that the node has stopped.
-        driver.loading = Some(
-            driver
-                .loading
-                .unwrap_or_else(|| persistence::loading(&driver.config)),
-        );
-        driver.close_log()
+        let closed = driver.close_log();
+        // Whoever still gets the lock must not be promised anything any more.
+        driver.loading = Some(persistence::loading(&driver.config));
+        closed
     });
     match closed.await.expect("a panic ends the process") {
         Ok(()) => {
