@@ -238,10 +238,10 @@ impl<S: AsyncRead + AsyncWrite + AsFd + Unpin> Connection<S> {
         };
         let mut end = None;
         for (index, command) in (next..).zip(&prepared) {
-            let (decoder, input) = (&self.decoder, &self.input);
+            let (batch, bytes) = (&self.decoder, &self.input);
             let arguments = || {
                 let mut args = Vec::new();
-                decoder.args(index, input, &mut args);
+                batch.args(index, bytes, &mut args);
                 args.iter().map(|arg| arg.to_vec()).collect()
             };
             match execution.run(command, arguments) {

@@ -67,7 +67,7 @@ impl Listeners {
                     }
                     // `*` means IPv6 only where the machine has it.
                     Err(error) if matches!(bind, BindAddress::Every) && ip.is_ipv6() => {
-                        debug!(%error, "no IPv6")
+                        debug!(%error, "no IPv6");
                     }
                     Err(source) => return Err(ListenError::Tcp { address, source }),
                 }

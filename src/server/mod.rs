@@ -158,16 +158,14 @@ async fn load(shared: &Arc<Shared>, listeners: Listeners) -> Result<(), Failed> 
     let loader = Arc::clone(shared);
     let mut loading = tokio::task::spawn_blocking(move || persistence::load(&loader));
     let early = tokio::time::timeout(LOADING_UNSEEN, &mut loading).await;
-    let result = match early {
-        Ok(result) => result,
-        Err(_) => {
-            listeners.serve(shared);
-            return finish_load(loading.await);
-        }
-    };
-    finish_load(result)?;
-    listeners.serve(shared);
-    Ok(())
+    if let Ok(result) = early {
+        finish_load(result)?;
+        listeners.serve(shared);
+        Ok(())
+    } else {
+        listeners.serve(shared);
+        finish_load(loading.await)
+    }
 }
 
 fn finish_load(result: Result<Result<(), Fault>, tokio::task::JoinError>) -> Result<(), Failed> {
