@@ -1,7 +1,8 @@
 //! All jobs of a node: pages of slots, and a table from id to slot.
 //!
 //! A job never moves while it lives, so lists run through the jobs by key. Pages grow one at a time: no
-//! growth copies jobs. The table holds keys alone; it serves look-up only, and nothing iterates over it.
+//! growth copies jobs. The table holds keys alone; it serves look-up only, and nothing iterates over it. It is cut
+//! into shards that grow one by one, for growing means to look at every job: 0.4 s at four million, all at once.
 
 use std::hash::BuildHasher;
 use std::ops::{Index, IndexMut};
@@ -14,6 +15,9 @@ use crate::job::Job;
 
 /// Slots of a page.
 const PAGE: usize = 4096;
+
+/// Shards of the table: with ten million jobs, one grows in about a millisecond.
+const SHARDS: usize = 1024;
 
 /// Where a job lies. Names a live job until that job is removed.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -37,7 +41,8 @@ pub(crate) struct Jobs {
     /// Slots used at least once.
     used: u32,
     free: Vec<u32>,
-    by_id: HashTable<u32>,
+    by_id: Box<[HashTable<u32>]>,
+    len: usize,
     hasher: FixedState,
 }
 
@@ -48,13 +53,14 @@ impl Jobs {
             pages: Vec::new(),
             used: 0,
             free: Vec::new(),
-            by_id: HashTable::new(),
+            by_id: (0..SHARDS).map(|_| HashTable::new()).collect(),
+            len: 0,
             hasher: FixedState::with_seed(seed),
         }
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.by_id.len()
+        self.len
     }
 
     /// The first key that was never used: scans end here.
@@ -64,7 +70,7 @@ impl Jobs {
 
     pub(crate) fn find(&self, id: &JobId) -> Option<JobKey> {
         let hash = self.hasher.hash_one(id);
-        self.by_id
+        self.by_id[shard_of(hash)]
             .find(hash, |&key| self[JobKey(key)].id == *id)
             .map(|&key| JobKey(key))
     }
@@ -89,10 +95,11 @@ impl Jobs {
             hasher,
             ..
         } = self;
-        by_id.insert_unique(hash, key, |&key| {
+        by_id[shard_of(hash)].insert_unique(hash, key, |&key| {
             let job = pages[key as usize / PAGE][key as usize % PAGE].as_ref();
             hasher.hash_one(job.expect("the table names live jobs").id)
         });
+        self.len += 1;
         JobKey(key)
     }
 
@@ -100,9 +107,11 @@ impl Jobs {
     pub(crate) fn remove(&mut self, key: JobKey) -> Job {
         let job = self.slot_mut(key).take().expect("a key names a live job");
         let hash = self.hasher.hash_one(job.id);
-        let entry = self.by_id.find_entry(hash, |&other| other == key.0);
+        let shard = &mut self.by_id[shard_of(hash)];
+        let entry = shard.find_entry(hash, |&other| other == key.0);
         entry.expect("every job is in the table").remove();
         self.free.push(key.0);
+        self.len -= 1;
         job
     }
 
@@ -133,4 +142,9 @@ impl IndexMut<JobKey> for Jobs {
     fn index_mut(&mut self, key: JobKey) -> &mut Job {
         self.slot_mut(key).as_mut().expect("a key names a live job")
     }
+}
+
+/// The table itself uses the lowest and the highest bits of a hash.
+fn shard_of(hash: u64) -> usize {
+    (hash >> 40) as usize % SHARDS
 }

@@ -40,8 +40,8 @@ pub struct Start {
 #[derive(Debug)]
 pub struct Restore {
     node: Node,
-    /// Jobs that were queued at the stop which the latest [`Record::Standing`] tell of.
-    queued: Vec<JobKey>,
+    /// Jobs that [`Record::Standing`] told of since the last start, and whether they were queued.
+    standing: Vec<(JobKey, bool)>,
     /// The last record so far is [`Record::Closed`].
     closed: bool,
     /// The latest moment that any record tells of.
@@ -55,7 +55,7 @@ impl Restore {
         let node = Node::new(id, settings, Time::ZERO, seed);
         Restore {
             node,
-            queued: Vec::new(),
+            standing: Vec::new(),
             closed: false,
             latest: Time::ZERO,
             mark: None,
@@ -70,7 +70,7 @@ impl Restore {
         self.closed = matches!(record, Record::Closed { .. });
         match record {
             Record::Started { time, wall, .. } => {
-                self.queued.clear();
+                self.forget_standing();
                 self.mark(time, wall);
             }
             Record::Mark { time, wall } | Record::Closed { time, wall } => self.mark(time, wall),
@@ -109,7 +109,7 @@ impl Restore {
     pub fn finish(self, start: Start, effects: &mut Vec<Effect>) -> Node {
         let Restore {
             mut node,
-            queued,
+            standing,
             closed,
             ..
         } = self;
@@ -127,10 +127,10 @@ impl Restore {
         };
         node.persist(record, effects);
         node.marked = Some(now);
-        let mut queue = queued;
-        if !closed {
-            queue.clear();
-        }
+        let mut queue: Vec<JobKey> = standing
+            .into_iter()
+            .filter_map(|(key, queued)| (queued && closed).then_some(key))
+            .collect();
         for slot in 0..node.jobs.end() {
             let key = JobKey(slot);
             if node.jobs.get(key).is_none() {
@@ -198,7 +198,7 @@ impl Restore {
     }
 
     fn flush(&mut self) {
-        self.queued.clear();
+        self.standing.clear();
         for slot in 0..self.node.jobs.end() {
             if self.node.jobs.get(JobKey(slot)).is_some() {
                 self.node.discard(JobKey(slot));
@@ -214,8 +214,15 @@ impl Restore {
         job.nacks = standing.nacks;
         job.additional_deliveries = standing.additional_deliveries;
         job.requeue = standing.requeue.unwrap_or(Time::NEVER);
-        if standing.queued {
-            self.queued.push(key);
+        self.standing.push((key, standing.queued));
+    }
+
+    /// The node started: where its jobs stood at an earlier stop counts no more. The counters that it told of do.
+    fn forget_standing(&mut self) {
+        for (key, _) in self.standing.drain(..) {
+            if self.node.jobs.get(key).is_some() {
+                self.node.jobs[key].requeue = Time::NEVER;
+            }
         }
     }
 }

@@ -183,7 +183,7 @@ impl Model {
         self.jobs
             .retain(|_, job| job.expires > now && (clean || job.retry > 0));
         for job in self.jobs.values_mut() {
-            if !job.queued_before {
+            if !job.queued_before && job.retry > 0 {
                 job.requeue = Some(job.due);
             }
             if !clean {

@@ -181,6 +181,22 @@ fn a_delay_that_ended_in_a_pause_is_over_after_a_clean_restart() {
 }
 
 #[test]
+fn where_a_job_stood_at_an_earlier_stop_counts_no_more() {
+    let mut bench = Bench::new();
+    let id = bench.add(AddJob {
+        delay: 20,
+        ..job_with_retry("q", 1)
+    });
+    bench.enqueue(id);
+    bench.restart(secs(0));
+    assert_eq!(bench.len("q"), 1);
+    bench.crash(secs(0));
+    bench.restart(secs(0));
+    let next = bench.show(id).and_then(|view| view.next_requeue);
+    assert_eq!((bench.len("q"), next), (0, Some(secs(20))));
+}
+
+#[test]
 fn a_delay_or_retry_that_ended_during_a_clean_stop_is_over() {
     let mut bench = Bench::new();
     let delayed = bench.add(AddJob {
