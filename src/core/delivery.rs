@@ -11,6 +11,7 @@ use crate::job::{JobState, Place};
 use crate::jobs::JobKey;
 use crate::node::Node;
 use crate::queue::QueueKey;
+use crate::requeue::Cause;
 use crate::time::Time;
 use crate::waiters::{Waiter, WaiterId};
 
@@ -145,6 +146,27 @@ impl Node {
     pub(crate) fn on_disconnected(&mut self, now: Time, client: ClientId) {
         while let Some(id) = self.waiters.of_client(client) {
             self.stop_waiting(now, id);
+        }
+    }
+
+    /// Nobody has seen these deliveries: each job goes back to its place, as if it had not been handed out.
+    pub(crate) fn on_undelivered(&mut self, now: Time, ids: &[JobId], effects: &mut Vec<Effect>) {
+        for id in ids {
+            let Some(key) = self.jobs.find(id) else {
+                continue;
+            };
+            if self.jobs[key].state != JobState::Active {
+                continue;
+            }
+            if self.jobs[key].place == Place::Evictable {
+                self.evictable.remove(&mut self.jobs, key);
+                // That a job is delivered once at most is not at stake: it was not delivered.
+                self.jobs[key].queued_before = false;
+            }
+            let queue = self.jobs[key].queue;
+            self.queues[queue].jobs_out = self.queues[queue].jobs_out.saturating_sub(1);
+            self.counters.delivered = self.counters.delivered.saturating_sub(1);
+            self.enqueue(now, key, Cause::Restored, effects);
         }
     }
 

@@ -1,7 +1,7 @@
 //! All that can happen to a node.
 
 use crate::command::Command;
-use crate::id::{ClientId, NodeId, Ticket};
+use crate::id::{ClientId, JobId, NodeId, Ticket};
 use crate::node::Settings;
 use crate::record::Segment;
 
@@ -12,6 +12,8 @@ pub enum Event<'a> {
     Command(Ticket, Command<'a>),
     /// A client's connection ended: it waits for nothing any more, and takes no job with it.
     Disconnected(ClientId),
+    /// These jobs were handed to a client that was gone before its reply left: nobody has seen them.
+    Undelivered(Vec<JobId>),
     /// The moment that [`crate::node::Node::deadline`] named has come.
     Tick,
     /// Records go to this segment of the log from now on.

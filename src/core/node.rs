@@ -141,6 +141,7 @@ impl Node {
         match event {
             Event::Command(ticket, command) => self.on_command(now, ticket, command, effects),
             Event::Disconnected(client) => self.on_disconnected(now.time, client),
+            Event::Undelivered(ids) => self.on_undelivered(now.time, &ids, effects),
             Event::Tick => self.on_tick(now, effects),
             Event::SegmentStarted(segment) => self.on_segment_started(now, segment, effects),
             Event::Configured(settings) => self.on_configured(settings),

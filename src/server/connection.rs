@@ -6,11 +6,15 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::{Buf, BytesMut};
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, recv};
 use shoalmq_core::event::Event;
+use shoalmq_core::id::JobId;
 use shoalmq_storage::journal::Position;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
@@ -38,6 +42,8 @@ pub(crate) struct Connection<S> {
     /// Commands that were decoded from `input` and not yet all run: the batch, and the next of it.
     batch: Option<(Decoded, usize)>,
     blocked: bool,
+    /// Jobs of an answer that came by mail, while it is not written.
+    unseen: Vec<JobId>,
     /// No more commands are taken; the connection ends when everything is written.
     closing: bool,
     released: watch::Receiver<Position>,
@@ -100,6 +106,16 @@ impl Output {
     }
 }
 
+/// Whether the other side has closed the connection, which the runtime may not have heard of yet.
+fn is_gone(stream: &impl AsFd) -> bool {
+    let mut byte = [0_u8; 1];
+    let peeked = recv(stream, &mut byte, RecvFlags::PEEK | RecvFlags::DONTWAIT);
+    match peeked {
+        Ok((_, length)) => length == 0,
+        Err(error) => error != Errno::AGAIN && error != Errno::INTR,
+    }
+}
+
 /// What made a connection go on.
 enum Woken {
     Read(io::Result<usize>),
@@ -107,7 +123,7 @@ enum Woken {
     Released,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+impl<S: AsyncRead + AsyncWrite + AsFd + Unpin> Connection<S> {
     pub(crate) fn new(shared: Arc<Shared>, session: Session, stream: S) -> Self {
         let released = shared.released.subscribe();
         Connection {
@@ -119,6 +135,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             output: Output::default(),
             batch: None,
             blocked: false,
+            unseen: Vec::new(),
             closing: false,
             released,
         }
@@ -149,14 +166,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             match self.wait().await {
                 Woken::Read(result) => {
                     if result? == 0 {
-                        if self.blocked {
+                        if self.blocked || !self.unseen.is_empty() {
                             return Ok(());
                         }
                         // What the client sent before it closed its side is still answered.
                         self.closing = true;
                     }
                 }
-                Woken::Mail => self.take_mail(),
+                Woken::Mail => {
+                    self.take_mail();
+                    if !self.unseen.is_empty() && is_gone(&self.stream) {
+                        return Ok(());
+                    }
+                }
                 Woken::Released => {}
             }
         }
@@ -216,10 +238,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         };
         let mut end = None;
         for (index, command) in (next..).zip(&prepared) {
-            let (decoder, input) = (&self.decoder, &self.input);
+            let (batch, bytes) = (&self.decoder, &self.input);
             let arguments = || {
                 let mut args = Vec::new();
-                decoder.args(index, input, &mut args);
+                batch.args(index, bytes, &mut args);
                 args.iter().map(|arg| arg.to_vec()).collect()
             };
             match execution.run(command, arguments) {
@@ -282,6 +304,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
         if self.session.replies == Replies::On {
             self.output.bytes.extend_from_slice(&letters.bytes);
+            self.unseen = letters.jobs;
             self.output
                 .close_gate(letters.gate, *self.released.borrow());
         }
@@ -300,6 +323,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 return Err(io::ErrorKind::WriteZero.into());
             }
             self.output.advance(written);
+            if self.output.pending() == 0 {
+                self.unseen.clear();
+            }
         }
     }
 
@@ -329,6 +355,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     fn leave(&mut self) {
         let mut driver = self.shared.driver.lock();
         driver.feed(Event::Disconnected(self.session.id));
+        let mut unseen = std::mem::take(&mut self.unseen);
+        unseen.append(&mut self.session.mailbox.take().jobs);
+        if !unseen.is_empty() {
+            driver.feed(Event::Undelivered(unseen));
+        }
         driver.forget_peer(self.session.id);
         driver.settle();
     }

@@ -256,9 +256,7 @@ impl Driver {
                     _ => {
                         if let Some(peer) = self.peers.get_mut(&ticket.client) {
                             peer.blocked = false;
-                            peer.mailbox.answer(self.position, |out| {
-                                reply::encode(&reply, peer.protocol, out)
-                            });
+                            peer.mailbox.answer(self.position, peer.protocol, &reply);
                         }
                     }
                 },

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -67,7 +67,7 @@ impl Listeners {
                     }
                     // `*` means IPv6 only where the machine has it.
                     Err(error) if matches!(bind, BindAddress::Every) && ip.is_ipv6() => {
-                        debug!(%error, "no IPv6")
+                        debug!(%error, "no IPv6");
                     }
                     Err(source) => return Err(ListenError::Tcp { address, source }),
                 }
@@ -228,7 +228,7 @@ enum Origin {
 
 async fn welcome<S>(shared: Arc<Shared>, mut stream: S, address: String, fd: RawFd, origin: Origin)
 where
-    S: AsyncRead + AsyncWrite + Unpin,
+    S: AsyncRead + AsyncWrite + AsFd + Unpin,
 {
     let session = match register(&shared, address, fd, origin) {
         Ok(session) => session,

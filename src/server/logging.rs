@@ -119,7 +119,7 @@ impl LogHandle {
                 tracing::info!(path = %log.path.display(), "log file opened anew");
             }
             Err(error) => {
-                tracing::warn!(path = %log.path.display(), %error, "the log file cannot be opened anew")
+                tracing::warn!(path = %log.path.display(), %error, "the log file cannot be opened anew");
             }
         }
     }

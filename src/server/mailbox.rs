@@ -1,8 +1,13 @@
 //! What others have for a connection: replies that came late, lines of MONITOR, the order to end.
 
 use parking_lot::Mutex;
+use shoalmq_core::command::Reply;
+use shoalmq_core::id::JobId;
 use shoalmq_storage::journal::Position;
 use tokio::sync::Notify;
+
+use crate::command::reply;
+use crate::resp::Protocol;
 
 /// A monitor that does not read is cut off at this many unread bytes: its lines come at the pace of all others.
 const UNREAD_MAX: usize = 64 << 20;
@@ -26,13 +31,18 @@ pub(crate) struct Letters {
     pub(crate) gate: Position,
     /// The command that the client was waiting for is answered.
     pub(crate) answered: bool,
+    /// The jobs that the answer hands out.
+    pub(crate) jobs: Vec<JobId>,
 }
 
 impl Mailbox {
     /// Puts in the reply to the command that the client waits for.
-    pub(crate) fn answer(&self, gate: Position, encode: impl FnOnce(&mut Vec<u8>)) {
+    pub(crate) fn answer(&self, gate: Position, protocol: Protocol, reply: &Reply) {
         let mut letters = self.letters.lock();
-        encode(&mut letters.bytes);
+        reply::encode(reply, protocol, &mut letters.bytes);
+        if let Reply::Delivered(jobs, _) = reply {
+            letters.jobs.extend(jobs.iter().map(|job| job.id));
+        }
         letters.gate = letters.gate.max(gate);
         letters.answered = true;
         drop(letters);

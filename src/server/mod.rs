@@ -158,16 +158,14 @@ async fn load(shared: &Arc<Shared>, listeners: Listeners) -> Result<(), Failed> 
     let loader = Arc::clone(shared);
     let mut loading = tokio::task::spawn_blocking(move || persistence::load(&loader));
     let early = tokio::time::timeout(LOADING_UNSEEN, &mut loading).await;
-    let result = match early {
-        Ok(result) => result,
-        Err(_) => {
-            listeners.serve(shared);
-            return finish_load(loading.await);
-        }
-    };
-    finish_load(result)?;
-    listeners.serve(shared);
-    Ok(())
+    if let Ok(result) = early {
+        finish_load(result)?;
+        listeners.serve(shared);
+        Ok(())
+    } else {
+        listeners.serve(shared);
+        finish_load(loading.await)
+    }
 }
 
 fn finish_load(result: Result<Result<(), Fault>, tokio::task::JoinError>) -> Result<(), Failed> {
@@ -187,13 +185,10 @@ async fn close(shared: &Arc<Shared>, asked: Stop) -> Result<Stop, Failed> {
         for peer in driver.peers.values() {
             peer.mailbox.kill();
         }
-        // Whoever still gets the lock is told that the node has stopped.
-        driver.loading = Some(
-            driver
-                .loading
-                .unwrap_or_else(|| persistence::loading(&driver.config)),
-        );
-        driver.close_log()
+        let closed = driver.close_log();
+        // Whoever still gets the lock must not be promised anything any more.
+        driver.loading = Some(persistence::loading(&driver.config));
+        closed
     });
     match closed.await.expect("a panic ends the process") {
         Ok(()) => {

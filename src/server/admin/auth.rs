@@ -77,6 +77,8 @@ pub(super) fn reset(execution: &mut Execution<'_>) -> Answer {
     if let Some(peer) = execution.driver.peers.get_mut(&id) {
         peer.monitor = false;
     }
+    // What it was still to see as a monitor is of the time before.
+    drop(execution.session.mailbox.take());
     encode::simple(execution.out, b"RESET");
     Ok(())
 }

@@ -165,11 +165,11 @@ fn persistence(driver: &Driver, fields: &mut Fields) {
         },
     );
     if let LogState::On(journal) = &driver.log {
-        let stats = journal.stats();
-        fields.add("aof_current_size", stats.disk.disk_bytes);
+        let log = journal.stats();
+        fields.add("aof_current_size", log.disk.disk_bytes);
         fields.add("aof_base_size", driver.node.live_log_bytes());
         fields.add("aof_pending_rewrite", 0);
-        fields.add("aof_buffer_length", stats.pending_bytes);
+        fields.add("aof_buffer_length", log.pending_bytes);
         fields.add("aof_rewrite_buffer_length", 0);
         fields.add(
             "aof_pending_bio_fsync",

@@ -26,7 +26,9 @@ pub(in crate::server) fn show(driver: &Driver, session: &Session, args: &[Vec<u8
         format!("+{}.{:06} [{address}]", now.as_secs(), now.subsec_micros()).into_bytes();
     for arg in args {
         line.extend_from_slice(b" \"");
-        arg.iter().for_each(|&byte| quote(byte, &mut line));
+        for &byte in arg {
+            quote(byte, &mut line);
+        }
         line.push(b'"');
     }
     line.extend_from_slice(b"\r\n");
