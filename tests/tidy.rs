@@ -102,9 +102,12 @@ fn has_extension(name: &str, extension: &str) -> bool {
         .is_some_and(|found| found == extension)
 }
 
-/// Whether a file is there for tests alone.
+/// Whether a file is there for tests and measurements alone.
 fn is_test(name: &str) -> bool {
-    name.contains("tests/") || name.ends_with("/tests.rs") || name.starts_with("benches/")
+    name.contains("tests/")
+        || name.contains("core/examples/")
+        || name.ends_with("/tests.rs")
+        || name.starts_with("benches/")
 }
 
 /// What ships: the file without its tests.

@@ -929,7 +929,9 @@ fn debug_restart_comes_back_with_its_jobs() {
     // It either replaces its process or ends with success for a supervisor: in both cases the pid is ours to reap.
     let shown = eventually("the node serves again", || {
         let mut client = Connection::try_open(node.port()).ok()?;
-        client.send_raw(&encode_words(&format!("SHOW {id}")));
+        client
+            .try_send_raw(&encode_words(&format!("SHOW {id}")))
+            .ok()?;
         client
             .try_receive()
             .ok()
