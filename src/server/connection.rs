@@ -20,7 +20,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
 
 use super::driver::Shared;
-use super::execute::{Execution, Outcome, Prepared};
+use super::execute::{Adds, Execution, Outcome, Prepared};
 use super::session::{Buffers, Replies, Session};
 use crate::resp::{COMMAND_MAX, Decoded, Decoder, Status, encode};
 
@@ -234,6 +234,7 @@ impl<S: AsyncRead + AsyncWrite + AsFd + Unpin> Connection<S> {
             now,
             out: &mut self.output.bytes,
             clock,
+            adds: Adds::None,
             command: "NULL",
         };
         let mut end = None;
@@ -252,10 +253,10 @@ impl<S: AsyncRead + AsyncWrite + AsFd + Unpin> Connection<S> {
                 }
             }
         }
-        let command = execution.command;
+        let (command, adds) = (execution.command, execution.adds);
         drop(prepared);
         let sooner = driver.settle();
-        let position = driver.position;
+        let gate = driver.gate(adds);
         self.finish_batch(decoded, end);
         let buffers = self.buffers();
         driver.stats.input_bytes.total += decoded.consumed as u64;
@@ -265,7 +266,7 @@ impl<S: AsyncRead + AsyncWrite + AsFd + Unpin> Connection<S> {
         if sooner {
             shared.tick_sooner.notify_one();
         }
-        self.output.close_gate(position, *self.released.borrow());
+        self.output.close_gate(gate, *self.released.borrow());
         None
     }
 

@@ -18,6 +18,7 @@ use shoalmq_storage::journal::{Policy, Position};
 use tokio::sync::{Notify, watch};
 
 use super::clock::{self, Clock};
+use super::execute::Adds;
 use super::identity::Identity;
 use super::logging::LogHandle;
 use super::persistence::{Health, LogState, Rewrite};
@@ -25,7 +26,7 @@ use super::session::{Buffers, Peer, Session};
 use super::slowlog::{LatencyMonitor, SlowLog};
 use super::stats::Stats;
 use crate::command::reply;
-use crate::config::{Config, MaxmemoryPolicy};
+use crate::config::{AppendFsync, Config, MaxmemoryPolicy};
 
 /// How the server ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -191,6 +192,15 @@ impl Driver {
         self.clock.instant(self.armed)
     }
 
+    /// How far the log must be on disk before the replies to what just ran may leave: under `always` as far as it goes,
+    /// since any of them may tell of a change; else only adds wait, and only for a disk that stalls.
+    pub(crate) fn gate(&self, adds: Adds) -> Position {
+        match (self.config.appendfsync, adds) {
+            (AppendFsync::Always, _) | (_, Adds::Some) => self.position,
+            (AppendFsync::Everysec | AppendFsync::No, Adds::None) => Position(0),
+        }
+    }
+
     /// Keeps what others may see of a connection up to date, after a batch.
     pub(crate) fn note_batch(
         &mut self,
@@ -239,6 +249,7 @@ impl Driver {
     /// Carries out all effects. Returns whether the session's command was answered.
     fn carry_out(&mut self, mut session: Option<(&Session, &mut Vec<u8>)>) -> bool {
         let mut answered = false;
+        let always = self.config.appendfsync == AppendFsync::Always;
         let mut effects = std::mem::take(&mut self.effects);
         let journal = self.log.journal();
         let mut writer = None;
@@ -258,7 +269,8 @@ impl Driver {
                     _ => {
                         if let Some(peer) = self.peers.get_mut(&ticket.client) {
                             peer.blocked = false;
-                            peer.mailbox.answer(self.position, peer.protocol, &reply);
+                            let gate = if always { self.position } else { Position(0) };
+                            peer.mailbox.answer(gate, peer.protocol, &reply);
                         }
                     }
                 },

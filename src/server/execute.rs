@@ -40,6 +40,15 @@ impl<'a> Prepared<'a> {
     }
 }
 
+/// Whether a batch adds jobs: then its replies wait for a disk that stalls, whatever `appendfsync` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Adds {
+    /// It adds none.
+    None,
+    /// It adds at least one.
+    Some,
+}
+
 /// The command may not run, and was told so.
 struct Refused;
 
@@ -52,6 +61,8 @@ pub(crate) struct Execution<'a> {
     pub(crate) out: &'a mut Vec<u8>,
     /// When the last command ended.
     pub(crate) clock: Instant,
+    /// Whether a job was added.
+    pub(crate) adds: Adds,
     /// The command that runs or ran last.
     pub(crate) command: &'static str,
 }
@@ -137,6 +148,9 @@ impl Execution<'_> {
 
     fn core(&mut self, command: Command<'_>) -> Outcome {
         let ticket = self.session.ticket();
+        if matches!(command, Command::AddJob(_)) {
+            self.adds = Adds::Some;
+        }
         let event = Event::Command(ticket, command);
         if self
             .driver
