@@ -296,7 +296,7 @@ impl Node {
             .min(from.saturating_add(limits::STANDINGS_PER_STOP));
         for job in (from..to).filter_map(|slot| self.jobs.get(JobKey(slot))) {
             // A job that was never queued needs none: its delay says when it will be.
-            if !job.queued_before && job.guarantee() == Guarantee::AtLeastOnce {
+            if !job.queued_before() && job.guarantee() == Guarantee::AtLeastOnce {
                 continue;
             }
             let standing = Standing {
@@ -339,7 +339,7 @@ impl Node {
     /// Takes a job out of everything that holds it.
     pub(crate) fn remove(&mut self, now: Time, key: JobKey) {
         match self.jobs[key].place {
-            Place::Nowhere => {}
+            Place::Before | Place::Nowhere => {}
             Place::List | Place::Tree => self.leave_queue(now, key),
             Place::Evictable => self.evictable.remove(&mut self.jobs, key),
         }
