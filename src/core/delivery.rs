@@ -161,7 +161,7 @@ impl Node {
             if self.jobs[key].place == Place::Evictable {
                 self.evictable.remove(&mut self.jobs, key);
                 // That a job is delivered once at most is not at stake: it was not delivered.
-                self.jobs[key].queued_before = false;
+                self.jobs[key].place = Place::Before;
             }
             let queue = self.jobs[key].queue;
             self.queues[queue].jobs_out = self.queues[queue].jobs_out.saturating_sub(1);

@@ -36,6 +36,7 @@ pub enum Event<'a> {
     Renamed(NodeId),
     /// DEBUG FLUSHALL, CLUSTER RESET: forget all jobs and queues.
     Flush,
-    /// The node stops cleanly: record where every job stands. Nothing follows this event.
+    /// The node stops cleanly: record where every job stands. Nothing but further stops may follow, as long as
+    /// [`crate::node::Node::is_stopping`].
     Stop,
 }

@@ -79,6 +79,8 @@ impl Links {
 /// Which list [`Job::order`] belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Place {
+    /// None, and it never was in its queue: its next queueing is the first.
+    Before,
     /// None.
     Nowhere,
     /// The list of its queue.
@@ -115,12 +117,10 @@ pub(crate) struct Job {
     pub(crate) replicate: u16,
     pub(crate) state: JobState,
     pub(crate) place: Place,
-    /// It was in its queue at least once: the next queueing is an additional one.
-    pub(crate) queued_before: bool,
 }
 
 const _: () = assert!(
-    size_of::<Option<Job>>() <= 112,
+    size_of::<Option<Job>>() <= 104,
     "spec: at most 300 bytes a job, body included"
 );
 
@@ -128,6 +128,11 @@ impl Job {
     /// When its ttl is over.
     pub(crate) fn expires(&self) -> Time {
         self.added.after_secs(self.ttl)
+    }
+
+    /// Whether it was in its queue at least once: the next queueing is an additional one.
+    pub(crate) fn queued_before(&self) -> bool {
+        self.place != Place::Before
     }
 
     /// When the node must look at it next.

@@ -36,6 +36,10 @@ pub(crate) const DUE_PER_TICK: usize = 8192;
 pub(crate) const REWRITE_PER_TICK: u32 = 1024;
 pub(crate) const REWRITE_PAUSE: Duration = Duration::from_millis(2);
 
+/// One stop event records where the jobs of so many slots stand (some 4 MB): a stop of ten million jobs takes no more
+/// memory than that of a few.
+pub(crate) const STANDINGS_PER_STOP: u32 = 1 << 16;
+
 /// A scan looks at so many elements for each one that it was asked for, so that a filter that fits nothing ends.
 pub(crate) const SCAN_LOOKS_PER_COUNT: u64 = 10;
 

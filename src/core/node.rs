@@ -98,6 +98,8 @@ pub struct Node {
     pub(crate) rewrite: Option<(u32, Segment)>,
     /// What the clocks said at the last mark in the log.
     pub(crate) marked: Option<Now>,
+    /// A clean stop under way: the next slot whose standing is recorded.
+    pub(crate) stopping: Option<u32>,
     pub(crate) last_created: u64,
     pub(crate) leaving: bool,
     pub(crate) body_bytes: usize,
@@ -123,6 +125,7 @@ impl Node {
             segments: Segments::default(),
             rewrite: None,
             marked: None,
+            stopping: None,
             last_created: 0,
             leaving: false,
             body_bytes: 0,
@@ -280,12 +283,20 @@ impl Node {
 
     fn on_stop(&mut self, now: Now, effects: &mut Vec<Effect>) {
         if self.settings.log == Log::Off {
+            self.stopping = None;
             return;
         }
-        self.finish_rewrite(effects);
-        for (_, job) in self.jobs.iter() {
+        let from = self.stopping.unwrap_or_else(|| {
+            self.finish_rewrite(effects);
+            0
+        });
+        let to = self
+            .jobs
+            .end()
+            .min(from.saturating_add(limits::STANDINGS_PER_STOP));
+        for job in (from..to).filter_map(|slot| self.jobs.get(JobKey(slot))) {
             // A job that was never queued needs none: its delay says when it will be.
-            if !job.queued_before && job.guarantee() == Guarantee::AtLeastOnce {
+            if !job.queued_before() && job.guarantee() == Guarantee::AtLeastOnce {
                 continue;
             }
             let standing = Standing {
@@ -297,10 +308,13 @@ impl Node {
             };
             effects.push(Effect::Persist(Record::Standing(standing)));
         }
-        effects.push(Effect::Persist(Record::Closed {
-            time: now.time,
-            wall: now.wall,
-        }));
+        self.stopping = (to < self.jobs.end()).then_some(to);
+        if self.stopping.is_none() {
+            effects.push(Effect::Persist(Record::Closed {
+                time: now.time,
+                wall: now.wall,
+            }));
+        }
     }
 
     pub(crate) fn persist(&self, record: Record, effects: &mut Vec<Effect>) {
@@ -325,7 +339,7 @@ impl Node {
     /// Takes a job out of everything that holds it.
     pub(crate) fn remove(&mut self, now: Time, key: JobKey) {
         match self.jobs[key].place {
-            Place::Nowhere => {}
+            Place::Before | Place::Nowhere => {}
             Place::List | Place::Tree => self.leave_queue(now, key),
             Place::Evictable => self.evictable.remove(&mut self.jobs, key),
         }
@@ -401,6 +415,11 @@ impl Node {
     /// Whether a pass over all jobs is under way that records them anew.
     pub fn is_rewriting(&self) -> bool {
         self.rewrite.is_some()
+    }
+
+    /// Whether a clean stop needs another [`Event::Stop`].
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.is_some()
     }
 
     /// The segment that records go to; 0 without a log.

@@ -157,7 +157,9 @@ impl Queue {
                 assert!(removed, "{} is in its queue's tree", jobs[key].id);
                 jobs[key].place = Place::Nowhere;
             }
-            Place::Nowhere | Place::Evictable => panic!("{} is not in its queue", jobs[key].id),
+            Place::Before | Place::Nowhere | Place::Evictable => {
+                panic!("{} is not in its queue", jobs[key].id)
+            }
         }
         self.len -= 1;
     }

@@ -139,8 +139,7 @@ impl Node {
             segment: self.segments.current(),
             replicate,
             state: JobState::Active,
-            place: Place::Nowhere,
-            queued_before: false,
+            place: Place::Before,
         });
         (id, key)
     }

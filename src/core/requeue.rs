@@ -94,7 +94,7 @@ impl Node {
     fn put_back(&mut self, now: Time, key: JobKey, cause: Cause) -> bool {
         let job = &self.jobs[key];
         let at_most_once = job.guarantee() == Guarantee::AtMostOnce;
-        if job.state != JobState::Active || at_most_once && job.queued_before {
+        if job.state != JobState::Active || at_most_once && job.queued_before() {
             return false;
         }
         let queue = job.queue;
@@ -127,7 +127,7 @@ impl Node {
 
     fn count_queueing(&mut self, key: JobKey, cause: Cause) {
         let job = &mut self.jobs[key];
-        let again = std::mem::replace(&mut job.queued_before, true);
+        let again = job.queued_before();
         match cause {
             Cause::First | Cause::Restored => return,
             Cause::Nack => {
@@ -179,7 +179,7 @@ impl Node {
     ) -> Option<QueueKey> {
         let job = &mut self.jobs[key];
         let requeue = std::mem::replace(&mut job.requeue, Time::NEVER);
-        let (expired, again, queue) = (job.expires() <= now, job.queued_before, job.queue);
+        let (expired, again, queue) = (job.expires() <= now, job.queued_before(), job.queue);
         self.agenda.add_job(&mut self.jobs, key);
         if expired {
             self.expire(now, key, effects);

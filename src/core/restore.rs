@@ -4,6 +4,8 @@
 //! stood. After any other, jobs with a retry are active and queued again when it is over (or at once, if the
 //! operator wants), and at-most-once jobs are dropped, since each may have been handed out already.
 
+use std::time::Duration;
+
 use crate::agenda::Agenda;
 use crate::effect::Effect;
 use crate::id::{Guarantee, NodeId};
@@ -153,7 +155,7 @@ impl Restore {
         for key in queue {
             if node.jobs[key].place == Place::Evictable {
                 node.evictable.remove(&mut node.jobs, key);
-                node.jobs[key].queued_before = false;
+                node.jobs[key].place = Place::Before;
             }
             node.enqueue(now.time, key, cause, effects);
         }
@@ -192,8 +194,7 @@ impl Restore {
             segment,
             replicate: record.replicate,
             state: JobState::Active,
-            place: Place::Nowhere,
-            queued_before: false,
+            place: Place::Before,
         });
     }
 
@@ -252,21 +253,22 @@ fn start_job(
     }
     // At a clean stop a job with a retry has a standing unless it was never queued, and one without a retry has a next
     // queueing only then. After an unclean stop, a delay that is over is taken for a sign that it was queued.
-    job.queued_before = match (clean, at_most_once) {
+    let again = match (clean, at_most_once) {
         (true, true) => job.requeue == Time::NEVER,
         (true, false) => job.requeue != Time::NEVER,
         (false, _) => due <= now,
     };
     if !clean || job.requeue == Time::NEVER && !at_most_once {
-        job.requeue = if job.queued_before {
-            now.after_secs(job.retry)
-        } else {
-            due
-        };
+        // Should the retry last longer than the job, it would never be delivered: half of what is left must do.
+        let half = Duration::from_millis(job.expires().since(now).as_millis() as u64 / 2);
+        let retry = now.after_secs(job.retry).min(now + half);
+        job.requeue = if again { retry } else { due };
     }
-    let (delivered, again) = (at_most_once && job.queued_before, job.queued_before);
+    if again {
+        job.place = Place::Nowhere;
+    }
     node.agenda.add_job(&mut node.jobs, key);
-    if delivered {
+    if at_most_once && again {
         node.evictable
             .push_back(&mut node.jobs, key, Place::Evictable);
     }

@@ -362,5 +362,7 @@ impl<S: AsyncRead + AsyncWrite + AsFd + Unpin> Connection<S> {
         }
         driver.forget_peer(self.session.id);
         driver.settle();
+        drop(driver);
+        self.shared.client_left.notify_one();
     }
 }

@@ -42,6 +42,8 @@ pub(crate) struct Shared {
     pub(crate) driver: Mutex<Driver>,
     /// The node wants its next tick earlier than it did.
     pub(crate) tick_sooner: Notify,
+    /// A connection is over.
+    pub(crate) client_left: Notify,
     /// Replies may leave up to this position of the log.
     pub(crate) released: watch::Sender<Position>,
     /// `appendfsync`, for the journal's daemon.

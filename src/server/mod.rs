@@ -100,6 +100,7 @@ fn start(loaded: Loaded) -> Result<ExitCode, StartError> {
     let shared = Arc::new(Shared {
         driver: Mutex::new(Driver::new(parts)),
         tick_sooner: Notify::new(),
+        client_left: Notify::new(),
         released: watch::Sender::new(Position(u64::MAX)),
         policy,
         health,
@@ -179,16 +180,30 @@ fn finish_load(result: Result<Result<(), Fault>, tokio::task::JoinError>) -> Res
 /// Stops in order: no more commands, then the log.
 async fn close(shared: &Arc<Shared>, asked: Stop) -> Result<Stop, Failed> {
     info!("node stops");
-    let shared = Arc::clone(shared);
-    let closed = tokio::task::spawn_blocking(move || {
+    let (complete, timeout) = {
         let mut driver = shared.driver.lock();
         for peer in driver.peers.values() {
             peer.mailbox.kill();
         }
-        let closed = driver.close_log();
-        // Whoever still gets the lock must not be promised anything any more.
+        // Whoever still gets the lock is promised nothing any more.
+        let complete = driver.loading.is_none();
         driver.loading = Some(persistence::loading(&driver.config));
-        closed
+        (complete, driver.config.shutdown_timeout)
+    };
+    // Each gives back the jobs that its client has not seen.
+    if tokio::time::timeout(timeout, all_left(shared))
+        .await
+        .is_err()
+    {
+        warn!("clients are still connected: the log is closed without them");
+    }
+    let shared = Arc::clone(shared);
+    let closed = tokio::task::spawn_blocking(move || {
+        if complete {
+            shared.driver.lock().close_log()
+        } else {
+            Ok(())
+        }
     });
     match closed.await.expect("a panic ends the process") {
         Ok(()) => {
@@ -202,6 +217,17 @@ async fn close(shared: &Arc<Shared>, asked: Stop) -> Result<Stop, Failed> {
             );
             Err(Failed)
         }
+    }
+}
+
+/// Waits until no client is connected.
+async fn all_left(shared: &Shared) {
+    loop {
+        let left = shared.client_left.notified();
+        if shared.driver.lock().peers.is_empty() {
+            return;
+        }
+        left.await;
     }
 }
 
@@ -257,8 +283,8 @@ async fn signals(shared: Arc<Shared>) {
                 continue;
             }
         }
-        if shared.stop.borrow().is_some() || shared.driver.lock().loading.is_some() {
-            // A second signal, or one before there is anything to close: nothing would be lost.
+        if shared.driver.lock().loading.is_some() && shared.stop.borrow().is_none() {
+            // Nothing was promised since the start, so there is nothing to close.
             std::process::exit(0);
         }
         shared.stop.send_replace(Some(Stop::Exit));

@@ -441,7 +441,10 @@ impl Driver {
             return Ok(());
         };
         let journal = journal.clone();
-        if self.loading.is_none() {
+        // What is recorded waits in memory for the disk: one part at a time.
+        self.feed(Event::Stop);
+        while self.node.is_stopping() {
+            journal.sync_now()?;
             self.feed(Event::Stop);
         }
         self.log = LogState::Off;

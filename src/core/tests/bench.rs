@@ -377,7 +377,6 @@ pub(crate) fn plain_job(number: u32) -> Job {
         segment: 1,
         replicate: 1,
         state: JobState::Active,
-        place: Place::Nowhere,
-        queued_before: false,
+        place: Place::Before,
     }
 }

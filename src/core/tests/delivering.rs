@@ -291,3 +291,34 @@ fn flushing_ends_all_waits_with_nothing() {
     assert_eq!(bench.node.job_count(), 1);
     assert!(bench.show(id).is_some());
 }
+
+#[test]
+fn what_a_client_that_is_gone_has_not_seen_goes_back_as_if_it_had_not_been_handed_out() {
+    let mut bench = Bench::new();
+    let [with_retry, once] = [60, 0].map(|retry| {
+        let ticket = bench.wait(7, &["q"], Wait::Forever);
+        let id = bench.add(job_with_retry("q", retry));
+        assert_eq!(bench.got(ticket), Some(vec![id]));
+        id
+    });
+    bench.feed(Event::Disconnected(ClientId(7)));
+    bench.feed(Event::Undelivered(vec![once, with_retry]));
+    assert_eq!(bench.counters(with_retry), (0, 0));
+    assert_eq!(bench.take("q", 9), [with_retry, once]);
+    bench.feed(Event::Undelivered(vec![with_retry]));
+    bench.ack(with_retry);
+    bench.feed(Event::Undelivered(vec![with_retry]));
+    assert_eq!(bench.take("q", 9), []);
+}
+
+#[test]
+fn an_unseen_delivery_goes_to_the_next_who_waits() {
+    let mut bench = Bench::new();
+    bench.wait(1, &["q"], Wait::Forever);
+    let second = bench.wait(2, &["q"], Wait::Forever);
+    let id = bench.add(job("q"));
+    assert_eq!(bench.got(second), None);
+    bench.feed(Event::Disconnected(ClientId(1)));
+    bench.feed(Event::Undelivered(vec![id]));
+    assert_eq!(bench.got(second), Some(vec![id]));
+}

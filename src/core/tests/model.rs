@@ -190,7 +190,7 @@ impl Model {
                 job.queued = false;
                 job.queued_before = job.due <= now;
                 job.requeue = Some(if job.queued_before {
-                    now + job.retry
+                    now + job.retry.min((job.expires - now) / 2)
                 } else {
                     job.due
                 });

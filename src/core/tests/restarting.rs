@@ -333,3 +333,17 @@ fn restarting_twice_with_the_same_log_gives_the_same_node() {
     };
     assert_eq!(start(&bench), start(&bench));
 }
+
+#[test]
+fn a_retry_longer_than_the_ttl_does_not_keep_a_job_from_being_delivered_after_a_crash() {
+    let mut bench = Bench::new();
+    let id = bench.add(AddJob {
+        ttl: 60,
+        ..job_with_retry("q", 300)
+    });
+    bench.crash(secs(10));
+    bench.advance(24);
+    assert_eq!(bench.take("q", 9), []);
+    bench.advance(1);
+    assert_eq!(bench.take("q", 9), [id]);
+}
