@@ -568,6 +568,9 @@ fn client_kill_by_address_id_and_type() {
     let id = victims[1].call("CLIENT ID").int();
     assert_eq!(client.call(&format!("CLIENT KILL ID {id}")), int(1));
     victims[1].assert_closed();
+    eventually("two clients are left", || {
+        (client.info("connected_clients") == "2").then_some(())
+    });
     assert_eq!(
         client.call("CLIENT KILL TYPE normal"),
         int(1),
