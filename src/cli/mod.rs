@@ -41,7 +41,12 @@ pub struct Args {
     #[arg(short = 'p', long, default_value_t = 7711)]
     port: u16,
     /// Password; better given in `SHOALMQ_PASSWORD` or `REDISCLI_AUTH`, where `ps` does not show it.
-    #[arg(short = 'a', long = "pass", value_name = "PASSWORD")]
+    #[arg(
+        short = 'a',
+        long = "pass",
+        alias = "password",
+        value_name = "PASSWORD"
+    )]
     pass: Option<String>,
     /// User that the password is of.
     #[arg(long)]

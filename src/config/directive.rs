@@ -138,11 +138,11 @@ static IGNORED: [Ignored; 6] = [
     },
     Ignored {
         name: "syslog-enabled",
-        reason: "the log goes to standard output or to `logfile`; systemd or Docker pass it on",
+        reason: "the log goes to standard error or to `logfile`; systemd or Docker pass it on",
     },
     Ignored {
         name: "syslog-ident",
-        reason: "the log goes to standard output or to `logfile`; systemd or Docker pass it on",
+        reason: "the log goes to standard error or to `logfile`; systemd or Docker pass it on",
     },
 ];
 

@@ -11,7 +11,10 @@ const WIDTH: usize = 100;
 
 /// Every directive with its default and its bounds, wrapped at 100 columns.
 pub fn help() -> String {
-    let mut text = String::from("DIRECTIVES\n");
+    let mut text = String::from(
+        "Run a node.\n\nUsage: shoalmq server [CONF] [--directive value]...\n\n  CONF is a configuration file; `-` reads \
+         standard input.\n\nDIRECTIVES\n",
+    );
     wrap(
         &mut text,
         "  ",

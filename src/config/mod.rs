@@ -4,7 +4,7 @@
 //! may be quoted. A directive comes from a file, from `SHOALMQ_<DIRECTIVE>` in the environment, from a
 //! flag `--directive value`, or from `CONFIG SET`; each of these overrides the one before. Whatever the
 //! source, it goes through the same row of [`DIRECTIVES`], which is also what `CONFIG GET`,
-//! `CONFIG REWRITE`, [`help`] and [`example`] are made of.
+//! `CONFIG REWRITE`, [`help()`] and [`example()`] are made of.
 //!
 //! | file | holds |
 //! |---|---|

@@ -150,8 +150,8 @@ directives! {
         "dir" dir: PathBuf = working_directory(), or "the working directory", such as ".";
         Allowed::Folder, AtRunTime, Disque;
 
-        /// A file that takes the log; it is opened for appending. Without one, the log goes to
-        /// standard output.
+        /// A file that takes the log; it is opened for appending, and anew at SIGHUP. Without one, the
+        /// log goes to standard error.
         "logfile" logfile: Option<PathBuf> = None;
         Allowed::File, AtStart, Disque;
 
@@ -190,8 +190,9 @@ directives! {
     }
 
     Memory {
-        /// How much memory jobs may take. Above 75 % of it a node keeps no copy of new jobs if others
-        /// can; above 95 % it refuses them. 0 is no limit.
+        /// How much memory jobs may take. From 75 % of it a node keeps no copy of new jobs, so that a
+        /// lone node refuses them; from 95 % it throws out what `maxmemory-policy` names; at 100 % it
+        /// refuses what needs memory. 0 is no limit.
         "maxmemory" maxmemory: Option<NonZeroU64> = memory::default_maxmemory(),
             or "70 % of the memory of the machine or of the cgroup", such as "1gb";
         size(1, PIB, Off::Zero), AtRunTime, Disque;
@@ -207,8 +208,8 @@ directives! {
         "appendonly" appendonly: bool = true;
         YES_OR_NO, AtRunTime, Disque;
 
-        /// When what was written is forced to disk: before the reply, once a second, or when the
-        /// system likes to. Only `always` survives a power cut of every copy's node at once.
+        /// When what was written is forced to disk: before the reply (`always`), or within two seconds
+        /// of it. Only `always` loses nothing when every node that holds a copy crashes at once.
         "appendfsync" appendfsync: AppendFsync = AppendFsync::Everysec;
         AppendFsync::ALLOWED, AtRunTime, Disque;
 
@@ -297,7 +298,7 @@ directives! {
         /// The facility for the system log.
         "syslog-facility" syslog_facility: SyslogFacility = SyslogFacility::Local0;
         SyslogFacility::ALLOWED, AtStart,
-        Obsolete("the log goes to standard output or to `logfile`; systemd or Docker pass it on");
+        Obsolete("the log goes to standard error or to `logfile`; systemd or Docker pass it on");
     }
 }
 

@@ -212,6 +212,8 @@ pub struct Delivery {
     pub queue: QueueName,
     /// Its id.
     pub id: JobId,
+    /// Creation: unix milliseconds × 1 000 000 + a counter; rises from add to add on a node.
+    pub created: u64,
     /// Its body.
     pub body: Body,
     /// Times it was given back by NACK.

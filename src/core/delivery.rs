@@ -86,6 +86,7 @@ impl Node {
         Delivery {
             queue: queue.name.clone(),
             id: job.id,
+            created: job.created,
             body: job.body.clone(),
             nacks: job.nacks,
             additional_deliveries: job.additional_deliveries,

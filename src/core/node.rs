@@ -12,7 +12,7 @@ use crate::job::{Job, JobState, Place};
 use crate::jobs::{JobKey, Jobs};
 use crate::limits;
 use crate::queue::{List, Queue, QueueKey, Queues};
-use crate::record::{Record, Segment, Standing};
+use crate::record::{RECORD_BYTES, Record, Segment, Standing};
 use crate::segments::Segments;
 use crate::time::{Now, Time};
 use crate::waiters::Waiters;
@@ -317,8 +317,9 @@ impl Node {
         }
     }
 
-    pub(crate) fn persist(&self, record: Record, effects: &mut Vec<Effect>) {
+    pub(crate) fn persist(&mut self, record: Record, effects: &mut Vec<Effect>) {
         if self.settings.log == Log::On {
+            self.segments.grow(record.size());
             effects.push(Effect::Persist(record));
         }
     }
@@ -427,9 +428,15 @@ impl Node {
         self.segments.current()
     }
 
+    /// About how many bytes the records of the log take, dead ones included, by the same account as
+    /// [`Node::live_log_bytes`].
+    pub fn log_bytes(&self) -> u64 {
+        self.segments.bytes()
+    }
+
     /// About how many bytes the log needs for what is live.
     pub fn live_log_bytes(&self) -> u64 {
-        self.segments.total() * 64 + self.body_bytes as u64
+        self.segments.live() * RECORD_BYTES + self.body_bytes as u64
     }
 
     /// What has happened since the node started.

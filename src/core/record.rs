@@ -47,6 +47,24 @@ pub enum Record {
     },
 }
 
+/// About how many bytes a record takes beside a body: for estimates, whatever the backend.
+pub(crate) const RECORD_BYTES: u64 = 64;
+
+impl Record {
+    /// About how many bytes it takes.
+    pub(crate) fn size(&self) -> u64 {
+        match self {
+            Record::Added(job) => RECORD_BYTES + job.body.as_bytes().len() as u64,
+            Record::Started { .. }
+            | Record::Mark { .. }
+            | Record::Deleted(_)
+            | Record::Flushed
+            | Record::Standing(_)
+            | Record::Closed { .. } => RECORD_BYTES,
+        }
+    }
+}
+
 /// A job as it is recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobRecord {

@@ -69,6 +69,7 @@ impl Restore {
         if self.node.segments.current() < segment {
             self.node.segments.start(segment);
         }
+        self.node.segments.grow(record.size());
         self.closed = matches!(record, Record::Closed { .. });
         match record {
             Record::Started { time, wall, .. } => {

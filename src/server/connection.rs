@@ -20,8 +20,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
 
 use super::driver::Shared;
-use super::execute::{Adds, Execution, Outcome, Prepared};
-use super::session::{Buffers, Replies, Session};
+use super::execute::{Execution, Outcome, Prepared};
+use super::session::{Replies, Session};
 use crate::resp::{COMMAND_MAX, Decoded, Decoder, Status, encode};
 
 /// One read asks for so much.
@@ -156,6 +156,7 @@ impl<S: AsyncRead + AsyncWrite + AsFd + Unpin> Connection<S> {
     async fn run(&mut self) -> io::Result<()> {
         loop {
             let more = self.execute_all().await;
+            self.show_buffers();
             self.write().await?;
             if self.closing && self.output.pending() == 0 {
                 return self.stream.shutdown().await;
@@ -234,7 +235,7 @@ impl<S: AsyncRead + AsyncWrite + AsFd + Unpin> Connection<S> {
             now,
             out: &mut self.output.bytes,
             clock,
-            adds: Adds::None,
+            gate: Position(0),
             command: "NULL",
         };
         let mut end = None;
@@ -253,15 +254,13 @@ impl<S: AsyncRead + AsyncWrite + AsFd + Unpin> Connection<S> {
                 }
             }
         }
-        let (command, adds) = (execution.command, execution.adds);
+        let (command, gate) = (execution.command, execution.gate);
         drop(prepared);
         let sooner = driver.settle();
-        let gate = driver.gate(adds);
         self.finish_batch(decoded, end);
-        let buffers = self.buffers();
         driver.stats.input_bytes.total += decoded.consumed as u64;
         driver.stats.output_bytes.total += (self.output.bytes.len() - before) as u64;
-        driver.note_batch(&self.session, command, buffers, self.blocked);
+        driver.note_batch(&self.session, command, self.blocked);
         drop(driver);
         if sooner {
             shared.tick_sooner.notify_one();
@@ -337,6 +336,7 @@ impl<S: AsyncRead + AsyncWrite + AsFd + Unpin> Connection<S> {
         if self.input.capacity() - self.input.len() < READ_BYTES / 4 {
             self.input.reserve(READ_BYTES.max(self.decoder.wanted()));
         }
+        self.show_buffers();
         tokio::select! {
             () = self.session.mailbox.arrived.notified() => Woken::Mail,
             _ = self.released.changed(), if gated => Woken::Released,
@@ -344,12 +344,11 @@ impl<S: AsyncRead + AsyncWrite + AsFd + Unpin> Connection<S> {
         }
     }
 
-    fn buffers(&self) -> Buffers {
-        Buffers {
-            input: self.input.len(),
-            input_free: self.input.capacity() - self.input.len(),
-            output: self.output.pending(),
-        }
+    /// Shows what the buffers hold.
+    fn show_buffers(&self) {
+        let (input, room) = (self.input.len(), self.input.capacity());
+        let buffers = &self.session.mailbox.buffers;
+        buffers.set(input, room - input, self.output.pending());
     }
 
     /// The connection is over: the client waits for nothing, and takes no job with it.

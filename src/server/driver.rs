@@ -5,6 +5,7 @@
 //! connection or to the mailboxes of others), and never waits.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,15 +19,15 @@ use shoalmq_storage::journal::{Policy, Position};
 use tokio::sync::{Notify, watch};
 
 use super::clock::{self, Clock};
-use super::execute::Adds;
+use super::gate::{Gates, Persisted};
 use super::identity::Identity;
 use super::logging::LogHandle;
 use super::persistence::{Health, LogState, Rewrite};
-use super::session::{Buffers, Peer, Session};
+use super::session::{Peer, Session};
 use super::slowlog::{LatencyMonitor, SlowLog};
 use super::stats::Stats;
 use crate::command::reply;
-use crate::config::{AppendFsync, Config, MaxmemoryPolicy};
+use crate::config::{Config, MaxmemoryPolicy};
 
 /// How the server ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,9 +86,7 @@ pub(crate) struct Driver {
     pub(crate) run_id: String,
     /// The port that clients connect to, also where the system chose it.
     pub(crate) port: u16,
-    pub(crate) buffered_bytes: u64,
-    /// The last record in the journal.
-    pub(crate) position: Position,
+    gates: Gates,
     effects: Vec<Effect>,
     /// The tick that is waited for.
     armed: Time,
@@ -100,6 +99,7 @@ pub(crate) struct Parts {
     pub(crate) identity: Identity,
     pub(crate) logging: LogHandle,
     pub(crate) health: Arc<Health>,
+    pub(crate) released: watch::Receiver<Position>,
     pub(crate) port: u16,
 }
 
@@ -133,8 +133,7 @@ impl Driver {
             started: Instant::now(),
             run_id: NodeId::from_bytes(clock::entropy()).to_string(),
             port: parts.port,
-            buffered_bytes: 0,
-            position: Position(0),
+            gates: Gates::new(parts.released),
             effects: Vec::new(),
             armed: Time::NEVER,
             next_client: 1,
@@ -148,14 +147,14 @@ impl Driver {
         self.carry_out(None);
     }
 
-    /// Feeds a command of this session. Returns whether it was answered at once.
+    /// Feeds a command of this session. Returns the gate of its reply, if it was answered at once.
     pub(crate) fn feed_command(
         &mut self,
         now: Now,
         event: Event<'_>,
         session: &Session,
         out: &mut Vec<u8>,
-    ) -> bool {
+    ) -> Option<Position> {
         self.node.handle(now, event, &mut self.effects);
         self.carry_out(Some((session, out)))
     }
@@ -176,6 +175,7 @@ impl Driver {
             let segment = journal.roll();
             self.feed(Event::SegmentStarted(segment));
         }
+        self.gates.prune();
         let deadline = self.node.deadline();
         let sooner = deadline < self.armed;
         self.armed = self.armed.min(deadline);
@@ -192,28 +192,11 @@ impl Driver {
         self.clock.instant(self.armed)
     }
 
-    /// How far the log must be on disk before the replies to what just ran may leave: under `always` as far as it goes,
-    /// since any of them may tell of a change; else only adds wait, and only for a disk that stalls.
-    pub(crate) fn gate(&self, adds: Adds) -> Position {
-        match (self.config.appendfsync, adds) {
-            (AppendFsync::Always, _) | (_, Adds::Some) => self.position,
-            (AppendFsync::Everysec | AppendFsync::No, Adds::None) => Position(0),
-        }
-    }
-
     /// Keeps what others may see of a connection up to date, after a batch.
-    pub(crate) fn note_batch(
-        &mut self,
-        session: &Session,
-        command: &'static str,
-        buffers: Buffers,
-        blocked: bool,
-    ) {
+    pub(crate) fn note_batch(&mut self, session: &Session, command: &'static str, blocked: bool) {
         let Some(peer) = self.peers.get_mut(&session.id) else {
             return;
         };
-        self.buffered_bytes = self.buffered_bytes + buffers.held() - peer.buffers.held();
-        peer.buffers = buffers;
         peer.last_seen = Instant::now();
         peer.last_command = command;
         peer.protocol = session.protocol;
@@ -232,11 +215,44 @@ impl Driver {
         }
     }
 
+    /// What the buffers of all connections hold.
+    pub(crate) fn buffered_bytes(&self) -> u64 {
+        let held = |peer: &Peer| {
+            let buffers = &peer.mailbox.buffers;
+            (buffers.input() + buffers.output() + peer.mailbox.unread()) as u64
+        };
+        self.peers.values().map(held).sum()
+    }
+
+    /// Ends connections whose clients leave too many replies unread: `client-output-buffer-limit`.
+    pub(crate) fn close_unread(&mut self) {
+        let limit = &self.config.client_output_buffer_limit;
+        if limit.hard.is_none() && limit.soft.is_none() {
+            return;
+        }
+        let above =
+            |bytes: u64, limit: Option<NonZeroU64>| limit.is_some_and(|limit| bytes > limit.get());
+        for peer in self.peers.values_mut() {
+            let unread = (peer.mailbox.buffers.output() + peer.mailbox.unread()) as u64;
+            if !above(unread, limit.soft) {
+                peer.unread_since = None;
+            }
+            let too_long = above(unread, limit.soft)
+                && peer.unread_since.get_or_insert_with(Instant::now).elapsed() >= limit.soft_time;
+            if too_long || above(unread, limit.hard) {
+                tracing::warn!(
+                    address = peer.address,
+                    unread,
+                    "a client does not read its replies: closed"
+                );
+                peer.mailbox.kill();
+            }
+        }
+    }
+
     /// A connection is over.
     pub(crate) fn forget_peer(&mut self, id: ClientId) {
-        if let Some(peer) = self.peers.remove(&id) {
-            self.buffered_bytes -= peer.buffers.held();
-        }
+        self.peers.remove(&id);
         self.monitors.remove(&id);
     }
 
@@ -246,10 +262,15 @@ impl Driver {
         ClientId(self.next_client - 1)
     }
 
-    /// Carries out all effects. Returns whether the session's command was answered.
-    fn carry_out(&mut self, mut session: Option<(&Session, &mut Vec<u8>)>) -> bool {
-        let mut answered = false;
-        let always = self.config.appendfsync == AppendFsync::Always;
+    /// Carries out all effects. Returns the gate of the session's reply, if it was answered.
+    fn carry_out(&mut self, mut session: Option<(&Session, &mut Vec<u8>)>) -> Option<Position> {
+        let mut answered = None;
+        let policy = self.config.appendfsync;
+        let mut persisted = if self.health.is_failing() {
+            Persisted::NothingCanBe
+        } else {
+            Persisted::NothingYet
+        };
         let mut effects = std::mem::take(&mut self.effects);
         let journal = self.log.journal();
         let mut writer = None;
@@ -257,23 +278,29 @@ impl Driver {
             match effect {
                 Effect::Persist(record) => {
                     if let Some(journal) = journal {
-                        self.position =
-                            writer.get_or_insert_with(|| journal.writer()).push(&record);
+                        let position = writer.get_or_insert_with(|| journal.writer()).push(&record);
+                        self.gates.record(policy, &record, position);
+                        persisted = Persisted::Something;
                     }
                 }
-                Effect::Reply(ticket, reply) => match &mut session {
-                    Some((session, out)) if session.id == ticket.client => {
-                        reply::encode(&reply, session.protocol, out);
-                        answered = true;
-                    }
-                    _ => {
-                        if let Some(peer) = self.peers.get_mut(&ticket.client) {
-                            peer.blocked = false;
-                            let gate = if always { self.position } else { Position(0) };
-                            peer.mailbox.answer(gate, peer.protocol, &reply);
+                Effect::Reply(ticket, reply) => {
+                    let gate = match journal {
+                        Some(_) => self.gates.of(policy, &reply, persisted),
+                        None => Position(0),
+                    };
+                    match &mut session {
+                        Some((session, out)) if session.id == ticket.client => {
+                            reply::encode(&reply, session.protocol, out);
+                            answered = Some(gate);
+                        }
+                        _ => {
+                            if let Some(peer) = self.peers.get_mut(&ticket.client) {
+                                peer.blocked = false;
+                                peer.mailbox.answer(gate, peer.protocol, &reply);
+                            }
                         }
                     }
-                },
+                }
                 Effect::Retire(below) => {
                     drop(writer.take());
                     if let Some(journal) = journal {

@@ -6,6 +6,7 @@ use shoalmq_core::command::Command;
 use shoalmq_core::event::Event;
 use shoalmq_core::node::MemoryLevel;
 use shoalmq_core::time::Now;
+use shoalmq_storage::journal::Position;
 
 use super::admin;
 use super::driver::{Driver, Shared};
@@ -40,15 +41,6 @@ impl<'a> Prepared<'a> {
     }
 }
 
-/// Whether a batch adds jobs: then its replies wait for a disk that stalls, whatever `appendfsync` says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Adds {
-    /// It adds none.
-    None,
-    /// It adds at least one.
-    Some,
-}
-
 /// The command may not run, and was told so.
 struct Refused;
 
@@ -61,8 +53,8 @@ pub(crate) struct Execution<'a> {
     pub(crate) out: &'a mut Vec<u8>,
     /// When the last command ended.
     pub(crate) clock: Instant,
-    /// Whether a job was added.
-    pub(crate) adds: Adds,
+    /// How far the log must be on disk before the replies may leave.
+    pub(crate) gate: Position,
     /// The command that runs or ran last.
     pub(crate) command: &'static str,
 }
@@ -148,18 +140,15 @@ impl Execution<'_> {
 
     fn core(&mut self, command: Command<'_>) -> Outcome {
         let ticket = self.session.ticket();
-        if matches!(command, Command::AddJob(_)) {
-            self.adds = Adds::Some;
-        }
         let event = Event::Command(ticket, command);
-        if self
+        let answered = self
             .driver
-            .feed_command(self.now, event, self.session, self.out)
-        {
-            Outcome::Done
-        } else {
-            Outcome::Blocked
-        }
+            .feed_command(self.now, event, self.session, self.out);
+        let Some(gate) = answered else {
+            return Outcome::Blocked;
+        };
+        self.gate = self.gate.max(gate);
+        Outcome::Done
     }
 
     /// Counts the command, and the time since the last one ended as its own.

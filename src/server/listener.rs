@@ -17,7 +17,7 @@ use tracing::{debug, warn};
 use super::connection::Connection;
 use super::driver::Shared;
 use super::mailbox::Mailbox;
-use super::session::{Buffers, Peer, Session};
+use super::session::{Peer, Session};
 use crate::command::{Failure, ServerError};
 use crate::config::{BindAddress, Config};
 use crate::resp::Protocol as Resp;
@@ -25,9 +25,7 @@ use crate::resp::Protocol as Resp;
 /// Why a node cannot listen.
 #[derive(Debug, Error)]
 pub(crate) enum ListenError {
-    #[error(
-        "listen on {address}: {source}; is another node running? choose another with --port or --bind"
-    )]
+    #[error("listen on {address}: {source}; {}", way_out(source))]
     Tcp {
         address: SocketAddr,
         source: io::Error,
@@ -36,6 +34,18 @@ pub(crate) enum ListenError {
     Name { name: String, source: io::Error },
     #[error("listen on the unix socket {}: {source}; choose another with --unixsocket", path.display())]
     Unix { path: PathBuf, source: io::Error },
+}
+
+/// What an operator can do about it.
+fn way_out(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "is another node running? choose another with --port or --bind",
+        io::ErrorKind::AddrNotAvailable => "name an address of this machine with --bind",
+        io::ErrorKind::PermissionDenied => {
+            "choose a port from 1024 on with --port, or run it with that right"
+        }
+        _ => "choose another with --port or --bind",
+    }
 }
 
 /// The open doors of a node.
@@ -281,7 +291,7 @@ fn register(
         protocol: Resp::Resp2,
         blocked: false,
         monitor: false,
-        buffers: Buffers::default(),
+        unread_since: None,
         mailbox: Arc::clone(&mailbox),
     };
     driver.peers.insert(id, peer);

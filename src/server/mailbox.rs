@@ -1,5 +1,7 @@
 //! What others have for a connection: replies that came late, lines of MONITOR, the order to end.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use parking_lot::Mutex;
 use shoalmq_core::command::Reply;
 use shoalmq_core::id::JobId;
@@ -16,10 +18,41 @@ const UNREAD_MAX: usize = 64 << 20;
 #[derive(Debug, Default)]
 pub(crate) struct Mailbox {
     letters: Mutex<Letters>,
+    /// What the connection's own buffers hold.
+    pub(crate) buffers: Buffers,
     /// Something came in.
     pub(crate) arrived: Notify,
     /// The connection must end.
     pub(crate) ended: Notify,
+}
+
+/// How much a connection's buffers hold: written by its task, read by those who look after all of them.
+#[derive(Debug, Default)]
+pub(crate) struct Buffers {
+    input: AtomicUsize,
+    input_free: AtomicUsize,
+    output: AtomicUsize,
+}
+
+impl Buffers {
+    /// Notes bytes received and not yet worked on, free bytes behind them, and bytes to be sent.
+    pub(crate) fn set(&self, input: usize, input_free: usize, output: usize) {
+        self.input.store(input, Ordering::Relaxed);
+        self.input_free.store(input_free, Ordering::Relaxed);
+        self.output.store(output, Ordering::Relaxed);
+    }
+
+    pub(crate) fn input(&self) -> usize {
+        self.input.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn input_free(&self) -> usize {
+        self.input_free.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn output(&self) -> usize {
+        self.output.load(Ordering::Relaxed)
+    }
 }
 
 /// What has come in.

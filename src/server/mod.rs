@@ -2,7 +2,7 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | `driver`, `execute` | the owner of the node; running one command |
+//! | `driver`, `execute`, `gate` | the owner of the node; running one command; what its reply waits for |
 //! | `listener`, `connection`, `session`, `mailbox` | clients: taking them in, serving one, what is known of one |
 //! | `admin` | what never reaches the core: AUTH, INFO, CONFIG, CLIENT … |
 //! | `persistence` | the log of jobs: reading it, writing it, switching it |
@@ -14,6 +14,7 @@ mod clock;
 mod connection;
 mod driver;
 mod execute;
+mod gate;
 mod identity;
 mod listener;
 mod logging;
@@ -49,8 +50,11 @@ const LOADING_UNSEEN: Duration = Duration::from_secs(1);
 /// Why a node did not start.
 #[derive(Debug, Error)]
 enum StartError {
-    #[error("open the log file: {0}")]
-    Logging(#[source] std::io::Error),
+    #[error("open the log file {}: {source}; name another with --logfile", path.display())]
+    Logging {
+        path: std::path::PathBuf,
+        source: std::io::Error,
+    },
     #[error("start the threads: {0}")]
     Runtime(#[source] std::io::Error),
     #[error(transparent)]
@@ -72,7 +76,10 @@ pub fn run(loaded: Loaded) -> ExitCode {
 
 fn start(loaded: Loaded) -> Result<ExitCode, StartError> {
     let config = loaded.config;
-    let logging = logging::start(&config).map_err(StartError::Logging)?;
+    let logging = logging::start(&config).map_err(|source| StartError::Logging {
+        path: config.logfile.clone().unwrap_or_default(),
+        source,
+    })?;
     install_panic_hook();
     for warning in &loaded.warnings {
         warn!("{warning}");
@@ -86,8 +93,10 @@ fn start(loaded: Loaded) -> Result<ExitCode, StartError> {
         .enable_all()
         .build();
     let runtime = runtime.map_err(StartError::Runtime)?;
-    let identity = Identity::take(&config.dir)?;
+    // A start that fails for its port leaves the folder as it is.
     let listeners = runtime.block_on(async { Listeners::open(&config) })?;
+    let identity = Identity::take(&config.dir)?;
+    let released = watch::Sender::new(Position(u64::MAX));
     let health = Arc::new(Health::default());
     let policy = Arc::new(Mutex::new(persistence::policy(&config)));
     let parts = Parts {
@@ -95,21 +104,23 @@ fn start(loaded: Loaded) -> Result<ExitCode, StartError> {
         identity,
         logging,
         health: Arc::clone(&health),
+        released: released.subscribe(),
         port: listeners.port,
     };
     let shared = Arc::new(Shared {
         driver: Mutex::new(Driver::new(parts)),
         tick_sooner: Notify::new(),
         client_left: Notify::new(),
-        released: watch::Sender::new(Position(u64::MAX)),
+        released,
         policy,
         health,
         stop: watch::Sender::new(None),
     });
-    let pid = PidFile::write(&shared);
+    let socket = shared.driver.lock().config.unixsocket.clone().map(Leftover);
+    let pid = write_pid_file(&shared);
     let stop = runtime.block_on(serve(&shared, listeners));
     runtime.shutdown_timeout(Duration::from_millis(100));
-    drop(pid);
+    drop((pid, socket));
     match stop {
         Ok(Stop::Exit) => Ok(ExitCode::SUCCESS),
         Ok(Stop::Restart(delay)) => {
@@ -172,7 +183,6 @@ async fn load(shared: &Arc<Shared>, listeners: Listeners) -> Result<(), Failed> 
 fn finish_load(result: Result<Result<(), Fault>, tokio::task::JoinError>) -> Result<(), Failed> {
     result.expect("a panic ends the process").map_err(|fault| {
         error!("{}", persistence::describe(&fault));
-        eprintln!("shoalmq: {}", persistence::describe(&fault));
         Failed
     })
 }
@@ -255,7 +265,7 @@ async fn housekeeping(shared: Arc<Shared>) {
     loop {
         every.tick().await;
         let mut driver = shared.driver.lock();
-        let buffered = driver.buffered_bytes;
+        let buffered = driver.buffered_bytes();
         driver.feed(Event::ClientBuffers(buffered));
         let used = driver.node.used_memory();
         driver.stats.sample(used);
@@ -263,8 +273,14 @@ async fn housekeeping(shared: Arc<Shared>) {
             driver.feed(Event::MemoryPressure);
         }
         driver.close_idle();
+        driver.close_unread();
         driver.watch_disk(&shared.released);
         driver.watch_rewrite();
+        let sooner = driver.settle();
+        drop(driver);
+        if sooner {
+            shared.tick_sooner.notify_one();
+        }
     }
 }
 
@@ -336,26 +352,24 @@ fn restart() -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// The file with the process id, removed at the end.
-struct PidFile(std::path::PathBuf);
-
-impl PidFile {
-    fn write(shared: &Shared) -> Option<Self> {
-        let path = shared.driver.lock().config.pidfile.clone()?;
-        match std::fs::write(&path, format!("{}\n", std::process::id())) {
-            Ok(()) => Some(PidFile(path)),
-            Err(error) => {
-                warn!(path = %path.display(), %error, "the pid file cannot be written");
-                None
-            }
+fn write_pid_file(shared: &Shared) -> Option<Leftover> {
+    let path = shared.driver.lock().config.pidfile.clone()?;
+    match std::fs::write(&path, format!("{}\n", std::process::id())) {
+        Ok(()) => Some(Leftover(path)),
+        Err(error) => {
+            warn!(path = %path.display(), %error, "the pid file cannot be written");
+            None
         }
     }
 }
 
-impl Drop for PidFile {
+/// A file that means nothing without this process, removed at its end: the pid file, the Unix socket.
+struct Leftover(std::path::PathBuf);
+
+impl Drop for Leftover {
     fn drop(&mut self) {
         if let Err(error) = std::fs::remove_file(&self.0) {
-            warn!(path = %self.0.display(), %error, "the pid file cannot be removed");
+            warn!(path = %self.0.display(), %error, "a file of this process cannot be removed");
         }
     }
 }

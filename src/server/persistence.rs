@@ -198,7 +198,12 @@ pub(crate) fn load(shared: &Shared) -> Result<(), Fault> {
     driver.config.aof_enqueue_jobs_once = false;
     drop(driver);
     shared.tick_sooner.notify_one();
-    info!(jobs, records = loaded.records, bytes = loaded.bytes, clean, took = ?began.elapsed(), "job log loaded");
+    let (records, bytes, took) = (loaded.records, loaded.bytes, began.elapsed());
+    if records == 0 {
+        info!(?took, "the job log is empty");
+    } else {
+        info!(jobs, records, bytes, clean, ?took, "job log loaded");
+    }
     Ok(())
 }
 
@@ -365,10 +370,11 @@ impl Driver {
             }
             return;
         }
-        let Some(journal) = self.log.journal() else {
+        if self.log.journal().is_none() {
             return;
-        };
-        let size = journal.stats().disk.disk_bytes;
+        }
+        // Not what the disk says: a backend's file need not shrink when what is in it is dropped.
+        let size = self.node.log_bytes();
         let live = self.node.live_log_bytes();
         let percentage = u64::from(self.config.auto_aof_rewrite_percentage);
         let grown = size.saturating_mul(100) >= live.saturating_mul(100 + percentage);

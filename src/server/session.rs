@@ -65,21 +65,7 @@ pub(crate) struct Peer {
     pub(crate) protocol: Protocol,
     pub(crate) blocked: bool,
     pub(crate) monitor: bool,
-    /// Bytes received and not yet worked on; free bytes behind them; bytes to be sent.
-    pub(crate) buffers: Buffers,
+    /// Since when more is unread than the soft limit of `client-output-buffer-limit`.
+    pub(crate) unread_since: Option<Instant>,
     pub(crate) mailbox: Arc<Mailbox>,
-}
-
-/// How much a connection's buffers hold.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Buffers {
-    pub(crate) input: usize,
-    pub(crate) input_free: usize,
-    pub(crate) output: usize,
-}
-
-impl Buffers {
-    pub(crate) fn held(self) -> u64 {
-        (self.input + self.output) as u64
-    }
 }

@@ -66,7 +66,7 @@ fn line(text: &mut String, id: ClientId, peer: &Peer) {
         (false, true) => "b",
         (false, false) => "N",
     };
-    let (unread, buffers) = (peer.mailbox.unread(), peer.buffers);
+    let (unread, buffers) = (peer.mailbox.unread(), &peer.mailbox.buffers);
     let _ = writeln!(
         text,
         "id={} addr={} fd={} name={} age={} idle={} flags={flags} qbuf={} qbuf-free={} obl={} oll={} omem={} events=r cmd={}",
@@ -76,9 +76,9 @@ fn line(text: &mut String, id: ClientId, peer: &Peer) {
         String::from_utf8_lossy(&peer.name),
         peer.since.elapsed().as_secs(),
         peer.last_seen.elapsed().as_secs(),
-        buffers.input,
-        buffers.input_free,
-        buffers.output,
+        buffers.input(),
+        buffers.input_free(),
+        buffers.output(),
         usize::from(unread > 0),
         unread,
         peer.last_command,

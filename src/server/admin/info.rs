@@ -94,7 +94,10 @@ fn server(driver: &Driver, fields: &mut Fields) {
 
 fn clients(driver: &Driver, fields: &mut Fields) {
     let outputs = driver.peers.values().map(|peer| peer.mailbox.unread());
-    let inputs = driver.peers.values().map(|peer| peer.buffers.input);
+    let inputs = driver
+        .peers
+        .values()
+        .map(|peer| peer.mailbox.buffers.input());
     fields.add("connected_clients", driver.peers.len());
     fields.add(
         "client_longest_output_list",

@@ -99,6 +99,7 @@ fn shutdown(execution: &mut Execution<'_>, how: Shutdown) -> Outcome {
         Failure::from(ServerError::CannotShutDown).encode(execution.out);
         return Outcome::Done;
     }
+    tracing::info!(client = execution.session.id.0, "SHUTDOWN");
     execution.shared.stop.send_replace(Some(Stop::Exit));
     Outcome::Silent
 }

@@ -1,0 +1,95 @@
+//! How far the log must be on disk before a reply may leave.
+//!
+//! Under `appendfsync always` nobody is told of what is not on disk: a reply waits for the records of its own command,
+//! and a delivery for the record of its job. Otherwise only adds wait, and only for a disk that stalls.
+
+use std::collections::VecDeque;
+
+use shoalmq_core::command::Reply;
+use shoalmq_core::record::Record;
+use shoalmq_storage::journal::Position;
+use tokio::sync::watch;
+
+use crate::config::AppendFsync;
+
+/// No gate.
+const OPEN: Position = Position(0);
+
+/// What was recorded, as far as replies depend on it.
+#[derive(Debug)]
+pub(super) struct Gates {
+    /// The last record in the journal.
+    position: Position,
+    /// Under `always`: new jobs whose records may not be on disk, by creation. Both numbers rise.
+    adds: VecDeque<(u64, Position)>,
+    released: watch::Receiver<Position>,
+}
+
+impl Gates {
+    pub(super) fn new(released: watch::Receiver<Position>) -> Self {
+        Gates {
+            position: OPEN,
+            adds: VecDeque::new(),
+            released,
+        }
+    }
+
+    /// The record has this position now.
+    pub(super) fn record(&mut self, policy: AppendFsync, record: &Record, position: Position) {
+        self.position = position;
+        if policy == AppendFsync::Always
+            && let Record::Added(job) = record
+            // One that is recorded anew is older: its first record is on disk.
+            && self.adds.back().is_none_or(|&(created, _)| created < job.created)
+        {
+            self.adds.push_back((job.created, position));
+        }
+    }
+
+    /// Forgets the jobs whose records are on disk.
+    pub(super) fn prune(&mut self) {
+        let released = *self.released.borrow();
+        while self
+            .adds
+            .front()
+            .is_some_and(|&(_, position)| position <= released)
+        {
+            self.adds.pop_front();
+        }
+    }
+
+    /// How far the log must be on disk before this reply may leave, which was `persisted` something or not.
+    pub(super) fn of(&self, policy: AppendFsync, reply: &Reply, persisted: Persisted) -> Position {
+        match (policy, reply) {
+            (_, Reply::Added(_)) => self.position,
+            (AppendFsync::Everysec | AppendFsync::No, _)
+            | (AppendFsync::Always, Reply::NothingToDeliver | Reply::Refused(_)) => OPEN,
+            (AppendFsync::Always, Reply::Delivered(jobs, _)) => {
+                let of_job = |created| {
+                    let found = self
+                        .adds
+                        .binary_search_by_key(&created, |&(created, _)| created);
+                    found.map_or(OPEN, |index| self.adds[index].1)
+                };
+                let gates = jobs.iter().map(|job| of_job(job.created));
+                gates.max().unwrap_or(OPEN)
+            }
+            (AppendFsync::Always, _) => match persisted {
+                Persisted::Something | Persisted::NothingYet => self.position,
+                // Who looks at a node whose disk is full must get an answer: it promises nothing.
+                Persisted::NothingCanBe => OPEN,
+            },
+        }
+    }
+}
+
+/// What a command wrote to the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Persisted {
+    /// At least one record.
+    Something,
+    /// No record, but others may be on their way to the disk.
+    NothingYet,
+    /// No record, and the log cannot be written now.
+    NothingCanBe,
+}
