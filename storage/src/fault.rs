@@ -52,8 +52,11 @@ pub enum Fault {
         #[source]
         cause: io::Error,
     },
-    /// What was written once is there no more, or is not what was written: refuse it, or set the folder aside.
-    #[error("read job log {}: damaged {place}", .path.display())]
+    /// What was written once is there no more, or is not what was written: restore it, or set the folder aside.
+    #[error(
+        "read job log {path}: damaged {place}; restore the folder from a copy, or move {path} away to start without these jobs",
+        path = .path.display()
+    )]
     Corrupt {
         /// The folder.
         path: PathBuf,
@@ -64,7 +67,7 @@ pub enum Fault {
         damage: Damage,
     },
     /// A newer node wrote it: run that version.
-    #[error("read job log {}: a newer version wrote what is {place}", .path.display())]
+    #[error("read job log {}: a newer version wrote what is {place}; run the newer version", .path.display())]
     Newer {
         /// The folder.
         path: PathBuf,

@@ -51,11 +51,14 @@ pub struct Store {
 impl Store {
     /// Opens the log of this kind below the data folder `dir`, and makes it when there is none.
     pub fn open(kind: StorageKind, dir: &Path) -> Result<Store, Fault> {
-        let backend: Box<dyn Backend> = match kind {
-            StorageKind::Sled => Box::new(Sled::open(dir)?),
-            StorageKind::Memory => Box::new(Memory::new()),
-        };
-        Ok(Store::of(backend, dir))
+        Ok(match kind {
+            StorageKind::Sled => {
+                let sled = Sled::open(dir)?;
+                let path = sled.path().to_owned();
+                Store::of(Box::new(sled), &path)
+            }
+            StorageKind::Memory => Store::of(Box::new(Memory::new()), dir),
+        })
     }
 
     /// The log that a backend holds already; faults name `path`.

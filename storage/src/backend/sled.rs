@@ -37,6 +37,7 @@ mod guard;
 mod scan;
 #[cfg(test)]
 mod tests;
+mod verdict;
 
 pub use guard::OPEN_THREAD;
 
@@ -90,6 +91,11 @@ impl Sled {
         })
     }
 
+    /// The folder that holds the log and nothing else.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Does something with the database, opened anew first if it has to be; an error spoils the database.
     fn with_engine<T>(
         &mut self,
@@ -100,7 +106,7 @@ impl Sled {
             Some(engine) => engine,
             None => self.reopen()?,
         };
-        let done = work(&mut engine).map_err(|error| engine::fault(act, &self.path, error))?;
+        let done = work(&mut engine).map_err(|error| verdict::fault(act, &self.path, error))?;
         self.engine = Some(engine);
         Ok(done)
     }
@@ -108,7 +114,7 @@ impl Sled {
     fn reopen(&self) -> Result<Engine, Fault> {
         guard::guarded(&self.path, || {
             let mut engine = Engine::open(&self.path)?;
-            let refill = |error| engine::fault("write job log", &self.path, error);
+            let refill = |error| verdict::fault("write job log", &self.path, error);
             engine.remove_from(self.next).map_err(refill)?;
             for kept in &self.kept {
                 engine

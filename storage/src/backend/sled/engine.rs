@@ -11,6 +11,7 @@ use shoalmq_core::record::Segment;
 use sled::{Config, Db, IVec, Mode, Tree};
 
 use super::scan::Piece;
+use super::verdict::fault;
 use crate::backend::{Sequence, Stats};
 use crate::fault::{Damage, Fault, Place};
 
@@ -247,19 +248,4 @@ fn await_release(path: &Path) {
 fn segment_of(tree: &[u8]) -> Option<Segment> {
     let name = std::str::from_utf8(tree).ok()?;
     name.strip_prefix(PREFIX)?.parse().ok()
-}
-
-/// Sorts what sled says by the decision that it calls for.
-pub(super) fn fault(act: &'static str, path: &Path, error: sled::Error) -> Fault {
-    match error {
-        sled::Error::Io(cause) => Fault::from_io(act, path, cause),
-        sled::Error::CollectionNotFound(_)
-        | sled::Error::Unsupported(_)
-        | sled::Error::ReportableBug(_)
-        | sled::Error::Corruption { .. } => Fault::Corrupt {
-            path: path.to_owned(),
-            place: Place::Anywhere,
-            damage: Damage::Engine(Box::new(error)),
-        },
-    }
 }
