@@ -66,6 +66,17 @@ pub enum Fault {
         #[source]
         damage: Damage,
     },
+    /// The log breaks off in its last record or frame, and is not to be cut there unasked: an operator has to decide.
+    #[error("read job log {}: torn at its end, {place}; set aof-load-truncated yes to cut it off", .path.display())]
+    Torn {
+        /// The folder.
+        path: PathBuf,
+        /// Where in the log.
+        place: Place,
+        /// What is wrong there.
+        #[source]
+        damage: Damage,
+    },
     /// A newer node wrote it: run that version.
     #[error("read job log {}: a newer version wrote what is {place}; run the newer version", .path.display())]
     Newer {
@@ -154,6 +165,9 @@ pub enum Damage {
     /// The bytes are not a record, and valid ones follow.
     #[error(transparent)]
     Record(#[from] Invalid),
+    /// The frame was not written to its end.
+    #[error("the frame is cut off")]
+    Unfinished,
     /// Frames are missing before the place.
     #[error("frames are missing: {expected} should come next")]
     Gap {

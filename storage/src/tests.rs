@@ -27,9 +27,20 @@ fn log(frames: &[Vec<u8>]) -> Memory {
 }
 
 fn load(memory: &Memory) -> (Vec<(Segment, Record)>, Result<Loaded, Fault>) {
+    load_with(TornTail::Cut, memory)
+}
+
+fn load_with(
+    torn_tail: TornTail,
+    memory: &Memory,
+) -> (Vec<(Segment, Record)>, Result<Loaded, Fault>) {
     let mut records = Vec::new();
     let mut store = Store::of(Box::new(memory.clone()), Path::new("here"));
-    let loaded = store.load(|segment, record| records.push((segment, record)), |_| {});
+    let loaded = store.load(
+        torn_tail,
+        |segment, record| records.push((segment, record)),
+        |_| {},
+    );
     (records, loaded)
 }
 
@@ -70,6 +81,34 @@ fn a_torn_tail_is_cut_wherever_it_tore() {
         assert_eq!(records.len(), 2);
         assert_eq!(loaded.expect("it was cut").torn, None);
     }
+}
+
+#[test]
+fn a_torn_tail_that_is_refused_stays_as_it_is() {
+    let whole = frame(&[2]).len();
+    for kept in 1..whole {
+        let mut last = frame(&[1, 2]);
+        last.truncate(whole + kept);
+        let memory = log(&[frame(&[0]), last]);
+        for _ in 0..2 {
+            let (_, loaded) = load_with(TornTail::Refuse, &memory);
+            let fault = loaded.expect_err("it is torn");
+            assert!(matches!(fault, Fault::Torn { .. }), "{fault:?}");
+            assert_eq!(
+                fault.to_string(),
+                "read job log here: torn at its end, in segment 2 at byte 35 of frame 2; set aof-load-truncated yes \
+                 to cut it off"
+            );
+        }
+        assert!(load(&memory).1.is_ok());
+    }
+}
+
+#[test]
+fn a_whole_log_is_not_refused() {
+    let (records, loaded) = load_with(TornTail::Refuse, &log(&[frame(&[1]), Vec::new()]));
+    assert_eq!(records.len(), 1);
+    assert_eq!(loaded.expect("the log is whole").torn, None);
 }
 
 #[test]
@@ -141,7 +180,11 @@ fn progress_is_told_after_every_frame() {
         Path::new("here"),
     );
     store
-        .load(|_, _| {}, |loaded| told.push(loaded.records))
+        .load(
+            TornTail::Refuse,
+            |_, _| {},
+            |loaded| told.push(loaded.records),
+        )
         .expect("the log is whole");
     assert_eq!(told, [2, 3]);
 }

@@ -8,9 +8,9 @@ use shoalmq_core::record::JobRecord;
 use shoalmq_core::time::Time;
 
 use super::*;
-use crate::Store;
 use crate::backend::memory::Memory;
 use crate::backend::{Sequence, Visit};
+use crate::{Store, TornTail};
 
 /// What was asked of the backend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +54,11 @@ impl Puppet {
     fn records(&self) -> Vec<(Segment, Record)> {
         let mut records = Vec::new();
         Store::of(Box::new(self.memory.clone()), Path::new("puppet"))
-            .load(|segment, record| records.push((segment, record)), |_| {})
+            .load(
+                TornTail::Refuse,
+                |segment, record| records.push((segment, record)),
+                |_| {},
+            )
             .expect("the log is whole");
         records
     }
