@@ -13,7 +13,7 @@ use shoalmq_core::node::{Log, Node};
 use shoalmq_core::restore::{Reload, Restore, Start};
 use shoalmq_storage::fault::Fault;
 use shoalmq_storage::journal::{Journal, Options, Policy, Position, Progress};
-use shoalmq_storage::{Loaded, StorageKind, Store};
+use shoalmq_storage::{Loaded, StorageKind, Store, TornTail};
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 
@@ -118,6 +118,14 @@ fn kind(config: &Config) -> StorageKind {
     }
 }
 
+fn torn_tail(config: &Config) -> TornTail {
+    if config.aof_load_truncated {
+        TornTail::Cut
+    } else {
+        TornTail::Refuse
+    }
+}
+
 /// A node that was read from its log, and the way on into that log.
 struct Read {
     node: Node,
@@ -138,7 +146,11 @@ fn read(
 ) -> Result<Read, Fault> {
     let mut store = Store::open(kind(config), &config.dir)?;
     let mut restore = Restore::new(id, settings(config, Log::On), clock::entropy());
-    let loaded = store.load(|segment, record| restore.apply(segment, record), progress)?;
+    let loaded = store.load(
+        torn_tail(config),
+        |segment, record| restore.apply(segment, record),
+        progress,
+    )?;
     let segment = loaded.last_segment.map_or(1, |last| last + 1);
     let clean = restore.is_clean();
     let clock = Clock::starting_at(restore.timeline(clock::wall()));
@@ -309,7 +321,7 @@ impl Driver {
     /// CONFIG SET appendonly yes: opens the log, and records what is in memory.
     pub(crate) fn switch_log_on(&mut self, shared: &Shared) -> Result<(), Fault> {
         let mut store = Store::open(kind(&self.config), &self.config.dir)?;
-        let found = store.load(|_, _| {}, |_| {})?;
+        let found = store.load(torn_tail(&self.config), |_, _| {}, |_| {})?;
         let segment = found.last_segment.unwrap_or(0).max(self.node.log_segment()) + 1;
         let journal = open_journal(shared, store, segment, &self.config)?;
         if found.records > 0 {

@@ -13,7 +13,7 @@ use shoalmq_core::record::{JobRecord, Record};
 use shoalmq_core::time::Time;
 use shoalmq_storage::journal::{Journal, Options, Policy};
 use shoalmq_storage::record::{decode, encode};
-use shoalmq_storage::{StorageKind, Store};
+use shoalmq_storage::{StorageKind, Store, TornTail};
 
 const SEGMENT_BYTES: u64 = 64 << 20;
 /// Clock ticks per second in `/proc/self/stat`: fixed on Linux.
@@ -203,6 +203,7 @@ fn reload(count: usize, folder: &Path) -> Result<(), Box<dyn Error>> {
     let mut store = Store::open(StorageKind::Sled, folder)?;
     let opened = began.elapsed();
     let loaded = store.load(
+        TornTail::Cut,
         |_, record| {
             std::hint::black_box(record);
         },

@@ -52,8 +52,11 @@ pub enum Fault {
         #[source]
         cause: io::Error,
     },
-    /// What was written once is there no more, or is not what was written: refuse it, or set the folder aside.
-    #[error("read job log {}: damaged {place}", .path.display())]
+    /// What was written once is there no more, or is not what was written: restore it, or set the folder aside.
+    #[error(
+        "read job log {path}: damaged {place}; restore the folder from a copy, or move {path} away to start without these jobs",
+        path = .path.display()
+    )]
     Corrupt {
         /// The folder.
         path: PathBuf,
@@ -63,8 +66,19 @@ pub enum Fault {
         #[source]
         damage: Damage,
     },
+    /// The log breaks off in its last record or frame, and is not to be cut there unasked: an operator has to decide.
+    #[error("read job log {}: torn at its end, {place}; set aof-load-truncated yes to cut it off", .path.display())]
+    Torn {
+        /// The folder.
+        path: PathBuf,
+        /// Where in the log.
+        place: Place,
+        /// What is wrong there.
+        #[source]
+        damage: Damage,
+    },
     /// A newer node wrote it: run that version.
-    #[error("read job log {}: a newer version wrote what is {place}", .path.display())]
+    #[error("read job log {}: a newer version wrote what is {place}; run the newer version", .path.display())]
     Newer {
         /// The folder.
         path: PathBuf,
@@ -151,6 +165,9 @@ pub enum Damage {
     /// The bytes are not a record, and valid ones follow.
     #[error(transparent)]
     Record(#[from] Invalid),
+    /// The frame was not written to its end.
+    #[error("the frame is cut off")]
+    Unfinished,
     /// Frames are missing before the place.
     #[error("frames are missing: {expected} should come next")]
     Gap {

@@ -44,7 +44,7 @@ pub enum Policy {
     Always,
     /// Once a second, when there is anything.
     EverySecond,
-    /// When the system sees fit, and at a stop.
+    /// As rarely as the promise allows that nothing stays off the disk for longer than two seconds.
     No,
 }
 
@@ -211,17 +211,12 @@ impl Journal {
         }
     }
 
-    /// Since when the oldest record waits that the policy wants on disk; none when nothing waits.
-    ///
-    /// Under [`Policy::No`] that is what the backend does not have yet, else what is not synced.
+    /// Since when the oldest record waits that is not on disk, whatever the policy; none when nothing waits.
     pub fn waiting_since(&self) -> Option<Instant> {
         let state = self.state();
-        let unsynced = match state.policy {
-            Policy::Always | Policy::EverySecond => state.unsynced_since,
-            Policy::No => None,
-        };
         let queued = || state.frames.front().map(|frame| frame.since);
-        unsynced.or(state.unwritten_since).or_else(queued)
+        let unwritten = || state.unwritten_since.or_else(queued);
+        state.unsynced_since.or_else(unwritten)
     }
 
     /// What the journal did and has to do.

@@ -30,7 +30,7 @@ pub mod record;
 #[cfg(test)]
 mod tests;
 
-pub use load::Loaded;
+pub use load::{Loaded, TornTail};
 
 /// The backends to choose from: the `storage` directive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -51,11 +51,14 @@ pub struct Store {
 impl Store {
     /// Opens the log of this kind below the data folder `dir`, and makes it when there is none.
     pub fn open(kind: StorageKind, dir: &Path) -> Result<Store, Fault> {
-        let backend: Box<dyn Backend> = match kind {
-            StorageKind::Sled => Box::new(Sled::open(dir)?),
-            StorageKind::Memory => Box::new(Memory::new()),
-        };
-        Ok(Store::of(backend, dir))
+        Ok(match kind {
+            StorageKind::Sled => {
+                let sled = Sled::open(dir)?;
+                let path = sled.path().to_owned();
+                Store::of(Box::new(sled), &path)
+            }
+            StorageKind::Memory => Store::of(Box::new(Memory::new()), dir),
+        })
     }
 
     /// The log that a backend holds already; faults name `path`.
@@ -68,14 +71,16 @@ impl Store {
 
     /// Visits every record in order, with its segment, and tells `progress` after every frame.
     ///
-    /// A record at the very end that is torn, with nothing valid behind it, is cut off with a warning. After a fault the
-    /// visits so far mean nothing. Frames are visited as they are read: what is loaded is not held in memory.
+    /// A record or frame at the very end may be torn, with nothing valid behind it: `torn_tail` says what then. After a
+    /// fault the visits so far mean nothing. Frames are visited as they are read: what is loaded is not held in memory.
     pub fn load(
         &mut self,
+        torn_tail: TornTail,
         mut visit: impl FnMut(Segment, Record),
         mut progress: impl FnMut(&Loaded),
     ) -> Result<Loaded, Fault> {
-        load::load(self.backend.as_mut(), &self.path, &mut visit, &mut progress)
+        let backend = self.backend.as_mut();
+        load::load(backend, &self.path, torn_tail, &mut visit, &mut progress)
     }
 
     /// The backend, for [`journal::Journal::start`]: with the segment after [`Loaded::last_segment`], or 1.

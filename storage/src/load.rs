@@ -9,6 +9,15 @@ use crate::backend::{Backend, Sequence};
 use crate::fault::{Damage, Fault, Place};
 use crate::record::{Invalid, any_within, decode};
 
+/// What becomes of a torn tail, which a crash can leave: `aof-load-truncated`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TornTail {
+    /// It is cut off, with a warning.
+    Cut,
+    /// It is a [`Fault::Torn`], and stays as it is.
+    Refuse,
+}
+
 /// How much of the log was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Loaded {
@@ -18,7 +27,7 @@ pub struct Loaded {
     pub bytes: u64,
     /// The segment of the last frame; none when there is none.
     pub last_segment: Option<Segment>,
-    /// The torn record that was cut off the end, with what came after it.
+    /// The torn record or frame that was cut off the end, with what came after it.
     pub torn: Option<Place>,
 }
 
@@ -60,10 +69,11 @@ impl Torn {
     }
 }
 
-/// Visits every record of the log in order, and cuts a torn tail off. `path` is for the texts of faults.
+/// Visits every record of the log in order, and sees to a torn tail. `path` is for the texts of faults.
 pub(crate) fn load(
     backend: &mut dyn Backend,
     path: &Path,
+    torn_tail: TornTail,
     visit: &mut dyn FnMut(Segment, Record),
     progress: &mut dyn FnMut(&Loaded),
 ) -> Result<Loaded, Fault> {
@@ -105,12 +115,42 @@ pub(crate) fn load(
         progress(&loaded);
         Ok(())
     })?;
-    if let Some(torn) = torn {
-        warn!(path = %path.display(), place = %torn.place(), reason = %torn.invalid, "cut a torn record off the end of the job log");
-        loaded.torn = Some(torn.place());
-        backend.cut(torn.segment, torn.sequence, torn.offset)?;
-    }
+    loaded.torn = settle(backend, path, torn_tail, torn)?;
     Ok(loaded)
+}
+
+/// Cuts off, or refuses, what is torn at the end; returns the place.
+fn settle(
+    backend: &mut dyn Backend,
+    path: &Path,
+    torn_tail: TornTail,
+    torn: Option<Torn>,
+) -> Result<Option<Place>, Fault> {
+    let (place, damage, cut) = match (torn, backend.unfinished()) {
+        (Some(torn), _) => {
+            let cut = Some((torn.segment, torn.sequence, torn.offset));
+            (torn.place(), Damage::Record(torn.invalid), cut)
+        }
+        // The backend takes it away itself, with the next append.
+        (None, Some((segment, sequence))) => {
+            let place = Place::Frame { segment, sequence };
+            (place, Damage::Unfinished, None)
+        }
+        (None, None) => return Ok(None),
+    };
+    if torn_tail == TornTail::Refuse {
+        let path = path.to_owned();
+        return Err(Fault::Torn {
+            path,
+            place,
+            damage,
+        });
+    }
+    warn!(path = %path.display(), %place, reason = %damage, "cut a torn end off the job log");
+    if let Some((segment, sequence, keep)) = cut {
+        backend.cut(segment, sequence, keep)?;
+    }
+    Ok(Some(place))
 }
 
 /// A record whose bytes are not all there may be torn, unless a whole one is behind it; one that is whole is not.

@@ -61,6 +61,13 @@ pub trait Backend: Send {
     /// read, are [`Fault::Corrupt`]; what is inside of a frame the backend does not judge.
     fn replay(&mut self, visit: &mut Visit<'_>) -> Result<(), Fault>;
 
+    /// The place of a frame at the end that was not written whole, when the backend knows of one.
+    ///
+    /// A replay does not visit it, and it stays until the first append or cut takes it away.
+    fn unfinished(&self) -> Option<(Segment, Sequence)> {
+        None
+    }
+
     /// Cuts the last frame of the log to its first `keep` bytes, or takes it away when that is 0, and syncs.
     fn cut(&mut self, segment: Segment, last: Sequence, keep: usize) -> Result<(), Fault>;
 

@@ -28,7 +28,7 @@ use std::thread;
 
 use shoalmq_core::record::Segment;
 
-use self::engine::Engine;
+use self::engine::{End, Engine};
 use super::{Backend, Sequence, Stats, Visit};
 use crate::fault::Fault;
 
@@ -37,6 +37,7 @@ mod guard;
 mod scan;
 #[cfg(test)]
 mod tests;
+mod verdict;
 
 pub use guard::OPEN_THREAD;
 
@@ -53,8 +54,7 @@ pub struct Sled {
     /// None after an error, until it is opened anew.
     engine: Option<Engine>,
     path: PathBuf,
-    /// The number of the next key.
-    next: u64,
+    end: End,
     kept: Vec<Kept>,
     kept_bytes: usize,
     /// Dropped last, after the engine.
@@ -75,19 +75,24 @@ impl Sled {
         let path = dir.join("sled");
         fs::create_dir_all(&path).map_err(|cause| Fault::from_io("create", &path, cause))?;
         let lock = guard::lock(&path)?;
-        let (engine, next) = guard::guarded(&path, || {
+        let (engine, end) = guard::guarded(&path, || {
             let engine = Engine::open(&path)?;
-            let next = engine.cut_unfinished(&path)?;
-            Ok((engine, next))
+            let end = engine.end(&path)?;
+            Ok((engine, end))
         })?;
         Ok(Sled {
             engine: Some(engine),
             path,
-            next,
+            end,
             kept: Vec::new(),
             kept_bytes: 0,
             _lock: lock,
         })
+    }
+
+    /// The folder that holds the log and nothing else.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Does something with the database, opened anew first if it has to be; an error spoils the database.
@@ -100,7 +105,7 @@ impl Sled {
             Some(engine) => engine,
             None => self.reopen()?,
         };
-        let done = work(&mut engine).map_err(|error| engine::fault(act, &self.path, error))?;
+        let done = work(&mut engine).map_err(|error| verdict::fault(act, &self.path, error))?;
         self.engine = Some(engine);
         Ok(done)
     }
@@ -108,8 +113,10 @@ impl Sled {
     fn reopen(&self) -> Result<Engine, Fault> {
         guard::guarded(&self.path, || {
             let mut engine = Engine::open(&self.path)?;
-            let refill = |error| engine::fault("write job log", &self.path, error);
-            engine.remove_from(self.next).map_err(refill)?;
+            let refill = |error| verdict::fault("write job log", &self.path, error);
+            if self.end.unfinished.is_none() {
+                engine.remove_from(self.end.next).map_err(refill)?;
+            }
             for kept in &self.kept {
                 engine
                     .insert(kept.segment, kept.first, &kept.frame)
@@ -125,11 +132,20 @@ impl Backend for Sled {
         if self.kept_bytes > KEPT_BYTES {
             self.sync()?;
         }
-        let first = self.next;
+        let End {
+            next: first,
+            unfinished,
+        } = self.end;
         let next = self.with_engine("write job log", |engine| {
+            if unfinished.is_some() {
+                engine.remove_from(first)?;
+            }
             engine.insert(segment, first, frame)
         })?;
-        self.next = next;
+        self.end = End {
+            next,
+            unfinished: None,
+        };
         self.kept_bytes += frame.len();
         self.kept.push(Kept {
             segment,
@@ -152,12 +168,12 @@ impl Backend for Sled {
             None => self.reopen()?,
         };
         let (sender, pieces) = mpsc::sync_channel(SCAN_AHEAD);
-        let path = &self.path;
+        let (path, end) = (&self.path, self.end.next);
         let (scanned, visited) = thread::scope(|scope| {
             let engine = &engine;
             let scan = move || guard::caught(path, || engine.scan(path, &sender));
             let thread = guard::named().spawn_scoped(scope, scan);
-            let visited = scan::assemble(path, &pieces, visit);
+            let visited = scan::assemble(path, &pieces, end, visit);
             // The scan ends at once when nobody takes its pieces any more.
             drop(pieces);
             let scanned = match thread {
@@ -181,6 +197,10 @@ impl Backend for Sled {
         Ok(())
     }
 
+    fn unfinished(&self) -> Option<(Segment, Sequence)> {
+        self.end.unfinished
+    }
+
     fn cut(&mut self, segment: Segment, last: Sequence, keep: usize) -> Result<(), Fault> {
         let (first, frame) = self.with_engine("cut job log", |engine| {
             let (first, mut frame) = engine.frame(segment, last)?;
@@ -188,7 +208,10 @@ impl Backend for Sled {
             engine.remove_from(first)?;
             Ok((first, frame))
         })?;
-        self.next = first;
+        self.end = End {
+            next: first,
+            unfinished: None,
+        };
         if keep > 0 {
             self.append(segment, &frame)?;
         }

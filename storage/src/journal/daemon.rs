@@ -17,8 +17,10 @@ use crate::fault::Fault;
 const LINGER: Duration = Duration::from_millis(5);
 /// A commit of so many bytes waits for no more.
 const LINGER_BYTES: usize = 256 << 10;
-/// The longest that a record stays unsynced under [`Policy::EverySecond`], while the disk keeps up.
-const SYNC_EVERY: Duration = Duration::from_secs(1);
+/// The longest that a record waits for its sync under [`Policy::EverySecond`], while the disk keeps up.
+const SYNC_SOON: Duration = Duration::from_secs(1);
+/// The same under [`Policy::No`]: it leaves a sync half a second until a record is unsynced for longer than is promised.
+const SYNC_LATE: Duration = Duration::from_millis(1500);
 /// The pause after a first failure; it doubles up to `RETRY_MAX`.
 const RETRY_MIN: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(1);
@@ -148,11 +150,7 @@ impl Daemon {
             return Due::Now(Step::Exit);
         }
         let write_at = state.frames.front().map(|frame| frame.since + LINGER);
-        let sync_at = match state.policy {
-            Policy::EverySecond => state.unsynced_since.map(|since| since + SYNC_EVERY),
-            Policy::Always | Policy::No => None,
-        };
-        match write_at.into_iter().chain(sync_at).min() {
+        match write_at.into_iter().chain(sync_at(state)).min() {
             Some(at) => Due::At(at),
             None => Due::Never,
         }
@@ -261,6 +259,16 @@ impl Daemon {
     }
 }
 
+/// When the policy wants a sync; none while nothing is unsynced.
+fn sync_at(state: &State) -> Option<Instant> {
+    let wait = match state.policy {
+        Policy::Always => Duration::ZERO,
+        Policy::EverySecond => SYNC_SOON,
+        Policy::No => SYNC_LATE,
+    };
+    state.unsynced_since.map(|since| since + wait)
+}
+
 /// What is written is to be synced now.
 fn sync_is_due(state: &State, now: Instant) -> bool {
     let Progress {
@@ -269,13 +277,7 @@ fn sync_is_due(state: &State, now: Instant) -> bool {
         ref fault,
         ..
     } = state.progress;
-    let by_policy = match state.policy {
-        Policy::Always => true,
-        Policy::EverySecond => state
-            .unsynced_since
-            .is_some_and(|since| now >= since + SYNC_EVERY),
-        Policy::No => false,
-    };
+    let by_policy = sync_at(state).is_some_and(|at| now >= at);
     let wanted = synced < state.flush_to && state.flush_to <= written;
     let retiring = state.retire.is_some_and(|retire| retire.after <= written);
     let stopping = state.stopping && state.frames.is_empty();

@@ -8,9 +8,9 @@ use shoalmq_core::record::JobRecord;
 use shoalmq_core::time::Time;
 
 use super::*;
-use crate::Store;
 use crate::backend::memory::Memory;
 use crate::backend::{Sequence, Visit};
+use crate::{Store, TornTail};
 
 /// What was asked of the backend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +54,11 @@ impl Puppet {
     fn records(&self) -> Vec<(Segment, Record)> {
         let mut records = Vec::new();
         Store::of(Box::new(self.memory.clone()), Path::new("puppet"))
-            .load(|segment, record| records.push((segment, record)), |_| {})
+            .load(
+                TornTail::Refuse,
+                |segment, record| records.push((segment, record)),
+                |_| {},
+            )
             .expect("the log is whole");
         records
     }
@@ -213,15 +217,32 @@ fn every_second_writes_soon_and_syncs_within_a_second_or_so() {
 }
 
 #[test]
-fn no_never_syncs_on_its_own() {
+fn no_syncs_too_but_later() {
     let puppet = Puppet::default();
     let (journal, progress) = start(&puppet, Policy::No);
+    let began = Instant::now();
     let position = journal.append(&record(1));
-    wait_for(&progress, |told| told.written == position);
+    let told = wait_for(&progress, |told| told.written == position);
+    assert_eq!(told.synced, Position(0));
+    assert!(journal.waiting_since().is_some_and(|since| since >= began));
+    wait_for(&progress, |told| told.synced == position);
+    assert!(began.elapsed() >= Duration::from_millis(1400));
     assert_eq!(journal.waiting_since(), None);
-    assert_eq!(puppet.calls(), [Call::Append(1)]);
-    journal.stop().expect("nothing is wrong");
     assert_eq!(puppet.calls(), [Call::Append(1), Call::Sync]);
+}
+
+#[test]
+fn nothing_is_synced_while_nothing_is_unsynced() {
+    let puppet = Puppet::default();
+    let (journal, progress) = start(&puppet, Policy::No);
+    for number in 0..2 {
+        let position = journal.append(&record(number));
+        wait_for(&progress, |told| told.synced == position);
+    }
+    let expected = [Call::Append(1), Call::Sync, Call::Append(1), Call::Sync];
+    assert_eq!(puppet.calls(), expected);
+    journal.stop().expect("nothing is wrong");
+    assert_eq!(puppet.calls(), expected);
 }
 
 #[test]

@@ -11,6 +11,7 @@ use shoalmq_core::record::Segment;
 use sled::{Config, Db, IVec, Mode, Tree};
 
 use super::scan::Piece;
+use super::verdict::fault;
 use crate::backend::{Sequence, Stats};
 use crate::fault::{Damage, Fault, Place};
 
@@ -39,6 +40,15 @@ pub(super) struct Engine {
     current: Option<(Segment, Tree)>,
     db: Db,
     file: File,
+}
+
+/// Where the log ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct End {
+    /// The number of the next key.
+    pub(super) next: u64,
+    /// A frame from there on that a crash cut off: the next insert has to remove it first.
+    pub(super) unfinished: Option<(Segment, Sequence)>,
 }
 
 /// The key of a piece: its number, and whether its frame goes on in the next one.
@@ -139,20 +149,23 @@ impl Engine {
         Ok((first, bytes))
     }
 
-    /// Removes the pieces of a frame that a crash cut off, and returns the number of the next key.
-    pub(super) fn cut_unfinished(&self, path: &Path) -> Result<u64, Fault> {
+    /// The number of the key after the last whole frame, and where a frame begins behind it that a crash cut off.
+    pub(super) fn end(&self, path: &Path) -> Result<End, Fault> {
         let open = |error| fault("open job log", path, error);
+        let mut unfinished = None;
         for (segment, name) in self.segments().into_iter().rev() {
             let tree = self.db.open_tree(name).map_err(open)?;
-            while let Some((bytes, _)) = tree.last().map_err(open)? {
-                let key = Key::read(segment, &bytes, path)?;
+            for bytes in tree.iter().keys().rev() {
+                let key = Key::read(segment, &bytes.map_err(open)?, path)?;
                 if !key.more {
-                    return Ok(key.number + 1);
+                    let next = key.number + 1;
+                    return Ok(End { next, unfinished });
                 }
-                tree.remove(bytes).map_err(open)?;
+                unfinished = Some((segment, Sequence(key.number)));
             }
         }
-        Ok(1)
+        let next = 1;
+        Ok(End { next, unfinished })
     }
 
     pub(super) fn sync(&mut self) -> sled::Result<()> {
@@ -247,19 +260,4 @@ fn await_release(path: &Path) {
 fn segment_of(tree: &[u8]) -> Option<Segment> {
     let name = std::str::from_utf8(tree).ok()?;
     name.strip_prefix(PREFIX)?.parse().ok()
-}
-
-/// Sorts what sled says by the decision that it calls for.
-pub(super) fn fault(act: &'static str, path: &Path, error: sled::Error) -> Fault {
-    match error {
-        sled::Error::Io(cause) => Fault::from_io(act, path, cause),
-        sled::Error::CollectionNotFound(_)
-        | sled::Error::Unsupported(_)
-        | sled::Error::ReportableBug(_)
-        | sled::Error::Corruption { .. } => Fault::Corrupt {
-            path: path.to_owned(),
-            place: Place::Anywhere,
-            damage: Damage::Engine(Box::new(error)),
-        },
-    }
 }

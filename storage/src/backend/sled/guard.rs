@@ -5,6 +5,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 use std::thread;
 
+use super::verdict::one_line;
 use crate::fault::{Damage, Fault, Place};
 
 /// The thread on which sled opens and scans; the process's panic hook leaves the panics of this name to us.
@@ -53,7 +54,7 @@ pub(super) fn caught<T>(path: &Path, work: impl FnOnce() -> Result<T, Fault>) ->
         Err(Fault::Corrupt {
             path: path.to_owned(),
             place: Place::Anywhere,
-            damage: Damage::Panic(text),
+            damage: Damage::Panic(one_line(&text)),
         })
     })
 }

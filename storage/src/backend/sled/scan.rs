@@ -17,10 +17,11 @@ pub(super) struct Piece {
     pub(super) value: IVec,
 }
 
-/// Visits the frames that the pieces make up, while no number is missing; returns their bytes.
+/// Visits the frames that the pieces below the key `end` make up, while no number is missing; returns their bytes.
 pub(super) fn assemble(
     path: &Path,
     pieces: &Receiver<Vec<Piece>>,
+    end: u64,
     visit: &mut Visit<'_>,
 ) -> Result<u64, Fault> {
     let mut bytes = 0;
@@ -32,6 +33,9 @@ pub(super) fn assemble(
         value,
     } in pieces.iter().flatten()
     {
+        if key.number >= end {
+            break;
+        }
         let sequence = Sequence(key.number);
         if let Some(expected) = expected
             && expected != key.number

@@ -1,5 +1,10 @@
+use shoalmq_core::id::JobId;
+use shoalmq_core::record::Record;
+
 use super::*;
 use crate::fault::{Damage, Place};
+use crate::record::encode;
+use crate::{Loaded, StorageKind, Store, TornTail};
 
 fn folder() -> tempfile::TempDir {
     tempfile::tempdir().expect("a temporary folder")
@@ -13,6 +18,11 @@ fn filled(dir: &Path, frames: u64, bytes: usize) -> Sled {
     }
     sled.sync().expect("the disk works");
     sled
+}
+
+fn load(dir: &Path, torn_tail: TornTail) -> Result<Loaded, Fault> {
+    let mut store = Store::open(StorageKind::Sled, dir).expect("the folder is free");
+    store.load(torn_tail, |_, _| {}, |_| {})
 }
 
 fn replayed(sled: &mut Sled) -> Result<Vec<Vec<u8>>, Fault> {
@@ -60,7 +70,7 @@ fn frames_survive_an_engine_that_failed_before_their_sync() {
     sled.append(2, b"unsynced").expect("there is space");
     // What an error of sled leads to; and what it may have left behind of a frame that failed.
     let mut engine = sled.engine.take().expect("it is open");
-    let next = sled.next;
+    let next = sled.end.next;
     engine
         .insert(2, next, &vec![9; 100_000])
         .expect("there is space");
@@ -83,19 +93,48 @@ fn frames_survive_an_engine_that_failed_before_their_sync() {
 #[test]
 fn an_unfinished_frame_at_the_end_is_dropped() {
     let dir = folder();
-    let mut sled = filled(dir.path(), 3, 10);
+    let mut sled = Sled::open(dir.path()).expect("the folder is free");
+    let mut frame = Vec::new();
+    encode(&Record::Deleted(JobId::from_bytes([1; 24])), &mut frame);
+    for _ in 0..3 {
+        sled.append(1, &frame).expect("there is space");
+    }
     let engine = sled.engine.as_mut().expect("it is open");
     let next = engine
         .insert(2, 4, &vec![9; 100_000])
         .expect("there is space");
     engine.remove_from(next - 1).expect("the disk works");
+    // What is missing within it does not matter.
+    engine.remove_from(8).expect("the disk works");
+    engine
+        .insert(2, 10, &vec![9; 100_000])
+        .expect("there is space");
+    engine.remove_from(12).expect("the disk works");
     drop(sled);
+    let path = dir.path().join("sled");
+    for _ in 0..2 {
+        let fault = load(dir.path(), TornTail::Refuse).expect_err("it is torn, and stays so");
+        assert_eq!(
+            fault.to_string(),
+            format!(
+                "read job log {}: torn at its end, in segment 2 at frame 4; set aof-load-truncated yes to cut it off",
+                path.display()
+            )
+        );
+    }
+    let loaded = load(dir.path(), TornTail::Cut).expect("it may be cut off");
+    assert_eq!((loaded.records, loaded.last_segment), (3, Some(1)));
+    assert!(loaded.torn.is_some());
     let mut sled = Sled::open(dir.path()).expect("the folder is free");
     assert_eq!(
         sled.append(2, b"next").expect("there is space"),
         Sequence(4)
     );
     assert_eq!(replayed(&mut sled).expect("the log is whole").len(), 4);
+    sled.sync().expect("the disk works");
+    drop(sled);
+    let sled = Sled::open(dir.path()).expect("the folder is free");
+    assert_eq!(sled.unfinished(), None);
 }
 
 #[test]
