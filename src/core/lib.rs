@@ -8,6 +8,7 @@
 //! retry is over (`requeue`). What must outlive the process is a [`record::Record`], and [`restore::Restore`] is
 //! the way back.
 
+mod account;
 mod agenda;
 pub mod command;
 mod delivery;

@@ -93,3 +93,96 @@ pub(super) enum Persisted {
     /// No record, and the log cannot be written now.
     NothingCanBe,
 }
+
+#[cfg(test)]
+mod tests {
+    use shoalmq_core::command::{Counters, Delivery};
+    use shoalmq_core::id::{JobId, QueueName};
+    use shoalmq_core::job::Body;
+    use shoalmq_core::record::JobRecord;
+    use shoalmq_core::time::Time;
+
+    use super::*;
+
+    const ALWAYS: AppendFsync = AppendFsync::Always;
+
+    fn added(created: u64) -> Record {
+        Record::Added(Box::new(JobRecord {
+            id: JobId::from_bytes([1; 24]),
+            queue: QueueName::new(b"q"),
+            body: Body::new(b""),
+            created,
+            added: Time::ZERO,
+            ttl: 60,
+            delay: 0,
+            retry: 6,
+            replicate: 1,
+            nacks: 0,
+            additional_deliveries: 0,
+        }))
+    }
+
+    fn delivered(created: &[u64]) -> Reply {
+        let delivery = |&created| Delivery {
+            queue: QueueName::new(b"q"),
+            id: JobId::from_bytes([1; 24]),
+            created,
+            body: Body::new(b""),
+            nacks: 0,
+            additional_deliveries: 0,
+        };
+        Reply::Delivered(created.iter().map(delivery).collect(), Counters::Without)
+    }
+
+    fn gates() -> (watch::Sender<Position>, Gates) {
+        let released = watch::Sender::new(Position(0));
+        let mut gates = Gates::new(released.subscribe());
+        for (created, position) in [(10, 1), (20, 2), (30, 4)] {
+            gates.record(ALWAYS, &added(created), Position(position));
+        }
+        (released, gates)
+    }
+
+    #[test]
+    fn a_delivery_waits_for_the_records_of_its_jobs_alone() {
+        let (released, mut gates) = gates();
+        let of =
+            |gates: &Gates, jobs: &[u64]| gates.of(ALWAYS, &delivered(jobs), Persisted::NothingYet);
+        assert_eq!(of(&gates, &[20, 10]), Position(2));
+        assert_eq!(of(&gates, &[5]), OPEN, "older than all that is on its way");
+        released.send_replace(Position(2));
+        gates.prune();
+        assert_eq!(of(&gates, &[20]), OPEN);
+        assert_eq!(of(&gates, &[20, 30]), Position(4));
+    }
+
+    #[test]
+    fn a_job_that_is_recorded_anew_holds_nobody_up() {
+        let (_released, mut gates) = gates();
+        gates.record(ALWAYS, &added(15), Position(5));
+        let reply = delivered(&[15]);
+        assert_eq!(gates.of(ALWAYS, &reply, Persisted::NothingYet), OPEN);
+    }
+
+    #[test]
+    fn only_always_holds_back_what_is_not_an_add() {
+        let (_released, gates) = gates();
+        let of = |policy, reply: &Reply, persisted| gates.of(policy, reply, persisted);
+        let (count, id) = (Reply::Count(1), Reply::Added(JobId::from_bytes([1; 24])));
+        assert_eq!(of(ALWAYS, &count, Persisted::Something), Position(4));
+        assert_eq!(of(ALWAYS, &count, Persisted::NothingYet), Position(4));
+        assert_eq!(of(ALWAYS, &count, Persisted::NothingCanBe), OPEN);
+        assert_eq!(
+            of(AppendFsync::Everysec, &count, Persisted::Something),
+            OPEN
+        );
+        assert_eq!(
+            of(AppendFsync::Everysec, &id, Persisted::Something),
+            Position(4)
+        );
+        assert_eq!(
+            of(ALWAYS, &Reply::NothingToDeliver, Persisted::NothingYet),
+            OPEN
+        );
+    }
+}

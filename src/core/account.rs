@@ -1,0 +1,87 @@
+//! What a node tells of itself, for its metrics and for those who must know how full it is. Read only.
+
+use crate::id::NodeId;
+use crate::limits;
+use crate::node::{Counters, MemoryLevel, Node};
+use crate::record::{RECORD_BYTES, Segment};
+
+impl Node {
+    /// How full the memory is.
+    pub fn memory_level(&self) -> MemoryLevel {
+        let used = self.used_memory().saturating_mul(100);
+        let reaches = |percent: u64| used >= self.settings.max_memory.saturating_mul(percent);
+        if self.settings.max_memory == 0 || !reaches(limits::MEMORY_EXTERNAL) {
+            MemoryLevel::Normal
+        } else if !reaches(limits::MEMORY_EVICT) {
+            MemoryLevel::External
+        } else if !reaches(limits::MEMORY_FULL) {
+            MemoryLevel::Evict
+        } else {
+            MemoryLevel::Full
+        }
+    }
+
+    /// Bytes in use by the core's own account; 0 for an empty node without clients.
+    pub fn used_memory(&self) -> u64 {
+        let jobs = self.jobs.len() * (limits::JOB_BYTES + limits::BODY_BYTES) + self.body_bytes;
+        let queues = self.queues.known() * limits::QUEUE_BYTES + self.queues.name_bytes();
+        let waiters = self.waiters.len() * limits::WAITER_BYTES;
+        (jobs + queues + waiters) as u64 + self.client_bytes
+    }
+
+    /// This node's id.
+    pub fn id(&self) -> NodeId {
+        self.id
+    }
+
+    /// Jobs that this node holds, in any state.
+    pub fn job_count(&self) -> usize {
+        self.jobs.len()
+    }
+
+    /// Queues that clients see.
+    pub fn queue_count(&self) -> usize {
+        self.queues.open_count()
+    }
+
+    /// Clients that wait for a job.
+    pub fn waiting_count(&self) -> usize {
+        self.waiters.len()
+    }
+
+    /// Whether CLUSTER LEAVING holds.
+    pub fn is_leaving(&self) -> bool {
+        self.leaving
+    }
+
+    /// Whether a pass over all jobs is under way that records them anew.
+    pub fn is_rewriting(&self) -> bool {
+        self.rewrite.is_some()
+    }
+
+    /// Whether a clean stop needs another [`Event::Stop`].
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.is_some()
+    }
+
+    /// The segment that records go to; 0 without a log.
+    pub fn log_segment(&self) -> Segment {
+        self.segments.current()
+    }
+
+    /// About how many bytes the records of the log take, dead ones included, by the same account as
+    /// [`Node::live_log_bytes`].
+    pub fn log_bytes(&self) -> u64 {
+        self.segments.bytes()
+    }
+
+    /// About how many bytes the log needs for what is live.
+    pub fn live_log_bytes(&self) -> u64 {
+        self.segments.live() * RECORD_BYTES + self.body_bytes as u64
+    }
+
+    /// What has happened since the node started.
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+}

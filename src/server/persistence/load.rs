@@ -1,0 +1,208 @@
+//! Reading the log: at the start of the process, and anew for DEBUG LOADAOF.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use shoalmq_core::effect::Effect;
+use shoalmq_core::event::Event;
+use shoalmq_core::id::NodeId;
+use shoalmq_core::node::{Log, Node};
+use shoalmq_core::restore::{Reload, Restore, Start};
+use shoalmq_storage::fault::Fault;
+use shoalmq_storage::journal::Journal;
+use shoalmq_storage::{Loaded, StorageKind, Store, TornTail};
+use tracing::{info, warn};
+
+use super::{LogState, describe, open_journal};
+use crate::config::{Config, Storage};
+use crate::server::clock::{self, Clock};
+use crate::server::driver::{Driver, Loading, Shared, settings};
+
+pub(super) fn kind(config: &Config) -> StorageKind {
+    match config.storage {
+        Storage::Sled => StorageKind::Sled,
+        Storage::Memory => StorageKind::Memory,
+    }
+}
+
+pub(super) fn torn_tail(config: &Config) -> TornTail {
+    if config.aof_load_truncated {
+        TornTail::Cut
+    } else {
+        TornTail::Refuse
+    }
+}
+
+/// A node that was read from its log, and the way on into that log.
+struct Read {
+    node: Node,
+    clock: Clock,
+    journal: Journal,
+    effects: Vec<Effect>,
+    loaded: Loaded,
+    clean: bool,
+}
+
+/// Reads the log, and starts a node from it.
+fn read(
+    shared: &Shared,
+    config: &Config,
+    id: NodeId,
+    generation: u64,
+    progress: &mut dyn FnMut(&Loaded),
+) -> Result<Read, Fault> {
+    let mut store = Store::open(kind(config), &config.dir)?;
+    let mut restore = Restore::new(id, settings(config, Log::On), clock::entropy());
+    let loaded = store.load(
+        torn_tail(config),
+        |segment, record| restore.apply(segment, record),
+        progress,
+    )?;
+    let segment = loaded.last_segment.map_or(1, |last| last + 1);
+    let clean = restore.is_clean();
+    let clock = Clock::starting_at(restore.timeline(clock::wall()));
+    let reload = if config.aof_enqueue_jobs_once {
+        Reload::Queued
+    } else {
+        Reload::Active
+    };
+    let start = Start {
+        now: clock.now(),
+        generation,
+        segment,
+        reload,
+    };
+    let mut effects = Vec::new();
+    let node = restore.finish(start, &mut effects);
+    let journal = open_journal(shared, store, segment, config)?;
+    Ok(Read {
+        node,
+        clock,
+        journal,
+        effects,
+        loaded,
+        clean,
+    })
+}
+
+/// Reads the log at the start of the process. Waits for the disk: not for a thread that serves clients.
+pub(crate) fn load(shared: &Shared) -> Result<(), Fault> {
+    let (config, id, generation) = {
+        let driver = shared.driver.lock();
+        (
+            driver.config.clone(),
+            driver.identity.id,
+            driver.identity.generation,
+        )
+    };
+    let began = Instant::now();
+    let read = read(shared, &config, id, generation, &mut |progress| {
+        if let Some(loading) = &mut shared.driver.lock().loading {
+            loading.loaded_bytes = progress.bytes;
+        }
+    })?;
+    let (journal, loaded, clean, jobs) = (
+        read.journal.clone(),
+        read.loaded,
+        read.clean,
+        read.node.job_count(),
+    );
+    shared.driver.lock().install(read);
+    // Whatever the policy: a second crash must not deliver at-most-once jobs twice.
+    journal
+        .sync_now()
+        .map_err(|fault| unshare(&fault, &config.dir))?;
+    let mut driver = shared.driver.lock();
+    driver.loading = None;
+    driver.config.aof_enqueue_jobs_once = false;
+    drop(driver);
+    shared.tick_sooner.notify_one();
+    let (records, bytes, took) = (loaded.records, loaded.bytes, began.elapsed());
+    if records == 0 {
+        info!(?took, "the job log is empty");
+    } else {
+        info!(jobs, records, bytes, clean, ?took, "job log loaded");
+    }
+    Ok(())
+}
+
+/// What a thread that shares a fault can tell of it.
+fn unshare(fault: &Arc<Fault>, path: &Path) -> Fault {
+    Fault::from_io(
+        "sync the job log in",
+        path,
+        std::io::Error::other(describe(fault.as_ref())),
+    )
+}
+
+impl Driver {
+    /// Puts a restored node in place.
+    fn install(&mut self, read: Read) {
+        let dropped = read.node.counters().dropped_restart;
+        if dropped > 0 {
+            warn!(
+                dropped,
+                "at-most-once jobs were dropped: they may have been delivered before the unclean stop"
+            );
+        }
+        self.node = read.node;
+        self.clock = read.clock;
+        self.log = LogState::On(read.journal);
+        self.take_effects(read.effects);
+    }
+
+    /// DEBUG LOADAOF: forgets what is in memory, and reads the log again.
+    pub(crate) fn reload_log(&mut self, shared: &Shared) -> Result<(), String> {
+        let LogState::On(journal) = std::mem::replace(&mut self.log, LogState::Off) else {
+            return Err("there is no log: appendonly is no".to_owned());
+        };
+        journal.stop().map_err(|fault| describe(fault.as_ref()))?;
+        drop(journal);
+        self.feed(Event::Flush);
+        let read = read(
+            shared,
+            &self.config,
+            self.node.id(),
+            self.identity.generation,
+            &mut |_| {},
+        );
+        let read = read.map_err(|fault| describe(&fault))?;
+        self.install(read);
+        Ok(())
+    }
+}
+
+/// What a load has to read, as far as the folder tells.
+pub(crate) fn loading(config: &Config) -> Loading {
+    let total_bytes = folder_bytes(&config.dir.join("sled"));
+    Loading {
+        since: Instant::now(),
+        unix_seconds: clock::since_epoch().as_secs(),
+        total_bytes,
+        loaded_bytes: 0,
+    }
+}
+
+fn folder_bytes(folder: &Path) -> u64 {
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return 0;
+    };
+    let sizes = entries
+        .flatten()
+        .filter_map(|entry| Some((entry.path(), entry.metadata().ok()?)));
+    sizes
+        .map(|(path, meta)| {
+            if meta.is_dir() {
+                folder_bytes(&path)
+            } else {
+                meta.len()
+            }
+        })
+        .sum()
+}
+
+/// Whether the folder holds a log that a node with `appendonly no` leaves alone.
+pub(crate) fn has_files(config: &Config) -> bool {
+    folder_bytes(&config.dir.join("sled")) > 0
+}

@@ -1,0 +1,222 @@
+//! The log of jobs: reading it at the start, writing it from then on, switching it at run time.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use shoalmq_core::event::Event;
+use shoalmq_core::node::Log;
+use shoalmq_storage::Store;
+use shoalmq_storage::fault::Fault;
+use shoalmq_storage::journal::{Journal, Options, Policy, Position, Progress};
+use tokio::sync::watch;
+use tracing::{error, info, warn};
+
+use super::driver::{Driver, Shared, settings};
+use crate::config::{AppendFsync, Config};
+
+mod load;
+mod rewrite;
+
+pub(crate) use load::{has_files, load, loading};
+pub(crate) use rewrite::Rewrite;
+
+/// Past this age of the oldest unsynced record, adds wait for the disk whatever `appendfsync` says: the contract.
+const STALL: Duration = Duration::from_secs(2);
+
+/// Whether there is a log.
+#[derive(Debug)]
+pub(crate) enum LogState {
+    /// Jobs are in memory only.
+    Off,
+    /// Every change goes to the journal.
+    On(Journal),
+}
+
+impl LogState {
+    pub(crate) fn journal(&self) -> Option<&Journal> {
+        match self {
+            LogState::Off => None,
+            LogState::On(journal) => Some(journal),
+        }
+    }
+}
+
+/// Whether the log can be written: set by the journal's daemon, read before each add.
+#[derive(Debug, Default)]
+pub(crate) struct Health {
+    failing: AtomicBool,
+    stalls: AtomicU64,
+    reason: Mutex<String>,
+}
+
+impl Health {
+    pub(crate) fn is_failing(&self) -> bool {
+        self.failing.load(Ordering::Acquire)
+    }
+
+    /// What is wrong, as the last fault said.
+    pub(crate) fn reason(&self) -> String {
+        self.reason.lock().clone()
+    }
+
+    /// How often adds had to wait for a disk that stalled.
+    pub(crate) fn stalls(&self) -> u64 {
+        self.stalls.load(Ordering::Relaxed)
+    }
+
+    /// Takes over what the daemon says. Returns whether that is news.
+    fn set(&self, fault: Option<&Fault>) -> bool {
+        if let Some(fault) = fault {
+            *self.reason.lock() = describe(fault);
+        }
+        self.failing.swap(fault.is_some(), Ordering::AcqRel) != fault.is_some()
+    }
+}
+
+/// An error with its causes, on one line.
+pub(crate) fn describe(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |error| error.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+/// How far replies may go: always to what is on disk; else anywhere, unless the disk stalls.
+fn released(policy: Policy, synced: Position, stalled: bool) -> Position {
+    if policy == Policy::Always || stalled {
+        synced
+    } else {
+        Position(u64::MAX)
+    }
+}
+
+pub(crate) fn policy(config: &Config) -> Policy {
+    match config.appendfsync {
+        AppendFsync::Always => Policy::Always,
+        AppendFsync::Everysec => Policy::EverySecond,
+        AppendFsync::No => Policy::No,
+    }
+}
+
+fn open_journal(
+    shared: &Shared,
+    store: Store,
+    segment: u32,
+    config: &Config,
+) -> Result<Journal, Fault> {
+    let options = Options {
+        policy: policy(config),
+        segment_bytes: config.storage_segment_size,
+    };
+    let (health, sender) = (Arc::clone(&shared.health), shared.released.clone());
+    sender.send_replace(released(options.policy, Position(0), false));
+    let policy = Arc::clone(&shared.policy);
+    let on_progress =
+        Box::new(move |progress: Progress| follow(&health, &sender, *policy.lock(), &progress));
+    Journal::start(store.into_backend(), segment, options, on_progress)
+        .map_err(|error| Fault::from_io("start the thread that writes to", &config.dir, error))
+}
+
+/// The daemon went on, or failed: runs on its thread.
+fn follow(health: &Health, sender: &watch::Sender<Position>, policy: Policy, progress: &Progress) {
+    if progress.fatal
+        && let Some(fault) = &progress.fault
+    {
+        error!(
+            fault = describe(fault.as_ref()),
+            "the job log cannot be synced: what the disk holds is unknown; stopping"
+        );
+        std::process::exit(1);
+    }
+    let news = health.set(progress.fault.as_deref());
+    match &progress.fault {
+        Some(fault) if news => {
+            warn!(
+                fault = describe(fault.as_ref()),
+                "the job log cannot be written: adds are refused until it can"
+            );
+        }
+        None if news => info!("the job log is written again"),
+        Some(_) | None => {}
+    }
+    if policy == Policy::Always {
+        sender.send_if_modified(|released| {
+            std::mem::replace(released, progress.synced) != progress.synced
+        });
+    }
+}
+
+impl Driver {
+    /// Looks whether the disk stalls, and lets replies go accordingly.
+    pub(crate) fn watch_disk(&self, sender: &watch::Sender<Position>) {
+        let Some(journal) = self.log.journal() else {
+            return;
+        };
+        let stalled = journal
+            .waiting_since()
+            .is_some_and(|since| since.elapsed() > STALL);
+        let next = released(policy(&self.config), journal.progress().synced, stalled);
+        let before = sender.send_replace(next);
+        if stalled && before == Position(u64::MAX) {
+            self.health.stalls.fetch_add(1, Ordering::Relaxed);
+            warn!("the disk stalls: adds wait for it");
+        }
+    }
+
+    /// CONFIG SET appendfsync.
+    pub(crate) fn set_policy(&mut self, shared: &Shared) {
+        let policy = policy(&self.config);
+        *shared.policy.lock() = policy;
+        if let Some(journal) = self.log.journal() {
+            journal.set_policy(policy);
+        }
+        self.watch_disk(&shared.released);
+    }
+
+    /// CONFIG SET appendonly yes: opens the log, and records what is in memory.
+    pub(crate) fn switch_log_on(&mut self, shared: &Shared) -> Result<(), Fault> {
+        let mut store = Store::open(load::kind(&self.config), &self.config.dir)?;
+        let found = store.load(load::torn_tail(&self.config), |_, _| {}, |_| {})?;
+        let segment = found.last_segment.unwrap_or(0).max(self.node.log_segment()) + 1;
+        let journal = open_journal(shared, store, segment, &self.config)?;
+        if found.records > 0 {
+            warn!(
+                records = found.records,
+                "the job log held records of another time: they are replaced by what is in memory"
+            );
+        }
+        self.log = LogState::On(journal);
+        self.feed(Event::LogOpened(segment));
+        self.rewrite = self.rewrite.begun_by_opening();
+        Ok(())
+    }
+
+    /// CONFIG SET appendonly no: closes the log, and leaves its files.
+    pub(crate) fn switch_log_off(&mut self, shared: &Shared) -> Result<(), Arc<Fault>> {
+        let LogState::On(journal) = std::mem::replace(&mut self.log, LogState::Off) else {
+            return Ok(());
+        };
+        self.feed(Event::Configured(settings(&self.config, Log::Off)));
+        let stopped = journal.stop();
+        shared.health.set(None);
+        shared.released.send_replace(Position(u64::MAX));
+        info!(dir = %self.config.dir.display(), "the job log is off; its files stay, and a start with appendonly no ignores them");
+        stopped
+    }
+
+    /// Records where every job stands, and closes the log: the last act of a clean stop.
+    pub(crate) fn close_log(&mut self) -> Result<(), Arc<Fault>> {
+        let LogState::On(journal) = &self.log else {
+            return Ok(());
+        };
+        let journal = journal.clone();
+        // What is recorded waits in memory for the disk: one part at a time.
+        self.feed(Event::Stop);
+        while self.node.is_stopping() {
+            journal.sync_now()?;
+            self.feed(Event::Stop);
+        }
+        self.log = LogState::Off;
+        journal.stop()
+    }
+}
