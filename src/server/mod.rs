@@ -24,11 +24,13 @@ mod session;
 mod slowlog;
 mod stats;
 
+use std::num::NonZeroU32;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use shoalmq_core::event::Event;
 use shoalmq_core::node::MemoryLevel;
 use shoalmq_storage::fault::Fault;
@@ -38,11 +40,14 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, watch};
 use tracing::{debug, error, info, warn};
 
-use crate::config::{BindAddress, Loaded};
+use crate::config::{BindAddress, Config, Loaded};
 use driver::{Driver, Parts, Shared, Stop};
 use identity::Identity;
 use listener::Listeners;
 use persistence::Health;
+
+/// Files that the node itself opens: listeners, the log, the storage; with room to spare.
+const FILES_OF_OUR_OWN: u64 = 64;
 
 /// A load that is over sooner than this is not shown to clients: their connections just wait.
 const LOADING_UNSEEN: Duration = Duration::from_secs(1);
@@ -75,12 +80,13 @@ pub fn run(loaded: Loaded) -> ExitCode {
 }
 
 fn start(loaded: Loaded) -> Result<ExitCode, StartError> {
-    let config = loaded.config;
+    let mut config = loaded.config;
     let logging = logging::start(&config).map_err(|source| StartError::Logging {
         path: config.logfile.clone().unwrap_or_default(),
         source,
     })?;
     install_panic_hook();
+    raise_file_limit(&mut config);
     for warning in &loaded.warnings {
         warn!("{warning}");
     }
@@ -324,6 +330,34 @@ fn warn_of_open_doors(driver: &Driver) {
                 "no password is set and protected-mode is no: anybody who reaches this port can use it"
             );
         }
+    }
+}
+
+/// Makes room for `maxclients` connections, each of which is an open file; or for as many as the system allows.
+fn raise_file_limit(config: &mut Config) {
+    let wanted = u64::from(config.maxclients.get()) + FILES_OF_OUR_OWN;
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current.is_none_or(|current| current >= wanted) {
+        return;
+    }
+    let most = limit.maximum.map_or(wanted, |most| most.min(wanted));
+    let raised = Rlimit {
+        current: Some(most),
+        maximum: limit.maximum,
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        warn!(%error, wanted, "the limit of open files cannot be raised");
+    }
+    let granted = getrlimit(Resource::Nofile).current.unwrap_or(wanted);
+    let clients = u32::try_from(granted.saturating_sub(FILES_OF_OUR_OWN)).unwrap_or(u32::MAX);
+    let clients = NonZeroU32::new(clients).unwrap_or(NonZeroU32::MIN);
+    if clients < config.maxclients {
+        warn!(
+            wanted = config.maxclients,
+            clients,
+            "maxclients is lowered, for the system allows no more open files: raise `ulimit -n`"
+        );
+        config.maxclients = clients;
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use shoalmq_core::event::Event;
-use tracing::info;
+use tracing::debug;
 
 use super::{LogState, describe};
 use crate::server::driver::{Driver, Shared};
@@ -73,7 +73,7 @@ impl Driver {
         let grown = size.saturating_mul(100) >= live.saturating_mul(100 + percentage);
         if percentage > 0 && size >= self.config.auto_aof_rewrite_min_size.max(MIN_REWRITE) && grown
         {
-            info!(
+            debug!(
                 size,
                 live, "the job log is rewritten, for most of it is dead"
             );
