@@ -10,6 +10,7 @@ mod cli;
 mod clients;
 mod config;
 mod crash;
+mod disk_full;
 mod fixture;
 mod jobs;
 mod memory;

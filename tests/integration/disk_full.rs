@@ -1,0 +1,103 @@
+//! A full disk: adds are refused, all else goes on, and nothing that was answered is lost.
+//!
+//! The disk is a small file system in memory, which takes the right to mount: without it the test says so and is over.
+
+use crate::fixture::{Launch, eventually};
+use crate::wire::{Reply, count, int, simple};
+use std::path::PathBuf;
+use std::process::Command;
+
+/// A file system of a given size, gone with this.
+struct Disk(PathBuf);
+
+impl Disk {
+    fn mount(folder: PathBuf, size: &str) -> Option<Self> {
+        std::fs::create_dir_all(&folder).expect("make the mount point");
+        let disk = Disk(folder);
+        disk.run(&["mount", "-t", "tmpfs", "-o", size, "tmpfs"])
+            .then_some(disk)
+    }
+
+    fn grow(&self, size: &str) {
+        let options = format!("remount,{size}");
+        assert!(self.run(&["mount", "-o", &options]), "remount");
+    }
+
+    fn run(&self, command: &[&str]) -> bool {
+        let ended = Command::new(command[0])
+            .args(&command[1..])
+            .arg(&self.0)
+            .output();
+        ended.is_ok_and(|ended| ended.status.success())
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // Lazily: the node may still be ending. Where nothing was mounted there is nothing to undo.
+        self.run(&["umount", "-l"]);
+    }
+}
+
+#[test]
+fn a_full_disk_refuses_adds_and_nothing_else_and_loses_nothing() {
+    let launch = Launch::new();
+    let folder = launch.folder().join("disk");
+    let Some(disk) = Disk::mount(folder.clone(), "size=24m") else {
+        eprintln!("skipped: mounting a file system is not permitted here");
+        return;
+    };
+    let mut node = launch
+        .in_data(&folder)
+        .flags("--appendonly yes --appendfsync everysec")
+        .start();
+    let mut client = node.connect();
+    let body = "x".repeat(10_000);
+    let mut ids = Vec::new();
+    let refusal = loop {
+        match client.call_arguments(&["ADDJOB", "q", &body, "0", "RETRY", "1"]) {
+            Reply::Simple(id) => ids.push(id),
+            refused => break refused.error_text().to_owned(),
+        }
+        assert!(ids.len() < 10_000, "100 MB fit into 24");
+    };
+    assert!(
+        refusal.starts_with("MISCONF Errors writing to the AOF file: ")
+            && refusal.contains("the disk is full: No space left on device"),
+        "{refusal}"
+    );
+    for command in ["NACK", "ENQUEUE"] {
+        let answer = client.call(command);
+        assert!(answer.error_text().starts_with("MISCONF "), "{command}");
+    }
+    assert_eq!(client.call("PING"), simple("PONG"));
+    assert_eq!(client.length("q"), count(ids.len()).int());
+    let taken = client.take("q").id;
+    assert_eq!(taken, ids.remove(0));
+    assert_eq!(client.call(&format!("ACKJOB {taken}")), int(1));
+    assert_eq!(client.info("aof_last_write_status"), "err");
+
+    disk.grow("size=96m");
+    let added = eventually("adds are taken again", || {
+        match client.call("ADDJOB q more 0 RETRY 1") {
+            Reply::Simple(id) => Some(id),
+            _ => None,
+        }
+    });
+    assert_eq!(client.info("aof_last_write_status"), "ok");
+    ids.push(added);
+    // A fault ends with a sync: what was answered before it is on disk now, but the last job may not be.
+    eventually("the log is on disk", || {
+        (client.info("aof_pending_bio_fsync") == "0").then_some(())
+    });
+    drop(client);
+    node.restart_after_kill();
+    let mut client = node.connect();
+    for id in &ids {
+        client.show(id);
+    }
+    assert_eq!(client.call(&format!("SHOW {taken}")), Reply::NilBulk);
+    // The folder goes with the node, and cannot while something is mounted in it.
+    node.kill();
+    drop(disk);
+}
