@@ -4,6 +4,7 @@ use std::slice;
 use std::time::Duration;
 
 use super::error::ParseError;
+pub(super) use crate::resp::strict_integer as integer;
 
 /// The arguments that are still to be read, in order.
 pub(super) struct Args<'s, 'a> {
@@ -43,29 +44,6 @@ impl<'s, 'a> Args<'s, 'a> {
 #[inline]
 pub(super) fn is(word: &[u8], name: &str) -> bool {
     word.eq_ignore_ascii_case(name.as_bytes())
-}
-
-/// Reads a whole number as Redis does: digits, at most one `-` before them, and nothing else.
-///
-/// No `+`, no spaces, no leading zeros, no `-0`; what does not fit 64 bits is refused.
-pub(super) fn integer(text: &[u8]) -> Option<i64> {
-    let digits = text.strip_prefix(b"-").unwrap_or(text);
-    let &first = digits.first()?;
-    if first == b'0' {
-        return (text.len() == 1).then_some(0);
-    }
-    let negative = digits.len() < text.len();
-    let mut value = 0_i64;
-    for &digit in digits {
-        let digit = i64::from(digit.wrapping_sub(b'0'));
-        if digit > 9 {
-            return None;
-        }
-        // Negative numbers are built downwards, because their range reaches one further.
-        let step = if negative { -digit } else { digit };
-        value = value.checked_mul(10)?.checked_add(step)?;
-    }
-    Some(value)
 }
 
 /// Reads a whole number that must be above zero.

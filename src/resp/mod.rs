@@ -22,6 +22,7 @@ pub use limits::{
     AGGREGATE_MAX, ARGUMENTS_MAX, BATCH_BYTES, BATCH_COMMANDS, BULK_MAX, COMMAND_MAX, DEPTH_MAX,
     LINE_MAX,
 };
+pub use number::strict_integer;
 pub use reply::ReplyDecoder;
 
 /// The version of RESP that a connection speaks. Every connection starts with RESP2.

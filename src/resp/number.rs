@@ -31,8 +31,9 @@ fn digit(byte: u8) -> u32 {
     u32::from(byte - b'0')
 }
 
-/// Reads an integer as strictly as Redis does: no sign but `-`, no leading zero, no blank.
-pub(super) fn strict_integer(digits: &[u8]) -> Option<i64> {
+/// Reads an integer as strictly as Redis does: no sign but `-`, no leading zero, no blank; what does not fit 64 bits is
+/// refused.
+pub fn strict_integer(digits: &[u8]) -> Option<i64> {
     let unsigned = digits.strip_prefix(b"-").unwrap_or(digits);
     let canonical = match unsigned {
         [b'0'] => unsigned.len() == digits.len(),
