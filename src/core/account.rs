@@ -59,7 +59,7 @@ impl Node {
         self.rewrite.is_some()
     }
 
-    /// Whether a clean stop needs another [`Event::Stop`].
+    /// Whether a clean stop needs another [`crate::event::Event::Stop`].
     pub fn is_stopping(&self) -> bool {
         self.stopping.is_some()
     }

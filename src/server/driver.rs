@@ -86,7 +86,7 @@ pub(crate) struct Driver {
     pub(crate) run_id: String,
     /// The port that clients connect to, also where the system chose it.
     pub(crate) port: u16,
-    gates: Gates,
+    pub(super) gates: Gates,
     effects: Vec<Effect>,
     /// The tick that is waited for.
     armed: Time,

@@ -34,6 +34,11 @@ impl Gates {
         }
     }
 
+    /// The last record in the journal.
+    pub(super) fn position(&self) -> Position {
+        self.position
+    }
+
     /// The record has this position now.
     pub(super) fn record(&mut self, policy: AppendFsync, record: &Record, position: Position) {
         self.position = position;

@@ -11,7 +11,7 @@ use shoalmq_core::id::{JobId, QueueName};
 use shoalmq_core::job::Body;
 use shoalmq_core::record::{JobRecord, Record};
 use shoalmq_core::time::Time;
-use shoalmq_storage::journal::{Journal, Options, Policy};
+use shoalmq_storage::journal::{Journal, Options, Policy, Position};
 use shoalmq_storage::record::{decode, encode};
 use shoalmq_storage::{StorageKind, Store, TornTail};
 
@@ -140,6 +140,7 @@ fn daemon(jobs: &[Record], policy: Policy, folder: &Path) -> Result<(), Box<dyn 
     fresh(folder)?;
     let backend = Store::open(StorageKind::Sled, folder)?.into_backend();
     let options = Options {
+        after: Position(0),
         policy,
         segment_bytes: SEGMENT_BYTES,
     };
@@ -177,6 +178,7 @@ fn one_by_one(jobs: &[Record], folder: &Path) -> Result<(), Box<dyn Error>> {
     fresh(folder)?;
     let backend = Store::open(StorageKind::Sled, folder)?.into_backend();
     let options = Options {
+        after: Position(0),
         policy: Policy::Always,
         segment_bytes: SEGMENT_BYTES,
     };

@@ -33,7 +33,7 @@ pub use self::pending::Writer;
 
 /// A frame takes no more records once it has so many bytes.
 pub const FRAME_BYTES: usize = 1 << 20;
-/// How many records were appended before and with one, since the journal started.
+/// How many records were appended before and with one, since the first journal of the process started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Position(pub u64);
 
@@ -55,6 +55,8 @@ pub struct Options {
     pub policy: Policy,
     /// A segment is full when it has so many bytes.
     pub segment_bytes: u64,
+    /// Where positions go on: those of a journal before this one, all of which count as synced, stay below its own.
+    pub after: Position,
 }
 
 /// How far the daemon is.
@@ -114,7 +116,7 @@ impl Journal {
         on_progress: Box<dyn Fn(Progress) + Send>,
     ) -> Result<Journal, std::io::Error> {
         let shared = Arc::new(Shared {
-            state: Mutex::new(State::new(segment, options.policy, backend.stats())),
+            state: Mutex::new(State::new(segment, options, backend.stats())),
             work: Condvar::new(),
             done: Condvar::new(),
         });

@@ -550,3 +550,30 @@ fn a_frozen_node_goes_on_where_it_was() {
     });
     assert_eq!(jobs(&again)[0].id, id);
 }
+
+#[test]
+fn under_always_answers_go_on_when_the_log_is_read_anew_or_switched() {
+    let node = durable();
+    let mut client = node.connect();
+    let early: Vec<_> = (0..50)
+        .map(|_| client.add("early", "body", "RETRY 1"))
+        .collect();
+    assert_eq!(client.call("DEBUG LOADAOF"), simple("OK"));
+    for switch in ["no", "yes"] {
+        let id = client.add("late", "body", "");
+        assert_eq!(client.take("late").id, id);
+        let set = format!("CONFIG SET appendonly {switch}");
+        assert_eq!(client.call(&set), simple("OK"));
+    }
+    let id = client.add("late", "body", "");
+    assert_eq!(client.take("late").id, id);
+    let mut back: Vec<_> = early
+        .iter()
+        .map(|_| {
+            let taken = client.call("GETJOB TIMEOUT 5000 FROM early");
+            jobs(&taken).remove(0).id
+        })
+        .collect();
+    back.sort_by_key(|id| early.iter().position(|other| other == id));
+    assert_eq!(back, early);
+}

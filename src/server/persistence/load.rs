@@ -10,9 +10,9 @@ use shoalmq_core::id::NodeId;
 use shoalmq_core::node::{Log, Node};
 use shoalmq_core::restore::{Reload, Restore, Start};
 use shoalmq_storage::fault::Fault;
-use shoalmq_storage::journal::Journal;
+use shoalmq_storage::journal::{Journal, Position};
 use shoalmq_storage::{Loaded, StorageKind, Store, TornTail};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::{LogState, describe, open_journal};
 use crate::config::{Config, Storage};
@@ -50,6 +50,7 @@ fn read(
     config: &Config,
     id: NodeId,
     generation: u64,
+    after: Position,
     progress: &mut dyn FnMut(&Loaded),
 ) -> Result<Read, Fault> {
     let mut store = Store::open(kind(config), &config.dir)?;
@@ -75,7 +76,7 @@ fn read(
     };
     let mut effects = Vec::new();
     let node = restore.finish(start, &mut effects);
-    let journal = open_journal(shared, store, segment, config)?;
+    let journal = open_journal(shared, store, segment, config, after)?;
     Ok(Read {
         node,
         clock,
@@ -97,11 +98,18 @@ pub(crate) fn load(shared: &Shared) -> Result<(), Fault> {
         )
     };
     let began = Instant::now();
-    let read = read(shared, &config, id, generation, &mut |progress| {
-        if let Some(loading) = &mut shared.driver.lock().loading {
-            loading.loaded_bytes = progress.bytes;
-        }
-    })?;
+    let read = read(
+        shared,
+        &config,
+        id,
+        generation,
+        Position(0),
+        &mut |progress| {
+            if let Some(loading) = &mut shared.driver.lock().loading {
+                loading.loaded_bytes = progress.bytes;
+            }
+        },
+    )?;
     let (journal, loaded, clean, jobs) = (
         read.journal.clone(),
         read.loaded,
@@ -157,19 +165,28 @@ impl Driver {
         let LogState::On(journal) = std::mem::replace(&mut self.log, LogState::Off) else {
             return Err("there is no log: appendonly is no".to_owned());
         };
+        let reloaded = self.read_anew(shared, &journal);
+        if let Err(reason) = reloaded {
+            // Memory and disk no longer agree, and nothing is recorded: a start finds what is on disk.
+            error!(reason, "the job log cannot be read again: stopping");
+            std::process::exit(1);
+        }
+        Ok(())
+    }
+
+    fn read_anew(&mut self, shared: &Shared, journal: &Journal) -> Result<(), String> {
         journal.stop().map_err(|fault| describe(fault.as_ref()))?;
-        drop(journal);
         self.feed(Event::Flush);
-        let read = read(
-            shared,
-            &self.config,
+        let (id, generation, after) = (
             self.node.id(),
             self.identity.generation,
-            &mut |_| {},
+            self.gates.position(),
         );
-        let read = read.map_err(|fault| describe(&fault))?;
+        let read = read(shared, &self.config, id, generation, after, &mut |_| {})
+            .map_err(|fault| describe(&fault))?;
+        let journal = read.journal.clone();
         self.install(read);
-        Ok(())
+        journal.sync_now().map_err(|fault| describe(fault.as_ref()))
     }
 }
 

@@ -103,13 +103,15 @@ fn open_journal(
     store: Store,
     segment: u32,
     config: &Config,
+    after: Position,
 ) -> Result<Journal, Fault> {
     let options = Options {
         policy: policy(config),
         segment_bytes: config.storage_segment_size,
+        after,
     };
     let (health, sender) = (Arc::clone(&shared.health), shared.released.clone());
-    sender.send_replace(released(options.policy, Position(0), false));
+    sender.send_replace(released(options.policy, after, false));
     let policy = Arc::clone(&shared.policy);
     let on_progress =
         Box::new(move |progress: Progress| follow(&health, &sender, *policy.lock(), &progress));
@@ -178,7 +180,7 @@ impl Driver {
         let mut store = Store::open(load::kind(&self.config), &self.config.dir)?;
         let found = store.load(load::torn_tail(&self.config), |_, _| {}, |_| {})?;
         let segment = found.last_segment.unwrap_or(0).max(self.node.log_segment()) + 1;
-        let journal = open_journal(shared, store, segment, &self.config)?;
+        let journal = open_journal(shared, store, segment, &self.config, self.gates.position())?;
         if found.records > 0 {
             warn!(
                 records = found.records,

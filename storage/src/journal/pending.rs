@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use shoalmq_core::record::{Record, Segment};
 
-use super::{FRAME_BYTES, Policy, Position, Progress, Stats};
+use super::{FRAME_BYTES, Options, Policy, Position, Progress, Stats};
 use crate::backend;
 use crate::record::encode;
 
@@ -77,21 +77,26 @@ impl Shared {
 }
 
 impl State {
-    pub(super) fn new(segment: Segment, policy: Policy, disk: backend::Stats) -> Self {
+    pub(super) fn new(segment: Segment, options: Options, disk: backend::Stats) -> Self {
+        let after = options.after;
         State {
-            policy,
+            policy: options.policy,
             segment,
             segment_bytes: 0,
-            appended: Position(0),
+            appended: after,
             frames: VecDeque::new(),
             queued_bytes: 0,
             wake_at: usize::MAX,
             spare: Vec::new(),
-            flush_to: Position(0),
+            flush_to: after,
             retire: None,
             stopping: false,
             stopped: false,
-            progress: Progress::default(),
+            progress: Progress {
+                written: after,
+                synced: after,
+                ..Progress::default()
+            },
             unwritten_since: None,
             unsynced_since: None,
             stats: Stats {

@@ -120,6 +120,7 @@ impl Backend for Puppet {
 fn start(puppet: &Puppet, policy: Policy) -> (Journal, Receiver<Progress>) {
     let (sender, receiver) = mpsc::channel();
     let options = Options {
+        after: Position(0),
         policy,
         segment_bytes: 1000,
     };
