@@ -270,6 +270,12 @@ fn refusal_line(refusal: Refusal) -> &'static str {
             "NOREPL Not enough reachable nodes for the requested replication level, since I'm unable \
              to hold a copy of the message for the following reason: I'm out of memory"
         }
+        Refusal::ReplicationTimeout => {
+            "NOREPL Timeout reached before replicating to the requested number of nodes"
+        }
+        Refusal::RemovedWhileReplicating => {
+            "NOREPL job removed (expired?) before the requested replication level was achieved"
+        }
         Refusal::QueueTooLong => "MAXLEN Queue is already longer than the specified MAXLEN count",
         Refusal::QueuePaused => "PAUSED Queue paused in input, try later",
         Refusal::Leaving => {

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use shoalmq_core::command::{Counters, Delivery, JobView, QueueView, Reply};
+use shoalmq_core::command::{Answer, Counters, Delivery, JobView, QueueView, Reply};
 use shoalmq_core::id::{JobId, NodeId, QueueName};
 use shoalmq_core::job::Body;
 
@@ -47,7 +47,25 @@ pub fn encode(reply: &Reply, protocol: Protocol, out: &mut Vec<u8>) {
                 show(out, protocol, job);
             }
         }
+        Reply::Global(answer, missing) => global(answer, missing, protocol, out),
         Reply::Refused(refusal) => Failure::from(*refusal).encode(out),
+    }
+}
+
+/// What the command answers without GLOBAL, and the ids of the nodes that did not answer.
+fn global(answer: &Answer, missing: &[NodeId], protocol: Protocol, out: &mut Vec<u8>) {
+    encode::array(out, 2);
+    let local = match answer.clone() {
+        Answer::Count(count) => Reply::Count(count),
+        Answer::Peeked(jobs) => Reply::Peeked(jobs),
+        Answer::QueueStat(queue) => Reply::QueueStat(queue),
+        Answer::JobIds(cursor, ids) => Reply::JobIds(cursor, ids),
+        Answer::Jobs(cursor, jobs) => Reply::Jobs(cursor, jobs),
+    };
+    encode(&local, protocol, out);
+    encode::array(out, missing.len());
+    for id in missing {
+        encode::bulk(out, &id.text());
     }
 }
 

@@ -32,6 +32,18 @@ pub(crate) enum Timer {
     Mark,
     /// A pass that records jobs anew goes on.
     Rewrite,
+    /// A peer may have been away for too long.
+    Absence,
+    /// Jobs with too few copies are looked at.
+    Healing,
+    /// Tombstones are looked at.
+    Collection,
+    /// Interest in jobs of other nodes is refreshed, or runs out.
+    Federation,
+    /// Jobs move on from a node that leaves.
+    HandOver,
+    /// Nodes that did not answer a question are given up.
+    Gathering,
 }
 
 /// What is due.

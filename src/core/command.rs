@@ -47,6 +47,52 @@ pub enum Command<'a> {
     QueueScan(QueueScan),
     /// JSCAN: walk the jobs.
     JobScan(JobScan<'a>),
+    /// QLEN, QSTAT, QPEEK, JSCAN with GLOBAL: the same of the whole cluster.
+    Global(Question),
+}
+
+/// What a client asks of the whole cluster; travels to the other nodes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Question {
+    /// QLEN: the sum of all nodes.
+    QueueLength(QueueName),
+    /// QPEEK: the oldest jobs of all nodes, or the newest when negative.
+    QueuePeek {
+        /// Which queue.
+        queue: QueueName,
+        /// How many, and from which end.
+        count: i64,
+    },
+    /// QSTAT: the figures of all nodes, added up.
+    QueueStat(QueueName),
+    /// JSCAN: one node after the other.
+    JobScan {
+        /// Where the last answer stopped; 0 to begin.
+        cursor: u64,
+        /// A hint how many to return; `None` (BUSYLOOP) is all of one node.
+        count: Option<u64>,
+        /// Only jobs of this queue.
+        queue: Option<QueueName>,
+        /// Only jobs in one of these states; empty is any.
+        states: Vec<JobState>,
+        /// What to tell of each job.
+        reply: ScanReply,
+    },
+}
+
+/// What one node, or all of them, say to a [`Question`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// QLEN.
+    Count(u64),
+    /// QPEEK.
+    Peeked(Vec<Delivery>),
+    /// QSTAT: the queue, if known.
+    QueueStat(Option<Box<QueueView>>),
+    /// JSCAN: the next cursor (0: done) and job ids.
+    JobIds(u64, Vec<JobId>),
+    /// JSCAN REPLY all: the next cursor (0: done) and jobs.
+    Jobs(u64, Vec<JobView>),
 }
 
 /// The arguments of ADDJOB; times in whole seconds.
@@ -201,6 +247,8 @@ pub enum Reply {
     JobIds(u64, Vec<JobId>),
     /// JSCAN REPLY all: the next cursor (0: done) and jobs.
     Jobs(u64, Vec<JobView>),
+    /// A command with GLOBAL: what those nodes say that answered, and the ids of those that did not.
+    Global(Answer, Vec<NodeId>),
     /// The command cannot be; nothing has changed.
     Refused(Refusal),
 }
@@ -295,6 +343,10 @@ pub enum Refusal {
     TooFewNodesLeaving,
     /// As [`Refusal::TooFewNodes`], and this node holds no copy itself for lack of memory.
     TooFewNodesMemory,
+    /// The copies were not confirmed in time: the job is deleted again.
+    ReplicationTimeout,
+    /// The job was deleted or expired while its producer waited for copies.
+    RemovedWhileReplicating,
     /// The queue is as long as MAXLEN allows.
     QueueTooLong,
     /// The queue takes no new jobs.

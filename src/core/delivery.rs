@@ -144,7 +144,13 @@ impl Node {
         effects.push(Effect::Reply(waiter.ticket, reply));
     }
 
-    pub(crate) fn on_disconnected(&mut self, now: Time, client: ClientId) {
+    pub(crate) fn on_disconnected(
+        &mut self,
+        now: Time,
+        client: ClientId,
+        effects: &mut Vec<Effect>,
+    ) {
+        let _ = effects;
         while let Some(id) = self.waiters.of_client(client) {
             self.stop_waiting(now, id);
         }
@@ -181,7 +187,13 @@ impl Node {
         waiter
     }
 
-    pub(crate) fn working(&mut self, now: Time, id: Option<JobId>) -> Reply {
+    pub(crate) fn working(
+        &mut self,
+        now: Time,
+        id: Option<JobId>,
+        effects: &mut Vec<Effect>,
+    ) -> Reply {
+        let _ = effects;
         let Some(key) = id.and_then(|id| self.jobs.find(&id)) else {
             return Reply::Refused(Refusal::UnknownJob);
         };

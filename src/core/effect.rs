@@ -1,7 +1,9 @@
-//! All that a node can ask for. The shell carries effects out in the order persist, then reply.
+//! All that a node can ask for. The shell carries effects out in the order persist, then send,
+//! then reply.
 
 use crate::command::Reply;
-use crate::id::Ticket;
+use crate::id::{NodeId, Ticket};
+use crate::message::Message;
 use crate::record::{Record, Segment};
 
 /// One thing to do.
@@ -9,6 +11,8 @@ use crate::record::{Record, Segment};
 pub enum Effect {
     /// Append this to the log.
     Persist(Record),
+    /// Tell a peer, over the link that is up to it.
+    Send(NodeId, Message),
     /// Answer this command.
     Reply(Ticket, Reply),
     /// No segment below this one holds a live record: they may be dropped.

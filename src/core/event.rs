@@ -1,7 +1,8 @@
 //! All that can happen to a node.
 
 use crate::command::Command;
-use crate::id::{ClientId, JobId, NodeId, Ticket};
+use crate::id::{ClientId, JobId, NodeId, StoreId, Ticket};
+use crate::message::Message;
 use crate::node::Settings;
 use crate::record::Segment;
 
@@ -14,6 +15,19 @@ pub enum Event<'a> {
     Disconnected(ClientId),
     /// These jobs were handed to a client that was gone before its reply left: nobody has seen them.
     Undelivered(Vec<JobId>),
+    /// This node is a member of the cluster, reachable or not.
+    PeerKnown(NodeId),
+    /// It is a member no more, and does not count as a holder: CLUSTER FORGET, CLUSTER RESET.
+    PeerForgotten(NodeId),
+    /// Our link to it is up: what is sent from now on may arrive.
+    PeerUp(PeerUp),
+    /// Our link to it broke: what was sent last may be lost.
+    PeerDown(NodeId),
+    /// Membership takes it for dead or suspects it (true), or does so no more: not to be counted on for copies.
+    PeerFailing(NodeId, bool),
+    /// A peer tells something. Messages of one peer come in the order of their sending, those of an older link never
+    /// after those of a newer.
+    Message(NodeId, Message),
     /// The moment that [`crate::node::Node::deadline`] named has come.
     Tick,
     /// Records go to this segment of the log from now on.
@@ -36,7 +50,23 @@ pub enum Event<'a> {
     Renamed(NodeId),
     /// DEBUG FLUSHALL, CLUSTER RESET: forget all jobs and queues.
     Flush,
+    /// The node is about to stop: hand what is queued here to other nodes. [`crate::node::Node::handing_over`] says how
+    /// much is left.
+    HandOver,
     /// The node stops cleanly: record where every job stands. Nothing but further stops may follow, as long as
     /// [`crate::node::Node::is_stopping`].
     Stop,
+}
+
+/// Who is at the other end of a link that came up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PeerUp {
+    /// Its id.
+    pub id: NodeId,
+    /// Which store its copies lie in: another one than before, and all former copies are gone.
+    pub store: StoreId,
+    /// It started anew since the last link: what it confirmed last may not have been on its disk.
+    pub restarted: bool,
+    /// Its zone is this node's.
+    pub same_zone: bool,
 }

@@ -5,11 +5,16 @@
 
 use crate::command::Reply;
 use crate::effect::Effect;
-use crate::id::JobId;
+use crate::id::{JobId, NodeId};
 use crate::jobs::JobKey;
 use crate::node::{Eviction, MemoryLevel, Node};
+use crate::peers::PeerKey;
 use crate::record::Record;
 use crate::time::Time;
+
+/// Acked jobs whose holders do not all know.
+#[derive(Debug, Default)]
+pub(crate) struct Collections {}
 
 impl Node {
     pub(crate) fn ack_jobs(
@@ -36,6 +41,58 @@ impl Node {
             node.forget(now, key, effects);
             true
         })
+    }
+
+    /// FASTACK: forgets here, and tells others to.
+    pub(crate) fn fast_ack_jobs(
+        &mut self,
+        now: Time,
+        ids: &[JobId],
+        effects: &mut Vec<Effect>,
+    ) -> Reply {
+        self.delete_jobs(now, ids, effects)
+    }
+
+    pub(crate) fn on_set_ack(
+        &mut self,
+        now: Time,
+        from: PeerKey,
+        id: JobId,
+        holders: &[NodeId],
+        effects: &mut Vec<Effect>,
+    ) {
+        let _ = (&self, now, from, id, holders, effects);
+    }
+
+    pub(crate) fn on_got_ack(
+        &mut self,
+        now: Time,
+        from: PeerKey,
+        id: JobId,
+        known: bool,
+        holders: &[NodeId],
+        effects: &mut Vec<Effect>,
+    ) {
+        let _ = (&self, now, from, id, known, holders, effects);
+    }
+
+    pub(crate) fn on_delete_message(&mut self, now: Time, id: JobId, effects: &mut Vec<Effect>) {
+        let _ = (&self, now, id, effects);
+    }
+
+    /// An acked job is due: holders that have not answered are told again.
+    pub(crate) fn on_collection_due(&mut self, now: Time, key: JobKey, effects: &mut Vec<Effect>) {
+        let _ = (&self, now, key, effects);
+    }
+
+    /// The link to a peer came up: it is told of the acks that it has not confirmed.
+    pub(crate) fn collect_with(&mut self, now: Time, peer: PeerKey, effects: &mut Vec<Effect>) {
+        let _ = (&self, now, peer, effects);
+    }
+
+    /// A peer holds nothing any more: it counts as having confirmed every ack.
+    pub(crate) fn collect_without(&mut self, now: Time, peer: PeerKey, effects: &mut Vec<Effect>) {
+        let _ = (&self, now, peer, effects);
     }
 
     /// The job's ttl is over.

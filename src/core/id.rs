@@ -178,6 +178,16 @@ impl fmt::Debug for NodeId {
     }
 }
 
+/// Which store a node's copies lie in: drawn anew whenever it starts with an empty one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct StoreId(pub u64);
+
+impl fmt::Display for StoreId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
 /// The name of a queue: any bytes, also none; shared, so that a copy is a counter.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct QueueName(Arc<[u8]>);

@@ -131,7 +131,7 @@ impl Node {
             retry: job.retry,
             nacks: job.nacks,
             additional_deliveries: job.additional_deliveries,
-            holders: vec![self.id],
+            holders: self.peers.names(job.holders, Some(self.id)),
             confirmed: Vec::new(),
             next_requeue,
             next_awake: Some(awake.since(now)),

@@ -6,6 +6,9 @@ use triomphe::ThinArc;
 
 use crate::id::{Guarantee, JobId};
 use crate::jobs::JobKey;
+use crate::limits;
+use crate::message::Holders;
+use crate::peers::NodeSet;
 use crate::queue::QueueKey;
 use crate::record::{JobRecord, Segment};
 use crate::time::Time;
@@ -91,7 +94,7 @@ pub(crate) enum Place {
     Evictable,
 }
 
-/// One job as this node holds it: 104 bytes beside the body.
+/// One job as this node holds it: 120 bytes beside the body.
 #[derive(Debug)]
 pub(crate) struct Job {
     pub(crate) id: JobId,
@@ -100,8 +103,11 @@ pub(crate) struct Job {
     pub(crate) created: u64,
     /// Ttl and delay count from here.
     pub(crate) added: Time,
-    /// When it is queued next; [`Time::NEVER`] when nothing will. Counts only while active.
+    /// What the node does next about it, and when: while active, it is queued ([`Time::NEVER`]: nothing queues it);
+    /// while it waits for replicas, more are asked; while acked, the holders are told again. Means nothing while queued.
     pub(crate) requeue: Time,
+    /// Other nodes that may have a copy.
+    pub(crate) holders: NodeSet,
     pub(crate) ttl: u32,
     pub(crate) delay: u32,
     pub(crate) retry: u32,
@@ -117,10 +123,16 @@ pub(crate) struct Job {
     pub(crate) replicate: u16,
     pub(crate) state: JobState,
     pub(crate) place: Place,
+    /// This node handed it out, and nobody else is known to have queued it since.
+    pub(crate) delivered: bool,
+    /// The holders were told that it is about to be queued.
+    pub(crate) warned: bool,
+    /// How often it went from node to node since it was last handed out.
+    pub(crate) moves: u8,
 }
 
 const _: () = assert!(
-    size_of::<Option<Job>>() <= 104,
+    size_of::<Option<Job>>() <= 120,
     "spec: at most 300 bytes a job, body included"
 );
 
@@ -138,9 +150,19 @@ impl Job {
     /// When the node must look at it next.
     pub(crate) fn wake(&self) -> Time {
         match self.state {
-            JobState::Active => self.requeue.min(self.expires()),
-            JobState::WaitReplicas | JobState::Queued | JobState::Acked => self.expires(),
+            JobState::Active if self.must_warn() => {
+                (self.requeue - limits::WILLQUEUE_AHEAD).min(self.expires())
+            }
+            JobState::Active | JobState::WaitReplicas | JobState::Acked => {
+                self.requeue.min(self.expires())
+            }
+            JobState::Queued => self.expires(),
         }
+    }
+
+    /// Whether the holders must hear of it before its retry is over.
+    pub(crate) fn must_warn(&self) -> bool {
+        !self.warned && !self.holders.is_empty() && self.requeue != Time::NEVER
     }
 
     /// How often it may be handed out.
@@ -153,7 +175,7 @@ impl Job {
     }
 
     /// The record that brings it back.
-    pub(crate) fn record(&self, queue: crate::id::QueueName) -> JobRecord {
+    pub(crate) fn record(&self, queue: crate::id::QueueName, holders: Holders) -> JobRecord {
         JobRecord {
             id: self.id,
             queue,
@@ -166,6 +188,7 @@ impl Job {
             replicate: self.replicate,
             nacks: self.nacks,
             additional_deliveries: self.additional_deliveries,
+            holders,
         }
     }
 }

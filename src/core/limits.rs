@@ -40,6 +40,12 @@ pub(crate) const REWRITE_PAUSE: Duration = Duration::from_millis(2);
 /// memory than that of a few.
 pub(crate) const STANDINGS_PER_STOP: u32 = 1 << 16;
 
+/// Other nodes that a node can know at once, so that a set of them is one word: every job has such a set. A cluster
+/// of 65 nodes is far past what full-mesh links are good for.
+pub(crate) const PEERS: usize = 64;
+/// Lists of holders kept ready: three copies on 16 nodes make 105 different ones.
+pub(crate) const HOLDER_LISTS: usize = 1024;
+
 /// A scan looks at so many elements for each one that it was asked for, so that a filter that fits nothing ends.
 pub(crate) const SCAN_LOOKS_PER_COUNT: u64 = 10;
 

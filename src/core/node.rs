@@ -1,5 +1,7 @@
 //! The node: what it holds, and its two doors, [`Node::handle`] and [`Node::deadline`].
 
+use std::time::Duration;
+
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
@@ -7,14 +9,24 @@ use crate::agenda::{Agenda, Due, Timer};
 use crate::command::{Command, Refusal, Reply};
 use crate::effect::Effect;
 use crate::event::Event;
+use crate::federation::Federation;
+use crate::forgotten::Forgotten;
+use crate::gc::Collections;
+use crate::global::Gatherings;
+use crate::healing::Healing;
 use crate::id::{Guarantee, NodeId, Ticket};
 use crate::job::{Job, JobState, Place};
 use crate::jobs::{JobKey, Jobs};
+use crate::leaving::HandOver;
 use crate::limits;
+use crate::message::Message;
+use crate::peers::{PeerKey, Peers};
 use crate::queue::{List, Queue, QueueKey, Queues};
 use crate::record::{Record, Segment, Standing};
+use crate::replication::Replications;
 use crate::segments::Segments;
 use crate::time::{Now, Time};
+use crate::tombstones::Tombstones;
 use crate::waiters::Waiters;
 
 /// What an operator can set, and the core must know.
@@ -26,6 +38,29 @@ pub struct Settings {
     pub eviction: Eviction,
     /// Whether there is a log: without one, no effect asks to persist.
     pub log: Log,
+    /// Copies that a job is to have when its producer does not say, as far as there are nodes; at least 1.
+    pub default_replicate: u16,
+    /// Copies that such a job has at least before its producer is answered, as far as there are nodes; at least 1.
+    pub min_replicate: u16,
+    /// How long a holder may be away before its copies are made anew elsewhere.
+    pub heal_delay: Duration,
+    /// How long after CLUSTER LEAVING the jobs begin to move to other nodes.
+    pub leaving_grace: Duration,
+}
+
+impl Default for Settings {
+    /// What a node does unless it is told otherwise.
+    fn default() -> Self {
+        Settings {
+            max_memory: 0,
+            eviction: Eviction::Acks,
+            log: Log::Off,
+            default_replicate: 3,
+            min_replicate: 2,
+            heal_delay: Duration::from_mins(1),
+            leaving_grace: Duration::from_secs(5),
+        }
+    }
 }
 
 /// What goes when memory is short.
@@ -79,6 +114,19 @@ pub struct Counters {
     pub redelivered_restart: u64,
     /// At-most-once jobs dropped at an unclean start, since nothing may deliver them any more.
     pub dropped_restart: u64,
+    /// Queued here because a move to another node was not confirmed.
+    pub redelivered_heal: u64,
+    /// Queued here because a node that stops or leaves handed the job over.
+    pub redelivered_drain: u64,
+    /// ADDJOBs whose copies were not confirmed in time.
+    pub replication_timeouts: u64,
+    /// Copies made anew for lack of living ones.
+    pub healed: u64,
+    /// Jobs that came from other nodes because clients waited here, and that went to others.
+    pub imported: u64,
+    pub exported: u64,
+    /// Tombstones pushed out by their bounds.
+    pub tombstones_dropped: u64,
 }
 
 /// One node: feed it events, carry out its effects.
@@ -91,6 +139,15 @@ pub struct Node {
     pub(crate) queues: Queues,
     pub(crate) agenda: Agenda,
     pub(crate) waiters: Waiters,
+    pub(crate) peers: Peers,
+    pub(crate) replications: Replications,
+    pub(crate) healing: Healing,
+    pub(crate) collections: Collections,
+    pub(crate) tombstones: Tombstones,
+    pub(crate) forgotten: Forgotten,
+    pub(crate) federation: Federation,
+    pub(crate) gatherings: Gatherings,
+    pub(crate) hand_over: HandOver,
     /// Delivered at-most-once jobs, oldest delivery first.
     pub(crate) evictable: List,
     pub(crate) segments: Segments,
@@ -121,6 +178,15 @@ impl Node {
             queues: Queues::new(random.next_u64()),
             agenda,
             waiters: Waiters::default(),
+            peers: Peers::default(),
+            replications: Replications::default(),
+            healing: Healing::default(),
+            collections: Collections::default(),
+            tombstones: Tombstones::default(),
+            forgotten: Forgotten::default(),
+            federation: Federation::default(),
+            gatherings: Gatherings::default(),
+            hand_over: HandOver::default(),
             evictable: List::EMPTY,
             segments: Segments::default(),
             rewrite: None,
@@ -143,7 +209,15 @@ impl Node {
         }
         match event {
             Event::Command(ticket, command) => self.on_command(now, ticket, command, effects),
-            Event::Disconnected(client) => self.on_disconnected(now.time, client),
+            Event::Disconnected(client) => self.on_disconnected(now.time, client, effects),
+            Event::Message(from, message) => self.on_message(now, from, message, effects),
+            Event::PeerKnown(id) => self.on_peer_known(now.time, &id),
+            Event::PeerForgotten(id) => self.on_peer_forgotten(now.time, &id, effects),
+            Event::PeerUp(peer) => self.on_peer_up(now.time, &peer, effects),
+            Event::PeerDown(id) => self.on_peer_down(now.time, &id, effects),
+            Event::PeerFailing(id, failing) => {
+                self.on_peer_failing(now.time, &id, failing, effects);
+            }
             Event::Undelivered(ids) => self.on_undelivered(now.time, &ids, effects),
             Event::Tick => self.on_tick(now, effects),
             Event::SegmentStarted(segment) => self.on_segment_started(now, segment, effects),
@@ -156,6 +230,7 @@ impl Node {
             Event::Leaving(leaving) => self.on_leaving(now.time, leaving, effects),
             Event::Renamed(id) => self.id = id,
             Event::Flush => self.on_flush(now, effects),
+            Event::HandOver => self.on_hand_over(now.time, effects),
             Event::Stop => self.on_stop(now, effects),
         }
         if let Some(oldest) = self.segments.retire() {
@@ -178,16 +253,15 @@ impl Node {
         effects: &mut Vec<Effect>,
     ) {
         let reply = match command {
-            Command::AddJob(add) => self.add_job(now, &add, effects),
+            Command::AddJob(add) => return self.add_job(now, ticket, &add, effects),
             Command::GetJob(get) => return self.get_job(now.time, ticket, &get, effects),
             Command::AckJob(ids) => self.ack_jobs(now.time, &ids, effects),
-            Command::FastAck(ids) | Command::DelJob(ids) => {
-                self.delete_jobs(now.time, &ids, effects)
-            }
+            Command::FastAck(ids) => self.fast_ack_jobs(now.time, &ids, effects),
+            Command::DelJob(ids) => self.delete_jobs(now.time, &ids, effects),
             Command::Enqueue(ids) => self.enqueue_jobs(now.time, &ids, effects),
             Command::Nack(ids) => self.nack_jobs(now.time, &ids, effects),
             Command::Dequeue(ids) => self.dequeue_jobs(now.time, &ids),
-            Command::Working(id) => self.working(now.time, id),
+            Command::Working(id) => self.working(now.time, id, effects),
             Command::Show(id) => self.show(now.time, id),
             Command::QueueLength(queue) => self.queue_length(queue),
             Command::QueuePeek { queue, count } => self.queue_peek(queue, count),
@@ -195,8 +269,61 @@ impl Node {
             Command::Pause(pause) => self.pause(now.time, &pause, effects),
             Command::QueueScan(scan) => self.queue_scan(&scan),
             Command::JobScan(scan) => self.job_scan(now.time, &scan),
+            Command::Global(question) => return self.gather(now.time, ticket, question, effects),
         };
         effects.push(Effect::Reply(ticket, reply));
+    }
+
+    fn on_message(&mut self, now: Now, from: NodeId, message: Message, effects: &mut Vec<Effect>) {
+        // Without a slot nothing can be remembered of a node: what it says is lost, and its own retries go on.
+        let Some(from) = self.peers.find_or_add(&from) else {
+            return;
+        };
+        let time = now.time;
+        match message {
+            Message::State(state) => self.on_peer_state(time, from, state, effects),
+            Message::ReplJob(copy) => self.on_repl_job(time, from, *copy, effects),
+            Message::GotJob(id) => self.on_got_job(time, from, id, effects),
+            Message::Missing(id) => self.on_missing(time, from, id, effects),
+            Message::Holders {
+                id,
+                holders,
+                copies,
+            } => self.on_holders(time, from, id, &holders, copies, effects),
+            Message::Enqueue { id, delay_ms } => {
+                self.on_enqueue_message(time, from, id, delay_ms, effects);
+            }
+            Message::WillQueue(id) => self.on_will_queue(time, from, id, effects),
+            Message::Queued {
+                id,
+                nacks,
+                additional_deliveries,
+            } => self.on_queued(time, from, id, nacks, additional_deliveries, effects),
+            Message::Working { id, for_ms } => self.on_working(time, id, for_ms),
+            Message::SetAck { id, holders } => self.on_set_ack(time, from, id, &holders, effects),
+            Message::GotAck { id, known, holders } => {
+                self.on_got_ack(time, from, id, known, &holders, effects);
+            }
+            Message::DelJob(id) => self.on_delete_message(time, id, effects),
+            Message::NeedJobs {
+                queue,
+                count,
+                waiting,
+            } => self.on_need_jobs(time, from, &queue, count, waiting, effects),
+            Message::YourJobs(jobs) => self.on_your_jobs(now, from, jobs, effects),
+            Message::Pause { queue, state } => self.on_pause_message(time, &queue, state, effects),
+            Message::Ask { number, question } => {
+                self.on_ask(time, from, number, &question, effects);
+            }
+            Message::Answer { number, answer } => self.on_answer(from, number, answer, effects),
+        }
+    }
+
+    /// Tells a peer, if our link to it is up: else the flow that wanted it starts anew when the link is.
+    pub(crate) fn send(&self, to: PeerKey, message: Message, effects: &mut Vec<Effect>) {
+        if self.peers.up().contains(to) {
+            effects.push(Effect::Send(self.peers.get(to).id, message));
+        }
     }
 
     fn on_tick(&mut self, now: Now, effects: &mut Vec<Effect>) {
@@ -229,6 +356,12 @@ impl Node {
                     .add_timer(now.time + limits::MARK_EVERY, Timer::Mark);
             }
             Timer::Rewrite => self.on_rewrite(now.time, effects),
+            Timer::Absence => self.on_absence(now.time),
+            Timer::Healing => self.on_healing(now.time, effects),
+            Timer::Collection => self.on_collection_timer(now.time, effects),
+            Timer::Federation => self.on_federation(now.time, effects),
+            Timer::HandOver => self.on_hand_over_timer(now.time, effects),
+            Timer::Gathering => self.on_gathering_late(now.time, effects),
         }
     }
 
@@ -261,13 +394,6 @@ impl Node {
         }
     }
 
-    fn on_leaving(&mut self, now: Time, leaving: bool, effects: &mut Vec<Effect>) {
-        self.leaving = leaving;
-        while let Some(id) = self.waiters.first().filter(|_| leaving) {
-            self.give_up(now, id, Reply::Refused(Refusal::Leaving), effects);
-        }
-    }
-
     fn on_flush(&mut self, now: Now, effects: &mut Vec<Effect>) {
         while let Some(id) = self.waiters.first() {
             self.give_up(now.time, id, Reply::NothingToDeliver, effects);
@@ -278,6 +404,9 @@ impl Node {
         let fresh = Node::new(self.id, self.settings, now.time, seed);
         (self.jobs, self.queues, self.agenda) = (fresh.jobs, fresh.queues, fresh.agenda);
         (self.evictable, self.body_bytes, self.rewrite) = (List::EMPTY, 0, None);
+        (self.replications, self.collections) = (fresh.replications, fresh.collections);
+        (self.healing, self.tombstones) = (fresh.healing, fresh.tombstones);
+        (self.federation, self.hand_over) = (fresh.federation, fresh.hand_over);
         self.segments.clear();
     }
 
@@ -317,6 +446,16 @@ impl Node {
         }
     }
 
+    /// Records a job whole.
+    pub(crate) fn persist_job(&mut self, key: JobKey, effects: &mut Vec<Effect>) {
+        if self.settings.log == Log::On {
+            let job = &self.jobs[key];
+            let holders = self.peers.list(job.holders, None);
+            let record = job.record(self.queues[job.queue].name.clone(), holders);
+            self.persist(Record::Added(Box::new(record)), effects);
+        }
+    }
+
     pub(crate) fn persist(&mut self, record: Record, effects: &mut Vec<Effect>) {
         if self.settings.log == Log::On {
             self.segments.grow(record.size());
@@ -330,7 +469,7 @@ impl Node {
         let legal = job.state == next || job.state.may_become(next);
         assert!(legal, "{}: {:?} -> {next:?}", job.id, job.state);
         let before = job.wake();
-        (job.state, job.requeue) = (next, requeue);
+        (job.state, job.requeue, job.warned) = (next, requeue, false);
         if job.wake() != before {
             self.agenda.remove_job(&mut self.jobs, key);
             self.agenda.add_job(&mut self.jobs, key);

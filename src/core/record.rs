@@ -3,8 +3,9 @@
 //! The core says what is recorded and when; `storage` turns records into bytes and back. Times are moments of the
 //! node's own timeline, which goes on across restarts (see [`crate::time`]), so a deadline is stored as it is.
 
-use crate::id::{JobId, QueueName};
+use crate::id::{JobId, NodeId, QueueName, StoreId};
 use crate::job::Body;
+use crate::message::Holders;
 use crate::time::{Time, WallTime};
 
 /// A part of the log that is dropped as a whole, numbered from 1 in the order of writing.
@@ -31,8 +32,27 @@ pub enum Record {
     },
     /// A job this node holds, whole. A later record of the same id takes the place of an earlier one.
     Added(Box<JobRecord>),
-    /// The job is gone from this node: acknowledged, deleted or expired.
+    /// More nodes hold a job than its record says.
+    Holders {
+        /// Which job.
+        id: JobId,
+        /// All other nodes that may hold it.
+        holders: Holders,
+    },
+    /// A job is acknowledged: takes the place of its other records. A tombstone has no queue.
+    Acked(Box<AckRecord>),
+    /// The job is gone from this node: acknowledged everywhere, deleted or expired.
     Deleted(JobId),
+    /// From here on this node's copies lie in this store: what a former one held is gone. Repeated at the start of
+    /// each segment.
+    Peer {
+        /// Which node.
+        id: NodeId,
+        /// Its store.
+        store: StoreId,
+    },
+    /// A node was forgotten: it holds nothing any more.
+    PeerForgotten(NodeId),
     /// All jobs are gone from this node.
     Flushed,
     /// At a clean stop: where a job stood. Counts only when [`Record::Closed`] ends the log. A job with a retry that
@@ -57,7 +77,11 @@ impl Record {
             Record::Added(job) => RECORD_BYTES + job.body.as_bytes().len() as u64,
             Record::Started { .. }
             | Record::Mark { .. }
+            | Record::Holders { .. }
+            | Record::Acked(_)
             | Record::Deleted(_)
+            | Record::Peer { .. }
+            | Record::PeerForgotten(_)
             | Record::Flushed
             | Record::Standing(_)
             | Record::Closed { .. } => RECORD_BYTES,
@@ -90,6 +114,21 @@ pub struct JobRecord {
     pub nacks: u32,
     /// Times it was queued again for lack of an ack, when this was written.
     pub additional_deliveries: u32,
+    /// Other nodes that may hold it.
+    pub holders: Holders,
+}
+
+/// An acknowledged job as it is recorded, until every holder knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AckRecord {
+    /// Its id.
+    pub id: JobId,
+    /// Its queue; none for a tombstone, which any member may still hold the job of.
+    pub queue: Option<QueueName>,
+    /// When the ack is given up, on this node's timeline: the end of the job's ttl.
+    pub expires: Time,
+    /// Other nodes that may hold it, and have not said that they know of the ack.
+    pub unheard: Holders,
 }
 
 /// Where a job stood at a clean stop.

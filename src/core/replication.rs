@@ -8,38 +8,39 @@ use rand::Rng;
 
 use crate::command::{AddJob, Refusal, Reply};
 use crate::effect::Effect;
-use crate::id::{Guarantee, JobId};
+use crate::id::{Guarantee, JobId, Ticket};
 use crate::job::{Body, Job, JobState, Links, Place};
 use crate::jobs::JobKey;
 use crate::limits;
 use crate::node::{MemoryLevel, Node};
-use crate::record::Record;
+use crate::peers::{NodeSet, PeerKey};
 use crate::requeue::Cause;
 use crate::time::{Now, Time};
 
-/// Copies of a job whose producer does not say, as far as there are nodes: Disque's rule.
-const DEFAULT_REPLICATE: u16 = 3;
+/// Jobs whose producers wait for copies.
+#[derive(Debug, Default)]
+pub(crate) struct Replications {}
 
 impl Node {
     pub(crate) fn add_job(
         &mut self,
         now: Now,
+        ticket: Ticket,
         add: &AddJob<'_>,
         effects: &mut Vec<Effect>,
-    ) -> Reply {
+    ) {
         let retry = add.retry.unwrap_or_else(|| default_retry(add.ttl));
-        let replicate = add
-            .replicate
-            .unwrap_or_else(|| DEFAULT_REPLICATE.min(self.known_nodes()));
+        let replicate = add.replicate.unwrap_or_else(|| {
+            self.settings
+                .default_replicate
+                .min(self.peers.cluster_size())
+        });
         if let Err(refusal) = self.admit(add, retry, replicate) {
-            return Reply::Refused(refusal);
+            effects.push(Effect::Reply(ticket, Reply::Refused(refusal)));
+            return;
         }
         let (id, key) = self.make_job(now, add, retry, replicate);
-        let job = &self.jobs[key];
-        self.persist(
-            Record::Added(Box::new(job.record(self.queues[job.queue].name.clone()))),
-            effects,
-        );
+        self.persist_job(key, effects);
         self.counters.added += 1;
         if add.delay == 0 {
             let queued = self.enqueue(now.time, key, Cause::First, effects);
@@ -48,7 +49,37 @@ impl Node {
                 "{id}: a new job is queued, for its queue takes input"
             );
         }
-        Reply::Added(id)
+        effects.push(Effect::Reply(ticket, Reply::Added(id)));
+    }
+
+    pub(crate) fn on_got_job(
+        &mut self,
+        now: Time,
+        from: PeerKey,
+        id: JobId,
+        effects: &mut Vec<Effect>,
+    ) {
+        let _ = (&self, now, from, id, effects);
+    }
+
+    /// A job that waits for replicas is due: more are asked for, or its producer waited long enough.
+    pub(crate) fn on_replication_due(&mut self, now: Time, key: JobKey, effects: &mut Vec<Effect>) {
+        let _ = (&self, now, key, effects);
+    }
+
+    /// The link to a peer came up: what it did not confirm is sent again.
+    pub(crate) fn replicate_with(&mut self, now: Time, peer: PeerKey, effects: &mut Vec<Effect>) {
+        let _ = (&self, now, peer, effects);
+    }
+
+    /// A peer takes no copies any more.
+    pub(crate) fn replicate_without(
+        &mut self,
+        now: Time,
+        peer: PeerKey,
+        effects: &mut Vec<Effect>,
+    ) {
+        let _ = (&self, now, peer, effects);
     }
 
     /// Checks all that can refuse a job, in Disque's order.
@@ -74,7 +105,7 @@ impl Node {
 
     /// Whether so many copies can be had: one here, unless this node keeps none, and the rest elsewhere.
     fn admit_copies(&self, replicate: u16) -> Result<(), Refusal> {
-        let reachable = self.known_nodes() - 1;
+        let reachable = self.peers.reachable().len();
         let full = self.memory_level() >= MemoryLevel::External;
         if replicate - 1 > reachable {
             Err(Refusal::TooFewNodes)
@@ -85,15 +116,6 @@ impl Node {
         } else {
             Err(Refusal::TooFewNodesMemory)
         }
-    }
-
-    /// Nodes of the cluster, this one included.
-    #[expect(
-        clippy::unused_self,
-        reason = "the members are the node's, as soon as there are any"
-    )]
-    fn known_nodes(&self) -> u16 {
-        1
     }
 
     /// Makes a job that is active and that nothing will queue, unless it has a delay.
@@ -128,6 +150,7 @@ impl Node {
             created: self.last_created,
             added: now.time,
             requeue,
+            holders: NodeSet::EMPTY,
             ttl: add.ttl,
             delay: add.delay,
             retry,
@@ -140,6 +163,9 @@ impl Node {
             replicate,
             state: JobState::Active,
             place: Place::Before,
+            delivered: false,
+            warned: false,
+            moves: 0,
         });
         (id, key)
     }

@@ -6,11 +6,12 @@
 use crate::agenda::Timer;
 use crate::command::{Pause, PauseState, Reply};
 use crate::effect::Effect;
-use crate::id::{Guarantee, JobId};
+use crate::id::{Guarantee, JobId, QueueName};
 use crate::job::JobState;
 use crate::jobs::JobKey;
 use crate::limits;
 use crate::node::{MemoryLevel, Node};
+use crate::peers::PeerKey;
 use crate::queue::QueueKey;
 use crate::time::Time;
 
@@ -178,6 +179,19 @@ impl Node {
         effects: &mut Vec<Effect>,
     ) -> Option<QueueKey> {
         let job = &mut self.jobs[key];
+        match job.state {
+            JobState::WaitReplicas if job.expires() > now => {
+                self.agenda.add_job(&mut self.jobs, key);
+                self.on_replication_due(now, key, effects);
+                return None;
+            }
+            JobState::Acked if job.expires() > now => {
+                self.agenda.add_job(&mut self.jobs, key);
+                self.on_collection_due(now, key, effects);
+                return None;
+            }
+            JobState::WaitReplicas | JobState::Acked | JobState::Active | JobState::Queued => {}
+        }
         let requeue = std::mem::replace(&mut job.requeue, Time::NEVER);
         let (expired, again, queue) = (job.expires() <= now, job.queued_before(), job.queue);
         self.agenda.add_job(&mut self.jobs, key);
@@ -188,6 +202,42 @@ impl Node {
         let cause = if again { Cause::Retry } else { Cause::First };
         let queued = requeue <= now && self.put_back(now, key, cause);
         (queued && !self.queues[queue].waiters.is_empty()).then_some(queue)
+    }
+
+    pub(crate) fn on_will_queue(
+        &mut self,
+        now: Time,
+        from: PeerKey,
+        id: JobId,
+        effects: &mut Vec<Effect>,
+    ) {
+        let _ = (&self, now, from, id, effects);
+    }
+
+    pub(crate) fn on_queued(
+        &mut self,
+        now: Time,
+        from: PeerKey,
+        id: JobId,
+        nacks: u32,
+        additional_deliveries: u32,
+        effects: &mut Vec<Effect>,
+    ) {
+        let _ = (&self, now, from, id, nacks, additional_deliveries, effects);
+    }
+
+    pub(crate) fn on_working(&mut self, now: Time, id: JobId, for_ms: u64) {
+        let _ = (&self, now, id, for_ms);
+    }
+
+    pub(crate) fn on_pause_message(
+        &mut self,
+        now: Time,
+        queue: &QueueName,
+        state: PauseState,
+        effects: &mut Vec<Effect>,
+    ) {
+        let _ = (&self, now, queue, state, effects);
     }
 
     pub(crate) fn pause(

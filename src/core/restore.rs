@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use crate::agenda::Agenda;
 use crate::effect::Effect;
-use crate::id::{Guarantee, NodeId};
+use crate::id::{Guarantee, JobId, NodeId, StoreId};
 use crate::job::{Job, JobState, Links, Place};
 use crate::jobs::JobKey;
 use crate::node::{Node, Settings};
-use crate::record::{JobRecord, Record, Segment, Standing};
+use crate::record::{AckRecord, JobRecord, Record, Segment, Standing};
 use crate::requeue::Cause;
 use crate::time::{Now, Time, WallTime};
 
@@ -83,6 +83,10 @@ impl Restore {
                     self.node.discard(key);
                 }
             }
+            Record::Holders { id, holders } => self.merge_holders(&id, &holders),
+            Record::Acked(ack) => self.ack(segment, *ack),
+            Record::Peer { id, store } => self.peer_store(&id, store),
+            Record::PeerForgotten(id) => self.peer_forgotten(&id),
             Record::Flushed => self.flush(),
             Record::Standing(standing) => self.stand(&standing),
         }
@@ -177,6 +181,7 @@ impl Restore {
         }
         self.latest = self.latest.max(record.added);
         self.node.last_created = self.node.last_created.max(record.created);
+        let holders = self.node.peers.set_of(&record.holders, self.node.id);
         let queue = self.node.queues.find_or_add(record.queue.as_bytes());
         self.node.keep(Job {
             id: record.id,
@@ -184,6 +189,7 @@ impl Restore {
             created: record.created,
             added: record.added,
             requeue: Time::NEVER,
+            holders,
             ttl: record.ttl,
             delay: record.delay,
             retry: record.retry,
@@ -196,7 +202,30 @@ impl Restore {
             replicate: record.replicate,
             state: JobState::Active,
             place: Place::Before,
+            delivered: false,
+            warned: false,
+            moves: 0,
         });
+    }
+
+    fn merge_holders(&mut self, id: &JobId, holders: &[NodeId]) {
+        let set = self.node.peers.set_of(holders, self.node.id);
+        if let Some(key) = self.node.jobs.find(id) {
+            let job = &mut self.node.jobs[key];
+            job.holders = job.holders.or(set);
+        }
+    }
+
+    fn ack(&mut self, segment: Segment, ack: AckRecord) {
+        let _ = (&self, segment, ack);
+    }
+
+    fn peer_store(&mut self, id: &NodeId, store: StoreId) {
+        let _ = (&self, id, store);
+    }
+
+    fn peer_forgotten(&mut self, id: &NodeId) {
+        let _ = (&self, id);
     }
 
     fn flush(&mut self) {

@@ -88,11 +88,10 @@ impl Node {
         let Some(job) = self.jobs.get(key).filter(|job| job.segment < below) else {
             return;
         };
-        let record = Record::Added(Box::new(job.record(self.queues[job.queue].name.clone())));
         self.segments.remove(job.segment);
         let current = self.segments.current();
         self.segments.add(current);
         self.jobs[key].segment = current;
-        self.persist(record, effects);
+        self.persist_job(key, effects);
     }
 }

@@ -301,6 +301,7 @@ impl Driver {
                         }
                     }
                 }
+                Effect::Send(..) => {}
                 Effect::Retire(below) => {
                     drop(writer.take());
                     if let Some(journal) = journal {
@@ -323,5 +324,6 @@ pub(crate) fn settings(config: &Config, log: Log) -> Settings {
             MaxmemoryPolicy::Noeviction => shoalmq_core::node::Eviction::Never,
         },
         log,
+        ..Settings::default()
     }
 }

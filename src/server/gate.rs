@@ -124,6 +124,7 @@ mod tests {
             replicate: 1,
             nacks: 0,
             additional_deliveries: 0,
+            holders: [].into(),
         }))
     }
 

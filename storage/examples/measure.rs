@@ -60,6 +60,7 @@ fn job(number: u64) -> Record {
         replicate: 3,
         nacks: 0,
         additional_deliveries: 0,
+        holders: [].into(),
     }))
 }
 

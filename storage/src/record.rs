@@ -8,7 +8,8 @@
 //!          version  u8                 1
 //!          payload                     postcard: kind, then the fields of that kind
 //!
-//! payload  kind     varint             0 started, 1 mark, 2 added, 3 deleted, 4 flushed, 5 standing, 6 closed
+//! payload  kind     varint             0 started, 1 mark, 2 added, 3 deleted, 4 flushed, 5 standing, 6 closed,
+//!                              7 held (added with its holders), 8 holders, 9 acked, 10 peer, 11 peer forgotten
 //!          fields                      numbers as varints, bytes behind their length
 //! ```
 //!
@@ -19,9 +20,10 @@
 use postcard::ser_flavors::Flavor;
 use serde::{Deserialize, Serialize};
 use serde_bytes::Bytes;
-use shoalmq_core::id::{JobId, QueueName};
+use shoalmq_core::id::{JobId, NodeId, QueueName, StoreId};
 use shoalmq_core::job::Body;
-use shoalmq_core::record::{JobRecord, Record, Standing};
+use shoalmq_core::message::Holders;
+use shoalmq_core::record::{AckRecord, JobRecord, Record, Standing};
 use shoalmq_core::time::{Time, WallTime};
 
 #[cfg(test)]
@@ -32,7 +34,7 @@ pub const VERSION: u8 = 1;
 /// The bytes before the version: length and checksum.
 const HEADER: usize = 8;
 /// Kinds of this version are below this.
-const KINDS: u32 = 7;
+const KINDS: u32 = 12;
 
 /// Why bytes are not a record.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -156,6 +158,67 @@ enum Payload<'a> {
         time: Time,
         wall: WallTime,
     },
+    Held {
+        #[serde(borrow)]
+        id: &'a Bytes,
+        #[serde(borrow)]
+        queue: &'a Bytes,
+        #[serde(borrow)]
+        body: &'a Bytes,
+        created: u64,
+        added: Time,
+        ttl: u32,
+        delay: u32,
+        retry: u32,
+        replicate: u16,
+        nacks: u32,
+        additional_deliveries: u32,
+        #[serde(borrow)]
+        holders: Nodes<'a>,
+    },
+    Holders {
+        #[serde(borrow)]
+        id: &'a Bytes,
+        #[serde(borrow)]
+        holders: Nodes<'a>,
+    },
+    Acked {
+        #[serde(borrow)]
+        id: &'a Bytes,
+        #[serde(borrow)]
+        queue: Option<&'a Bytes>,
+        expires: Time,
+        #[serde(borrow)]
+        unheard: Nodes<'a>,
+    },
+    Peer {
+        id: NodeId,
+        store: StoreId,
+    },
+    PeerForgotten {
+        id: NodeId,
+    },
+}
+
+/// Node ids, 20 bytes each, one behind the other.
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+struct Nodes<'a>(#[serde(borrow)] std::borrow::Cow<'a, Bytes>);
+
+impl Nodes<'_> {
+    fn of(holders: &Holders) -> Self {
+        let bytes: Vec<u8> = holders.iter().flat_map(|id| *id.as_bytes()).collect();
+        Nodes(std::borrow::Cow::Owned(serde_bytes::ByteBuf::from(bytes)))
+    }
+
+    fn holders(&self) -> Result<Holders, Invalid> {
+        let (ids, rest) = self.0.as_chunks::<20>();
+        if rest.is_empty() {
+            Ok(ids.iter().copied().map(NodeId::from_bytes).collect())
+        } else {
+            Err(Invalid::Fields(postcard::Error::DeserializeBadEncoding))
+        }
+    }
 }
 
 impl<'a> Payload<'a> {
@@ -171,6 +234,21 @@ impl<'a> Payload<'a> {
                 wall,
             },
             &Record::Mark { time, wall } => Payload::Mark { time, wall },
+            // One copy, as most jobs of a lone node: the shorter kind.
+            Record::Added(job) if !job.holders.is_empty() => Payload::Held {
+                id: Bytes::new(job.id.as_bytes()),
+                queue: Bytes::new(job.queue.as_bytes()),
+                body: Bytes::new(job.body.as_bytes()),
+                created: job.created,
+                added: job.added,
+                ttl: job.ttl,
+                delay: job.delay,
+                retry: job.retry,
+                replicate: job.replicate,
+                nacks: job.nacks,
+                additional_deliveries: job.additional_deliveries,
+                holders: Nodes::of(&job.holders),
+            },
             Record::Added(job) => Payload::Added {
                 id: Bytes::new(job.id.as_bytes()),
                 queue: Bytes::new(job.queue.as_bytes()),
@@ -196,6 +274,18 @@ impl<'a> Payload<'a> {
                 additional_deliveries: standing.additional_deliveries,
             },
             &Record::Closed { time, wall } => Payload::Closed { time, wall },
+            Record::Holders { id, holders } => Payload::Holders {
+                id: Bytes::new(id.as_bytes()),
+                holders: Nodes::of(holders),
+            },
+            Record::Acked(ack) => Payload::Acked {
+                id: Bytes::new(ack.id.as_bytes()),
+                queue: ack.queue.as_ref().map(|queue| Bytes::new(queue.as_bytes())),
+                expires: ack.expires,
+                unheard: Nodes::of(&ack.unheard),
+            },
+            &Record::Peer { id, store } => Payload::Peer { id, store },
+            &Record::PeerForgotten(id) => Payload::PeerForgotten { id },
         }
     }
 
@@ -235,7 +325,52 @@ impl<'a> Payload<'a> {
                 replicate,
                 nacks,
                 additional_deliveries,
+                holders: Holders::from([]),
             })),
+            Payload::Held {
+                id,
+                queue,
+                body,
+                created,
+                added,
+                ttl,
+                delay,
+                retry,
+                replicate,
+                nacks,
+                additional_deliveries,
+                holders,
+            } => Record::Added(Box::new(JobRecord {
+                id: job_id(id)?,
+                queue: QueueName::new(queue),
+                body: Body::new(body),
+                created,
+                added,
+                ttl,
+                delay,
+                retry,
+                replicate,
+                nacks,
+                additional_deliveries,
+                holders: holders.holders()?,
+            })),
+            Payload::Holders { id, holders } => Record::Holders {
+                id: job_id(id)?,
+                holders: holders.holders()?,
+            },
+            Payload::Acked {
+                id,
+                queue,
+                expires,
+                unheard,
+            } => Record::Acked(Box::new(AckRecord {
+                id: job_id(id)?,
+                queue: queue.map(|queue| QueueName::new(queue)),
+                expires,
+                unheard: unheard.holders()?,
+            })),
+            Payload::Peer { id, store } => Record::Peer { id, store },
+            Payload::PeerForgotten { id } => Record::PeerForgotten(id),
             Payload::Deleted { id } => Record::Deleted(job_id(id)?),
             Payload::Flushed => Record::Flushed,
             Payload::Standing {

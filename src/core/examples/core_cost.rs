@@ -85,6 +85,7 @@ impl Bench {
             max_memory: 0,
             eviction: Eviction::Acks,
             log,
+            ..Settings::default()
         };
         let now = Now {
             time: Time::from_millis(WALL),
@@ -116,6 +117,7 @@ impl Bench {
             match effect {
                 Effect::Reply(_, reply) => answer = Some(reply),
                 Effect::Persist(record) => drop(black_box(record)),
+                Effect::Send(..) => {}
                 Effect::Retire(_) => {}
             }
         }

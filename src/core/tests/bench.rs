@@ -26,6 +26,10 @@ pub(crate) const SETTINGS: Settings = Settings {
     max_memory: 0,
     eviction: Eviction::Acks,
     log: Log::On,
+    default_replicate: 3,
+    min_replicate: 2,
+    heal_delay: Duration::from_mins(1),
+    leaving_grace: Duration::from_secs(5),
 };
 
 /// Who sends the commands that name no client.
@@ -42,6 +46,8 @@ pub(crate) struct Bench {
     pub(crate) segment: Segment,
     /// Commands answered in the order of answering, since last asked.
     pub(crate) answered: Vec<(Ticket, Reply)>,
+    /// Messages to peers, since last asked.
+    pub(crate) sent: Vec<(NodeId, crate::message::Message)>,
     replies: BTreeMap<Ticket, Reply>,
     settings: Settings,
     tickets: u64,
@@ -63,6 +69,7 @@ impl Bench {
             log: Vec::new(),
             segment: 0,
             answered: Vec::new(),
+            sent: Vec::new(),
             replies: BTreeMap::new(),
             settings,
             tickets: 0,
@@ -132,6 +139,7 @@ impl Bench {
                     let before = self.replies.insert(ticket, reply);
                     assert_eq!(before, None, "{ticket:?} is answered once");
                 }
+                Effect::Send(peer, message) => self.sent.push((peer, message)),
                 Effect::Retire(below) => self.log.retain(|&(segment, _)| segment >= below),
             }
         }
@@ -366,6 +374,7 @@ pub(crate) fn plain_job(number: u32) -> Job {
         created: u64::from(number),
         added: Time::ZERO,
         requeue: Time::NEVER,
+        holders: crate::peers::NodeSet::EMPTY,
         ttl: u32::MAX,
         delay: 0,
         retry: 60,
@@ -378,5 +387,8 @@ pub(crate) fn plain_job(number: u32) -> Job {
         replicate: 1,
         state: JobState::Active,
         place: Place::Before,
+        delivered: false,
+        warned: false,
+        moves: 0,
     }
 }

@@ -150,6 +150,7 @@ fn big(bytes: usize) -> Record {
         replicate: 1,
         nacks: 0,
         additional_deliveries: 0,
+        holders: [].into(),
     }))
 }
 

@@ -56,6 +56,7 @@ fn jobs() -> impl Strategy<Value = JobRecord> {
             replicate: numbers.3,
             nacks: numbers.4,
             additional_deliveries: numbers.5,
+            holders: [].into(),
         })
 }
 
@@ -107,6 +108,7 @@ fn typical_job() -> Record {
         replicate: 3,
         nacks: 0,
         additional_deliveries: 0,
+        holders: [].into(),
     }))
 }
 

@@ -1,0 +1,162 @@
+//! What nodes tell each other: the peer protocol, one variant per message.
+//!
+//! A node sends to a peer only over the link that it dialled itself, so messages of one direction keep their order; any
+//! suffix of them is lost when the link breaks. Nothing here is retried by the link: each flow of the core has its own
+//! way to recover. Times travel as durations, for no two nodes share a clock.
+//!
+//! A node that is named in a list of holders *may* have a copy: it was sent one, or said that it has one. Lists of
+//! holders are only ever merged.
+
+use std::sync::Arc;
+
+use crate::command::{Answer, PauseState, Question};
+use crate::id::{JobId, NodeId, QueueName};
+use crate::job::Body;
+
+/// Nodes that may hold a copy of a job, the sender included if it does; in order of their ids.
+pub type Holders = Arc<[NodeId]>;
+
+/// One thing that a node tells a peer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Message {
+    /// What the sender is ready for. The first message on every link, and again whenever it changes.
+    State(PeerState),
+    /// Take a copy, and answer GOTJOB. A receiver that knows the job merely merges the holders; one that knows that it is
+    /// acknowledged, or was told to forget it, answers SETACK and keeps nothing.
+    ReplJob(Box<Copy>),
+    /// I have the job; under `appendfsync always`: on disk. Answers REPLJOB and HOLDERS.
+    GotJob(JobId),
+    /// I do not have the job, nor know of its ack. Answers HOLDERS and ENQUEUE; whoever counts on the copy sends REPLJOB.
+    Missing(JobId),
+    /// These nodes hold the job. Sent to holders when the list grew, and to ask whether a copy is there: the receiver
+    /// merges the list and answers GOTJOB, MISSING or SETACK.
+    Holders {
+        /// Which job.
+        id: JobId,
+        /// Who may hold it.
+        holders: Holders,
+        /// Copies that the sender knows to exist. From the wanted number on, the receiver need not heal the job.
+        copies: u16,
+    },
+    /// Put your copy into your queue: its adder keeps none (external replication), or leaves.
+    Enqueue {
+        /// Which job.
+        id: JobId,
+        /// Milliseconds until it is queued.
+        delay_ms: u64,
+    },
+    /// I am about to queue this job, for its retry is over. A receiver that has it queued answers QUEUED; that handed it out
+    /// and waits for the ack, WORKING; that knows of the ack, SETACK. Others note the sender as a holder.
+    WillQueue(JobId),
+    /// I have queued this job. A receiver restarts its retry, and takes the job out of its own queue if the sender ranks
+    /// higher.
+    Queued {
+        /// Which job.
+        id: JobId,
+        /// Times it was given back by NACK: the larger number holds.
+        nacks: u32,
+        /// Times it was queued again for lack of an ack: the larger number holds.
+        additional_deliveries: u32,
+    },
+    /// Somebody works on this job: do not queue it sooner than so many milliseconds from now.
+    Working {
+        /// Which job.
+        id: JobId,
+        /// Milliseconds.
+        for_ms: u64,
+    },
+    /// The job is acknowledged. The receiver answers GOTACK; one that holds the job marks it acked, and collects itself when
+    /// the sender names no holders (a tombstone does not know any).
+    SetAck {
+        /// Which job.
+        id: JobId,
+        /// Who may hold it, as far as the sender knows; empty from a tombstone.
+        holders: Holders,
+    },
+    /// I know that the job is acknowledged.
+    GotAck {
+        /// Which job.
+        id: JobId,
+        /// Whether the sender holds the job, acked.
+        known: bool,
+        /// The holders that the sender knows; empty unless `known`.
+        holders: Holders,
+    },
+    /// Forget the job, whatever its state: every holder knows of the ack, or it was never promised to anybody.
+    DelJob(JobId),
+    /// Clients wait here for jobs of this queue: so many would be taken at once. Holds for a while; replaces what the sender
+    /// said of this queue before; 0 takes it back.
+    NeedJobs {
+        /// Which queue.
+        queue: QueueName,
+        /// Jobs that the sender can use, from this receiver.
+        count: u32,
+        /// Clients of the sender that wait at this moment: at-most-once jobs go to them alone.
+        waiting: u32,
+    },
+    /// Take these jobs into your queue: they are in mine no more.
+    YourJobs(Vec<Copy>),
+    /// PAUSE with `bcast`.
+    Pause {
+        /// Which queue.
+        queue: QueueName,
+        /// What it refuses from now on.
+        state: PauseState,
+    },
+    /// A client asked for a view of the whole cluster: answer for yourself.
+    Ask {
+        /// Comes back with the answer.
+        number: u64,
+        /// What it asks.
+        question: Question,
+    },
+    /// The answer to [`Message::Ask`].
+    Answer {
+        /// The number of the question.
+        number: u64,
+        /// What this node knows.
+        answer: Answer,
+    },
+}
+
+/// What a node is ready for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PeerState {
+    /// CLUSTER LEAVING holds: no new copies, no questions for jobs.
+    pub leaving: bool,
+    /// Memory is short: no new copies.
+    pub full: bool,
+    /// Jobs that it holds: new copies go where there are fewer.
+    pub load: u64,
+}
+
+/// A job on its way to another node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Copy {
+    /// Its id.
+    pub id: JobId,
+    /// Its queue.
+    pub queue: QueueName,
+    /// Its body.
+    pub body: Body,
+    /// Creation: unix milliseconds × 1 000 000 + a counter. Orders the queue.
+    pub created: u64,
+    /// Milliseconds since it was added: ttl and delay count from there.
+    pub age_ms: u64,
+    /// Seconds that it lives.
+    pub ttl: u32,
+    /// Seconds before its first queueing.
+    pub delay: u32,
+    /// Seconds until a requeue; 0 for never.
+    pub retry: u32,
+    /// How many copies are wanted.
+    pub replicate: u16,
+    /// Times it was given back by NACK.
+    pub nacks: u32,
+    /// Times it was queued again for lack of an ack.
+    pub additional_deliveries: u32,
+    /// How often it went from node to node since it was last delivered.
+    pub moves: u8,
+    /// Who may hold it.
+    pub holders: Holders,
+}
