@@ -7,10 +7,12 @@
 //! | `admin` | what never reaches the core: AUTH, INFO, CONFIG, CLIENT … |
 //! | `persistence` | the log of jobs: reading it, writing it, switching it |
 //! | `identity` | the data folder: its lock, the node's id |
+//! | `cluster` | the other nodes: who they are, the links to them, gossip |
 //! | `clock`, `logging`, `stats`, `slowlog` | time and entropy; the log of events; figures |
 
 mod admin;
 mod clock;
+mod cluster;
 mod connection;
 mod driver;
 mod execute;
