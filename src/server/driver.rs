@@ -326,6 +326,9 @@ pub(crate) fn settings(config: &Config, log: Log) -> Settings {
             MaxmemoryPolicy::Noeviction => shoalmq_core::node::Eviction::Never,
         },
         log,
-        ..Settings::default()
+        default_replicate: config.default_replicate.get(),
+        min_replicate: config.min_replicate.min(config.default_replicate).get(),
+        heal_delay: config.heal_delay,
+        leaving_grace: config.leaving_grace,
     }
 }
