@@ -18,16 +18,17 @@ pub enum Event {
     Meet(SocketAddr),
     /// What `cluster-join` resolves to just now, at most 64: asked for ever, unless a member answers there.
     Seeds(Vec<SocketAddr>),
-    /// The members that a member told over a link: the living ones are asked to prove themselves.
+    /// The members that a member told over a link: those that are news are asked to prove themselves.
     Members {
         /// Who told. From a node that is no member, nothing is taken.
         from: NodeId,
-        /// Whom it knows.
+        /// Whom it knows to live.
         members: Vec<Identity>,
     },
     /// What a handshake on the bus told of the node at its other end. It makes nobody a member.
     Seen(Identity),
-    /// CLUSTER FORGET: the node is no member any more, and cannot become one for 60 s.
+    /// CLUSTER FORGET: the node is no member any more, and cannot become one for 60 s. To be told at all members: one
+    /// that only some ignore calls those dead to the rest, and they flap.
     Forget(NodeId),
     /// CLUSTER RESET: all members and seeds are forgotten, and only who meets this node anew is listened to.
     Reset,

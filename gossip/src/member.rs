@@ -68,6 +68,12 @@ impl Known {
         moved
     }
 
+    /// Whether it is to be looked for.
+    pub(crate) fn is_missing(&self) -> bool {
+        self.status == Status::Down
+    }
+
+    /// Whether the process of this start has answered this one.
     pub(crate) fn has_proven(&self, start: u64) -> bool {
         self.window
             .as_ref()

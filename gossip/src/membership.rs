@@ -45,9 +45,9 @@ pub struct Membership {
 impl Membership {
     /// The membership of a node that starts: alone, but for what it remembers.
     ///
-    /// `me` must have a higher start than ever before, and the epoch of `memory`, or a random one when there is no memory. While its address
-    /// is unspecified, nothing is sent: see [`Event::AddressKnown`]. `seed` must be drawn from the system's
-    /// entropy: nonces come from it. Remembered members are DOWN until they answer.
+    /// `me` must have a higher start than ever before, and the epoch of `memory`, or a random one when there is
+    /// none. While its address is unspecified, nothing is sent: see [`Event::AddressKnown`]. `seed` must be drawn
+    /// from the system's entropy: nonces come from it. Remembered members are DOWN until they answer.
     pub fn new(
         me: Identity,
         settings: Settings,

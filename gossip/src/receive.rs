@@ -7,7 +7,7 @@ use rand::RngExt;
 use shoalmq_core::time::Time;
 
 use crate::inquiry::{Inquiry, Origin};
-use crate::member::{Known, Status, Window};
+use crate::member::{Known, Window};
 use crate::membership::MEMBERS_MAX;
 use crate::packet::{IAm, Packet, Who, Whom};
 use crate::swim::Opened;
@@ -327,10 +327,5 @@ impl Membership {
             asked: now,
         });
         nonce
-    }
-
-    /// Whether a member does not answer, or was not found yet.
-    pub(crate) fn is_missing(known: &Known) -> bool {
-        known.status == Status::Down
     }
 }

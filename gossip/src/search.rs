@@ -136,7 +136,7 @@ impl Membership {
     /// Asks for all who are missing, and tells whether there was anybody to ask for.
     fn look(&mut self, now: Time, effects: &mut Vec<Effect>) -> bool {
         let mut asks = Vec::new();
-        for known in self.known.values().filter(|known| Self::is_missing(known)) {
+        for known in self.known.values().filter(|known| known.is_missing()) {
             let Identity { node, epoch, .. } = known.identity;
             let addresses = known.addresses.iter();
             asks.extend(addresses.map(|to| (*to, Whom::Only(node, epoch), Origin::Search)));
@@ -155,7 +155,7 @@ impl Membership {
     fn is_up(&self, node: Option<NodeId>) -> bool {
         node.is_some_and(|node| {
             let known = self.known.get(&node);
-            node == self.me().node || known.is_some_and(|known| !Self::is_missing(known))
+            node == self.me().node || known.is_some_and(|known| !known.is_missing())
         })
     }
 

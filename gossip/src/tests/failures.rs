@@ -13,7 +13,7 @@ fn death(count: usize, seed: u64, timeout: Duration) -> Duration {
         };
         world.event(at, Event::Configured(settings));
     }
-    world.run(secs(10) + ms(seed * 37));
+    world.run(secs(10) + ms(seed * 37 % 1000));
     let last = count - 1;
     world.kill(last);
     let down = |world: &World, at| world.status(at, last) == Some(Status::Down);
@@ -28,15 +28,16 @@ fn death(count: usize, seed: u64, timeout: Duration) -> Duration {
 fn a_death_is_known_to_all_within_the_timeout() {
     for timeout in [ms(1000), secs(3), secs(20)] {
         for count in [2, 3, 7] {
-            let mut deaths: Vec<_> = (0..20).map(|seed| death(count, seed, timeout)).collect();
+            let seeds = 1000..1010;
+            let mut deaths: Vec<_> = seeds.map(|seed| death(count, seed, timeout)).collect();
             deaths.sort_unstable();
-            let last = deaths[19];
+            let last = deaths[9];
             println!(
                 "timeout {timeout:?}, {count} nodes: {:?} to {last:?}",
                 deaths[0]
             );
             assert!(deaths[0] >= timeout * 2 / 5, "suspects have time to answer");
-            assert!(deaths[18] <= timeout, "{count} nodes: {deaths:?}");
+            assert!(deaths[8] <= timeout, "{count} nodes: {deaths:?}");
             assert!(last <= timeout * 6 / 5, "{count} nodes: {last:?}");
         }
     }
@@ -44,7 +45,7 @@ fn a_death_is_known_to_all_within_the_timeout() {
 
 #[test]
 fn a_node_that_was_stopped_comes_back() {
-    for seed in 0..20 {
+    for seed in 0..10 {
         let mut world = World::joined(3, seed);
         world.run(secs(5));
         world.pause(2);
@@ -108,7 +109,7 @@ fn a_partition_heals() {
         (7, vec![0, 0, 0, 1, 1, 1, 1]),
         (7, vec![0, 1, 2, 3, 4, 5, 6]),
     ] {
-        for seed in 0..10 {
+        for seed in 0..4 {
             let mut world = World::joined(count, seed);
             world.sides.clone_from(&sides);
             world.run(secs(60));
@@ -122,7 +123,7 @@ fn a_partition_heals() {
             let all: Vec<usize> = (0..count).collect();
             let took = world.until(secs(15), |world| world.know_each_other(&all));
             println!("{sides:?}: {took:?}");
-            world.run(secs(60));
+            world.run(secs(20));
             assert!(world.know_each_other(&all));
         }
     }
@@ -131,17 +132,27 @@ fn a_partition_heals() {
 #[test]
 fn heavy_loss_separates_nobody_for_good() {
     for count in [3, 7] {
-        for seed in 0..10 {
+        for (seed, loss) in [(1, 30), (2, 50), (3, 70), (4, 90), (5, 100)] {
             let mut world = World::joined(count, seed);
-            world.loss = 30;
+            world.loss = loss;
             world.run(secs(60));
-            world.loss = 100;
-            world.run(secs(20));
             world.loss = 0;
             let all: Vec<usize> = (0..count).collect();
             world.until(secs(15), |world| world.know_each_other(&all));
             world.run(secs(60));
             assert!(world.know_each_other(&all));
+        }
+    }
+}
+
+#[test]
+fn loss_alone_makes_nobody_seem_dead() {
+    for count in [3, 7] {
+        let mut world = World::joined(count, 5);
+        world.loss = 10;
+        world.run(secs(300));
+        for at in 0..count {
+            assert_eq!(world.told(at, |e| matches!(e, Effect::Down(_))), 0);
         }
     }
 }

@@ -1,5 +1,6 @@
 use super::world::*;
-use crate::{Effect, Event, Memory, Reason, Secret, Settings, Status};
+use crate::packet::{Envelope, Packet};
+use crate::{Effect, Event, MEMBERS_MAX, Memory, Reason, Secret, Settings, Status};
 
 #[test]
 fn a_stranger_is_not_let_in() {
@@ -189,6 +190,39 @@ fn questions_repeated_fill_no_table_and_are_answered_where_they_belong() {
             .all(|(to, answer)| *to == address(1) && answer.len() <= question.len() + 24)
     );
     assert_eq!(world.nodes[0].membership.members().count(), 0);
+}
+
+/// A member that holds the secret, and is out of its mind.
+#[test]
+fn no_member_can_make_another_panic() {
+    let mut world = World::joined(3, 1);
+    world.run(secs(5));
+    let envelope = Envelope::new(&settings());
+    let recording = world.recording.clone();
+    let mut sequence = 1_000_000;
+    let mut taken = 0;
+    for (at, (_, bytes)) in recording.iter().enumerate() {
+        let Ok(Packet::Swim { mut data, .. }) = envelope.open(bytes) else {
+            continue;
+        };
+        for flip in 0..data.len() {
+            data[flip] ^= 1_u8 << (at % 8);
+            sequence += 1;
+            let data = if at % 5 == 0 {
+                data[..flip].to_vec()
+            } else {
+                data.clone()
+            };
+            let packet = envelope.seal(&Packet::Swim { sequence, data });
+            world.event(at % 3, Event::Packet(packet));
+            taken += 1;
+        }
+    }
+    assert!(taken > 1000, "{taken}");
+    world.run(secs(10));
+    for node in &world.nodes {
+        assert!(node.membership.members().count() <= MEMBERS_MAX);
+    }
 }
 
 proptest::proptest! {

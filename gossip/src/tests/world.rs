@@ -100,6 +100,10 @@ impl World {
         }
         let all: Vec<usize> = (0..count).collect();
         world.until(secs(10), |world| world.know_each_other(&all));
+        // From now on they have but each other.
+        for at in 1..count {
+            world.event(at, Event::Seeds(Vec::new()));
+        }
         world
     }
 
