@@ -98,7 +98,10 @@ pub fn encode(message: &Message, out: &mut Vec<u8>) -> Result<(), TooLong> {
             let mut rest = &jobs[..];
             while !rest.is_empty() {
                 let (batch, after) = rest.split_at(batch_length(rest));
-                append(&Payload::YourJobs(batch.iter().map(JobCopy::of).collect()), out)?;
+                append(
+                    &Payload::YourJobs(batch.iter().map(JobCopy::of).collect()),
+                    out,
+                )?;
                 rest = after;
             }
             Ok(())
@@ -156,7 +159,8 @@ fn decode_payload(payload: &[u8]) -> Result<Frame, Invalid> {
     if kind >= KINDS {
         return Ok(Frame::Unknown(kind));
     }
-    let (fields, left) = postcard::take_from_bytes::<Payload<'_>>(payload).map_err(Invalid::Fields)?;
+    let (fields, left) =
+        postcard::take_from_bytes::<Payload<'_>>(payload).map_err(Invalid::Fields)?;
     if !left.is_empty() {
         return Err(bad());
     }
@@ -432,10 +436,7 @@ impl<'a> Payload<'a> {
 }
 
 fn job_id(bytes: &[u8]) -> Result<JobId, Invalid> {
-    bytes
-        .try_into()
-        .map(JobId::from_bytes)
-        .map_err(|_| bad())
+    bytes.try_into().map(JobId::from_bytes).map_err(|_| bad())
 }
 
 /// Writes behind what is there already; postcard's own vector flavour goes byte by byte.

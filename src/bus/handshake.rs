@@ -233,9 +233,7 @@ impl Handshake {
             return Ok((0, None));
         };
         let mac = match self.role {
-            Role::Dialler => {
-                self.mac(Role::Answerer, &greeting, &[&self.own_hello, hello])
-            }
+            Role::Dialler => self.mac(Role::Answerer, &greeting, &[&self.own_hello, hello]),
             Role::Answerer => self.mac(Role::Dialler, &greeting, &[hello]),
         };
         // In a time that does not tell how much of it was right.
@@ -255,7 +253,11 @@ impl Handshake {
 
     /// What the dialled side sends last, to a node that it wants to hear.
     pub fn welcome(&self, dialler: &Proven) -> Vec<u8> {
-        assert_eq!(self.role, Role::Answerer, "the dialling side proves itself first");
+        assert_eq!(
+            self.role,
+            Role::Answerer,
+            "the dialling side proves itself first"
+        );
         self.proof(Some(&dialler.hello_bytes))
     }
 

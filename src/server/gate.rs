@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 
 use shoalmq_core::command::Reply;
+use shoalmq_core::message::Message;
 use shoalmq_core::record::Record;
 use shoalmq_storage::journal::Position;
 use tokio::sync::watch;
@@ -60,6 +61,34 @@ impl Gates {
             .is_some_and(|&(_, position)| position <= released)
         {
             self.adds.pop_front();
+        }
+    }
+
+    /// How far the log must be on disk before a peer may be told this. What others build on waits for all that was
+    /// recorded before it was said: a copy counts once it is on disk, an ack once no crash can take it back. What asks or
+    /// merely informs leaves at once.
+    pub(super) fn of_message(&self, policy: AppendFsync, message: &Message) -> Position {
+        match message {
+            Message::GotJob(_) => self.position,
+            Message::Enqueue { .. }
+            | Message::Queued { .. }
+            | Message::SetAck { .. }
+            | Message::GotAck { .. }
+            | Message::DelJob(_)
+            | Message::YourJobs(_) => match policy {
+                AppendFsync::Always => self.position,
+                AppendFsync::Everysec | AppendFsync::No => OPEN,
+            },
+            Message::State(_)
+            | Message::ReplJob(_)
+            | Message::Missing(_)
+            | Message::Holders { .. }
+            | Message::WillQueue(_)
+            | Message::Working { .. }
+            | Message::NeedJobs { .. }
+            | Message::Pause { .. }
+            | Message::Ask { .. }
+            | Message::Answer { .. } => OPEN,
         }
     }
 

@@ -78,7 +78,9 @@ pub(super) struct Nodes<'a>(#[serde(borrow)] Cow<'a, Bytes>);
 impl Nodes<'_> {
     pub(super) fn of(nodes: &[NodeId]) -> Self {
         let bytes = nodes.iter().flat_map(NodeId::as_bytes);
-        Nodes(Cow::Owned(ByteBuf::from(bytes.copied().collect::<Vec<u8>>())))
+        Nodes(Cow::Owned(ByteBuf::from(
+            bytes.copied().collect::<Vec<u8>>(),
+        )))
     }
 
     pub(super) fn holders<L: FromIterator<NodeId>>(&self) -> Result<L, Invalid> {
@@ -99,7 +101,9 @@ pub(super) struct Ids<'a>(#[serde(borrow)] Cow<'a, Bytes>);
 impl Ids<'_> {
     pub(super) fn of(ids: &[JobId]) -> Self {
         let bytes = ids.iter().flat_map(JobId::as_bytes);
-        Ids(Cow::Owned(ByteBuf::from(bytes.copied().collect::<Vec<u8>>())))
+        Ids(Cow::Owned(ByteBuf::from(
+            bytes.copied().collect::<Vec<u8>>(),
+        )))
     }
 
     pub(super) fn ids(&self) -> Result<Vec<JobId>, Invalid> {
