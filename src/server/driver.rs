@@ -20,7 +20,7 @@ use shoalmq_storage::journal::{Policy, Position};
 use tokio::sync::{Notify, watch};
 
 use super::clock::{self, Clock};
-use super::gate::{Gates, Persisted};
+use super::gate::{Gates, News, Persisted};
 use super::identity::Identity;
 use super::logging::LogHandle;
 use super::persistence::{Health, LogState, Rewrite};
@@ -147,7 +147,7 @@ impl Driver {
     pub(crate) fn feed(&mut self, event: Event<'_>) {
         let now = self.clock.now();
         self.node.handle(now, event, &mut self.effects);
-        self.carry_out(None);
+        self.carry_out(News::Nothing, None);
     }
 
     /// Feeds a command of this session. Returns the gate of its reply, if it was answered at once.
@@ -159,7 +159,7 @@ impl Driver {
         out: &mut Vec<u8>,
     ) -> Option<Position> {
         self.node.handle(now, event, &mut self.effects);
-        self.carry_out(Some((session, out)))
+        self.carry_out(News::Job, Some((session, out)))
     }
 
     /// Feeds what a peer said, in order.
@@ -169,13 +169,13 @@ impl Driver {
             self.node
                 .handle(now, Event::Message(from, message), &mut self.effects);
         }
-        self.carry_out(None);
+        self.carry_out(News::Job, None);
     }
 
     /// Takes effects that came another way than from an event: those of a start.
     pub(crate) fn take_effects(&mut self, effects: Vec<Effect>) {
         self.effects.extend(effects);
-        self.carry_out(None);
+        self.carry_out(News::Nothing, None);
     }
 
     /// Ends a batch or a tick: rolls a full segment, wakes the links that have something to write, and gives up those that
@@ -281,7 +281,11 @@ impl Driver {
     }
 
     /// Carries out all effects. Returns the gate of the session's reply, if it was answered.
-    fn carry_out(&mut self, mut session: Option<(&Session, &mut Vec<u8>)>) -> Option<Position> {
+    fn carry_out(
+        &mut self,
+        news: News,
+        mut session: Option<(&Session, &mut Vec<u8>)>,
+    ) -> Option<Position> {
         let mut answered = None;
         let policy = self.config.appendfsync;
         let mut persisted = if self.health.is_failing() {
@@ -295,7 +299,7 @@ impl Driver {
         for effect in &effects {
             if let (Effect::Persist(record), Some(journal)) = (effect, journal) {
                 let position = writer.get_or_insert_with(|| journal.writer()).push(record);
-                self.gates.record(policy, record, position);
+                self.gates.record(policy, record, news, position);
                 persisted = Persisted::Something;
             }
         }

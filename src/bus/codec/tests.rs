@@ -114,23 +114,30 @@ fn queue_views() -> impl Strategy<Value = QueueView> {
         (spans(), spans()),
         any::<[u64; 5]>(),
     )
-        .prop_map(|((name, import_from, pause), (age, idle), counts)| QueueView {
-            name,
-            len: counts[0],
-            age,
-            idle,
-            blocked: counts[1],
-            import_from,
-            import_rate: counts[2],
-            jobs_in: counts[3],
-            jobs_out: counts[4],
-            pause,
-        })
+        .prop_map(
+            |((name, import_from, pause), (age, idle), counts)| QueueView {
+                name,
+                len: counts[0],
+                age,
+                idle,
+                blocked: counts[1],
+                import_from,
+                import_rate: counts[2],
+                jobs_in: counts[3],
+                jobs_out: counts[4],
+                pause,
+            },
+        )
 }
 
 fn job_views() -> impl Strategy<Value = JobView> {
     (
-        (job_ids(), option::of(names()), states(), option::of(bodies())),
+        (
+            job_ids(),
+            option::of(names()),
+            states(),
+            option::of(bodies()),
+        ),
         (nodes(), nodes(), option::of(spans()), option::of(spans())),
         any::<(u16, u32, u64, u32, u32, u32, u32)>(),
     )
@@ -196,16 +203,17 @@ fn node_states() -> impl Strategy<Value = NodeState> {
         ("[a-z]{0,9}", "[0-9.]{1,9}"),
         any::<(bool, u64)>(),
     );
-    let profiles = profiles.prop_map(
-        |((client, name), (zone, software), (leaving, wall_ms))| Profile {
-            client,
-            name,
-            zone,
-            software,
-            leaving,
-            wall_ms,
-        },
-    );
+    let profiles =
+        profiles.prop_map(
+            |((client, name), (zone, software), (leaving, wall_ms))| Profile {
+                client,
+                name,
+                zone,
+                software,
+                leaving,
+                wall_ms,
+            },
+        );
     let claims = (node_ids(), addresses(), any::<(u64, u32, u32, u64)>());
     let claims = claims.prop_map(|(node, bus, (start, renewal, epoch, store))| Claim {
         node,
@@ -232,18 +240,19 @@ fn messages() -> impl Strategy<Value = Message> {
             additional_deliveries: more,
         }),
     ];
-    let of_holders = prop_oneof![
-        (job_ids(), holders(), any::<u16>()).prop_map(|(id, holders, copies)| {
-            Message::Holders {
-                id,
-                holders,
-                copies,
-            }
-        }),
-        (job_ids(), holders()).prop_map(|(id, holders)| Message::SetAck { id, holders }),
-        (job_ids(), any::<bool>(), holders())
-            .prop_map(|(id, known, holders)| Message::GotAck { id, known, holders }),
-    ];
+    let of_holders =
+        prop_oneof![
+            (job_ids(), holders(), any::<u16>()).prop_map(|(id, holders, copies)| {
+                Message::Holders {
+                    id,
+                    holders,
+                    copies,
+                }
+            }),
+            (job_ids(), holders()).prop_map(|(id, holders)| Message::SetAck { id, holders }),
+            (job_ids(), any::<bool>(), holders())
+                .prop_map(|(id, known, holders)| Message::GotAck { id, known, holders }),
+        ];
     let of_queues = prop_oneof![
         (names(), any::<(u32, u32)>()).prop_map(|(queue, (count, waiting))| Message::NeedJobs {
             queue,
