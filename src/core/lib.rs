@@ -16,6 +16,7 @@ mod copies;
 mod delivery;
 pub mod effect;
 pub mod event;
+mod eviction;
 mod federation;
 mod forgotten;
 mod gc;
