@@ -10,6 +10,7 @@
 
 mod account;
 mod agenda;
+mod agreement;
 pub mod command;
 mod copies;
 mod delivery;

@@ -163,7 +163,7 @@ impl Node {
             replicate,
             state: JobState::Active,
             place: Place::Before,
-            delivered: false,
+            ours: true,
             warned: false,
             moves: 0,
         });

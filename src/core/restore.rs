@@ -181,6 +181,7 @@ impl Restore {
         }
         self.latest = self.latest.max(record.added);
         self.node.last_created = self.node.last_created.max(record.created);
+        let ours = record.id.is_of(&self.node.id);
         let holders = self.node.peers.set_of(&record.holders, self.node.id);
         let queue = self.node.queues.find_or_add(record.queue.as_bytes());
         self.node.keep(Job {
@@ -202,7 +203,7 @@ impl Restore {
             replicate: record.replicate,
             state: JobState::Active,
             place: Place::Before,
-            delivered: false,
+            ours,
             warned: false,
             moves: 0,
         });
