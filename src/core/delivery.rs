@@ -151,7 +151,7 @@ impl Node {
         client: ClientId,
         effects: &mut Vec<Effect>,
     ) {
-        let _ = effects;
+        self.withdraw_all(now, client, effects);
         while let Some(id) = self.waiters.of_client(client) {
             self.stop_waiting(now, id);
         }

@@ -9,6 +9,7 @@
 //! the way back.
 
 mod account;
+mod admission;
 mod agenda;
 mod agreement;
 pub mod command;

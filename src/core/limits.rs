@@ -66,6 +66,17 @@ pub(crate) const PEERS: usize = 64;
 /// Lists of holders kept ready: three copies on 16 nodes make 105 different ones.
 pub(crate) const HOLDER_LISTS: usize = 1024;
 
+/// One more node is asked for a copy when confirmations are missing for so long, or for so many times the usual wait: a
+/// slow disk must not make copies, which make it slower.
+pub(crate) const ASK_MORE_AFTER: Duration = Duration::from_millis(50);
+pub(crate) const ASK_MORE_MEDIANS: u32 = 4;
+/// When no node is left that was not asked, those that did not answer are asked again so often.
+pub(crate) const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// Differences in load below so many jobs do not matter to where copies go.
+pub(crate) const LOAD_STEP: u64 = 1024;
+/// Copies are queued within so long after their retry is over, so that not all holders warn each other at once.
+pub(crate) const REQUEUE_SPREAD: Duration = Duration::from_secs(1);
+
 /// A scan looks at so many elements for each one that it was asked for, so that a filter that fits nothing ends.
 pub(crate) const SCAN_LOOKS_PER_COUNT: u64 = 10;
 

@@ -231,11 +231,15 @@ impl Node {
             Event::ClientBuffers(bytes) => self.client_bytes = bytes,
             Event::MemoryPressure => self.on_memory_pressure(now.time, effects),
             Event::Leaving(leaving) => self.on_leaving(now.time, leaving, effects),
-            Event::Renamed(id) => self.id = id,
+            Event::Renamed(id) => {
+                self.id = id;
+                self.peers.clear_lists();
+            }
             Event::Flush => self.on_flush(now, effects),
             Event::HandOver => self.on_hand_over(now.time, effects),
             Event::Stop => self.on_stop(now, effects),
         }
+        self.answer_abandoned(effects);
         if let Some(oldest) = self.segments.retire() {
             effects.push(Effect::Retire(oldest));
         }
@@ -402,6 +406,8 @@ impl Node {
         while let Some(id) = self.waiters.first() {
             self.give_up(now.time, id, Reply::NothingToDeliver, effects);
         }
+        self.replications.abandon_all();
+        self.answer_abandoned(effects);
         self.persist(Record::Flushed, effects);
         let mut seed = [0; 32];
         self.random.fill_bytes(&mut seed);
@@ -473,6 +479,9 @@ impl Node {
         let job = &mut self.jobs[key];
         let legal = job.state == next || job.state.may_become(next);
         assert!(legal, "{}: {:?} -> {next:?}", job.id, job.state);
+        if job.state == JobState::WaitReplicas && next != JobState::WaitReplicas {
+            self.replications.abandon(key);
+        }
         let before = job.wake();
         (job.state, job.requeue, job.warned) = (next, requeue, false);
         if job.wake() != before {
@@ -487,6 +496,9 @@ impl Node {
             Place::Before | Place::Nowhere | Place::Unsettled => {}
             Place::List | Place::Tree => self.leave_queue(now, key),
             Place::Evictable => self.evictable.remove(&mut self.jobs, key),
+        }
+        if self.jobs[key].state == JobState::WaitReplicas {
+            self.replications.abandon(key);
         }
         self.agenda.remove_job(&mut self.jobs, key);
         self.discard(key);

@@ -11,6 +11,7 @@ mod looking;
 mod memory;
 mod model;
 mod pausing;
+mod replicating;
 mod requeueing;
 mod restarting;
 mod rewriting;
