@@ -66,6 +66,26 @@ pub(crate) const PEERS: usize = 64;
 /// Lists of holders kept ready: three copies on 16 nodes make 105 different ones.
 pub(crate) const HOLDER_LISTS: usize = 1024;
 
+/// How long the ids of jobs that are over are remembered at least, against copies that come late: longer than any outbox
+/// or slow disk holds one back.
+pub(crate) const FORGOTTEN_FOR: Duration = Duration::from_mins(5);
+/// How many are remembered at most: two generations of 64 tables of 8192 places each, full to 7/8. Some 26 MB.
+pub(crate) const FORGOTTEN: usize = 2 * 64 * 7168;
+/// What a remembered id takes.
+pub(crate) const FORGOTTEN_BYTES: usize = 29;
+
+/// What serves only to clean up takes at most this part of maxmemory each: remembered ids, and tombstones.
+const CLEANING_SHARE: u64 = 16;
+
+/// How many things of `bytes` each may be kept for cleaning up; `most` where memory sets no bound.
+pub(crate) fn share(max_memory: u64, bytes: usize, most: usize) -> usize {
+    if max_memory == 0 {
+        return most;
+    }
+    let fitting = max_memory / CLEANING_SHARE / bytes as u64;
+    usize::try_from(fitting).unwrap_or(most).min(most)
+}
+
 /// One more node is asked for a copy when confirmations are missing for so long, or for so many times the usual wait: a
 /// slow disk must not make copies, which make it slower.
 pub(crate) const ASK_MORE_AFTER: Duration = Duration::from_millis(50);
