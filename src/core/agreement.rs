@@ -22,7 +22,6 @@ use crate::limits;
 use crate::message::Message;
 use crate::node::Node;
 use crate::peers::{NodeSet, PeerKey};
-use crate::record::Record;
 use crate::requeue::Cause;
 use crate::time::Time;
 
@@ -66,13 +65,14 @@ impl Node {
             // After a pause of this process the time may have passed; the others still get theirs to answer.
             job.requeue = job.requeue.max(now + patience);
             job.warned = true;
-            self.tell_holders(key, &Message::WillQueue(self.jobs[key].id), effects);
+            let message = Message::WillQueue(job.id);
+            self.tell_all(key, &message, effects);
         }
         self.agenda.add_job(&mut self.jobs, key);
     }
 
     /// Tells all holders, as far as a link to them is up.
-    pub(crate) fn tell_holders(&self, key: JobKey, message: &Message, effects: &mut Vec<Effect>) {
+    pub(crate) fn tell_all(&self, key: JobKey, message: &Message, effects: &mut Vec<Effect>) {
         for peer in self.jobs[key].holders.and(self.peers.up()).iter() {
             self.send(peer, message.clone(), effects);
         }
@@ -81,10 +81,10 @@ impl Node {
     /// The job was just put into its queue, and others may hold it.
     pub(crate) fn announce(&mut self, key: JobKey, effects: &mut Vec<Effect>) {
         self.jobs[key].warned = true;
-        self.tell_holders(key, &self.queued_message(key), effects);
+        self.tell_all(key, &self.queued_message(key), effects);
     }
 
-    fn queued_message(&self, key: JobKey) -> Message {
+    pub(crate) fn queued_message(&self, key: JobKey) -> Message {
         let job = &self.jobs[key];
         Message::Queued {
             id: job.id,
@@ -100,7 +100,7 @@ impl Node {
             id: job.id,
             for_ms: job.requeue.since(now).as_millis() as u64,
         };
-        self.tell_holders(key, &message, effects);
+        self.tell_all(key, &message, effects);
     }
 
     /// How much later than the node whose turn it is another one acts.
@@ -122,7 +122,7 @@ impl Node {
         };
         let job = &self.jobs[key];
         match job.state {
-            JobState::Queued => self.tell_holders(key, &self.queued_message(key), effects),
+            JobState::Queued => self.tell_all(key, &self.queued_message(key), effects),
             JobState::WaitReplicas => self.send_working(key, from, effects),
             JobState::Active if job.ours => self.tell_working(now, key, effects),
             // Who asks first goes first; of two who ask at the same moment, the one that ranks higher.
@@ -191,29 +191,18 @@ impl Node {
         id: JobId,
         effects: &mut Vec<Effect>,
     ) -> Option<JobKey> {
-        let key = self.jobs.find(&id)?;
+        let Some(key) = self.jobs.find(&id) else {
+            self.answer_forgotten(from, id, effects);
+            return None;
+        };
         if self.jobs[key].guarantee() == Guarantee::AtMostOnce {
             return None;
         }
-        self.add_holders(key, NodeSet::EMPTY.with(from), effects);
-        let job = &self.jobs[key];
-        if job.state == JobState::Acked {
-            let holders = self.peers.list(job.holders, Some(self.id));
-            self.send(from, Message::SetAck { id, holders }, effects);
+        self.merge_holders(key, NodeSet::only(from), effects);
+        if self.jobs[key].state == JobState::Acked {
+            self.tell_acked(from, key, effects);
         }
         Some(key)
-    }
-
-    /// More nodes may hold the job than was known.
-    pub(crate) fn add_holders(&mut self, key: JobKey, more: NodeSet, effects: &mut Vec<Effect>) {
-        let job = &mut self.jobs[key];
-        let holders = job.holders.or(more);
-        if holders != job.holders {
-            job.holders = holders;
-            let id = job.id;
-            let holders = self.peers.list(holders, None);
-            self.persist(Record::Holders { id, holders }, effects);
-        }
     }
 
     /// A copy must not be queued before the job's producer was answered.
@@ -258,6 +247,19 @@ impl Node {
         if job.state != JobState::Active || requeue != job.requeue {
             self.move_job(key, JobState::Active, requeue);
         }
+    }
+
+    /// Whether another node can have this job queued.
+    pub(crate) fn may_be_elsewhere(&self, key: JobKey) -> bool {
+        let job = &self.jobs[key];
+        let others = job.holders.without(self.peers.gone());
+        job.guarantee() == Guarantee::AtLeastOnce && !others.is_empty()
+    }
+
+    /// The job was queued when the node stopped: from `begin` on the other holders are asked whether they have it now.
+    pub(crate) fn queue_unless_elsewhere(&mut self, begin: Time, key: JobKey) {
+        self.jobs[key].place = Place::Unsettled;
+        self.move_job(key, JobState::Active, begin + limits::WILLQUEUE_AHEAD);
     }
 
     /// The link to a peer came up: it hears of the jobs that were queued here without its consent.

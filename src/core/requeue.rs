@@ -92,7 +92,7 @@ impl Node {
     }
 
     /// As [`Node::enqueue`], but leaves it to the caller to serve those who wait.
-    fn put_back(
+    pub(crate) fn put_back(
         &mut self,
         now: Time,
         key: JobKey,
