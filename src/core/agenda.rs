@@ -42,6 +42,8 @@ pub(crate) enum Timer {
     Forgotten,
     /// Interest in jobs of other nodes is refreshed, or runs out.
     Federation,
+    /// Holders that came back are told what is queued here.
+    Agreement,
     /// Jobs move on from a node that leaves.
     HandOver,
     /// Nodes that did not answer a question are given up.

@@ -172,9 +172,15 @@ impl Node {
                 self.delay(key, now + Duration::from_millis(delay_ms));
             }
             JobState::Active => {
-                self.enqueue(now, key, Cause::First, effects);
+                // A node that leaves hears of it before a client of this one can have it.
+                let queue = self.jobs[key].queue;
+                if self.put_back(now, key, Cause::First, effects) {
+                    self.send(from, self.queued_message(key), effects);
+                    self.serve(now, queue, effects);
+                }
             }
-            JobState::WaitReplicas | JobState::Queued | JobState::Acked => {}
+            JobState::Queued => self.send(from, self.queued_message(key), effects),
+            JobState::WaitReplicas | JobState::Acked => {}
         }
     }
 
@@ -230,7 +236,7 @@ impl Node {
             replicate: copy.replicate,
             state: JobState::Active,
             place: Place::Before,
-            delivered: false,
+            ours: false,
             warned: false,
             moves: copy.moves,
         };

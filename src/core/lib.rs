@@ -11,6 +11,7 @@
 mod account;
 mod admission;
 mod agenda;
+mod agreement;
 pub mod command;
 mod copies;
 mod delivery;

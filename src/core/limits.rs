@@ -23,6 +23,26 @@ pub(crate) const PAUSED_RETRY_SECS: u32 = 1;
 /// How much earlier than its requeue a node looks at a job, to warn the other holders.
 pub(crate) const WILLQUEUE_AHEAD: Duration = Duration::from_millis(500);
 
+/// What a node without its turn waits beyond the time at which the one with it acts, at least and at most: longer than a
+/// message takes, and long enough that holders who all lost touch do not act at once.
+pub(crate) const STAGGER_MIN: Duration = Duration::from_millis(100);
+pub(crate) const STAGGER_MAX: Duration = Duration::from_secs(1);
+
+/// One step tells a holder that came back of the jobs in so many slots that are queued here, and the next follows after
+/// the pause: at most 200 thousand messages a second, some 7 MB.
+pub(crate) const TELL_PER_TICK: u32 = 1024;
+pub(crate) const TELL_PAUSE: Duration = Duration::from_millis(5);
+
+/// After a start, jobs with other holders are queued only when one of these was asked; if no link comes up for so long,
+/// this node must be alone.
+pub(crate) const ALONE_AFTER: Duration = Duration::from_secs(10);
+/// How often a job looks whether a link to a holder is up by then.
+pub(crate) const ALONE_CHECK: Duration = Duration::from_secs(1);
+/// What was queued before a stop is asked after for so long, since the others have much to ask at that moment, too.
+pub(crate) const SETTLE: Duration = Duration::from_secs(2);
+/// So many jobs begin to ask per millisecond after a start: a million of them take ten seconds.
+pub(crate) const SETTLE_PER_MS: u64 = 100;
+
 /// The log ties the timeline to the wall clock this often: what a crash can cost in accuracy of ttl and delay.
 pub(crate) const MARK_EVERY: Duration = Duration::from_mins(1);
 

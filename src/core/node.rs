@@ -6,6 +6,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use crate::agenda::{Agenda, Due, Timer};
+use crate::agreement::Agreement;
 use crate::command::{Command, Refusal, Reply};
 use crate::effect::Effect;
 use crate::event::Event;
@@ -147,6 +148,7 @@ pub struct Node {
     pub(crate) forgotten: Forgotten,
     pub(crate) federation: Federation,
     pub(crate) gatherings: Gatherings,
+    pub(crate) agreement: Agreement,
     pub(crate) hand_over: HandOver,
     /// Delivered at-most-once jobs, oldest delivery first.
     pub(crate) evictable: List,
@@ -186,6 +188,7 @@ impl Node {
             forgotten: Forgotten::new(random.next_u64()),
             federation: Federation::default(),
             gatherings: Gatherings::default(),
+            agreement: Agreement::default(),
             hand_over: HandOver::default(),
             evictable: List::EMPTY,
             segments: Segments::default(),
@@ -303,7 +306,7 @@ impl Node {
                 nacks,
                 additional_deliveries,
             } => self.on_queued(time, from, id, nacks, additional_deliveries, effects),
-            Message::Working { id, for_ms } => self.on_working(time, id, for_ms),
+            Message::Working { id, for_ms } => self.on_working(time, from, id, for_ms, effects),
             Message::SetAck { id, holders } => self.on_set_ack(time, from, id, &holders, effects),
             Message::GotAck { id, known, holders } => {
                 self.on_got_ack(time, from, id, known, &holders, effects);
@@ -365,6 +368,7 @@ impl Node {
             Timer::Collection => self.on_collection_timer(now.time, effects),
             Timer::Forgotten => self.on_forgotten_timer(now.time),
             Timer::Federation => self.on_federation(now.time, effects),
+            Timer::Agreement => self.on_agreement(now.time, effects),
             Timer::HandOver => self.on_hand_over_timer(now.time, effects),
             Timer::Gathering => self.on_gathering_late(now.time, effects),
         }
@@ -444,9 +448,10 @@ impl Node {
             if !job.queued_before() && job.guarantee() == Guarantee::AtLeastOnce {
                 continue;
             }
+            let queued = job.state == JobState::Queued || job.place == Place::Unsettled;
             let standing = Standing {
                 id: job.id,
-                queued: job.state == JobState::Queued,
+                queued,
                 requeue: (job.requeue != Time::NEVER).then_some(job.requeue),
                 nacks: job.nacks,
                 additional_deliveries: job.additional_deliveries,
@@ -508,7 +513,7 @@ impl Node {
     /// Takes a job out of the list that it stands in. Its state is still as before: the caller moves it on.
     pub(crate) fn leave_place(&mut self, now: Time, key: JobKey) {
         match self.jobs[key].place {
-            Place::Before | Place::Nowhere => {}
+            Place::Before | Place::Nowhere | Place::Unsettled => {}
             Place::List | Place::Tree => self.leave_queue(now, key),
             Place::Evictable => self.evictable.remove(&mut self.jobs, key),
             Place::Acked => self.end_collection(key),

@@ -309,10 +309,8 @@ impl Node {
 
     /// Queues an active job at this moment for the first time, which is announced to nobody: no other node does.
     pub(crate) fn delay(&mut self, key: JobKey, due: Time) {
+        self.jobs[key].ours = true;
         self.move_job(key, JobState::Active, due);
-        self.agenda.remove_job(&mut self.jobs, key);
-        self.jobs[key].warned = true;
-        self.agenda.add_job(&mut self.jobs, key);
     }
 
     /// One of these peers queues the job, and this node forgets it.
@@ -412,7 +410,7 @@ impl Node {
             replicate: plan.replicate,
             state: ask.map_or(JobState::Active, |_| JobState::WaitReplicas),
             place: Place::Before,
-            delivered: false,
+            ours: true,
             warned: false,
             moves: 0,
         };

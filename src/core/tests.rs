@@ -2,6 +2,7 @@
 
 mod acking;
 mod adding;
+mod agreeing;
 mod bench;
 mod clocks;
 mod delivering;

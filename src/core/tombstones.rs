@@ -97,7 +97,7 @@ impl Node {
             replicate: 0,
             state: JobState::Acked,
             place: Place::Nowhere,
-            delivered: false,
+            ours: false,
             warned: false,
             moves: 0,
         })

@@ -398,6 +398,14 @@ impl Shoal {
             .collect()
     }
 
+    /// The nodes that run.
+    pub(crate) fn running(&self) -> Vec<usize> {
+        let seats = 0..self.seats.len();
+        seats
+            .filter(|&seat| self.seats[seat].node.is_some())
+            .collect()
+    }
+
     /// Jobs of any state at all nodes that run.
     pub(crate) fn jobs(&self) -> usize {
         let nodes = self.seats.iter().filter_map(|seat| seat.node.as_ref());
