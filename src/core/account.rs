@@ -27,7 +27,8 @@ impl Node {
         let queues = self.queues.known() * limits::QUEUE_BYTES + self.queues.name_bytes();
         let waiters = self.waiters.len() * limits::WAITER_BYTES;
         let forgotten = self.forgotten.len() * limits::FORGOTTEN_BYTES;
-        (jobs + queues + waiters + forgotten) as u64 + self.client_bytes
+        let moving = self.hand_over.unconfirmed() * limits::UNCONFIRMED_BYTES;
+        (jobs + queues + waiters + forgotten + moving) as u64 + self.client_bytes
     }
 
     /// This node's id.
