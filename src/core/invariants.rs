@@ -154,6 +154,11 @@ fn check_job(node: &Node, key: JobKey, job: &Job) {
             "{id}: an active job with a retry has a next requeue"
         );
     }
+    assert!(
+        job.place != Place::Unsettled
+            || job.state == JobState::Active && job.guarantee() == Guarantee::AtLeastOnce,
+        "{id}: only a job that waits for its holders' answer is unsettled"
+    );
     let delivered = job.guarantee() == Guarantee::AtMostOnce && job.place == Place::Evictable;
     assert!(
         !delivered || job.requeue == Time::NEVER,

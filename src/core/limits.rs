@@ -43,6 +43,20 @@ pub(crate) const SETTLE: Duration = Duration::from_secs(2);
 /// So many jobs begin to ask per millisecond after a start: a million of them take ten seconds.
 pub(crate) const SETTLE_PER_MS: u64 = 100;
 
+/// One step of handing over sends at most so many jobs and bytes of bodies, and the next follows after the pause: 25
+/// thousand jobs or 25 MB a second, which leaves room for the node's own clients.
+pub(crate) const HAND_OVER_PER_TICK: usize = 256;
+pub(crate) const HAND_OVER_BYTES_PER_TICK: usize = 256 << 10;
+pub(crate) const HAND_OVER_PAUSE: Duration = Duration::from_millis(10);
+/// Moves that nobody confirmed yet: a node that does not answer gets no more than these.
+pub(crate) const HAND_OVER_UNCONFIRMED: usize = 4096;
+/// How long a move waits for its answer.
+pub(crate) const HAND_OVER_PATIENCE: Duration = Duration::from_secs(2);
+/// A pass over all jobs follows the last one after this.
+pub(crate) const HAND_OVER_AGAIN: Duration = Duration::from_secs(1);
+/// What an unconfirmed move takes: its entry in a tree that is at least half full.
+pub(crate) const UNCONFIRMED_BYTES: usize = 96;
+
 /// The log ties the timeline to the wall clock this often: what a crash can cost in accuracy of ttl and delay.
 pub(crate) const MARK_EVERY: Duration = Duration::from_mins(1);
 
