@@ -14,5 +14,6 @@ mod pausing;
 mod requeueing;
 mod restarting;
 mod rewriting;
+mod shoal;
 
 pub(crate) use bench::plain_job;
