@@ -62,6 +62,7 @@ impl Node {
             self.offer_again(now, key, effects);
         }
         self.collect_with(now, key, effects);
+        self.agree_with(now, key);
         self.settle_with(now, key, effects);
         self.federate_with(now, key, effects);
     }

@@ -2,6 +2,7 @@
 
 mod acking;
 mod adding;
+mod agreeing;
 mod bench;
 mod clocks;
 mod delivering;
@@ -11,8 +12,10 @@ mod looking;
 mod memory;
 mod model;
 mod pausing;
+mod replicating;
 mod requeueing;
 mod restarting;
 mod rewriting;
+mod shoal;
 
 pub(crate) use bench::plain_job;
