@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 
 use shoalmq_core::effect::Effect;
 use shoalmq_core::id::{NodeId, StoreId};
+use shoalmq_core::time::Time;
+use shoalmq_gossip::Memory;
 
 use crate::checker::{Checker, Violation};
 use crate::dice::Dice;
@@ -21,7 +23,6 @@ use crate::workload::Workload;
 const STORM: u64 = 60_000;
 
 /// Everything that is simulated.
-#[derive(Debug)]
 pub(crate) struct Cluster {
     pub(crate) plan: Plan,
     pub(crate) now: Micros,
@@ -85,7 +86,8 @@ impl Cluster {
             generation: 0,
             store: StoreId(0),
             disk: Disk::default(),
-            members: vec![false; self.plan.hosts],
+            memory: Memory::default(),
+            timeline: Time::ZERO,
             clock: WallClock::default(),
             boots: 0,
             process: None,
@@ -183,10 +185,7 @@ impl Cluster {
             Happening::Dial(from, to, boot) => self.dial(from, to, boot),
             Happening::Handshake(from, to, boot, there) => self.handshake(from, to, boot, there),
             Happening::Reset(from, to, incarnation) => self.reset(from, to, incarnation),
-            Happening::KeepAlive => {
-                self.keep_alive();
-                self.watch_members();
-            }
+            Happening::KeepAlive => self.keep_alive(),
             Happening::Synced(index, boot) => self.synced(index, boot),
             Happening::SyncDue(index, boot) => self.sync_due(index, boot),
             Happening::Datagram(to, bytes) => self.datagram(to, bytes),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use shoalmq_core::event::Event;
 
 use crate::cluster::Cluster;
+use crate::plan::Meeting;
 use crate::schedule::{Happening, HostIndex, MS, SECOND};
 use crate::workload::WARM_UP;
 
@@ -270,7 +271,7 @@ impl Cluster {
         self.checker.crashed(self.now, host, &survived);
         let on_disk = self.hosts[host].disk.given();
         self.hosts[host].clock.settle(on_disk);
-        if self.fault_dice.percent(20) {
+        if self.plan.meeting == Meeting::Seeds && self.fault_dice.percent(20) {
             self.hosts[host].address = self.new_address();
         }
     }
@@ -371,6 +372,7 @@ impl Cluster {
         let now = self.now;
         self.trace.note(now, host, || "has stopped".to_owned());
         self.hosts[host].disk.sync_now();
+        self.gossip(host, shoalmq_gossip::Event::Leave);
         self.end_process(host);
         self.hosts[host].clock.settle(u64::MAX);
         let away = if self.faults.over {

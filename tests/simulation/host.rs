@@ -7,6 +7,7 @@ use shoalmq_core::id::{NodeId, StoreId, Ticket};
 use shoalmq_core::message::Message;
 use shoalmq_core::node::Node;
 use shoalmq_core::time::{Now, Time, WallTime};
+use shoalmq_gossip::{Membership, Memory};
 
 use crate::client::Ask;
 use crate::disk::{Disk, Position};
@@ -16,7 +17,6 @@ use crate::schedule::{HostIndex, MS, Micros};
 const WALL_MS: u64 = 1_767_225_600_000;
 
 /// One machine.
-#[derive(Debug)]
 pub(crate) struct Host {
     pub(crate) id: NodeId,
     pub(crate) zone: u64,
@@ -24,8 +24,10 @@ pub(crate) struct Host {
     pub(crate) generation: u64,
     pub(crate) store: StoreId,
     pub(crate) disk: Disk,
-    /// Which other machines its `dir` knows as members.
-    pub(crate) members: Vec<bool>,
+    /// What its `dir` tells of the other members.
+    pub(crate) memory: Memory,
+    /// Where the timeline of its process began.
+    pub(crate) timeline: Time,
     pub(crate) clock: WallClock,
     pub(crate) boots: u32,
     pub(crate) process: Option<Process>,
@@ -80,10 +82,10 @@ impl WallClock {
 }
 
 /// One run of a node.
-#[derive(Debug)]
 pub(crate) struct Process {
     pub(crate) boot: u32,
     pub(crate) core: Node,
+    pub(crate) gossip: Membership,
     pub(crate) started: Micros,
     /// Where its timeline began.
     pub(crate) base: Time,
@@ -91,6 +93,7 @@ pub(crate) struct Process {
     pub(crate) held: Vec<(Position, Held)>,
     /// When the next tick is scheduled.
     pub(crate) armed: Micros,
+    pub(crate) gossip_armed: Micros,
     /// What is known of the other machines.
     pub(crate) peers: Vec<Peer>,
     /// It stops cleanly, at this moment at the latest.
@@ -117,8 +120,14 @@ pub(crate) struct Peer {
     pub(crate) dialling: bool,
     /// The core was told that it is failing.
     pub(crate) failing: bool,
-    /// Since when nothing was heard of it: for the membership that is only modelled.
-    pub(crate) silent_since: Option<Micros>,
+}
+
+impl Process {
+    /// When this moment of its timeline comes.
+    pub(crate) fn when(&self, time: Time) -> Micros {
+        let ahead = time.as_millis().saturating_sub(self.base.as_millis());
+        self.started.saturating_add(ahead.saturating_mul(MS))
+    }
 }
 
 impl Host {

@@ -175,7 +175,8 @@ impl Cluster {
         if self.hosts[from].boot() != Some(boot) {
             return;
         }
-        if !same || paused || !self.network.is_open_both_ways(from, to) || !self.knows(from, to) {
+        let open = self.network.is_open_both_ways(from, to);
+        if !same || paused || !open || !self.knows(from, to) || self.bars(to, from) {
             return self.dial_later(from, to, boot);
         }
         self.network.incarnations += 1;
@@ -202,6 +203,7 @@ impl Cluster {
             same_zone,
         };
         self.feed(from, Event::PeerUp(up));
+        self.introduce(from, to);
     }
 
     /// The other end of a link told that it is gone.

@@ -17,12 +17,22 @@ pub(crate) enum Policy {
     Sometimes,
 }
 
+/// How nodes find each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Meeting {
+    /// `cluster-join`: a name that leads to all of them, wherever they are now.
+    Seeds,
+    /// CLUSTER MEET, once. No node moves.
+    Meet,
+}
+
 /// All that a run is made of, drawn from its seed.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
     pub(crate) seed: u64,
     pub(crate) hosts: usize,
     pub(crate) zones: u64,
+    pub(crate) meeting: Meeting,
     pub(crate) policy: Policy,
     /// How long a sync takes at most.
     pub(crate) sync: Micros,
@@ -73,6 +83,7 @@ impl Plan {
             seed,
             hosts,
             zones: dice.from_to(1, 3),
+            meeting: dice.weighted(&[(60, Meeting::Seeds), (40, Meeting::Meet)]),
             policy: dice.weighted(&policies),
             sync: dice.pick(&[2 * MS, 10 * MS, 50 * MS]),
             latency: if far { 15 * MS } else { 100 },

@@ -13,6 +13,7 @@ use shoalmq_core::time::Time;
 use crate::cluster::Cluster;
 use crate::disk::Position;
 use crate::host::{Held, Inbound, Peer, Process};
+use crate::membership::new_membership;
 use crate::plan::Policy;
 use crate::schedule::{Happening, HostIndex, MS, Micros, SECOND};
 
@@ -60,13 +61,17 @@ impl Cluster {
         };
         let mut effects = Vec::new();
         let core = restore.finish(start, &mut effects);
+        host.timeline = base;
+        let gossip = new_membership(host, self.dice.next() as u32, self.dice.bytes());
         host.process = Some(Process {
             boot,
             core,
+            gossip,
             started: now,
             base,
             held: Vec::new(),
             armed: Micros::MAX,
+            gossip_armed: Micros::MAX,
             peers: vec![Peer::default(); plan.hosts],
             stops: None,
             ticks: (Time::ZERO, 0),
@@ -271,10 +276,7 @@ impl Cluster {
         let Some(process) = &mut self.hosts[index].process else {
             return;
         };
-        let wanted = process.core.deadline().as_millis();
-        let wanted = wanted.saturating_sub(process.base.as_millis());
-        let at = process.started.saturating_add(wanted.saturating_mul(MS));
-        let at = at.max(now + 1);
+        let at = process.when(process.core.deadline()).max(now + 1);
         if at < process.armed {
             process.armed = at;
             let boot = process.boot;
@@ -325,7 +327,7 @@ impl Cluster {
                 self.drop_replies(index, client);
                 self.feed(index, Event::Disconnected(client));
             }
-            Inbound::Datagram(bytes) => self.gossip_packet(index, bytes),
+            Inbound::Datagram(bytes) => self.gossip(index, shoalmq_gossip::Event::Packet(bytes)),
         }
     }
 
@@ -345,10 +347,10 @@ impl Cluster {
             self.arrive(index, inbound);
         }
         if let Some(process) = &mut self.hosts[index].process {
-            process.armed = Micros::MAX;
+            (process.armed, process.gossip_armed) = (Micros::MAX, Micros::MAX);
         }
         self.arm(index);
-        self.resume_gossip(index);
+        self.arm_gossip(index);
     }
 }
 

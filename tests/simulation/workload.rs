@@ -127,11 +127,8 @@ impl Cluster {
         let Some(host) = self.any_host() else { return };
         let number = self.checker.next_number();
         let terms = self.terms(number);
-        let members = self.hosts[host]
-            .members
-            .iter()
-            .filter(|&&known| known)
-            .count();
+        let process = self.hosts[host].process.as_ref();
+        let members = process.map_or(0, |process| process.gossip.members().count());
         self.checker.asked(self.now, &terms, members + 1);
         let patience = self.client_dice.weighted(&[(80, 5000), (20, 150)]) * MS;
         let ticket = self.ask(host, Purpose::Add(number), Ask::Add(Box::new(terms)));
