@@ -191,17 +191,14 @@ impl Node {
         id: JobId,
         effects: &mut Vec<Effect>,
     ) -> Option<JobKey> {
-        let Some(key) = self.jobs.find(&id) else {
-            self.answer_forgotten(from, id, effects);
+        if self.answer_forgotten(from, id, effects) {
             return None;
-        };
+        }
+        let key = self.jobs.find(&id)?;
         if self.jobs[key].guarantee() == Guarantee::AtMostOnce {
             return None;
         }
         self.merge_holders(key, NodeSet::only(from), effects);
-        if self.jobs[key].state == JobState::Acked {
-            self.tell_acked(from, key, effects);
-        }
         Some(key)
     }
 
@@ -229,7 +226,7 @@ impl Node {
     }
 
     /// Another node has the job: this one looks again at `requeue`.
-    fn give_turn(&mut self, now: Time, key: JobKey, requeue: Time) {
+    pub(crate) fn give_turn(&mut self, now: Time, key: JobKey, requeue: Time) {
         if self.jobs[key].state == JobState::Queued {
             self.leave_queue(now, key);
         }
@@ -238,6 +235,7 @@ impl Node {
             job.place = Place::Nowhere;
         }
         job.ours = false;
+        self.hand_over.confirm_turn(&job.id);
         self.postpone(key, requeue);
     }
 

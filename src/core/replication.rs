@@ -177,6 +177,7 @@ impl Node {
             return;
         };
         self.merge_holders(key, NodeSet::only(from), effects);
+        self.hand_over.confirm_copy(&id);
         let Some(pending) = self.replications.by_job.get_mut(&key) else {
             return;
         };

@@ -8,6 +8,7 @@ mod clocks;
 mod delivering;
 mod guarantees;
 mod idling;
+mod leaving;
 mod looking;
 mod memory;
 mod model;
