@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 
 use shoalmq_core::command::Reply;
+use shoalmq_core::message::Message;
 use shoalmq_core::record::Record;
 use shoalmq_storage::journal::Position;
 use tokio::sync::watch;
@@ -63,17 +64,45 @@ impl Gates {
         }
     }
 
-    /// As [`Gates::of`], of a reply to an earlier command. `None` is as far as the log was when that had run: a job that
-    /// now has its copies was recorded then.
+    /// As [`Gates::of`], of a reply that comes later than its command. `None` is as far as the log was when that had run:
+    /// a job that has its copies by now was recorded then.
     pub(super) fn of_late(
         &self,
         policy: AppendFsync,
         reply: &Reply,
         persisted: Persisted,
     ) -> Option<Position> {
-        match (reply, persisted) {
-            (Reply::Added(_), Persisted::NothingYet | Persisted::NothingCanBe) => None,
+        match reply {
+            Reply::Added(_) => None,
             _ => Some(self.of(policy, reply, persisted)),
+        }
+    }
+
+    /// How far the log must be on disk before a peer may be told this. What others build on waits for all that was
+    /// recorded before it was said: a copy counts once it is on disk, an ack once no crash can take it back. What asks or
+    /// merely informs leaves at once.
+    pub(super) fn of_message(&self, policy: AppendFsync, message: &Message) -> Position {
+        match message {
+            Message::GotJob(_) => self.position,
+            Message::Enqueue { .. }
+            | Message::Queued { .. }
+            | Message::SetAck { .. }
+            | Message::GotAck { .. }
+            | Message::DelJob(_)
+            | Message::YourJobs(_) => match policy {
+                AppendFsync::Always => self.position,
+                AppendFsync::Everysec | AppendFsync::No => OPEN,
+            },
+            Message::State(_)
+            | Message::ReplJob(_)
+            | Message::Missing(_)
+            | Message::Holders { .. }
+            | Message::WillQueue(_)
+            | Message::Working { .. }
+            | Message::NeedJobs { .. }
+            | Message::Pause { .. }
+            | Message::Ask { .. }
+            | Message::Answer { .. } => OPEN,
         }
     }
 
@@ -188,13 +217,9 @@ mod tests {
     fn a_late_add_waits_for_the_record_of_its_command_alone() {
         let (_released, gates) = gates();
         let id = Reply::Added(JobId::from_bytes([1; 24]));
-        let late = |reply: &Reply, persisted| gates.of_late(ALWAYS, reply, persisted);
-        assert_eq!(late(&id, Persisted::NothingYet), None);
-        assert_eq!(late(&id, Persisted::Something), Some(Position(4)));
-        assert_eq!(
-            late(&delivered(&[20]), Persisted::NothingYet),
-            Some(Position(2))
-        );
+        assert_eq!(gates.of_late(ALWAYS, &id, Persisted::Something), None);
+        let late = gates.of_late(ALWAYS, &delivered(&[20]), Persisted::Something);
+        assert_eq!(late, Some(Position(2)));
     }
 
     #[test]
