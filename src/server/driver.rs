@@ -263,6 +263,12 @@ impl Driver {
         self.peers.values().map(held).sum()
     }
 
+    /// Whether any client has an answer that has not left yet.
+    pub(crate) fn has_unsent(&self) -> bool {
+        let unsent = |peer: &Peer| peer.mailbox.buffers.output() + peer.mailbox.unread() > 0;
+        self.peers.values().any(unsent)
+    }
+
     /// Ends connections whose clients leave too many replies unread: `client-output-buffer-limit`.
     pub(crate) fn close_unread(&mut self) {
         let limit = &self.config.client_output_buffer_limit;
