@@ -118,6 +118,11 @@ impl JobId {
         rank
     }
 
+    /// The minutes that its job lives, but for the lowest bit; 65535 stands for all above, too.
+    pub fn ttl_minutes(&self) -> u16 {
+        u16::from_be_bytes([self.0[22], self.0[23]])
+    }
+
     /// What the id promises of delivery: its lowest bit.
     pub fn guarantee(&self) -> Guarantee {
         if self.0[23] & 1 == 1 {
