@@ -30,6 +30,10 @@ pub(crate) enum Cause {
     Restart,
     /// A start after a clean stop: it was queued then.
     Restored,
+    /// It was queued on another node, which handed it over.
+    Moved,
+    /// It was sent to another node, and nobody knows whether it arrived.
+    Heal,
 }
 
 impl Node {
@@ -92,7 +96,7 @@ impl Node {
     }
 
     /// As [`Node::enqueue`], but leaves it to the caller to serve those who wait.
-    fn put_back(&mut self, now: Time, key: JobKey, cause: Cause) -> bool {
+    pub(crate) fn put_back(&mut self, now: Time, key: JobKey, cause: Cause) -> bool {
         let job = &self.jobs[key];
         let at_most_once = job.guarantee() == Guarantee::AtMostOnce;
         if job.state != JobState::Active || at_most_once && job.queued_before() {
@@ -130,18 +134,19 @@ impl Node {
         let job = &mut self.jobs[key];
         let again = job.queued_before();
         match cause {
-            Cause::First | Cause::Restored => return,
+            Cause::First | Cause::Restored | Cause::Moved => return,
             Cause::Nack => {
                 job.nacks = job.nacks.saturating_add(1);
                 self.counters.nacked += 1;
             }
-            Cause::Retry | Cause::Asked | Cause::Restart if again => {
+            Cause::Retry | Cause::Asked | Cause::Restart | Cause::Heal if again => {
                 job.additional_deliveries = job.additional_deliveries.saturating_add(1);
             }
-            Cause::Retry | Cause::Asked | Cause::Restart => {}
+            Cause::Retry | Cause::Asked | Cause::Restart | Cause::Heal => {}
         }
         let redelivered = match cause {
-            Cause::First | Cause::Restored => return,
+            Cause::First | Cause::Restored | Cause::Moved => return,
+            Cause::Heal => &mut self.counters.redelivered_heal,
             Cause::Nack => &mut self.counters.redelivered_nack,
             Cause::Retry => &mut self.counters.redelivered_timeout,
             Cause::Asked => &mut self.counters.redelivered_asked,
@@ -201,7 +206,7 @@ impl Node {
         }
         let cause = if again { Cause::Retry } else { Cause::First };
         let queued = requeue <= now && self.put_back(now, key, cause);
-        (queued && !self.queues[queue].waiters.is_empty()).then_some(queue)
+        (queued && self.is_wanted(queue)).then_some(queue)
     }
 
     pub(crate) fn on_will_queue(
@@ -223,7 +228,8 @@ impl Node {
         additional_deliveries: u32,
         effects: &mut Vec<Effect>,
     ) {
-        let _ = (&self, now, from, id, nacks, additional_deliveries, effects);
+        self.settle_move(id);
+        let _ = (now, from, nacks, additional_deliveries, effects);
     }
 
     pub(crate) fn on_working(&mut self, now: Time, id: JobId, for_ms: u64) {
@@ -257,6 +263,7 @@ impl Node {
         self.queues[key].pause = state;
         self.watch_idle(now, key);
         self.serve(now, key, effects);
+        self.want_again(now, key, effects);
         Reply::PauseState(state)
     }
 

@@ -5,6 +5,7 @@ mod adding;
 mod bench;
 mod clocks;
 mod delivering;
+mod federating;
 mod guarantees;
 mod idling;
 mod looking;
