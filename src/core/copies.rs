@@ -174,7 +174,7 @@ impl Node {
             JobState::Active => {
                 // A node that leaves hears of it before a client of this one can have it.
                 let queue = self.jobs[key].queue;
-                if self.put_back(now, key, Cause::Given, effects) {
+                if self.put_back(now, key, Cause::Moved, effects) {
                     self.send(from, self.queued_message(key), effects);
                     self.serve(now, queue, effects);
                 }

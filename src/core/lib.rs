@@ -25,6 +25,7 @@ mod global;
 mod healing;
 pub mod id;
 mod inspect;
+mod interest;
 pub mod invariants;
 pub mod job;
 mod jobs;
@@ -41,8 +42,10 @@ mod requeue;
 pub mod restore;
 mod rewrite;
 mod segments;
+mod shipping;
 #[cfg(test)]
 mod tests;
 pub mod time;
 mod tombstones;
 mod waiters;
+mod want;

@@ -6,6 +6,7 @@ mod agreeing;
 mod bench;
 mod clocks;
 mod delivering;
+mod federating;
 mod guarantees;
 mod idling;
 mod leaving;
