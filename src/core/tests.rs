@@ -7,6 +7,7 @@ mod bench;
 mod clocks;
 mod delivering;
 mod guarantees;
+mod healing;
 mod idling;
 mod leaving;
 mod looking;
