@@ -8,6 +8,7 @@ mod clocks;
 mod delivering;
 mod federating;
 mod guarantees;
+mod healing;
 mod idling;
 mod leaving;
 mod looking;
