@@ -305,6 +305,7 @@ impl Node {
             ours: false,
             warned: false,
             moves: copy.moves,
+            short: false,
         });
         self.agenda.add_job(&mut self.jobs, key);
         key
