@@ -21,7 +21,7 @@ pub mod handshake;
 use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
-use shoalmq_core::id::{NodeId, StoreId};
+pub use shoalmq_core::id::{NodeId, StoreId};
 
 /// The bus protocols that this node speaks, the oldest and the newest. Two nodes use the newest that both speak.
 pub const VERSIONS: (u8, u8) = (1, 1);

@@ -21,7 +21,7 @@ use shoalmq_storage::journal::{Policy, Position};
 use tokio::sync::{Notify, watch};
 
 use super::clock::{self, Clock};
-use super::gate::{Gates, Persisted};
+use super::gate::{Gates, News, Persisted};
 use super::identity::Identity;
 use super::logging::LogHandle;
 use super::mailbox::Mailbox;
@@ -153,12 +153,7 @@ impl Driver {
     pub(crate) fn feed(&mut self, event: Event<'_>) {
         let now = self.clock.now();
         self.node.handle(now, event, &mut self.effects);
-        self.carry_out(None);
-    }
-
-    /// The last record in the log.
-    pub(crate) fn log_position(&self) -> Position {
-        self.gates.position()
+        self.carry_out(News::Nothing, None);
     }
 
     /// Feeds a command. Returns the gate of its reply, if it was answered at once: else the answer comes by mail.
@@ -172,7 +167,7 @@ impl Driver {
     ) -> Option<Position> {
         self.node
             .handle(now, Event::Command(ticket, command), &mut self.effects);
-        let answered = self.carry_out(Some((ticket, protocol, out)));
+        let answered = self.carry_out(News::Job, Some((ticket, protocol, out)));
         if answered.is_none()
             && let Some(peer) = self.peers.get_mut(&ticket.client)
         {
@@ -188,13 +183,13 @@ impl Driver {
             self.node
                 .handle(now, Event::Message(from, message), &mut self.effects);
         }
-        self.carry_out(None);
+        self.carry_out(News::Job, None);
     }
 
     /// Takes effects that came another way than from an event: those of a start.
     pub(crate) fn take_effects(&mut self, effects: Vec<Effect>) {
         self.effects.extend(effects);
-        self.carry_out(None);
+        self.carry_out(News::Nothing, None);
     }
 
     /// Ends a batch or a tick: rolls a full segment, wakes clients that have mail and links that have something to write,
@@ -311,6 +306,7 @@ impl Driver {
     /// the same client too, are answered by mail.
     fn carry_out(
         &mut self,
+        news: News,
         mut asking: Option<(Ticket, Protocol, &mut Vec<u8>)>,
     ) -> Option<Position> {
         let mut answered = None;
@@ -326,7 +322,7 @@ impl Driver {
         for effect in &effects {
             if let (Effect::Persist(record), Some(journal)) = (effect, journal) {
                 let position = writer.get_or_insert_with(|| journal.writer()).push(record);
-                self.gates.record(policy, record, position);
+                self.gates.record(policy, record, news, position);
                 persisted = Persisted::Something;
             }
         }
@@ -335,18 +331,17 @@ impl Driver {
             match effect {
                 Effect::Persist(_) => {}
                 Effect::Reply(ticket, reply) => {
+                    let gate = match journal {
+                        Some(_) => self.gates.of(policy, &reply, persisted),
+                        None => Position(0),
+                    };
                     if let Some((asker, protocol, out)) = &mut asking
                         && *asker == ticket
                     {
                         reply::encode(&reply, *protocol, out);
-                        let gate = journal.map(|_| self.gates.of(policy, &reply, persisted));
-                        answered = Some(gate.unwrap_or(Position(0)));
+                        answered = Some(gate);
                     } else if let Some(peer) = self.peers.get_mut(&ticket.client) {
                         peer.unanswered -= 1;
-                        let gate = match journal {
-                            Some(_) => self.gates.of_late(policy, &reply, persisted),
-                            None => Some(Position(0)),
-                        };
                         // A command that may change the protocol runs behind no late one but ADDJOB, whose reply is the
                         // same in both.
                         let posted =
