@@ -20,7 +20,7 @@ use crate::job::{Job, JobState, Place};
 use crate::jobs::{JobKey, Jobs};
 use crate::leaving::HandOver;
 use crate::limits;
-use crate::message::Message;
+use crate::message::{Message, PeerState};
 use crate::peers::{PeerKey, Peers};
 use crate::queue::{List, Queue, QueueKey, Queues};
 use crate::record::{Record, Segment, Standing};
@@ -163,6 +163,10 @@ pub struct Node {
     pub(crate) leaving: bool,
     pub(crate) body_bytes: usize,
     pub(crate) client_bytes: u64,
+    /// The log cannot be written.
+    pub(crate) log_failing: bool,
+    /// What all peers were last told.
+    pub(crate) told: PeerState,
     pub(crate) last_sweep: Time,
     pub(crate) counters: Counters,
 }
@@ -199,6 +203,8 @@ impl Node {
             leaving: false,
             body_bytes: 0,
             client_bytes: 0,
+            log_failing: false,
+            told: PeerState::default(),
             last_sweep: Time::ZERO,
             counters: Counters::default(),
             random,
@@ -229,6 +235,7 @@ impl Node {
             Event::Rewrite => self.on_rewrite_asked(now.time),
             Event::RewriteOn => self.on_rewrite(now.time, effects),
             Event::ClientBuffers(bytes) => self.client_bytes = bytes,
+            Event::LogFailing(failing) => self.on_log_failing(failing, effects),
             Event::MemoryPressure => self.on_memory_pressure(now.time, effects),
             Event::Leaving(leaving) => self.on_leaving(now.time, leaving, effects),
             Event::Renamed(id) => {

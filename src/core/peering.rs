@@ -114,15 +114,23 @@ impl Node {
     pub(crate) fn peer_state(&self) -> PeerState {
         PeerState {
             leaving: self.leaving || self.hand_over.is_stopping(),
-            full: self.memory_level() >= MemoryLevel::External,
+            full: self.log_failing || self.memory_level() >= MemoryLevel::External,
             load: self.jobs.len() as u64,
         }
     }
 
+    pub(crate) fn on_log_failing(&mut self, failing: bool, effects: &mut Vec<Effect>) {
+        self.log_failing = failing;
+        if self.told != self.peer_state() {
+            self.tell_state(effects);
+        }
+    }
+
     /// Tells all peers what this node is ready for, when that changed.
-    pub(crate) fn tell_state(&self, effects: &mut Vec<Effect>) {
+    pub(crate) fn tell_state(&mut self, effects: &mut Vec<Effect>) {
+        self.told = self.peer_state();
         for key in self.peers.up().iter() {
-            self.send(key, Message::State(self.peer_state()), effects);
+            self.send(key, Message::State(self.told), effects);
         }
     }
 

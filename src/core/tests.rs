@@ -16,6 +16,7 @@ mod looking;
 mod memory;
 mod model;
 mod pausing;
+mod peering;
 mod replicating;
 mod requeueing;
 mod restarting;
