@@ -5,6 +5,7 @@ mod adding;
 mod agreeing;
 mod bench;
 mod clocks;
+mod collecting;
 mod delivering;
 mod guarantees;
 mod idling;
