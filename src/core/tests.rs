@@ -8,6 +8,7 @@ mod clocks;
 mod collecting;
 mod delivering;
 mod guarantees;
+mod healing;
 mod idling;
 mod leaving;
 mod looking;
