@@ -26,7 +26,10 @@ impl Node {
         let jobs = self.jobs.len() * (limits::JOB_BYTES + limits::BODY_BYTES) + self.body_bytes;
         let queues = self.queues.known() * limits::QUEUE_BYTES + self.queues.name_bytes();
         let waiters = self.waiters.len() * limits::WAITER_BYTES;
-        (jobs + queues + waiters + self.federation.bytes()) as u64 + self.client_bytes
+        let forgotten = self.forgotten.len() * limits::FORGOTTEN_BYTES;
+        let moving = self.hand_over.unconfirmed() * limits::UNCONFIRMED_BYTES;
+        (jobs + queues + waiters + forgotten + moving + self.federation.bytes()) as u64
+            + self.client_bytes
     }
 
     /// This node's id.

@@ -3,6 +3,7 @@
 //! A scan's cursor is the slot that it looks at next. A job or queue keeps its slot while it lives, so a scan meets
 //! every one that was there throughout, and bounds what one answer looks at.
 
+use crate::admission::Home;
 use crate::command::{Delivery, JobScan, JobView, QueueScan, QueueView, Reply, ScanReply};
 use crate::id::{Guarantee, JobId};
 use crate::job::{Job, JobState};
@@ -15,7 +16,7 @@ use crate::time::Time;
 impl Node {
     pub(crate) fn show(&self, now: Time, id: Option<JobId>) -> Reply {
         let key = id.and_then(|id| self.jobs.find(&id));
-        Reply::Shown(key.map(|key| Box::new(self.view(now, &self.jobs[key]))))
+        Reply::Shown(key.map(|key| Box::new(self.view(now, key))))
     }
 
     pub(crate) fn queue_length(&self, name: &[u8]) -> Reply {
@@ -108,17 +109,23 @@ impl Node {
                 Reply::JobIds(cursor, ids)
             }
             ScanReply::All => {
-                let view = |slot| find(slot).map(|job| self.view(now, job));
+                let view = |slot| find(slot).map(|_| self.view(now, JobKey(slot)));
                 let (cursor, jobs) = walk(scan.cursor, scan.count, end, view);
                 Reply::Jobs(cursor, jobs)
             }
         }
     }
 
-    fn view(&self, now: Time, job: &Job) -> JobView {
+    fn view(&self, now: Time, key: JobKey) -> JobView {
+        let job = &self.jobs[key];
         let requeue = job.next_requeue(now);
         let next_requeue = (requeue != Time::NEVER).then(|| requeue.since(now));
         let awake = job.expires().min(requeue - limits::WILLQUEUE_AHEAD);
+        let pending = self.replications.get(key);
+        let confirmed = pending.map_or(Vec::new(), |pending| {
+            let own = (pending.home == Home::Here).then_some(self.id);
+            self.peers.names(pending.confirmed, own)
+        });
         JobView {
             id: job.id,
             queue: Some(self.queues[job.queue].name.clone()),
@@ -132,7 +139,7 @@ impl Node {
             nacks: job.nacks,
             additional_deliveries: job.additional_deliveries,
             holders: self.peers.names(job.holders, Some(self.id)),
-            confirmed: Vec::new(),
+            confirmed,
             next_requeue,
             next_awake: Some(awake.since(now)),
             body: Some(job.body.clone()),

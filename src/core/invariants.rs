@@ -22,6 +22,7 @@ pub fn check(node: &Node) {
     }
     assert_eq!(bytes, node.body_bytes, "the bytes of bodies are counted");
     check_counts(node);
+    check_replications(node);
     node.federation.check(&node.agenda);
     let (mut open, mut queued) = (0, 0);
     for slot in 0..node.queues.end() {
@@ -76,6 +77,28 @@ fn check_counts(node: &Node) {
     );
 }
 
+/// A job waits for copies exactly while somebody looks after that.
+fn check_replications(node: &Node) {
+    assert!(
+        node.replications.is_consistent(),
+        "producers that wait are known by client, and answered when nothing is left to wait for"
+    );
+    let states = node.jobs.iter().map(|(_, job)| job.state);
+    let waiting = states.filter(|&state| state == JobState::WaitReplicas);
+    assert_eq!(waiting.count(), node.replications.iter().count());
+    for (key, pending) in node.replications.iter() {
+        let job = &node.jobs[key];
+        assert_eq!(job.state, JobState::WaitReplicas, "{} waits", job.id);
+        assert!(
+            job.requeue != Time::NEVER,
+            "{}: copies are asked for",
+            job.id
+        );
+        let stray = pending.confirmed.without(job.holders);
+        assert!(stray.is_empty(), "{}: who has a copy is a holder", job.id);
+    }
+}
+
 fn check_job(node: &Node, key: JobKey, job: &Job) {
     let id = job.id;
     assert_eq!(node.jobs.find(&id), Some(key), "{id} is found by its id");
@@ -95,6 +118,11 @@ fn check_job(node: &Node, key: JobKey, job: &Job) {
             "{id}: an active job with a retry has a next requeue"
         );
     }
+    assert!(
+        job.place != Place::Unsettled
+            || job.state == JobState::Active && job.guarantee() == Guarantee::AtLeastOnce,
+        "{id}: only a job that waits for its holders' answer is unsettled"
+    );
     let delivered = job.guarantee() == Guarantee::AtMostOnce && job.place == Place::Evictable;
     assert!(
         !delivered || job.requeue == Time::NEVER,

@@ -9,7 +9,9 @@
 //! the way back.
 
 mod account;
+mod admission;
 mod agenda;
+mod agreement;
 pub mod command;
 mod copies;
 mod delivery;

@@ -157,7 +157,7 @@ impl Queue {
                 assert!(removed, "{} is in its queue's tree", jobs[key].id);
                 jobs[key].place = Place::Nowhere;
             }
-            Place::Before | Place::Nowhere | Place::Evictable => {
+            Place::Before | Place::Nowhere | Place::Unsettled | Place::Evictable => {
                 panic!("{} is not in its queue", jobs[key].id)
             }
         }

@@ -1,16 +1,17 @@
 //! Coming back from the log.
 //!
 //! Records are applied in the order of writing; then the node starts. After a clean stop every job stands where it
-//! stood. After any other, jobs with a retry are active and queued again when it is over (or at once, if the
+//! stood, but what was queued and has holders elsewhere is queued only after they were asked. After any other, jobs with a retry are active and queued again when it is over (or at once, if the
 //! operator wants), and at-most-once jobs are dropped, since each may have been handed out already.
 
 use std::time::Duration;
 
-use crate::agenda::Agenda;
+use crate::agenda::{Agenda, Timer};
 use crate::effect::Effect;
 use crate::id::{Guarantee, JobId, NodeId, StoreId};
 use crate::job::{Job, JobState, Links, Place};
 use crate::jobs::JobKey;
+use crate::limits;
 use crate::node::{Node, Settings};
 use crate::record::{AckRecord, JobRecord, Record, Segment, Standing};
 use crate::requeue::Cause;
@@ -122,10 +123,8 @@ impl Restore {
         } = self;
         let now = start.now;
         node.agenda = Agenda::new(now.time);
-        node.agenda.add_timer(
-            now.time + crate::limits::MARK_EVERY,
-            crate::agenda::Timer::Mark,
-        );
+        node.agenda
+            .add_timer(now.time + limits::MARK_EVERY, Timer::Mark);
         node.segments.start(start.segment);
         let record = Record::Started {
             generation: start.generation,
@@ -157,7 +156,16 @@ impl Restore {
         } else {
             Cause::Restart
         };
+        node.agreement.alone_from = now.time + limits::ALONE_AFTER;
+        node.agreement.cause = cause;
+        let mut asking = 0;
         for key in queue {
+            if node.may_be_elsewhere(key) {
+                let begin = Duration::from_millis(asking / limits::SETTLE_PER_MS);
+                node.queue_unless_elsewhere(now.time + begin, key);
+                asking += 1;
+                continue;
+            }
             if node.jobs[key].place == Place::Evictable {
                 node.evictable.remove(&mut node.jobs, key);
                 node.jobs[key].place = Place::Before;
@@ -181,6 +189,7 @@ impl Restore {
         }
         self.latest = self.latest.max(record.added);
         self.node.last_created = self.node.last_created.max(record.created);
+        let ours = record.id.is_of(&self.node.id);
         let holders = self.node.peers.set_of(&record.holders, self.node.id);
         let queue = self.node.queues.find_or_add(record.queue.as_bytes());
         self.node.keep(Job {
@@ -202,7 +211,7 @@ impl Restore {
             replicate: record.replicate,
             state: JobState::Active,
             place: Place::Before,
-            delivered: false,
+            ours,
             warned: false,
             moves: 0,
         });
@@ -292,10 +301,21 @@ fn start_job(
         // Should the retry last longer than the job, it would never be delivered: half of what is left must do.
         let half = Duration::from_millis(job.expires().since(now).as_millis() as u64 / 2);
         let retry = now.after_secs(job.retry).min(now + half);
-        job.requeue = if again { retry } else { due };
+        job.requeue = if again {
+            retry
+        } else if job.ours {
+            due
+        } else {
+            due.after_secs(job.retry)
+        };
     }
     if again {
-        job.place = Place::Nowhere;
+        (job.place, job.ours) = (Place::Nowhere, false);
+    }
+    let requeue = job.requeue;
+    if node.may_be_elsewhere(key) && (!clean || requeue <= now) {
+        let stagger = node.stagger();
+        node.jobs[key].requeue = requeue.max(now) + stagger;
     }
     node.agenda.add_job(&mut node.jobs, key);
     if at_most_once && again {
