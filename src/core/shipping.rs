@@ -170,15 +170,15 @@ impl Node {
         copy: Copy,
         effects: &mut Vec<Effect>,
     ) -> TakenIn {
+        if self.answer_forgotten(from, copy.id, effects) {
+            return TakenIn::Settled;
+        }
         if let Some(key) = self.jobs.find(&copy.id) {
             return self.take_in_known(now, from, key, &copy, effects);
         }
         let at_most_once = copy.retry == 0;
         if copy.age_ms >= u64::from(copy.ttl) * 1000 {
             self.counters.expired += u64::from(at_most_once);
-            return TakenIn::Settled;
-        }
-        if self.answer_forgotten(from, copy.id, effects) {
             return TakenIn::Settled;
         }
         // An at-most-once job has nowhere to go back to.
@@ -202,14 +202,13 @@ impl Node {
         let holders = self.peers.set_of(&copy.holders, self.id);
         let job = &self.jobs[key];
         match job.state {
-            JobState::Acked => self.tell_acked(from, key, effects),
             _ if job.guarantee() == Guarantee::AtMostOnce => {}
             JobState::Queued => {
                 self.merge_holders(key, holders, effects);
                 self.announce(key, effects);
             }
-            // Its producer is answered soon, and then it is queued.
-            JobState::WaitReplicas => self.send_working(key, from, effects),
+            // Its producer is answered soon, and then it is queued. (What is acked was answered before.)
+            JobState::WaitReplicas | JobState::Acked => self.send_working(key, from, effects),
             // Whoever sent it did not know that it is out, and waits for the ack now.
             JobState::Active if job.ours => {
                 self.merge_holders(key, holders, effects);
