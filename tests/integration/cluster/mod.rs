@@ -1,0 +1,3 @@
+//! Clusters of real nodes: what several of them promise together.
+
+mod fixture;
