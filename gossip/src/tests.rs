@@ -1,0 +1,5 @@
+mod failures;
+mod forgetting;
+mod joining;
+mod strangers;
+mod world;
