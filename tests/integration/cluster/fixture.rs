@@ -1,9 +1,11 @@
 //! Several nodes that met: started one by one, introduced to the first, each stopped by its own pid.
 
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use crate::fixture::{Launch, Node, eventually, within};
-use crate::wire::{Connection, Reply, simple};
+use crate::fixture::{Launch, Node, within};
+use crate::wire::{Connection, Reply, jobs, simple};
 
 /// How long the nodes of a test may take to agree on something, with one of them just killed.
 const AGREEMENT: Duration = Duration::from_secs(30);
@@ -48,6 +50,38 @@ impl Shoal {
         self.nodes[node].connect()
     }
 
+    /// One command, given as words, on a connection of its own.
+    #[track_caller]
+    pub(crate) fn call(&self, node: usize, command: &str) -> Reply {
+        self.connect(node).call(command)
+    }
+
+    /// The id of a node.
+    #[track_caller]
+    pub(crate) fn id(&self, node: usize) -> String {
+        self.call(node, "CLUSTER MYID").text()
+    }
+
+    /// A field of CLUSTER INFO.
+    #[track_caller]
+    pub(crate) fn cluster_info(&self, node: usize, field: &str) -> String {
+        let text = self.call(node, "CLUSTER INFO").text();
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+        line.unwrap_or_else(|| panic!("no {field} in {text}"))
+            .to_owned()
+    }
+
+    /// Kills these nodes, and waits until the others have noticed.
+    #[track_caller]
+    pub(crate) fn kill(&mut self, nodes: &[usize]) {
+        for &node in nodes {
+            self.nodes[node].kill();
+        }
+        self.wait_until_all_met();
+    }
+
     /// The running nodes.
     pub(crate) fn running(&self) -> impl Iterator<Item = usize> + '_ {
         (0..self.nodes.len()).filter(|&node| self.nodes[node].is_running())
@@ -88,6 +122,17 @@ impl Shoal {
         self.running().map(state).collect()
     }
 
+    /// The running nodes where a job is in this state.
+    #[track_caller]
+    pub(crate) fn nodes_where(&self, id: &str, state: &str) -> Vec<usize> {
+        let states = self.states(id);
+        let with_states = self.running().zip(states);
+        with_states
+            .filter(|(_, found)| found.as_deref() == Some(state))
+            .map(|(node, _)| node)
+            .collect()
+    }
+
     /// How many running nodes hold a job.
     #[track_caller]
     pub(crate) fn copies(&self, id: &str) -> usize {
@@ -113,17 +158,50 @@ impl Shoal {
     }
 }
 
-/// A job id that ADDJOB answered.
-#[track_caller]
-pub(crate) fn added(reply: &Reply) -> String {
-    match reply {
-        Reply::Simple(id) => id.clone(),
-        other => panic!("{other:?} answers no ADDJOB"),
-    }
-}
-
 /// Looks until the closure holds.
 #[track_caller]
 pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    eventually(what, || holds().then_some(()));
+    within(AGREEMENT, what, || holds().then_some(()));
+}
+
+/// Looks all the time for so long whether the closure holds. Only the absence of something is worth such a wait.
+#[track_caller]
+pub(crate) fn throughout(time: Duration, what: &str, mut holds: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while start.elapsed() < time {
+        assert!(holds(), "no longer after {:?}: {what}", start.elapsed());
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Takes and acknowledges jobs at all nodes until none is left to come for so long. Bodies by how often they came.
+#[track_caller]
+pub(crate) fn drain(shoal: &Shoal, queue: &str, quiet: Duration) -> BTreeMap<String, usize> {
+    let mut connections: Vec<_> = shoal.running().map(|node| shoal.connect(node)).collect();
+    let mut seen = BTreeMap::new();
+    let mut last = Instant::now();
+    while last.elapsed() < quiet {
+        for connection in &mut connections {
+            let reply = connection.call(&format!("GETJOB TIMEOUT 10 COUNT 100 FROM {queue}"));
+            if reply == Reply::NilArray {
+                continue;
+            }
+            last = Instant::now();
+            for job in jobs(&reply) {
+                connection.call(&format!("ACKJOB {}", job.id));
+                *seen.entry(job.body).or_default() += 1;
+            }
+        }
+    }
+    seen
+}
+
+/// That all of these came, and each once.
+#[track_caller]
+pub(crate) fn assert_each_once(
+    seen: &BTreeMap<String, usize>,
+    bodies: impl IntoIterator<Item = String>,
+) {
+    let wanted: BTreeMap<_, _> = bodies.into_iter().map(|body| (body, 1)).collect();
+    assert_eq!(*seen, wanted);
 }
