@@ -36,10 +36,14 @@ pub(crate) enum Timer {
     Absence,
     /// Jobs with too few copies are looked at.
     Healing,
-    /// Tombstones are looked at.
+    /// The telling of acks to a peer whose link came up goes on.
     Collection,
+    /// Ids of jobs that are over have been remembered for long enough.
+    Forgotten,
     /// Interest in jobs of other nodes is refreshed, or runs out.
     Federation,
+    /// Holders that came back are told what is queued here.
+    Agreement,
     /// Jobs move on from a node that leaves.
     HandOver,
     /// Nodes that did not answer a question are given up.

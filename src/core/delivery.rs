@@ -79,7 +79,8 @@ impl Node {
             self.evictable
                 .push_back(&mut self.jobs, key, Place::Evictable);
         }
-        let job = &self.jobs[key];
+        let job = &mut self.jobs[key];
+        (job.ours, job.moves) = (true, 0);
         let queue = &mut self.queues[job.queue];
         queue.jobs_out += 1;
         self.counters.delivered += 1;
@@ -150,7 +151,7 @@ impl Node {
         client: ClientId,
         effects: &mut Vec<Effect>,
     ) {
-        let _ = effects;
+        self.withdraw_all(now, client, effects);
         while let Some(id) = self.waiters.of_client(client) {
             self.stop_waiting(now, id);
         }
@@ -193,7 +194,6 @@ impl Node {
         id: Option<JobId>,
         effects: &mut Vec<Effect>,
     ) -> Reply {
-        let _ = effects;
         let Some(key) = id.and_then(|id| self.jobs.find(&id)) else {
             return Reply::Refused(Refusal::UnknownJob);
         };
@@ -205,17 +205,24 @@ impl Node {
         match (job.guarantee(), job.state) {
             (Guarantee::AtLeastOnce, JobState::Queued) => {
                 self.leave_queue(now, key);
-                self.move_job(key, JobState::Active, requeue);
+                self.keep_out(now, key, requeue, effects);
             }
             // It only postpones: a delay that lasts longer than the retry still holds.
             (Guarantee::AtLeastOnce, JobState::Active) => {
                 let requeue = requeue.max(job.requeue);
-                self.move_job(key, JobState::Active, requeue);
+                self.keep_out(now, key, requeue, effects);
             }
             // An at-most-once job stays where it is: out of its queue nothing could ever put it back.
             (Guarantee::AtMostOnce, _)
             | (Guarantee::AtLeastOnce, JobState::WaitReplicas | JobState::Acked) => {}
         }
         Reply::Count(u64::from(retry))
+    }
+
+    /// A client of this node works on the job, wherever it was handed out: nobody queues it before `requeue`.
+    fn keep_out(&mut self, now: Time, key: JobKey, requeue: Time, effects: &mut Vec<Effect>) {
+        self.move_job(key, JobState::Active, requeue);
+        self.take_turn(key);
+        self.tell_working(now, key, effects);
     }
 }

@@ -103,6 +103,26 @@ impl JobId {
         JobId(bytes)
     }
 
+    /// The minutes that its job lives, but for the lowest bit; 65535 stands for all above, too.
+    pub fn ttl_minutes(&self) -> u16 {
+        u16::from_be_bytes([self.0[22], self.0[23]])
+    }
+
+    /// Whether this node made it, as far as the first bytes of an id tell nodes apart.
+    pub fn is_of(&self, node: &NodeId) -> bool {
+        self.0[..4] == node.0[..4]
+    }
+
+    /// Where a node ranks for this job: its id XOR the random part, a number. Nodes that disagree about a job follow
+    /// the higher one, and no node is the higher one for all jobs.
+    pub(crate) fn rank(&self, node: &NodeId) -> [u8; 20] {
+        let mut rank = node.0;
+        for (byte, random) in rank.iter_mut().zip(&self.0[4..22]) {
+            *byte ^= random;
+        }
+        rank
+    }
+
     /// What the id promises of delivery: its lowest bit.
     pub fn guarantee(&self) -> Guarantee {
         if self.0[23] & 1 == 1 {

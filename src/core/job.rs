@@ -86,12 +86,16 @@ pub(crate) enum Place {
     Before,
     /// None.
     Nowhere,
+    /// None, but it was in its queue when the node stopped, and goes back unless another node has it.
+    Unsettled,
     /// The list of its queue.
     List,
     /// The tree of its queue, for jobs that came back out of order.
     Tree,
     /// The list of delivered at-most-once jobs, which may be evicted when memory is short.
     Evictable,
+    /// The list of acked jobs, or that of tombstones.
+    Acked,
 }
 
 /// One job as this node holds it: 120 bytes beside the body.
@@ -113,6 +117,7 @@ pub(crate) struct Job {
     pub(crate) retry: u32,
     pub(crate) nacks: u32,
     pub(crate) additional_deliveries: u32,
+    /// None for a tombstone.
     pub(crate) queue: QueueKey,
     /// Neighbours in the list that `place` names.
     pub(crate) order: Links,
@@ -123,9 +128,11 @@ pub(crate) struct Job {
     pub(crate) replicate: u16,
     pub(crate) state: JobState,
     pub(crate) place: Place,
-    /// This node handed it out, and nobody else is known to have queued it since.
-    pub(crate) delivered: bool,
-    /// The holders were told that it is about to be queued.
+    /// It is this node's turn: it was added here, or left this node's queue last, and nobody else is known to have
+    /// queued it since. Means nothing while queued.
+    pub(crate) ours: bool,
+    /// While active: the holders were told that it is about to be queued. While queued: they were told that it is, and
+    /// are told again when a link comes up.
     pub(crate) warned: bool,
     /// How often it went from node to node since it was last handed out.
     pub(crate) moves: u8,
@@ -142,9 +149,11 @@ impl Job {
         self.added.after_secs(self.ttl)
     }
 
-    /// Whether it was in its queue at least once: the next queueing is an additional one.
+    /// Whether it was in a queue at least once: the next queueing is an additional one. A copy of an at-least-once job
+    /// that is queued for lack of news was most likely queued elsewhere.
     pub(crate) fn queued_before(&self) -> bool {
-        self.place != Place::Before
+        let elsewhere = !self.ours && self.guarantee() == Guarantee::AtLeastOnce;
+        self.place != Place::Before || elsewhere
     }
 
     /// When the node must look at it next.
@@ -162,7 +171,13 @@ impl Job {
 
     /// Whether the holders must hear of it before its retry is over.
     pub(crate) fn must_warn(&self) -> bool {
-        !self.warned && !self.holders.is_empty() && self.requeue != Time::NEVER
+        let again = self.guarantee() == Guarantee::AtLeastOnce && self.queued_before();
+        again && !self.warned && !self.holders.is_empty() && self.requeue != Time::NEVER
+    }
+
+    /// Whether it stands for a job that is not held here, and was acked.
+    pub(crate) fn is_tombstone(&self) -> bool {
+        self.queue.is_none()
     }
 
     /// How often it may be handed out.

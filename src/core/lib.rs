@@ -9,12 +9,15 @@
 //! the way back.
 
 mod account;
+mod admission;
 mod agenda;
+mod agreement;
 pub mod command;
 mod copies;
 mod delivery;
 pub mod effect;
 pub mod event;
+mod eviction;
 mod federation;
 mod forgotten;
 mod gc;

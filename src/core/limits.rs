@@ -23,6 +23,40 @@ pub(crate) const PAUSED_RETRY_SECS: u32 = 1;
 /// How much earlier than its requeue a node looks at a job, to warn the other holders.
 pub(crate) const WILLQUEUE_AHEAD: Duration = Duration::from_millis(500);
 
+/// What a node without its turn waits beyond the time at which the one with it acts, at least and at most: longer than a
+/// message takes, and long enough that holders who all lost touch do not act at once.
+pub(crate) const STAGGER_MIN: Duration = Duration::from_millis(100);
+pub(crate) const STAGGER_MAX: Duration = Duration::from_secs(1);
+
+/// One step tells a holder that came back of the jobs in so many slots that are queued here, and the next follows after
+/// the pause: at most 200 thousand messages a second, some 7 MB.
+pub(crate) const TELL_PER_TICK: u32 = 1024;
+pub(crate) const TELL_PAUSE: Duration = Duration::from_millis(5);
+
+/// After a start, jobs with other holders are queued only when one of these was asked; if no link comes up for so long,
+/// this node must be alone.
+pub(crate) const ALONE_AFTER: Duration = Duration::from_secs(10);
+/// How often a job looks whether a link to a holder is up by then.
+pub(crate) const ALONE_CHECK: Duration = Duration::from_secs(1);
+/// What was queued before a stop is asked after for so long, since the others have much to ask at that moment, too.
+pub(crate) const SETTLE: Duration = Duration::from_secs(2);
+/// So many jobs begin to ask per millisecond after a start: a million of them take ten seconds.
+pub(crate) const SETTLE_PER_MS: u64 = 100;
+
+/// One step of handing over sends at most so many jobs and bytes of bodies, and the next follows after the pause: 25
+/// thousand jobs or 25 MB a second, which leaves room for the node's own clients.
+pub(crate) const HAND_OVER_PER_TICK: usize = 256;
+pub(crate) const HAND_OVER_BYTES_PER_TICK: usize = 256 << 10;
+pub(crate) const HAND_OVER_PAUSE: Duration = Duration::from_millis(10);
+/// Moves that nobody confirmed yet: a node that does not answer gets no more than these.
+pub(crate) const HAND_OVER_UNCONFIRMED: usize = 4096;
+/// How long a move waits for its answer.
+pub(crate) const HAND_OVER_PATIENCE: Duration = Duration::from_secs(2);
+/// A pass over all jobs follows the last one after this.
+pub(crate) const HAND_OVER_AGAIN: Duration = Duration::from_secs(1);
+/// What an unconfirmed move takes: its entry in a tree that is at least half full.
+pub(crate) const UNCONFIRMED_BYTES: usize = 96;
+
 /// The log ties the timeline to the wall clock this often: what a crash can cost in accuracy of ttl and delay.
 pub(crate) const MARK_EVERY: Duration = Duration::from_mins(1);
 
@@ -46,6 +80,50 @@ pub(crate) const PEERS: usize = 64;
 /// Lists of holders kept ready: three copies on 16 nodes make 105 different ones.
 pub(crate) const HOLDER_LISTS: usize = 1024;
 
+/// The holders of an acked job that do not answer are told again after the shortest time, then after twice that, and so on
+/// up to the longest: Disque's rule.
+pub(crate) const ACK_RETRY_MIN: Duration = Duration::from_secs(1);
+pub(crate) const ACK_RETRY_MAX: Duration = Duration::from_mins(3);
+/// A holder leaves the collection of an ack for so long, and up to a quarter more, to the one it heard of it from.
+pub(crate) const ACK_PATIENCE: Duration = Duration::from_secs(5);
+/// A pass over all acked jobs, when a peer comes or is gone, looks at so many per step: at most 100 000 a second, some
+/// 6 MB, so that no outbox overflows.
+pub(crate) const ACKS_PER_STEP: usize = 1024;
+pub(crate) const ACK_STEP_PAUSE: Duration = Duration::from_millis(10);
+/// Tombstones that are kept at most: some 200 MB.
+pub(crate) const TOMBSTONES: usize = 1 << 20;
+
+/// How long the ids of jobs that are over are remembered at least, against copies that come late: longer than any outbox
+/// or slow disk holds one back.
+pub(crate) const FORGOTTEN_FOR: Duration = Duration::from_mins(5);
+/// How many are remembered at most: two generations of 64 tables of 8192 places each, full to 7/8. Some 26 MB.
+pub(crate) const FORGOTTEN: usize = 2 * 64 * 7168;
+/// What a remembered id takes.
+pub(crate) const FORGOTTEN_BYTES: usize = 29;
+
+/// What serves only to clean up takes at most this part of maxmemory each: remembered ids, and tombstones.
+const CLEANING_SHARE: u64 = 16;
+
+/// How many things of `bytes` each may be kept for cleaning up; `most` where memory sets no bound.
+pub(crate) fn share(max_memory: u64, bytes: usize, most: usize) -> usize {
+    if max_memory == 0 {
+        return most;
+    }
+    let fitting = max_memory / CLEANING_SHARE / bytes as u64;
+    usize::try_from(fitting).unwrap_or(most).min(most)
+}
+
+/// One more node is asked for a copy when confirmations are missing for so long, or for so many times the usual wait: a
+/// slow disk must not make copies, which make it slower.
+pub(crate) const ASK_MORE_AFTER: Duration = Duration::from_millis(50);
+pub(crate) const ASK_MORE_MEDIANS: u32 = 4;
+/// When no node is left that was not asked, those that did not answer are asked again so often.
+pub(crate) const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// Differences in load below so many jobs do not matter to where copies go.
+pub(crate) const LOAD_STEP: u64 = 1024;
+/// Copies are queued within so long after their retry is over, so that not all holders warn each other at once.
+pub(crate) const REQUEUE_SPREAD: Duration = Duration::from_secs(1);
+
 /// A scan looks at so many elements for each one that it was asked for, so that a filter that fits nothing ends.
 pub(crate) const SCAN_LOOKS_PER_COUNT: u64 = 10;
 
@@ -58,6 +136,10 @@ pub(crate) const MEMORY_FULL: u64 = 100;
 pub(crate) const JOB_BYTES: usize = size_of::<Option<Job>>() + 10;
 /// What a body takes beside its bytes: counter and length.
 pub(crate) const BODY_BYTES: usize = 16;
+/// What the collection of an acked job takes: its entry in a tree that is two thirds full.
+pub(crate) const COLLECTION_BYTES: usize = 40;
+/// What a tombstone takes.
+pub(crate) const TOMBSTONE_BYTES: usize = JOB_BYTES + BODY_BYTES + COLLECTION_BYTES;
 /// What a known queue takes beside its name.
 pub(crate) const QUEUE_BYTES: usize = size_of::<Option<Queue>>() + 26;
 /// What a waiting client takes: its entry, its timer, and its place in each queue.

@@ -6,6 +6,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use crate::agenda::{Agenda, Due, Timer};
+use crate::agreement::Agreement;
 use crate::command::{Command, Refusal, Reply};
 use crate::effect::Effect;
 use crate::event::Event;
@@ -116,7 +117,7 @@ pub struct Counters {
     pub dropped_restart: u64,
     /// Queued here because a move to another node was not confirmed.
     pub redelivered_heal: u64,
-    /// Queued here because a node that stops or leaves handed the job over.
+    /// Queued here again because a node that it was handed over to, before a stop or on leaving, did not confirm it.
     pub redelivered_drain: u64,
     /// ADDJOBs whose copies were not confirmed in time.
     pub replication_timeouts: u64,
@@ -147,6 +148,7 @@ pub struct Node {
     pub(crate) forgotten: Forgotten,
     pub(crate) federation: Federation,
     pub(crate) gatherings: Gatherings,
+    pub(crate) agreement: Agreement,
     pub(crate) hand_over: HandOver,
     /// Delivered at-most-once jobs, oldest delivery first.
     pub(crate) evictable: List,
@@ -183,9 +185,10 @@ impl Node {
             healing: Healing::default(),
             collections: Collections::default(),
             tombstones: Tombstones::default(),
-            forgotten: Forgotten::default(),
+            forgotten: Forgotten::new(random.next_u64()),
             federation: Federation::default(),
             gatherings: Gatherings::default(),
+            agreement: Agreement::default(),
             hand_over: HandOver::default(),
             evictable: List::EMPTY,
             segments: Segments::default(),
@@ -228,11 +231,15 @@ impl Node {
             Event::ClientBuffers(bytes) => self.client_bytes = bytes,
             Event::MemoryPressure => self.on_memory_pressure(now.time, effects),
             Event::Leaving(leaving) => self.on_leaving(now.time, leaving, effects),
-            Event::Renamed(id) => self.id = id,
+            Event::Renamed(id) => {
+                self.id = id;
+                self.peers.clear_lists();
+            }
             Event::Flush => self.on_flush(now, effects),
             Event::HandOver => self.on_hand_over(now.time, effects),
             Event::Stop => self.on_stop(now, effects),
         }
+        self.answer_abandoned(effects);
         if let Some(oldest) = self.segments.retire() {
             effects.push(Effect::Retire(oldest));
         }
@@ -299,7 +306,7 @@ impl Node {
                 nacks,
                 additional_deliveries,
             } => self.on_queued(time, from, id, nacks, additional_deliveries, effects),
-            Message::Working { id, for_ms } => self.on_working(time, id, for_ms),
+            Message::Working { id, for_ms } => self.on_working(time, from, id, for_ms, effects),
             Message::SetAck { id, holders } => self.on_set_ack(time, from, id, &holders, effects),
             Message::GotAck { id, known, holders } => {
                 self.on_got_ack(time, from, id, known, &holders, effects);
@@ -359,7 +366,9 @@ impl Node {
             Timer::Absence => self.on_absence(now.time),
             Timer::Healing => self.on_healing(now.time, effects),
             Timer::Collection => self.on_collection_timer(now.time, effects),
+            Timer::Forgotten => self.on_forgotten_timer(now.time),
             Timer::Federation => self.on_federation(now.time, effects),
+            Timer::Agreement => self.on_agreement(now.time, effects),
             Timer::HandOver => self.on_hand_over_timer(now.time, effects),
             Timer::Gathering => self.on_gathering_late(now.time, effects),
         }
@@ -398,6 +407,8 @@ impl Node {
         while let Some(id) = self.waiters.first() {
             self.give_up(now.time, id, Reply::NothingToDeliver, effects);
         }
+        self.replications.abandon_all();
+        self.answer_abandoned(effects);
         self.persist(Record::Flushed, effects);
         let mut seed = [0; 32];
         self.random.fill_bytes(&mut seed);
@@ -406,8 +417,14 @@ impl Node {
         (self.evictable, self.body_bytes, self.rewrite) = (List::EMPTY, 0, None);
         (self.replications, self.collections) = (fresh.replications, fresh.collections);
         (self.healing, self.tombstones) = (fresh.healing, fresh.tombstones);
-        (self.federation, self.hand_over) = (fresh.federation, fresh.hand_over);
+        (self.federation, self.agreement) = (fresh.federation, fresh.agreement);
+        self.restart_hand_over(now.time);
         self.segments.clear();
+        self.watch_forgotten(now.time);
+        let peers: Vec<PeerKey> = self.peers.keys().collect();
+        for peer in peers {
+            self.watch_absence(now.time, peer);
+        }
     }
 
     fn on_stop(&mut self, now: Now, effects: &mut Vec<Effect>) {
@@ -416,6 +433,7 @@ impl Node {
             return;
         }
         let from = self.stopping.unwrap_or_else(|| {
+            self.end_hand_over(now.time);
             self.finish_rewrite(effects);
             0
         });
@@ -424,13 +442,18 @@ impl Node {
             .end()
             .min(from.saturating_add(limits::STANDINGS_PER_STOP));
         for job in (from..to).filter_map(|slot| self.jobs.get(JobKey(slot))) {
+            // An ack has its own record; and what waits for copies was promised to nobody.
+            if matches!(job.state, JobState::WaitReplicas | JobState::Acked) {
+                continue;
+            }
             // A job that was never queued needs none: its delay says when it will be.
             if !job.queued_before() && job.guarantee() == Guarantee::AtLeastOnce {
                 continue;
             }
+            let queued = job.state == JobState::Queued || job.place == Place::Unsettled;
             let standing = Standing {
                 id: job.id,
-                queued: job.state == JobState::Queued,
+                queued,
                 requeue: (job.requeue != Time::NEVER).then_some(job.requeue),
                 nacks: job.nacks,
                 additional_deliveries: job.additional_deliveries,
@@ -468,6 +491,9 @@ impl Node {
         let job = &mut self.jobs[key];
         let legal = job.state == next || job.state.may_become(next);
         assert!(legal, "{}: {:?} -> {next:?}", job.id, job.state);
+        if job.state == JobState::WaitReplicas && next != JobState::WaitReplicas {
+            self.replications.abandon(key);
+        }
         let before = job.wake();
         (job.state, job.requeue, job.warned) = (next, requeue, false);
         if job.wake() != before {
@@ -478,20 +504,31 @@ impl Node {
 
     /// Takes a job out of everything that holds it.
     pub(crate) fn remove(&mut self, now: Time, key: JobKey) {
-        match self.jobs[key].place {
-            Place::Before | Place::Nowhere => {}
-            Place::List | Place::Tree => self.leave_queue(now, key),
-            Place::Evictable => self.evictable.remove(&mut self.jobs, key),
+        self.leave_place(now, key);
+        if self.jobs[key].state == JobState::WaitReplicas {
+            self.replications.abandon(key);
         }
         self.agenda.remove_job(&mut self.jobs, key);
         self.discard(key);
+    }
+
+    /// Takes a job out of the list that it stands in. Its state is still as before: the caller moves it on.
+    pub(crate) fn leave_place(&mut self, now: Time, key: JobKey) {
+        match self.jobs[key].place {
+            Place::Before | Place::Nowhere | Place::Unsettled => {}
+            Place::List | Place::Tree => self.leave_queue(now, key),
+            Place::Evictable => self.evictable.remove(&mut self.jobs, key),
+            Place::Acked => self.end_collection(key),
+        }
     }
 
     /// Keeps a job, with all that is counted of it.
     pub(crate) fn keep(&mut self, job: Job) -> JobKey {
         self.body_bytes += job.body.as_bytes().len();
         self.segments.add(job.segment);
-        self.queues[job.queue].jobs += 1;
+        if !job.is_tombstone() {
+            self.queues[job.queue].jobs += 1;
+        }
         self.jobs.insert(job)
     }
 
@@ -500,8 +537,10 @@ impl Node {
         let job = self.jobs.remove(key);
         self.body_bytes -= job.body.as_bytes().len();
         self.segments.remove(job.segment);
-        self.queues[job.queue].jobs -= 1;
-        self.queues.drop_unused(job.queue);
+        if !job.is_tombstone() {
+            self.queues[job.queue].jobs -= 1;
+            self.queues.drop_unused(job.queue);
+        }
     }
 }
 

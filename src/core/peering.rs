@@ -62,6 +62,7 @@ impl Node {
             self.offer_again(now, key, effects);
         }
         self.collect_with(now, key, effects);
+        self.agree_with(now, key);
         self.settle_with(now, key, effects);
         self.federate_with(now, key, effects);
     }
@@ -111,7 +112,7 @@ impl Node {
     /// What this node is ready for.
     pub(crate) fn peer_state(&self) -> PeerState {
         PeerState {
-            leaving: self.leaving,
+            leaving: self.leaving || self.hand_over.is_stopping(),
             full: self.memory_level() >= MemoryLevel::External,
             load: self.jobs.len() as u64,
         }
@@ -141,7 +142,7 @@ impl Node {
     }
 
     /// Looks again when the peer has been away for so long that its copies count no more.
-    fn watch_absence(&mut self, now: Time, key: PeerKey) {
+    pub(crate) fn watch_absence(&mut self, now: Time, key: PeerKey) {
         if !self.peers.get(key).up {
             self.agenda
                 .add_timer(now + self.settings.heal_delay, Timer::Absence);

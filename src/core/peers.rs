@@ -59,6 +59,11 @@ impl NodeSet {
         self.0 == 0
     }
 
+    /// Only this one.
+    pub(crate) fn only(peer: PeerKey) -> NodeSet {
+        NodeSet(1 << peer.0)
+    }
+
     /// How many; at most [`limits::PEERS`].
     pub(crate) fn len(self) -> u16 {
         self.0.count_ones() as u16
@@ -113,6 +118,10 @@ pub(crate) struct Peers {
     members: NodeSet,
     up: NodeSet,
     reachable: NodeSet,
+    /// Those of them that are not leaving.
+    staying: NodeSet,
+    /// Those of them that take copies.
+    takers: NodeSet,
     /// Slots whose copies are gone for good: forgotten nodes, and stores that were replaced. Jobs that still name
     /// them are cleaned by the healing pass.
     gone: NodeSet,
@@ -138,6 +147,8 @@ impl Peers {
             .expect("a key names a peer");
         change(peer);
         let (member, up, reachable) = (peer.member, peer.up, peer.is_reachable());
+        let staying = reachable && !peer.state.leaving;
+        let takes_copies = peer.takes_copies();
         let set = |set: &mut NodeSet, holds| {
             if holds {
                 set.insert(key);
@@ -148,6 +159,8 @@ impl Peers {
         set(&mut self.members, member);
         set(&mut self.up, up);
         set(&mut self.reachable, reachable);
+        set(&mut self.staying, staying);
+        set(&mut self.takers, takes_copies);
     }
 
     /// The peer with this id, in the store that it has now.
@@ -243,15 +256,14 @@ impl Peers {
         self.lost
     }
 
+    /// Reachable peers that are not leaving: Disque's count of them.
+    pub(crate) fn staying(&self) -> NodeSet {
+        self.staying
+    }
+
     /// Peers that may be asked to take copies.
     pub(crate) fn takers(&self) -> NodeSet {
-        let mut takers = self.reachable;
-        for key in self.reachable.iter() {
-            if !self.get(key).takes_copies() {
-                takers.remove(key);
-            }
-        }
-        takers
+        self.takers
     }
 
     /// Nodes of the cluster, this one included.
@@ -271,6 +283,11 @@ impl Peers {
         let list = Holders::from(self.names(set, own));
         self.lists.insert((set, own.is_some()), list.clone());
         list
+    }
+
+    /// This node has another id: lists that name it are made anew.
+    pub(crate) fn clear_lists(&mut self) {
+        self.lists.clear();
     }
 
     /// As [`Peers::list`], for those who only look.

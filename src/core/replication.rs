@@ -1,25 +1,124 @@
 //! ADDJOB: enough replicas before the reply.
 //!
-//! A job is checked against all that can refuse it, made, recorded, and put into its queue (or on the agenda, when
-//! it has a delay). With more than one copy it first waits for the other nodes; this node has none yet, so a job
-//! that asks for them is refused.
+//! A job that is to have copies elsewhere waits for them: each candidate gets REPLJOB and answers GOTJOB. While too few
+//! have answered, one more candidate is asked now and then; the earlier ones are told of it (HOLDERS), which also asks
+//! them again. Once enough have confirmed, the job is queued (here, or by ENQUEUE on a node that has a copy) and its
+//! producer answered. Until then nobody was promised anything: when the producer's time is over, or it is gone, the
+//! job is deleted everywhere.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use rand::Rng;
 
-use crate::command::{AddJob, Refusal, Reply};
+use crate::admission::{Home, Plan};
+use crate::command::{AddJob, Refusal, Replication, Reply};
 use crate::effect::Effect;
-use crate::id::{Guarantee, JobId, Ticket};
+use crate::id::{ClientId, Guarantee, JobId, Ticket};
 use crate::job::{Body, Job, JobState, Links, Place};
 use crate::jobs::JobKey;
 use crate::limits;
-use crate::node::{MemoryLevel, Node};
+use crate::message::Message;
+use crate::node::Node;
 use crate::peers::{NodeSet, PeerKey};
+use crate::record::Record;
 use crate::requeue::Cause;
 use crate::time::{Now, Time};
 
+/// A job that waits for copies.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    /// Who is answered; nobody when that was done at once (ASYNC on a node that keeps no copy).
+    ticket: Option<Ticket>,
+    /// Holders that have a copy.
+    pub(crate) confirmed: NodeSet,
+    /// So many of them are enough.
+    wanted: u16,
+    /// How far that may fall when candidates go away.
+    floor: u16,
+    pub(crate) home: Home,
+    /// When the producer gives up.
+    deadline: Time,
+}
+
 /// Jobs whose producers wait for copies.
 #[derive(Debug, Default)]
-pub(crate) struct Replications {}
+pub(crate) struct Replications {
+    by_job: BTreeMap<JobKey, Pending>,
+    by_client: BTreeSet<(ClientId, JobKey)>,
+    /// Producers of jobs that went away while they waited; answered before the event is over.
+    abandoned: Vec<Ticket>,
+    /// How long a confirmation takes.
+    usual: Median,
+}
+
+impl Replications {
+    pub(crate) fn get(&self, key: JobKey) -> Option<&Pending> {
+        self.by_job.get(&key)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (JobKey, &Pending)> {
+        self.by_job.iter().map(|(&key, pending)| (key, pending))
+    }
+
+    fn insert(&mut self, key: JobKey, pending: Pending) {
+        self.by_client
+            .extend(pending.ticket.map(|ticket| (ticket.client, key)));
+        self.by_job.insert(key, pending);
+    }
+
+    fn remove(&mut self, key: JobKey) -> Option<Pending> {
+        let pending = self.by_job.remove(&key)?;
+        if let Some(ticket) = pending.ticket {
+            self.by_client.remove(&(ticket.client, key));
+        }
+        Some(pending)
+    }
+
+    /// The job is gone, or acked: nothing waits for copies of it any more.
+    pub(crate) fn abandon(&mut self, key: JobKey) {
+        let pending = self.remove(key);
+        self.abandoned.extend(pending.and_then(|it| it.ticket));
+    }
+
+    /// As [`Replications::abandon`], of all jobs.
+    pub(crate) fn abandon_all(&mut self) {
+        let tickets = self.by_job.values().filter_map(|pending| pending.ticket);
+        self.abandoned.extend(tickets);
+        self.by_job.clear();
+        self.by_client.clear();
+    }
+
+    /// Whether the job of a client at this key is known as its: for the checks.
+    pub(crate) fn is_consistent(&self) -> bool {
+        let tickets = self.by_job.values().filter_map(|pending| pending.ticket);
+        self.abandoned.is_empty() && tickets.count() == self.by_client.len()
+    }
+
+    /// How long to wait for confirmations before one more node is asked.
+    fn patience(&self) -> Duration {
+        limits::ASK_MORE_AFTER.max(self.usual.value() * limits::ASK_MORE_MEDIANS)
+    }
+}
+
+/// A running estimate of a median: a step up or down with each sample, as large as a sixteenth of the estimate.
+#[derive(Debug, Default)]
+struct Median(Duration);
+
+impl Median {
+    fn add(&mut self, sample: Duration) {
+        let step = (self.0 / 16).max(Duration::from_micros(100));
+        self.0 = if sample > self.0 {
+            self.0 + step
+        } else {
+            self.0.saturating_sub(step)
+        };
+    }
+
+    fn value(&self) -> Duration {
+        self.0
+    }
+}
 
 impl Node {
     pub(crate) fn add_job(
@@ -29,29 +128,44 @@ impl Node {
         add: &AddJob<'_>,
         effects: &mut Vec<Effect>,
     ) {
-        let retry = add.retry.unwrap_or_else(|| default_retry(add.ttl));
-        let replicate = add.replicate.unwrap_or_else(|| {
-            self.settings
-                .default_replicate
-                .min(self.peers.cluster_size())
-        });
-        if let Err(refusal) = self.admit(add, retry, replicate) {
-            effects.push(Effect::Reply(ticket, Reply::Refused(refusal)));
-            return;
+        let plan = match self.admit(add) {
+            Ok(plan) => plan,
+            Err(refusal) => {
+                effects.push(Effect::Reply(ticket, Reply::Refused(refusal)));
+                return;
+            }
+        };
+        let at_once = add.replication == Replication::Asynchronous;
+        let waits = plan.home == Home::Elsewhere || plan.wanted > 0 && !at_once;
+        let holders = self.choose(plan.wanted, NodeSet::EMPTY);
+        let deadline = add.timeout.filter(|_| !at_once);
+        let deadline = deadline.map_or(Time::NEVER, |timeout| now.time + timeout);
+        let ask = waits.then(|| deadline.min(now.time + self.replications.patience()));
+        let key = self.make_job(now, add, &plan, holders, ask);
+        if waits {
+            let pending = Pending {
+                ticket: (!at_once).then_some(ticket),
+                confirmed: NodeSet::EMPTY,
+                wanted: plan.wanted,
+                floor: if at_once { 1 } else { plan.floor },
+                home: plan.home,
+                deadline,
+            };
+            self.replications.insert(key, pending);
         }
-        let (id, key) = self.make_job(now, add, retry, replicate);
         self.persist_job(key, effects);
-        self.counters.added += 1;
-        if add.delay == 0 {
-            let queued = self.enqueue(now.time, key, Cause::First, effects);
-            assert!(
-                queued,
-                "{id}: a new job is queued, for its queue takes input"
-            );
+        self.offer(now.time, key, holders, effects);
+        if !waits {
+            self.release(now.time, key, effects);
         }
-        effects.push(Effect::Reply(ticket, Reply::Added(id)));
+        if at_once || !waits {
+            let id = self.jobs[key].id;
+            self.counters.added += 1;
+            effects.push(Effect::Reply(ticket, Reply::Added(id)));
+        }
     }
 
+    /// A peer says that it has the job.
     pub(crate) fn on_got_job(
         &mut self,
         now: Time,
@@ -59,76 +173,215 @@ impl Node {
         id: JobId,
         effects: &mut Vec<Effect>,
     ) {
-        let _ = (&self, now, from, id, effects);
+        let Some(key) = self.jobs.find(&id) else {
+            return;
+        };
+        self.merge_holders(key, NodeSet::only(from), effects);
+        self.hand_over.confirm_copy(&id);
+        let Some(pending) = self.replications.by_job.get_mut(&key) else {
+            return;
+        };
+        if !pending.confirmed.contains(from) {
+            pending.confirmed.insert(from);
+            self.replications.usual.add(now.since(self.jobs[key].added));
+            self.finish_if_enough(now, key, effects);
+        }
     }
 
     /// A job that waits for replicas is due: more are asked for, or its producer waited long enough.
     pub(crate) fn on_replication_due(&mut self, now: Time, key: JobKey, effects: &mut Vec<Effect>) {
-        let _ = (&self, now, key, effects);
+        let pending = &self.replications.by_job[&key];
+        if pending.deadline <= now {
+            let ticket = pending.ticket;
+            self.counters.replication_timeouts += 1;
+            self.withdraw(now, key, effects);
+            let refused = Reply::Refused(Refusal::ReplicationTimeout);
+            effects.extend(ticket.map(|ticket| Effect::Reply(ticket, refused)));
+        } else {
+            self.ask_more(now, key, effects);
+        }
     }
 
     /// The link to a peer came up: what it did not confirm is sent again.
     pub(crate) fn replicate_with(&mut self, now: Time, peer: PeerKey, effects: &mut Vec<Effect>) {
-        let _ = (&self, now, peer, effects);
+        let keys: Vec<JobKey> = self.replications.by_job.keys().copied().collect();
+        for key in keys {
+            let pending = &self.replications.by_job[&key];
+            let holders = self.jobs[key].holders;
+            let hoped_for = holders.and(self.peers.reachable()).or(pending.confirmed);
+            if pending.confirmed.contains(peer) {
+                self.finish_if_enough(now, key, effects);
+            } else if holders.contains(peer) {
+                self.offer(now, key, NodeSet::only(peer), effects);
+            } else if hoped_for.len() < pending.wanted {
+                self.ask_more(now, key, effects);
+            }
+        }
     }
 
-    /// A peer takes no copies any more.
+    /// A peer takes no copies any more: others are asked. What is but aimed at falls with it.
     pub(crate) fn replicate_without(
         &mut self,
         now: Time,
         peer: PeerKey,
         effects: &mut Vec<Effect>,
     ) {
-        let _ = (&self, now, peer, effects);
-    }
-
-    /// Checks all that can refuse a job, in Disque's order.
-    fn admit(&self, add: &AddJob<'_>, retry: u32, replicate: u16) -> Result<(), Refusal> {
-        if replicate > 1 && retry == 0 {
-            return Err(Refusal::RetryZeroNeedsOneReplica);
-        }
-        if add.delay >= add.ttl {
-            return Err(Refusal::DelayBeyondTtl);
-        }
-        self.admit_copies(replicate)?;
-        let Some(queue) = self.queues.find(add.queue).map(|key| &self.queues[key]) else {
-            return Ok(());
+        let concerned = |&(&key, pending): &(&JobKey, &Pending)| {
+            self.jobs[key].holders.contains(peer) && !pending.confirmed.contains(peer)
         };
-        if add.max_len.is_some_and(|max_len| queue.len >= max_len) {
-            return Err(Refusal::QueueTooLong);
+        let keys = self.replications.by_job.iter().filter(concerned);
+        let keys: Vec<JobKey> = keys.map(|(&key, _)| key).collect();
+        for key in keys {
+            let holders = self.jobs[key].holders;
+            let reachable = holders.and(self.peers.staying());
+            let pending = self.replications.by_job.get_mut(&key);
+            let pending = pending.expect("it was just listed");
+            let hoped_for = reachable.or(self.peers.takers()).or(pending.confirmed);
+            pending.wanted = pending.wanted.min(hoped_for.len().max(pending.floor));
+            let short = reachable.or(pending.confirmed).len() < pending.wanted;
+            if !self.finish_if_enough(now, key, effects)
+                && short
+                && !self.peers.takers().without(holders).is_empty()
+            {
+                self.ask_more(now, key, effects);
+            }
         }
-        if queue.pause.input {
-            return Err(Refusal::QueuePaused);
-        }
-        Ok(())
     }
 
-    /// Whether so many copies can be had: one here, unless this node keeps none, and the rest elsewhere.
-    fn admit_copies(&self, replicate: u16) -> Result<(), Refusal> {
-        let reachable = self.peers.reachable().len();
-        let full = self.memory_level() >= MemoryLevel::External;
-        if replicate - 1 > reachable {
-            Err(Refusal::TooFewNodes)
-        } else if replicate <= reachable || !(self.leaving || full) {
-            Ok(())
-        } else if self.leaving {
-            Err(Refusal::TooFewNodesLeaving)
+    /// The client is gone: what it waited for was never promised to it.
+    pub(crate) fn withdraw_all(&mut self, now: Time, client: ClientId, effects: &mut Vec<Effect>) {
+        let own = (client, JobKey(0))..=(client, JobKey::NONE);
+        while let Some(&(_, key)) = self.replications.by_client.range(own.clone()).next() {
+            self.withdraw(now, key, effects);
+        }
+    }
+
+    /// Answers the producers of jobs that went away in the course of this event.
+    pub(crate) fn answer_abandoned(&mut self, effects: &mut Vec<Effect>) {
+        for ticket in self.replications.abandoned.drain(..) {
+            let refusal = Refusal::RemovedWhileReplicating;
+            effects.push(Effect::Reply(ticket, Reply::Refused(refusal)));
+        }
+    }
+
+    /// Deletes a job that waits for copies, here and wherever one was sent.
+    fn withdraw(&mut self, now: Time, key: JobKey, effects: &mut Vec<Effect>) {
+        self.replications.remove(key);
+        let (id, holders) = (self.jobs[key].id, self.jobs[key].holders);
+        for peer in holders.iter() {
+            self.send(peer, Message::DelJob(id), effects);
+        }
+        self.persist(Record::Deleted(id), effects);
+        self.remove(now, key);
+    }
+
+    /// Ends the wait if enough copies are confirmed.
+    fn finish_if_enough(&mut self, now: Time, key: JobKey, effects: &mut Vec<Effect>) -> bool {
+        let pending = &self.replications.by_job[&key];
+        let queued_by = pending.confirmed.and(self.peers.up());
+        let enough = pending.confirmed.len() >= pending.wanted;
+        if !enough || pending.home == Home::Elsewhere && queued_by.is_empty() {
+            return false;
+        }
+        let pending = self.replications.remove(key);
+        let pending = pending.expect("it was just looked at");
+        let id = self.jobs[key].id;
+        match pending.home {
+            Home::Here => self.release(now, key, effects),
+            Home::Elsewhere => self.give_away(now, key, queued_by, effects),
+        }
+        if let Some(ticket) = pending.ticket {
+            self.counters.added += 1;
+            effects.push(Effect::Reply(ticket, Reply::Added(id)));
+        }
+        true
+    }
+
+    /// Queues an accepted job, unless it has a delay.
+    fn release(&mut self, now: Time, key: JobKey, effects: &mut Vec<Effect>) {
+        let due = self.jobs[key].added.after_secs(self.jobs[key].delay);
+        if due > now {
+            self.delay(key, due);
         } else {
-            Err(Refusal::TooFewNodesMemory)
+            self.move_job(key, JobState::Active, Time::NEVER);
+            self.enqueue(now, key, Cause::First, effects);
         }
     }
 
-    /// Makes a job that is active and that nothing will queue, unless it has a delay.
+    /// Queues an active job at this moment for the first time, which is announced to nobody: no other node does.
+    pub(crate) fn delay(&mut self, key: JobKey, due: Time) {
+        self.jobs[key].ours = true;
+        self.move_job(key, JobState::Active, due);
+    }
+
+    /// One of these peers queues the job, and this node forgets it.
+    fn give_away(&mut self, now: Time, key: JobKey, to: NodeSet, effects: &mut Vec<Effect>) {
+        let to = self.pick(to).expect("somebody has a copy");
+        let job = &self.jobs[key];
+        let id = job.id;
+        let delay = job.added.after_secs(job.delay).since(now);
+        let delay_ms = delay.as_millis() as u64;
+        self.send(to, Message::Enqueue { id, delay_ms }, effects);
+        self.persist(Record::Deleted(id), effects);
+        self.remove(now, key);
+    }
+
+    /// Asks one more node for a copy; when none is left, those again that have not answered.
+    fn ask_more(&mut self, now: Time, key: JobKey, effects: &mut Vec<Effect>) {
+        let earlier = self.jobs[key].holders;
+        let pending = &self.replications.by_job[&key];
+        let (confirmed, home) = (pending.confirmed, pending.home);
+        let more = self.choose(1, earlier);
+        let (told, pause) = if more.is_empty() {
+            (earlier.without(confirmed), limits::ASK_AGAIN_AFTER)
+        } else {
+            (earlier, self.replications.patience())
+        };
+        self.merge_holders(key, more, effects);
+        self.offer(now, key, more, effects);
+        let copies = confirmed.len() + u16::from(home == Home::Here);
+        self.tell_holders(key, told, copies, effects);
+        let deadline = self.replications.by_job[&key].deadline;
+        self.move_job(key, JobState::WaitReplicas, deadline.min(now + pause));
+    }
+
+    /// Up to so many peers that take copies: other zones first, then those that hold fewer jobs.
+    pub(crate) fn choose(&mut self, count: u16, not: NodeSet) -> NodeSet {
+        let mut left = self.peers.takers().without(not);
+        if left.len() <= count {
+            return left;
+        }
+        let mut chosen = NodeSet::EMPTY;
+        for _ in 0..count {
+            if let Some(peer) = self.pick(left) {
+                chosen.insert(peer);
+                left.remove(peer);
+            }
+        }
+        chosen
+    }
+
+    /// The best of these peers to take a copy.
+    fn pick(&mut self, from: NodeSet) -> Option<PeerKey> {
+        from.iter().min_by_key(|&peer| {
+            let peer = self.peers.get(peer);
+            let load = (peer.state.load / limits::LOAD_STEP + 1).ilog2();
+            (peer.same_zone, load, self.random.next_u32())
+        })
+    }
+
+    /// Makes a job that is active and that nothing will queue, or that waits for replicas and asks for more at `ask`.
     fn make_job(
         &mut self,
         now: Now,
         add: &AddJob<'_>,
-        retry: u32,
-        replicate: u16,
-    ) -> (JobId, JobKey) {
+        plan: &Plan,
+        holders: NodeSet,
+        ask: Option<Time>,
+    ) -> JobKey {
         let mut random = [0; 18];
         self.random.fill_bytes(&mut random);
-        let guarantee = if retry == 0 {
+        let guarantee = if plan.retry == 0 {
             Guarantee::AtMostOnce
         } else {
             Guarantee::AtLeastOnce
@@ -138,47 +391,37 @@ impl Node {
             .last_created
             .saturating_add(1)
             .max(now.wall.0.saturating_mul(1_000_000));
-        let requeue = if add.delay == 0 {
-            Time::NEVER
-        } else {
-            now.time.after_secs(add.delay)
-        };
         let queue = self.queues.find_or_add(add.queue);
-        let key = self.insert(Job {
+        let job = Job {
             id,
             body: Body::new(add.body),
             created: self.last_created,
             added: now.time,
-            requeue,
-            holders: NodeSet::EMPTY,
+            requeue: ask.unwrap_or(Time::NEVER),
+            holders,
             ttl: add.ttl,
             delay: add.delay,
-            retry,
+            retry: plan.retry,
             nacks: 0,
             additional_deliveries: 0,
             queue,
             order: Links::NONE,
             agenda: Links::NONE,
             segment: self.segments.current(),
-            replicate,
-            state: JobState::Active,
+            replicate: plan.replicate,
+            state: ask.map_or(JobState::Active, |_| JobState::WaitReplicas),
             place: Place::Before,
-            delivered: false,
+            ours: true,
             warned: false,
             moves: 0,
-        });
-        (id, key)
+        };
+        self.insert(job)
     }
 
     /// Keeps a job and puts it on the agenda.
-    fn insert(&mut self, job: Job) -> JobKey {
+    pub(crate) fn insert(&mut self, job: Job) -> JobKey {
         let key = self.keep(job);
         self.agenda.add_job(&mut self.jobs, key);
         key
     }
-}
-
-/// A tenth of the ttl, within bounds, in seconds.
-fn default_retry(ttl: u32) -> u32 {
-    (ttl / 10).clamp(limits::DEFAULT_RETRY_MIN, limits::DEFAULT_RETRY_MAX)
 }

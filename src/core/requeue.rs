@@ -7,11 +7,11 @@ use crate::agenda::Timer;
 use crate::command::{Pause, PauseState, Reply};
 use crate::effect::Effect;
 use crate::id::{Guarantee, JobId, QueueName};
-use crate::job::JobState;
+use crate::job::{JobState, Place};
 use crate::jobs::JobKey;
 use crate::limits;
+use crate::message::Message;
 use crate::node::{MemoryLevel, Node};
-use crate::peers::PeerKey;
 use crate::queue::QueueKey;
 use crate::time::Time;
 
@@ -28,8 +28,12 @@ pub(crate) enum Cause {
     Asked,
     /// A start after an unclean stop.
     Restart,
-    /// A start after a clean stop: it was queued then.
+    /// A start after a clean stop: it was queued then. Or nobody has seen its delivery.
     Restored,
+    /// Another node, which had its turn, wants it to be queued here.
+    Given,
+    /// It was handed over to another node, which has not confirmed it.
+    Drain,
 }
 
 impl Node {
@@ -84,7 +88,7 @@ impl Node {
         effects: &mut Vec<Effect>,
     ) -> bool {
         let queue = self.jobs[key].queue;
-        let queued = self.put_back(now, key, cause);
+        let queued = self.put_back(now, key, cause, effects);
         if queued {
             self.serve(now, queue, effects);
         }
@@ -92,14 +96,22 @@ impl Node {
     }
 
     /// As [`Node::enqueue`], but leaves it to the caller to serve those who wait.
-    fn put_back(&mut self, now: Time, key: JobKey, cause: Cause) -> bool {
+    pub(crate) fn put_back(
+        &mut self,
+        now: Time,
+        key: JobKey,
+        cause: Cause,
+        effects: &mut Vec<Effect>,
+    ) -> bool {
         let job = &self.jobs[key];
         let at_most_once = job.guarantee() == Guarantee::AtMostOnce;
         if job.state != JobState::Active || at_most_once && job.queued_before() {
             return false;
         }
         let queue = job.queue;
-        if self.queues[queue].pause.input {
+        // What only changes its node, or comes back from doing so, was let in before.
+        let moves = matches!(cause, Cause::Given | Cause::Drain);
+        if self.queues[queue].pause.input && !moves {
             // Who asks by name is told that nothing happened; the time that was set still holds.
             if matches!(cause, Cause::Asked | Cause::Nack) {
                 return false;
@@ -123,6 +135,15 @@ impl Node {
         self.queues[queue].push(&mut self.jobs, key);
         self.queues[queue].used = now;
         self.queues[queue].jobs_in += 1;
+        match cause {
+            // This is what the other holders expect.
+            Cause::First => {}
+            // They were asked, or this node was. Those that could not hear hear of it later.
+            Cause::Restored | Cause::Restart | Cause::Given => self.jobs[key].warned = true,
+            Cause::Retry | Cause::Nack | Cause::Asked | Cause::Drain => {
+                self.announce(key, effects);
+            }
+        }
         true
     }
 
@@ -130,22 +151,23 @@ impl Node {
         let job = &mut self.jobs[key];
         let again = job.queued_before();
         match cause {
-            Cause::First | Cause::Restored => return,
+            Cause::First | Cause::Restored | Cause::Given => return,
             Cause::Nack => {
                 job.nacks = job.nacks.saturating_add(1);
                 self.counters.nacked += 1;
             }
-            Cause::Retry | Cause::Asked | Cause::Restart if again => {
+            Cause::Retry | Cause::Asked | Cause::Restart | Cause::Drain if again => {
                 job.additional_deliveries = job.additional_deliveries.saturating_add(1);
             }
-            Cause::Retry | Cause::Asked | Cause::Restart => {}
+            Cause::Retry | Cause::Asked | Cause::Restart | Cause::Drain => {}
         }
         let redelivered = match cause {
-            Cause::First | Cause::Restored => return,
+            Cause::First | Cause::Restored | Cause::Given => return,
             Cause::Nack => &mut self.counters.redelivered_nack,
             Cause::Retry => &mut self.counters.redelivered_timeout,
             Cause::Asked => &mut self.counters.redelivered_asked,
             Cause::Restart => &mut self.counters.redelivered_restart,
+            Cause::Drain => &mut self.counters.redelivered_drain,
         };
         *redelivered += u64::from(again);
     }
@@ -159,6 +181,7 @@ impl Node {
         let requeue = job.next_requeue(now);
         self.leave_queue(now, key);
         self.move_job(key, JobState::Active, requeue);
+        self.take_turn(key);
         true
     }
 
@@ -190,44 +213,30 @@ impl Node {
                 self.on_collection_due(now, key, effects);
                 return None;
             }
+            JobState::Active if job.must_warn() && job.expires() > now => {
+                self.warn_holders(now, key, effects);
+                return None;
+            }
             JobState::WaitReplicas | JobState::Acked | JobState::Active | JobState::Queued => {}
         }
         let requeue = std::mem::replace(&mut job.requeue, Time::NEVER);
-        let (expired, again, queue) = (job.expires() <= now, job.queued_before(), job.queue);
+        let (expired, queue) = (job.expires() <= now, job.queue);
+        let cause = if job.place == Place::Unsettled {
+            self.agreement.cause
+        } else if self.hand_over.take_back(&job.id) {
+            Cause::Drain
+        } else if job.queued_before() {
+            Cause::Retry
+        } else {
+            Cause::First
+        };
         self.agenda.add_job(&mut self.jobs, key);
         if expired {
             self.expire(now, key, effects);
             return None;
         }
-        let cause = if again { Cause::Retry } else { Cause::First };
-        let queued = requeue <= now && self.put_back(now, key, cause);
+        let queued = requeue <= now && self.put_back(now, key, cause, effects);
         (queued && !self.queues[queue].waiters.is_empty()).then_some(queue)
-    }
-
-    pub(crate) fn on_will_queue(
-        &mut self,
-        now: Time,
-        from: PeerKey,
-        id: JobId,
-        effects: &mut Vec<Effect>,
-    ) {
-        let _ = (&self, now, from, id, effects);
-    }
-
-    pub(crate) fn on_queued(
-        &mut self,
-        now: Time,
-        from: PeerKey,
-        id: JobId,
-        nacks: u32,
-        additional_deliveries: u32,
-        effects: &mut Vec<Effect>,
-    ) {
-        let _ = (&self, now, from, id, nacks, additional_deliveries, effects);
-    }
-
-    pub(crate) fn on_working(&mut self, now: Time, id: JobId, for_ms: u64) {
-        let _ = (&self, now, id, for_ms);
     }
 
     pub(crate) fn on_pause_message(
@@ -237,7 +246,7 @@ impl Node {
         state: PauseState,
         effects: &mut Vec<Effect>,
     ) {
-        let _ = (&self, now, queue, state, effects);
+        self.set_pause(now, queue.as_bytes(), state, effects);
     }
 
     pub(crate) fn pause(
@@ -252,12 +261,23 @@ impl Node {
                 queue.map_or(PauseState::default(), |key| self.queues[key].pause),
             );
         };
-        let key = self.queues.find_or_add(pause.queue);
+        self.set_pause(now, pause.queue, state, effects);
+        if pause.broadcast {
+            let queue = QueueName::new(pause.queue);
+            for peer in self.peers.up().iter() {
+                let queue = queue.clone();
+                self.send(peer, Message::Pause { queue, state }, effects);
+            }
+        }
+        Reply::PauseState(state)
+    }
+
+    fn set_pause(&mut self, now: Time, queue: &[u8], state: PauseState, effects: &mut Vec<Effect>) {
+        let key = self.queues.find_or_add(queue);
         self.queues.open(key, now);
         self.queues[key].pause = state;
         self.watch_idle(now, key);
         self.serve(now, key, effects);
-        Reply::PauseState(state)
     }
 
     /// Looks at a queue again later, if it is empty now.

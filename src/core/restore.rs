@@ -1,17 +1,20 @@
 //! Coming back from the log.
 //!
 //! Records are applied in the order of writing; then the node starts. After a clean stop every job stands where it
-//! stood. After any other, jobs with a retry are active and queued again when it is over (or at once, if the
+//! stood, but what was queued and has holders elsewhere is queued only after they were asked. After any other, jobs with a retry are active and queued again when it is over (or at once, if the
 //! operator wants), and at-most-once jobs are dropped, since each may have been handed out already.
 
 use std::time::Duration;
 
-use crate::agenda::Agenda;
+use crate::agenda::{Agenda, Timer};
 use crate::effect::Effect;
 use crate::id::{Guarantee, JobId, NodeId, StoreId};
 use crate::job::{Job, JobState, Links, Place};
 use crate::jobs::JobKey;
+use crate::limits;
 use crate::node::{Node, Settings};
+use crate::peers::NodeSet;
+use crate::queue::QueueKey;
 use crate::record::{AckRecord, JobRecord, Record, Segment, Standing};
 use crate::requeue::Cause;
 use crate::time::{Now, Time, WallTime};
@@ -122,10 +125,8 @@ impl Restore {
         } = self;
         let now = start.now;
         node.agenda = Agenda::new(now.time);
-        node.agenda.add_timer(
-            now.time + crate::limits::MARK_EVERY,
-            crate::agenda::Timer::Mark,
-        );
+        node.agenda
+            .add_timer(now.time + limits::MARK_EVERY, Timer::Mark);
         node.segments.start(start.segment);
         let record = Record::Started {
             generation: start.generation,
@@ -134,6 +135,7 @@ impl Restore {
         };
         node.persist(record, effects);
         node.marked = Some(now);
+        node.record_peers(effects);
         let mut queue: Vec<JobKey> = standing
             .into_iter()
             .filter_map(|(key, queued)| (queued && closed).then_some(key))
@@ -157,7 +159,16 @@ impl Restore {
         } else {
             Cause::Restart
         };
+        node.agreement.alone_from = now.time + limits::ALONE_AFTER;
+        node.agreement.cause = cause;
+        let mut asking = 0;
         for key in queue {
+            if node.may_be_elsewhere(key) {
+                let begin = Duration::from_millis(asking / limits::SETTLE_PER_MS);
+                node.queue_unless_elsewhere(now.time + begin, key);
+                asking += 1;
+                continue;
+            }
             if node.jobs[key].place == Place::Evictable {
                 node.evictable.remove(&mut node.jobs, key);
                 node.jobs[key].place = Place::Before;
@@ -181,6 +192,7 @@ impl Restore {
         }
         self.latest = self.latest.max(record.added);
         self.node.last_created = self.node.last_created.max(record.created);
+        let ours = record.id.is_of(&self.node.id);
         let holders = self.node.peers.set_of(&record.holders, self.node.id);
         let queue = self.node.queues.find_or_add(record.queue.as_bytes());
         self.node.keep(Job {
@@ -202,7 +214,7 @@ impl Restore {
             replicate: record.replicate,
             state: JobState::Active,
             place: Place::Before,
-            delivered: false,
+            ours,
             warned: false,
             moves: 0,
         });
@@ -217,15 +229,56 @@ impl Restore {
     }
 
     fn ack(&mut self, segment: Segment, ack: AckRecord) {
-        let _ = (&self, segment, ack);
+        let node = &mut self.node;
+        let mut known = node.jobs.find(&ack.id);
+        // A job came after its tombstone, or the reverse.
+        if let Some(key) = known
+            && (node.jobs[key].is_tombstone() || ack.queue.is_none())
+        {
+            node.discard(key);
+            known = None;
+        }
+        let key = if let Some(key) = known {
+            node.segments.remove(node.jobs[key].segment);
+            node.segments.add(segment);
+            node.jobs[key].segment = segment;
+            node.drop_body(key);
+            node.jobs[key].state = JobState::Acked;
+            key
+        } else {
+            let queue = ack.queue.as_ref();
+            let queue = queue.map_or(QueueKey::NONE, |name| {
+                node.queues.find_or_add(name.as_bytes())
+            });
+            // Only its end is recorded, which is all that matters now.
+            node.keep_ack(ack.id, queue, ack.expires, 0, segment)
+        };
+        node.jobs[key].holders = node.peers.set_of(&ack.unheard, node.id);
     }
 
     fn peer_store(&mut self, id: &NodeId, store: StoreId) {
-        let _ = (&self, id, store);
+        let known = self.node.peers.find(id);
+        let former = known.and_then(|key| self.node.peers.get(key).store);
+        if former.is_some_and(|former| former != store) {
+            self.peer_forgotten(id);
+        }
+        if let Some(key) = self.node.peers.find_or_add(id) {
+            self.node.peers.update(key, |peer| peer.store = Some(store));
+        }
     }
 
+    /// What the peer held is gone: no job names it any more.
     fn peer_forgotten(&mut self, id: &NodeId) {
-        let _ = (&self, id);
+        let Some(key) = self.node.peers.find(id) else {
+            return;
+        };
+        self.node.peers.give_up(key);
+        for slot in 0..self.node.jobs.end() {
+            if self.node.jobs.get(JobKey(slot)).is_some() {
+                self.node.jobs[JobKey(slot)].holders.remove(key);
+            }
+        }
+        self.node.peers.free(NodeSet::only(key));
     }
 
     fn flush(&mut self) {
@@ -266,6 +319,10 @@ fn start_job(
     clean: bool,
     effects: &mut Vec<Effect>,
 ) -> bool {
+    if node.jobs[key].state == JobState::Acked {
+        start_collecting(node, now, key, effects);
+        return false;
+    }
     let job = &mut node.jobs[key];
     let id = job.id;
     let due = job.added.after_secs(job.delay);
@@ -292,10 +349,21 @@ fn start_job(
         // Should the retry last longer than the job, it would never be delivered: half of what is left must do.
         let half = Duration::from_millis(job.expires().since(now).as_millis() as u64 / 2);
         let retry = now.after_secs(job.retry).min(now + half);
-        job.requeue = if again { retry } else { due };
+        job.requeue = if again {
+            retry
+        } else if job.ours {
+            due
+        } else {
+            due.after_secs(job.retry)
+        };
     }
     if again {
-        job.place = Place::Nowhere;
+        (job.place, job.ours) = (Place::Nowhere, false);
+    }
+    let requeue = job.requeue;
+    if node.may_be_elsewhere(key) && (!clean || requeue <= now) {
+        let stagger = node.stagger();
+        node.jobs[key].requeue = requeue.max(now) + stagger;
     }
     node.agenda.add_job(&mut node.jobs, key);
     if at_most_once && again {
@@ -303,4 +371,19 @@ fn start_job(
             .push_back(&mut node.jobs, key, Place::Evictable);
     }
     again
+}
+
+/// All holders are told of the ack anew, as soon as they are met.
+fn start_collecting(node: &mut Node, now: Time, key: JobKey, effects: &mut Vec<Effect>) {
+    let job = &mut node.jobs[key];
+    let id = job.id;
+    job.requeue = now + limits::ACK_RETRY_MIN;
+    let nobody = job.holders.is_empty() && !job.is_tombstone();
+    if nobody || job.expires() <= now {
+        node.discard(key);
+        node.persist(Record::Deleted(id), effects);
+    } else {
+        node.begin_collection(key);
+        node.agenda.add_job(&mut node.jobs, key);
+    }
 }

@@ -2,15 +2,18 @@
 
 mod acking;
 mod adding;
+mod agreeing;
 mod bench;
 mod clocks;
 mod delivering;
 mod guarantees;
 mod idling;
+mod leaving;
 mod looking;
 mod memory;
 mod model;
 mod pausing;
+mod replicating;
 mod requeueing;
 mod restarting;
 mod rewriting;

@@ -387,7 +387,7 @@ pub(crate) fn plain_job(number: u32) -> Job {
         replicate: 1,
         state: JobState::Active,
         place: Place::Before,
-        delivered: false,
+        ours: false,
         warned: false,
         moves: 0,
     }

@@ -45,6 +45,8 @@ pub(crate) struct Shoal {
     wire: BTreeMap<(u64, u64), (usize, usize, Parcel)>,
     /// Links that are up: from, to.
     up: Vec<(usize, usize)>,
+    /// Nodes that stand still: nothing reaches them until they wake.
+    hanging: Vec<usize>,
     parcels: u64,
     pub(crate) time: u64,
     replies: BTreeMap<(usize, Ticket), Reply>,
@@ -73,6 +75,7 @@ impl Shoal {
             cut: Vec::new(),
             wire: BTreeMap::new(),
             up: Vec::new(),
+            hanging: Vec::new(),
             parcels: 0,
             time: WALL,
             replies: BTreeMap::new(),
@@ -167,6 +170,16 @@ impl Shoal {
         }
     }
 
+    /// The process stands still: its links are up, but it does nothing.
+    pub(crate) fn hang(&mut self, seat: usize) {
+        self.hanging.push(seat);
+    }
+
+    /// It goes on, and finds what has arrived meanwhile.
+    pub(crate) fn wake(&mut self, seat: usize) {
+        self.hanging.retain(|&other| other != seat);
+    }
+
     fn link(&mut self, from: usize, to: usize) {
         let both = self.seats[from].node.is_some() && self.seats[to].node.is_some();
         if both && !self.cut.contains(&(from, to)) && !self.up.contains(&(from, to)) {
@@ -248,13 +261,22 @@ impl Shoal {
         let end = self.time + ms;
         let (mut stuck, mut before) = (0, self.time);
         loop {
-            let parcel = self.wire.first_key_value().map(|(&(at, _), _)| at);
+            let awake = |&(_, &(_, to, _)): &(&(u64, u64), &(usize, usize, Parcel))| {
+                !self.hanging.contains(&to)
+            };
+            let parcel = self.wire.iter().find(awake).map(|(&key, _)| key);
             let ticks = self.seats.iter().enumerate().filter_map(|(seat, it)| {
                 let node = it.node.as_ref()?;
+                if self.hanging.contains(&seat) {
+                    return None;
+                }
                 Some((node.deadline().as_millis().max(self.time), seat))
             });
             let tick = ticks.min();
-            let next = parcel.into_iter().chain(tick.map(|(at, _)| at)).min();
+            // What came while a node hung is late.
+            let parcel = parcel.map(|key| (key.0.max(self.time), key));
+            let arrival = parcel.map(|(at, _)| at);
+            let next = arrival.into_iter().chain(tick.map(|(at, _)| at)).min();
             let Some(next) = next.filter(|&next| next <= end) else {
                 break;
             };
@@ -262,8 +284,8 @@ impl Shoal {
             stuck = if next > before { 0 } else { stuck + 1 };
             before = next;
             assert!(stuck < 100_000, "time goes on");
-            if parcel == Some(next) {
-                self.deliver();
+            if let Some((_, key)) = parcel.filter(|&(at, _)| at == next) {
+                self.deliver(key);
             } else if let Some((_, seat)) = tick {
                 self.feed(seat, Event::Tick);
             }
@@ -275,8 +297,8 @@ impl Shoal {
         self.advance_ms(secs * 1000);
     }
 
-    fn deliver(&mut self) {
-        let (_, (from, to, parcel)) = self.wire.pop_first().expect("a parcel is due");
+    fn deliver(&mut self, key: (u64, u64)) {
+        let (from, to, parcel) = self.wire.remove(&key).expect("a parcel is due");
         if self.seats[to].node.is_none() {
             return;
         }
@@ -373,6 +395,14 @@ impl Shoal {
         };
         (0..self.seats.len())
             .map(|seat| state(self, seat))
+            .collect()
+    }
+
+    /// The nodes that run.
+    pub(crate) fn running(&self) -> Vec<usize> {
+        let seats = 0..self.seats.len();
+        seats
+            .filter(|&seat| self.seats[seat].node.is_some())
             .collect()
     }
 

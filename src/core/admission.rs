@@ -1,0 +1,125 @@
+//! What can refuse an ADDJOB, and how many copies its job gets.
+//!
+//! REPLICATE is strict: so many copies or a refusal. Without it the node's default is an *aim*: the job is accepted with
+//! as many copies as there are nodes to take them, though not with fewer than the floor, and healed up to the aim
+//! later. A node that is short of memory, or leaving, keeps no copy itself.
+
+use crate::command::{AddJob, Refusal};
+use crate::limits;
+use crate::node::{MemoryLevel, Node};
+
+/// Who keeps the copies of a new job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Home {
+    /// This node has one, and queues it.
+    Here,
+    /// Only other nodes: one of them queues it (external replication).
+    Elsewhere,
+}
+
+/// What an accepted job is to get.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Plan {
+    /// Seconds until a requeue.
+    pub(crate) retry: u32,
+    /// Copies that it is to have in the end.
+    pub(crate) replicate: u16,
+    /// Copies on other nodes before the producer is answered.
+    pub(crate) wanted: u16,
+    /// How far that may fall when nodes go away meanwhile.
+    pub(crate) floor: u16,
+    pub(crate) home: Home,
+}
+
+impl Node {
+    /// Checks all that can refuse a job, in Disque's order.
+    pub(crate) fn admit(&self, add: &AddJob<'_>) -> Result<Plan, Refusal> {
+        let retry = add.retry.unwrap_or_else(|| default_retry(add.ttl));
+        let default = self.settings.default_replicate;
+        let aim = default.min(self.peers.cluster_size());
+        if retry == 0 && add.replicate.unwrap_or(aim) > 1 {
+            return Err(Refusal::RetryZeroNeedsOneReplica);
+        }
+        if add.delay >= add.ttl {
+            return Err(Refusal::DelayBeyondTtl);
+        }
+        let plan = match add.replicate {
+            Some(replicate) => self.plan_copies(retry, replicate)?,
+            None => self.plan_aim(retry, aim)?,
+        };
+        let Some(queue) = self.queues.find(add.queue).map(|key| &self.queues[key]) else {
+            return Ok(plan);
+        };
+        if add.max_len.is_some_and(|max_len| queue.len >= max_len) {
+            return Err(Refusal::QueueTooLong);
+        }
+        if queue.pause.input {
+            return Err(Refusal::QueuePaused);
+        }
+        Ok(plan)
+    }
+
+    /// Exactly so many copies.
+    fn plan_copies(&self, retry: u32, replicate: u16) -> Result<Plan, Refusal> {
+        let home = self.home();
+        let wanted = elsewhere(replicate, home);
+        self.check_reach(wanted, replicate, self.peers.staying().len())?;
+        Ok(Plan {
+            retry,
+            replicate,
+            wanted,
+            floor: wanted,
+            home,
+        })
+    }
+
+    /// As many copies as nodes take, up to `aim`.
+    fn plan_aim(&self, retry: u32, aim: u16) -> Result<Plan, Refusal> {
+        let home = self.home();
+        let least = self.settings.min_replicate.min(aim);
+        let takers = self.peers.takers().len();
+        let floor = elsewhere(least, home);
+        self.check_reach(floor, least, takers)?;
+        Ok(Plan {
+            retry,
+            replicate: aim,
+            wanted: elsewhere(aim, home).min(takers),
+            floor,
+            home,
+        })
+    }
+
+    /// Whether so many others can be had for this many copies.
+    fn check_reach(&self, others: u16, copies: u16, reachable: u16) -> Result<(), Refusal> {
+        if others <= reachable {
+            Ok(())
+        } else if copies - 1 > reachable {
+            Err(Refusal::TooFewNodes)
+        } else if self.leaving {
+            Err(Refusal::TooFewNodesLeaving)
+        } else {
+            Err(Refusal::TooFewNodesMemory)
+        }
+    }
+
+    fn home(&self) -> Home {
+        if self.leaving || self.memory_level() >= MemoryLevel::External {
+            Home::Elsewhere
+        } else {
+            Home::Here
+        }
+    }
+}
+
+/// How many of so many copies lie on other nodes.
+fn elsewhere(copies: u16, home: Home) -> u16 {
+    match home {
+        Home::Here => copies - 1,
+        Home::Elsewhere => copies,
+    }
+}
+
+/// A tenth of the ttl, within bounds, in seconds.
+fn default_retry(ttl: u32) -> u32 {
+    (ttl / 10).clamp(limits::DEFAULT_RETRY_MIN, limits::DEFAULT_RETRY_MAX)
+}
