@@ -14,7 +14,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::agenda::Timer;
+use crate::agenda::{Agenda, Timer};
 use crate::command::{Refusal, Reply};
 use crate::effect::Effect;
 use crate::id::{Guarantee, JobId};
@@ -79,6 +79,19 @@ struct Budget {
 }
 
 impl HandOver {
+    /// Panics if what it says of itself does not hold.
+    pub(crate) fn check(&self, agenda: &Agenda) {
+        let most = limits::HAND_OVER_UNCONFIRMED + limits::HAND_OVER_PER_TICK;
+        assert!(self.unconfirmed.len() <= most, "moves are bounded");
+        let planned = self
+            .next
+            .is_some_and(|when| agenda.holds_timer(when, Timer::HandOver));
+        assert!(
+            planned || self.next.is_none() && self.reason.is_none(),
+            "handing over goes on until it is over"
+        );
+    }
+
     /// Jobs that were sent and not confirmed.
     pub(crate) fn unconfirmed(&self) -> usize {
         self.unconfirmed.len()
@@ -91,11 +104,6 @@ impl HandOver {
     /// Another node has the job in its queue, or on its way to a client.
     pub(crate) fn confirm_turn(&mut self, id: &JobId) {
         self.confirm(id, Sent::Turn);
-    }
-
-    /// Another node has a copy of the job.
-    pub(crate) fn confirm_copy(&mut self, id: &JobId) {
-        self.confirm(id, Sent::Copy);
     }
 
     fn confirm(&mut self, id: &JobId, what: Sent) {
@@ -179,6 +187,16 @@ impl Node {
             here + unseen.min(self.jobs.len())
         } else {
             here.max(hand_over.left)
+        }
+    }
+
+    /// A peer has a copy of the job. One that lacked it when it was given its turn is given it once more.
+    pub(crate) fn hand_over_to(&mut self, peer: PeerKey, id: JobId, effects: &mut Vec<Effect>) {
+        let sent = self.hand_over.unconfirmed.get(&id).map(|it| it.what);
+        match sent {
+            Some(Sent::Turn) => self.send(peer, Message::Enqueue { id, delay_ms: 0 }, effects),
+            Some(Sent::Copy) => self.hand_over.confirm(&id, Sent::Copy),
+            None => {}
         }
     }
 

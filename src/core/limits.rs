@@ -121,8 +121,6 @@ pub(crate) const ASK_MORE_MEDIANS: u32 = 4;
 pub(crate) const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// Differences in load below so many jobs do not matter to where copies go.
 pub(crate) const LOAD_STEP: u64 = 1024;
-/// Copies are queued within so long after their retry is over, so that not all holders warn each other at once.
-pub(crate) const REQUEUE_SPREAD: Duration = Duration::from_secs(1);
 
 /// Interest in jobs of other nodes is told again so often, and holds so long without: two refreshes may be lost.
 pub(crate) const INTEREST_REFRESH: Duration = Duration::from_secs(2);
@@ -166,8 +164,6 @@ pub(crate) const WANT_BYTES: usize = 600;
 pub(crate) const INTEREST_BYTES: usize = 400;
 /// What an unsettled move takes.
 pub(crate) const MOVE_BYTES: usize = 96;
-/// Holders requeue a job at slightly different times.
-pub(crate) const RETRY_JITTER_MS: u64 = 500;
 
 /// A scan looks at so many elements for each one that it was asked for, so that a filter that fits nothing ends.
 pub(crate) const SCAN_LOOKS_PER_COUNT: u64 = 10;

@@ -177,7 +177,7 @@ impl Node {
             return;
         };
         self.merge_holders(key, NodeSet::only(from), effects);
-        self.hand_over.confirm_copy(&id);
+        self.hand_over_to(from, id, effects);
         let Some(pending) = self.replications.by_job.get_mut(&key) else {
             return;
         };

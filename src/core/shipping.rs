@@ -7,8 +7,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use rand::RngExt;
-
 use crate::effect::Effect;
 use crate::id::{Guarantee, JobId, NodeId};
 use crate::job::{Job, JobState, Links, Place};
@@ -120,10 +118,10 @@ impl Node {
         }
         self.merge_holders(key, NodeSet::only(to), effects);
         self.leave_queue(now, key);
-        let jitter = self.random.random_range(0..=limits::RETRY_JITTER_MS);
+        let stagger = self.stagger();
         let job = &mut self.jobs[key];
         job.ours = false;
-        let requeue = now.after_secs(job.retry) + Duration::from_millis(jitter);
+        let requeue = now.after_secs(job.retry) + stagger;
         let id = job.id;
         self.move_job(key, JobState::Active, requeue);
         let to = self.peers.get(to).id;
