@@ -104,7 +104,9 @@ impl Node {
         copy: Copy,
         effects: &mut Vec<Effect>,
     ) {
-        if self.answer_holder(from, copy.id, &copy.holders, effects) {
+        if self.answer_holder(from, copy.id, &copy.holders, effects)
+            || self.answer_forgotten(from, copy.id, effects)
+        {
             return;
         }
         // Who is refused needs no answer: the sender asks somebody else, and hears soon why.
@@ -115,19 +117,28 @@ impl Node {
         let key = self.keep_copy(now, copy);
         self.persist_job(key, effects);
         self.send(from, Message::GotJob(id), effects);
+        if self.jobs[key].holders.contains(from) {
+            self.healing.recent.note(now, from, key);
+        }
+        if self.lacks_holders(&self.jobs[key]) {
+            self.set_short(now, key, true);
+        }
     }
 
     pub(crate) fn on_holders(
         &mut self,
-        _now: Time,
+        now: Time,
         from: PeerKey,
         id: JobId,
         holders: &[NodeId],
         copies: u16,
         effects: &mut Vec<Effect>,
     ) {
-        let _ = copies;
-        if !self.answer_holder(from, id, holders, effects) {
+        if self.answer_holder(from, id, holders, effects) {
+            if let Some(key) = self.jobs.find(&id) {
+                self.heal_told(now, key, copies);
+            }
+        } else if !self.answer_forgotten(from, id, effects) {
             self.send(from, Message::Missing(id), effects);
         }
     }
@@ -145,6 +156,7 @@ impl Node {
         };
         let job = &self.jobs[key];
         if job.holders.contains(from) && job.state != JobState::Acked {
+            self.heal_missing(key, from);
             self.offer(now, key, NodeSet::only(from), effects);
         }
     }
@@ -161,7 +173,9 @@ impl Node {
             return;
         }
         let Some(key) = self.jobs.find(&id) else {
-            self.send(from, Message::Missing(id), effects);
+            if !self.answer_forgotten(from, id, effects) {
+                self.send(from, Message::Missing(id), effects);
+            }
             return;
         };
         let job = &self.jobs[key];
@@ -176,7 +190,7 @@ impl Node {
             JobState::Active => {
                 // A node that leaves hears of it before a client of this one can have it.
                 let queue = self.jobs[key].queue;
-                if self.put_back(now, key, Cause::Moved, effects) {
+                if self.put_back(now, key, Cause::Given, effects) {
                     self.send(from, self.queued_message(key), effects);
                     self.serve(now, queue, effects);
                 }
@@ -207,7 +221,7 @@ impl Node {
     }
 
     /// Keeps a copy that another node sent, active until its retry is over.
-    fn keep_copy(&mut self, now: Time, copy: Copy) -> JobKey {
+    pub(crate) fn keep_copy(&mut self, now: Time, copy: Copy) -> JobKey {
         let added = now - Duration::from_millis(copy.age_ms);
         let due = added.after_secs(copy.delay).max(now);
         let requeue = if copy.retry == 0 {
@@ -238,6 +252,7 @@ impl Node {
             place: Place::Before,
             ours: false,
             warned: false,
+            short: false,
             moves: copy.moves,
         };
         self.insert(job)

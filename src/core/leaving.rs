@@ -326,7 +326,7 @@ impl Node {
         let Some(to) = self.heir(self.peers.takers()) else {
             return false;
         };
-        let copy = self.copy_to_ship(now, key);
+        let copy = self.copy_of(now, key);
         self.persist(Record::Deleted(copy.id), effects);
         self.remove(now, key);
         budget.add(to, copy);
@@ -348,7 +348,7 @@ impl Node {
             budget.jobs -= 1;
         } else if let Some(to) = self.heir(self.peers.takers()) {
             self.merge_holders(key, NodeSet::only(to), effects);
-            let copy = self.copy_to_ship(now, key);
+            let copy = self.copy_of(now, key);
             budget.add(to, copy);
         } else {
             return false;

@@ -36,6 +36,7 @@ pub mod node;
 mod peering;
 mod peers;
 mod queue;
+mod recent;
 pub mod record;
 mod replication;
 mod requeue;
@@ -43,6 +44,7 @@ pub mod restore;
 mod rewrite;
 mod segments;
 mod shipping;
+mod sweep;
 #[cfg(test)]
 mod tests;
 pub mod time;

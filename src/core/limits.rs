@@ -80,48 +80,6 @@ pub(crate) const PEERS: usize = 64;
 /// Lists of holders kept ready: three copies on 16 nodes make 105 different ones.
 pub(crate) const HOLDER_LISTS: usize = 1024;
 
-/// The holders of an acked job that do not answer are told again after the shortest time, then after twice that, and so on
-/// up to the longest: Disque's rule.
-pub(crate) const ACK_RETRY_MIN: Duration = Duration::from_secs(1);
-pub(crate) const ACK_RETRY_MAX: Duration = Duration::from_mins(3);
-/// A holder leaves the collection of an ack for so long, and up to a quarter more, to the one it heard of it from.
-pub(crate) const ACK_PATIENCE: Duration = Duration::from_secs(5);
-/// A pass over all acked jobs, when a peer comes or is gone, looks at so many per step: at most 100 000 a second, some
-/// 6 MB, so that no outbox overflows.
-pub(crate) const ACKS_PER_STEP: usize = 1024;
-pub(crate) const ACK_STEP_PAUSE: Duration = Duration::from_millis(10);
-/// Tombstones that are kept at most: some 200 MB.
-pub(crate) const TOMBSTONES: usize = 1 << 20;
-
-/// How long the ids of jobs that are over are remembered at least, against copies that come late: longer than any outbox
-/// or slow disk holds one back.
-pub(crate) const FORGOTTEN_FOR: Duration = Duration::from_mins(5);
-/// How many are remembered at most: two generations of 64 tables of 8192 places each, full to 7/8. Some 26 MB.
-pub(crate) const FORGOTTEN: usize = 2 * 64 * 7168;
-/// What a remembered id takes.
-pub(crate) const FORGOTTEN_BYTES: usize = 29;
-
-/// What serves only to clean up takes at most this part of maxmemory each: remembered ids, and tombstones.
-const CLEANING_SHARE: u64 = 16;
-
-/// How many things of `bytes` each may be kept for cleaning up; `most` where memory sets no bound.
-pub(crate) fn share(max_memory: u64, bytes: usize, most: usize) -> usize {
-    if max_memory == 0 {
-        return most;
-    }
-    let fitting = max_memory / CLEANING_SHARE / bytes as u64;
-    usize::try_from(fitting).unwrap_or(most).min(most)
-}
-
-/// One more node is asked for a copy when confirmations are missing for so long, or for so many times the usual wait: a
-/// slow disk must not make copies, which make it slower.
-pub(crate) const ASK_MORE_AFTER: Duration = Duration::from_millis(50);
-pub(crate) const ASK_MORE_MEDIANS: u32 = 4;
-/// When no node is left that was not asked, those that did not answer are asked again so often.
-pub(crate) const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
-/// Differences in load below so many jobs do not matter to where copies go.
-pub(crate) const LOAD_STEP: u64 = 1024;
-
 /// Interest in jobs of other nodes is told again so often, and holds so long without: two refreshes may be lost.
 pub(crate) const INTEREST_REFRESH: Duration = Duration::from_secs(2);
 pub(crate) const INTEREST_EXPIRES: Duration = Duration::from_secs(5);
@@ -164,6 +122,73 @@ pub(crate) const WANT_BYTES: usize = 600;
 pub(crate) const INTEREST_BYTES: usize = 400;
 /// What an unsettled move takes.
 pub(crate) const MOVE_BYTES: usize = 96;
+
+/// The holders of an acked job that do not answer are told again after the shortest time, then after twice that, and so on
+/// up to the longest: Disque's rule.
+pub(crate) const ACK_RETRY_MIN: Duration = Duration::from_secs(1);
+pub(crate) const ACK_RETRY_MAX: Duration = Duration::from_mins(3);
+/// A holder leaves the collection of an ack for so long, and up to a quarter more, to the one it heard of it from.
+pub(crate) const ACK_PATIENCE: Duration = Duration::from_secs(5);
+/// A pass over all acked jobs, when a peer comes or is gone, looks at so many per step: at most 100 000 a second, some
+/// 6 MB, so that no outbox overflows.
+pub(crate) const ACKS_PER_STEP: usize = 1024;
+pub(crate) const ACK_STEP_PAUSE: Duration = Duration::from_millis(10);
+/// Tombstones that are kept at most: some 200 MB.
+pub(crate) const TOMBSTONES: usize = 1 << 20;
+
+/// How long the ids of jobs that are over are remembered at least, against copies that come late: longer than any outbox
+/// or slow disk holds one back.
+pub(crate) const FORGOTTEN_FOR: Duration = Duration::from_mins(5);
+/// How many are remembered at most: two generations of 64 tables of 8192 places each, full to 7/8. Some 26 MB.
+pub(crate) const FORGOTTEN: usize = 2 * 64 * 7168;
+/// What a remembered id takes.
+pub(crate) const FORGOTTEN_BYTES: usize = 29;
+
+/// What serves only to clean up takes at most this part of maxmemory each: remembered ids, and tombstones.
+const CLEANING_SHARE: u64 = 16;
+
+/// How many things of `bytes` each may be kept for cleaning up; `most` where memory sets no bound.
+pub(crate) fn share(max_memory: u64, bytes: usize, most: usize) -> usize {
+    if max_memory == 0 {
+        return most;
+    }
+    let fitting = max_memory / CLEANING_SHARE / bytes as u64;
+    usize::try_from(fitting).unwrap_or(most).min(most)
+}
+
+/// One more node is asked for a copy when confirmations are missing for so long, or for so many times the usual wait: a
+/// slow disk must not make copies, which make it slower.
+pub(crate) const ASK_MORE_AFTER: Duration = Duration::from_millis(50);
+pub(crate) const ASK_MORE_MEDIANS: u32 = 4;
+/// When no node is left that was not asked, those that did not answer are asked again so often.
+pub(crate) const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// Differences in load below so many jobs do not matter to where copies go.
+pub(crate) const LOAD_STEP: u64 = 1024;
+
+/// How long healing waits for answers, at first; twice as long each further time, up to so many times.
+pub(crate) const HEALING_PATIENCE: Duration = Duration::from_millis(500);
+pub(crate) const HEALING_STEPS: u32 = 5;
+/// The next holder in rank looks after a job so much later.
+pub(crate) const HEALING_RANK: Duration = Duration::from_secs(5);
+/// While jobs are short that nothing could be done about, all are looked at this often.
+pub(crate) const HEALING_EVERY: Duration = Duration::from_mins(1);
+/// One step of healing looks at so many slots (0.2 ms), and acts on so many jobs and bytes: 10 thousand jobs a second, or
+/// 50 MB of bodies, leave a node most of its time. The next follows after the pause.
+pub(crate) const HEALING_SLOTS_PER_TICK: u32 = 8192;
+pub(crate) const HEALING_JOBS_PER_TICK: u32 = 100;
+pub(crate) const HEALING_BYTES_PER_TICK: usize = 512 << 10;
+pub(crate) const HEALING_PAUSE: Duration = Duration::from_millis(10);
+/// A pass goes on while fewer cases than this are open; and no more are kept for jobs that were answered before their
+/// copies were confirmed (100 MB): a later pass finds the others.
+pub(crate) const HEALING_OPEN: usize = 4096;
+pub(crate) const HEALING_CASES: usize = 1 << 20;
+
+/// A node that crashes may lose what it wrote in so long a time: the oldest unsynced record is never older.
+pub(crate) const UNSYNCED: Duration = Duration::from_secs(2);
+/// Copies of that time that are remembered for each peer: 4 MB, enough for 130 thousand jobs a second.
+pub(crate) const RECENT_COPIES: usize = 1 << 18;
+/// So many of them are offered again per step: 100 thousand a second, some 10 MB.
+pub(crate) const OFFERS_PER_TICK: usize = 1000;
 
 /// A scan looks at so many elements for each one that it was asked for, so that a filter that fits nothing ends.
 pub(crate) const SCAN_LOOKS_PER_COUNT: u64 = 10;

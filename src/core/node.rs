@@ -494,6 +494,9 @@ impl Node {
         if job.state == JobState::WaitReplicas && next != JobState::WaitReplicas {
             self.replications.abandon(key);
         }
+        if next == JobState::Acked && std::mem::take(&mut job.short) {
+            self.healing.forget_job(key);
+        }
         let before = job.wake();
         (job.state, job.requeue, job.warned) = (next, requeue, false);
         if job.wake() != before {
@@ -535,6 +538,9 @@ impl Node {
     /// The reverse of [`Node::keep`], for a job that nothing else holds.
     pub(crate) fn discard(&mut self, key: JobKey) {
         let job = self.jobs.remove(key);
+        if job.short {
+            self.healing.forget_job(key);
+        }
         self.body_bytes -= job.body.as_bytes().len();
         self.segments.remove(job.segment);
         if !job.is_tombstone() {

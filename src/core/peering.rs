@@ -58,8 +58,9 @@ impl Node {
         self.peers.set_lost(key, false);
         self.send(key, Message::State(self.peer_state()), effects);
         self.replicate_with(now, key, effects);
+        self.heal_with(now);
         if up.restarted {
-            self.offer_again(now, key, effects);
+            self.offer_again(now, key);
         }
         self.collect_with(now, key, effects);
         self.agree_with(now, key);
