@@ -24,7 +24,6 @@ use crate::limits;
 use crate::message::{Copy, Message};
 use crate::node::Node;
 use crate::peers::{NodeSet, PeerKey};
-use crate::record::Record;
 use crate::time::Time;
 
 /// Jobs on their way to other nodes.
@@ -307,30 +306,18 @@ impl Node {
         let done = match job.state {
             JobState::Acked => true,
             JobState::WaitReplicas => false,
-            JobState::Queued if once => self.give_away_once(now, key, budget, effects),
+            JobState::Queued if once => {
+                let heir = self.heir(self.peers.takers());
+                if let Some(to) = heir {
+                    budget.add(to, self.give_away_once(now, key, effects));
+                }
+                heir.is_some()
+            }
             JobState::Queued => self.give_away_turn(now, key, budget, effects),
             JobState::Active if once => job.queued_before(),
             JobState::Active => self.leave_with_others(now, key, budget, effects),
         };
         self.hand_over.met += usize::from(!done);
-    }
-
-    /// A queued at-most-once job goes whole. The message is all that is left of it.
-    fn give_away_once(
-        &mut self,
-        now: Time,
-        key: JobKey,
-        budget: &mut Budget,
-        effects: &mut Vec<Effect>,
-    ) -> bool {
-        let Some(to) = self.heir(self.peers.takers()) else {
-            return false;
-        };
-        let copy = self.copy_of(now, key);
-        self.persist(Record::Deleted(copy.id), effects);
-        self.remove(now, key);
-        budget.add(to, copy);
-        true
     }
 
     /// A queued job goes to a holder, or whole to another node.

@@ -239,7 +239,7 @@ fn what_is_out_when_its_node_stops_is_not_queued_before_its_retry_is_over() {
         shut_down(&mut shoal, 0);
         shoal.advance_ms(2_950);
         has_each_once(&mut shoal, "q", &[]);
-        shoal.advance_ms(600);
+        shoal.advance_ms(1_500);
         has_each_once(&mut shoal, "q", &ids);
     }
 }
