@@ -166,8 +166,6 @@ pub(crate) const ASK_MORE_MEDIANS: u32 = 4;
 pub(crate) const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// Differences in load below so many jobs do not matter to where copies go.
 pub(crate) const LOAD_STEP: u64 = 1024;
-/// Copies are queued within so long after their retry is over, so that not all holders warn each other at once.
-pub(crate) const REQUEUE_SPREAD: Duration = Duration::from_secs(1);
 
 /// How long healing waits for answers, at first; twice as long each further time, up to so many times.
 pub(crate) const HEALING_PATIENCE: Duration = Duration::from_millis(500);
