@@ -26,9 +26,10 @@ impl Node {
         let jobs = self.jobs.len() * (limits::JOB_BYTES + limits::BODY_BYTES) + self.body_bytes;
         let queues = self.queues.known() * limits::QUEUE_BYTES + self.queues.name_bytes();
         let waiters = self.waiters.len() * limits::WAITER_BYTES;
+        let collections = self.collections.len() * limits::COLLECTION_BYTES;
         let forgotten = self.forgotten.len() * limits::FORGOTTEN_BYTES;
         let moving = self.hand_over.unconfirmed() * limits::UNCONFIRMED_BYTES;
-        (jobs + queues + waiters + forgotten + moving) as u64 + self.client_bytes
+        (jobs + queues + waiters + collections + forgotten + moving) as u64 + self.client_bytes
     }
 
     /// This node's id.
@@ -38,7 +39,17 @@ impl Node {
 
     /// Jobs that this node holds, in any state.
     pub fn job_count(&self) -> usize {
-        self.jobs.len()
+        self.jobs.len() - self.tombstones.len
+    }
+
+    /// Acked jobs that not all holders are known to know of.
+    pub fn collecting_count(&self) -> usize {
+        self.collections.len() - self.tombstones.len
+    }
+
+    /// Acks kept for jobs that are not held here.
+    pub fn tombstone_count(&self) -> usize {
+        self.tombstones.len
     }
 
     /// Queues that clients see.

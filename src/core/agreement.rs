@@ -191,17 +191,14 @@ impl Node {
         id: JobId,
         effects: &mut Vec<Effect>,
     ) -> Option<JobKey> {
-        let Some(key) = self.jobs.find(&id) else {
-            self.answer_forgotten(from, id, effects);
+        if self.answer_forgotten(from, id, effects) {
             return None;
-        };
+        }
+        let key = self.jobs.find(&id)?;
         if self.jobs[key].guarantee() == Guarantee::AtMostOnce {
             return None;
         }
         self.merge_holders(key, NodeSet::only(from), effects);
-        if self.jobs[key].state == JobState::Acked {
-            self.tell_acked(from, key, effects);
-        }
         Some(key)
     }
 

@@ -301,7 +301,7 @@ pub struct JobView {
     pub next_requeue: Option<Duration>,
     /// When the node looks at it next; none without a timer.
     pub next_awake: Option<Duration>,
-    /// Its body; none for a tombstone.
+    /// Its body; none once it is acked.
     pub body: Option<Body>,
 }
 

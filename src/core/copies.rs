@@ -172,6 +172,9 @@ impl Node {
         delay_ms: u64,
         effects: &mut Vec<Effect>,
     ) {
+        if self.answer_forgotten(from, id, effects) {
+            return;
+        }
         let Some(key) = self.jobs.find(&id) else {
             if !self.answer_forgotten(from, id, effects) {
                 self.send(from, Message::Missing(id), effects);
@@ -179,7 +182,6 @@ impl Node {
             return;
         };
         match self.jobs[key].state {
-            JobState::Acked => self.tell_acked(from, key, effects),
             JobState::Active if delay_ms > 0 => {
                 self.delay(key, now + Duration::from_millis(delay_ms));
             }
@@ -192,7 +194,7 @@ impl Node {
                 }
             }
             JobState::Queued => self.send(from, self.queued_message(key), effects),
-            JobState::WaitReplicas => {}
+            JobState::WaitReplicas | JobState::Acked => {}
         }
     }
 
@@ -204,22 +206,16 @@ impl Node {
         holders: &[NodeId],
         effects: &mut Vec<Effect>,
     ) -> bool {
+        if self.answer_forgotten(from, id, effects) {
+            return true;
+        }
         let Some(key) = self.jobs.find(&id) else {
             return false;
         };
         let holders = self.peers.set_of(holders, self.id);
-        if self.jobs[key].state == JobState::Acked {
-            self.tell_acked(from, key, effects);
-        } else {
-            self.merge_holders(key, holders, effects);
-            self.send(from, Message::GotJob(id), effects);
-        }
+        self.merge_holders(key, holders, effects);
+        self.send(from, Message::GotJob(id), effects);
         true
-    }
-
-    pub(crate) fn tell_acked(&mut self, to: PeerKey, key: JobKey, effects: &mut Vec<Effect>) {
-        let (id, holders) = (self.jobs[key].id, self.holders_of(key));
-        self.send(to, Message::SetAck { id, holders }, effects);
     }
 
     /// Keeps a copy that another node sent, active until its retry is over.

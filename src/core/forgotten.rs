@@ -11,12 +11,9 @@ use foldhash::quality::FixedState;
 use hashbrown::HashTable;
 
 use crate::agenda::Timer;
-use crate::effect::Effect;
 use crate::id::JobId;
 use crate::limits;
-use crate::message::{Holders, Message};
 use crate::node::Node;
-use crate::peers::PeerKey;
 use crate::time::Time;
 
 /// Shards: even a full one grows within 0.1 ms.
@@ -123,20 +120,5 @@ impl Node {
     pub(crate) fn on_forgotten_timer(&mut self, now: Time) {
         self.forgotten.age();
         self.watch_forgotten(now);
-    }
-
-    /// Whether this job is known to be over. Then `from`, which has a copy or talks of one, is told so.
-    pub(crate) fn answer_forgotten(
-        &mut self,
-        from: PeerKey,
-        id: JobId,
-        effects: &mut Vec<Effect>,
-    ) -> bool {
-        let forgotten = self.forgotten.contains(&id);
-        if forgotten {
-            let holders = Holders::from([]);
-            self.send(from, Message::SetAck { id, holders }, effects);
-        }
-        forgotten
     }
 }

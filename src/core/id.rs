@@ -103,6 +103,11 @@ impl JobId {
         JobId(bytes)
     }
 
+    /// The minutes that its job lives, but for the lowest bit; 65535 stands for all above, too.
+    pub fn ttl_minutes(&self) -> u16 {
+        u16::from_be_bytes([self.0[22], self.0[23]])
+    }
+
     /// Whether this node made it, as far as the first bytes of an id tell nodes apart.
     pub fn is_of(&self, node: &NodeId) -> bool {
         self.0[..4] == node.0[..4]

@@ -5,7 +5,7 @@
 
 use crate::admission::Home;
 use crate::command::{Delivery, JobScan, JobView, QueueScan, QueueView, Reply, ScanReply};
-use crate::id::{Guarantee, JobId};
+use crate::id::{Guarantee, JobId, NodeId};
 use crate::job::{Job, JobState};
 use crate::jobs::JobKey;
 use crate::limits;
@@ -96,7 +96,8 @@ impl Node {
         let queue = scan.queue.map(|name| self.queues.find(name));
         let find = |slot| {
             self.jobs.get(JobKey(slot)).filter(|job| {
-                queue.is_none_or(|queue| queue == Some(job.queue))
+                !job.is_tombstone()
+                    && queue.is_none_or(|queue| queue == Some(job.queue))
                     && (scan.states.is_empty() || scan.states.contains(&job.state))
             })
         };
@@ -118,17 +119,17 @@ impl Node {
 
     fn view(&self, now: Time, key: JobKey) -> JobView {
         let job = &self.jobs[key];
+        let acked = job.state == JobState::Acked;
         let requeue = job.next_requeue(now);
-        let next_requeue = (requeue != Time::NEVER).then(|| requeue.since(now));
-        let awake = job.expires().min(requeue - limits::WILLQUEUE_AHEAD);
-        let pending = self.replications.get(key);
-        let confirmed = pending.map_or(Vec::new(), |pending| {
-            let own = (pending.home == Home::Here).then_some(self.id);
-            self.peers.names(pending.confirmed, own)
-        });
+        let next_requeue = (requeue != Time::NEVER && !acked).then(|| requeue.since(now));
+        let awake = if acked {
+            job.wake()
+        } else {
+            job.expires().min(requeue - limits::WILLQUEUE_AHEAD)
+        };
         JobView {
             id: job.id,
-            queue: Some(self.queues[job.queue].name.clone()),
+            queue: (!job.is_tombstone()).then(|| self.queues[job.queue].name.clone()),
             state: job.state,
             replicate: job.replicate,
             ttl: u32::try_from(job.expires().since(now).as_millis().div_ceil(1000))
@@ -138,11 +139,25 @@ impl Node {
             retry: job.retry,
             nacks: job.nacks,
             additional_deliveries: job.additional_deliveries,
-            holders: self.peers.names(job.holders, Some(self.id)),
-            confirmed,
+            holders: self
+                .peers
+                .names(job.holders, (!job.is_tombstone()).then_some(self.id)),
+            confirmed: self.confirmed(key),
             next_requeue,
             next_awake: Some(awake.since(now)),
-            body: Some(job.body.clone()),
+            body: (!acked).then(|| job.body.clone()),
+        }
+    }
+
+    /// Who has a copy, while the job waits for that; who knows of its ack, once it has one.
+    fn confirmed(&self, key: JobKey) -> Vec<NodeId> {
+        if let Some(pending) = self.replications.get(key) {
+            let own = (pending.home == Home::Here).then_some(self.id);
+            self.peers.names(pending.confirmed, own)
+        } else if let Some(collection) = self.collections.get(key) {
+            self.peers.names(collection.heard, Some(self.id))
+        } else {
+            Vec::new()
         }
     }
 }

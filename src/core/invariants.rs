@@ -17,13 +17,16 @@ pub fn check(node: &Node) {
     let mut of_queue = vec![0_u64; node.queues.end() as usize];
     for (key, job) in node.jobs.iter() {
         bytes += job.body.as_bytes().len();
-        of_queue[job.queue.0 as usize] += 1;
+        if !job.is_tombstone() {
+            of_queue[job.queue.0 as usize] += 1;
+        }
         check_job(node, key, job);
     }
     assert_eq!(bytes, node.body_bytes, "the bytes of bodies are counted");
     check_counts(node);
     check_replications(node);
     check_healing(node);
+    check_collections(node);
     let (mut open, mut queued) = (0, 0);
     for slot in 0..node.queues.end() {
         if node.queues.get(QueueKey(slot)).is_some() {
@@ -75,6 +78,40 @@ fn check_counts(node: &Node) {
         placed.count(),
         "delivered at-most-once jobs are in their list"
     );
+}
+
+/// An acked job is collected, and looked at before it expires at the latest.
+fn check_collections(node: &Node) {
+    let acked = |tombstone: bool| {
+        let jobs = node.jobs.iter().map(|(_, job)| job);
+        jobs.filter(move |job| job.state == JobState::Acked && job.is_tombstone() == tombstone)
+            .count()
+    };
+    let (acked, tombstones) = (acked(false), acked(true));
+    assert_eq!(acked, node.collecting_count(), "acked jobs are collected");
+    assert_eq!(tombstones, node.tombstone_count(), "so are tombstones");
+    for (list, len) in [
+        (node.collections.list, acked),
+        (node.tombstones.list, tombstones),
+    ] {
+        let keys = list.iter(&node.jobs).map(|key| {
+            assert!(node.collections.get(key).is_some(), "it is collected");
+            assert_eq!(node.jobs[key].place, Place::Acked);
+        });
+        assert_eq!(keys.count(), len, "acked jobs are in their list");
+    }
+    for key in node.collections.keys() {
+        let job = &node.jobs[key];
+        let id = job.id;
+        assert_eq!(job.state, JobState::Acked, "{id}: only acked jobs are");
+        assert!(job.body.as_bytes().is_empty(), "{id} needs no body");
+        assert!(job.requeue != Time::NEVER, "{id}: its holders are told");
+        let told = node.collections.get(key).is_some_and(|it| it.told > 0);
+        let left_to_others = !told || node.collections.is_settling();
+        let alone = job.is_tombstone() && node.peers.members().is_empty();
+        let waits = left_to_others || alone || !node.unheard(key).is_empty();
+        assert!(waits, "{id}: somebody has still to hear of its ack");
+    }
 }
 
 /// A job waits for copies exactly while somebody looks after that.

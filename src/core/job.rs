@@ -94,6 +94,8 @@ pub(crate) enum Place {
     Tree,
     /// The list of delivered at-most-once jobs, which may be evicted when memory is short.
     Evictable,
+    /// The list of acked jobs, or that of tombstones.
+    Acked,
 }
 
 /// One job as this node holds it: 120 bytes beside the body.
@@ -115,6 +117,7 @@ pub(crate) struct Job {
     pub(crate) retry: u32,
     pub(crate) nacks: u32,
     pub(crate) additional_deliveries: u32,
+    /// None for a tombstone.
     pub(crate) queue: QueueKey,
     /// Neighbours in the list that `place` names.
     pub(crate) order: Links,
@@ -172,6 +175,11 @@ impl Job {
     pub(crate) fn must_warn(&self) -> bool {
         let again = self.guarantee() == Guarantee::AtLeastOnce && self.queued_before();
         again && !self.warned && !self.holders.is_empty() && self.requeue != Time::NEVER
+    }
+
+    /// Whether it stands for a job that is not held here, and was acked.
+    pub(crate) fn is_tombstone(&self) -> bool {
+        self.queue.is_none()
     }
 
     /// How often it may be handed out.

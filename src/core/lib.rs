@@ -17,6 +17,7 @@ mod copies;
 mod delivery;
 pub mod effect;
 pub mod event;
+mod eviction;
 mod federation;
 mod forgotten;
 mod gc;

@@ -80,6 +80,19 @@ pub(crate) const PEERS: usize = 64;
 /// Lists of holders kept ready: three copies on 16 nodes make 105 different ones.
 pub(crate) const HOLDER_LISTS: usize = 1024;
 
+/// The holders of an acked job that do not answer are told again after the shortest time, then after twice that, and so on
+/// up to the longest: Disque's rule.
+pub(crate) const ACK_RETRY_MIN: Duration = Duration::from_secs(1);
+pub(crate) const ACK_RETRY_MAX: Duration = Duration::from_mins(3);
+/// A holder leaves the collection of an ack for so long, and up to a quarter more, to the one it heard of it from.
+pub(crate) const ACK_PATIENCE: Duration = Duration::from_secs(5);
+/// A pass over all acked jobs, when a peer comes or is gone, looks at so many per step: at most 100 000 a second, some
+/// 6 MB, so that no outbox overflows.
+pub(crate) const ACKS_PER_STEP: usize = 1024;
+pub(crate) const ACK_STEP_PAUSE: Duration = Duration::from_millis(10);
+/// Tombstones that are kept at most: some 200 MB.
+pub(crate) const TOMBSTONES: usize = 1 << 20;
+
 /// How long the ids of jobs that are over are remembered at least, against copies that come late: longer than any outbox
 /// or slow disk holds one back.
 pub(crate) const FORGOTTEN_FOR: Duration = Duration::from_mins(5);
@@ -148,6 +161,10 @@ pub(crate) const MEMORY_FULL: u64 = 100;
 pub(crate) const JOB_BYTES: usize = size_of::<Option<Job>>() + 10;
 /// What a body takes beside its bytes: counter and length.
 pub(crate) const BODY_BYTES: usize = 16;
+/// What the collection of an acked job takes: its entry in a tree that is two thirds full.
+pub(crate) const COLLECTION_BYTES: usize = 40;
+/// What a tombstone takes.
+pub(crate) const TOMBSTONE_BYTES: usize = JOB_BYTES + BODY_BYTES + COLLECTION_BYTES;
 /// What a known queue takes beside its name.
 pub(crate) const QUEUE_BYTES: usize = size_of::<Option<Queue>>() + 26;
 /// What a waiting client takes: its entry, its timer, and its place in each queue.

@@ -420,6 +420,11 @@ impl Node {
         (self.federation, self.agreement) = (fresh.federation, fresh.agreement);
         self.restart_hand_over(now.time);
         self.segments.clear();
+        self.watch_forgotten(now.time);
+        let peers: Vec<PeerKey> = self.peers.keys().collect();
+        for peer in peers {
+            self.watch_absence(now.time, peer);
+        }
     }
 
     fn on_stop(&mut self, now: Now, effects: &mut Vec<Effect>) {
@@ -437,6 +442,10 @@ impl Node {
             .end()
             .min(from.saturating_add(limits::STANDINGS_PER_STOP));
         for job in (from..to).filter_map(|slot| self.jobs.get(JobKey(slot))) {
+            // An ack has its own record; and what waits for copies was promised to nobody.
+            if matches!(job.state, JobState::WaitReplicas | JobState::Acked) {
+                continue;
+            }
             // A job that was never queued needs none: its delay says when it will be.
             if !job.queued_before() && job.guarantee() == Guarantee::AtLeastOnce {
                 continue;
@@ -498,11 +507,7 @@ impl Node {
 
     /// Takes a job out of everything that holds it.
     pub(crate) fn remove(&mut self, now: Time, key: JobKey) {
-        match self.jobs[key].place {
-            Place::Before | Place::Nowhere | Place::Unsettled => {}
-            Place::List | Place::Tree => self.leave_queue(now, key),
-            Place::Evictable => self.evictable.remove(&mut self.jobs, key),
-        }
+        self.leave_place(now, key);
         if self.jobs[key].state == JobState::WaitReplicas {
             self.replications.abandon(key);
         }
@@ -510,11 +515,23 @@ impl Node {
         self.discard(key);
     }
 
+    /// Takes a job out of the list that it stands in. Its state is still as before: the caller moves it on.
+    pub(crate) fn leave_place(&mut self, now: Time, key: JobKey) {
+        match self.jobs[key].place {
+            Place::Before | Place::Nowhere | Place::Unsettled => {}
+            Place::List | Place::Tree => self.leave_queue(now, key),
+            Place::Evictable => self.evictable.remove(&mut self.jobs, key),
+            Place::Acked => self.end_collection(key),
+        }
+    }
+
     /// Keeps a job, with all that is counted of it.
     pub(crate) fn keep(&mut self, job: Job) -> JobKey {
         self.body_bytes += job.body.as_bytes().len();
         self.segments.add(job.segment);
-        self.queues[job.queue].jobs += 1;
+        if !job.is_tombstone() {
+            self.queues[job.queue].jobs += 1;
+        }
         self.jobs.insert(job)
     }
 
@@ -526,8 +543,10 @@ impl Node {
         }
         self.body_bytes -= job.body.as_bytes().len();
         self.segments.remove(job.segment);
-        self.queues[job.queue].jobs -= 1;
-        self.queues.drop_unused(job.queue);
+        if !job.is_tombstone() {
+            self.queues[job.queue].jobs -= 1;
+            self.queues.drop_unused(job.queue);
+        }
     }
 }
 

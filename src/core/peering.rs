@@ -143,7 +143,7 @@ impl Node {
     }
 
     /// Looks again when the peer has been away for so long that its copies count no more.
-    fn watch_absence(&mut self, now: Time, key: PeerKey) {
+    pub(crate) fn watch_absence(&mut self, now: Time, key: PeerKey) {
         if !self.peers.get(key).up {
             self.agenda
                 .add_timer(now + self.settings.heal_delay, Timer::Absence);

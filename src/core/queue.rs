@@ -24,6 +24,15 @@ use crate::waiters::WaiterId;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct QueueKey(pub(crate) u32);
 
+impl QueueKey {
+    /// No queue.
+    pub(crate) const NONE: QueueKey = QueueKey(u32::MAX);
+
+    pub(crate) fn is_none(self) -> bool {
+        self == QueueKey::NONE
+    }
+}
+
 /// One queue.
 #[derive(Debug)]
 pub(crate) struct Queue {
@@ -53,6 +62,12 @@ pub(crate) struct Queue {
 pub(crate) struct List {
     head: JobKey,
     tail: JobKey,
+}
+
+impl Default for List {
+    fn default() -> Self {
+        List::EMPTY
+    }
 }
 
 impl List {
@@ -157,7 +172,7 @@ impl Queue {
                 assert!(removed, "{} is in its queue's tree", jobs[key].id);
                 jobs[key].place = Place::Nowhere;
             }
-            Place::Before | Place::Nowhere | Place::Unsettled | Place::Evictable => {
+            Place::Before | Place::Nowhere | Place::Unsettled | Place::Evictable | Place::Acked => {
                 panic!("{} is not in its queue", jobs[key].id)
             }
         }

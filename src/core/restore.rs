@@ -13,6 +13,8 @@ use crate::job::{Job, JobState, Links, Place};
 use crate::jobs::JobKey;
 use crate::limits;
 use crate::node::{Node, Settings};
+use crate::peers::NodeSet;
+use crate::queue::QueueKey;
 use crate::record::{AckRecord, JobRecord, Record, Segment, Standing};
 use crate::requeue::Cause;
 use crate::time::{Now, Time, WallTime};
@@ -133,6 +135,7 @@ impl Restore {
         };
         node.persist(record, effects);
         node.marked = Some(now);
+        node.record_peers(effects);
         let mut queue: Vec<JobKey> = standing
             .into_iter()
             .filter_map(|(key, queued)| (queued && closed).then_some(key))
@@ -227,15 +230,56 @@ impl Restore {
     }
 
     fn ack(&mut self, segment: Segment, ack: AckRecord) {
-        let _ = (&self, segment, ack);
+        let node = &mut self.node;
+        let mut known = node.jobs.find(&ack.id);
+        // A job came after its tombstone, or the reverse.
+        if let Some(key) = known
+            && (node.jobs[key].is_tombstone() || ack.queue.is_none())
+        {
+            node.discard(key);
+            known = None;
+        }
+        let key = if let Some(key) = known {
+            node.segments.remove(node.jobs[key].segment);
+            node.segments.add(segment);
+            node.jobs[key].segment = segment;
+            node.drop_body(key);
+            node.jobs[key].state = JobState::Acked;
+            key
+        } else {
+            let queue = ack.queue.as_ref();
+            let queue = queue.map_or(QueueKey::NONE, |name| {
+                node.queues.find_or_add(name.as_bytes())
+            });
+            // Only its end is recorded, which is all that matters now.
+            node.keep_ack(ack.id, queue, ack.expires, 0, segment)
+        };
+        node.jobs[key].holders = node.peers.set_of(&ack.unheard, node.id);
     }
 
     fn peer_store(&mut self, id: &NodeId, store: StoreId) {
-        let _ = (&self, id, store);
+        let known = self.node.peers.find(id);
+        let former = known.and_then(|key| self.node.peers.get(key).store);
+        if former.is_some_and(|former| former != store) {
+            self.peer_forgotten(id);
+        }
+        if let Some(key) = self.node.peers.find_or_add(id) {
+            self.node.peers.update(key, |peer| peer.store = Some(store));
+        }
     }
 
+    /// What the peer held is gone: no job names it any more.
     fn peer_forgotten(&mut self, id: &NodeId) {
-        let _ = (&self, id);
+        let Some(key) = self.node.peers.find(id) else {
+            return;
+        };
+        self.node.peers.give_up(key);
+        for slot in 0..self.node.jobs.end() {
+            if self.node.jobs.get(JobKey(slot)).is_some() {
+                self.node.jobs[JobKey(slot)].holders.remove(key);
+            }
+        }
+        self.node.peers.free(NodeSet::only(key));
     }
 
     fn flush(&mut self) {
@@ -276,6 +320,10 @@ fn start_job(
     clean: bool,
     effects: &mut Vec<Effect>,
 ) -> bool {
+    if node.jobs[key].state == JobState::Acked {
+        start_collecting(node, now, key, effects);
+        return false;
+    }
     let job = &mut node.jobs[key];
     let id = job.id;
     let due = job.added.after_secs(job.delay);
@@ -324,4 +372,19 @@ fn start_job(
             .push_back(&mut node.jobs, key, Place::Evictable);
     }
     again
+}
+
+/// All holders are told of the ack anew, as soon as they are met.
+fn start_collecting(node: &mut Node, now: Time, key: JobKey, effects: &mut Vec<Effect>) {
+    let job = &mut node.jobs[key];
+    let id = job.id;
+    job.requeue = now + limits::ACK_RETRY_MIN;
+    let nobody = job.holders.is_empty() && !job.is_tombstone();
+    if nobody || job.expires() <= now {
+        node.discard(key);
+        node.persist(Record::Deleted(id), effects);
+    } else {
+        node.begin_collection(key);
+        node.agenda.add_job(&mut node.jobs, key);
+    }
 }

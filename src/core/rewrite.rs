@@ -6,14 +6,17 @@
 
 use crate::agenda::Timer;
 use crate::effect::Effect;
+use crate::job::JobState;
 use crate::jobs::JobKey;
 use crate::limits;
 use crate::node::{Log, Node};
+use crate::peers::PeerKey;
 use crate::record::{Record, Segment};
 use crate::time::{Now, Time};
 
 impl Node {
-    /// Records go to `segment` from now on. It begins with a mark, since earlier marks may retire before it.
+    /// Records go to `segment` from now on. It begins with a mark and with the stores of the peers, since what earlier
+    /// segments say of them may retire before it.
     pub(crate) fn on_segment_started(
         &mut self,
         now: Now,
@@ -22,6 +25,7 @@ impl Node {
     ) {
         self.segments.start(segment);
         self.mark(now, effects);
+        self.record_peers(effects);
     }
 
     /// The log was switched on: whatever it held is of another time.
@@ -30,8 +34,21 @@ impl Node {
         self.segments.restart(segment);
         self.mark(now, effects);
         effects.push(Effect::Persist(Record::Flushed));
+        self.record_peers(effects);
         effects.push(Effect::Retire(segment));
         self.start_rewrite(now.time, segment);
+    }
+
+    /// Records which stores the peers' copies lie in.
+    pub(crate) fn record_peers(&mut self, effects: &mut Vec<Effect>) {
+        let keys: Vec<PeerKey> = self.peers.keys().collect();
+        for key in keys {
+            let peer = self.peers.get(key);
+            if let Some(store) = peer.store.filter(|_| !self.peers.gone().contains(key)) {
+                let id = peer.id;
+                self.persist(Record::Peer { id, store }, effects);
+            }
+        }
     }
 
     /// BGREWRITEAOF; does nothing while a pass is under way.
@@ -92,6 +109,11 @@ impl Node {
         let current = self.segments.current();
         self.segments.add(current);
         self.jobs[key].segment = current;
-        self.persist_job(key, effects);
+        match self.jobs[key].state {
+            JobState::Acked => self.persist_ack(key, effects),
+            JobState::WaitReplicas | JobState::Active | JobState::Queued => {
+                self.persist_job(key, effects);
+            }
+        }
     }
 }

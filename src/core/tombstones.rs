@@ -1,15 +1,114 @@
-//! Acks of jobs that are not held here, kept until somebody knows the job, or everybody said that he does not.
+//! Tombstones: acks of jobs that are not held here.
+//!
+//! A tombstone asks every member by a SETACK that names no holders. A node that holds the job collects it; once one says
+//! so, or all say that they do not hold it, the tombstone goes. It stays no longer than the job can live by its id, and
+//! only so many are kept: the oldest go first.
 
 use crate::effect::Effect;
+use crate::gc::nobody;
+use crate::id::{Guarantee, JobId};
+use crate::job::{Job, JobState, Links, Place};
+use crate::jobs::JobKey;
+use crate::limits;
+use crate::message::Message;
 use crate::node::Node;
+use crate::peers::NodeSet;
+use crate::queue::{List, QueueKey};
+use crate::record::Segment;
 use crate::time::Time;
 
-/// All tombstones.
+/// All tombstones. They are kept among the jobs.
 #[derive(Debug, Default)]
-pub(crate) struct Tombstones {}
+pub(crate) struct Tombstones {
+    /// Oldest first.
+    pub(crate) list: List,
+    pub(crate) len: usize,
+}
 
 impl Node {
-    pub(crate) fn on_collection_timer(&mut self, now: Time, effects: &mut Vec<Effect>) {
-        let _ = (now, effects, &self);
+    /// An ack came for a job that is not held here.
+    pub(crate) fn ack_unknown(&mut self, now: Time, id: JobId, effects: &mut Vec<Effect>) {
+        if self.peers.members().is_empty() || self.forgotten.contains(&id) {
+            return;
+        }
+        if id.guarantee() == Guarantee::AtMostOnce {
+            // Nothing brings such a job back: one try to free its memory is enough.
+            self.send_delete(self.peers.up(), id, effects);
+            self.remember(now, id);
+        } else if self.leaving || self.tombstone_bound() == 0 {
+            // It may be gone before anybody answers: a holder that hears of it now collects without it.
+            for peer in self.peers.up().iter() {
+                let holders = nobody();
+                self.send(peer, Message::SetAck { id, holders }, effects);
+            }
+            self.remember(now, id);
+        } else {
+            self.bury(now, id, effects);
+        }
+    }
+
+    fn tombstone_bound(&self) -> usize {
+        let max_memory = self.settings.max_memory;
+        limits::share(max_memory, limits::TOMBSTONE_BYTES, limits::TOMBSTONES)
+    }
+
+    fn bury(&mut self, now: Time, id: JobId, effects: &mut Vec<Effect>) {
+        let bound = self.tombstone_bound();
+        while let Some(oldest) = self.tombstones.list.first()
+            && self.tombstones.len >= bound
+        {
+            self.counters.tombstones_dropped += 1;
+            self.forget(now, oldest, effects);
+        }
+        let ttl = tombstone_ttl(id);
+        let key = self.keep_ack(id, QueueKey::NONE, now, ttl, self.segments.current());
+        self.begin_collection(key);
+        self.agenda.add_job(&mut self.jobs, key);
+        self.persist_ack(key, effects);
+        self.tell_ack(now, key, effects);
+    }
+
+    /// Keeps the ack of a job of which nothing else is known. It stands in no list yet, nor on the agenda.
+    pub(crate) fn keep_ack(
+        &mut self,
+        id: JobId,
+        queue: QueueKey,
+        added: Time,
+        ttl: u32,
+        segment: Segment,
+    ) -> JobKey {
+        let body = self.collections.no_body();
+        self.keep(Job {
+            id,
+            body,
+            created: 0,
+            added,
+            requeue: added,
+            holders: NodeSet::EMPTY,
+            ttl,
+            delay: 0,
+            retry: 0,
+            nacks: 0,
+            additional_deliveries: 0,
+            queue,
+            order: Links::NONE,
+            agenda: Links::NONE,
+            segment,
+            replicate: 0,
+            state: JobState::Acked,
+            place: Place::Nowhere,
+            ours: false,
+            warned: false,
+            short: false,
+            moves: 0,
+        })
+    }
+}
+
+/// Seconds for which the id allows its job to live, from now on, with what it rounded off.
+fn tombstone_ttl(id: JobId) -> u32 {
+    match id.ttl_minutes() {
+        u16::MAX => u32::MAX,
+        minutes => (u32::from(minutes) + 2) * 60,
     }
 }
