@@ -215,7 +215,7 @@ impl Node {
     }
 
     /// Keeps a copy that another node sent, active until its retry is over.
-    fn keep_copy(&mut self, now: Time, copy: Copy) -> JobKey {
+    pub(crate) fn keep_copy(&mut self, now: Time, copy: Copy) -> JobKey {
         let added = now - Duration::from_millis(copy.age_ms);
         let due = added.after_secs(copy.delay).max(now);
         let requeue = if copy.retry == 0 {

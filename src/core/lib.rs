@@ -25,6 +25,7 @@ mod global;
 mod healing;
 pub mod id;
 mod inspect;
+mod interest;
 pub mod invariants;
 pub mod job;
 mod jobs;
@@ -43,8 +44,10 @@ pub mod restore;
 mod rewrite;
 mod segments;
 mod sweep;
+mod shipping;
 #[cfg(test)]
 mod tests;
 pub mod time;
 mod tombstones;
 mod waiters;
+mod want;

@@ -101,6 +101,7 @@ impl Node {
             warned: false,
             short: false,
             moves: 0,
+            short: false,
         })
     }
 }

@@ -10,24 +10,28 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use shoalmq_core::command::Command;
 use shoalmq_core::effect::Effect;
 use shoalmq_core::event::Event;
-use shoalmq_core::id::{ClientId, NodeId};
+use shoalmq_core::id::{ClientId, NodeId, Ticket};
+use shoalmq_core::message::Message;
 use shoalmq_core::node::{Log, Node, Settings};
 use shoalmq_core::time::{Now, Time};
 use shoalmq_storage::journal::{Policy, Position};
 use tokio::sync::{Notify, watch};
 
 use super::clock::{self, Clock};
-use super::gate::{Gates, Persisted};
+use super::gate::{Gates, News, Persisted};
 use super::identity::Identity;
 use super::logging::LogHandle;
+use super::mailbox::Mailbox;
 use super::persistence::{Health, LogState, Rewrite};
 use super::session::{Peer, Session};
 use super::slowlog::{LatencyMonitor, SlowLog};
 use super::stats::Stats;
 use crate::command::reply;
 use crate::config::{Config, MaxmemoryPolicy};
+use crate::resp::Protocol;
 
 /// How the server ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,6 +93,8 @@ pub(crate) struct Driver {
     pub(crate) port: u16,
     pub(super) gates: Gates,
     effects: Vec<Effect>,
+    /// Connections that got mail since the last [`Driver::settle`].
+    mailed: Vec<Arc<Mailbox>>,
     /// The tick that is waited for.
     armed: Time,
     next_client: u64,
@@ -137,6 +143,7 @@ impl Driver {
             port: parts.port,
             gates: Gates::new(parts.released),
             effects: Vec::new(),
+            mailed: Vec::new(),
             armed: Time::NEVER,
             next_client: 1,
         }
@@ -146,28 +153,52 @@ impl Driver {
     pub(crate) fn feed(&mut self, event: Event<'_>) {
         let now = self.clock.now();
         self.node.handle(now, event, &mut self.effects);
-        self.carry_out(None);
+        self.carry_out(News::Nothing, None);
     }
 
-    /// Feeds a command of this session. Returns the gate of its reply, if it was answered at once.
+    /// The last record in the log.
+    pub(crate) fn log_position(&self) -> Position {
+        self.gates.position()
+    }
+
+    /// Feeds a command. Returns the gate of its reply, if it was answered at once: else the answer comes by mail.
     pub(crate) fn feed_command(
         &mut self,
         now: Now,
-        event: Event<'_>,
-        session: &Session,
+        ticket: Ticket,
+        command: Command<'_>,
+        protocol: Protocol,
         out: &mut Vec<u8>,
     ) -> Option<Position> {
-        self.node.handle(now, event, &mut self.effects);
-        self.carry_out(Some((session, out)))
+        self.node
+            .handle(now, Event::Command(ticket, command), &mut self.effects);
+        let answered = self.carry_out(News::Job, Some((ticket, protocol, out)));
+        if answered.is_none()
+            && let Some(peer) = self.peers.get_mut(&ticket.client)
+        {
+            peer.unanswered += 1;
+        }
+        answered
+    }
+
+    /// Feeds what a peer said, in order.
+    pub(crate) fn feed_messages(&mut self, from: NodeId, messages: impl Iterator<Item = Message>) {
+        let now = self.clock.now();
+        for message in messages {
+            self.node
+                .handle(now, Event::Message(from, message), &mut self.effects);
+        }
+        self.carry_out(News::Job, None);
     }
 
     /// Takes effects that came another way than from an event: those of a start.
     pub(crate) fn take_effects(&mut self, effects: Vec<Effect>) {
         self.effects.extend(effects);
-        self.carry_out(None);
+        self.carry_out(News::Nothing, None);
     }
 
-    /// Ends a batch or a tick: rolls a full segment. Returns whether the next tick is wanted earlier than it was.
+    /// Ends a batch or a tick: rolls a full segment, gives up links that take too little, and wakes those who have
+    /// something to write. Returns whether the next tick is wanted earlier than it was.
     pub(crate) fn settle(&mut self) -> bool {
         if let Some(journal) = self
             .log
@@ -178,6 +209,13 @@ impl Driver {
             self.feed(Event::SegmentStarted(segment));
         }
         self.gates.prune();
+        while let Some(id) = self.cluster.take_broken() {
+            self.link_down(&id);
+        }
+        self.cluster.wake();
+        for mailbox in self.mailed.drain(..) {
+            mailbox.arrived.notify_one();
+        }
         let deadline = self.node.deadline();
         let sooner = deadline < self.armed;
         self.armed = self.armed.min(deadline);
@@ -195,14 +233,13 @@ impl Driver {
     }
 
     /// Keeps what others may see of a connection up to date, after a batch.
-    pub(crate) fn note_batch(&mut self, session: &Session, command: &'static str, blocked: bool) {
+    pub(crate) fn note_batch(&mut self, session: &Session, command: &'static str) {
         let Some(peer) = self.peers.get_mut(&session.id) else {
             return;
         };
         peer.last_seen = Instant::now();
         peer.last_command = command;
         peer.protocol = session.protocol;
-        peer.blocked = blocked;
     }
 
     /// Ends connections that have been idle for longer than `timeout`; those that wait for jobs are not idle.
@@ -211,7 +248,7 @@ impl Driver {
             return;
         };
         for peer in self.peers.values() {
-            if !peer.blocked && !peer.monitor && peer.last_seen.elapsed() > timeout {
+            if peer.unanswered == 0 && !peer.monitor && peer.last_seen.elapsed() > timeout {
                 peer.mailbox.kill();
             }
         }
@@ -264,8 +301,13 @@ impl Driver {
         ClientId(self.next_client - 1)
     }
 
-    /// Carries out all effects. Returns the gate of the session's reply, if it was answered.
-    fn carry_out(&mut self, mut session: Option<(&Session, &mut Vec<u8>)>) -> Option<Position> {
+    /// Carries out all effects. Returns the gate of the reply to this ticket, if it was answered; others, earlier ones of
+    /// the same client too, are answered by mail.
+    fn carry_out(
+        &mut self,
+        news: News,
+        mut asking: Option<(Ticket, Protocol, &mut Vec<u8>)>,
+    ) -> Option<Position> {
         let mut answered = None;
         let policy = self.config.appendfsync;
         let mut persisted = if self.health.is_failing() {
@@ -276,36 +318,50 @@ impl Driver {
         let mut effects = std::mem::take(&mut self.effects);
         let journal = self.log.journal();
         let mut writer = None;
+        for effect in &effects {
+            if let (Effect::Persist(record), Some(journal)) = (effect, journal) {
+                let position = writer.get_or_insert_with(|| journal.writer()).push(record);
+                self.gates.record(policy, record, news, position);
+                persisted = Persisted::Something;
+            }
+        }
+        drop(writer);
         for effect in effects.drain(..) {
             match effect {
-                Effect::Persist(record) => {
-                    if let Some(journal) = journal {
-                        let position = writer.get_or_insert_with(|| journal.writer()).push(&record);
-                        self.gates.record(policy, &record, position);
-                        persisted = Persisted::Something;
+                Effect::Persist(_) => {}
+                Effect::Reply(ticket, reply) => {
+                    if let Some((asker, protocol, out)) = &mut asking
+                        && *asker == ticket
+                    {
+                        reply::encode(&reply, *protocol, out);
+                        let gate = journal.map(|_| self.gates.of(policy, &reply, persisted));
+                        answered = Some(gate.unwrap_or(Position(0)));
+                    } else if let Some(peer) = self.peers.get_mut(&ticket.client) {
+                        peer.unanswered -= 1;
+                        let gate = match journal {
+                            Some(_) => self.gates.of_late(policy, &reply, persisted),
+                            None => Some(Position(0)),
+                        };
+                        // A command that may change the protocol runs behind no late one but ADDJOB, whose reply is the
+                        // same in both.
+                        let posted =
+                            peer.mailbox
+                                .answer(ticket.number, gate, peer.protocol, &reply);
+                        self.stats.output_bytes.total += posted.bytes as u64;
+                        if posted.is_first {
+                            self.mailed.push(Arc::clone(&peer.mailbox));
+                        }
                     }
                 }
-                Effect::Reply(ticket, reply) => {
+                Effect::Send(to, message) => {
                     let gate = match journal {
-                        Some(_) => self.gates.of(policy, &reply, persisted),
+                        Some(_) => self.gates.of_message(policy, &message),
                         None => Position(0),
                     };
-                    match &mut session {
-                        Some((session, out)) if session.id == ticket.client => {
-                            reply::encode(&reply, session.protocol, out);
-                            answered = Some(gate);
-                        }
-                        _ => {
-                            if let Some(peer) = self.peers.get_mut(&ticket.client) {
-                                peer.blocked = false;
-                                peer.mailbox.answer(gate, peer.protocol, &reply);
-                            }
-                        }
-                    }
+                    let max_memory = self.config.maxmemory.map_or(0, NonZeroU64::get);
+                    self.cluster.send(&to, &message, gate, max_memory);
                 }
-                Effect::Send(..) => {}
                 Effect::Retire(below) => {
-                    drop(writer.take());
                     if let Some(journal) = journal {
                         journal.retire(below);
                     }
@@ -326,6 +382,9 @@ pub(crate) fn settings(config: &Config, log: Log) -> Settings {
             MaxmemoryPolicy::Noeviction => shoalmq_core::node::Eviction::Never,
         },
         log,
-        ..Settings::default()
+        default_replicate: config.default_replicate.get(),
+        min_replicate: config.min_replicate.min(config.default_replicate).get(),
+        heal_delay: config.heal_delay,
+        leaving_grace: config.leaving_grace,
     }
 }

@@ -115,7 +115,7 @@ impl Listeners {
     }
 }
 
-fn addresses(bind: &BindAddress) -> Result<Vec<IpAddr>, ListenError> {
+pub(super) fn addresses(bind: &BindAddress) -> Result<Vec<IpAddr>, ListenError> {
     match bind {
         BindAddress::Every => Ok(vec![
             Ipv4Addr::UNSPECIFIED.into(),
@@ -289,7 +289,7 @@ fn register(
         last_seen: now,
         last_command: "NULL",
         protocol: Resp::Resp2,
-        blocked: false,
+        unanswered: 0,
         monitor: false,
         unread_since: None,
         mailbox: Arc::clone(&mailbox),

@@ -3,7 +3,8 @@
 //! | module | holds |
 //! |---|---|
 //! | `driver`, `execute`, `gate` | the owner of the node; running one command; what its reply waits for |
-//! | `listener`, `connection`, `session`, `mailbox` | clients: taking them in, serving one, what is known of one |
+//! | `listener`, `connection`, `output` | clients: taking them in, serving one, its replies in order |
+//! | `session`, `mailbox` | what is known of a client; what others have for it |
 //! | `admin` | what never reaches the core: AUTH, INFO, CONFIG, CLIENT … |
 //! | `persistence` | the log of jobs: reading it, writing it, switching it |
 //! | `identity` | the data folder: its lock, the node's id |
@@ -21,6 +22,7 @@ mod identity;
 mod listener;
 mod logging;
 mod mailbox;
+mod output;
 mod persistence;
 mod session;
 mod slowlog;
@@ -43,6 +45,7 @@ use tokio::sync::{Notify, watch};
 use tracing::{debug, error, info, warn};
 
 use crate::config::{BindAddress, Config, Loaded};
+use cluster::Sockets;
 use driver::{Driver, Parts, Shared, Stop};
 use identity::Identity;
 use listener::Listeners;
@@ -68,6 +71,8 @@ enum StartError {
     Folder(#[from] identity::FolderError),
     #[error(transparent)]
     Listen(#[from] listener::ListenError),
+    #[error(transparent)]
+    Bus(#[from] cluster::BusError),
 }
 
 /// Runs a node until it is told to stop. 0 after a clean stop, 1 when it could not start or had to give up.
@@ -102,7 +107,11 @@ fn start(loaded: Loaded) -> Result<ExitCode, StartError> {
         .build();
     let runtime = runtime.map_err(StartError::Runtime)?;
     // A start that fails for its port leaves the folder as it is.
-    let listeners = runtime.block_on(async { Listeners::open(&config) })?;
+    let (listeners, sockets) = runtime.block_on(async {
+        let listeners = Listeners::open(&config)?;
+        let sockets = Sockets::open(&config, listeners.port)?;
+        Ok::<_, StartError>((listeners, sockets))
+    })?;
     let identity = Identity::take(&config.dir)?;
     let released = watch::Sender::new(Position(u64::MAX));
     let health = Arc::new(Health::default());
@@ -126,7 +135,7 @@ fn start(loaded: Loaded) -> Result<ExitCode, StartError> {
     });
     let socket = shared.driver.lock().config.unixsocket.clone().map(Leftover);
     let pid = write_pid_file(&shared);
-    let stop = runtime.block_on(serve(&shared, listeners));
+    let stop = runtime.block_on(serve(&shared, listeners, sockets));
     runtime.shutdown_timeout(Duration::from_millis(100));
     drop((pid, socket));
     match stop {
@@ -143,7 +152,11 @@ fn start(loaded: Loaded) -> Result<ExitCode, StartError> {
 /// The node gave up; the log says why.
 struct Failed;
 
-async fn serve(shared: &Arc<Shared>, listeners: Listeners) -> Result<Stop, Failed> {
+async fn serve(
+    shared: &Arc<Shared>,
+    listeners: Listeners,
+    sockets: Sockets,
+) -> Result<Stop, Failed> {
     {
         let mut driver = shared.driver.lock();
         let (id, generation) = (driver.identity.id, driver.identity.generation);
@@ -151,8 +164,11 @@ async fn serve(shared: &Arc<Shared>, listeners: Listeners) -> Result<Stop, Faile
         warn_of_open_doors(&driver);
         if driver.config.appendonly {
             driver.loading = Some(persistence::loading(&driver.config));
-        } else if persistence::has_files(&driver.config) {
-            warn!(dir = %driver.config.dir.display(), "appendonly is no: the job log in the data folder is ignored and left as it is");
+        } else {
+            driver.identity.renew_store();
+            if persistence::has_files(&driver.config) {
+                warn!(dir = %driver.config.dir.display(), "appendonly is no: the job log in the data folder is ignored and left as it is");
+            }
         }
     }
     tokio::spawn(ticker(Arc::clone(shared)));
@@ -160,6 +176,10 @@ async fn serve(shared: &Arc<Shared>, listeners: Listeners) -> Result<Stop, Faile
     tokio::spawn(signals(Arc::clone(shared)));
     let mut stop = shared.stop.subscribe();
     load(shared, listeners).await?;
+    cluster::open(shared, sockets).await.map_err(|error| {
+        error!("{error}");
+        Failed
+    })?;
     info!("ready");
     let asked = stop.wait_for(Option::is_some).await;
     let asked = asked
@@ -217,6 +237,7 @@ async fn close(shared: &Arc<Shared>, asked: Stop) -> Result<Stop, Failed> {
     }
     let shared = Arc::clone(shared);
     let closed = tokio::task::spawn_blocking(move || {
+        shared.driver.lock().leave_cluster();
         if complete {
             shared.driver.lock().close_log()
         } else {
@@ -284,6 +305,7 @@ async fn housekeeping(shared: Arc<Shared>) {
         driver.close_unread();
         driver.watch_disk(&shared.released);
         driver.watch_rewrite();
+        driver.watch_links();
         let sooner = driver.settle();
         drop(driver);
         if sooner {
