@@ -101,7 +101,6 @@ impl Node {
             warned: false,
             short: false,
             moves: 0,
-            short: false,
         })
     }
 }
