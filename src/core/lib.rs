@@ -41,6 +41,7 @@ mod replication;
 mod requeue;
 pub mod restore;
 mod rewrite;
+mod scanning;
 mod segments;
 mod shipping;
 #[cfg(test)]

@@ -7,6 +7,7 @@ mod bench;
 mod clocks;
 mod delivering;
 mod federating;
+mod globally;
 mod guarantees;
 mod idling;
 mod leaving;
