@@ -28,7 +28,8 @@ impl Node {
         let waiters = self.waiters.len() * limits::WAITER_BYTES;
         let collections = self.collections.len() * limits::COLLECTION_BYTES;
         let forgotten = self.forgotten.len() * limits::FORGOTTEN_BYTES;
-        (jobs + queues + waiters + collections + forgotten) as u64 + self.client_bytes
+        let moving = self.hand_over.unconfirmed() * limits::UNCONFIRMED_BYTES;
+        (jobs + queues + waiters + collections + forgotten + moving) as u64 + self.client_bytes
     }
 
     /// This node's id.

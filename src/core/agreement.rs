@@ -226,7 +226,7 @@ impl Node {
     }
 
     /// Another node has the job: this one looks again at `requeue`.
-    fn give_turn(&mut self, now: Time, key: JobKey, requeue: Time) {
+    pub(crate) fn give_turn(&mut self, now: Time, key: JobKey, requeue: Time) {
         if self.jobs[key].state == JobState::Queued {
             self.leave_queue(now, key);
         }
@@ -235,6 +235,7 @@ impl Node {
             job.place = Place::Nowhere;
         }
         job.ours = false;
+        self.hand_over.confirm_turn(&job.id);
         self.postpone(key, requeue);
     }
 

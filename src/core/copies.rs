@@ -107,7 +107,9 @@ impl Node {
         copy: Copy,
         effects: &mut Vec<Effect>,
     ) {
-        if self.answer_holder(from, copy.id, &copy.holders, effects) {
+        if self.answer_holder(from, copy.id, &copy.holders, effects)
+            || self.answer_forgotten(from, copy.id, effects)
+        {
             return;
         }
         // Who is refused needs no answer: the sender asks somebody else, and hears soon why.
@@ -118,19 +120,28 @@ impl Node {
         let key = self.keep_copy(now, copy);
         self.persist_job(key, effects);
         self.send(from, Message::GotJob(id), effects);
+        if self.jobs[key].holders.contains(from) {
+            self.healing.recent.note(now, from, key);
+        }
+        if self.lacks_holders(&self.jobs[key]) {
+            self.set_short(now, key, true);
+        }
     }
 
     pub(crate) fn on_holders(
         &mut self,
-        _now: Time,
+        now: Time,
         from: PeerKey,
         id: JobId,
         holders: &[NodeId],
         copies: u16,
         effects: &mut Vec<Effect>,
     ) {
-        let _ = copies;
-        if !self.answer_holder(from, id, holders, effects) {
+        if self.answer_holder(from, id, holders, effects) {
+            if let Some(key) = self.jobs.find(&id) {
+                self.heal_told(now, key, copies);
+            }
+        } else if !self.answer_forgotten(from, id, effects) {
             self.send(from, Message::Missing(id), effects);
         }
     }
@@ -148,6 +159,7 @@ impl Node {
         };
         let job = &self.jobs[key];
         if job.holders.contains(from) && job.state != JobState::Acked {
+            self.heal_missing(key, from);
             self.offer(now, key, NodeSet::only(from), effects);
         }
     }
@@ -164,7 +176,9 @@ impl Node {
             return;
         }
         let Some(key) = self.jobs.find(&id) else {
-            self.send(from, Message::Missing(id), effects);
+            if !self.answer_forgotten(from, id, effects) {
+                self.send(from, Message::Missing(id), effects);
+            }
             return;
         };
         match self.jobs[key].state {
@@ -174,7 +188,7 @@ impl Node {
             JobState::Active => {
                 // A node that leaves hears of it before a client of this one can have it.
                 let queue = self.jobs[key].queue;
-                if self.put_back(now, key, Cause::First, effects) {
+                if self.put_back(now, key, Cause::Given, effects) {
                     self.send(from, self.queued_message(key), effects);
                     self.serve(now, queue, effects);
                 }
@@ -238,6 +252,7 @@ impl Node {
             place: Place::Before,
             ours: false,
             warned: false,
+            short: false,
             moves: copy.moves,
         };
         self.insert(job)

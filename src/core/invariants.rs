@@ -25,6 +25,7 @@ pub fn check(node: &Node) {
     assert_eq!(bytes, node.body_bytes, "the bytes of bodies are counted");
     check_counts(node);
     check_replications(node);
+    check_healing(node);
     check_collections(node);
     let (mut open, mut queued) = (0, 0);
     for slot in 0..node.queues.end() {
@@ -135,6 +136,35 @@ fn check_replications(node: &Node) {
     }
 }
 
+/// Short jobs are counted, and whatever healing has to do next is on the agenda.
+fn check_healing(node: &Node) {
+    let short = node.jobs.iter().filter(|(_, job)| job.short);
+    assert_eq!(
+        short.count(),
+        node.healing.short(),
+        "short jobs are counted"
+    );
+    for key in node.healing.keys() {
+        let job = &node.jobs[key];
+        assert!(job.short, "{} is healed because it is short", job.id);
+    }
+    assert!(
+        node.healing.is_consistent(),
+        "every case is looked at again"
+    );
+    let idle = node.healing.sweep.is_none() && node.healing.open() == 0;
+    let idle = idle && node.healing.next_pass.is_none();
+    let timed = node
+        .healing
+        .timer
+        .is_some_and(|when| node.agenda.holds_timer(when, Timer::Healing));
+    assert!(idle || timed, "healing goes on");
+    assert!(
+        node.healing.short() == node.healing.open() || !idle,
+        "short jobs are looked at again"
+    );
+}
+
 fn check_job(node: &Node, key: JobKey, job: &Job) {
     let id = job.id;
     assert_eq!(node.jobs.find(&id), Some(key), "{id} is found by its id");
@@ -154,6 +184,11 @@ fn check_job(node: &Node, key: JobKey, job: &Job) {
             "{id}: an active job with a retry has a next requeue"
         );
     }
+    assert!(
+        job.place != Place::Unsettled
+            || job.state == JobState::Active && job.guarantee() == Guarantee::AtLeastOnce,
+        "{id}: only a job that waits for its holders' answer is unsettled"
+    );
     let delivered = job.guarantee() == Guarantee::AtMostOnce && job.place == Place::Evictable;
     assert!(
         !delivered || job.requeue == Time::NEVER,

@@ -35,12 +35,14 @@ pub mod node;
 mod peering;
 mod peers;
 mod queue;
+mod recent;
 pub mod record;
 mod replication;
 mod requeue;
 pub mod restore;
 mod rewrite;
 mod segments;
+mod sweep;
 #[cfg(test)]
 mod tests;
 pub mod time;

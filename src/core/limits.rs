@@ -43,6 +43,20 @@ pub(crate) const SETTLE: Duration = Duration::from_secs(2);
 /// So many jobs begin to ask per millisecond after a start: a million of them take ten seconds.
 pub(crate) const SETTLE_PER_MS: u64 = 100;
 
+/// One step of handing over sends at most so many jobs and bytes of bodies, and the next follows after the pause: 25
+/// thousand jobs or 25 MB a second, which leaves room for the node's own clients.
+pub(crate) const HAND_OVER_PER_TICK: usize = 256;
+pub(crate) const HAND_OVER_BYTES_PER_TICK: usize = 256 << 10;
+pub(crate) const HAND_OVER_PAUSE: Duration = Duration::from_millis(10);
+/// Moves that nobody confirmed yet: a node that does not answer gets no more than these.
+pub(crate) const HAND_OVER_UNCONFIRMED: usize = 4096;
+/// How long a move waits for its answer.
+pub(crate) const HAND_OVER_PATIENCE: Duration = Duration::from_secs(2);
+/// A pass over all jobs follows the last one after this.
+pub(crate) const HAND_OVER_AGAIN: Duration = Duration::from_secs(1);
+/// What an unconfirmed move takes: its entry in a tree that is at least half full.
+pub(crate) const UNCONFIRMED_BYTES: usize = 96;
+
 /// The log ties the timeline to the wall clock this often: what a crash can cost in accuracy of ttl and delay.
 pub(crate) const MARK_EVERY: Duration = Duration::from_mins(1);
 
@@ -109,6 +123,31 @@ pub(crate) const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
 pub(crate) const LOAD_STEP: u64 = 1024;
 /// Copies are queued within so long after their retry is over, so that not all holders warn each other at once.
 pub(crate) const REQUEUE_SPREAD: Duration = Duration::from_secs(1);
+
+/// How long healing waits for answers, at first; twice as long each further time, up to so many times.
+pub(crate) const HEALING_PATIENCE: Duration = Duration::from_millis(500);
+pub(crate) const HEALING_STEPS: u32 = 5;
+/// The next holder in rank looks after a job so much later.
+pub(crate) const HEALING_RANK: Duration = Duration::from_secs(5);
+/// While jobs are short that nothing could be done about, all are looked at this often.
+pub(crate) const HEALING_EVERY: Duration = Duration::from_mins(1);
+/// One step of healing looks at so many slots (0.2 ms), and acts on so many jobs and bytes: 10 thousand jobs a second, or
+/// 50 MB of bodies, leave a node most of its time. The next follows after the pause.
+pub(crate) const HEALING_SLOTS_PER_TICK: u32 = 8192;
+pub(crate) const HEALING_JOBS_PER_TICK: u32 = 100;
+pub(crate) const HEALING_BYTES_PER_TICK: usize = 512 << 10;
+pub(crate) const HEALING_PAUSE: Duration = Duration::from_millis(10);
+/// A pass goes on while fewer cases than this are open; and no more are kept for jobs that were answered before their
+/// copies were confirmed (100 MB): a later pass finds the others.
+pub(crate) const HEALING_OPEN: usize = 4096;
+pub(crate) const HEALING_CASES: usize = 1 << 20;
+
+/// A node that crashes may lose what it wrote in so long a time: the oldest unsynced record is never older.
+pub(crate) const UNSYNCED: Duration = Duration::from_secs(2);
+/// Copies of that time that are remembered for each peer: 4 MB, enough for 130 thousand jobs a second.
+pub(crate) const RECENT_COPIES: usize = 1 << 18;
+/// So many of them are offered again per step: 100 thousand a second, some 10 MB.
+pub(crate) const OFFERS_PER_TICK: usize = 1000;
 
 /// A scan looks at so many elements for each one that it was asked for, so that a filter that fits nothing ends.
 pub(crate) const SCAN_LOOKS_PER_COUNT: u64 = 10;

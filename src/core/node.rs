@@ -117,7 +117,7 @@ pub struct Counters {
     pub dropped_restart: u64,
     /// Queued here because a move to another node was not confirmed.
     pub redelivered_heal: u64,
-    /// Queued here because a node that stops or leaves handed the job over.
+    /// Queued here again because a node that it was handed over to, before a stop or on leaving, did not confirm it.
     pub redelivered_drain: u64,
     /// ADDJOBs whose copies were not confirmed in time.
     pub replication_timeouts: u64,
@@ -417,7 +417,8 @@ impl Node {
         (self.evictable, self.body_bytes, self.rewrite) = (List::EMPTY, 0, None);
         (self.replications, self.collections) = (fresh.replications, fresh.collections);
         (self.healing, self.tombstones) = (fresh.healing, fresh.tombstones);
-        (self.federation, self.hand_over) = (fresh.federation, fresh.hand_over);
+        (self.federation, self.agreement) = (fresh.federation, fresh.agreement);
+        self.restart_hand_over(now.time);
         self.segments.clear();
         self.watch_forgotten(now.time);
         let peers: Vec<PeerKey> = self.peers.keys().collect();
@@ -432,6 +433,7 @@ impl Node {
             return;
         }
         let from = self.stopping.unwrap_or_else(|| {
+            self.end_hand_over(now.time);
             self.finish_rewrite(effects);
             0
         });
@@ -492,6 +494,9 @@ impl Node {
         if job.state == JobState::WaitReplicas && next != JobState::WaitReplicas {
             self.replications.abandon(key);
         }
+        if next == JobState::Acked && std::mem::take(&mut job.short) {
+            self.healing.forget_job(key);
+        }
         let before = job.wake();
         (job.state, job.requeue, job.warned) = (next, requeue, false);
         if job.wake() != before {
@@ -533,6 +538,9 @@ impl Node {
     /// The reverse of [`Node::keep`], for a job that nothing else holds.
     pub(crate) fn discard(&mut self, key: JobKey) {
         let job = self.jobs.remove(key);
+        if job.short {
+            self.healing.forget_job(key);
+        }
         self.body_bytes -= job.body.as_bytes().len();
         self.segments.remove(job.segment);
         if !job.is_tombstone() {

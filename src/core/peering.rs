@@ -58,8 +58,9 @@ impl Node {
         self.peers.set_lost(key, false);
         self.send(key, Message::State(self.peer_state()), effects);
         self.replicate_with(now, key, effects);
+        self.heal_with(now);
         if up.restarted {
-            self.offer_again(now, key, effects);
+            self.offer_again(now, key);
         }
         self.collect_with(now, key, effects);
         self.agree_with(now, key);
@@ -112,7 +113,7 @@ impl Node {
     /// What this node is ready for.
     pub(crate) fn peer_state(&self) -> PeerState {
         PeerState {
-            leaving: self.leaving,
+            leaving: self.leaving || self.hand_over.is_stopping(),
             full: self.memory_level() >= MemoryLevel::External,
             load: self.jobs.len() as u64,
         }

@@ -89,6 +89,13 @@ impl Replications {
         self.by_client.clear();
     }
 
+    /// What a peer held is gone.
+    pub(crate) fn forget_peer(&mut self, peer: PeerKey) {
+        for pending in self.by_job.values_mut() {
+            pending.confirmed.remove(peer);
+        }
+    }
+
     /// Whether the job of a client at this key is known as its: for the checks.
     pub(crate) fn is_consistent(&self) -> bool {
         let tickets = self.by_job.values().filter_map(|pending| pending.ticket);
@@ -157,6 +164,9 @@ impl Node {
         self.offer(now.time, key, holders, effects);
         if !waits {
             self.release(now.time, key, effects);
+            if !holders.is_empty() {
+                self.heal_soon(now.time, key);
+            }
         }
         if at_once || !waits {
             let id = self.jobs[key].id;
@@ -177,7 +187,10 @@ impl Node {
             return;
         };
         self.merge_holders(key, NodeSet::only(from), effects);
+        self.hand_over.confirm_copy(&id);
+        self.healing.recent.note(now, from, key);
         let Some(pending) = self.replications.by_job.get_mut(&key) else {
+            self.heal_confirmed(now, key, from, effects);
             return;
         };
         if !pending.confirmed.contains(from) {
@@ -286,7 +299,12 @@ impl Node {
         let pending = pending.expect("it was just looked at");
         let id = self.jobs[key].id;
         match pending.home {
-            Home::Here => self.release(now, key, effects),
+            Home::Here => {
+                self.release(now, key, effects);
+                if self.lacks_holders(&self.jobs[key]) {
+                    self.set_short(now, key, true);
+                }
+            }
             Home::Elsewhere => self.give_away(now, key, queued_by, effects),
         }
         if let Some(ticket) = pending.ticket {
@@ -412,6 +430,7 @@ impl Node {
             place: Place::Before,
             ours: true,
             warned: false,
+            short: false,
             moves: 0,
         };
         self.insert(job)

@@ -28,8 +28,12 @@ pub(crate) enum Cause {
     Asked,
     /// A start after an unclean stop.
     Restart,
-    /// A start after a clean stop: it was queued then.
+    /// A start after a clean stop: it was queued then. Or nobody has seen its delivery.
     Restored,
+    /// Another node, which had its turn, wants it to be queued here.
+    Given,
+    /// It was handed over to another node, which has not confirmed it.
+    Drain,
 }
 
 impl Node {
@@ -105,7 +109,9 @@ impl Node {
             return false;
         }
         let queue = job.queue;
-        if self.queues[queue].pause.input {
+        // What only changes its node, or comes back from doing so, was let in before.
+        let moves = matches!(cause, Cause::Given | Cause::Drain);
+        if self.queues[queue].pause.input && !moves {
             // Who asks by name is told that nothing happened; the time that was set still holds.
             if matches!(cause, Cause::Asked | Cause::Nack) {
                 return false;
@@ -129,9 +135,14 @@ impl Node {
         self.queues[queue].push(&mut self.jobs, key);
         self.queues[queue].used = now;
         self.queues[queue].jobs_in += 1;
-        // A first queueing is what the other holders expect. Of any other they must know.
-        if cause != Cause::First && !self.jobs[key].holders.is_empty() {
-            self.announce(key, effects);
+        match cause {
+            // This is what the other holders expect.
+            Cause::First => {}
+            // They were asked, or this node was. Those that could not hear hear of it later.
+            Cause::Restored | Cause::Restart | Cause::Given => self.jobs[key].warned = true,
+            Cause::Retry | Cause::Nack | Cause::Asked | Cause::Drain => {
+                self.announce(key, effects);
+            }
         }
         true
     }
@@ -140,22 +151,23 @@ impl Node {
         let job = &mut self.jobs[key];
         let again = job.queued_before();
         match cause {
-            Cause::First | Cause::Restored => return,
+            Cause::First | Cause::Restored | Cause::Given => return,
             Cause::Nack => {
                 job.nacks = job.nacks.saturating_add(1);
                 self.counters.nacked += 1;
             }
-            Cause::Retry | Cause::Asked | Cause::Restart if again => {
+            Cause::Retry | Cause::Asked | Cause::Restart | Cause::Drain if again => {
                 job.additional_deliveries = job.additional_deliveries.saturating_add(1);
             }
-            Cause::Retry | Cause::Asked | Cause::Restart => {}
+            Cause::Retry | Cause::Asked | Cause::Restart | Cause::Drain => {}
         }
         let redelivered = match cause {
-            Cause::First | Cause::Restored => return,
+            Cause::First | Cause::Restored | Cause::Given => return,
             Cause::Nack => &mut self.counters.redelivered_nack,
             Cause::Retry => &mut self.counters.redelivered_timeout,
             Cause::Asked => &mut self.counters.redelivered_asked,
             Cause::Restart => &mut self.counters.redelivered_restart,
+            Cause::Drain => &mut self.counters.redelivered_drain,
         };
         *redelivered += u64::from(again);
     }
@@ -211,6 +223,8 @@ impl Node {
         let (expired, queue) = (job.expires() <= now, job.queue);
         let cause = if job.place == Place::Unsettled {
             self.agreement.cause
+        } else if self.hand_over.take_back(&job.id) {
+            Cause::Drain
         } else if job.queued_before() {
             Cause::Retry
         } else {

@@ -216,6 +216,7 @@ impl Restore {
             place: Place::Before,
             ours,
             warned: false,
+            short: false,
             moves: 0,
         });
     }

@@ -99,6 +99,7 @@ impl Node {
             place: Place::Nowhere,
             ours: false,
             warned: false,
+            short: false,
             moves: 0,
         })
     }

@@ -173,6 +173,16 @@ impl Shoal {
         &self.seats[seat].log
     }
 
+    /// What was recorded of this job never got to the disk.
+    pub(crate) fn lose_records(&mut self, seat: usize, id: JobId) {
+        assert!(self.seats[seat].node.is_none(), "it is not running");
+        self.seats[seat].log.retain(|(_, record)| match record {
+            Record::Added(job) => job.id != id,
+            Record::Holders { id: other, .. } => *other != id,
+            _ => true,
+        });
+    }
+
     /// Cuts both links between two nodes; what is on its way is lost.
     pub(crate) fn cut(&mut self, a: usize, b: usize) {
         for (from, to) in [(a, b), (b, a)] {
