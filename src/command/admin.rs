@@ -178,8 +178,10 @@ pub enum Cluster<'a> {
     Meet {
         /// An IP address or a host name.
         host: &'a str,
-        /// The port for clients, 1 to 55535.
+        /// Its port for clients.
         port: u16,
+        /// Its port for other nodes: 10000 more, unless it was named.
+        bus: u16,
     },
     /// FORGET: the node with this id, 40 bytes, is no member any more.
     Forget(&'a [u8]),

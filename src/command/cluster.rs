@@ -6,8 +6,8 @@ use super::admin::{Admin, Cluster, Reset};
 use super::args::{self, is};
 use super::{ParseError, Parsed, Request};
 
-/// Ports above this have no bus port at 10000 more.
-const CLIENT_PORT_MAX: u16 = 55_535;
+/// A node listens for others so far above its port for clients, unless it is told otherwise.
+const BUS_OFFSET: u16 = 10_000;
 const NODE_ID_TEXT: usize = 40;
 
 /// `CLUSTER subcommand [argument ...]`: what it answers depends on the subcommand.
@@ -55,14 +55,19 @@ fn reset(how: &[u8]) -> Result<Reset, ParseError<'_>> {
     }
 }
 
+/// The port is `port` or `port@bus`.
 fn meet<'a>(host: &'a [u8], port: &'a [u8]) -> Result<Cluster<'a>, ParseError<'a>> {
-    let number = args::integer(port).ok_or(ParseError::MeetPort(port))?;
-    let number = u16::try_from(number)
-        .ok()
-        .filter(|port| (1..=CLIENT_PORT_MAX).contains(port));
-    match (host_name(host), number) {
-        (Some(host), Some(port)) => Ok(Cluster::Meet { host, port }),
-        (None, _) | (_, None) => Err(ParseError::MeetAddress(host, port)),
+    let mut parts = port.splitn(2, |&byte| byte == b'@');
+    let mut part = || parts.next().map(args::integer);
+    let (client, bus) = match (part(), part()) {
+        (Some(Some(client)), None) => (client, client.saturating_add(BUS_OFFSET.into())),
+        (Some(Some(client)), Some(Some(bus))) => (client, bus),
+        _ => return Err(ParseError::MeetPort(port)),
+    };
+    let in_range = |port| u16::try_from(port).ok().filter(|&port| port > 0);
+    match (host_name(host), in_range(client), in_range(bus)) {
+        (Some(host), Some(port), Some(bus)) => Ok(Cluster::Meet { host, port, bus }),
+        _ => Err(ParseError::MeetAddress(host, port)),
     }
 }
 
@@ -151,13 +156,14 @@ mod tests {
             "mq_0",
             "a.example.",
         ] {
-            let port = 7711;
-            assert_eq!(
-                parse(&["meet", host, "7711"]),
-                Ok(Cluster::Meet { host, port })
-            );
+            let (port, bus) = (7711, 17711);
+            let expected = Cluster::Meet { host, port, bus };
+            assert_eq!(parse(&["meet", host, "7711"]), Ok(expected));
         }
         assert!(parse(&["meet", "h", "55535"]).is_ok());
+        let (host, port, bus) = ("h", 65535, 1);
+        let named = Cluster::Meet { host, port, bus };
+        assert_eq!(parse(&["meet", "h", "65535@1"]), Ok(named));
     }
 
     #[test]
@@ -177,11 +183,20 @@ mod tests {
             let refused = ParseError::MeetAddress(host.as_bytes(), b"7711");
             assert_eq!(parse(&["meet", host, "7711"]), Err(refused), "{host}");
         }
-        for port in ["0", "-1", "55536", "65536", "99999999999"] {
+        for port in [
+            "0",
+            "-1",
+            "55536",
+            "65536",
+            "99999999999",
+            "7711@0",
+            "7711@65536",
+            "0@7711",
+        ] {
             let refused = ParseError::MeetAddress(b"127.0.0.1", port.as_bytes());
             assert_eq!(parse(&["meet", "127.0.0.1", port]), Err(refused), "{port}");
         }
-        for port in ["x", "", "7711.0", "+1"] {
+        for port in ["x", "", "7711.0", "+1", "7711@", "@7711", "7711@x", "1@2@3"] {
             let refused = ParseError::MeetPort(port.as_bytes());
             assert_eq!(
                 parse(&["meet", "nowhere at all", port]),

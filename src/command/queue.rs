@@ -1,37 +1,53 @@
 //! Parsers of the commands on queues, and of the two scans.
 
-use shoalmq_core::command::{Command, JobScan, Pause, PauseState, QueueScan, ScanReply};
+use shoalmq_core::command::{Command, JobScan, Pause, PauseState, Question, QueueScan, ScanReply};
+use shoalmq_core::id::QueueName;
 use shoalmq_core::job::JobState;
 
 use super::args::{self, Args, is};
 use super::{ParseError, Parsed, Request};
 
+/// As the last argument: what the whole cluster says, as an array of the usual answer and the nodes that are missing in it.
+const GLOBAL: &str = "GLOBAL";
+
 /// What a scan returns at a time when it names no COUNT.
 const DEFAULT_SCAN_COUNT: u64 = 100;
 
-/// `QLEN queue`: how many jobs are ready, 0 for a queue that is not there.
+/// `QLEN queue [GLOBAL]`: how many jobs are ready, 0 for a queue that is not there.
 pub(super) fn length<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
-    let &[queue] = args else {
-        return Err(ParseError::WrongArity("qlen"));
-    };
-    Ok(Request::Core(Command::QueueLength(queue)))
+    Ok(Request::Core(match *args {
+        [queue] => Command::QueueLength(queue),
+        [queue, word] if is(word, GLOBAL) => {
+            Command::Global(Question::QueueLength(QueueName::new(queue)))
+        }
+        _ => return Err(ParseError::WrongArity("qlen")),
+    }))
 }
 
-/// `QPEEK queue count`: an array of jobs, the oldest first, or the newest first when `count` is negative.
+/// `QPEEK queue count [GLOBAL]`: an array of jobs, the oldest first, or the newest first when `count` is negative.
 pub(super) fn peek<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
-    let &[queue, count] = args else {
-        return Err(ParseError::WrongArity("qpeek"));
-    };
-    let count = args::any_integer(count)?;
-    Ok(Request::Core(Command::QueuePeek { queue, count }))
+    Ok(Request::Core(match *args {
+        [queue, count] => {
+            let count = args::any_integer(count)?;
+            Command::QueuePeek { queue, count }
+        }
+        [queue, count, word] if is(word, GLOBAL) => {
+            let (count, queue) = (args::any_integer(count)?, QueueName::new(queue));
+            Command::Global(Question::QueuePeek { queue, count })
+        }
+        _ => return Err(ParseError::WrongArity("qpeek")),
+    }))
 }
 
-/// `QSTAT queue`: 20 elements, or a nil array.
+/// `QSTAT queue [GLOBAL]`: 20 elements, or a nil array.
 pub(super) fn stat<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
-    let &[queue] = args else {
-        return Err(ParseError::WrongArity("qstat"));
-    };
-    Ok(Request::Core(Command::QueueStat(queue)))
+    Ok(Request::Core(match *args {
+        [queue] => Command::QueueStat(queue),
+        [queue, word] if is(word, GLOBAL) => {
+            Command::Global(Question::QueueStat(QueueName::new(queue)))
+        }
+        _ => return Err(ParseError::WrongArity("qstat")),
+    }))
 }
 
 /// `PAUSE queue option [option ...]`: the state that holds then, as a simple string.
@@ -115,12 +131,13 @@ pub(super) fn queue_scan<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
     })))
 }
 
-/// `JSCAN [cursor] [COUNT n] [BUSYLOOP] [QUEUE queue] [STATE state ...] [REPLY all|id]`: the next cursor, and ids as
-/// simple strings or whole jobs as SHOW tells them.
+/// `JSCAN [cursor] [COUNT n] [BUSYLOOP] [QUEUE queue] [STATE state ...] [REPLY all|id] [GLOBAL]`: the next cursor,
+/// and ids as simple strings or whole jobs as SHOW tells them.
 pub(super) fn job_scan<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
     let mut args = Args::new(args);
     let mut window = Window::default();
     let (mut queue, mut states, mut reply) = (None, Vec::new(), ScanReply::Id);
+    let mut global = false;
     while let Some(word) = args.next() {
         if window.take(word, &mut args)? {
             continue;
@@ -139,17 +156,31 @@ pub(super) fn job_scan<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
                 id if is(id, "id") => ScanReply::Id,
                 _ => return Err(ParseError::ScanReply),
             };
+        } else if is(word, GLOBAL) && args.is_empty() {
+            global = true;
         } else {
             window.take_cursor(word)?;
         }
     }
-    Ok(Request::Core(Command::JobScan(JobScan {
-        cursor: window.cursor(),
-        count: window.count(),
-        queue,
-        states,
-        reply,
-    })))
+    let (cursor, count) = (window.cursor(), window.count());
+    let command = if global {
+        Command::Global(Question::JobScan {
+            cursor,
+            count,
+            queue: queue.map(QueueName::new),
+            states,
+            reply,
+        })
+    } else {
+        Command::JobScan(JobScan {
+            cursor,
+            count,
+            queue,
+            states,
+            reply,
+        })
+    };
+    Ok(Request::Core(command))
 }
 
 /// The word that SHOW and JSCAN use for a state.

@@ -1,5 +1,6 @@
 //! A row per command: name, arity, flags, parser, and what users read of it.
 
+use super::args::is;
 use super::manual::{self, Manual};
 use super::{Failure, ParseError, Parser, ServerError};
 use super::{admin, client, cluster, connection, introspect, job, queue};
@@ -39,7 +40,7 @@ pub struct CommandIndex(pub u8);
 
 /// Facts about a command: those that COMMAND tells, and those for the server alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Flags(u8);
+pub struct Flags(u16);
 
 impl Flags {
     /// May change jobs or queues.
@@ -56,6 +57,8 @@ impl Flags {
     pub const MISCONF: Flags = Flags(1 << 5);
     /// Served before AUTH; HELLO only if it carries the password, which the server checks. Not told by COMMAND.
     pub const NO_AUTH: Flags = Flags(1 << 6);
+    /// Takes GLOBAL as one more argument than its arity says, at the end. Not told by COMMAND.
+    pub const GLOBAL: Flags = Flags(1 << 8);
     /// Neither `write` nor `readonly`.
     const NEITHER: Flags = Flags(1 << 7);
     const NONE: Flags = Flags(0);
@@ -108,7 +111,9 @@ pub fn lookup(name: &[u8]) -> Option<&'static CommandSpec> {
 pub fn resolve<'a>(args: &[&'a [u8]]) -> Result<&'static CommandSpec, Failure<'a>> {
     let name = args.first().copied().unwrap_or_default();
     let spec = lookup(name).ok_or(ServerError::UnknownCommand(name))?;
-    if !spec.accepts(args.len()) {
+    let global = args.last().filter(|_| spec.flags.contains(Flags::GLOBAL));
+    let extra = usize::from(global.is_some_and(|word| is(word, "GLOBAL")));
+    if !spec.accepts(args.len()) && !spec.accepts(args.len() - extra) {
         return Err(ParseError::WrongArity(spec.name).into());
     }
     Ok(spec)
@@ -211,10 +216,10 @@ const ROWS: [CommandSpec; COUNT] = [
     row("nack", -1, GROW, job::nack, &manual::NACK),
     row("pause", -3, READ_FAST, queue::pause, &manual::PAUSE),
     row("ping", -1, READ_FAST, connection::ping, &manual::PING),
-    row("qlen", 2, READ_FAST, queue::length, &manual::QLEN),
-    row("qpeek", 3, READ, queue::peek, &manual::QPEEK),
+    row("qlen", 2, READ_FAST.and(Flags::GLOBAL), queue::length, &manual::QLEN),
+    row("qpeek", 3, READ.and(Flags::GLOBAL), queue::peek, &manual::QPEEK),
     row("qscan", -1, READ, queue::queue_scan, &manual::QSCAN),
-    row("qstat", 2, READ_FAST, queue::stat, &manual::QSTAT),
+    row("qstat", 2, READ_FAST.and(Flags::GLOBAL), queue::stat, &manual::QSTAT),
     row("quit", -1, OPEN, connection::quit, &manual::QUIT),
     row("reset", 1, OPEN, connection::reset, &manual::RESET),
     row("select", 2, READ_FAST.and(Flags::LOADING), connection::select, &manual::SELECT),

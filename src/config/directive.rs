@@ -117,6 +117,9 @@ pub(super) enum Known {
     Ignored(&'static Ignored),
 }
 
+/// Stands for a secret that is set.
+const HIDDEN: &str = "********";
+
 const INCLUDE: &str = "include";
 
 static IGNORED: [Ignored; 6] = [
@@ -154,9 +157,13 @@ impl Directive {
             .find(|row| row.name.eq_ignore_ascii_case(name))
     }
 
-    /// The present value, as `CONFIG GET` shows it.
+    /// The present value, as `CONFIG GET` shows it: of a secret only whether there is one.
     pub fn value(&self, config: &Config) -> String {
-        self.words(config).join(" ")
+        let value = self.words(config).join(" ");
+        if self.allowed == Allowed::Secret && !value.is_empty() {
+            return HIDDEN.to_owned();
+        }
+        value
     }
 
     /// The present value, as the words of a line.
@@ -171,7 +178,7 @@ impl Directive {
 
     /// Whether the value must not be shown in errors and logs.
     pub fn is_secret(&self) -> bool {
-        matches!(self.allowed, Allowed::Password)
+        matches!(self.allowed, Allowed::Password | Allowed::Secret)
     }
 }
 

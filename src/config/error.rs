@@ -89,6 +89,11 @@ pub enum ConfigError {
         /// The file that it names.
         path: PathBuf,
     },
+    /// The port for other nodes would be past the last one.
+    #[error(
+        "port {0} leaves no port {0} + 10000 for other nodes: choose a port up to 55535, or set cluster-port"
+    )]
+    BusPort(u16),
     /// Includes are nested too deeply.
     #[error("{place}: includes are nested more than {limit} deep")]
     IncludeDepth {

@@ -46,6 +46,9 @@ impl Config {
         for given in source::from_flags(sources.flags)? {
             loader.apply(given)?;
         }
+        if loader.config.bus_port(loader.config.port) == 0 {
+            return Err(ConfigError::BusPort(loader.config.port));
+        }
         let Loader {
             config,
             warnings,

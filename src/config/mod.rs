@@ -11,6 +11,7 @@
 //! | `table.rs` | the directives: name, type, default, bounds, help; [`Config`] itself |
 //! | `directive.rs` | what a row is; Disque's directives that mean nothing here |
 //! | `value.rs`, `types.rs` | words to typed value and back; the types themselves |
+//! | `seeds.rs` | names of other nodes |
 //! | `units.rs` | sizes in bytes, spans of time |
 //! | `words.rs` | a line to words and back: quotes and escapes |
 //! | `load.rs`, `source.rs` | file, environment and flags into a [`Loaded`]; where they come from |
@@ -30,6 +31,7 @@ mod load;
 mod memory;
 mod rewrite;
 mod runtime;
+mod seeds;
 mod source;
 mod table;
 mod types;
@@ -46,6 +48,7 @@ pub use error::{ConfigError, Place, RewriteError, SetError, SyntaxError, Warning
 pub use help::{example, help};
 pub use load::Loaded;
 pub use rewrite::rewritten;
+pub use seeds::{BUS_OFFSET, Host, Seed, SeedPorts};
 pub use source::{FileSource, Sources};
 pub use table::{Config, DIRECTIVES};
 pub use types::{

@@ -2,6 +2,7 @@
 
 use super::directive::{Change, Computed, Directive, Group, Standing};
 use super::memory;
+use super::seeds::{BUS_OFFSET, Host, Seed};
 use super::types::{
     AppendFsync, BindAddress, BufferLimit, LogFormat, LogLevel, MaxmemoryPolicy, Password, Storage,
     SyslogFacility, UnixMode,
@@ -242,9 +243,56 @@ directives! {
     }
 
     Cluster {
+        /// The port for other nodes, TCP and UDP. 0 stands for `port` + 10000, which must not be above
+        /// 65535.
+        "cluster-port" cluster_port: u16 = 0;
+        number(0, 65535), AtStart, Ours;
+
+        /// Nodes to join at the start: `host:port` with their port for clients, `host:port@bus` when
+        /// `cluster-port` is not the usual one, or one DNS name of several nodes that have the ports of
+        /// this one. Names are looked up again and again; one node that answers is enough.
+        "cluster-join" cluster_join: Vec<Seed> = Vec::new();
+        Allowed::Seeds, AtStart, Ours;
+
+        /// The name or address that other nodes and clients reach this node at. Without one it is found
+        /// out: from `bind` when that is one address, else from the way to the other nodes.
+        "cluster-announce-host" cluster_announce_host: Option<Host> = None;
+        Allowed::Host, AtStart, Ours;
+
+        /// Nodes of another name are not let in: two clusters on one network never become one.
+        "cluster-name" cluster_name: String = "shoal".to_owned();
+        Allowed::Text { min: 1, max: 64 }, AtStart, Ours;
+
+        /// What the nodes of a cluster prove to each other that they know. Without one, protected mode
+        /// keeps out nodes on other machines.
+        "cluster-secret" cluster_secret: Option<Password> = None;
+        Allowed::Secret, AtStart, Ours;
+
         /// How long another node may be silent before it counts as failed.
         "cluster-node-timeout" cluster_node_timeout: Duration = Duration::from_secs(3);
         time(Unit::Milliseconds, 1, INT_MAX, Off::Never), AtRunTime, Disque;
+
+        /// Where this node stands: a rack, a data centre. Copies of a job go to other zones first.
+        "zone" zone: String = String::new();
+        Allowed::Text { min: 0, max: 64 }, AtStart, Ours;
+
+        /// How many nodes hold a job whose producer does not say: fewer while there are not so many, and
+        /// made up for later.
+        "default-replicate" default_replicate: NonZeroU16 = const { NonZeroU16::new(3).expect("not 0") };
+        number(1, 65535), AtRunTime, Ours;
+
+        /// How many of them must hold it before its producer is answered, as far as the cluster has nodes.
+        /// More than `default-replicate` counts as that many.
+        "min-replicate" min_replicate: NonZeroU16 = const { NonZeroU16::new(2).expect("not 0") };
+        number(1, 65535), AtRunTime, Ours;
+
+        /// How long a node may be away before its copies are made anew on others.
+        "heal-delay" heal_delay: Duration = Duration::from_mins(1);
+        time(Unit::Seconds, 0, INT_MAX, Off::Never), AtRunTime, Ours;
+
+        /// How long after CLUSTER LEAVING the jobs of this node begin to move to others.
+        "leaving-grace" leaving_grace: Duration = Duration::from_secs(5);
+        time(Unit::Seconds, 0, INT_MAX, Off::Never), AtRunTime, Ours;
     }
 
     Monitoring {
@@ -309,6 +357,15 @@ impl Config {
             self.storage
         } else {
             Storage::Memory
+        }
+    }
+
+    /// The port for other nodes when clients connect to `port`. Where the system chose that one and nothing fits above
+    /// it, the system chooses this one too: 0.
+    pub fn bus_port(&self, port: u16) -> u16 {
+        match self.cluster_port {
+            0 => port.checked_add(BUS_OFFSET).unwrap_or(0),
+            given => given,
         }
     }
 }

@@ -266,6 +266,16 @@ fn values_out_of_bounds_are_refused() {
         "dir \"\"",
         "dir \"a\\x00\"",
         "cluster-node-timeout 0",
+        "cluster-port 65536",
+        "cluster-join",
+        "cluster-join host:0",
+        "cluster-announce-host 1.2.3.4:5",
+        "cluster-name \"\"",
+        "cluster-name \"a\\nb\"",
+        "default-replicate 0",
+        "default-replicate 65536",
+        "min-replicate 0",
+        "heal-delay -1",
         "worker-threads 0",
         "include",
         "include a b",
@@ -275,6 +285,37 @@ fn values_out_of_bounds_are_refused() {
     let addresses = "127.0.0.1 ".repeat(17);
     assert!(load(&format!("bind {addresses}"), &[], &[]).is_err());
     assert!(load(&format!("requirepass {}", "x".repeat(513)), &[], &[]).is_err());
+}
+
+#[test]
+fn a_bus_port_past_the_last_one_is_refused_with_the_way_out() {
+    assert_eq!(
+        error("port 55536", &[], &[]),
+        "port 55536 leaves no port 55536 + 10000 for other nodes: choose a port up to 55535, or set cluster-port"
+    );
+    assert_eq!(config("port 55535").bus_port(55535), 65535);
+    let given = config("port 60000\ncluster-port 9000");
+    assert_eq!(given.bus_port(60000), 9000);
+    let chosen = config("port 0");
+    assert_eq!((chosen.bus_port(40000), chosen.bus_port(60000)), (50000, 0));
+}
+
+#[test]
+fn get_tells_only_whether_there_is_a_cluster_secret() {
+    let mut config = config("cluster-secret abc");
+    assert_eq!(value(&config, "cluster-secret"), "********");
+    assert!(config.set(b"cluster-secret", b"x").is_err());
+    let text = rewritten(&config, Path::new("x.conf"), b"").expect("it loads");
+    assert!(String::from_utf8_lossy(&text).contains("cluster-secret abc"));
+    assert_eq!(value(&Config::default(), "cluster-secret"), "");
+    let long = format!("cluster-secret {}", "x".repeat(513));
+    assert!(!error(&long, &[], &[]).contains("xx"));
+}
+
+#[test]
+fn seeds_come_from_the_environment_too() {
+    let loaded = load("", &[("SHOALMQ_CLUSTER_JOIN", "a:1 b.example")], &[]).expect("valid");
+    assert_eq!(value(&loaded.config, "cluster-join"), "a:1 b.example");
 }
 
 #[test]

@@ -173,7 +173,7 @@ impl fmt::Display for BindAddress {
 }
 
 /// Whether a word can be a host name. A last label of digits only is a slip in an IP address.
-fn is_host_name(word: &str) -> bool {
+pub(super) fn is_host_name(word: &str) -> bool {
     let label = |label: &str| {
         (1..=63).contains(&label.len())
             && !label.starts_with('-')
@@ -239,7 +239,7 @@ impl Setting for BufferLimit {
 }
 
 /// The words of a list, which `CONFIG SET` and the environment give as one.
-fn pieces(words: &[String]) -> impl Iterator<Item = &str> {
+pub(super) fn pieces(words: &[String]) -> impl Iterator<Item = &str> {
     words.iter().flat_map(|word| word.split_ascii_whitespace())
 }
 

@@ -44,6 +44,19 @@ pub enum Allowed {
     Folder,
     /// A password, or nothing.
     Password,
+    /// As a password, but `CONFIG GET` does not show it.
+    Secret,
+    /// Text of so many bytes, without control characters.
+    Text {
+        /// The least.
+        min: usize,
+        /// The most.
+        max: usize,
+    },
+    /// A host name or an IP address, or nothing.
+    Host,
+    /// Nodes to join.
+    Seeds,
     /// Access rights in octal.
     Mode,
     /// Addresses to listen on.
@@ -105,7 +118,14 @@ impl fmt::Display for Allowed {
             }
             Self::File => f.write_str("the path of a file, or \"\" for none"),
             Self::Folder => f.write_str("the path of a folder"),
-            Self::Password => f.write_str("a password of at most 512 bytes, or \"\" for none"),
+            Self::Password | Self::Secret => {
+                f.write_str("a password of at most 512 bytes, or \"\" for none")
+            }
+            Self::Text { min, max } => write!(f, "text of {min} to {max} bytes"),
+            Self::Host => f.write_str("a host name or an IP address, or \"\" for none"),
+            Self::Seeds => f.write_str(
+                "at most 64 of `host:port` with a port up to 55535, `host:port@bus`, or a host name, or \"\" for none",
+            ),
             Self::Mode => {
                 f.write_str("access rights in octal up to 777, or 0 for the system's own")
             }
@@ -227,6 +247,21 @@ impl Setting for Duration {
 
     fn words(&self, allowed: &Allowed) -> Vec<String> {
         Some(*self).words(allowed)
+    }
+}
+
+/// Text as it is given.
+impl Setting for String {
+    fn parse(words: &[String], allowed: &Allowed) -> Option<Self> {
+        let &Allowed::Text { min, max } = allowed else {
+            unreachable!("the table gives text the bounds of text")
+        };
+        let word = single(words).filter(|word| (min..=max).contains(&word.len()))?;
+        (!word.chars().any(char::is_control)).then(|| word.to_owned())
+    }
+
+    fn words(&self, _: &Allowed) -> Vec<String> {
+        vec![self.clone()]
     }
 }
 

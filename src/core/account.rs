@@ -29,7 +29,9 @@ impl Node {
         let collections = self.collections.len() * limits::COLLECTION_BYTES;
         let forgotten = self.forgotten.len() * limits::FORGOTTEN_BYTES;
         let moving = self.hand_over.unconfirmed() * limits::UNCONFIRMED_BYTES;
-        (jobs + queues + waiters + collections + forgotten + moving) as u64 + self.client_bytes
+        let federation = self.federation.bytes();
+        (jobs + queues + waiters + collections + forgotten + moving + federation) as u64
+            + self.client_bytes
     }
 
     /// This node's id.

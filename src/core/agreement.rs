@@ -235,7 +235,9 @@ impl Node {
             job.place = Place::Nowhere;
         }
         job.ours = false;
-        self.hand_over.confirm_turn(&job.id);
+        let id = job.id;
+        self.hand_over.confirm_turn(&id);
+        self.settle_move(id);
         self.postpone(key, requeue);
     }
 

@@ -6,6 +6,7 @@
 use crate::agenda::Timer;
 use crate::command::{Delivery, GetJob, Refusal, Reply, Wait};
 use crate::effect::Effect;
+use crate::federation::Found;
 use crate::id::{ClientId, Guarantee, JobId, Ticket};
 use crate::job::{JobState, Place};
 use crate::jobs::JobKey;
@@ -24,16 +25,20 @@ impl Node {
         effects: &mut Vec<Effect>,
     ) {
         let taken = self.take(now, get);
-        let reply = if !taken.is_empty() {
-            Reply::Delivered(taken, get.counters)
+        let mut found = Found::Nothing;
+        if !taken.is_empty() {
+            found = Found::Jobs;
+            let reply = Reply::Delivered(taken, get.counters);
+            effects.push(Effect::Reply(ticket, reply));
         } else if get.wait == Wait::No {
-            Reply::NothingToDeliver
+            effects.push(Effect::Reply(ticket, Reply::NothingToDeliver));
         } else if self.leaving {
-            Reply::Refused(Refusal::Leaving)
+            let reply = Reply::Refused(Refusal::Leaving);
+            effects.push(Effect::Reply(ticket, reply));
         } else {
-            return self.wait(now, ticket, get);
-        };
-        effects.push(Effect::Reply(ticket, reply));
+            self.wait(now, ticket, get);
+        }
+        self.want_jobs(now, get, found, effects);
     }
 
     /// Takes one job of each queue, round after round, until there are enough or there is nothing left.
@@ -94,8 +99,13 @@ impl Node {
         }
     }
 
-    /// Hands jobs of a queue to the clients that wait for them.
+    /// Hands jobs of a queue to the clients that wait for them, here first, then elsewhere.
     pub(crate) fn serve(&mut self, now: Time, queue: QueueKey, effects: &mut Vec<Effect>) {
+        self.serve_here(now, queue, effects);
+        self.feed_peers(now, queue, effects);
+    }
+
+    fn serve_here(&mut self, now: Time, queue: QueueKey, effects: &mut Vec<Effect>) {
         while let Some(&id) = self.queues[queue].waiters.first() {
             let Some(key) = self.ready(queue) else { return };
             let waiter = self.stop_waiting(now, id);
@@ -184,6 +194,7 @@ impl Node {
         for &key in &waiter.queues {
             self.queues[key].waiters.remove(&id);
             self.watch_idle(now, key);
+            self.want_less(now, key);
         }
         waiter
     }

@@ -1,5 +1,6 @@
 //! Names of things: jobs, nodes, queues and clients. Each is a type of its own, so that no two mix.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -220,6 +221,12 @@ impl QueueName {
 
     /// Its bytes.
     pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Borrow<[u8]> for QueueName {
+    fn borrow(&self) -> &[u8] {
         &self.0
     }
 }

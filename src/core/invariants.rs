@@ -27,6 +27,7 @@ pub fn check(node: &Node) {
     check_replications(node);
     check_healing(node);
     check_collections(node);
+    node.federation.check(&node.agenda);
     let (mut open, mut queued) = (0, 0);
     for slot in 0..node.queues.end() {
         if node.queues.get(QueueKey(slot)).is_some() {

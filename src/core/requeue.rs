@@ -30,10 +30,12 @@ pub(crate) enum Cause {
     Restart,
     /// A start after a clean stop: it was queued then. Or nobody has seen its delivery.
     Restored,
-    /// Another node, which had its turn, wants it to be queued here.
-    Given,
-    /// It was handed over to another node, which has not confirmed it.
+    /// It was handed over to another node before a stop, or on leaving, and that has not confirmed it.
     Drain,
+    /// Another node, which had its turn, wants it to be queued here.
+    Moved,
+    /// It was sent to another node, and nobody knows whether it arrived.
+    Heal,
 }
 
 impl Node {
@@ -110,7 +112,7 @@ impl Node {
         }
         let queue = job.queue;
         // What only changes its node, or comes back from doing so, was let in before.
-        let moves = matches!(cause, Cause::Given | Cause::Drain);
+        let moves = matches!(cause, Cause::Moved | Cause::Drain | Cause::Heal);
         if self.queues[queue].pause.input && !moves {
             // Who asks by name is told that nothing happened; the time that was set still holds.
             if matches!(cause, Cause::Asked | Cause::Nack) {
@@ -139,8 +141,8 @@ impl Node {
             // This is what the other holders expect.
             Cause::First => {}
             // They were asked, or this node was. Those that could not hear hear of it later.
-            Cause::Restored | Cause::Restart | Cause::Given => self.jobs[key].warned = true,
-            Cause::Retry | Cause::Nack | Cause::Asked | Cause::Drain => {
+            Cause::Restored | Cause::Restart | Cause::Moved => self.jobs[key].warned = true,
+            Cause::Retry | Cause::Nack | Cause::Asked | Cause::Drain | Cause::Heal => {
                 self.announce(key, effects);
             }
         }
@@ -151,18 +153,19 @@ impl Node {
         let job = &mut self.jobs[key];
         let again = job.queued_before();
         match cause {
-            Cause::First | Cause::Restored | Cause::Given => return,
+            Cause::First | Cause::Restored | Cause::Moved => return,
             Cause::Nack => {
                 job.nacks = job.nacks.saturating_add(1);
                 self.counters.nacked += 1;
             }
-            Cause::Retry | Cause::Asked | Cause::Restart | Cause::Drain if again => {
+            Cause::Retry | Cause::Asked | Cause::Restart | Cause::Drain | Cause::Heal if again => {
                 job.additional_deliveries = job.additional_deliveries.saturating_add(1);
             }
-            Cause::Retry | Cause::Asked | Cause::Restart | Cause::Drain => {}
+            Cause::Retry | Cause::Asked | Cause::Restart | Cause::Drain | Cause::Heal => {}
         }
         let redelivered = match cause {
-            Cause::First | Cause::Restored | Cause::Given => return,
+            Cause::First | Cause::Restored | Cause::Moved => return,
+            Cause::Heal => &mut self.counters.redelivered_heal,
             Cause::Nack => &mut self.counters.redelivered_nack,
             Cause::Retry => &mut self.counters.redelivered_timeout,
             Cause::Asked => &mut self.counters.redelivered_asked,
@@ -236,7 +239,7 @@ impl Node {
             return None;
         }
         let queued = requeue <= now && self.put_back(now, key, cause, effects);
-        (queued && !self.queues[queue].waiters.is_empty()).then_some(queue)
+        (queued && self.is_wanted(queue)).then_some(queue)
     }
 
     pub(crate) fn on_pause_message(
@@ -278,6 +281,7 @@ impl Node {
         self.queues[key].pause = state;
         self.watch_idle(now, key);
         self.serve(now, key, effects);
+        self.want_again(now, key, effects);
     }
 
     /// Looks at a queue again later, if it is empty now.

@@ -7,6 +7,7 @@ mod bench;
 mod clocks;
 mod collecting;
 mod delivering;
+mod federating;
 mod guarantees;
 mod healing;
 mod idling;

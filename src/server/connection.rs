@@ -1,35 +1,34 @@
 //! One client's connection: bytes in, commands in batches, bytes out in order.
 //!
 //! A read brings many commands; they run under one lock, and one write answers them. Replies that depend on the disk
-//! leave once the log is there (their gate); commands go on meanwhile. A command that waits for a job keeps
-//! those behind it: they run once it is answered.
+//! leave once the log is there; commands go on meanwhile, and also behind an ADDJOB that waits for its copies. A command
+//! that waits for a job keeps those behind it: they run once it is answered.
 
-use std::collections::VecDeque;
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::{Buf, BytesMut};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
 use shoalmq_core::event::Event;
-use shoalmq_core::id::JobId;
 use shoalmq_storage::journal::Position;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
 
 use super::driver::Shared;
 use super::execute::{Execution, Outcome, Prepared};
+use super::output::{KEPT_BYTES, Output, Place};
 use super::session::{Replies, Session};
 use crate::resp::{COMMAND_MAX, Decoded, Decoder, Status, encode};
 
 /// One read asks for so much.
 const READ_BYTES: usize = 16 << 10;
-/// Buffers that grew past this are given back when they are empty.
-const KEPT_BYTES: usize = 256 << 10;
-/// So many bytes of replies are enough for one write: what is behind runs after it.
-const WRITE_BYTES: usize = 1 << 20;
+
+/// A client that has closed its side may be gone, or still read: so long after the last answer to its ADDJOBs it counts
+/// as gone, and those that still wait for copies are dropped.
+const HALF_CLOSED: Duration = Duration::from_secs(1);
 
 /// A client's connection.
 pub(crate) struct Connection<S> {
@@ -41,69 +40,26 @@ pub(crate) struct Connection<S> {
     output: Output,
     /// Commands that were decoded from `input` and not yet all run: the batch, and the next of it.
     batch: Option<(Decoded, usize)>,
-    blocked: bool,
-    /// Jobs of an answer that came by mail, while it is not written.
-    unseen: Vec<JobId>,
+    hold: Hold,
+    /// The client has closed its side, and counts as gone then, if it still waits for answers.
+    ends_by: Option<Instant>,
     /// No more commands are taken; the connection ends when everything is written.
     closing: bool,
     released: watch::Receiver<Position>,
 }
 
-/// Replies on their way out.
-#[derive(Debug, Default)]
-struct Output {
-    bytes: Vec<u8>,
-    written: usize,
-    /// Ends of stretches, and how far the log must be on disk before they may leave.
-    gates: VecDeque<(usize, Position)>,
-}
-
-impl Output {
-    /// All that is not yet behind a gate depends on this position.
-    fn close_gate(&mut self, position: Position, released: Position) {
-        if position > released
-            && self
-                .gates
-                .back()
-                .is_none_or(|&(end, _)| end < self.bytes.len())
-        {
-            self.gates.push_back((self.bytes.len(), position));
-        }
-    }
-
-    /// The bytes that may leave now.
-    fn ready(&mut self, released: Position) -> &[u8] {
-        let mut open = self.written;
-        while let Some(&(end, position)) = self.gates.front() {
-            if position > released {
-                return &self.bytes[self.written..open];
-            }
-            open = end;
-            self.gates.pop_front();
-        }
-        &self.bytes[self.written..]
-    }
-
-    fn advance(&mut self, written: usize) {
-        self.written += written;
-        if self.written == self.bytes.len() {
-            self.bytes.clear();
-            self.written = 0;
-            if self.bytes.capacity() > KEPT_BYTES {
-                self.bytes = Vec::new();
-            }
-        } else if self.written >= WRITE_BYTES {
-            self.bytes.drain(..self.written);
-            self.gates
-                .iter_mut()
-                .for_each(|(end, _)| *end -= self.written);
-            self.written = 0;
-        }
-    }
-
-    fn pending(&self) -> usize {
-        self.bytes.len() - self.written
-    }
+/// What the commands that came in wait for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hold {
+    Nothing,
+    /// The answer to this command: a GETJOB.
+    Answer(u64),
+    /// The answers to those before them: too many, or all for a MONITOR.
+    Answers,
+    /// The end of CLIENT PAUSE.
+    Pause(Instant),
+    /// The end of the node.
+    Stop,
 }
 
 /// Whether the other side has closed the connection, which the runtime may not have heard of yet.
@@ -121,6 +77,7 @@ enum Woken {
     Read(io::Result<usize>),
     Mail,
     Released,
+    Time,
 }
 
 impl<S: AsyncRead + AsyncWrite + AsFd + Unpin> Connection<S> {
@@ -134,8 +91,8 @@ impl<S: AsyncRead + AsyncWrite + AsFd + Unpin> Connection<S> {
             input: BytesMut::new(),
             output: Output::default(),
             batch: None,
-            blocked: false,
-            unseen: Vec::new(),
+            hold: Hold::Nothing,
+            ends_by: None,
             closing: false,
             released,
         }
@@ -155,47 +112,72 @@ impl<S: AsyncRead + AsyncWrite + AsFd + Unpin> Connection<S> {
 
     async fn run(&mut self) -> io::Result<()> {
         loop {
-            let more = self.execute_all().await;
+            let more = self.execute_all();
             self.show_buffers();
             self.write().await?;
-            if self.closing && self.output.pending() == 0 {
-                return self.stream.shutdown().await;
-            }
-            if more && self.output.pending() < WRITE_BYTES {
+            if more && !self.output.is_full() {
                 continue;
             }
-            match self.wait().await {
-                Woken::Read(result) => {
-                    if result? == 0 {
-                        if self.blocked || !self.unseen.is_empty() {
-                            return Ok(());
-                        }
-                        // What the client sent before it closed its side is still answered.
-                        self.closing = true;
-                    }
+            if let Some(end) = self.ends_by {
+                let starved = self.hold == Hold::Nothing && !more;
+                self.closing |= starved;
+                let waits = matches!(self.hold, Hold::Answer(_)) || self.output.has_unseen();
+                let late = self.output.unanswered() > 0 && end <= Instant::now();
+                if late || !self.closing && waits {
+                    return Ok(());
                 }
+            }
+            if self.closing && self.output.is_done() {
+                return self.stream.shutdown().await;
+            }
+            match self.wait().await {
+                Woken::Read(result) => self.take_input(result?),
                 Woken::Mail => {
                     self.take_mail();
-                    if !self.unseen.is_empty() && is_gone(&self.stream) {
+                    self.ends_by = self.ends_by.map(|_| Instant::now() + HALF_CLOSED);
+                    if self.output.has_unseen() && is_gone(&self.stream) {
                         return Ok(());
                     }
                 }
-                Woken::Released => {}
+                Woken::Released | Woken::Time => {}
             }
         }
     }
 
+    fn take_input(&mut self, read: usize) {
+        if self.closing {
+            self.input.clear();
+        }
+        if read == 0 {
+            // What the client sent before it closed its side is still answered.
+            self.ends_by = Some(Instant::now() + HALF_CLOSED);
+        }
+    }
+
     /// Runs what has come in. Returns whether it stopped because there is enough to write first.
-    async fn execute_all(&mut self) -> bool {
-        while !self.blocked && !self.closing && self.has_commands() {
-            if self.output.pending() >= WRITE_BYTES {
+    fn execute_all(&mut self) -> bool {
+        while self.may_run() && self.has_commands() {
+            if self.output.is_full() {
                 return true;
             }
-            if let Some(until) = self.execute() {
-                tokio::time::sleep_until(until.into()).await;
-            }
+            self.execute();
         }
         false
+    }
+
+    /// Whether nothing holds commands back any more.
+    fn may_run(&mut self) -> bool {
+        let over = match self.hold {
+            Hold::Nothing => true,
+            Hold::Answer(number) => !self.output.waits_for(number),
+            Hold::Answers => self.output.unanswered() == 0,
+            Hold::Pause(until) => until <= Instant::now(),
+            Hold::Stop => false,
+        };
+        if over {
+            self.hold = Hold::Nothing;
+        }
+        over && !self.closing
     }
 
     /// Whether there may be a command to run, decoding what has come in if need be.
@@ -209,9 +191,11 @@ impl<S: AsyncRead + AsyncWrite + AsFd + Unpin> Connection<S> {
         self.batch.is_some()
     }
 
-    /// Runs the commands of the batch. Returns until when to wait first, when all clients are paused.
-    fn execute(&mut self) -> Option<Instant> {
-        let (decoded, next) = self.batch.take()?;
+    /// Runs the commands of the batch.
+    fn execute(&mut self) {
+        let Some((decoded, next)) = self.batch.take() else {
+            return;
+        };
         let mut args = Vec::new();
         let prepared: Vec<Prepared<'_>> = (next..decoded.commands)
             .map(|index| {
@@ -224,20 +208,25 @@ impl<S: AsyncRead + AsyncWrite + AsFd + Unpin> Connection<S> {
         let clock = Instant::now();
         if let Some(until) = driver.paused_until.filter(|&until| until > clock) {
             self.batch = Some((decoded, next));
-            return Some(until);
+            self.hold = Hold::Pause(until);
+            return;
         }
         let now = driver.clock.now();
-        let before = self.output.bytes.len();
+        let unanswered = self.output.unanswered();
+        let out = self.output.tail();
+        let before = out.len();
         let mut execution = Execution {
             shared: &shared,
             driver: &mut driver,
             session: &mut self.session,
             now,
-            out: &mut self.output.bytes,
+            out,
             clock,
             gate: Position(0),
             command: "NULL",
+            unanswered,
         };
+        let mut open: Vec<Place> = Vec::new();
         let mut end = None;
         for (index, command) in (next..).zip(&prepared) {
             let (batch, bytes) = (&self.decoder, &self.input);
@@ -248,8 +237,12 @@ impl<S: AsyncRead + AsyncWrite + AsFd + Unpin> Connection<S> {
             };
             match execution.run(command, arguments) {
                 Outcome::Done => {}
+                Outcome::Late(place) => open.push(place),
                 stopped => {
-                    end = Some((stopped, index + 1));
+                    if let Outcome::Blocked(place) = stopped {
+                        open.push(place);
+                    }
+                    end = Some((stopped, index));
                     break;
                 }
             }
@@ -259,29 +252,40 @@ impl<S: AsyncRead + AsyncWrite + AsFd + Unpin> Connection<S> {
         let sooner = driver.settle();
         self.finish_batch(decoded, end);
         driver.stats.input_bytes.total += decoded.consumed as u64;
-        driver.stats.output_bytes.total += (self.output.bytes.len() - before) as u64;
-        driver.note_batch(&self.session, command, self.blocked);
+        driver.stats.output_bytes.total += (self.output.tail().len() - before) as u64;
+        driver.note_batch(&self.session, command);
         drop(driver);
         if sooner {
             shared.tick_sooner.notify_one();
         }
-        self.output.close_gate(gate, *self.released.borrow());
-        None
+        self.output.finish(&open, gate, *self.released.borrow());
     }
 
     /// Drops what was run from the input, or keeps the rest of a batch behind a command that waits.
     fn finish_batch(&mut self, decoded: Decoded, end: Option<(Outcome, usize)>) {
-        match end {
-            // A node that stops ends all connections: this one just waits for it.
-            Some((Outcome::Blocked | Outcome::Silent, next)) => {
-                self.blocked = true;
-                if next < decoded.commands {
-                    self.batch = Some((decoded, next));
-                    return;
-                }
+        let kept = match end {
+            Some((Outcome::Blocked(place), index)) => {
+                self.hold = Hold::Answer(place.number);
+                Some(index + 1)
             }
-            Some((Outcome::Close, _)) => self.closing = true,
-            Some((Outcome::Done, _)) | None => {}
+            Some((Outcome::Waits, index)) => {
+                self.hold = Hold::Answers;
+                Some(index)
+            }
+            // A node that stops ends all connections: this one just waits for it.
+            Some((Outcome::Silent, index)) => {
+                self.hold = Hold::Stop;
+                Some(index + 1)
+            }
+            Some((Outcome::Close, _)) => {
+                self.closing = true;
+                None
+            }
+            Some((Outcome::Done | Outcome::Late(_), _)) | None => None,
+        };
+        if let Some(next) = kept.filter(|&next| next < decoded.commands) {
+            self.batch = Some((decoded, next));
+            return;
         }
         self.input.advance(decoded.consumed);
         if self.input.is_empty() && self.input.capacity() > KEPT_BYTES {
@@ -291,7 +295,7 @@ impl<S: AsyncRead + AsyncWrite + AsFd + Unpin> Connection<S> {
             && !self.closing
         {
             if self.session.replies == Replies::On {
-                encode::protocol_error(&mut self.output.bytes, error);
+                encode::protocol_error(self.output.tail(), error);
             }
             self.closing = true;
         }
@@ -299,14 +303,17 @@ impl<S: AsyncRead + AsyncWrite + AsFd + Unpin> Connection<S> {
 
     fn take_mail(&mut self) {
         let letters = self.session.mailbox.take();
-        if letters.answered {
-            self.blocked = false;
+        let released = *self.released.borrow();
+        let mut start = 0;
+        for answered in letters.answers {
+            let reply = &letters.replies[start..answered.end];
+            start = answered.end;
+            let (number, gate) = (answered.number, answered.gate);
+            self.output
+                .answer(number, reply, gate, answered.jobs, released);
         }
         if self.session.replies == Replies::On {
-            self.output.bytes.extend_from_slice(&letters.bytes);
-            self.unseen = letters.jobs;
-            self.output
-                .close_gate(letters.gate, *self.released.borrow());
+            self.output.interject(&letters.lines);
         }
     }
 
@@ -314,33 +321,49 @@ impl<S: AsyncRead + AsyncWrite + AsFd + Unpin> Connection<S> {
     async fn write(&mut self) -> io::Result<()> {
         loop {
             let released = *self.released.borrow_and_update();
-            let ready = self.output.ready(released);
-            if ready.is_empty() {
+            let leaving = self.output.leaving(released);
+            if leaving.is_empty() {
                 return Ok(());
             }
-            let written = self.stream.write(ready).await?;
+            let written = self.stream.write(leaving).await?;
             if written == 0 {
                 return Err(io::ErrorKind::WriteZero.into());
             }
             self.output.advance(written);
-            if self.output.pending() == 0 {
-                self.unseen.clear();
-            }
         }
     }
 
-    /// Waits for bytes, mail, or the disk.
+    /// Waits for bytes, mail, the disk, or a time.
     async fn wait(&mut self) -> Woken {
-        let gated = self.output.pending() > 0;
-        let full = self.closing || self.input.len() >= COMMAND_MAX + READ_BYTES;
+        let gated = self.output.is_ready();
+        // With replies that cannot leave, commands enough to go on with are all that is taken in.
+        let room = if self.output.is_full() {
+            KEPT_BYTES
+        } else {
+            COMMAND_MAX + READ_BYTES
+        };
+        let reads = self.ends_by.is_none() && self.input.len() < room;
         if self.input.capacity() - self.input.len() < READ_BYTES / 4 {
             self.input.reserve(READ_BYTES.max(self.decoder.wanted()));
         }
         self.show_buffers();
+        let pause = match self.hold {
+            Hold::Pause(until) => Some(until),
+            _ => None,
+        };
+        let ends_by = self.ends_by.filter(|_| self.output.unanswered() > 0);
+        let until = [pause, ends_by].into_iter().flatten().min();
+        let alarm = async {
+            match until {
+                Some(until) => tokio::time::sleep_until(until.into()).await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             () = self.session.mailbox.arrived.notified() => Woken::Mail,
             _ = self.released.changed(), if gated => Woken::Released,
-            read = self.stream.read_buf(&mut self.input), if !full => Woken::Read(read),
+            read = self.stream.read_buf(&mut self.input), if reads => Woken::Read(read),
+            () = alarm => Woken::Time,
         }
     }
 
@@ -355,8 +378,14 @@ impl<S: AsyncRead + AsyncWrite + AsFd + Unpin> Connection<S> {
     fn leave(&mut self) {
         let mut driver = self.shared.driver.lock();
         driver.feed(Event::Disconnected(self.session.id));
-        let mut unseen = std::mem::take(&mut self.unseen);
-        unseen.append(&mut self.session.mailbox.take().jobs);
+        let mut unseen = self.output.take_unseen();
+        let letters = self.session.mailbox.take();
+        unseen.extend(
+            letters
+                .answers
+                .into_iter()
+                .flat_map(|answered| answered.jobs),
+        );
         if !unseen.is_empty() {
             driver.feed(Event::Undelivered(unseen));
         }

@@ -10,9 +10,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use shoalmq_core::command::Command;
 use shoalmq_core::effect::Effect;
 use shoalmq_core::event::Event;
-use shoalmq_core::id::{ClientId, NodeId};
+use shoalmq_core::id::{ClientId, NodeId, Ticket};
 use shoalmq_core::node::{Log, Node, Settings};
 use shoalmq_core::time::{Now, Time};
 use shoalmq_storage::journal::{Policy, Position};
@@ -22,12 +23,14 @@ use super::clock::{self, Clock};
 use super::gate::{Gates, Persisted};
 use super::identity::Identity;
 use super::logging::LogHandle;
+use super::mailbox::Mailbox;
 use super::persistence::{Health, LogState, Rewrite};
 use super::session::{Peer, Session};
 use super::slowlog::{LatencyMonitor, SlowLog};
 use super::stats::Stats;
 use crate::command::reply;
 use crate::config::{Config, MaxmemoryPolicy};
+use crate::resp::Protocol;
 
 /// How the server ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,6 +92,8 @@ pub(crate) struct Driver {
     pub(crate) port: u16,
     pub(super) gates: Gates,
     effects: Vec<Effect>,
+    /// Connections that got mail since the last [`Driver::settle`].
+    mailed: Vec<Arc<Mailbox>>,
     /// The tick that is waited for.
     armed: Time,
     next_client: u64,
@@ -137,6 +142,7 @@ impl Driver {
             port: parts.port,
             gates: Gates::new(parts.released),
             effects: Vec::new(),
+            mailed: Vec::new(),
             armed: Time::NEVER,
             next_client: 1,
         }
@@ -149,16 +155,29 @@ impl Driver {
         self.carry_out(None);
     }
 
-    /// Feeds a command of this session. Returns the gate of its reply, if it was answered at once.
+    /// The last record in the log.
+    pub(crate) fn log_position(&self) -> Position {
+        self.gates.position()
+    }
+
+    /// Feeds a command. Returns the gate of its reply, if it was answered at once: else the answer comes by mail.
     pub(crate) fn feed_command(
         &mut self,
         now: Now,
-        event: Event<'_>,
-        session: &Session,
+        ticket: Ticket,
+        command: Command<'_>,
+        protocol: Protocol,
         out: &mut Vec<u8>,
     ) -> Option<Position> {
-        self.node.handle(now, event, &mut self.effects);
-        self.carry_out(Some((session, out)))
+        self.node
+            .handle(now, Event::Command(ticket, command), &mut self.effects);
+        let answered = self.carry_out(Some((ticket, protocol, out)));
+        if answered.is_none()
+            && let Some(peer) = self.peers.get_mut(&ticket.client)
+        {
+            peer.unanswered += 1;
+        }
+        answered
     }
 
     /// Takes effects that came another way than from an event: those of a start.
@@ -167,7 +186,8 @@ impl Driver {
         self.carry_out(None);
     }
 
-    /// Ends a batch or a tick: rolls a full segment. Returns whether the next tick is wanted earlier than it was.
+    /// Ends a batch or a tick: rolls a full segment, and wakes those who have mail. Returns whether the next tick is
+    /// wanted earlier than it was.
     pub(crate) fn settle(&mut self) -> bool {
         if let Some(journal) = self
             .log
@@ -178,6 +198,9 @@ impl Driver {
             self.feed(Event::SegmentStarted(segment));
         }
         self.gates.prune();
+        for mailbox in self.mailed.drain(..) {
+            mailbox.arrived.notify_one();
+        }
         let deadline = self.node.deadline();
         let sooner = deadline < self.armed;
         self.armed = self.armed.min(deadline);
@@ -195,14 +218,13 @@ impl Driver {
     }
 
     /// Keeps what others may see of a connection up to date, after a batch.
-    pub(crate) fn note_batch(&mut self, session: &Session, command: &'static str, blocked: bool) {
+    pub(crate) fn note_batch(&mut self, session: &Session, command: &'static str) {
         let Some(peer) = self.peers.get_mut(&session.id) else {
             return;
         };
         peer.last_seen = Instant::now();
         peer.last_command = command;
         peer.protocol = session.protocol;
-        peer.blocked = blocked;
     }
 
     /// Ends connections that have been idle for longer than `timeout`; those that wait for jobs are not idle.
@@ -211,7 +233,7 @@ impl Driver {
             return;
         };
         for peer in self.peers.values() {
-            if !peer.blocked && !peer.monitor && peer.last_seen.elapsed() > timeout {
+            if peer.unanswered == 0 && !peer.monitor && peer.last_seen.elapsed() > timeout {
                 peer.mailbox.kill();
             }
         }
@@ -264,8 +286,12 @@ impl Driver {
         ClientId(self.next_client - 1)
     }
 
-    /// Carries out all effects. Returns the gate of the session's reply, if it was answered.
-    fn carry_out(&mut self, mut session: Option<(&Session, &mut Vec<u8>)>) -> Option<Position> {
+    /// Carries out all effects. Returns the gate of the reply to this ticket, if it was answered; others, earlier ones of
+    /// the same client too, are answered by mail.
+    fn carry_out(
+        &mut self,
+        mut asking: Option<(Ticket, Protocol, &mut Vec<u8>)>,
+    ) -> Option<Position> {
         let mut answered = None;
         let policy = self.config.appendfsync;
         let mut persisted = if self.health.is_failing() {
@@ -286,20 +312,26 @@ impl Driver {
                     }
                 }
                 Effect::Reply(ticket, reply) => {
-                    let gate = match journal {
-                        Some(_) => self.gates.of(policy, &reply, persisted),
-                        None => Position(0),
-                    };
-                    match &mut session {
-                        Some((session, out)) if session.id == ticket.client => {
-                            reply::encode(&reply, session.protocol, out);
-                            answered = Some(gate);
-                        }
-                        _ => {
-                            if let Some(peer) = self.peers.get_mut(&ticket.client) {
-                                peer.blocked = false;
-                                peer.mailbox.answer(gate, peer.protocol, &reply);
-                            }
+                    if let Some((asker, protocol, out)) = &mut asking
+                        && *asker == ticket
+                    {
+                        reply::encode(&reply, *protocol, out);
+                        let gate = journal.map(|_| self.gates.of(policy, &reply, persisted));
+                        answered = Some(gate.unwrap_or(Position(0)));
+                    } else if let Some(peer) = self.peers.get_mut(&ticket.client) {
+                        peer.unanswered -= 1;
+                        let gate = match journal {
+                            Some(_) => self.gates.of_late(policy, &reply, persisted),
+                            None => Some(Position(0)),
+                        };
+                        // A command that may change the protocol runs behind no late one but ADDJOB, whose reply is the
+                        // same in both.
+                        let posted =
+                            peer.mailbox
+                                .answer(ticket.number, gate, peer.protocol, &reply);
+                        self.stats.output_bytes.total += posted.bytes as u64;
+                        if posted.is_first {
+                            self.mailed.push(Arc::clone(&peer.mailbox));
                         }
                     }
                 }
@@ -326,6 +358,9 @@ pub(crate) fn settings(config: &Config, log: Log) -> Settings {
             MaxmemoryPolicy::Noeviction => shoalmq_core::node::Eviction::Never,
         },
         log,
-        ..Settings::default()
+        default_replicate: config.default_replicate.get(),
+        min_replicate: config.min_replicate.min(config.default_replicate).get(),
+        heal_delay: config.heal_delay,
+        leaving_grace: config.leaving_grace,
     }
 }

@@ -10,6 +10,7 @@ use shoalmq_storage::journal::Position;
 
 use super::admin;
 use super::driver::{Driver, Shared};
+use super::output::{Audience, Place, UNANSWERED_MAX};
 use super::session::{Replies, Session};
 use crate::command::{Admin, CommandSpec, Failure, Flags, Parsed, Request, ServerError, resolve};
 
@@ -25,12 +26,26 @@ pub(crate) struct Prepared<'a> {
 pub(crate) enum Outcome {
     /// It is answered.
     Done,
+    /// Its answer comes by mail; the commands behind it go on.
+    Late(Place),
     /// Its answer comes by mail; the commands behind it wait.
-    Blocked,
+    Blocked(Place),
+    /// It did not run: it must wait until those before it are answered, or enough of them.
+    Waits,
     /// It is answered, and the connection ends.
     Close,
     /// It is never answered: the node stops.
     Silent,
+}
+
+impl Outcome {
+    /// The client does not want to see the reply.
+    fn unheard(mut self) -> Self {
+        if let Outcome::Late(place) | Outcome::Blocked(place) = &mut self {
+            place.audience = Audience::Nobody;
+        }
+        self
+    }
 }
 
 impl<'a> Prepared<'a> {
@@ -38,6 +53,10 @@ impl<'a> Prepared<'a> {
     pub(crate) fn new(args: &[&'a [u8]]) -> Self {
         let parsed = resolve(args).map(|spec| (spec, (spec.parse)(&args[1..])));
         Prepared { parsed }
+    }
+
+    fn is_monitor(&self) -> bool {
+        matches!(self.parsed, Ok((_, Ok(Request::Admin(Admin::Monitor)))))
     }
 }
 
@@ -57,6 +76,8 @@ pub(crate) struct Execution<'a> {
     pub(crate) gate: Position,
     /// The command that runs or ran last.
     pub(crate) command: &'static str,
+    /// How many commands of the connection wait for their answers.
+    pub(crate) unanswered: usize,
 }
 
 impl Execution<'_> {
@@ -66,6 +87,10 @@ impl Execution<'_> {
         command: &Prepared<'_>,
         args: impl Fn() -> Vec<Vec<u8>>,
     ) -> Outcome {
+        // Lines of MONITOR may stand between any two replies, but not before its own.
+        if self.unanswered >= UNANSWERED_MAX || self.unanswered > 0 && command.is_monitor() {
+            return Outcome::Waits;
+        }
         let replies = self.session.replies;
         if replies == Replies::SkipNext {
             self.session.replies = Replies::On;
@@ -90,6 +115,7 @@ impl Execution<'_> {
             || replies == Replies::SkipNext
         {
             self.out.truncate(before);
+            return outcome.unheard();
         }
         outcome
     }
@@ -140,15 +166,27 @@ impl Execution<'_> {
 
     fn core(&mut self, command: Command<'_>) -> Outcome {
         let ticket = self.session.ticket();
-        let event = Event::Command(ticket, command);
+        let adds = matches!(command, Command::AddJob(_));
+        let protocol = self.session.protocol;
         let answered = self
             .driver
-            .feed_command(self.now, event, self.session, self.out);
-        let Some(gate) = answered else {
-            return Outcome::Blocked;
+            .feed_command(self.now, ticket, command, protocol, self.out);
+        if let Some(gate) = answered {
+            self.gate = self.gate.max(gate);
+            return Outcome::Done;
+        }
+        self.unanswered += 1;
+        let place = |gate| Place {
+            number: ticket.number,
+            audience: Audience::Client,
+            gate,
+            at: self.out.len(),
         };
-        self.gate = self.gate.max(gate);
-        Outcome::Done
+        if adds {
+            Outcome::Late(place(self.driver.log_position()))
+        } else {
+            Outcome::Blocked(place(Position(0)))
+        }
     }
 
     /// Counts the command, and the time since the last one ended as its own.

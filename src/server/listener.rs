@@ -289,7 +289,7 @@ fn register(
         last_seen: now,
         last_command: "NULL",
         protocol: Resp::Resp2,
-        blocked: false,
+        unanswered: 0,
         monitor: false,
         unread_since: None,
         mailbox: Arc::clone(&mailbox),

@@ -58,35 +58,79 @@ impl Buffers {
 /// What has come in.
 #[derive(Debug, Default)]
 pub(crate) struct Letters {
-    /// Encoded replies and lines, in order.
-    pub(crate) bytes: Vec<u8>,
-    /// They may leave when the log is on disk up to here.
-    pub(crate) gate: Position,
-    /// The command that the client was waiting for is answered.
-    pub(crate) answered: bool,
-    /// The jobs that the answer hands out.
+    /// Late replies, one after the other, and where each ends.
+    pub(crate) replies: Vec<u8>,
+    pub(crate) answers: Vec<Answered>,
+    /// Lines of MONITOR.
+    pub(crate) lines: Vec<u8>,
+    /// The connection has been told, or is about to be, that something is here.
+    announced: bool,
+}
+
+/// A command that is answered.
+#[derive(Debug)]
+pub(crate) struct Answered {
+    /// The number of its ticket.
+    pub(crate) number: u64,
+    /// Its reply ends here in [`Letters::replies`].
+    pub(crate) end: usize,
+    /// It may leave when the log is on disk up to here; `None` is as far as it was when the command had run.
+    pub(crate) gate: Option<Position>,
+    /// The jobs that it hands out.
     pub(crate) jobs: Vec<JobId>,
 }
 
+/// What became of a reply.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Posted {
+    /// Its size.
+    pub(crate) bytes: usize,
+    /// The connection has not been told yet that there is mail.
+    pub(crate) is_first: bool,
+}
+
+impl Letters {
+    fn unread(&self) -> usize {
+        self.replies.len() + self.lines.len()
+    }
+}
+
 impl Mailbox {
-    /// Puts in the reply to the command that the client waits for.
-    pub(crate) fn answer(&self, gate: Position, protocol: Protocol, reply: &Reply) {
+    /// Puts in the reply to a command that was not answered at once. Whoever has many replies tells the connection once,
+    /// after the last.
+    pub(crate) fn answer(
+        &self,
+        number: u64,
+        gate: Option<Position>,
+        protocol: Protocol,
+        reply: &Reply,
+    ) -> Posted {
         let mut letters = self.letters.lock();
-        reply::encode(reply, protocol, &mut letters.bytes);
-        if let Reply::Delivered(jobs, _) = reply {
-            letters.jobs.extend(jobs.iter().map(|job| job.id));
+        let start = letters.replies.len();
+        reply::encode(reply, protocol, &mut letters.replies);
+        let end = letters.replies.len();
+        let jobs = match reply {
+            Reply::Delivered(jobs, _) => jobs.iter().map(|job| job.id).collect(),
+            _ => Vec::new(),
+        };
+        letters.answers.push(Answered {
+            number,
+            end,
+            gate,
+            jobs,
+        });
+        Posted {
+            bytes: end - start,
+            is_first: !std::mem::replace(&mut letters.announced, true),
         }
-        letters.gate = letters.gate.max(gate);
-        letters.answered = true;
-        drop(letters);
-        self.arrived.notify_one();
     }
 
     /// Puts in a line that answers no command.
     pub(crate) fn push(&self, line: &[u8]) {
         let mut letters = self.letters.lock();
-        letters.bytes.extend_from_slice(line);
-        let unread = letters.bytes.len();
+        letters.lines.extend_from_slice(line);
+        letters.announced = true;
+        let unread = letters.unread();
         drop(letters);
         if unread > UNREAD_MAX {
             self.kill();
@@ -102,7 +146,7 @@ impl Mailbox {
 
     /// Bytes that wait to be taken.
     pub(crate) fn unread(&self) -> usize {
-        self.letters.lock().bytes.len()
+        self.letters.lock().unread()
     }
 
     /// Orders the connection to end without another word.

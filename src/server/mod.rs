@@ -3,7 +3,8 @@
 //! | module | holds |
 //! |---|---|
 //! | `driver`, `execute`, `gate` | the owner of the node; running one command; what its reply waits for |
-//! | `listener`, `connection`, `session`, `mailbox` | clients: taking them in, serving one, what is known of one |
+//! | `listener`, `connection`, `output` | clients: taking them in, serving one, its replies in order |
+//! | `session`, `mailbox` | what is known of a client; what others have for it |
 //! | `admin` | what never reaches the core: AUTH, INFO, CONFIG, CLIENT … |
 //! | `persistence` | the log of jobs: reading it, writing it, switching it |
 //! | `identity` | the data folder: its lock, the node's id |
@@ -21,6 +22,7 @@ mod identity;
 mod listener;
 mod logging;
 mod mailbox;
+mod output;
 mod persistence;
 mod session;
 mod slowlog;

@@ -63,7 +63,8 @@ pub(crate) struct Peer {
     pub(crate) last_seen: Instant,
     pub(crate) last_command: &'static str,
     pub(crate) protocol: Protocol,
-    pub(crate) blocked: bool,
+    /// How many of its commands wait for their answers.
+    pub(crate) unanswered: usize,
     pub(crate) monitor: bool,
     /// Since when more is unread than the soft limit of `client-output-buffer-limit`.
     pub(crate) unread_since: Option<Instant>,

@@ -38,7 +38,8 @@ pub(in crate::command) static CLUSTER: Manual = Manual {
         sub(
             "MEET",
             "host port",
-            "Joins the cluster of this node: an IP address or a host name, and its port for clients. Answers OK at once.",
+            "Joins the cluster of this node: an IP address or a host name, and its port for clients, or `port@bus` when \
+             its `cluster-port` is not the usual one. Answers OK at once.",
         ),
         sub("MYID", "", "Tells the id of this node, as a bulk."),
         sub(

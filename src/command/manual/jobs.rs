@@ -2,6 +2,7 @@
 
 use shoalmq_core::command::Refusal;
 
+use super::queues::GLOBAL;
 use super::{Group, Manual, entry};
 use crate::command::Failure::{self, Parse, Refused};
 use crate::command::ParseError;
@@ -29,12 +30,17 @@ pub(in crate::command) static ADDJOB: Manual = Manual {
         Refused(Refusal::TooFewNodesMemory),
         Refused(Refusal::QueueTooLong),
         Refused(Refusal::QueuePaused),
+        Refused(Refusal::ReplicationTimeout),
+        Refused(Refusal::RemovedWhileReplicating),
     ],
     notes: &[
         "`ms-timeout` is how long to wait for the replicas, in milliseconds; 0 waits for ever.",
-        "`REPLICATE` copies are made, by default 3 or as many as there are nodes. `TTL` is 86400 s by default; `RETRY` a \
+        "`REPLICATE` is how many nodes hold the job before the answer; with fewer reachable it is refused. Without it \
+         `default-replicate` nodes are to hold it, 3 by default: it is accepted with fewer, but not less than \
+         `min-replicate` or all there are, and the rest is made up for later. `TTL` is 86400 s by default; `RETRY` a \
          tenth of it, at least 1 s and at most 300 s; `RETRY 0` asks for at-most-once delivery. `DELAY` is 0 by default.",
         "`MAXLEN` looks at the queue of this node only. `ASYNC` answers before the replicas confirmed.",
+        "Several may be under way on one connection: commands behind one that waits go on, and are answered in order.",
         "Options are checked from left to right, then the timeout. Of an option given twice the last counts. Times above \
          136 years count as 136 years.",
     ],
@@ -190,11 +196,12 @@ pub(in crate::command) static JSCAN: Manual = Manual {
         "The cursor may stand anywhere among the options; without one the scan begins. `COUNT`, 100 by default, is a hint; \
          `BUSYLOOP` returns everything at once.",
         "States are `wait-repl`, `active`, `queued` and `acked`; `STATE` may be repeated.",
+        GLOBAL,
     ],
     ..entry(
         Group::Jobs,
-        "[ cursor ] [ COUNT n ] [ BUSYLOOP ] [ QUEUE queue ] [ STATE state ] ... [ REPLY < ALL | ID > ]",
-        "Walks the jobs of this node.",
+        "[ cursor ] [ COUNT n ] [ BUSYLOOP ] [ QUEUE queue ] [ STATE state ] ... [ REPLY < ALL | ID > ] [ GLOBAL ]",
+        "Walks the jobs of this node, or of one node of the cluster after the other.",
         "array of the next cursor (a bulk, `0` at the end) and an array: ids as simple strings, or with `REPLY all` what SHOW \
          tells.",
     )

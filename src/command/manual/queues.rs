@@ -4,31 +4,42 @@ use super::{Group, Manual, entry};
 use crate::command::Failure::Parse;
 use crate::command::ParseError;
 
-pub(in crate::command) static QLEN: Manual = entry(
-    Group::Queues,
-    "queue",
-    "Counts the ready jobs of a queue on this node.",
-    "integer: their number; 0 for an unknown queue.",
-);
+/// What GLOBAL does to an answer.
+pub(super) const GLOBAL: &str = "With `GLOBAL`, the last argument, the whole cluster answers: an array of two, the answer as it \
+     is without `GLOBAL`, and an array of the ids of those nodes that did not answer in time, which is empty when the answer \
+     is complete.";
+
+pub(in crate::command) static QLEN: Manual = Manual {
+    notes: &[GLOBAL],
+    ..entry(
+        Group::Queues,
+        "queue [ GLOBAL ]",
+        "Counts the ready jobs of a queue on this node, or of the whole cluster.",
+        "integer: their number; 0 for an unknown queue.",
+    )
+};
 
 pub(in crate::command) static QPEEK: Manual = Manual {
     failures: &[Parse(ParseError::NotInteger)],
-    notes: &["Works on paused queues too."],
+    notes: &["Works on paused queues too.", GLOBAL],
     ..entry(
         Group::Queues,
-        "queue count",
+        "queue count [ GLOBAL ]",
         "Looks at ready jobs without taking them: the oldest first, or the newest first when `count` is negative.",
         "array of jobs, each an array of queue, id and body; empty for an unknown queue.",
     )
 };
 
-pub(in crate::command) static QSTAT: Manual = entry(
-    Group::Queues,
-    "queue",
-    "Tells the figures of a queue on this node.",
-    "array of exactly 20 elements, a name and a value in turn: name, len, age, idle, blocked, import-from, import-rate, \
-     jobs-in, jobs-out, pause. Nil array for an unknown queue.",
-);
+pub(in crate::command) static QSTAT: Manual = Manual {
+    notes: &[GLOBAL],
+    ..entry(
+        Group::Queues,
+        "queue [ GLOBAL ]",
+        "Tells the figures of a queue on this node, or of the whole cluster.",
+        "array of exactly 20 elements, a name and a value in turn: name, len, age, idle, blocked, import-from, import-rate, \
+         jobs-in, jobs-out, pause. Nil array for an unknown queue.",
+    )
+};
 
 pub(in crate::command) static PAUSE: Manual = Manual {
     failures: &[Parse(ParseError::Syntax)],

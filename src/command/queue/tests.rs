@@ -26,6 +26,47 @@ fn qlen_qstat_and_qpeek_name_a_queue() {
 }
 
 #[test]
+fn with_global_at_the_end_the_whole_cluster_is_asked() {
+    let queue = QueueName::new(b"q");
+    let global = |question| Ok(Command::Global(question));
+    let length_of = Question::QueueLength(queue.clone());
+    assert_eq!(core(length, "q GLOBAL"), global(length_of));
+    let stat_of = Question::QueueStat(queue.clone());
+    assert_eq!(core(stat, "q global"), global(stat_of));
+    let peeked = Question::QueuePeek {
+        queue: queue.clone(),
+        count: -3,
+    };
+    assert_eq!(core(peek, "q -3 Global"), global(peeked));
+    let scan = Question::JobScan {
+        cursor: 7,
+        count: None,
+        queue: Some(queue),
+        states: vec![JobState::Queued],
+        reply: ScanReply::All,
+    };
+    let line = "7 QUEUE q BUSYLOOP STATE queued REPLY all GLOBAL";
+    assert_eq!(core(job_scan, line), global(scan));
+}
+
+#[test]
+fn global_elsewhere_is_what_it_was() {
+    let named = Command::QueueLength(b"GLOBAL");
+    assert_eq!(core(length, "GLOBAL"), Ok(named));
+    let Ok(Command::JobScan(scan)) = core(job_scan, "QUEUE GLOBAL") else {
+        panic!("a scan of a queue")
+    };
+    assert_eq!(scan.queue, Some(&b"GLOBAL"[..]));
+    let early = core(job_scan, "GLOBAL COUNT 5");
+    assert_eq!(early, Err(ParseError::CursorOrOption));
+    assert_eq!(
+        core(length, "q GLOBAL GLOBAL"),
+        Err(ParseError::WrongArity("qlen"))
+    );
+    assert_eq!(core(peek, "q x GLOBAL"), Err(ParseError::NotInteger));
+}
+
+#[test]
 fn pause_options_add_up_and_none_clears_them() {
     let both = |input, output| Some(PauseState { input, output });
     for (line, set, broadcast) in [

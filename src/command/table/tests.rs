@@ -125,3 +125,26 @@ fn arity_bounds_the_number_of_arguments() {
     assert_eq!(accepted("ackjob"), [1, 2, 3, 4, 5]);
     assert_eq!(accepted("command"), [1, 2, 3, 4, 5]);
 }
+
+#[test]
+fn global_is_one_more_argument_where_it_is_taken() {
+    let resolved = |args: &[&'static str]| {
+        let args: Vec<&[u8]> = args.iter().map(|arg| arg.as_bytes()).collect();
+        resolve(&args).map(|spec| spec.name)
+    };
+    assert_eq!(resolved(&["QLEN", "q", "global"]), Ok("qlen"));
+    assert_eq!(resolved(&["QPEEK", "q", "1", "GLOBAL"]), Ok("qpeek"));
+    for args in [
+        &["QLEN", "q", "x"][..],
+        &["QLEN", "q", "GLOBAL", "GLOBAL"],
+        &["QSTAT", "q", "x", "GLOBAL"],
+        &["SHOW", "x", "GLOBAL"],
+    ] {
+        let refused = ParseError::WrongArity(lookup(args[0].as_bytes()).expect("there").name);
+        assert_eq!(resolved(args), Err(refused.into()), "{args:?}");
+    }
+    assert_eq!(
+        resolved(&["QPEEK", "GLOBAL"]),
+        Err(ParseError::WrongArity("qpeek").into())
+    );
+}

@@ -61,7 +61,7 @@ fn info(execution: &mut Execution<'_>) -> Answer {
 
 fn line(text: &mut String, id: ClientId, peer: &Peer) {
     use std::fmt::Write;
-    let flags = match (peer.monitor, peer.blocked) {
+    let flags = match (peer.monitor, peer.unanswered > 0) {
         (true, _) => "O",
         (false, true) => "b",
         (false, false) => "N",

@@ -72,7 +72,8 @@ fn set(execution: &mut Execution<'_>, name: &[u8], value: &[u8]) -> Answer {
 fn apply(execution: &mut Execution<'_>, name: &str) -> Result<(), String> {
     let (driver, shared) = (&mut *execution.driver, execution.shared);
     match name {
-        "maxmemory" | "maxmemory-policy" => {
+        "maxmemory" | "maxmemory-policy" | "default-replicate" | "min-replicate" | "heal-delay"
+        | "leaving-grace" => {
             let log = if driver.log.journal().is_some() {
                 Log::On
             } else {

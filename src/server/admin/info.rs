@@ -104,7 +104,8 @@ fn clients(driver: &Driver, fields: &mut Fields) {
         outputs.filter(|&bytes| bytes > 0).count(),
     );
     fields.add("client_biggest_input_buf", inputs.max().unwrap_or(0));
-    fields.add("blocked_clients", driver.node.waiting_count());
+    let waiting = driver.peers.values().filter(|peer| peer.unanswered > 0);
+    fields.add("blocked_clients", waiting.count());
 }
 
 fn memory(driver: &Driver, fields: &mut Fields) {

@@ -1,0 +1,392 @@
+//! What this node wants of a queue from its peers: how much, from whom, and since when. Pure: [`Want::plan`] says whom
+//! to tell what.
+
+use std::collections::BTreeMap;
+
+use crate::id::QueueName;
+use crate::limits;
+use crate::peers::{NodeSet, PeerKey};
+use crate::time::Time;
+
+/// What one peer was asked.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked {
+    /// Jobs that it may still send.
+    pub(crate) credit: u64,
+    /// Of these, how many may go to clients that waited when it was told.
+    pub(crate) waiting: u64,
+    /// When it was last told, or last sent something.
+    heard: Time,
+    /// It sent jobs when it was last asked: it may have more.
+    source: bool,
+    /// When it last sent jobs.
+    gave: Option<Time>,
+}
+
+/// What a peer is to be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Tell {
+    pub(crate) peer: PeerKey,
+    pub(crate) count: u64,
+    pub(crate) waiting: u64,
+}
+
+/// How the queue stands here.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Here {
+    /// Nothing may come in now.
+    pub(crate) barred: bool,
+    /// Clients that wait.
+    pub(crate) waiters: u64,
+    /// Ready jobs.
+    pub(crate) len: u64,
+    /// Jobs handed out so far.
+    pub(crate) out: u64,
+    /// When a job last went in or out.
+    pub(crate) used: Time,
+}
+
+/// What this node wants of one queue.
+#[derive(Debug)]
+pub(crate) struct Want {
+    pub(crate) name: QueueName,
+    asked: BTreeMap<PeerKey, Asked>,
+    /// Jobs that clients asked for and that were not there, with nobody waiting.
+    missed: u64,
+    missed_until: Time,
+    /// When somebody last waited, or asked in vain.
+    wanted_at: Time,
+    /// Jobs to have ready before they are asked for.
+    lookahead: u64,
+    /// When its place on the agenda is; [`Time::NEVER`] when it has none.
+    pub(crate) wake: Time,
+    discover_at: Time,
+    refresh_at: Time,
+    shrink_at: Time,
+    /// [`Here::out`] when the look-ahead was last judged.
+    out: u64,
+    rate: Rate,
+}
+
+impl Want {
+    pub(crate) fn new(name: QueueName, now: Time) -> Self {
+        Want {
+            name,
+            asked: BTreeMap::new(),
+            missed: 0,
+            missed_until: Time::ZERO,
+            wanted_at: now,
+            lookahead: 0,
+            wake: Time::NEVER,
+            discover_at: Time::NEVER,
+            refresh_at: Time::NEVER,
+            shrink_at: Time::NEVER,
+            out: 0,
+            rate: Rate::default(),
+        }
+    }
+
+    /// Somebody asked for so many jobs, and does not wait for them.
+    pub(crate) fn miss(&mut self, now: Time, count: u64) {
+        self.missed = count.min(limits::MISS_MAX);
+        self.missed_until = now + limits::MISS_HOLDS;
+    }
+
+    /// Whoever waited waits no more.
+    pub(crate) fn left(&mut self, now: Time) {
+        self.wanted_at = now;
+    }
+
+    /// Somebody found nothing: were the sources asked for too little?
+    pub(crate) fn starve(&mut self, now: Time, here: &Here) {
+        let mut sources = self.asked.values().filter(|asked| asked.source).peekable();
+        let gave_all = sources.peek().is_some() && sources.all(|source| source.credit == 0);
+        if gave_all && now.since(here.used) <= limits::INTEREST_LINGER {
+            if self.lookahead == 0 {
+                (self.out, self.shrink_at) = (here.out, now + limits::INTEREST_LINGER);
+            }
+            self.lookahead = (self.lookahead * 2).clamp(1, limits::LOOKAHEAD);
+        }
+    }
+
+    /// Jobs came from a peer.
+    pub(crate) fn arrived(&mut self, now: Time, from: PeerKey, count: u64) {
+        let asked = self.entry(now, from);
+        asked.credit = asked.credit.saturating_sub(count);
+        asked.waiting = asked.waiting.saturating_sub(count);
+        (asked.heard, asked.source, asked.gave) = (now, true, Some(now));
+        self.rate.add(now, count);
+    }
+
+    /// What the peer was asked, and what it sent, counts no more. Returns whether there was any.
+    pub(crate) fn forget_peer(&mut self, peer: PeerKey) -> bool {
+        self.asked.remove(&peer).is_some()
+    }
+
+    /// There is a new peer: it may have jobs.
+    pub(crate) fn discover_now(&mut self, now: Time) {
+        self.discover_at = now;
+    }
+
+    /// Ready jobs that are kept here for those who are about to ask.
+    pub(crate) fn reserve(&self, now: Time) -> u64 {
+        if self.is_active(now) {
+            self.lookahead + self.missed
+        } else {
+            0
+        }
+    }
+
+    /// Nobody has wanted anything for long.
+    pub(crate) fn is_over(&self, now: Time) -> bool {
+        now.since(self.wanted_at.max(self.missed_until)) >= limits::WANT_IDLE
+            && self.asked.values().all(|asked| asked.credit == 0)
+    }
+
+    /// Nobody has told peers anything that would still hold.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.asked.values().all(|asked| asked.credit == 0)
+    }
+
+    /// Peers that sent jobs lately.
+    pub(crate) fn sources(&self, now: Time) -> NodeSet {
+        let lately = |at: Time| now.since(at) <= limits::IMPORT_LATELY;
+        let mut sources = NodeSet::EMPTY;
+        for (&peer, asked) in &self.asked {
+            if asked.gave.is_some_and(lately) {
+                sources.insert(peer);
+            }
+        }
+        sources
+    }
+
+    /// Jobs that came per second, lately.
+    pub(crate) fn rate(&self, now: Time) -> u64 {
+        self.rate.per_second(now)
+    }
+
+    /// Decides what is wanted now, and whom to tell; [`Want::next`] says when to look again.
+    pub(crate) fn plan(&mut self, now: Time, here: &Here, up: NodeSet) -> Vec<Tell> {
+        if self.missed_until <= now {
+            self.missed = 0;
+        }
+        if here.barred {
+            self.missed = 0;
+            return self.cancel();
+        }
+        let hungry = here.waiters + self.missed;
+        if hungry > 0 {
+            self.wanted_at = now;
+        } else if !self.is_active(now) {
+            return self.cancel();
+        }
+        self.shrink(now, here);
+        let mut tells = Vec::new();
+        if self.refresh_at <= now {
+            self.refresh(now, hungry, here, up, &mut tells);
+        }
+        let starved = hungry > here.len;
+        let no_source = self.asked.values().all(|asked| !asked.source);
+        if starved && (self.discover_at <= now || no_source) {
+            self.discover(now, up, &mut tells);
+        }
+        self.ask_sources(now, hungry, here, &mut tells);
+        self.discover_at = match (starved && self.may_discover(up), self.discover_at) {
+            (false, _) => Time::NEVER,
+            (true, at) if at > now && at != Time::NEVER => at,
+            (true, _) => now + limits::DISCOVER_AFTER,
+        };
+        if self.refresh_at == Time::NEVER {
+            self.refresh_at = now + limits::INTEREST_REFRESH;
+        }
+        tells
+    }
+
+    /// When it must be looked at again, if nothing happens.
+    pub(crate) fn next(&self, here: &Here) -> Time {
+        // Those who wait at a queue that is barred are looked at when it is not, or when they leave.
+        let over = if here.waiters > 0 {
+            Time::NEVER
+        } else if self.is_idle() && self.lookahead == 0 && self.missed == 0 {
+            self.wanted_at.max(self.missed_until) + limits::WANT_IDLE
+        } else if self.missed > 0 {
+            self.missed_until
+        } else {
+            self.wanted_at + limits::INTEREST_LINGER
+        };
+        let shrink = if self.lookahead > 0 {
+            self.shrink_at
+        } else {
+            Time::NEVER
+        };
+        over.min(shrink).min(self.discover_at).min(self.refresh_at)
+    }
+
+    fn is_active(&self, now: Time) -> bool {
+        self.missed > 0 || now < self.wanted_at + limits::INTEREST_LINGER
+    }
+
+    fn entry(&mut self, now: Time, peer: PeerKey) -> &mut Asked {
+        self.asked.entry(peer).or_insert(Asked {
+            credit: 0,
+            waiting: 0,
+            heard: now,
+            source: false,
+            gave: None,
+        })
+    }
+
+    /// Nobody wants anything any more.
+    fn cancel(&mut self) -> Vec<Tell> {
+        let mut tells = Vec::new();
+        for (&peer, asked) in self.asked.iter_mut().filter(|(_, asked)| asked.credit > 0) {
+            (asked.credit, asked.waiting) = (0, 0);
+            tells.push(Tell {
+                peer,
+                count: 0,
+                waiting: 0,
+            });
+        }
+        self.lookahead = 0;
+        (self.discover_at, self.refresh_at) = (Time::NEVER, Time::NEVER);
+        tells
+    }
+
+    /// A look-ahead is worth about as many jobs as were taken lately.
+    fn shrink(&mut self, now: Time, here: &Here) {
+        if self.lookahead > 0 && self.shrink_at <= now {
+            let taken = here.out.saturating_sub(self.out);
+            if taken < self.lookahead.div_ceil(2) {
+                self.lookahead = taken.max(self.lookahead / 2).min(self.lookahead - 1);
+            }
+            (self.out, self.shrink_at) = (here.out, now + limits::INTEREST_LINGER);
+        }
+    }
+
+    /// Says again what holds, for messages may be lost; and samples those that were asked for nothing.
+    fn refresh(&mut self, now: Time, hungry: u64, here: &Here, up: NodeSet, tells: &mut Vec<Tell>) {
+        let most = (hungry + self.lookahead).saturating_sub(here.len).max(1);
+        for peer in up.iter() {
+            let asked = self.entry(now, peer);
+            if asked.credit > 0 || !asked.source {
+                asked.credit = asked.credit.clamp(1, most);
+                asked.waiting = hungry.min(asked.credit);
+                tell(tells, peer, asked);
+            }
+        }
+        self.refresh_at = now + limits::INTEREST_REFRESH;
+    }
+
+    /// The sources have run dry, or there are none: each other peer is asked for one job.
+    fn discover(&mut self, now: Time, up: NodeSet, tells: &mut Vec<Tell>) {
+        for peer in up.iter() {
+            let asked = self.entry(now, peer);
+            let late = now >= asked.heard + limits::DISCOVER_AFTER;
+            if asked.credit == 0 {
+                (asked.credit, asked.waiting, asked.heard) = (1, 1, now);
+                tell(tells, peer, asked);
+            } else if asked.source && late {
+                asked.source = false;
+                if asked.waiting == 0 {
+                    asked.waiting = 1;
+                    tell(tells, peer, asked);
+                }
+            }
+        }
+    }
+
+    /// Whether a discovery could still change anything.
+    fn may_discover(&self, up: NodeSet) -> bool {
+        let settled = |peer| {
+            let asked = self.asked.get(&peer);
+            asked.is_some_and(|asked| asked.credit > 0 && !asked.source)
+        };
+        !up.iter().all(settled)
+    }
+
+    /// The sources are asked for what is wanted beyond what they already owe.
+    fn ask_sources(&mut self, now: Time, hungry: u64, here: &Here, tells: &mut Vec<Tell>) {
+        let mut sources: Vec<(Time, PeerKey)> = Vec::new();
+        let (mut owed, mut waiting) = (0, 0);
+        for (&peer, asked) in self.asked.iter().filter(|(_, asked)| asked.source) {
+            sources.push((asked.heard, peer));
+            owed += asked.credit;
+            waiting += asked.waiting;
+        }
+        sources.sort_unstable();
+        let Some(&(_, first)) = sources.first() else {
+            return;
+        };
+        let covered = owed + here.len;
+        let mut need = 0;
+        if covered < hungry + self.lookahead.div_ceil(2) {
+            need = hungry + self.lookahead - covered;
+        }
+        let share = need.div_ceil(sources.len() as u64).max(limits::SHARE_MIN);
+        let told_before = tells.len();
+        for (_, peer) in sources {
+            let more = need.min(share);
+            if more > 0 {
+                let asked = self.entry(now, peer);
+                asked.credit = (asked.credit + more).min(limits::CREDIT);
+                asked.waiting = hungry.min(asked.credit);
+                asked.heard = now;
+                tell(tells, peer, asked);
+                need -= more;
+            }
+        }
+        // Only to those who are known to wait do at-most-once jobs go.
+        let unknown = hungry.saturating_sub(here.len) > waiting;
+        if unknown && tells.len() == told_before {
+            let asked = self.entry(now, first);
+            asked.credit = asked.credit.max(1);
+            asked.waiting = hungry.min(asked.credit);
+            asked.heard = now;
+            tell(tells, first, asked);
+        }
+    }
+}
+
+/// Notes what a peer is told; the last word counts.
+fn tell(tells: &mut Vec<Tell>, peer: PeerKey, asked: &Asked) {
+    let it = Tell {
+        peer,
+        count: asked.credit,
+        waiting: asked.waiting,
+    };
+    match tells.iter_mut().find(|tell| tell.peer == peer) {
+        Some(tell) => *tell = it,
+        None => tells.push(it),
+    }
+}
+
+/// Seconds that a rate looks back.
+const SPAN: u64 = 5;
+
+/// Jobs of each of the last seconds.
+#[derive(Debug, Default)]
+struct Rate {
+    second: u64,
+    counts: [u64; SPAN as usize],
+}
+
+impl Rate {
+    fn add(&mut self, now: Time, count: u64) {
+        let second = now.as_millis() / 1000;
+        for passed in (self.second + 1..=second).take(SPAN as usize) {
+            self.counts[(passed % SPAN) as usize] = 0;
+        }
+        self.second = second;
+        self.counts[(second % SPAN) as usize] += count;
+    }
+
+    fn per_second(&self, now: Time) -> u64 {
+        let second = now.as_millis() / 1000;
+        let recent = (self.second.saturating_sub(SPAN - 1)..=self.second)
+            .filter(|&counted| counted + SPAN > second);
+        let jobs: u64 = recent
+            .map(|counted| self.counts[(counted % SPAN) as usize])
+            .sum();
+        jobs.div_ceil(SPAN)
+    }
+}

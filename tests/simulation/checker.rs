@@ -1,0 +1,478 @@
+//! What is promised, held against what happens.
+//!
+//! The checker sees what clients see (questions, answers, deliveries) and, so that it can tell a broken promise from one
+//! that could not be kept, also what is given to the disks: which nodes have a copy of each job, and which of them a fault
+//! took away.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use shoalmq_core::command::{Delivery, Refusal, Replication};
+use shoalmq_core::id::JobId;
+use shoalmq_core::node::Counters;
+use shoalmq_core::record::Record;
+
+use crate::client::{Act, Number, Terms};
+use crate::disk::Position;
+use crate::plan::{Plan, Policy};
+use crate::schedule::{HostIndex, MS, Micros, SECOND};
+
+/// How far the ends of ttl and delay may be off after restarts and moves.
+const SKEW: Micros = 2 * SECOND;
+/// How much later than its retry a job may be delivered after healing.
+const DELIVERED_WITHIN: Micros = 15 * SECOND;
+/// How much later than that every node is empty: at-most-once jobs live for 30 s.
+const EMPTY_WITHIN: Micros = 75 * SECOND;
+
+/// A promise that was broken.
+#[derive(Debug, Clone)]
+pub(crate) struct Violation {
+    pub(crate) what: String,
+    pub(crate) job: Option<JobId>,
+}
+
+/// One job, from the question on.
+#[derive(Debug)]
+struct Job {
+    terms: Terms,
+    /// Copies that there must be when the producer is told of the job.
+    promised: usize,
+    id: Option<JobId>,
+    asked: Micros,
+    answer: Answer,
+    deliveries: u32,
+    /// When a core last handed it out.
+    handed_out: Micros,
+    /// Somebody asked for it to be given out again since it was last handed out.
+    put_back: bool,
+    /// Somebody asked for it to be forgotten.
+    finished: bool,
+    /// When a node said that it is.
+    acked: Option<Micros>,
+    /// Where its copies are, and where in the log.
+    copies: BTreeMap<HostIndex, Position>,
+    /// Where a copy ever was that could be counted.
+    had: BTreeSet<HostIndex>,
+    /// Faults took all copies, as they may.
+    taken: bool,
+}
+
+/// What the producer knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answer {
+    Waits,
+    Added,
+    Refused,
+    Unknown,
+}
+
+impl Job {
+    /// The promise of its delivery holds.
+    fn is_promised(&self) -> bool {
+        self.answer == Answer::Added && self.terms.retry > 0
+    }
+
+    fn expires(&self) -> Micros {
+        self.asked + Micros::from(self.terms.ttl) * SECOND
+    }
+}
+
+/// All that is checked.
+#[derive(Debug)]
+pub(crate) struct Checker {
+    jobs: Vec<Job>,
+    by_id: BTreeMap<JobId, Number>,
+    policy: Policy,
+    quiet: bool,
+    /// How long two nodes may take to hear of each other, in a quiet run.
+    slack: Micros,
+    /// Deliveries beyond the first of each job.
+    duplicates: u64,
+    counted: Counters,
+    violation: Option<Violation>,
+}
+
+impl Checker {
+    pub(crate) fn new(plan: &Plan) -> Self {
+        Checker {
+            jobs: Vec::new(),
+            by_id: BTreeMap::new(),
+            policy: plan.policy,
+            quiet: plan.is_quiet(),
+            slack: 4 * (plan.latency + plan.jitter + plan.sync) + 400 * MS,
+            duplicates: 0,
+            counted: Counters::default(),
+            violation: None,
+        }
+    }
+
+    /// Notes a broken promise. The first one counts.
+    pub(crate) fn violate(&mut self, number: Option<Number>, what: String) {
+        let job = number.and_then(|number| self.jobs[number].id);
+        let what = match number {
+            Some(number) => format!("job {number}: {what}\n{:#?}", self.jobs[number]),
+            None => what,
+        };
+        self.violation.get_or_insert(Violation { what, job });
+    }
+
+    pub(crate) fn take_violation(&mut self) -> Option<Violation> {
+        self.violation.take()
+    }
+
+    fn violated(&mut self) -> Result<(), Violation> {
+        self.take_violation().map_or(Ok(()), Err)
+    }
+
+    pub(crate) fn next_number(&self) -> Number {
+        self.jobs.len()
+    }
+
+    pub(crate) fn retry(&self, number: Number) -> u32 {
+        self.jobs[number].terms.retry
+    }
+
+    /// A producer asks for a job at a node that knows so many, itself included.
+    pub(crate) fn asked(&mut self, now: Micros, terms: &Terms, cluster: usize) {
+        let promised = match (terms.replication, terms.replicate) {
+            (Replication::Asynchronous, _) => 1,
+            (Replication::Synchronous, Some(copies)) => usize::from(copies),
+            (Replication::Synchronous, None) => cluster.min(2),
+        };
+        self.jobs.push(Job {
+            terms: terms.clone(),
+            promised,
+            id: None,
+            asked: now,
+            answer: Answer::Waits,
+            deliveries: 0,
+            handed_out: 0,
+            put_back: false,
+            finished: false,
+            acked: None,
+            copies: BTreeMap::new(),
+            had: BTreeSet::new(),
+            taken: false,
+        });
+    }
+
+    /// The producer was told of its job, when so much of each log was on disk.
+    pub(crate) fn added(&mut self, _now: Micros, number: Number, id: JobId, synced: &[Position]) {
+        let always = self.policy == Policy::Always;
+        let job = &mut self.jobs[number];
+        job.answer = Answer::Added;
+        let counts = |host: &&HostIndex| {
+            let position = job.copies.get(host).copied().unwrap_or(0);
+            !always || position <= synced[**host]
+        };
+        let copies = job.had.iter().filter(counts).count();
+        if job.id != Some(id) {
+            let what = format!("its producer was told of {id}, which nobody recorded");
+            return self.violate(Some(number), what);
+        }
+        if copies < job.promised {
+            let what = format!("promised with {copies} copies, not {}", job.promised);
+            self.violate(Some(number), what);
+        }
+    }
+
+    pub(crate) fn refused(&mut self, _now: Micros, number: Number, refusal: Refusal) {
+        let job = &mut self.jobs[number];
+        let maybe = matches!(
+            refusal,
+            Refusal::ReplicationTimeout | Refusal::RemovedWhileReplicating
+        );
+        job.answer = if maybe {
+            Answer::Unknown
+        } else {
+            Answer::Refused
+        };
+        if maybe && self.quiet && job.terms.timeout.as_secs() > 0 {
+            self.violate(Some(number), format!("{refusal:?} in a quiet run"));
+        } else if !maybe && job.id.is_some() {
+            self.violate(Some(number), format!("{refusal:?}, but it was recorded"));
+        }
+    }
+
+    pub(crate) fn add_is_unknown(&mut self, number: Number) {
+        self.jobs[number].answer = Answer::Unknown;
+    }
+
+    /// A consumer received a job that a core handed out at `given`.
+    pub(crate) fn delivered(
+        &mut self,
+        now: Micros,
+        host: HostIndex,
+        delivery: &Delivery,
+        given: Micros,
+    ) -> Option<Number> {
+        let text = std::str::from_utf8(delivery.body.as_bytes()).ok();
+        let number = text.and_then(|text| text.strip_prefix("job ")?.parse().ok());
+        let Some(number) = number.filter(|&number: &Number| number < self.jobs.len()) else {
+            self.violate(
+                None,
+                format!("n{host} delivers a body that nobody gave: {delivery:?}"),
+            );
+            return None;
+        };
+        let (quiet, slack) = (self.quiet, self.slack);
+        let job = &mut self.jobs[number];
+        let retry = Micros::from(job.terms.retry) * SECOND;
+        let early = if quiet { MS } else { SKEW };
+        let due = job.asked + Micros::from(job.terms.delay) * SECOND;
+        let wrong = if job.id != Some(delivery.id)
+            || job.terms.queue.as_bytes() != delivery.queue.as_bytes()
+        {
+            Some(format!("delivered by n{host} as {delivery:?}"))
+        } else if job.terms.retry == 0 && job.deliveries > 0 {
+            Some(format!(
+                "an at-most-once job is delivered again, by n{host}"
+            ))
+        } else if job.answer == Answer::Refused {
+            Some(format!("was refused, but n{host} delivers it"))
+        } else if given + early < due {
+            Some(format!("n{host} delivers it before its delay is over"))
+        } else if quiet && given > job.expires() + SECOND {
+            Some(format!("n{host} delivers it after the end of its ttl"))
+        } else if quiet && job.acked.is_some_and(|acked| given > acked + slack) {
+            Some(format!("n{host} delivers it, though it was acknowledged"))
+        } else if quiet
+            && job.deliveries > 0
+            && !job.put_back
+            && given + MS < job.handed_out + retry
+        {
+            Some(format!(
+                "n{host} delivers it again before its retry is over"
+            ))
+        } else {
+            None
+        };
+        self.duplicates += u64::from(job.deliveries > 0);
+        job.deliveries += 1;
+        job.handed_out = given;
+        job.put_back = false;
+        if let Some(what) = wrong {
+            self.violate(Some(number), format!("at {} ms: {what}", now / MS));
+        }
+        Some(number)
+    }
+
+    /// A client is about to do something with a job.
+    pub(crate) fn acts(&mut self, now: Micros, number: Number, act: Act) {
+        match act {
+            Act::Ack | Act::FastAck => self.jobs[number].finished = true,
+            Act::Nack => self.put_back(now, number),
+            Act::Working => {}
+        }
+    }
+
+    pub(crate) fn put_back(&mut self, _now: Micros, number: Number) {
+        self.jobs[number].put_back = true;
+    }
+
+    pub(crate) fn acted(&mut self, now: Micros, number: Number, act: Act, count: u64) {
+        if act == Act::Ack && count > 0 {
+            self.jobs[number].acked.get_or_insert(now);
+        }
+    }
+
+    /// A node gave a record to its disk.
+    pub(crate) fn recorded(
+        &mut self,
+        now: Micros,
+        host: HostIndex,
+        record: &Record,
+        position: Position,
+    ) {
+        match record {
+            Record::Added(added) => {
+                let text = std::str::from_utf8(added.body.as_bytes()).unwrap_or_default();
+                let number = text.strip_prefix("job ").and_then(|text| text.parse().ok());
+                let Some(number) = number.filter(|&number: &Number| number < self.jobs.len())
+                else {
+                    return self.violate(None, format!("n{host} records {added:?}"));
+                };
+                self.by_id.insert(added.id, number);
+                let job = &mut self.jobs[number];
+                let first = *job.id.get_or_insert(added.id);
+                job.copies.entry(host).or_insert(position);
+                job.had.insert(host);
+                if first != added.id {
+                    self.violate(Some(number), format!("n{host} has it as {}", added.id));
+                }
+            }
+            Record::Deleted(id) => self.dropped(now, host, id),
+            Record::Acked(ack) => self.dropped(now, host, &ack.id),
+            _ => {}
+        }
+    }
+
+    /// A node forgets a job, or at least its body.
+    fn dropped(&mut self, now: Micros, host: HostIndex, id: &JobId) {
+        let Some(&number) = self.by_id.get(id) else {
+            return;
+        };
+        let job = &mut self.jobs[number];
+        job.copies.remove(&host);
+        let may = job.finished || now + SKEW >= job.expires() || !job.is_promised() || job.taken;
+        if !may && job.copies.is_empty() {
+            let what = format!("at {} ms n{host} drops the last copy", now / MS);
+            self.violate(Some(number), what);
+        }
+    }
+
+    /// Where in its log a node first recorded a job; 0 when it has none.
+    pub(crate) fn recorded_at(&self, host: HostIndex, id: &JobId) -> Position {
+        let number = self.by_id.get(id);
+        let copies = number.map(|&number| &self.jobs[number].copies);
+        copies
+            .and_then(|copies| copies.get(&host))
+            .copied()
+            .unwrap_or(0)
+    }
+
+    /// A node crashed, and these jobs are on its disk.
+    pub(crate) fn crashed(&mut self, _now: Micros, host: HostIndex, survived: &BTreeSet<JobId>) {
+        let may_lose = self.policy != Policy::Always;
+        for job in &mut self.jobs {
+            let Some(id) = job.id else { continue };
+            if survived.contains(&id) {
+                job.copies.insert(host, 0);
+            } else if job.copies.remove(&host).is_some() {
+                if may_lose {
+                    job.taken |= job.copies.is_empty();
+                } else {
+                    job.had.remove(&host);
+                }
+            }
+        }
+    }
+
+    /// A node's disk is gone, and all copies on it.
+    pub(crate) fn destroyed(&mut self, _now: Micros, host: HostIndex) {
+        for job in &mut self.jobs {
+            if job.copies.remove(&host).is_some() {
+                job.taken |= job.copies.is_empty();
+            }
+        }
+    }
+
+    /// A process ended, or is about to be looked at for the last time.
+    pub(crate) fn count(&mut self, counters: &Counters) {
+        let all = &mut self.counted;
+        all.redelivered_timeout += counters.redelivered_timeout;
+        all.redelivered_nack += counters.redelivered_nack;
+        all.redelivered_asked += counters.redelivered_asked;
+        all.redelivered_restart += counters.redelivered_restart;
+        all.redelivered_heal += counters.redelivered_heal;
+        all.redelivered_drain += counters.redelivered_drain;
+    }
+
+    /// All is well again since `healed`: nothing waits for longer than its retry and a while.
+    pub(crate) fn check_drain(&mut self, now: Micros, healed: Micros) -> Result<(), Violation> {
+        let late = self.jobs.iter().position(|job| {
+            let due = (job.asked + Micros::from(job.terms.delay) * SECOND).max(healed);
+            let by = due + Micros::from(job.terms.retry) * SECOND + DELIVERED_WITHIN;
+            let open = job.is_promised() && !job.finished && !job.taken;
+            open && now > by && job.expires() > by
+        });
+        if let Some(number) = late {
+            let what = format!("at {} ms it is not delivered, long after healing", now / MS);
+            self.violate(Some(number), what);
+        }
+        self.violated()
+    }
+
+    /// How long after healing every node must be empty.
+    pub(crate) fn empty_within(&self) -> Micros {
+        EMPTY_WITHIN
+    }
+
+    pub(crate) fn not_empty(&mut self, leftovers: &str) -> Violation {
+        let number = self.jobs.iter().position(|job| !job.copies.is_empty());
+        self.violate(
+            number,
+            format!("nodes are not empty at the end: {leftovers}"),
+        );
+        self.take_violation().expect("there is a violation now")
+    }
+
+    /// The end: every promise is kept, and every duplicate has a reason.
+    pub(crate) fn check_end(&mut self, now: Micros) -> Result<(), Violation> {
+        let lost = self.jobs.iter().position(|job| {
+            job.is_promised() && !job.finished && !job.taken && job.expires() > now
+        });
+        if let Some(number) = lost {
+            self.violate(Some(number), "is lost".to_owned());
+        }
+        if self.quiet {
+            let idle = self.jobs.iter().position(|job| {
+                job.answer == Answer::Added
+                    && job.deliveries == 0
+                    && !job.finished
+                    && job.terms.ttl > 20
+            });
+            if let Some(number) = idle {
+                self.violate(
+                    Some(number),
+                    "was never delivered in a quiet run".to_owned(),
+                );
+            }
+        }
+        let all = &self.counted;
+        let reasons = all.redelivered_timeout
+            + all.redelivered_nack
+            + all.redelivered_asked
+            + all.redelivered_restart
+            + all.redelivered_heal
+            + all.redelivered_drain;
+        if self.duplicates > reasons {
+            let duplicates = self.duplicates;
+            let what = format!(
+                "{duplicates} deliveries were not the first, with reasons for {reasons}: {all:?}"
+            );
+            self.violate(None, what);
+        }
+        self.violated()
+    }
+
+    /// What happened, in a line.
+    pub(crate) fn summary(&self) -> Summary {
+        let count =
+            |what: fn(&Job) -> bool| self.jobs.iter().filter(|job| what(job)).count() as u64;
+        Summary {
+            asked: self.jobs.len() as u64,
+            added: count(|job| job.answer == Answer::Added),
+            refused: count(|job| job.answer == Answer::Refused),
+            unknown: count(|job| job.answer == Answer::Unknown),
+            deliveries: self.jobs.iter().map(|job| u64::from(job.deliveries)).sum(),
+            duplicates: self.duplicates,
+            taken: count(|job| job.taken && job.is_promised() && !job.finished),
+        }
+    }
+}
+
+/// What happened in a run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Summary {
+    pub(crate) asked: u64,
+    pub(crate) added: u64,
+    pub(crate) refused: u64,
+    pub(crate) unknown: u64,
+    pub(crate) deliveries: u64,
+    pub(crate) duplicates: u64,
+    /// Promised jobs whose copies faults took away, as they may.
+    pub(crate) taken: u64,
+}
+
+impl Summary {
+    /// Adds another run.
+    pub(crate) fn add(&mut self, other: &Summary) {
+        self.asked += other.asked;
+        self.added += other.added;
+        self.refused += other.refused;
+        self.unknown += other.unknown;
+        self.deliveries += other.deliveries;
+        self.duplicates += other.duplicates;
+        self.taken += other.taken;
+    }
+}

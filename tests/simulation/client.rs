@@ -1,0 +1,126 @@
+//! What clients ask, kept until a core takes it, and what they do on their own.
+
+use std::time::Duration;
+
+use shoalmq_core::command::{
+    AddJob, Command, Counters, GetJob, Pause, PauseState, Replication, Wait,
+};
+use shoalmq_core::id::{JobId, Ticket};
+
+/// A job, by the number in its body.
+pub(crate) type Number = usize;
+
+/// One command, with all that it needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Ask {
+    /// ADDJOB.
+    Add(Box<Terms>),
+    /// GETJOB.
+    Get(Vec<String>, u64, Wait),
+    /// ACKJOB.
+    Ack(Vec<JobId>),
+    /// FASTACK.
+    FastAck(JobId),
+    /// NACK.
+    Nack(JobId),
+    /// ENQUEUE.
+    Enqueue(JobId),
+    /// DEQUEUE.
+    Dequeue(JobId),
+    /// WORKING.
+    Working(JobId),
+    /// PAUSE with `bcast`.
+    Pause(String, PauseState),
+}
+
+/// What a job is to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Terms {
+    pub(crate) queue: String,
+    pub(crate) body: String,
+    pub(crate) timeout: Duration,
+    pub(crate) replicate: Option<u16>,
+    pub(crate) delay: u32,
+    pub(crate) retry: u32,
+    pub(crate) ttl: u32,
+    pub(crate) max_len: Option<u64>,
+    pub(crate) replication: Replication,
+}
+
+impl Ask {
+    /// The command as a core takes it.
+    pub(crate) fn command(&self) -> Command<'_> {
+        match self {
+            Ask::Add(terms) => Command::AddJob(AddJob {
+                queue: terms.queue.as_bytes(),
+                body: terms.body.as_bytes(),
+                timeout: Some(terms.timeout),
+                replicate: terms.replicate,
+                delay: terms.delay,
+                retry: Some(terms.retry),
+                ttl: terms.ttl,
+                max_len: terms.max_len,
+                replication: terms.replication,
+            }),
+            Ask::Get(queues, count, wait) => Command::GetJob(GetJob {
+                queues: queues.iter().map(String::as_bytes).collect(),
+                count: *count,
+                wait: *wait,
+                counters: Counters::With,
+            }),
+            Ask::Ack(ids) => Command::AckJob(ids.clone()),
+            Ask::FastAck(id) => Command::FastAck(vec![*id]),
+            Ask::Nack(id) => Command::Nack(vec![*id]),
+            Ask::Enqueue(id) => Command::Enqueue(vec![*id]),
+            Ask::Dequeue(id) => Command::Dequeue(vec![*id]),
+            Ask::Working(id) => Command::Working(Some(*id)),
+            Ask::Pause(queue, state) => Command::Pause(Pause {
+                queue: queue.as_bytes(),
+                set: Some(*state),
+                broadcast: true,
+            }),
+        }
+    }
+}
+
+/// What a client does next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Some producer adds a job.
+    Add,
+    /// A consumer asks for jobs.
+    Fetch(usize),
+    /// A client that was not answered hangs up.
+    HangUp(Ticket),
+    /// A job that was delivered by a node is dealt with.
+    Deal(Deal),
+    /// Somebody does what nobody asked for.
+    Meddle,
+    /// A paused queue goes on.
+    Unpause(usize),
+}
+
+/// One act on a delivered job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Deal {
+    pub(crate) number: Number,
+    pub(crate) id: JobId,
+    pub(crate) act: Act,
+    /// Where: the node that delivered it, or any.
+    pub(crate) host: Option<usize>,
+    /// How often it found no node.
+    pub(crate) tries: u32,
+}
+
+/// What is done with a delivered job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Act {
+    /// ACKJOB.
+    Ack,
+    /// FASTACK.
+    FastAck,
+    /// NACK.
+    Nack,
+    /// WORKING.
+    Working,
+}

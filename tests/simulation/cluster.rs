@@ -1,0 +1,223 @@
+//! The whole: all machines, the network between them, the clients, and the one clock that moves them.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+
+use shoalmq_core::effect::Effect;
+use shoalmq_core::id::{NodeId, StoreId};
+use shoalmq_core::time::Time;
+use shoalmq_gossip::Memory;
+
+use crate::checker::{Checker, Violation};
+use crate::dice::Dice;
+use crate::disk::Disk;
+use crate::faults::Faults;
+use crate::host::{Host, WallClock};
+use crate::network::{KEEP_ALIVE_EVERY, Network};
+use crate::plan::Plan;
+use crate::schedule::{Happening, HostIndex, MS, Micros, SECOND, Schedule};
+use crate::trace::{Detail, Trace};
+use crate::workload::Workload;
+
+/// More happenings than this in one virtual second are a storm.
+const STORM: u64 = 60_000;
+
+/// Everything that is simulated.
+pub(crate) struct Cluster {
+    pub(crate) plan: Plan,
+    pub(crate) now: Micros,
+    pub(crate) schedule: Schedule,
+    pub(crate) hosts: Vec<Host>,
+    pub(crate) network: Network,
+    pub(crate) workload: Workload,
+    pub(crate) faults: Faults,
+    pub(crate) slow_disks: BTreeSet<HostIndex>,
+    pub(crate) checker: Checker,
+    pub(crate) trace: Trace,
+    /// Events that cores were fed.
+    pub(crate) events: u64,
+    pub(crate) effects: Vec<Effect>,
+    pub(crate) dice: Dice,
+    pub(crate) network_dice: Dice,
+    pub(crate) disk_dice: Dice,
+    pub(crate) client_dice: Dice,
+    pub(crate) fault_dice: Dice,
+    /// The second that is counted, and the happenings in it.
+    pace: (u64, u64),
+    addresses: u16,
+}
+
+impl Cluster {
+    pub(crate) fn new(plan: Plan, detail: Detail) -> Self {
+        let mut dice = Dice::new(plan.seed.wrapping_add(1 << 32));
+        let mut cluster = Cluster {
+            now: 0,
+            schedule: Schedule::default(),
+            hosts: Vec::new(),
+            network: Network::new(plan.hosts),
+            workload: Workload::default(),
+            faults: Faults::default(),
+            slow_disks: BTreeSet::new(),
+            checker: Checker::new(&plan),
+            trace: Trace::new(detail),
+            events: 0,
+            effects: Vec::new(),
+            network_dice: dice.fork(),
+            disk_dice: dice.fork(),
+            client_dice: dice.fork(),
+            fault_dice: dice.fork(),
+            dice,
+            pace: (0, 0),
+            addresses: 0,
+            plan,
+        };
+        for _ in 0..cluster.plan.hosts {
+            let host = cluster.new_host();
+            cluster.hosts.push(host);
+        }
+        cluster
+    }
+
+    fn new_host(&mut self) -> Host {
+        Host {
+            id: NodeId::from_bytes(self.dice.bytes()),
+            zone: self.dice.below(self.plan.zones),
+            address: self.new_address(),
+            generation: 0,
+            store: StoreId(0),
+            disk: Disk::default(),
+            memory: Memory::default(),
+            timeline: Time::ZERO,
+            clock: WallClock::default(),
+            boots: 0,
+            process: None,
+            inbox: None,
+            removed: false,
+        }
+    }
+
+    /// An address that no machine ever had.
+    pub(crate) fn new_address(&mut self) -> SocketAddr {
+        self.addresses += 1;
+        SocketAddr::from(([10, 0, 0, 1], 10_000 + self.addresses))
+    }
+
+    /// The machine with this id.
+    pub(crate) fn host_of(&self, id: &NodeId) -> HostIndex {
+        let found = self.hosts.iter().position(|host| host.id == *id);
+        found.expect("nodes only know each other")
+    }
+
+    pub(crate) fn at(&mut self, at: Micros, happening: Happening) {
+        self.schedule.add(at, happening);
+    }
+
+    pub(crate) fn after(&mut self, wait: Micros, happening: Happening) {
+        self.schedule.add(self.now + wait, happening);
+    }
+
+    /// Runs everything: a cluster comes up, trouble, peace, and the end.
+    pub(crate) fn run(&mut self) -> Result<(), Violation> {
+        for index in 0..self.hosts.len() {
+            let wait = self.dice.below(200 * MS);
+            self.after(wait, Happening::Start(index));
+        }
+        self.after(KEEP_ALIVE_EVERY, Happening::KeepAlive);
+        self.after(SECOND, Happening::Seeds);
+        self.begin_workload();
+        self.begin_faults();
+        self.run_until(self.plan.trouble)?;
+        self.end_faults();
+        self.end_workload();
+        let healed = self.now;
+        loop {
+            self.run_until(self.now + SECOND)?;
+            let late = self.now - healed;
+            if self.is_empty() && late >= 5 * SECOND {
+                break;
+            }
+            self.checker.check_drain(self.now, healed)?;
+            if late > self.checker.empty_within() {
+                let leftovers = self.leftovers();
+                return Err(self.checker.not_empty(&leftovers));
+            }
+        }
+        for host in &self.hosts {
+            if let Some(process) = &host.process {
+                self.checker.count(&process.core.counters());
+            }
+        }
+        self.checker.check_end(self.now)
+    }
+
+    fn run_until(&mut self, end: Micros) -> Result<(), Violation> {
+        while let Some((at, happening)) = self.schedule.next(end) {
+            self.now = at;
+            self.check_pace();
+            self.happen(happening);
+            if let Some(violation) = self.checker.take_violation() {
+                return Err(violation);
+            }
+        }
+        self.now = end;
+        Ok(())
+    }
+
+    fn check_pace(&mut self) {
+        let second = self.now / SECOND;
+        let (counted, happenings) = self.pace;
+        self.pace = if counted == second {
+            (second, happenings + 1)
+        } else {
+            (second, 0)
+        };
+        if happenings == STORM {
+            let what = format!("more than {STORM} happenings in one second: a storm");
+            self.checker.violate(None, what);
+        }
+    }
+
+    fn happen(&mut self, happening: Happening) {
+        match happening {
+            Happening::Tick(index, boot) => self.tick(index, boot),
+            Happening::GossipTick(index, boot) => self.gossip_tick(index, boot),
+            Happening::Pump(from, to) => self.pump(from, to),
+            Happening::Dial(from, to, boot) => self.dial(from, to, boot),
+            Happening::Handshake(from, to, boot, there) => self.handshake(from, to, boot, there),
+            Happening::Reset(from, to, incarnation) => self.reset(from, to, incarnation),
+            Happening::KeepAlive => self.keep_alive(),
+            Happening::Synced(index, boot) => self.synced(index, boot),
+            Happening::SyncDue(index, boot) => self.sync_due(index, boot),
+            Happening::Datagram(to, bytes) => self.datagram(to, bytes),
+            Happening::Seeds => self.seeds(),
+            Happening::Client(step) => self.client(step),
+            Happening::Unseen(index, boot, jobs) => self.unseen(index, boot, jobs),
+            Happening::FaultBegins => self.fault_begins(),
+            Happening::FaultEnds(id) => self.fault_ends(id),
+            Happening::Start(index) => self.start(index),
+            Happening::Stopping(index, boot) => self.stopping(index, boot),
+            Happening::Forget(index, forgotten) => self.forget_member(index, forgotten),
+        }
+    }
+
+    /// No node holds anything of any job.
+    fn is_empty(&self) -> bool {
+        self.hosts.iter().filter(|host| !host.removed).all(|host| {
+            let process = host.process.as_ref();
+            process.is_some_and(|process| process.core.job_count() == 0)
+        })
+    }
+
+    /// What nodes still hold.
+    fn leftovers(&self) -> String {
+        let held = self
+            .hosts
+            .iter()
+            .enumerate()
+            .map(|(index, host)| match &host.process {
+                Some(process) => format!("n{index}: {} jobs", process.core.job_count()),
+                None => format!("n{index}: down"),
+            });
+        held.collect::<Vec<_>>().join(", ")
+    }
+}

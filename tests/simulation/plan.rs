@@ -1,0 +1,110 @@
+//! What a seed means: how large the cluster is, what its disks promise, how its network behaves, and what goes wrong.
+
+use std::time::Duration;
+
+use crate::dice::Dice;
+use crate::faults::Kind;
+use crate::schedule::{MS, Micros, SECOND};
+
+/// When the log is on disk: `appendfsync`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Policy {
+    /// Nobody hears of what is not on disk.
+    Always,
+    /// Once a second.
+    EverySecond,
+    /// Now and then.
+    Sometimes,
+}
+
+/// How nodes find each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Meeting {
+    /// `cluster-join`: a name that leads to all of them, wherever they are now.
+    Seeds,
+    /// CLUSTER MEET, once. No node moves.
+    Meet,
+}
+
+/// All that a run is made of, drawn from its seed.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    pub(crate) seed: u64,
+    pub(crate) hosts: usize,
+    pub(crate) zones: u64,
+    pub(crate) meeting: Meeting,
+    pub(crate) policy: Policy,
+    /// How long a sync takes at most.
+    pub(crate) sync: Micros,
+    /// One way between two nodes, at least; and how much longer it may take.
+    pub(crate) latency: Micros,
+    pub(crate) jitter: Micros,
+    /// Of a hundred datagrams, so many are lost; so many come twice.
+    pub(crate) loss: u64,
+    pub(crate) duplicated: u64,
+    /// A link that does not answer for so long is closed.
+    pub(crate) keep_alive: Micros,
+    /// What goes wrong; nothing in a quiet run.
+    pub(crate) faults: Vec<Kind>,
+    /// Between two faults, on average.
+    pub(crate) fault_every: Micros,
+    /// How long clients add jobs and things go wrong.
+    pub(crate) trouble: Micros,
+    /// Between two ADDJOBs, on average.
+    pub(crate) add_every: Micros,
+    pub(crate) queues: u64,
+    pub(crate) consumers: usize,
+    pub(crate) heal_delay: Duration,
+    pub(crate) leaving_grace: Duration,
+    /// Records in a segment of the log.
+    pub(crate) segment: usize,
+}
+
+impl Plan {
+    /// What this seed means, with so many nodes if that is said. Every fifth run is quiet: nothing goes wrong.
+    pub(crate) fn new(seed: u64, hosts: Option<usize>) -> Self {
+        let mut dice = Dice::new(seed);
+        let far = dice.percent(15);
+        let policies = [
+            (50, Policy::Always),
+            (40, Policy::EverySecond),
+            (10, Policy::Sometimes),
+        ];
+        let mut faults = Vec::new();
+        if !seed.is_multiple_of(5) {
+            let mut kinds = Kind::ALL;
+            dice.shuffle(&mut kinds);
+            let several = dice.weighted(&[(30, 1), (30, 2), (20, 4), (20, kinds.len())]);
+            faults.extend_from_slice(&kinds[..several]);
+        }
+        let drawn = dice.from_to(3, 7) as usize;
+        let hosts = hosts.unwrap_or(drawn);
+        Plan {
+            seed,
+            hosts,
+            zones: dice.from_to(1, 3),
+            meeting: dice.weighted(&[(60, Meeting::Seeds), (40, Meeting::Meet)]),
+            policy: dice.weighted(&policies),
+            sync: dice.pick(&[2 * MS, 10 * MS, 50 * MS]),
+            latency: if far { 15 * MS } else { 100 },
+            jitter: if far { 20 * MS } else { 400 },
+            loss: dice.pick(&[0, 1, 5, 20]),
+            duplicated: dice.pick(&[0, 2]),
+            keep_alive: dice.from_to(1000, 4000) * MS,
+            faults,
+            fault_every: dice.from_to(500, 6000) * MS,
+            trouble: dice.from_to(10, 30) * SECOND,
+            add_every: dice.from_to(20, 150) * MS,
+            queues: dice.from_to(1, 4),
+            consumers: dice.from_to(1, 2 * hosts as u64) as usize,
+            heal_delay: Duration::from_secs(dice.pick(&[2, 8, 60])),
+            leaving_grace: Duration::from_secs(dice.pick(&[1, 5])),
+            segment: dice.from_to(50, 2000) as usize,
+        }
+    }
+
+    /// Nothing goes wrong.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.faults.is_empty()
+    }
+}

@@ -1,0 +1,362 @@
+//! What the server does around a core: it starts it from the log, wakes it, and carries out its effects in the order
+//! persist, send, reply; under `appendfsync always` the latter two wait for the disk.
+
+use shoalmq_core::command::Reply;
+use shoalmq_core::effect::Effect;
+use shoalmq_core::event::Event;
+use shoalmq_core::id::{StoreId, Ticket};
+use shoalmq_core::node::{Eviction, Log, Settings};
+use shoalmq_core::record::Record;
+use shoalmq_core::restore::{Reload, Restore, Start};
+use shoalmq_core::time::Time;
+
+use crate::cluster::Cluster;
+use crate::disk::Position;
+use crate::host::{Held, Inbound, Peer, Process};
+use crate::membership::new_membership;
+use crate::plan::Policy;
+use crate::schedule::{Happening, HostIndex, MS, Micros, SECOND};
+
+/// A node that wants to be woken so often at one moment is in a loop.
+const TICKS_AT_ONCE: u32 = 200;
+
+impl Cluster {
+    /// Starts the process of a machine from what is on its disk.
+    pub(crate) fn start(&mut self, index: HostIndex) {
+        let plan = self.plan.clone();
+        let now = self.now;
+        let host = &mut self.hosts[index];
+        if host.process.is_some() || host.removed {
+            return;
+        }
+        host.boots += 1;
+        host.generation += 1;
+        if host.disk.given() == 0 {
+            host.store = StoreId(self.dice.next());
+        }
+        let settings = Settings {
+            max_memory: 0,
+            eviction: Eviction::Acks,
+            log: Log::On,
+            default_replicate: 3,
+            min_replicate: 2,
+            heal_delay: plan.heal_delay,
+            leaving_grace: plan.leaving_grace,
+        };
+        let mut restore = Restore::new(host.id, settings, self.dice.bytes());
+        for (segment, record) in host.disk.records() {
+            restore.apply(segment, record.clone());
+        }
+        let base = restore.timeline(host.clock.at(now));
+        let (id, boot) = (host.id, host.boots);
+        let segment = host.disk.roll();
+        let start = Start {
+            now: shoalmq_core::time::Now {
+                time: base,
+                wall: host.clock.at(now),
+            },
+            generation: host.generation,
+            segment,
+            reload: Reload::Active,
+        };
+        let mut effects = Vec::new();
+        let core = restore.finish(start, &mut effects);
+        host.timeline = base;
+        let gossip = new_membership(host, self.dice.next() as u32, self.dice.bytes());
+        host.process = Some(Process {
+            boot,
+            core,
+            gossip,
+            started: now,
+            base,
+            held: Vec::new(),
+            armed: Micros::MAX,
+            gossip_armed: Micros::MAX,
+            peers: vec![Peer::default(); plan.hosts],
+            stops: None,
+            ticks: (Time::ZERO, 0),
+        });
+        self.trace
+            .note(now, index, || format!("starts: {id}, generation {boot}"));
+        self.carry_out(index, effects);
+        // Whatever the policy: a second crash must not deliver at-most-once jobs twice.
+        self.hosts[index].disk.sync_now();
+        if plan.policy != Policy::Always {
+            self.after(sync_every(plan.policy), Happening::SyncDue(index, boot));
+        }
+        self.join(index);
+        self.arm(index);
+    }
+
+    /// Feeds one event to a core that runs, and carries out what it asks for.
+    pub(crate) fn feed(&mut self, index: HostIndex, event: Event<'_>) {
+        let now = self.hosts[index].now(self.now);
+        self.trace.event(self.now, index, &event);
+        let Some(process) = &mut self.hosts[index].process else {
+            return;
+        };
+        let mut effects = std::mem::take(&mut self.effects);
+        process.core.handle(now, event, &mut effects);
+        self.events += 1;
+        // The check walks over all that a node holds: with much, now and then must do.
+        let held = process.core.job_count() as u64;
+        if held < 20 || self.events.is_multiple_of(held / 10) {
+            shoalmq_core::invariants::check(&process.core);
+        }
+        self.effects = self.carry_out(index, effects);
+        self.roll_segment(index);
+        self.arm(index);
+    }
+
+    /// Carries out effects. Returns the empty vector.
+    fn carry_out(&mut self, index: HostIndex, mut effects: Vec<Effect>) -> Vec<Effect> {
+        for effect in &effects {
+            self.trace.effect(self.now, index, effect);
+            if let Effect::Persist(record) = effect {
+                self.persist(index, record.clone());
+            }
+        }
+        for effect in effects.drain(..) {
+            match effect {
+                Effect::Persist(_) => {}
+                Effect::Send(to, message) => {
+                    let to = self.host_of(&to);
+                    if let Some(incarnation) = self.network.link(index, to) {
+                        let gate = self.gate(index);
+                        let held = Held::Send(to, incarnation, Box::new(message));
+                        self.hold(index, gate, held);
+                    }
+                }
+                Effect::Reply(ticket, reply) => {
+                    let gate = self.reply_gate(index, &reply);
+                    let held = Held::Reply(ticket, Box::new(reply), self.now);
+                    self.hold(index, gate, held);
+                }
+                Effect::Retire(below) => self.hosts[index].disk.retire(below),
+            }
+        }
+        effects
+    }
+
+    fn persist(&mut self, index: HostIndex, record: Record) {
+        let position = self.hosts[index].disk.given() + 1;
+        self.checker.recorded(self.now, index, &record, position);
+        self.hosts[index].disk.append(record);
+        if self.plan.policy == Policy::Always {
+            self.begin_sync(index);
+        }
+    }
+
+    /// Up to where the log must be on disk before something may leave.
+    fn gate(&self, index: HostIndex) -> Position {
+        match self.plan.policy {
+            Policy::Always => self.hosts[index].disk.given(),
+            Policy::EverySecond | Policy::Sometimes => 0,
+        }
+    }
+
+    /// A delivery waits for the records of its jobs alone; nothing waits that tells nothing.
+    fn reply_gate(&self, index: HostIndex, reply: &Reply) -> Position {
+        match reply {
+            Reply::NothingToDeliver | Reply::Refused(_) => 0,
+            Reply::Delivered(jobs, _) if self.plan.policy == Policy::Always => {
+                let positions = jobs
+                    .iter()
+                    .map(|job| self.checker.recorded_at(index, &job.id));
+                positions.max().unwrap_or(0)
+            }
+            _ => self.gate(index),
+        }
+    }
+
+    fn hold(&mut self, index: HostIndex, gate: Position, held: Held) {
+        if gate <= self.hosts[index].disk.synced() {
+            self.release(index, held);
+        } else if let Some(process) = &mut self.hosts[index].process {
+            process.held.push((gate, held));
+        }
+    }
+
+    fn release(&mut self, index: HostIndex, held: Held) {
+        match held {
+            Held::Send(to, incarnation, message) => self.send(index, to, incarnation, *message),
+            Held::Reply(ticket, reply, given) => self.answered(index, ticket, *reply, given),
+        }
+    }
+
+    /// Lets everything go that waited for what is on disk now.
+    fn release_held(&mut self, index: HostIndex) {
+        let synced = self.hosts[index].disk.synced();
+        let Some(process) = &mut self.hosts[index].process else {
+            return;
+        };
+        let held = std::mem::take(&mut process.held);
+        let (free, still) = held.into_iter().partition(|&(gate, _)| gate <= synced);
+        process.held = still;
+        let free: Vec<(Position, Held)> = free;
+        for (_, held) in free {
+            self.release(index, held);
+        }
+    }
+
+    /// The client is gone: replies that have not left never will. What they would have delivered, nobody has seen.
+    pub(crate) fn drop_replies(&mut self, index: HostIndex, client: shoalmq_core::id::ClientId) {
+        let Some(process) = &mut self.hosts[index].process else {
+            return;
+        };
+        let mut unseen = Vec::new();
+        process.held.retain(|(_, held)| match held {
+            Held::Reply(ticket, reply, _) if ticket.client == client => {
+                if let Reply::Delivered(jobs, _) = reply.as_ref() {
+                    unseen.extend(jobs.iter().map(|job| job.id));
+                }
+                false
+            }
+            Held::Reply(..) | Held::Send(..) => true,
+        });
+        if !unseen.is_empty() {
+            self.feed(index, Event::Undelivered(unseen));
+        }
+    }
+
+    fn begin_sync(&mut self, index: HostIndex) {
+        let host = &mut self.hosts[index];
+        let Some(boot) = host.boot() else { return };
+        if host.disk.begin_sync() {
+            let slow = if self.slow_disks.contains(&index) {
+                20
+            } else {
+                1
+            };
+            let takes = self.disk_dice.from_to(100, self.plan.sync * slow);
+            self.after(takes.min(700 * MS), Happening::Synced(index, boot));
+        }
+    }
+
+    /// The disk is through.
+    pub(crate) fn synced(&mut self, index: HostIndex, boot: u32) {
+        let host = &mut self.hosts[index];
+        if host.boot() != Some(boot) {
+            return;
+        }
+        if host.is_paused() {
+            return self.after(100 * MS, Happening::Synced(index, boot));
+        }
+        host.disk.end_sync();
+        self.release_held(index);
+        if self.plan.policy == Policy::Always {
+            self.begin_sync(index);
+        }
+    }
+
+    pub(crate) fn sync_due(&mut self, index: HostIndex, boot: u32) {
+        if self.hosts[index].boot() == Some(boot) {
+            self.begin_sync(index);
+            let every = sync_every(self.plan.policy);
+            self.after(every, Happening::SyncDue(index, boot));
+        }
+    }
+
+    fn roll_segment(&mut self, index: HostIndex) {
+        let disk = &mut self.hosts[index].disk;
+        if disk.in_segment() < self.plan.segment {
+            return;
+        }
+        let segment = disk.roll();
+        let rewrite = self.disk_dice.percent(30);
+        self.feed(index, Event::SegmentStarted(segment));
+        if rewrite {
+            self.feed(index, Event::Rewrite);
+        }
+    }
+
+    /// Schedules the next tick, if it is wanted sooner than the one that is.
+    pub(crate) fn arm(&mut self, index: HostIndex) {
+        let now = self.now;
+        let Some(process) = &mut self.hosts[index].process else {
+            return;
+        };
+        let at = process.when(process.core.deadline()).max(now + 1);
+        if at < process.armed {
+            process.armed = at;
+            let boot = process.boot;
+            self.at(at, Happening::Tick(index, boot));
+        }
+    }
+
+    /// Wakes a core.
+    pub(crate) fn tick(&mut self, index: HostIndex, boot: u32) {
+        let host = &mut self.hosts[index];
+        if host.boot() != Some(boot) || host.is_paused() {
+            return;
+        }
+        let time = host.now(self.now).time;
+        let Some(process) = &mut host.process else {
+            return;
+        };
+        process.armed = Micros::MAX;
+        if process.core.deadline() > time {
+            return self.arm(index);
+        }
+        let (last, ticks) = process.ticks;
+        process.ticks = if last == time {
+            (time, ticks + 1)
+        } else {
+            (time, 0)
+        };
+        if ticks > TICKS_AT_ONCE {
+            let what = format!("n{index} wants to be woken again and again at one moment");
+            return self.checker.violate(None, what);
+        }
+        self.feed(index, Event::Tick);
+    }
+
+    /// Something reaches a process: at once, or when it goes on.
+    pub(crate) fn arrive(&mut self, index: HostIndex, inbound: Inbound) {
+        let host = &mut self.hosts[index];
+        if host.process.is_none() {
+            return;
+        }
+        if let Some(inbox) = &mut host.inbox {
+            return inbox.push(inbound);
+        }
+        match inbound {
+            Inbound::Message(from, message) => self.feed(index, Event::Message(from, *message)),
+            Inbound::Ask(ticket, ask) => self.ask_core(index, ticket, &ask),
+            Inbound::Disconnected(client) => {
+                self.drop_replies(index, client);
+                self.feed(index, Event::Disconnected(client));
+            }
+            Inbound::Datagram(bytes) => self.gossip(index, shoalmq_gossip::Event::Packet(bytes)),
+        }
+    }
+
+    fn ask_core(&mut self, index: HostIndex, ticket: Ticket, ask: &crate::client::Ask) {
+        if self.hosts[index].serves() {
+            self.feed(index, Event::Command(ticket, ask.command()));
+        }
+    }
+
+    /// The process goes on after SIGSTOP.
+    pub(crate) fn resume(&mut self, index: HostIndex) {
+        let Some(inbox) = self.hosts[index].inbox.take() else {
+            return;
+        };
+        self.trace.note(self.now, index, || "goes on".to_owned());
+        for inbound in inbox {
+            self.arrive(index, inbound);
+        }
+        if let Some(process) = &mut self.hosts[index].process {
+            (process.armed, process.gossip_armed) = (Micros::MAX, Micros::MAX);
+        }
+        self.arm(index);
+        self.arm_gossip(index);
+    }
+}
+
+fn sync_every(policy: Policy) -> Micros {
+    match policy {
+        Policy::Always | Policy::EverySecond => SECOND,
+        Policy::Sometimes => 1500 * MS,
+    }
+}

@@ -1,0 +1,171 @@
+//! What happened, for those who look for a bug: a fingerprint of every run, and, when asked for, all events in words.
+
+use std::fmt::Write as _;
+
+use shoalmq_core::command::{Command, Reply};
+use shoalmq_core::effect::Effect;
+use shoalmq_core::event::Event;
+use shoalmq_core::id::JobId;
+use shoalmq_core::message::Message;
+use shoalmq_core::record::Record;
+
+use crate::schedule::{HostIndex, MS, Micros};
+
+/// What is written down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Detail {
+    /// Only the fingerprint.
+    Fingerprint,
+    /// Everything.
+    Everything,
+}
+
+/// The record of a run.
+#[derive(Debug)]
+pub(crate) struct Trace {
+    detail: Detail,
+    fingerprint: u64,
+    lines: Vec<Line>,
+}
+
+/// One thing that happened, in words, and the jobs that it is about.
+#[derive(Debug)]
+pub(crate) struct Line {
+    pub(crate) text: String,
+    pub(crate) jobs: Vec<JobId>,
+    /// It is what the simulation did, which concerns every job.
+    pub(crate) is_note: bool,
+}
+
+impl Trace {
+    pub(crate) fn new(detail: Detail) -> Self {
+        Trace {
+            detail,
+            fingerprint: 0xcbf2_9ce4_8422_2325,
+            lines: Vec::new(),
+        }
+    }
+
+    /// The same for the same course of events.
+    pub(crate) fn fingerprint(&self) -> u64 {
+        self.fingerprint
+    }
+
+    pub(crate) fn into_lines(self) -> Vec<Line> {
+        self.lines
+    }
+
+    /// What the simulation itself does to a machine.
+    pub(crate) fn note(&mut self, now: Micros, host: HostIndex, text: impl FnOnce() -> String) {
+        self.mix(now ^ (host as u64) << 48);
+        if self.detail == Detail::Everything {
+            self.write(now, host, "--", Vec::new(), &text());
+        }
+    }
+
+    pub(crate) fn event(&mut self, now: Micros, host: HostIndex, event: &Event<'_>) {
+        self.mix(now ^ (host as u64) << 48);
+        let jobs = jobs_of_event(event);
+        self.mix_jobs(&jobs);
+        // Ticks are seen by what they do.
+        if self.detail == Detail::Everything && *event != Event::Tick {
+            self.write(now, host, "in", jobs, &format!("{event:?}"));
+        }
+    }
+
+    pub(crate) fn effect(&mut self, now: Micros, host: HostIndex, effect: &Effect) {
+        let jobs = jobs_of_effect(effect);
+        self.mix_jobs(&jobs);
+        if self.detail == Detail::Everything {
+            self.write(now, host, "out", jobs, &format!("{effect:?}"));
+        }
+    }
+
+    fn write(&mut self, now: Micros, host: HostIndex, way: &str, jobs: Vec<JobId>, what: &str) {
+        let mut text = String::new();
+        let (millis, micros) = (now / MS, now % MS);
+        write!(text, "{millis:>7}.{micros:03} n{host} {way:<3} {what}")
+            .expect("writing to a string does not fail");
+        let is_note = way == "--";
+        self.lines.push(Line {
+            text,
+            jobs,
+            is_note,
+        });
+    }
+
+    fn mix_jobs(&mut self, jobs: &[JobId]) {
+        self.mix(jobs.len() as u64);
+        for id in jobs {
+            let [a, b, c, d, ..] = id.as_bytes()[8..] else {
+                unreachable!("an id has 24 bytes")
+            };
+            self.mix(u64::from(u32::from_le_bytes([a, b, c, d])));
+        }
+    }
+
+    fn mix(&mut self, number: u64) {
+        self.fingerprint = (self.fingerprint ^ number).wrapping_mul(0x0000_0100_0000_01b3);
+        self.fingerprint ^= self.fingerprint >> 29;
+    }
+}
+
+fn jobs_of_event(event: &Event<'_>) -> Vec<JobId> {
+    match event {
+        Event::Command(_, command) => jobs_of_command(command),
+        Event::Message(_, message) => jobs_of_message(message),
+        Event::Undelivered(jobs) => jobs.clone(),
+        _ => Vec::new(),
+    }
+}
+
+fn jobs_of_command(command: &Command<'_>) -> Vec<JobId> {
+    match command {
+        Command::AckJob(ids)
+        | Command::FastAck(ids)
+        | Command::DelJob(ids)
+        | Command::Enqueue(ids)
+        | Command::Nack(ids)
+        | Command::Dequeue(ids) => ids.clone(),
+        Command::Working(id) | Command::Show(id) => id.iter().copied().collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn jobs_of_message(message: &Message) -> Vec<JobId> {
+    match message {
+        Message::ReplJob(copy) => vec![copy.id],
+        Message::GotJob(id)
+        | Message::Missing(id)
+        | Message::Holders { id, .. }
+        | Message::Enqueue { id, .. }
+        | Message::WillQueue(id)
+        | Message::Queued { id, .. }
+        | Message::Working { id, .. }
+        | Message::SetAck { id, .. }
+        | Message::GotAck { id, .. }
+        | Message::DelJob(id) => vec![*id],
+        Message::YourJobs(jobs) => jobs.iter().map(|copy| copy.id).collect(),
+        Message::State(_)
+        | Message::NeedJobs { .. }
+        | Message::Pause { .. }
+        | Message::Ask { .. }
+        | Message::Answer { .. } => Vec::new(),
+    }
+}
+
+fn jobs_of_effect(effect: &Effect) -> Vec<JobId> {
+    match effect {
+        Effect::Send(_, message) => jobs_of_message(message),
+        Effect::Persist(record) => match record {
+            Record::Added(job) => vec![job.id],
+            Record::Holders { id, .. } | Record::Deleted(id) => vec![*id],
+            Record::Acked(ack) => vec![ack.id],
+            Record::Standing(standing) => vec![standing.id],
+            _ => Vec::new(),
+        },
+        Effect::Reply(_, Reply::Added(id)) => vec![*id],
+        Effect::Reply(_, Reply::Delivered(jobs, _)) => jobs.iter().map(|job| job.id).collect(),
+        Effect::Reply(..) | Effect::Retire(_) => Vec::new(),
+    }
+}

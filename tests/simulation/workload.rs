@@ -1,0 +1,459 @@
+//! The clients: producers, consumers, and those who meddle. Each command comes over a connection of its own.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use shoalmq_core::command::{Delivery, PauseState, Replication, Reply, Wait};
+use shoalmq_core::event::Event;
+use shoalmq_core::id::{ClientId, JobId, Ticket};
+
+use crate::client::{Act, Ask, Deal, Number, Step, Terms};
+use crate::cluster::Cluster;
+use crate::host::Inbound;
+use crate::schedule::{Happening, HostIndex, MS, Micros, SECOND};
+
+/// When producers and faults begin: the nodes have met by then.
+pub(crate) const WARM_UP: Micros = 3 * SECOND;
+
+/// All clients.
+#[derive(Debug, Default)]
+pub(crate) struct Workload {
+    pending: BTreeMap<Ticket, Pending>,
+    /// Tickets of clients that hung up.
+    gone: BTreeSet<Ticket>,
+    clients: u64,
+    consumers: Vec<Consumer>,
+    /// Ids that were delivered: what is meddled with.
+    seen: Vec<(JobId, Number)>,
+    /// Nothing is added any more, and every job is acknowledged as soon as it is delivered.
+    pub(crate) peace: bool,
+}
+
+/// A command that is not answered yet.
+#[derive(Debug, Clone)]
+struct Pending {
+    host: HostIndex,
+    purpose: Purpose,
+}
+
+/// Why something was asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Purpose {
+    Add(Number),
+    Get(usize),
+    Act(Act, Number),
+    Nothing,
+}
+
+/// Somebody who takes jobs.
+#[derive(Debug, Clone, Copy)]
+struct Consumer {
+    /// Always here, or anywhere.
+    home: Option<HostIndex>,
+    retired: bool,
+}
+
+impl Cluster {
+    pub(crate) fn begin_workload(&mut self) {
+        self.at(WARM_UP, Happening::Client(Step::Add));
+        self.at(WARM_UP, Happening::Client(Step::Meddle));
+        for number in 0..self.plan.consumers {
+            let wait = self.client_dice.below(2 * SECOND);
+            self.at(wait + SECOND, Happening::Client(Step::Fetch(number)));
+            self.workload.consumers.push(Consumer {
+                home: None,
+                retired: false,
+            });
+        }
+    }
+
+    /// From now on consumers at every node take and acknowledge all that there is.
+    pub(crate) fn end_workload(&mut self) {
+        self.workload.peace = true;
+        for consumer in &mut self.workload.consumers {
+            consumer.retired = true;
+        }
+        for host in 0..self.hosts.len() {
+            let number = self.workload.consumers.len();
+            self.workload.consumers.push(Consumer {
+                home: Some(host),
+                retired: false,
+            });
+            self.after(MS, Happening::Client(Step::Fetch(number)));
+        }
+        for queue in 0..self.plan.queues as usize {
+            self.after(MS, Happening::Client(Step::Unpause(queue)));
+            self.after(3 * SECOND, Happening::Client(Step::Unpause(queue)));
+        }
+    }
+
+    pub(crate) fn client(&mut self, step: Step) {
+        match step {
+            Step::Add => self.add(),
+            Step::Fetch(consumer) => self.fetch(consumer),
+            Step::HangUp(ticket) => self.hang_up(ticket),
+            Step::Deal(deal) => self.deal(deal),
+            Step::Meddle => self.meddle(),
+            Step::Unpause(queue) => self.unpause(queue),
+        }
+    }
+
+    /// A node that takes connections.
+    fn any_host(&mut self) -> Option<HostIndex> {
+        let serving: Vec<HostIndex> = (0..self.hosts.len())
+            .filter(|&index| self.hosts[index].serves())
+            .collect();
+        (!serving.is_empty()).then(|| self.client_dice.pick(&serving))
+    }
+
+    fn ask(&mut self, host: HostIndex, purpose: Purpose, ask: Ask) -> Ticket {
+        self.workload.clients += 1;
+        let ticket = Ticket {
+            client: ClientId(self.workload.clients),
+            number: 1,
+        };
+        let pending = Pending { host, purpose };
+        self.workload.pending.insert(ticket, pending);
+        self.arrive(host, Inbound::Ask(ticket, ask));
+        ticket
+    }
+
+    fn add(&mut self) {
+        if self.workload.peace {
+            return;
+        }
+        let wait = self.client_dice.wait(self.plan.add_every);
+        self.after(wait, Happening::Client(Step::Add));
+        let Some(host) = self.any_host() else { return };
+        let number = self.checker.next_number();
+        let terms = self.terms(number);
+        let process = self.hosts[host].process.as_ref();
+        let members = process.map_or(0, |process| process.gossip.members().count());
+        self.checker.asked(self.now, &terms, members + 1);
+        let patience = self.client_dice.weighted(&[(80, 5000), (20, 150)]) * MS;
+        let ticket = self.ask(host, Purpose::Add(number), Ask::Add(Box::new(terms)));
+        self.after(patience, Happening::Client(Step::HangUp(ticket)));
+    }
+
+    fn terms(&mut self, number: Number) -> Terms {
+        let dice = &mut self.client_dice;
+        let once = dice.percent(15);
+        let most = u16::try_from(self.plan.hosts).unwrap_or(u16::MAX).min(4);
+        let replicate = match dice.below(10) {
+            _ if once => Some(1),
+            0..3 => None,
+            _ => Some(dice.from_to(1, u64::from(most)) as u16),
+        };
+        let delay = dice.weighted(&[(85, 0), (10, 1), (5, 4)]);
+        let queue = dice.below(self.plan.queues);
+        let replication = if dice.percent(15) {
+            Replication::Asynchronous
+        } else {
+            Replication::Synchronous
+        };
+        Terms {
+            queue: format!("q{queue}"),
+            body: format!("job {number}"),
+            timeout: Duration::from_millis(dice.pick(&[100, 1000, 3000])),
+            replicate,
+            delay,
+            retry: if once { 0 } else { dice.pick(&[1, 1, 2, 3, 6]) },
+            ttl: if once {
+                30
+            } else {
+                dice.weighted(&[(90, 3600), (10, 20)])
+            },
+            max_len: dice.percent(5).then_some(5),
+            replication,
+        }
+    }
+
+    fn fetch(&mut self, number: usize) {
+        let consumer = self.workload.consumers[number];
+        if consumer.retired {
+            return;
+        }
+        let host = match consumer.home {
+            Some(home) => Some(home).filter(|&home| self.hosts[home].serves()),
+            None => self.any_host(),
+        };
+        let Some(host) = host else {
+            return self.after(500 * MS, Happening::Client(Step::Fetch(number)));
+        };
+        let dice = &mut self.client_dice;
+        let all = (0..self.plan.queues).map(|queue| format!("q{queue}"));
+        let mut queues: Vec<String> = all.collect();
+        dice.shuffle(&mut queues);
+        let wait = match consumer.home {
+            Some(_) => Wait::AtMost(Duration::from_secs(2)),
+            None => match dice.below(10) {
+                0..3 => Wait::No,
+                3..9 => Wait::AtMost(Duration::from_millis(dice.from_to(100, 4000))),
+                _ => Wait::Forever,
+            },
+        };
+        if consumer.home.is_none() {
+            let some = dice.from_to(1, self.plan.queues) as usize;
+            queues.truncate(some);
+        }
+        let count = dice.weighted(&[(60, 1), (30, 3), (10, 20)]);
+        let hangs_up = match wait {
+            Wait::Forever => Some(dice.from_to(1, 10) * SECOND),
+            Wait::AtMost(_) | Wait::No => dice.percent(10).then(|| dice.below(2 * SECOND)),
+        };
+        let ticket = self.ask(host, Purpose::Get(number), Ask::Get(queues, count, wait));
+        if let Some(after) = hangs_up.filter(|_| consumer.home.is_none()) {
+            self.after(after, Happening::Client(Step::HangUp(ticket)));
+        }
+    }
+
+    /// A client that was not answered goes away.
+    fn hang_up(&mut self, ticket: Ticket) {
+        let Some(pending) = self.workload.pending.remove(&ticket) else {
+            return;
+        };
+        self.workload.gone.insert(ticket);
+        self.unanswered(&pending.purpose);
+        self.arrive(pending.host, Inbound::Disconnected(ticket.client));
+    }
+
+    fn unanswered(&mut self, purpose: &Purpose) {
+        match *purpose {
+            Purpose::Add(number) => self.checker.add_is_unknown(number),
+            Purpose::Get(consumer) => {
+                let wait = self.client_dice.from_to(10, 500) * MS;
+                self.after(wait, Happening::Client(Step::Fetch(consumer)));
+            }
+            Purpose::Act(..) | Purpose::Nothing => {}
+        }
+    }
+
+    /// The process is gone, and all connections to it.
+    pub(crate) fn drop_clients_of(&mut self, host: HostIndex) {
+        let of_host = |(&ticket, pending): (&Ticket, &Pending)| {
+            (pending.host == host).then_some((ticket, pending.purpose.clone()))
+        };
+        let lost: Vec<(Ticket, Purpose)> =
+            self.workload.pending.iter().filter_map(of_host).collect();
+        for (ticket, purpose) in lost {
+            self.workload.pending.remove(&ticket);
+            self.workload.gone.insert(ticket);
+            self.unanswered(&purpose);
+        }
+    }
+
+    /// The process closes its connections, for it stops.
+    pub(crate) fn close_clients_of(&mut self, host: HostIndex) {
+        let of_host =
+            |(&ticket, pending): (&Ticket, &Pending)| (pending.host == host).then_some(ticket);
+        let open: Vec<Ticket> = self.workload.pending.iter().filter_map(of_host).collect();
+        for ticket in open {
+            self.hang_up(ticket);
+        }
+    }
+
+    /// A reply has left the node.
+    pub(crate) fn answered(
+        &mut self,
+        host: HostIndex,
+        ticket: Ticket,
+        reply: Reply,
+        given: Micros,
+    ) {
+        let Some(pending) = self.workload.pending.remove(&ticket) else {
+            return self.answered_nobody(host, ticket, &reply);
+        };
+        match (pending.purpose, reply) {
+            (Purpose::Add(number), Reply::Added(id)) => {
+                let synced: Vec<u64> = self.hosts.iter().map(|host| host.disk.synced()).collect();
+                self.checker.added(self.now, number, id, &synced);
+            }
+            (Purpose::Add(number), Reply::Refused(refusal)) => {
+                self.checker.refused(self.now, number, refusal);
+            }
+            (Purpose::Get(consumer), Reply::Delivered(jobs, _)) => {
+                for job in jobs {
+                    self.delivered(host, &job, given);
+                }
+                self.after(2 * MS, Happening::Client(Step::Fetch(consumer)));
+            }
+            (Purpose::Get(consumer), Reply::NothingToDeliver | Reply::Refused(_)) => {
+                let wait = self.client_dice.from_to(5, 300) * MS;
+                self.after(wait, Happening::Client(Step::Fetch(consumer)));
+            }
+            (Purpose::Act(act, number), Reply::Count(count)) => {
+                self.checker.acted(self.now, number, act, count);
+            }
+            (Purpose::Act(..), Reply::Refused(_)) | (Purpose::Nothing, _) => {}
+            (purpose, reply) => {
+                let what = format!("n{host} answers {purpose:?} by {reply:?}");
+                self.checker.violate(None, what);
+            }
+        }
+    }
+
+    /// A reply finds its client gone: the server may notice that a delivery was not seen, or not.
+    fn answered_nobody(&mut self, host: HostIndex, ticket: Ticket, reply: &Reply) {
+        if !self.workload.gone.contains(&ticket) {
+            let what = format!("n{host} answers {ticket:?} twice: {reply:?}");
+            return self.checker.violate(None, what);
+        }
+        if let Reply::Delivered(jobs, _) = reply
+            && let Some(boot) = self.hosts[host].boot()
+            && self.client_dice.percent(50)
+        {
+            let unseen = jobs.iter().map(|job| job.id).collect();
+            self.after(1, Happening::Unseen(host, boot, unseen));
+        }
+    }
+
+    /// The server noticed that these deliveries never left.
+    pub(crate) fn unseen(&mut self, host: HostIndex, boot: u32, jobs: Vec<JobId>) {
+        if self.hosts[host].boot() == Some(boot) && self.hosts[host].serves() {
+            self.feed(host, Event::Undelivered(jobs));
+        }
+    }
+
+    /// A consumer has a job in hand.
+    fn delivered(&mut self, host: HostIndex, job: &Delivery, given: Micros) {
+        let Some(number) = self.checker.delivered(self.now, host, job, given) else {
+            return;
+        };
+        self.workload.seen.push((job.id, number));
+        let retry = u64::from(self.checker.retry(number).max(1)) * SECOND;
+        let dice = &mut self.client_dice;
+        let soon = dice.from_to(1, 40) * MS;
+        let late = retry + retry / dice.from_to(3, 9);
+        let deal = |act, host| Deal {
+            number,
+            id: job.id,
+            act,
+            host,
+            tries: 0,
+        };
+        let (here, any) = (Some(host), None);
+        if self.workload.peace {
+            return self.after(soon, Happening::Client(Step::Deal(deal(Act::Ack, here))));
+        }
+        let deals: &[(Micros, Act, Option<HostIndex>)] = match dice.below(100) {
+            0..60 => &[(soon, Act::Ack, here)],
+            60..70 => &[(soon, Act::Ack, any)],
+            70..75 => &[(late, Act::Ack, any)],
+            75..78 => &[(soon, Act::Ack, here), (late, Act::Ack, any)],
+            78..84 => &[(soon, Act::Nack, here)],
+            84..88 => &[(retry / 2, Act::Working, here), (retry, Act::Ack, here)],
+            88..93 => &[(soon, Act::FastAck, here)],
+            93..95 => &[(soon, Act::FastAck, any)],
+            _ => &[],
+        };
+        for &(after, act, host) in deals {
+            self.after(after, Happening::Client(Step::Deal(deal(act, host))));
+        }
+    }
+
+    fn deal(&mut self, deal: Deal) {
+        let here = deal.host.filter(|&host| self.hosts[host].serves());
+        let Some(host) = here.or_else(|| self.any_host()) else {
+            if deal.tries < 20 {
+                let tries = deal.tries + 1;
+                self.after(
+                    500 * MS,
+                    Happening::Client(Step::Deal(Deal { tries, ..deal })),
+                );
+            }
+            return;
+        };
+        let id = deal.id;
+        let ask = match deal.act {
+            Act::Ack => Ask::Ack(vec![id]),
+            Act::FastAck => Ask::FastAck(id),
+            Act::Nack => Ask::Nack(id),
+            Act::Working => Ask::Working(id),
+        };
+        self.checker.acts(self.now, deal.number, deal.act);
+        self.ask(host, Purpose::Act(deal.act, deal.number), ask);
+    }
+
+    /// Somebody asks for what nobody needs: jobs that are done, or not theirs; pauses.
+    fn meddle(&mut self) {
+        if self.workload.peace {
+            return;
+        }
+        let wait = self.client_dice.wait(500 * MS);
+        self.after(wait, Happening::Client(Step::Meddle));
+        let Some(host) = self.any_host() else { return };
+        let seen = self.workload.seen.len();
+        let recent = seen.saturating_sub(20);
+        let dice = &mut self.client_dice;
+        let choice = dice.below(100);
+        if choice < 10 {
+            let queue = dice.below(self.plan.queues) as usize;
+            let state = PauseState {
+                input: dice.percent(50),
+                output: dice.percent(50),
+            };
+            let until = dice.from_to(100, 2500) * MS;
+            self.after(until, Happening::Client(Step::Unpause(queue)));
+            self.ask(
+                host,
+                Purpose::Nothing,
+                Ask::Pause(format!("q{queue}"), state),
+            );
+            return;
+        }
+        if choice < 15 {
+            let mut id: [u8; 24] = dice.bytes();
+            // A ttl of a minute or so: its tombstone goes while the simulation lasts.
+            (id[22], id[23]) = (0, id[23] & 1);
+            self.ask(
+                host,
+                Purpose::Nothing,
+                Ask::Ack(vec![JobId::from_bytes(id)]),
+            );
+            return;
+        }
+        if recent == seen {
+            return;
+        }
+        let nth = recent + dice.below((seen - recent) as u64) as usize;
+        let (id, number) = self.workload.seen[nth];
+        match choice {
+            15..40 => {
+                self.checker.put_back(self.now, number);
+                self.ask(host, Purpose::Nothing, Ask::Enqueue(id));
+            }
+            40..60 => {
+                self.ask(host, Purpose::Nothing, Ask::Dequeue(id));
+            }
+            60..80 => {
+                let deal = Deal {
+                    number,
+                    id,
+                    act: Act::Nack,
+                    host: Some(host),
+                    tries: 0,
+                };
+                self.deal(deal);
+            }
+            _ => {
+                let deal = Deal {
+                    number,
+                    id,
+                    act: Act::Ack,
+                    host: Some(host),
+                    tries: 0,
+                };
+                self.deal(deal);
+            }
+        }
+    }
+
+    fn unpause(&mut self, queue: usize) {
+        for host in 0..self.hosts.len() {
+            if self.hosts[host].serves() {
+                let ask = Ask::Pause(format!("q{queue}"), PauseState::default());
+                self.ask(host, Purpose::Nothing, ask);
+            }
+        }
+    }
+}
