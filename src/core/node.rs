@@ -7,12 +7,12 @@ use rand::{Rng, SeedableRng};
 
 use crate::agenda::{Agenda, Due, Timer};
 use crate::agreement::Agreement;
+use crate::collection::Collections;
 use crate::command::{Command, Reply};
 use crate::effect::Effect;
 use crate::event::Event;
 use crate::federation::Federation;
 use crate::forgotten::Forgotten;
-use crate::gc::Collections;
 use crate::global::Gatherings;
 use crate::healing::Healing;
 use crate::id::{Guarantee, NodeId, Ticket};
