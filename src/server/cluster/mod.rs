@@ -96,6 +96,8 @@ pub(crate) struct Cluster {
     broken: Vec<NodeId>,
     next_inbound: u64,
     watched: Option<Instant>,
+    /// What the core was last told of the log.
+    log_failing: bool,
     running: Option<Running>,
 }
 
