@@ -203,7 +203,7 @@ impl Node {
     }
 
     /// A copy must not be queued before the job's producer was answered.
-    fn send_working(&self, key: JobKey, to: PeerKey, effects: &mut Vec<Effect>) {
+    pub(crate) fn send_working(&self, key: JobKey, to: PeerKey, effects: &mut Vec<Effect>) {
         let job = &self.jobs[key];
         let message = Message::Working {
             id: job.id,
@@ -237,7 +237,7 @@ impl Node {
         job.ours = false;
         let id = job.id;
         self.hand_over.confirm_turn(&id);
-        self.settle_move(id);
+        self.federation.moves.settle(id);
         self.postpone(key, requeue);
     }
 

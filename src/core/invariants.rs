@@ -26,8 +26,8 @@ pub fn check(node: &Node) {
     check_counts(node);
     check_replications(node);
     check_collections(node);
-    node.federation.check(&node.agenda);
     check_healing(node);
+    node.federation.check(&node.agenda);
     let (mut open, mut queued) = (0, 0);
     for slot in 0..node.queues.end() {
         if node.queues.get(QueueKey(slot)).is_some() {

@@ -43,8 +43,8 @@ mod requeue;
 pub mod restore;
 mod rewrite;
 mod segments;
-mod shipping;
 mod sweep;
+mod shipping;
 #[cfg(test)]
 mod tests;
 pub mod time;

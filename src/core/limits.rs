@@ -80,6 +80,49 @@ pub(crate) const PEERS: usize = 64;
 /// Lists of holders kept ready: three copies on 16 nodes make 105 different ones.
 pub(crate) const HOLDER_LISTS: usize = 1024;
 
+/// Interest in jobs of other nodes is told again so often, and holds so long without: two refreshes may be lost.
+pub(crate) const INTEREST_REFRESH: Duration = Duration::from_secs(2);
+pub(crate) const INTEREST_EXPIRES: Duration = Duration::from_secs(5);
+/// It outlasts the last client that waits by so long: one that asks in a loop must not plant and cancel each time.
+pub(crate) const INTEREST_LINGER: Duration = Duration::from_millis(200);
+/// How long a GETJOB NOHANG that found nothing counts as wanting jobs, and how many at most.
+pub(crate) const MISS_HOLDS: Duration = Duration::from_secs(1);
+pub(crate) const MISS_MAX: u64 = 100;
+/// How long a client waits for the known sources before others are asked: a few round trips in a data centre.
+pub(crate) const DISCOVER_AFTER: Duration = Duration::from_millis(5);
+/// Jobs that a node has ready ahead of its fastest clients: Disque's most per request.
+pub(crate) const LOOKAHEAD: u64 = 100;
+/// A source is asked for at least so many, if they are wanted: fewer messages than asking all sources for a few.
+pub(crate) const SHARE_MIN: u64 = 8;
+/// Jobs that one peer may ask for at once, however many of its clients wait.
+pub(crate) const CREDIT: u64 = 1024;
+/// What goes to one peer at once, and the pause before more follows: other messages must get through.
+pub(crate) const SHIP_JOBS: usize = 128;
+pub(crate) const SHIP_BYTES: usize = 1 << 20;
+pub(crate) const SHIP_PAUSE: Duration = Duration::from_millis(2);
+/// Jobs that one shipping looks at beyond what is asked for: a queue may begin with many that nobody may get.
+pub(crate) const SHIP_LOOKS: usize = 64;
+/// How often a job moves on without being delivered.
+pub(crate) const MOVES: u8 = 3;
+/// Queues that jobs of other nodes are wanted of, and how long after the last client their figures are kept.
+pub(crate) const WANTS: usize = 1 << 16;
+pub(crate) const WANT_IDLE: Duration = Duration::from_secs(30);
+/// Queues that peers want jobs of, and the bytes of their names.
+pub(crate) const INTERESTS: usize = 1 << 16;
+pub(crate) const INTEREST_NAME_BYTES: usize = 16 << 20;
+/// Moves to other nodes that are not settled: a round trip's worth. Beyond it the normal retry must do.
+pub(crate) const UNSETTLED: usize = 1 << 16;
+/// How long those who may have got a job over a link that broke have to say so.
+pub(crate) const SETTLE_WITHIN: Duration = Duration::from_millis(500);
+/// How long a peer counts as one that sends jobs, for QSTAT.
+pub(crate) const IMPORT_LATELY: Duration = Duration::from_secs(30);
+/// What wanting jobs of a queue takes, beside its name: with a few peers asked.
+pub(crate) const WANT_BYTES: usize = 600;
+/// What interest of peers in a queue takes, beside its name: with a few peers.
+pub(crate) const INTEREST_BYTES: usize = 400;
+/// What an unsettled move takes.
+pub(crate) const MOVE_BYTES: usize = 96;
+
 /// The holders of an acked job that do not answer are told again after the shortest time, then after twice that, and so on
 /// up to the longest: Disque's rule.
 pub(crate) const ACK_RETRY_MIN: Duration = Duration::from_secs(1);
@@ -124,50 +167,6 @@ pub(crate) const LOAD_STEP: u64 = 1024;
 /// Copies are queued within so long after their retry is over, so that not all holders warn each other at once.
 pub(crate) const REQUEUE_SPREAD: Duration = Duration::from_secs(1);
 
-/// Interest in jobs of other nodes is told again so often, and holds so long without: two refreshes may be lost.
-pub(crate) const INTEREST_REFRESH: Duration = Duration::from_secs(2);
-pub(crate) const INTEREST_EXPIRES: Duration = Duration::from_secs(5);
-/// It outlasts the last client that waits by so long: one that asks in a loop must not plant and cancel each time.
-pub(crate) const INTEREST_LINGER: Duration = Duration::from_millis(200);
-/// How long a GETJOB NOHANG that found nothing counts as wanting jobs, and how many at most.
-pub(crate) const MISS_HOLDS: Duration = Duration::from_secs(1);
-pub(crate) const MISS_MAX: u64 = 100;
-/// How long a client waits for the known sources before others are asked: a few round trips in a data centre.
-pub(crate) const DISCOVER_AFTER: Duration = Duration::from_millis(5);
-/// Jobs that a node has ready ahead of its fastest clients: Disque's most per request.
-pub(crate) const LOOKAHEAD: u64 = 100;
-/// A source is asked for at least so many, if they are wanted: fewer messages than asking all sources for a few.
-pub(crate) const SHARE_MIN: u64 = 8;
-/// Jobs that one peer may ask for at once, however many of its clients wait.
-pub(crate) const CREDIT: u64 = 1024;
-/// What goes to one peer at once, and the pause before more follows: other messages must get through.
-pub(crate) const SHIP_JOBS: usize = 128;
-pub(crate) const SHIP_BYTES: usize = 1 << 20;
-pub(crate) const SHIP_PAUSE: Duration = Duration::from_millis(2);
-/// Jobs that one shipping looks at beyond what is asked for: a queue may begin with many that nobody may get.
-pub(crate) const SHIP_LOOKS: usize = 64;
-/// How often a job moves on without being delivered.
-pub(crate) const MOVES: u8 = 3;
-/// Queues that jobs of other nodes are wanted of, and how long after the last client their figures are kept.
-pub(crate) const WANTS: usize = 1 << 16;
-pub(crate) const WANT_IDLE: Duration = Duration::from_secs(30);
-/// Queues that peers want jobs of, and the bytes of their names.
-pub(crate) const INTERESTS: usize = 1 << 16;
-pub(crate) const INTEREST_NAME_BYTES: usize = 16 << 20;
-/// Moves to other nodes that are not settled: a round trip's worth. Beyond it the normal retry must do.
-pub(crate) const UNSETTLED: usize = 1 << 16;
-/// How long those who may have got a job over a link that broke have to say so.
-pub(crate) const SETTLE_WITHIN: Duration = Duration::from_millis(500);
-/// How long a peer counts as one that sends jobs, for QSTAT.
-pub(crate) const IMPORT_LATELY: Duration = Duration::from_secs(30);
-/// What wanting jobs of a queue takes, beside its name: with a few peers asked.
-pub(crate) const WANT_BYTES: usize = 600;
-/// What interest of peers in a queue takes, beside its name: with a few peers.
-pub(crate) const INTEREST_BYTES: usize = 400;
-/// What an unsettled move takes.
-pub(crate) const MOVE_BYTES: usize = 96;
-/// Holders requeue a job at slightly different times.
-pub(crate) const RETRY_JITTER_MS: u64 = 500;
 /// How long healing waits for answers, at first; twice as long each further time, up to so many times.
 pub(crate) const HEALING_PATIENCE: Duration = Duration::from_millis(500);
 pub(crate) const HEALING_STEPS: u32 = 5;

@@ -266,15 +266,6 @@ impl Peers {
         self.takers
     }
 
-    /// Peers that take in nothing, for they leave.
-    pub(crate) fn leaving(&self) -> NodeSet {
-        let mut leaving = NodeSet::EMPTY;
-        for key in self.up.iter().filter(|&key| self.get(key).state.leaving) {
-            leaving.insert(key);
-        }
-        leaving
-    }
-
     /// Nodes of the cluster, this one included.
     pub(crate) fn cluster_size(&self) -> u16 {
         self.members.len() + 1

@@ -161,16 +161,6 @@ impl Shoal {
         self.seats[seat].store.0 += 100;
     }
 
-    /// What was recorded of this job never got to the disk.
-    pub(crate) fn lose_records(&mut self, seat: usize, id: JobId) {
-        assert!(self.seats[seat].node.is_none(), "it is not running");
-        self.seats[seat].log.retain(|(_, record)| match record {
-            Record::Added(job) => job.id != id,
-            Record::Holders { id: other, .. } => *other != id,
-            _ => true,
-        });
-    }
-
     /// Records of a node go to a new segment.
     pub(crate) fn roll(&mut self, seat: usize) {
         self.seats[seat].segment += 1;
@@ -181,6 +171,16 @@ impl Shoal {
     /// What is in a node's log.
     pub(crate) fn log(&self, seat: usize) -> &[(Segment, Record)] {
         &self.seats[seat].log
+    }
+
+    /// What was recorded of this job never got to the disk.
+    pub(crate) fn lose_records(&mut self, seat: usize, id: JobId) {
+        assert!(self.seats[seat].node.is_none(), "it is not running");
+        self.seats[seat].log.retain(|(_, record)| match record {
+            Record::Added(job) => job.id != id,
+            Record::Holders { id: other, .. } => *other != id,
+            _ => true,
+        });
     }
 
     /// Cuts both links between two nodes; what is on its way is lost.
