@@ -184,8 +184,13 @@ impl Model {
     fn answer(&mut self, index: usize) {
         let (number, gate) = self.waiting.remove(index);
         let (reply, released) = (format!("<{number}>"), Position(self.released));
-        self.output
-            .answer(number, reply.as_bytes(), Position(gate), Vec::new(), released);
+        self.output.answer(
+            number,
+            reply.as_bytes(),
+            Position(gate),
+            Vec::new(),
+            released,
+        );
     }
 
     fn send(&mut self, most: usize) {
