@@ -178,6 +178,12 @@ impl Node {
         let job = &self.jobs[key];
         match job.state {
             JobState::Queued => self.give_turn(now, key, until),
+            // This node has asked, and the answer says no more than that the sender will queue the job in a moment:
+            // it is asked once more, when it must have done so.
+            JobState::Active if job.warned => {
+                let again = now + limits::WILLQUEUE_AHEAD + limits::STAGGER_MIN;
+                self.give_turn(now, key, until.max(again));
+            }
             JobState::Active => self.give_turn(now, key, until.max(job.requeue)),
             JobState::WaitReplicas | JobState::Acked => {}
         }

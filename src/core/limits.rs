@@ -77,6 +77,8 @@ pub(crate) const STANDINGS_PER_STOP: u32 = 1 << 16;
 /// Other nodes that a node can know at once, so that a set of them is one word: every job has such a set. A cluster
 /// of 65 nodes is far past what full-mesh links are good for.
 pub(crate) const PEERS: usize = 64;
+/// Forgotten nodes that are told from ones never heard of: as many as there may be others.
+pub(crate) const FORGOTTEN_PEERS: usize = PEERS;
 /// Lists of holders kept ready: three copies on 16 nodes make 105 different ones.
 pub(crate) const HOLDER_LISTS: usize = 1024;
 

@@ -22,10 +22,10 @@ pub(super) async fn close(shared: &Arc<Shared>, asked: Stop) -> Result<Stop, Fai
         let driver = shared.driver.lock();
         (driver.config.shutdown_timeout, driver.loading.is_none())
     };
-    let deadline = Instant::now() + timeout;
+    let start = Instant::now();
     if complete {
         // Part of the time is kept for the clients.
-        hand_over(shared, deadline - timeout / 10).await;
+        hand_over(shared, start + timeout * 9 / 10).await;
     }
     {
         let mut driver = shared.driver.lock();
@@ -36,7 +36,7 @@ pub(super) async fn close(shared: &Arc<Shared>, asked: Stop) -> Result<Stop, Fai
         driver.loading = Some(persistence::loading(&driver.config));
     }
     // Each gives back the jobs that its client has not seen.
-    if tokio::time::timeout_at(deadline.into(), all_left(shared))
+    if tokio::time::timeout_at((start + timeout).into(), all_left(shared))
         .await
         .is_err()
     {

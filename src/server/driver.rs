@@ -192,8 +192,8 @@ impl Driver {
         self.carry_out(News::Nothing, None);
     }
 
-    /// Ends a batch or a tick: rolls a full segment, gives up links that take too little, and wakes those who have
-    /// something to write. Returns whether the next tick is wanted earlier than it was.
+    /// Ends a batch or a tick: rolls a full segment, wakes clients that have mail and links that have something to write,
+    /// and gives up links that cannot take it. Returns whether the next tick is wanted earlier than it was.
     pub(crate) fn settle(&mut self) -> bool {
         if let Some(journal) = self
             .log

@@ -348,11 +348,10 @@ fn more_addjobs_than_may_wait_are_all_answered_in_order() {
     const JOBS: usize = 3000;
     let [(_a, mut client), (b, _)] = pair("--cluster-node-timeout 20000");
     b.freeze();
-    let mut commands = String::new();
-    for number in 0..JOBS {
-        commands += &format!("ADDJOB q{number} b 0 REPLICATE 2\r\nECHO {number}\r\n");
-    }
-    client.send_raw(commands.as_bytes());
+    let commands: Vec<String> = (0..JOBS)
+        .map(|number| format!("ADDJOB q{number} b 0 REPLICATE 2\r\nECHO {number}\r\n"))
+        .collect();
+    client.send_raw(commands.concat().as_bytes());
     client.assert_silent();
     b.thaw();
     for number in 0..JOBS {

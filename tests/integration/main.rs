@@ -8,6 +8,7 @@ mod bench;
 mod blocking;
 mod cli;
 mod clients;
+mod cluster;
 mod cluster_commands;
 mod config;
 mod crash;

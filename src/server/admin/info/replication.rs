@@ -26,6 +26,9 @@ fn nodes(driver: &Driver, fields: &mut Fields) {
     fields.add("messages_sent", cluster.messages_sent);
     fields.add("messages_received", cluster.messages_received);
     fields.add("outboxes_overflowed", cluster.outboxes_overflowed);
+    for (reason, count) in cluster.refusals.counts() {
+        fields.add(&format!("refused_{reason}"), count);
+    }
     fields.add("leaving", u8::from(driver.node.is_leaving()));
     fields.add("leaving_jobs_left", driver.node.handing_over());
 }
