@@ -42,8 +42,7 @@ pub enum Event<'a> {
     RewriteOn,
     /// The shell's buffers for clients hold so many bytes.
     ClientBuffers(u64),
-    /// The log cannot be written (true), or can again: a node promises no copies that it cannot write. Given again and
-    /// again, for peers are told of load and memory then too, when they changed.
+    /// The log cannot be written (true), or can again: a node promises no copies that it cannot write.
     LogFailing(bool),
     /// A command needs memory, and [`crate::node::Node::memory_level`] is above normal: make room.
     MemoryPressure,

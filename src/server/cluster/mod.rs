@@ -28,6 +28,7 @@ use std::time::Instant;
 use shoalmq_core::id::{NodeId, StoreId};
 
 pub(crate) use gossip::open;
+pub(crate) use meet::meet_name;
 pub(crate) use sockets::{BusError, Sockets};
 
 use gossip::Running;

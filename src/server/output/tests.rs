@@ -102,15 +102,13 @@ fn lines_that_answer_nothing_pass_those_that_wait() {
 #[test]
 fn what_has_left_does_not_pile_up_behind_what_waits() {
     let mut output = Output::default();
-    let mut number = 0;
     let body = vec![b'x'; 10_000];
     output.finish(&[place(0, 0)], OPEN, ALL);
-    for _ in 0..1000 {
+    for number in 0..1000 {
         let at = output.tail().len() + body.len();
         output.tail().extend_from_slice(&body);
         output.finish(&[place(number + 1, at)], OPEN, ALL);
         output.answer(number, b"", OPEN, Vec::new(), ALL);
-        number += 1;
         sent(&mut output, ALL);
         assert!(output.held.len() <= KEPT_BYTES + body.len());
     }
