@@ -197,8 +197,8 @@ impl Driver {
         self.carry_out(News::Nothing, None);
     }
 
-    /// Ends a batch or a tick: rolls a full segment, gives up links that take too little, and wakes those who have
-    /// something to write. Returns whether the next tick is wanted earlier than it was.
+    /// Ends a batch or a tick: rolls a full segment, wakes clients that have mail and links that have something to write,
+    /// and gives up links that cannot take it. Returns whether the next tick is wanted earlier than it was.
     pub(crate) fn settle(&mut self) -> bool {
         if let Some(journal) = self
             .log
@@ -261,6 +261,12 @@ impl Driver {
             (buffers.input() + buffers.output() + peer.mailbox.unread()) as u64
         };
         self.peers.values().map(held).sum()
+    }
+
+    /// Whether any client has an answer that has not left yet.
+    pub(crate) fn has_unsent(&self) -> bool {
+        let unsent = |peer: &Peer| peer.mailbox.buffers.output() + peer.mailbox.unread() > 0;
+        self.peers.values().any(unsent)
     }
 
     /// Ends connections whose clients leave too many replies unread: `client-output-buffer-limit`.

@@ -31,7 +31,7 @@ mod stats;
 use std::num::NonZeroU32;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -56,6 +56,12 @@ const FILES_OF_OUR_OWN: u64 = 64;
 
 /// A load that is over sooner than this is not shown to clients: their connections just wait.
 const LOADING_UNSEEN: Duration = Duration::from_secs(1);
+
+/// Between two looks at how many jobs a node that stops still has to hand over: far below a human's patience.
+const HAND_OVER_LOOK: Duration = Duration::from_millis(5);
+
+/// A node that stops waits at most so long for its last answers to be on their way to its clients.
+const LAST_WORDS: Duration = Duration::from_millis(200);
 
 /// Why a node did not start.
 #[derive(Debug, Error)]
@@ -215,21 +221,28 @@ fn finish_load(result: Result<Result<(), Fault>, tokio::task::JoinError>) -> Res
     })
 }
 
-/// Stops in order: no more commands, then the log.
+/// Stops in order: jobs to other nodes, no more commands, then the log.
 async fn close(shared: &Arc<Shared>, asked: Stop) -> Result<Stop, Failed> {
     info!("node stops");
-    let (complete, timeout) = {
+    let (timeout, complete) = {
+        let driver = shared.driver.lock();
+        (driver.config.shutdown_timeout, driver.loading.is_none())
+    };
+    let deadline = Instant::now() + timeout;
+    if complete {
+        // Part of the time is kept for the clients.
+        hand_over(shared, deadline - timeout / 10).await;
+    }
+    {
         let mut driver = shared.driver.lock();
         for peer in driver.peers.values() {
             peer.mailbox.kill();
         }
         // Whoever still gets the lock is promised nothing any more.
-        let complete = driver.loading.is_none();
         driver.loading = Some(persistence::loading(&driver.config));
-        (complete, driver.config.shutdown_timeout)
-    };
+    }
     // Each gives back the jobs that its client has not seen.
-    if tokio::time::timeout(timeout, all_left(shared))
+    if tokio::time::timeout_at(deadline.into(), all_left(shared))
         .await
         .is_err()
     {
@@ -255,6 +268,40 @@ async fn close(shared: &Arc<Shared>, asked: Stop) -> Result<Stop, Failed> {
                 "the job log was not closed cleanly"
             );
             Err(Failed)
+        }
+    }
+}
+
+/// Hands what is queued here to other nodes, if there are any, and sends those who wait for jobs to them.
+async fn hand_over(shared: &Shared, deadline: Instant) {
+    let waited = {
+        let mut driver = shared.driver.lock();
+        let waited = driver.node.waiting_count() > 0;
+        driver.feed(Event::HandOver);
+        driver.feed(Event::Leaving(true));
+        driver.settle();
+        waited
+    };
+    shared.tick_sooner.notify_one();
+    let left = || shared.driver.lock().node.handing_over();
+    let mut still = left();
+    if still > 0 {
+        info!(jobs = still, "handing jobs over to other nodes");
+    }
+    while still > 0 && Instant::now() < deadline {
+        tokio::time::sleep(HAND_OVER_LOOK).await;
+        still = left();
+    }
+    if still > 0 {
+        warn!(
+            jobs = still,
+            "not all jobs were handed over in time: they are kept here, for the next start"
+        );
+    }
+    if waited {
+        let deadline = deadline.min(Instant::now() + LAST_WORDS);
+        while shared.driver.lock().has_unsent() && Instant::now() < deadline {
+            tokio::time::sleep(HAND_OVER_LOOK).await;
         }
     }
 }

@@ -442,7 +442,7 @@ async fn resolve(seeds: &[Seed], port: u16) -> Vec<SocketAddr> {
     found
 }
 
-async fn look_up(name: &str, port: u16) -> Vec<SocketAddr> {
+pub(super) async fn look_up(name: &str, port: u16) -> Vec<SocketAddr> {
     match timeout(LOOKUP, lookup_host((name, port))).await {
         Ok(Ok(addresses)) => addresses.collect(),
         Ok(Err(error)) => {

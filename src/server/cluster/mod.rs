@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `sockets`, `refusals` | the doors for other nodes; who was turned away there |
 //! | `gossip` | membership: packets, timers, seeds, this node's own address, the file of members |
+//! | `meet` | CLUSTER MEET with a name |
 //! | `members` | what membership tells, turned into links and into events for the core |
 //! | `links`, `outbox` | the link to each member, as the owner of the node sees it; what waits to be written to it |
 //! | `dial`, `inbound` | the tasks: dialling and writing; taking links in and reading |
@@ -14,6 +15,7 @@ mod dial;
 mod gossip;
 mod inbound;
 mod links;
+mod meet;
 mod members;
 mod outbox;
 mod refusals;
