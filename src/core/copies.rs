@@ -107,9 +107,7 @@ impl Node {
         copy: Copy,
         effects: &mut Vec<Effect>,
     ) {
-        if self.answer_holder(from, copy.id, &copy.holders, effects)
-            || self.answer_forgotten(from, copy.id, effects)
-        {
+        if self.answer_holder(from, copy.id, &copy.holders, effects) {
             return;
         }
         // Who is refused needs no answer: the sender asks somebody else, and hears soon why.
@@ -141,7 +139,7 @@ impl Node {
             if let Some(key) = self.jobs.find(&id) {
                 self.heal_told(now, key, copies);
             }
-        } else if !self.answer_forgotten(from, id, effects) {
+        } else {
             self.send(from, Message::Missing(id), effects);
         }
     }
@@ -176,9 +174,7 @@ impl Node {
             return;
         }
         let Some(key) = self.jobs.find(&id) else {
-            if !self.answer_forgotten(from, id, effects) {
-                self.send(from, Message::Missing(id), effects);
-            }
+            self.send(from, Message::Missing(id), effects);
             return;
         };
         match self.jobs[key].state {
@@ -198,7 +194,7 @@ impl Node {
         }
     }
 
-    /// If the job is known here: merges the holders, and says that it is here, or acked.
+    /// If the job is known here: merges the holders, and says that it is here, or that it is over.
     fn answer_holder(
         &mut self,
         from: PeerKey,

@@ -164,8 +164,11 @@ pub(crate) const ASK_MORE_AFTER: Duration = Duration::from_millis(50);
 pub(crate) const ASK_MORE_MEDIANS: u32 = 4;
 /// When no node is left that was not asked, those that did not answer are asked again so often.
 pub(crate) const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
-/// Differences in load below so many jobs do not matter to where copies go.
+/// Nodes count as equally loaded below so many jobs, and then within a factor of two: a nearer look would only send all
+/// copies to one node until the next news of it.
 pub(crate) const LOAD_STEP: u64 = 1024;
+/// What a node tells its peers of itself may be so old: they go on sending copies to one that has just filled up.
+pub(crate) const STATE_EVERY: Duration = Duration::from_secs(1);
 /// Copies are queued within so long after their retry is over, so that not all holders warn each other at once.
 pub(crate) const REQUEUE_SPREAD: Duration = Duration::from_secs(1);
 

@@ -111,6 +111,11 @@ impl Peer {
     }
 }
 
+/// Where new copies go does not depend on smaller differences of load than those between classes.
+pub(crate) fn load_class(jobs: u64) -> u32 {
+    (jobs / limits::LOAD_STEP + 1).ilog2()
+}
+
 /// All peers.
 #[derive(Debug, Default)]
 pub(crate) struct Peers {

@@ -20,7 +20,7 @@ use crate::jobs::JobKey;
 use crate::limits;
 use crate::message::Message;
 use crate::node::Node;
-use crate::peers::{NodeSet, PeerKey};
+use crate::peers::{NodeSet, PeerKey, load_class};
 use crate::record::Record;
 use crate::requeue::Cause;
 use crate::time::{Now, Time};
@@ -383,7 +383,7 @@ impl Node {
     fn pick(&mut self, from: NodeSet) -> Option<PeerKey> {
         from.iter().min_by_key(|&peer| {
             let peer = self.peers.get(peer);
-            let load = (peer.state.load / limits::LOAD_STEP + 1).ilog2();
+            let load = load_class(peer.state.load);
             (peer.same_zone, load, self.random.next_u32())
         })
     }

@@ -214,6 +214,7 @@ impl Node {
     }
 
     fn end_sweep(&mut self, now: Time, sweep: &Sweep) {
+        self.collections.forget_slots(sweep.gone);
         self.peers.free(sweep.gone);
         if self
             .healing
