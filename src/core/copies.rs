@@ -4,14 +4,11 @@
 
 use std::time::Duration;
 
-use rand::RngExt;
-
 use crate::admission::Home;
 use crate::effect::Effect;
 use crate::id::{JobId, NodeId};
 use crate::job::{Job, JobState, Links, Place};
 use crate::jobs::JobKey;
-use crate::limits;
 use crate::message::{Copy, Holders, Message};
 use crate::node::{MemoryLevel, Node};
 use crate::peers::{NodeSet, PeerKey};
@@ -177,7 +174,12 @@ impl Node {
             self.send(from, Message::Missing(id), effects);
             return;
         };
-        match self.jobs[key].state {
+        let job = &self.jobs[key];
+        match job.state {
+            // Who has it out waits for its ack, and nothing brings an at-most-once job back.
+            JobState::Active if job.ours && job.place != Place::Before => {
+                self.tell_working(now, key, effects);
+            }
             JobState::Active if delay_ms > 0 => {
                 self.delay(key, now + Duration::from_millis(delay_ms));
             }
@@ -221,9 +223,7 @@ impl Node {
         let requeue = if copy.retry == 0 {
             Time::NEVER
         } else {
-            let spread = limits::REQUEUE_SPREAD.as_millis() as u64;
-            let spread = self.random.random_range(0..spread);
-            due.after_secs(copy.retry) + Duration::from_millis(spread)
+            due.after_secs(copy.retry) + self.stagger()
         };
         let holders = self.peers.set_of(&copy.holders, self.id);
         let queue = self.queues.find_or_add(copy.queue.as_bytes());

@@ -169,8 +169,6 @@ pub(crate) const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
 pub(crate) const LOAD_STEP: u64 = 1024;
 /// What a node tells its peers of itself may be so old: they go on sending copies to one that has just filled up.
 pub(crate) const STATE_EVERY: Duration = Duration::from_secs(1);
-/// Copies are queued within so long after their retry is over, so that not all holders warn each other at once.
-pub(crate) const REQUEUE_SPREAD: Duration = Duration::from_secs(1);
 
 /// How long healing waits for answers, at first; twice as long each further time, up to so many times.
 pub(crate) const HEALING_PATIENCE: Duration = Duration::from_millis(500);

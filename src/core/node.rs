@@ -7,7 +7,7 @@ use rand::{Rng, SeedableRng};
 
 use crate::agenda::{Agenda, Due, Timer};
 use crate::agreement::Agreement;
-use crate::command::{Command, Refusal, Reply};
+use crate::command::{Command, Reply};
 use crate::effect::Effect;
 use crate::event::Event;
 use crate::federation::Federation;

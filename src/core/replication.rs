@@ -188,7 +188,7 @@ impl Node {
             return;
         };
         self.merge_holders(key, NodeSet::only(from), effects);
-        self.hand_over.confirm_copy(&id);
+        self.hand_over_to(from, id, effects);
         self.healing.recent.note(now, from, key);
         let Some(pending) = self.replications.by_job.get_mut(&key) else {
             self.heal_confirmed(now, key, from, effects);
