@@ -277,7 +277,7 @@ impl Node {
             Command::QueuePeek { queue, count } => self.queue_peek(queue, count),
             Command::QueueStat(queue) => self.queue_stat(now.time, queue),
             Command::Pause(pause) => self.pause(now.time, &pause, effects),
-            Command::QueueScan(scan) => self.queue_scan(&scan),
+            Command::QueueScan(scan) => self.queue_scan(now.time, &scan),
             Command::JobScan(scan) => self.job_scan(now.time, &scan),
             Command::Global(question) => return self.gather(now.time, ticket, question, effects),
         };
@@ -328,7 +328,9 @@ impl Node {
             Message::Ask { number, question } => {
                 self.on_ask(time, from, number, &question, effects);
             }
-            Message::Answer { number, answer } => self.on_answer(from, number, answer, effects),
+            Message::Answer { number, answer } => {
+                self.on_answer(time, from, number, answer, effects)
+            }
         }
     }
 
@@ -431,6 +433,7 @@ impl Node {
         self.restart_hand_over(now.time);
         self.segments.clear();
         self.watch_forgotten(now.time);
+        self.watch_gatherings();
         let peers: Vec<PeerKey> = self.peers.keys().collect();
         for peer in peers {
             self.watch_absence(now.time, peer);

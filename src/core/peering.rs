@@ -187,7 +187,7 @@ impl Node {
         self.replicate_without(now, key, effects);
         self.unsettle_with(now, key);
         self.federate_without(now, key, effects);
-        self.gather_without(key, effects);
+        self.gather_without(now, key, effects);
     }
 
     /// Looks again when the peer has been away for so long that its copies count no more.

@@ -8,6 +8,7 @@ mod clocks;
 mod collecting;
 mod delivering;
 mod federating;
+mod globally;
 mod guarantees;
 mod healing;
 mod idling;
