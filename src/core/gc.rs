@@ -481,10 +481,6 @@ impl Node {
     /// A peer holds nothing any more: no ack waits for it.
     pub(crate) fn collect_without(&mut self, now: Time, peer: PeerKey, effects: &mut Vec<Effect>) {
         self.collections.tellings.remove(&peer);
-        // At once, however many there are: the slot may be another's soon, which must hear of them.
-        for collection in self.collections.of.values_mut() {
-            collection.heard.remove(peer);
-        }
         self.collections.settling = Some(JobKey(0));
         self.collect_on(now, effects);
     }
