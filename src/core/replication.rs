@@ -166,6 +166,8 @@ impl Node {
         }
         self.persist_job(key, effects);
         self.offer(now.time, key, holders, effects);
+        // An at-most-once job may go to another node at once, and is here no more then.
+        let id = self.jobs[key].id;
         if !waits {
             self.release(now.time, key, effects);
             if holders.is_empty() {
@@ -175,7 +177,6 @@ impl Node {
             }
         }
         if at_once || !waits {
-            let id = self.jobs[key].id;
             self.counters.added += 1;
             effects.push(Effect::Reply(ticket, Reply::Added(id)));
         }
