@@ -86,6 +86,13 @@ impl Collections {
         self.of_mut(key).heard.insert(from);
     }
 
+    /// These slots will be other peers', who have heard of nothing.
+    pub(crate) fn forget_slots(&mut self, gone: NodeSet) {
+        for collection in self.of.values_mut() {
+            collection.heard = collection.heard.without(gone);
+        }
+    }
+
     fn of_mut(&mut self, key: JobKey) -> &mut Collection {
         let collection = self.of.get_mut(&key);
         collection.expect("an acked job is being collected")

@@ -43,8 +43,8 @@ mod requeue;
 pub mod restore;
 mod rewrite;
 mod segments;
-mod sweep;
 mod shipping;
+mod sweep;
 #[cfg(test)]
 mod tests;
 pub mod time;

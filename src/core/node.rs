@@ -7,7 +7,7 @@ use rand::{Rng, SeedableRng};
 
 use crate::agenda::{Agenda, Due, Timer};
 use crate::agreement::Agreement;
-use crate::command::{Command, Refusal, Reply};
+use crate::command::{Command, Reply};
 use crate::effect::Effect;
 use crate::event::Event;
 use crate::federation::Federation;
@@ -20,7 +20,7 @@ use crate::job::{Job, JobState, Place};
 use crate::jobs::{JobKey, Jobs};
 use crate::leaving::HandOver;
 use crate::limits;
-use crate::message::Message;
+use crate::message::{Message, PeerState};
 use crate::peers::{PeerKey, Peers};
 use crate::queue::{List, Queue, QueueKey, Queues};
 use crate::record::{Record, Segment, Standing};
@@ -161,6 +161,8 @@ pub struct Node {
     pub(crate) stopping: Option<u32>,
     pub(crate) last_created: u64,
     pub(crate) leaving: bool,
+    /// What the peers were told of this node, while there are any.
+    pub(crate) told: Option<PeerState>,
     pub(crate) body_bytes: usize,
     pub(crate) client_bytes: u64,
     pub(crate) last_sweep: Time,
@@ -197,6 +199,7 @@ impl Node {
             stopping: None,
             last_created: 0,
             leaving: false,
+            told: None,
             body_bytes: 0,
             client_bytes: 0,
             last_sweep: Time::ZERO,
@@ -224,7 +227,7 @@ impl Node {
             Event::Undelivered(ids) => self.on_undelivered(now.time, &ids, effects),
             Event::Tick => self.on_tick(now, effects),
             Event::SegmentStarted(segment) => self.on_segment_started(now, segment, effects),
-            Event::Configured(settings) => self.on_configured(settings),
+            Event::Configured(settings) => self.on_configured(now.time, settings),
             Event::LogOpened(segment) => self.on_log_opened(now, segment, effects),
             Event::Rewrite => self.on_rewrite_asked(now.time),
             Event::RewriteOn => self.on_rewrite(now.time, effects),
@@ -367,6 +370,7 @@ impl Node {
             }
             Timer::Rewrite => self.on_rewrite(now.time, effects),
             Timer::Absence => self.on_absence(now.time),
+            Timer::State => self.on_state_timer(now.time, effects),
             Timer::Healing => self.on_healing(now.time, effects),
             Timer::Collection => self.on_collection_timer(now.time, effects),
             Timer::Forgotten => self.on_forgotten_timer(now.time),
@@ -399,7 +403,10 @@ impl Node {
         })
     }
 
-    fn on_configured(&mut self, settings: Settings) {
+    fn on_configured(&mut self, now: Time, settings: Settings) {
+        if settings.heal_delay != self.settings.heal_delay {
+            self.agenda.add_timer(now, Timer::Absence);
+        }
         self.settings = settings;
         if settings.log == Log::Off {
             self.stop_rewrite();
@@ -427,6 +434,12 @@ impl Node {
         let peers: Vec<PeerKey> = self.peers.keys().collect();
         for peer in peers {
             self.watch_absence(now.time, peer);
+        }
+        if !self.peers.gone().is_empty() {
+            self.heal_with(now.time);
+        }
+        if self.told.take().is_some() {
+            self.watch_state(now.time);
         }
     }
 
