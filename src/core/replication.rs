@@ -166,16 +166,19 @@ impl Node {
         }
         self.persist_job(key, effects);
         self.offer(now.time, key, holders, effects);
+        let id = self.jobs[key].id;
         if !waits {
             self.release(now.time, key, effects);
-            if holders.is_empty() {
-                self.note_short(now.time, key);
-            } else {
-                self.heal_soon(now.time, key);
+            // An at-most-once job may have left at once, for a client that waits elsewhere. It has one copy at all times.
+            if id.guarantee() == Guarantee::AtLeastOnce {
+                if holders.is_empty() {
+                    self.note_short(now.time, key);
+                } else {
+                    self.heal_soon(now.time, key);
+                }
             }
         }
         if at_once || !waits {
-            let id = self.jobs[key].id;
             self.counters.added += 1;
             effects.push(Effect::Reply(ticket, Reply::Added(id)));
         }
