@@ -197,6 +197,16 @@ pub(crate) const RECENT_COPIES: usize = 1 << 18;
 /// So many of them are offered again per step: 100 thousand a second, some 10 MB.
 pub(crate) const OFFERS_PER_TICK: usize = 1000;
 
+/// How long other nodes have to answer a question about the whole cluster.
+pub(crate) const GATHER_WITHIN: Duration = Duration::from_secs(1);
+/// Questions that may wait for answers at a time; beyond it only this node answers.
+pub(crate) const GATHERINGS: usize = 1024;
+/// What an answer holds at most: jobs, and bytes of bodies (one job more may be in it).
+pub(crate) const ANSWER_JOBS: usize = 10_000;
+pub(crate) const ANSWER_BYTES: usize = 4 << 20;
+/// A scan of the whole cluster that goes on by itself ends with so many jobs.
+pub(crate) const SCAN_WHOLE: usize = 1 << 20;
+
 /// A scan looks at so many elements for each one that it was asked for, so that a filter that fits nothing ends.
 pub(crate) const SCAN_LOOKS_PER_COUNT: u64 = 10;
 

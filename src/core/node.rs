@@ -7,12 +7,12 @@ use rand::{Rng, SeedableRng};
 
 use crate::agenda::{Agenda, Due, Timer};
 use crate::agreement::Agreement;
+use crate::collection::Collections;
 use crate::command::{Command, Reply};
 use crate::effect::Effect;
 use crate::event::Event;
 use crate::federation::Federation;
 use crate::forgotten::Forgotten;
-use crate::gc::Collections;
 use crate::global::Gatherings;
 use crate::healing::Healing;
 use crate::id::{Guarantee, NodeId, Ticket};
@@ -165,6 +165,8 @@ pub struct Node {
     pub(crate) told: Option<PeerState>,
     pub(crate) body_bytes: usize,
     pub(crate) client_bytes: u64,
+    /// The log cannot be written.
+    pub(crate) log_failing: bool,
     pub(crate) last_sweep: Time,
     pub(crate) counters: Counters,
 }
@@ -202,6 +204,7 @@ impl Node {
             told: None,
             body_bytes: 0,
             client_bytes: 0,
+            log_failing: false,
             last_sweep: Time::ZERO,
             counters: Counters::default(),
             random,
@@ -232,6 +235,7 @@ impl Node {
             Event::Rewrite => self.on_rewrite_asked(now.time),
             Event::RewriteOn => self.on_rewrite(now.time, effects),
             Event::ClientBuffers(bytes) => self.client_bytes = bytes,
+            Event::LogFailing(failing) => self.on_log_failing(failing, effects),
             Event::MemoryPressure => self.on_memory_pressure(now.time, effects),
             Event::Leaving(leaving) => self.on_leaving(now.time, leaving, effects),
             Event::Renamed(id) => {
@@ -277,7 +281,7 @@ impl Node {
             Command::QueuePeek { queue, count } => self.queue_peek(queue, count),
             Command::QueueStat(queue) => self.queue_stat(now.time, queue),
             Command::Pause(pause) => self.pause(now.time, &pause, effects),
-            Command::QueueScan(scan) => self.queue_scan(&scan),
+            Command::QueueScan(scan) => self.queue_scan(now.time, &scan),
             Command::JobScan(scan) => self.job_scan(now.time, &scan),
             Command::Global(question) => return self.gather(now.time, ticket, question, effects),
         };
@@ -328,7 +332,9 @@ impl Node {
             Message::Ask { number, question } => {
                 self.on_ask(time, from, number, &question, effects);
             }
-            Message::Answer { number, answer } => self.on_answer(from, number, answer, effects),
+            Message::Answer { number, answer } => {
+                self.on_answer(time, from, number, answer, effects)
+            }
         }
     }
 
@@ -431,6 +437,7 @@ impl Node {
         self.restart_hand_over(now.time);
         self.segments.clear();
         self.watch_forgotten(now.time);
+        self.watch_gatherings();
         let peers: Vec<PeerKey> = self.peers.keys().collect();
         for peer in peers {
             self.watch_absence(now.time, peer);

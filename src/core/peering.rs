@@ -134,8 +134,14 @@ impl Node {
     pub(crate) fn peer_state(&self) -> PeerState {
         PeerState {
             leaving: self.leaving || self.hand_over.is_stopping(),
-            full: self.memory_level() >= MemoryLevel::External,
+            full: self.log_failing || self.memory_level() >= MemoryLevel::External,
             load: self.jobs.len() as u64,
+        }
+    }
+
+    pub(crate) fn on_log_failing(&mut self, failing: bool, effects: &mut Vec<Effect>) {
+        if std::mem::replace(&mut self.log_failing, failing) != failing {
+            self.tell_state(effects);
         }
     }
 
@@ -187,7 +193,7 @@ impl Node {
         self.replicate_without(now, key, effects);
         self.unsettle_with(now, key);
         self.federate_without(now, key, effects);
-        self.gather_without(key, effects);
+        self.gather_without(now, key, effects);
     }
 
     /// Looks again when the peer has been away for so long that its copies count no more.
