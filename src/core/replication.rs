@@ -155,11 +155,11 @@ impl Node {
         }
         self.persist_job(key, effects);
         self.offer(now.time, key, holders, effects);
+        let id = self.jobs[key].id;
         if !waits {
             self.release(now.time, key, effects);
         }
         if at_once || !waits {
-            let id = self.jobs[key].id;
             self.counters.added += 1;
             effects.push(Effect::Reply(ticket, Reply::Added(id)));
         }
@@ -297,7 +297,7 @@ impl Node {
         true
     }
 
-    /// Queues an accepted job, unless it has a delay.
+    /// Queues an accepted job, unless it has a delay. It may have gone to another node when this returns.
     fn release(&mut self, now: Time, key: JobKey, effects: &mut Vec<Effect>) {
         let due = self.jobs[key].added.after_secs(self.jobs[key].delay);
         if due > now {
