@@ -4,14 +4,11 @@
 
 use std::time::Duration;
 
-use rand::RngExt;
-
 use crate::admission::Home;
 use crate::effect::Effect;
 use crate::id::{JobId, NodeId};
 use crate::job::{Job, JobState, Links, Place};
 use crate::jobs::JobKey;
-use crate::limits;
 use crate::message::{Copy, Holders, Message};
 use crate::node::{MemoryLevel, Node};
 use crate::peers::{NodeSet, PeerKey};
@@ -118,19 +115,26 @@ impl Node {
         let key = self.keep_copy(now, copy);
         self.persist_job(key, effects);
         self.send(from, Message::GotJob(id), effects);
+        if self.jobs[key].holders.contains(from) {
+            self.healing.recent.note(now, from, key);
+        }
+        self.note_short(now, key);
     }
 
     pub(crate) fn on_holders(
         &mut self,
-        _now: Time,
+        now: Time,
         from: PeerKey,
         id: JobId,
         holders: &[NodeId],
         copies: u16,
         effects: &mut Vec<Effect>,
     ) {
-        let _ = copies;
-        if !self.answer_holder(from, id, holders, effects) {
+        if self.answer_holder(from, id, holders, effects) {
+            if let Some(key) = self.jobs.find(&id) {
+                self.heal_told(now, key, copies);
+            }
+        } else {
             self.send(from, Message::Missing(id), effects);
         }
     }
@@ -148,6 +152,7 @@ impl Node {
         };
         let job = &self.jobs[key];
         if job.holders.contains(from) && job.state != JobState::Acked {
+            self.heal_missing(key, from);
             self.offer(now, key, NodeSet::only(from), effects);
         }
     }
@@ -167,7 +172,12 @@ impl Node {
             self.send(from, Message::Missing(id), effects);
             return;
         };
-        match self.jobs[key].state {
+        let job = &self.jobs[key];
+        match job.state {
+            // Who has it out waits for its ack, and nothing brings an at-most-once job back.
+            JobState::Active if job.ours && job.place != Place::Before => {
+                self.tell_working(now, key, effects);
+            }
             JobState::Active if delay_ms > 0 => {
                 self.delay(key, now + Duration::from_millis(delay_ms));
             }
@@ -184,7 +194,7 @@ impl Node {
         }
     }
 
-    /// If the job is known here: merges the holders, and says that it is here, or acked.
+    /// If the job is known here: merges the holders, and says that it is here, or that it is over.
     fn answer_holder(
         &mut self,
         from: PeerKey,
@@ -211,9 +221,7 @@ impl Node {
         let requeue = if copy.retry == 0 {
             Time::NEVER
         } else {
-            let spread = limits::REQUEUE_SPREAD.as_millis() as u64;
-            let spread = self.random.random_range(0..spread);
-            due.after_secs(copy.retry) + Duration::from_millis(spread)
+            due.after_secs(copy.retry) + self.stagger()
         };
         let holders = self.peers.set_of(&copy.holders, self.id);
         let queue = self.queues.find_or_add(copy.queue.as_bytes());
@@ -238,6 +246,7 @@ impl Node {
             place: Place::Before,
             ours: false,
             warned: false,
+            short: false,
             moves: copy.moves,
         };
         self.insert(job)

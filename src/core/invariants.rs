@@ -26,7 +26,9 @@ pub fn check(node: &Node) {
     check_counts(node);
     check_replications(node);
     check_collections(node);
+    check_healing(node);
     node.federation.check(&node.agenda);
+    node.hand_over.check(&node.agenda);
     node.gatherings.check(&node.agenda);
     let (mut open, mut queued) = (0, 0);
     for slot in 0..node.queues.end() {
@@ -135,6 +137,35 @@ fn check_replications(node: &Node) {
         let stray = pending.confirmed.without(job.holders);
         assert!(stray.is_empty(), "{}: who has a copy is a holder", job.id);
     }
+}
+
+/// Short jobs are counted, and whatever healing has to do next is on the agenda.
+fn check_healing(node: &Node) {
+    let short = node.jobs.iter().filter(|(_, job)| job.short);
+    assert_eq!(
+        short.count(),
+        node.healing.short(),
+        "short jobs are counted"
+    );
+    for key in node.healing.keys() {
+        let job = &node.jobs[key];
+        assert!(job.short, "{} is healed because it is short", job.id);
+    }
+    assert!(
+        node.healing.is_consistent(),
+        "every case is looked at again"
+    );
+    let idle = node.healing.sweep.is_none() && node.healing.open() == 0;
+    let idle = idle && node.healing.next_pass.is_none();
+    let timed = node
+        .healing
+        .timer
+        .is_some_and(|when| node.agenda.holds_timer(when, Timer::Healing));
+    assert!(idle || timed, "healing goes on");
+    assert!(
+        node.healing.short() == node.healing.open() || !idle,
+        "short jobs are looked at again"
+    );
 }
 
 fn check_job(node: &Node, key: JobKey, job: &Job) {

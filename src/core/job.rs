@@ -134,6 +134,8 @@ pub(crate) struct Job {
     /// While active: the holders were told that it is about to be queued. While queued: they were told that it is, and
     /// are told again when a link comes up.
     pub(crate) warned: bool,
+    /// Fewer nodes are known to hold it than are to, and that is counted.
+    pub(crate) short: bool,
     /// How often it went from node to node since it was last handed out.
     pub(crate) moves: u8,
 }

@@ -77,6 +77,8 @@ pub(crate) const STANDINGS_PER_STOP: u32 = 1 << 16;
 /// Other nodes that a node can know at once, so that a set of them is one word: every job has such a set. A cluster
 /// of 65 nodes is far past what full-mesh links are good for.
 pub(crate) const PEERS: usize = 64;
+/// Forgotten nodes that are told from ones never heard of: as many as there may be others.
+pub(crate) const FORGOTTEN_PEERS: usize = PEERS;
 /// Lists of holders kept ready: three copies on 16 nodes make 105 different ones.
 pub(crate) const HOLDER_LISTS: usize = 1024;
 
@@ -162,10 +164,38 @@ pub(crate) const ASK_MORE_AFTER: Duration = Duration::from_millis(50);
 pub(crate) const ASK_MORE_MEDIANS: u32 = 4;
 /// When no node is left that was not asked, those that did not answer are asked again so often.
 pub(crate) const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
-/// Differences in load below so many jobs do not matter to where copies go.
+/// Nodes count as equally loaded below so many jobs, and then within a factor of two: a nearer look would only send all
+/// copies to one node until the next news of it.
 pub(crate) const LOAD_STEP: u64 = 1024;
-/// Copies are queued within so long after their retry is over, so that not all holders warn each other at once.
-pub(crate) const REQUEUE_SPREAD: Duration = Duration::from_secs(1);
+/// What a node tells its peers of itself may be so old: they go on sending copies to one that has just filled up.
+pub(crate) const STATE_EVERY: Duration = Duration::from_secs(1);
+
+/// How long healing waits for answers, at first; twice as long each further time, up to so many times.
+pub(crate) const HEALING_PATIENCE: Duration = Duration::from_millis(500);
+pub(crate) const HEALING_STEPS: u32 = 5;
+/// A peer that comes back is counted on, or asked to take copies, only after so long: others may be about to come back.
+pub(crate) const HEALING_SETTLE: Duration = Duration::from_secs(1);
+/// The next holder in rank looks after a job so much later.
+pub(crate) const HEALING_RANK: Duration = Duration::from_secs(5);
+/// While jobs are short that nothing could be done about, all are looked at this often.
+pub(crate) const HEALING_EVERY: Duration = Duration::from_mins(1);
+/// One step of healing looks at so many slots (0.2 ms), and acts on so many jobs and bytes: 10 thousand jobs a second, or
+/// 50 MB of bodies, leave a node most of its time. The next follows after the pause.
+pub(crate) const HEALING_SLOTS_PER_TICK: u32 = 8192;
+pub(crate) const HEALING_JOBS_PER_TICK: u32 = 100;
+pub(crate) const HEALING_BYTES_PER_TICK: usize = 512 << 10;
+pub(crate) const HEALING_PAUSE: Duration = Duration::from_millis(10);
+/// A pass goes on while fewer cases than this are open; and no more are kept for jobs that were answered before their
+/// copies were confirmed (100 MB): a later pass finds the others.
+pub(crate) const HEALING_OPEN: usize = 4096;
+pub(crate) const HEALING_CASES: usize = 1 << 20;
+
+/// A node that crashes may lose what it wrote in so long a time: the oldest unsynced record is never older.
+pub(crate) const UNSYNCED: Duration = Duration::from_secs(2);
+/// Copies of that time that are remembered for each peer: 4 MB, enough for 130 thousand jobs a second.
+pub(crate) const RECENT_COPIES: usize = 1 << 18;
+/// So many of them are offered again per step: 100 thousand a second, some 10 MB.
+pub(crate) const OFFERS_PER_TICK: usize = 1000;
 
 /// How long other nodes have to answer a question about the whole cluster.
 pub(crate) const GATHER_WITHIN: Duration = Duration::from_secs(1);
@@ -195,5 +225,7 @@ pub(crate) const COLLECTION_BYTES: usize = 40;
 pub(crate) const TOMBSTONE_BYTES: usize = JOB_BYTES + BODY_BYTES + COLLECTION_BYTES;
 /// What a known queue takes beside its name.
 pub(crate) const QUEUE_BYTES: usize = size_of::<Option<Queue>>() + 26;
+/// What a job takes that waits for copies, or that is being healed: entries in two trees.
+pub(crate) const PENDING_BYTES: usize = 160;
 /// What a waiting client takes: its entry, its timer, and its place in each queue.
 pub(crate) const WAITER_BYTES: usize = 192;

@@ -7,12 +7,12 @@ use rand::{Rng, SeedableRng};
 
 use crate::agenda::{Agenda, Due, Timer};
 use crate::agreement::Agreement;
-use crate::command::{Command, Refusal, Reply};
+use crate::collection::Collections;
+use crate::command::{Command, Reply};
 use crate::effect::Effect;
 use crate::event::Event;
 use crate::federation::Federation;
 use crate::forgotten::Forgotten;
-use crate::gc::Collections;
 use crate::global::Gatherings;
 use crate::healing::Healing;
 use crate::id::{Guarantee, NodeId, Ticket};
@@ -20,7 +20,7 @@ use crate::job::{Job, JobState, Place};
 use crate::jobs::{JobKey, Jobs};
 use crate::leaving::HandOver;
 use crate::limits;
-use crate::message::Message;
+use crate::message::{Message, PeerState};
 use crate::peers::{PeerKey, Peers};
 use crate::queue::{List, Queue, QueueKey, Queues};
 use crate::record::{Record, Segment, Standing};
@@ -161,8 +161,12 @@ pub struct Node {
     pub(crate) stopping: Option<u32>,
     pub(crate) last_created: u64,
     pub(crate) leaving: bool,
+    /// What the peers were told of this node, while there are any.
+    pub(crate) told: Option<PeerState>,
     pub(crate) body_bytes: usize,
     pub(crate) client_bytes: u64,
+    /// The log cannot be written.
+    pub(crate) log_failing: bool,
     pub(crate) last_sweep: Time,
     pub(crate) counters: Counters,
 }
@@ -197,8 +201,10 @@ impl Node {
             stopping: None,
             last_created: 0,
             leaving: false,
+            told: None,
             body_bytes: 0,
             client_bytes: 0,
+            log_failing: false,
             last_sweep: Time::ZERO,
             counters: Counters::default(),
             random,
@@ -224,11 +230,12 @@ impl Node {
             Event::Undelivered(ids) => self.on_undelivered(now.time, &ids, effects),
             Event::Tick => self.on_tick(now, effects),
             Event::SegmentStarted(segment) => self.on_segment_started(now, segment, effects),
-            Event::Configured(settings) => self.on_configured(settings),
+            Event::Configured(settings) => self.on_configured(now.time, settings),
             Event::LogOpened(segment) => self.on_log_opened(now, segment, effects),
             Event::Rewrite => self.on_rewrite_asked(now.time),
             Event::RewriteOn => self.on_rewrite(now.time, effects),
             Event::ClientBuffers(bytes) => self.client_bytes = bytes,
+            Event::LogFailing(failing) => self.on_log_failing(failing, effects),
             Event::MemoryPressure => self.on_memory_pressure(now.time, effects),
             Event::Leaving(leaving) => self.on_leaving(now.time, leaving, effects),
             Event::Renamed(id) => {
@@ -282,6 +289,9 @@ impl Node {
     }
 
     fn on_message(&mut self, now: Now, from: NodeId, message: Message, effects: &mut Vec<Effect>) {
+        if self.peers.is_forgotten(&from) {
+            return;
+        }
         // Without a slot nothing can be remembered of a node: what it says is lost, and its own retries go on.
         let Some(from) = self.peers.find_or_add(&from) else {
             return;
@@ -366,6 +376,7 @@ impl Node {
             }
             Timer::Rewrite => self.on_rewrite(now.time, effects),
             Timer::Absence => self.on_absence(now.time),
+            Timer::State => self.on_state_timer(now.time, effects),
             Timer::Healing => self.on_healing(now.time, effects),
             Timer::Collection => self.on_collection_timer(now.time, effects),
             Timer::Forgotten => self.on_forgotten_timer(now.time),
@@ -398,7 +409,10 @@ impl Node {
         })
     }
 
-    fn on_configured(&mut self, settings: Settings) {
+    fn on_configured(&mut self, now: Time, settings: Settings) {
+        if settings.heal_delay != self.settings.heal_delay {
+            self.agenda.add_timer(now, Timer::Absence);
+        }
         self.settings = settings;
         if settings.log == Log::Off {
             self.stop_rewrite();
@@ -427,6 +441,12 @@ impl Node {
         let peers: Vec<PeerKey> = self.peers.keys().collect();
         for peer in peers {
             self.watch_absence(now.time, peer);
+        }
+        if !self.peers.gone().is_empty() {
+            self.heal_with(now.time);
+        }
+        if self.told.take().is_some() {
+            self.watch_state(now.time);
         }
     }
 
@@ -497,6 +517,9 @@ impl Node {
         if job.state == JobState::WaitReplicas && next != JobState::WaitReplicas {
             self.replications.abandon(key);
         }
+        if next == JobState::Acked && std::mem::take(&mut job.short) {
+            self.healing.forget_job(key);
+        }
         let before = job.wake();
         (job.state, job.requeue, job.warned) = (next, requeue, false);
         if job.wake() != before {
@@ -538,6 +561,9 @@ impl Node {
     /// The reverse of [`Node::keep`], for a job that nothing else holds.
     pub(crate) fn discard(&mut self, key: JobKey) {
         let job = self.jobs.remove(key);
+        if job.short {
+            self.healing.forget_job(key);
+        }
         self.body_bytes -= job.body.as_bytes().len();
         self.segments.remove(job.segment);
         if !job.is_tombstone() {

@@ -5,7 +5,7 @@
 //! gone at that moment, whatever the jobs still say (`Peers::gone`); the healing pass takes it out of them, and the slot
 //! is free again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use crate::id::{NodeId, StoreId};
 use crate::limits;
@@ -82,6 +82,10 @@ impl NodeSet {
 
 /// One peer.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is told by another source"
+)]
 pub(crate) struct Peer {
     pub(crate) id: NodeId,
     /// Which store its copies lie in; none while it was only heard of.
@@ -111,6 +115,11 @@ impl Peer {
     }
 }
 
+/// Where new copies go does not depend on smaller differences of load than those between classes.
+pub(crate) fn load_class(jobs: u64) -> u32 {
+    (jobs / limits::LOAD_STEP + 1).ilog2()
+}
+
 /// All peers.
 #[derive(Debug, Default)]
 pub(crate) struct Peers {
@@ -129,6 +138,8 @@ pub(crate) struct Peers {
     lost: NodeSet,
     /// The lists that were last made of sets: jobs of one kind share their holders.
     lists: BTreeMap<(NodeSet, bool), Holders>,
+    /// Nodes that were forgotten and did not come back, the last one last: who still names them speaks of the past.
+    forgotten: VecDeque<NodeId>,
     /// Nodes that there was no slot for.
     pub(crate) unplaced: u64,
 }
@@ -217,6 +228,29 @@ impl Peers {
         self.lost.remove(key);
     }
 
+    /// The node is no member any more, until it is welcome again.
+    pub(crate) fn forget(&mut self, id: &NodeId) {
+        self.welcome(id);
+        if self.forgotten.len() == limits::FORGOTTEN_PEERS {
+            self.forgotten.pop_front();
+        }
+        self.forgotten.push_back(*id);
+    }
+
+    /// The node is a member, forgotten once or not.
+    pub(crate) fn welcome(&mut self, id: &NodeId) {
+        self.forgotten.retain(|forgotten| forgotten != id);
+    }
+
+    pub(crate) fn is_forgotten(&self, id: &NodeId) -> bool {
+        self.forgotten.contains(id)
+    }
+
+    /// All forgotten nodes.
+    pub(crate) fn forgotten(&self) -> impl Iterator<Item = NodeId> + '_ {
+        self.forgotten.iter().copied()
+    }
+
     /// No job names these slots any more.
     pub(crate) fn free(&mut self, slots: NodeSet) {
         for key in slots.and(self.gone).iter() {
@@ -298,10 +332,13 @@ impl Peers {
         names
     }
 
-    /// The set of these nodes, but for `own`. Nodes that were never heard of get a slot.
+    /// The set of these nodes, but for `own` and the forgotten. Nodes that were never heard of get a slot.
     pub(crate) fn set_of(&mut self, nodes: &[NodeId], own: NodeId) -> NodeSet {
         let mut set = NodeSet::EMPTY;
         for id in nodes.iter().filter(|&&id| id != own) {
+            if self.is_forgotten(id) {
+                continue;
+            }
             if let Some(key) = self.find_or_add(id) {
                 set.insert(key);
             }

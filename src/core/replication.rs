@@ -20,7 +20,7 @@ use crate::jobs::JobKey;
 use crate::limits;
 use crate::message::Message;
 use crate::node::Node;
-use crate::peers::{NodeSet, PeerKey};
+use crate::peers::{NodeSet, PeerKey, load_class};
 use crate::record::Record;
 use crate::requeue::Cause;
 use crate::time::{Now, Time};
@@ -57,6 +57,10 @@ impl Replications {
         self.by_job.get(&key)
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.by_job.len()
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = (JobKey, &Pending)> {
         self.by_job.iter().map(|(&key, pending)| (key, pending))
     }
@@ -87,6 +91,13 @@ impl Replications {
         self.abandoned.extend(tickets);
         self.by_job.clear();
         self.by_client.clear();
+    }
+
+    /// What a peer held is gone.
+    pub(crate) fn forget_peer(&mut self, peer: PeerKey) {
+        for pending in self.by_job.values_mut() {
+            pending.confirmed.remove(peer);
+        }
     }
 
     /// Whether the job of a client at this key is known as its: for the checks.
@@ -158,6 +169,11 @@ impl Node {
         let id = self.jobs[key].id;
         if !waits {
             self.release(now.time, key, effects);
+            if holders.is_empty() {
+                self.note_short(now.time, key);
+            } else {
+                self.heal_soon(now.time, key);
+            }
         }
         if at_once || !waits {
             self.counters.added += 1;
@@ -173,12 +189,16 @@ impl Node {
         id: JobId,
         effects: &mut Vec<Effect>,
     ) {
-        let Some(key) = self.jobs.find(&id) else {
+        let known = self.jobs.find(&id);
+        let Some(key) = known.filter(|&key| self.jobs[key].state != JobState::Acked) else {
+            self.answer_forgotten(from, id, effects);
             return;
         };
         self.merge_holders(key, NodeSet::only(from), effects);
-        self.hand_over.confirm_copy(&id);
+        self.hand_over_to(from, id, effects);
+        self.healing.recent.note(now, from, key);
         let Some(pending) = self.replications.by_job.get_mut(&key) else {
+            self.heal_confirmed(now, key, from, effects);
             return;
         };
         if !pending.confirmed.contains(from) {
@@ -287,7 +307,10 @@ impl Node {
         let pending = pending.expect("it was just looked at");
         let id = self.jobs[key].id;
         match pending.home {
-            Home::Here => self.release(now, key, effects),
+            Home::Here => {
+                self.release(now, key, effects);
+                self.note_short(now, key);
+            }
             Home::Elsewhere => self.give_away(now, key, queued_by, effects),
         }
         if let Some(ticket) = pending.ticket {
@@ -365,7 +388,7 @@ impl Node {
     fn pick(&mut self, from: NodeSet) -> Option<PeerKey> {
         from.iter().min_by_key(|&peer| {
             let peer = self.peers.get(peer);
-            let load = (peer.state.load / limits::LOAD_STEP + 1).ilog2();
+            let load = load_class(peer.state.load);
             (peer.same_zone, load, self.random.next_u32())
         })
     }
@@ -413,6 +436,7 @@ impl Node {
             place: Place::Before,
             ours: true,
             warned: false,
+            short: false,
             moves: 0,
         };
         self.insert(job)

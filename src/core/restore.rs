@@ -87,7 +87,7 @@ impl Restore {
                 }
             }
             Record::Holders { id, holders } => self.merge_holders(&id, &holders),
-            Record::Acked(ack) => self.ack(segment, *ack),
+            Record::Acked(ack) => self.ack(segment, &ack),
             Record::Peer { id, store } => self.peer_store(&id, store),
             Record::PeerForgotten(id) => self.peer_forgotten(&id),
             Record::Flushed => self.flush(),
@@ -216,6 +216,7 @@ impl Restore {
             place: Place::Before,
             ours,
             warned: false,
+            short: false,
             moves: 0,
         });
     }
@@ -228,7 +229,7 @@ impl Restore {
         }
     }
 
-    fn ack(&mut self, segment: Segment, ack: AckRecord) {
+    fn ack(&mut self, segment: Segment, ack: &AckRecord) {
         let node = &mut self.node;
         let mut known = node.jobs.find(&ack.id);
         // A job came after its tombstone, or the reverse.
@@ -260,15 +261,21 @@ impl Restore {
         let known = self.node.peers.find(id);
         let former = known.and_then(|key| self.node.peers.get(key).store);
         if former.is_some_and(|former| former != store) {
-            self.peer_forgotten(id);
+            self.peer_gone(id);
         }
+        self.node.peers.welcome(id);
         if let Some(key) = self.node.peers.find_or_add(id) {
             self.node.peers.update(key, |peer| peer.store = Some(store));
         }
     }
 
-    /// What the peer held is gone: no job names it any more.
     fn peer_forgotten(&mut self, id: &NodeId) {
+        self.peer_gone(id);
+        self.node.peers.forget(id);
+    }
+
+    /// What the peer held is gone: no job names it any more.
+    fn peer_gone(&mut self, id: &NodeId) {
         let Some(key) = self.node.peers.find(id) else {
             return;
         };

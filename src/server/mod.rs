@@ -7,12 +7,14 @@
 //! | `session`, `mailbox` | what is known of a client; what others have for it |
 //! | `admin` | what never reaches the core: AUTH, INFO, CONFIG, CLIENT … |
 //! | `persistence` | the log of jobs: reading it, writing it, switching it |
+//! | `closing` | a stop: jobs handed over, clients let go, the log closed |
 //! | `identity` | the data folder: its lock, the node's id |
 //! | `cluster` | the other nodes: who they are, the links to them, gossip |
 //! | `clock`, `logging`, `stats`, `slowlog` | time and entropy; the log of events; figures |
 
 mod admin;
 mod clock;
+mod closing;
 mod cluster;
 mod connection;
 mod driver;
@@ -45,6 +47,7 @@ use tokio::sync::{Notify, watch};
 use tracing::{debug, error, info, warn};
 
 use crate::config::{BindAddress, Config, Loaded};
+use cluster::Sockets;
 use driver::{Driver, Parts, Shared, Stop};
 use identity::Identity;
 use listener::Listeners;
@@ -70,6 +73,8 @@ enum StartError {
     Folder(#[from] identity::FolderError),
     #[error(transparent)]
     Listen(#[from] listener::ListenError),
+    #[error(transparent)]
+    Bus(#[from] cluster::BusError),
 }
 
 /// Runs a node until it is told to stop. 0 after a clean stop, 1 when it could not start or had to give up.
@@ -104,7 +109,11 @@ fn start(loaded: Loaded) -> Result<ExitCode, StartError> {
         .build();
     let runtime = runtime.map_err(StartError::Runtime)?;
     // A start that fails for its port leaves the folder as it is.
-    let listeners = runtime.block_on(async { Listeners::open(&config) })?;
+    let (listeners, sockets) = runtime.block_on(async {
+        let listeners = Listeners::open(&config)?;
+        let sockets = Sockets::open(&config, listeners.port)?;
+        Ok::<_, StartError>((listeners, sockets))
+    })?;
     let identity = Identity::take(&config.dir)?;
     let released = watch::Sender::new(Position(u64::MAX));
     let health = Arc::new(Health::default());
@@ -128,7 +137,7 @@ fn start(loaded: Loaded) -> Result<ExitCode, StartError> {
     });
     let socket = shared.driver.lock().config.unixsocket.clone().map(Leftover);
     let pid = write_pid_file(&shared);
-    let stop = runtime.block_on(serve(&shared, listeners));
+    let stop = runtime.block_on(serve(&shared, listeners, sockets));
     runtime.shutdown_timeout(Duration::from_millis(100));
     drop((pid, socket));
     match stop {
@@ -145,7 +154,11 @@ fn start(loaded: Loaded) -> Result<ExitCode, StartError> {
 /// The node gave up; the log says why.
 struct Failed;
 
-async fn serve(shared: &Arc<Shared>, listeners: Listeners) -> Result<Stop, Failed> {
+async fn serve(
+    shared: &Arc<Shared>,
+    listeners: Listeners,
+    sockets: Sockets,
+) -> Result<Stop, Failed> {
     {
         let mut driver = shared.driver.lock();
         let (id, generation) = (driver.identity.id, driver.identity.generation);
@@ -153,8 +166,11 @@ async fn serve(shared: &Arc<Shared>, listeners: Listeners) -> Result<Stop, Faile
         warn_of_open_doors(&driver);
         if driver.config.appendonly {
             driver.loading = Some(persistence::loading(&driver.config));
-        } else if persistence::has_files(&driver.config) {
-            warn!(dir = %driver.config.dir.display(), "appendonly is no: the job log in the data folder is ignored and left as it is");
+        } else {
+            driver.identity.renew_store();
+            if persistence::has_files(&driver.config) {
+                warn!(dir = %driver.config.dir.display(), "appendonly is no: the job log in the data folder is ignored and left as it is");
+            }
         }
     }
     tokio::spawn(ticker(Arc::clone(shared)));
@@ -162,12 +178,16 @@ async fn serve(shared: &Arc<Shared>, listeners: Listeners) -> Result<Stop, Faile
     tokio::spawn(signals(Arc::clone(shared)));
     let mut stop = shared.stop.subscribe();
     load(shared, listeners).await?;
+    cluster::open(shared, sockets).await.map_err(|error| {
+        error!("{error}");
+        Failed
+    })?;
     info!("ready");
     let asked = stop.wait_for(Option::is_some).await;
     let asked = asked
         .expect("the sender lives in `shared`")
         .unwrap_or(Stop::Exit);
-    close(shared, asked).await
+    closing::close(shared, asked).await
 }
 
 /// Loads the log, if there is one, and opens the doors: at once when the log is short, so that no client of a small node
@@ -195,60 +215,6 @@ fn finish_load(result: Result<Result<(), Fault>, tokio::task::JoinError>) -> Res
         error!("{}", persistence::describe(&fault));
         Failed
     })
-}
-
-/// Stops in order: no more commands, then the log.
-async fn close(shared: &Arc<Shared>, asked: Stop) -> Result<Stop, Failed> {
-    info!("node stops");
-    let (complete, timeout) = {
-        let mut driver = shared.driver.lock();
-        for peer in driver.peers.values() {
-            peer.mailbox.kill();
-        }
-        // Whoever still gets the lock is promised nothing any more.
-        let complete = driver.loading.is_none();
-        driver.loading = Some(persistence::loading(&driver.config));
-        (complete, driver.config.shutdown_timeout)
-    };
-    // Each gives back the jobs that its client has not seen.
-    if tokio::time::timeout(timeout, all_left(shared))
-        .await
-        .is_err()
-    {
-        warn!("clients are still connected: the log is closed without them");
-    }
-    let shared = Arc::clone(shared);
-    let closed = tokio::task::spawn_blocking(move || {
-        if complete {
-            shared.driver.lock().close_log()
-        } else {
-            Ok(())
-        }
-    });
-    match closed.await.expect("a panic ends the process") {
-        Ok(()) => {
-            info!("bye");
-            Ok(asked)
-        }
-        Err(fault) => {
-            error!(
-                fault = persistence::describe(fault.as_ref()),
-                "the job log was not closed cleanly"
-            );
-            Err(Failed)
-        }
-    }
-}
-
-/// Waits until no client is connected.
-async fn all_left(shared: &Shared) {
-    loop {
-        let left = shared.client_left.notified();
-        if shared.driver.lock().peers.is_empty() {
-            return;
-        }
-        left.await;
-    }
 }
 
 /// Gives the core its ticks.
@@ -286,6 +252,7 @@ async fn housekeeping(shared: Arc<Shared>) {
         driver.close_unread();
         driver.watch_disk(&shared.released);
         driver.watch_rewrite();
+        driver.watch_links();
         let sooner = driver.settle();
         drop(driver);
         if sooner {

@@ -8,6 +8,8 @@ mod bench;
 mod blocking;
 mod cli;
 mod clients;
+mod cluster;
+mod cluster_commands;
 mod config;
 mod crash;
 mod disk_full;

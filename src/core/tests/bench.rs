@@ -389,6 +389,7 @@ pub(crate) fn plain_job(number: u32) -> Job {
         place: Place::Before,
         ours: false,
         warned: false,
+        short: false,
         moves: 0,
     }
 }

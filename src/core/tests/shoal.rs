@@ -36,6 +36,12 @@ enum Parcel {
     Down,
 }
 
+/// What happened next.
+enum Step {
+    Parcel,
+    Tick,
+}
+
 /// Some nodes that know each other.
 pub(crate) struct Shoal {
     seats: Vec<Seat>,
@@ -155,6 +161,28 @@ impl Shoal {
         self.seats[seat].store.0 += 100;
     }
 
+    /// Records of a node go to a new segment.
+    pub(crate) fn roll(&mut self, seat: usize) {
+        self.seats[seat].segment += 1;
+        let segment = self.seats[seat].segment;
+        self.feed(seat, Event::SegmentStarted(segment));
+    }
+
+    /// What is in a node's log.
+    pub(crate) fn log(&self, seat: usize) -> &[(Segment, Record)] {
+        &self.seats[seat].log
+    }
+
+    /// What was recorded of this job never got to the disk.
+    pub(crate) fn lose_records(&mut self, seat: usize, id: JobId) {
+        assert!(self.seats[seat].node.is_none(), "it is not running");
+        self.seats[seat].log.retain(|(_, record)| match record {
+            Record::Added(job) => job.id != id,
+            Record::Holders { id: other, .. } => *other != id,
+            _ => true,
+        });
+    }
+
     /// Cuts both links between two nodes; what is on its way is lost.
     pub(crate) fn cut(&mut self, a: usize, b: usize) {
         for (from, to) in [(a, b), (b, a)] {
@@ -260,37 +288,53 @@ impl Shoal {
     pub(crate) fn advance_ms(&mut self, ms: u64) {
         let end = self.time + ms;
         let (mut stuck, mut before) = (0, self.time);
-        loop {
-            let awake = |&(_, &(_, to, _)): &(&(u64, u64), &(usize, usize, Parcel))| {
-                !self.hanging.contains(&to)
-            };
-            let parcel = self.wire.iter().find(awake).map(|(&key, _)| key);
-            let ticks = self.seats.iter().enumerate().filter_map(|(seat, it)| {
-                let node = it.node.as_ref()?;
-                if self.hanging.contains(&seat) {
-                    return None;
-                }
-                Some((node.deadline().as_millis().max(self.time), seat))
-            });
-            let tick = ticks.min();
-            // What came while a node hung is late.
-            let parcel = parcel.map(|key| (key.0.max(self.time), key));
-            let arrival = parcel.map(|(at, _)| at);
-            let next = arrival.into_iter().chain(tick.map(|(at, _)| at)).min();
-            let Some(next) = next.filter(|&next| next <= end) else {
-                break;
-            };
-            self.time = next;
-            stuck = if next > before { 0 } else { stuck + 1 };
-            before = next;
+        while self.step(end).is_some() {
+            stuck = if self.time > before { 0 } else { stuck + 1 };
+            before = self.time;
             assert!(stuck < 100_000, "time goes on");
-            if let Some((_, key)) = parcel.filter(|&(at, _)| at == next) {
-                self.deliver(key);
-            } else if let Some((_, seat)) = tick {
-                self.feed(seat, Event::Tick);
-            }
         }
         self.time = end;
+    }
+
+    /// Time goes on until so many parcels have arrived, but not by more than a second.
+    pub(crate) fn advance_parcels(&mut self, mut count: usize) {
+        let end = self.time + 1000;
+        while count > 0 {
+            match self.step(end) {
+                Some(Step::Parcel) => count -= 1,
+                Some(Step::Tick) => {}
+                None => return,
+            }
+        }
+    }
+
+    /// The next thing that happens until `end`, if any.
+    fn step(&mut self, end: u64) -> Option<Step> {
+        let awake = |&(_, &(_, to, _)): &(&(u64, u64), &(usize, usize, Parcel))| {
+            !self.hanging.contains(&to)
+        };
+        let parcel = self.wire.iter().find(awake).map(|(&key, _)| key);
+        let ticks = self.seats.iter().enumerate().filter_map(|(seat, it)| {
+            let node = it.node.as_ref()?;
+            if self.hanging.contains(&seat) {
+                return None;
+            }
+            Some((node.deadline().as_millis().max(self.time), seat))
+        });
+        let tick = ticks.min();
+        // What came while a node hung is late.
+        let parcel = parcel.map(|key| (key.0.max(self.time), key));
+        let arrival = parcel.map(|(at, _)| at);
+        let next = arrival.into_iter().chain(tick.map(|(at, _)| at)).min();
+        self.time = next.filter(|&next| next <= end)?;
+        if let Some((_, key)) = parcel.filter(|&(at, _)| at == self.time) {
+            self.deliver(key);
+            Some(Step::Parcel)
+        } else {
+            let (_, seat) = tick.expect("the first thing to happen is a parcel or a tick");
+            self.feed(seat, Event::Tick);
+            Some(Step::Tick)
+        }
     }
 
     pub(crate) fn advance(&mut self, secs: u64) {
@@ -369,6 +413,7 @@ impl Shoal {
         }
     }
 
+    /// What a command that counts answers.
     pub(crate) fn count(&mut self, seat: usize, command: Command<'_>) -> u64 {
         match self.run(seat, command) {
             Reply::Count(count) => count,

@@ -34,7 +34,14 @@ fn walls() -> impl Strategy<Value = WallTime> {
 fn jobs() -> impl Strategy<Value = JobRecord> {
     let bytes = || proptest::collection::vec(any::<u8>(), 0..300);
     (
-        (job_ids(), bytes(), bytes(), any::<u64>(), times()),
+        (
+            job_ids(),
+            bytes(),
+            bytes(),
+            any::<u64>(),
+            times(),
+            holders(),
+        ),
         (
             any::<u32>(),
             any::<u32>(),
@@ -44,20 +51,44 @@ fn jobs() -> impl Strategy<Value = JobRecord> {
             any::<u32>(),
         ),
     )
-        .prop_map(|((id, queue, body, created, added), numbers)| JobRecord {
-            id,
-            queue: QueueName::new(&queue),
-            body: Body::new(&body),
-            created,
-            added,
-            ttl: numbers.0,
-            delay: numbers.1,
-            retry: numbers.2,
-            replicate: numbers.3,
-            nacks: numbers.4,
-            additional_deliveries: numbers.5,
-            holders: [].into(),
-        })
+        .prop_map(
+            |((id, queue, body, created, added, holders), numbers)| JobRecord {
+                id,
+                queue: QueueName::new(&queue),
+                body: Body::new(&body),
+                created,
+                added,
+                ttl: numbers.0,
+                delay: numbers.1,
+                retry: numbers.2,
+                replicate: numbers.3,
+                nacks: numbers.4,
+                additional_deliveries: numbers.5,
+                holders,
+            },
+        )
+}
+
+fn node_ids() -> impl Strategy<Value = NodeId> {
+    any::<[u8; 20]>().prop_map(NodeId::from_bytes)
+}
+
+/// Often none, as on a lone node.
+fn holders() -> impl Strategy<Value = Holders> {
+    prop_oneof![
+        Just(Holders::from([])),
+        proptest::collection::vec(node_ids(), 1..64).prop_map(Holders::from),
+    ]
+}
+
+fn acks() -> impl Strategy<Value = AckRecord> {
+    let queue = proptest::option::of(proptest::collection::vec(any::<u8>(), 0..300));
+    (job_ids(), queue, times(), holders()).prop_map(|(id, queue, expires, unheard)| AckRecord {
+        id,
+        queue: queue.map(|name| QueueName::new(&name)),
+        expires,
+        unheard,
+    })
 }
 
 fn standings() -> impl Strategy<Value = Standing> {
@@ -92,6 +123,13 @@ fn records() -> impl Strategy<Value = Record> {
         Just(Record::Flushed),
         standings().prop_map(Record::Standing),
         (times(), walls()).prop_map(|(time, wall)| Record::Closed { time, wall }),
+        (job_ids(), holders()).prop_map(|(id, holders)| Record::Holders { id, holders }),
+        acks().prop_map(|ack| Record::Acked(Box::new(ack))),
+        (node_ids(), any::<u64>()).prop_map(|(id, store)| Record::Peer {
+            id,
+            store: StoreId(store)
+        }),
+        node_ids().prop_map(Record::PeerForgotten),
     ]
 }
 
@@ -134,9 +172,43 @@ fn the_bytes_of_a_record_are_these() {
 }
 
 #[test]
+fn the_bytes_of_what_nodes_know_of_each_other_are_these() {
+    let id = JobId::from_bytes([9; 24]);
+    let nodes: Holders = [NodeId::from_bytes([1; 20]), NodeId::from_bytes([2; 20])].into();
+    let both = [&[2][..], &[1; 20], &[2; 20]].concat();
+    let holders = Record::Holders {
+        id,
+        holders: nodes.clone(),
+    };
+    let payload = [&[8, 24][..], &[9; 24], &both].concat();
+    assert_eq!(encoded(&holders), sealed(1, &payload));
+    let ack = |queue: Option<&[u8]>, unheard: Holders| {
+        Record::Acked(Box::new(AckRecord {
+            id,
+            queue: queue.map(QueueName::new),
+            expires: Time::from_millis(300),
+            unheard,
+        }))
+    };
+    let payload = [&[9, 24][..], &[9; 24], &[1, 1, b'q', 0xac, 0x02], &both].concat();
+    assert_eq!(encoded(&ack(Some(b"q"), nodes)), sealed(1, &payload));
+    let payload = [&[9, 24][..], &[9; 24], &[0, 0xac, 0x02, 0]].concat();
+    assert_eq!(encoded(&ack(None, [].into())), sealed(1, &payload));
+    let forgotten = Record::PeerForgotten(NodeId::from_bytes([1; 20]));
+    let payload = [&[11][..], &[1; 20]].concat();
+    assert_eq!(encoded(&forgotten), sealed(1, &payload));
+    let peer = Record::Peer {
+        id: NodeId::from_bytes([1; 20]),
+        store: StoreId(300),
+    };
+    let payload = [&[10][..], &[1; 20], &[0xac, 0x02]].concat();
+    assert_eq!(encoded(&peer), sealed(1, &payload));
+}
+
+#[test]
 fn a_newer_version_and_a_newer_kind_are_named() {
     assert_eq!(decode(&sealed(2, &[0])), Err(Invalid::Version(2)));
-    assert_eq!(decode(&sealed(1, &[7, 1, 2])), Err(Invalid::Kind(7)));
+    assert_eq!(decode(&sealed(1, &[12, 1, 2])), Err(Invalid::Kind(12)));
     assert_eq!(decode(&sealed(1, &[0x80, 0x01])), Err(Invalid::Kind(128)));
 }
 
@@ -148,7 +220,9 @@ fn zeros_are_no_record() {
 
 #[test]
 fn whole_records_with_senseless_fields_are_refused() {
-    let cases: [&[u8]; 4] = [&[], &[0, 1], &[4, 0], &[3, 2, 9, 9]];
+    // A list of holders that ends within an id.
+    let cut = [&[8, 24][..], &[9; 24], &[1], &[1; 19]].concat();
+    let cases: [&[u8]; 5] = [&[], &[0, 1], &[4, 0], &[3, 2, 9, 9], &cut];
     for payload in cases {
         let bytes = sealed(1, payload);
         let refused = decode(&bytes);
