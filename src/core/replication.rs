@@ -215,7 +215,7 @@ impl Node {
         true
     }
 
-    /// Queues an accepted job, unless it has a delay.
+    /// Queues an accepted job, unless it has a delay. It may have gone to another node when this returns.
     fn release(&mut self, now: Time, key: JobKey, effects: &mut Vec<Effect>) {
         let due = self.jobs[key].added.after_secs(self.jobs[key].delay);
         if due > now {
