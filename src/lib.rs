@@ -1,6 +1,7 @@
 //! ShoalMQ: a job queue that does not lose work, spoken to by any Redis or Disque client.
 
 pub mod bench;
+pub mod bus;
 pub mod cli;
 pub mod client;
 pub mod command;

@@ -29,9 +29,9 @@ impl Node {
         let collections = self.collections.len() * limits::COLLECTION_BYTES;
         let forgotten = self.forgotten.len() * limits::FORGOTTEN_BYTES;
         let moving = self.hand_over.unconfirmed() * limits::UNCONFIRMED_BYTES;
+        let cleaning = collections + forgotten;
         let federation = self.federation.bytes();
-        (jobs + queues + waiters + collections + forgotten + moving + federation) as u64
-            + self.client_bytes
+        (jobs + queues + waiters + cleaning + moving + federation) as u64 + self.client_bytes
     }
 
     /// This node's id.

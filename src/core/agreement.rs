@@ -178,6 +178,12 @@ impl Node {
         let job = &self.jobs[key];
         match job.state {
             JobState::Queued => self.give_turn(now, key, until),
+            // This node has asked, and the answer says no more than that the sender will queue the job in a moment:
+            // it is asked once more, when it must have done so.
+            JobState::Active if job.warned => {
+                let again = now + limits::WILLQUEUE_AHEAD + limits::STAGGER_MIN;
+                self.give_turn(now, key, until.max(again));
+            }
             JobState::Active => self.give_turn(now, key, until.max(job.requeue)),
             JobState::WaitReplicas | JobState::Acked => {}
         }
@@ -203,7 +209,7 @@ impl Node {
     }
 
     /// A copy must not be queued before the job's producer was answered.
-    fn send_working(&self, key: JobKey, to: PeerKey, effects: &mut Vec<Effect>) {
+    pub(crate) fn send_working(&self, key: JobKey, to: PeerKey, effects: &mut Vec<Effect>) {
         let job = &self.jobs[key];
         let message = Message::Working {
             id: job.id,
@@ -237,7 +243,7 @@ impl Node {
         job.ours = false;
         let id = job.id;
         self.hand_over.confirm_turn(&id);
-        self.settle_move(id);
+        self.federation.moves.settle(id);
         self.postpone(key, requeue);
     }
 

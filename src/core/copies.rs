@@ -184,7 +184,7 @@ impl Node {
             JobState::Active => {
                 // A node that leaves hears of it before a client of this one can have it.
                 let queue = self.jobs[key].queue;
-                if self.put_back(now, key, Cause::Moved, effects) {
+                if self.put_back(now, key, Cause::Given, effects) {
                     self.send(from, self.queued_message(key), effects);
                     self.serve(now, queue, effects);
                 }
@@ -215,7 +215,7 @@ impl Node {
     }
 
     /// Keeps a copy that another node sent, active until its retry is over.
-    fn keep_copy(&mut self, now: Time, copy: Copy) -> JobKey {
+    pub(crate) fn keep_copy(&mut self, now: Time, copy: Copy) -> JobKey {
         let added = now - Duration::from_millis(copy.age_ms);
         let due = added.after_secs(copy.delay).max(now);
         let requeue = if copy.retry == 0 {

@@ -34,7 +34,7 @@ pub(crate) struct Federation {
     name_bytes: usize,
     /// When each of them must be looked at.
     agenda: BTreeSet<(Time, QueueName)>,
-    /// When interest of peers is looked at for what has run out; none while there is none.
+    /// When interest of peers and moves are looked at for what is over; none while there are none.
     sweep_at: Option<Time>,
     /// When peers get more of what did not go at once.
     feed_at: Option<Time>,
@@ -149,8 +149,8 @@ impl Federation {
         assert_eq!(bytes, self.name_bytes, "names of wants are counted");
         assert!(self.moves.is_consistent(), "who was asked answers in time");
         self.interests.check();
-        let unswept = self.sweep_at.is_none() && !self.interests.is_empty();
-        assert!(!unswept, "interest runs out");
+        let swept = self.interests.is_empty() && self.moves.len() == 0 || self.sweep_at.is_some();
+        assert!(swept, "interest runs out, and so do moves");
         let next = self.next();
         let set = self.timer.is_some_and(|timer| timer <= next);
         assert!(next == Time::NEVER || set, "what is due next has a timer");
@@ -236,7 +236,7 @@ impl Node {
         count: u64,
         effects: &mut Vec<Effect>,
     ) {
-        if let Some(want) = self.federation.find_or_add(now, queue.as_bytes()) {
+        if let Some(want) = self.federation.wants.get_mut(queue) {
             want.arrived(now, from, count);
             self.look_at_want(now, queue.as_bytes(), effects);
         }
@@ -277,10 +277,11 @@ impl Node {
             };
         };
         let queue = &self.queues[key];
-        let paused = queue.pause.input || queue.pause.output;
         let waiters = queue.waiters.len() as u64;
         Here {
-            barred: self.leaving || paused || waiters == 0 && level == MemoryLevel::Full,
+            barred: self.leaving
+                || queue.pause.output
+                || waiters == 0 && level == MemoryLevel::Full,
             waiters,
             len: queue.len,
             out: queue.jobs_out,
@@ -293,9 +294,12 @@ impl Node {
         self.federation.timer = None;
         self.on_moves_late(now, effects);
         if self.federation.sweep_at.is_some_and(|when| when <= now) {
-            let interests = &mut self.federation.interests;
+            self.drop_settled();
+            let Federation {
+                interests, moves, ..
+            } = &mut self.federation;
             interests.expire(now);
-            let more = !interests.is_empty();
+            let more = !interests.is_empty() || moves.len() > 0;
             self.federation.sweep_at = more.then_some(now + limits::INTEREST_EXPIRES);
         }
         if self.federation.feed_at.is_some_and(|when| when <= now) {
@@ -317,8 +321,8 @@ impl Node {
         self.set_federation_timer();
     }
 
-    /// Interest of peers runs out some day.
-    pub(crate) fn sweep_interests(&mut self, now: Time) {
+    /// Interest of peers runs out some day, and moves are settled in ways that nobody tells of.
+    pub(crate) fn sweep_federation(&mut self, now: Time) {
         let sweep_at = &mut self.federation.sweep_at;
         sweep_at.get_or_insert(now + limits::INTEREST_EXPIRES);
         self.set_federation_timer();

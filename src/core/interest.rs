@@ -163,7 +163,7 @@ impl Node {
         let (count, waiting) = (u64::from(count), u64::from(waiting));
         let interests = &mut self.federation.interests;
         if interests.set(now, from, queue, count, waiting) {
-            self.sweep_interests(now);
+            self.sweep_federation(now);
             self.feed_by_name(now, queue, effects);
         }
     }
@@ -209,7 +209,7 @@ impl Node {
         let mut loads: BTreeMap<PeerKey, Load> = BTreeMap::new();
         let mut keep = self.federation.reserve(now, name);
         let asked_here = self.federation.wants(name);
-        let takers = self.peers.up().without(self.peers.leaving());
+        let takers = self.peers.up().and(self.peers.staying());
         let interests = &mut self.federation.interests;
         let Some(peers) = interests.by_name.get_mut(name) else {
             return loads;

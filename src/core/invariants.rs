@@ -25,8 +25,8 @@ pub fn check(node: &Node) {
     assert_eq!(bytes, node.body_bytes, "the bytes of bodies are counted");
     check_counts(node);
     check_replications(node);
-    check_healing(node);
     check_collections(node);
+    check_healing(node);
     node.federation.check(&node.agenda);
     let (mut open, mut queued) = (0, 0);
     for slot in 0..node.queues.end() {

@@ -21,7 +21,7 @@ use crate::id::{Guarantee, JobId};
 use crate::job::{Job, JobState, Place};
 use crate::jobs::JobKey;
 use crate::limits;
-use crate::message::{Copy, Message};
+use crate::message::{Copy, Holders, Message};
 use crate::node::Node;
 use crate::peers::{NodeSet, PeerKey};
 use crate::record::Record;
@@ -308,7 +308,8 @@ impl Node {
         let Some(to) = self.heir(self.peers.takers()) else {
             return false;
         };
-        let copy = self.copy_to_ship(now, key);
+        let mut copy = self.copy_of(now, key);
+        copy.holders = Holders::from([]);
         self.persist(Record::Deleted(copy.id), effects);
         self.remove(now, key);
         budget.add(to, copy);
@@ -330,7 +331,7 @@ impl Node {
             budget.jobs -= 1;
         } else if let Some(to) = self.heir(self.peers.takers()) {
             self.merge_holders(key, NodeSet::only(to), effects);
-            let copy = self.copy_to_ship(now, key);
+            let copy = self.copy_of(now, key);
             budget.add(to, copy);
         } else {
             return false;

@@ -77,8 +77,53 @@ pub(crate) const STANDINGS_PER_STOP: u32 = 1 << 16;
 /// Other nodes that a node can know at once, so that a set of them is one word: every job has such a set. A cluster
 /// of 65 nodes is far past what full-mesh links are good for.
 pub(crate) const PEERS: usize = 64;
+/// Forgotten nodes that are told from ones never heard of: as many as there may be others.
+pub(crate) const FORGOTTEN_PEERS: usize = PEERS;
 /// Lists of holders kept ready: three copies on 16 nodes make 105 different ones.
 pub(crate) const HOLDER_LISTS: usize = 1024;
+
+/// Interest in jobs of other nodes is told again so often, and holds so long without: two refreshes may be lost.
+pub(crate) const INTEREST_REFRESH: Duration = Duration::from_secs(2);
+pub(crate) const INTEREST_EXPIRES: Duration = Duration::from_secs(5);
+/// It outlasts the last client that waits by so long: one that asks in a loop must not plant and cancel each time.
+pub(crate) const INTEREST_LINGER: Duration = Duration::from_millis(200);
+/// How long a GETJOB NOHANG that found nothing counts as wanting jobs, and how many at most.
+pub(crate) const MISS_HOLDS: Duration = Duration::from_secs(1);
+pub(crate) const MISS_MAX: u64 = 100;
+/// How long a client waits for the known sources before others are asked: a few round trips in a data centre.
+pub(crate) const DISCOVER_AFTER: Duration = Duration::from_millis(5);
+/// Jobs that a node has ready ahead of its fastest clients: Disque's most per request.
+pub(crate) const LOOKAHEAD: u64 = 100;
+/// A source is asked for at least so many, if they are wanted: fewer messages than asking all sources for a few.
+pub(crate) const SHARE_MIN: u64 = 8;
+/// Jobs that one peer may ask for at once, however many of its clients wait.
+pub(crate) const CREDIT: u64 = 1024;
+/// What goes to one peer at once, and the pause before more follows: other messages must get through.
+pub(crate) const SHIP_JOBS: usize = 128;
+pub(crate) const SHIP_BYTES: usize = 1 << 20;
+pub(crate) const SHIP_PAUSE: Duration = Duration::from_millis(2);
+/// Jobs that one shipping looks at beyond what is asked for: a queue may begin with many that nobody may get.
+pub(crate) const SHIP_LOOKS: usize = 64;
+/// How often a job moves on without being delivered.
+pub(crate) const MOVES: u8 = 3;
+/// Queues that jobs of other nodes are wanted of, and how long after the last client their figures are kept.
+pub(crate) const WANTS: usize = 1 << 16;
+pub(crate) const WANT_IDLE: Duration = Duration::from_secs(30);
+/// Queues that peers want jobs of, and the bytes of their names.
+pub(crate) const INTERESTS: usize = 1 << 16;
+pub(crate) const INTEREST_NAME_BYTES: usize = 16 << 20;
+/// Moves to other nodes that are not settled: a round trip's worth. Beyond it the normal retry must do.
+pub(crate) const UNSETTLED: usize = 1 << 16;
+/// How long those who may have got a job over a link that broke have to say so.
+pub(crate) const SETTLE_WITHIN: Duration = Duration::from_millis(500);
+/// How long a peer counts as one that sends jobs, for QSTAT.
+pub(crate) const IMPORT_LATELY: Duration = Duration::from_secs(30);
+/// What wanting jobs of a queue takes, beside its name: with a few peers asked.
+pub(crate) const WANT_BYTES: usize = 600;
+/// What interest of peers in a queue takes, beside its name: with a few peers.
+pub(crate) const INTEREST_BYTES: usize = 400;
+/// What an unsettled move takes.
+pub(crate) const MOVE_BYTES: usize = 96;
 
 /// The holders of an acked job that do not answer are told again after the shortest time, then after twice that, and so on
 /// up to the longest: Disque's rule.
@@ -148,51 +193,6 @@ pub(crate) const UNSYNCED: Duration = Duration::from_secs(2);
 pub(crate) const RECENT_COPIES: usize = 1 << 18;
 /// So many of them are offered again per step: 100 thousand a second, some 10 MB.
 pub(crate) const OFFERS_PER_TICK: usize = 1000;
-
-/// Interest in jobs of other nodes is told again so often, and holds so long without: two refreshes may be lost.
-pub(crate) const INTEREST_REFRESH: Duration = Duration::from_secs(2);
-pub(crate) const INTEREST_EXPIRES: Duration = Duration::from_secs(5);
-/// It outlasts the last client that waits by so long: one that asks in a loop must not plant and cancel each time.
-pub(crate) const INTEREST_LINGER: Duration = Duration::from_millis(200);
-/// How long a GETJOB NOHANG that found nothing counts as wanting jobs, and how many at most.
-pub(crate) const MISS_HOLDS: Duration = Duration::from_secs(1);
-pub(crate) const MISS_MAX: u64 = 100;
-/// How long a client waits for the known sources before others are asked: a few round trips in a data centre.
-pub(crate) const DISCOVER_AFTER: Duration = Duration::from_millis(5);
-/// Jobs that a node has ready ahead of its fastest clients: Disque's most per request.
-pub(crate) const LOOKAHEAD: u64 = 100;
-/// A source is asked for at least so many, if they are wanted: fewer messages than asking all sources for a few.
-pub(crate) const SHARE_MIN: u64 = 8;
-/// Jobs that one peer may ask for at once, however many of its clients wait.
-pub(crate) const CREDIT: u64 = 1024;
-/// What goes to one peer at once, and the pause before more follows: other messages must get through.
-pub(crate) const SHIP_JOBS: usize = 128;
-pub(crate) const SHIP_BYTES: usize = 1 << 20;
-pub(crate) const SHIP_PAUSE: Duration = Duration::from_millis(2);
-/// Jobs that one shipping looks at beyond what is asked for: a queue may begin with many that nobody may get.
-pub(crate) const SHIP_LOOKS: usize = 64;
-/// How often a job moves on without being delivered.
-pub(crate) const MOVES: u8 = 3;
-/// Queues that jobs of other nodes are wanted of, and how long after the last client their figures are kept.
-pub(crate) const WANTS: usize = 1 << 16;
-pub(crate) const WANT_IDLE: Duration = Duration::from_secs(30);
-/// Queues that peers want jobs of, and the bytes of their names.
-pub(crate) const INTERESTS: usize = 1 << 16;
-pub(crate) const INTEREST_NAME_BYTES: usize = 16 << 20;
-/// Moves to other nodes that are not settled: a round trip's worth. Beyond it the normal retry must do.
-pub(crate) const UNSETTLED: usize = 1 << 16;
-/// How long those who may have got a job over a link that broke have to say so.
-pub(crate) const SETTLE_WITHIN: Duration = Duration::from_millis(500);
-/// How long a peer counts as one that sends jobs, for QSTAT.
-pub(crate) const IMPORT_LATELY: Duration = Duration::from_secs(30);
-/// What wanting jobs of a queue takes, beside its name: with a few peers asked.
-pub(crate) const WANT_BYTES: usize = 600;
-/// What interest of peers in a queue takes, beside its name: with a few peers.
-pub(crate) const INTEREST_BYTES: usize = 400;
-/// What an unsettled move takes.
-pub(crate) const MOVE_BYTES: usize = 96;
-/// Holders requeue a job at slightly different times.
-pub(crate) const RETRY_JITTER_MS: u64 = 500;
 
 /// A scan looks at so many elements for each one that it was asked for, so that a filter that fits nothing ends.
 pub(crate) const SCAN_LOOKS_PER_COUNT: u64 = 10;

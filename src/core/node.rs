@@ -282,6 +282,9 @@ impl Node {
     }
 
     fn on_message(&mut self, now: Now, from: NodeId, message: Message, effects: &mut Vec<Effect>) {
+        if self.peers.is_forgotten(&from) {
+            return;
+        }
         // Without a slot nothing can be remembered of a node: what it says is lost, and its own retries go on.
         let Some(from) = self.peers.find_or_add(&from) else {
             return;

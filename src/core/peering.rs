@@ -18,6 +18,7 @@ impl Node {
         if *id == self.id {
             return;
         }
+        self.peers.welcome(id);
         if let Some(key) = self.peers.find_or_add(id) {
             self.peers.update(key, |peer| {
                 peer.member = true;
@@ -28,13 +29,15 @@ impl Node {
     }
 
     pub(crate) fn on_peer_forgotten(&mut self, now: Time, id: &NodeId, effects: &mut Vec<Effect>) {
+        self.peers.forget(id);
+        self.persist(Record::PeerForgotten(*id), effects);
         if let Some(key) = self.peers.find(id) {
-            self.persist(Record::PeerForgotten(*id), effects);
             self.give_up_peer(now, key, effects);
         }
     }
 
     pub(crate) fn on_peer_up(&mut self, now: Time, up: &PeerUp, effects: &mut Vec<Effect>) {
+        self.peers.welcome(&up.id);
         let Some(mut key) = self.peers.find_or_add(&up.id) else {
             return;
         };

@@ -5,7 +5,7 @@
 //! gone at that moment, whatever the jobs still say (`Peers::gone`); the healing pass takes it out of them, and the slot
 //! is free again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use crate::id::{NodeId, StoreId};
 use crate::limits;
@@ -129,6 +129,8 @@ pub(crate) struct Peers {
     lost: NodeSet,
     /// The lists that were last made of sets: jobs of one kind share their holders.
     lists: BTreeMap<(NodeSet, bool), Holders>,
+    /// Nodes that were forgotten and did not come back, the last one last: who still names them speaks of the past.
+    forgotten: VecDeque<NodeId>,
     /// Nodes that there was no slot for.
     pub(crate) unplaced: u64,
 }
@@ -217,6 +219,29 @@ impl Peers {
         self.lost.remove(key);
     }
 
+    /// The node is no member any more, until it is welcome again.
+    pub(crate) fn forget(&mut self, id: &NodeId) {
+        self.welcome(id);
+        if self.forgotten.len() == limits::FORGOTTEN_PEERS {
+            self.forgotten.pop_front();
+        }
+        self.forgotten.push_back(*id);
+    }
+
+    /// The node is a member, forgotten once or not.
+    pub(crate) fn welcome(&mut self, id: &NodeId) {
+        self.forgotten.retain(|forgotten| forgotten != id);
+    }
+
+    pub(crate) fn is_forgotten(&self, id: &NodeId) -> bool {
+        self.forgotten.contains(id)
+    }
+
+    /// All forgotten nodes.
+    pub(crate) fn forgotten(&self) -> impl Iterator<Item = NodeId> + '_ {
+        self.forgotten.iter().copied()
+    }
+
     /// No job names these slots any more.
     pub(crate) fn free(&mut self, slots: NodeSet) {
         for key in slots.and(self.gone).iter() {
@@ -266,15 +291,6 @@ impl Peers {
         self.takers
     }
 
-    /// Peers that take in nothing, for they leave.
-    pub(crate) fn leaving(&self) -> NodeSet {
-        let mut leaving = NodeSet::EMPTY;
-        for key in self.up.iter().filter(|&key| self.get(key).state.leaving) {
-            leaving.insert(key);
-        }
-        leaving
-    }
-
     /// Nodes of the cluster, this one included.
     pub(crate) fn cluster_size(&self) -> u16 {
         self.members.len() + 1
@@ -307,10 +323,13 @@ impl Peers {
         names
     }
 
-    /// The set of these nodes, but for `own`. Nodes that were never heard of get a slot.
+    /// The set of these nodes, but for `own` and the forgotten. Nodes that were never heard of get a slot.
     pub(crate) fn set_of(&mut self, nodes: &[NodeId], own: NodeId) -> NodeSet {
         let mut set = NodeSet::EMPTY;
         for id in nodes.iter().filter(|&&id| id != own) {
+            if self.is_forgotten(id) {
+                continue;
+            }
             if let Some(key) = self.find_or_add(id) {
                 set.insert(key);
             }

@@ -30,12 +30,12 @@ pub(crate) enum Cause {
     Restart,
     /// A start after a clean stop: it was queued then. Or nobody has seen its delivery.
     Restored,
-    /// It was handed over to another node before a stop, or on leaving, and that has not confirmed it.
-    Drain,
-    /// Another node, which had its turn, wants it to be queued here.
-    Moved,
     /// It was sent to another node, and nobody knows whether it arrived.
     Heal,
+    /// Another node, which had its turn, wants it to be queued here.
+    Given,
+    /// It was handed over to another node, which has not confirmed it.
+    Drain,
 }
 
 impl Node {
@@ -112,7 +112,7 @@ impl Node {
         }
         let queue = job.queue;
         // What only changes its node, or comes back from doing so, was let in before.
-        let moves = matches!(cause, Cause::Moved | Cause::Drain | Cause::Heal);
+        let moves = matches!(cause, Cause::Given | Cause::Drain | Cause::Heal);
         if self.queues[queue].pause.input && !moves {
             // Who asks by name is told that nothing happened; the time that was set still holds.
             if matches!(cause, Cause::Asked | Cause::Nack) {
@@ -141,7 +141,7 @@ impl Node {
             // This is what the other holders expect.
             Cause::First => {}
             // They were asked, or this node was. Those that could not hear hear of it later.
-            Cause::Restored | Cause::Restart | Cause::Moved => self.jobs[key].warned = true,
+            Cause::Restored | Cause::Restart | Cause::Given => self.jobs[key].warned = true,
             Cause::Retry | Cause::Nack | Cause::Asked | Cause::Drain | Cause::Heal => {
                 self.announce(key, effects);
             }
@@ -153,7 +153,7 @@ impl Node {
         let job = &mut self.jobs[key];
         let again = job.queued_before();
         match cause {
-            Cause::First | Cause::Restored | Cause::Moved => return,
+            Cause::First | Cause::Restored | Cause::Given => return,
             Cause::Nack => {
                 job.nacks = job.nacks.saturating_add(1);
                 self.counters.nacked += 1;
@@ -164,7 +164,7 @@ impl Node {
             Cause::Retry | Cause::Asked | Cause::Restart | Cause::Drain | Cause::Heal => {}
         }
         let redelivered = match cause {
-            Cause::First | Cause::Restored | Cause::Moved => return,
+            Cause::First | Cause::Restored | Cause::Given => return,
             Cause::Heal => &mut self.counters.redelivered_heal,
             Cause::Nack => &mut self.counters.redelivered_nack,
             Cause::Retry => &mut self.counters.redelivered_timeout,

@@ -261,15 +261,21 @@ impl Restore {
         let known = self.node.peers.find(id);
         let former = known.and_then(|key| self.node.peers.get(key).store);
         if former.is_some_and(|former| former != store) {
-            self.peer_forgotten(id);
+            self.peer_gone(id);
         }
+        self.node.peers.welcome(id);
         if let Some(key) = self.node.peers.find_or_add(id) {
             self.node.peers.update(key, |peer| peer.store = Some(store));
         }
     }
 
-    /// What the peer held is gone: no job names it any more.
     fn peer_forgotten(&mut self, id: &NodeId) {
+        self.peer_gone(id);
+        self.node.peers.forget(id);
+    }
+
+    /// What the peer held is gone: no job names it any more.
+    fn peer_gone(&mut self, id: &NodeId) {
         let Some(key) = self.node.peers.find(id) else {
             return;
         };

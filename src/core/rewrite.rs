@@ -6,6 +6,7 @@
 
 use crate::agenda::Timer;
 use crate::effect::Effect;
+use crate::id::NodeId;
 use crate::job::JobState;
 use crate::jobs::JobKey;
 use crate::limits;
@@ -39,8 +40,12 @@ impl Node {
         self.start_rewrite(now.time, segment);
     }
 
-    /// Records which stores the peers' copies lie in.
+    /// Records which stores the peers' copies lie in, and who is forgotten.
     pub(crate) fn record_peers(&mut self, effects: &mut Vec<Effect>) {
+        let forgotten: Vec<NodeId> = self.peers.forgotten().collect();
+        for id in forgotten {
+            self.persist(Record::PeerForgotten(id), effects);
+        }
         let keys: Vec<PeerKey> = self.peers.keys().collect();
         for key in keys {
             let peer = self.peers.get(key);

@@ -5,16 +5,13 @@
 //! receiver is asked when it is back, and without an answer the job is queued here again.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
-
-use rand::RngExt;
 
 use crate::effect::Effect;
 use crate::id::{Guarantee, JobId, NodeId};
-use crate::job::{Job, JobState, Links, Place};
+use crate::job::JobState;
 use crate::jobs::JobKey;
 use crate::limits;
-use crate::message::{Copy, Message};
+use crate::message::{Copy, Holders, Message};
 use crate::node::{MemoryLevel, Node};
 use crate::peers::{NodeSet, PeerKey};
 use crate::queue::QueueKey;
@@ -80,7 +77,11 @@ impl Moves {
     }
 
     /// Somebody has the job.
-    fn settle(&mut self, id: JobId) -> Option<Move> {
+    pub(crate) fn settle(&mut self, id: JobId) {
+        self.take(id);
+    }
+
+    fn take(&mut self, id: JobId) -> Option<Move> {
         self.set(id, Stage::Sent);
         self.by_id.remove(&id)
     }
@@ -113,44 +114,20 @@ impl Node {
         let moves = self.jobs[key].moves.saturating_add(1).min(limits::MOVES);
         self.jobs[key].moves = moves;
         if self.jobs[key].guarantee() == Guarantee::AtMostOnce {
-            let copy = self.copy_to_ship(now, key);
+            let mut copy = self.copy_of(now, key);
+            copy.holders = Holders::from([]);
             self.persist(Record::Deleted(copy.id), effects);
             self.remove(now, key);
             return copy;
         }
         self.merge_holders(key, NodeSet::only(to), effects);
-        self.leave_queue(now, key);
-        let jitter = self.random.random_range(0..=limits::RETRY_JITTER_MS);
-        let job = &mut self.jobs[key];
-        job.ours = false;
-        let requeue = now.after_secs(job.retry) + Duration::from_millis(jitter);
-        let id = job.id;
-        self.move_job(key, JobState::Active, requeue);
+        let id = self.jobs[key].id;
+        let requeue = now.after_secs(self.jobs[key].retry) + self.stagger();
+        self.give_turn(now, key, requeue);
         let to = self.peers.get(to).id;
         self.federation.moves.begin(id, to, requeue);
-        self.copy_to_ship(now, key)
-    }
-
-    /// A job as it goes to another node's queue: one that is delivered once at most is there alone.
-    pub(crate) fn copy_to_ship(&mut self, now: Time, key: JobKey) -> Copy {
-        let job = &self.jobs[key];
-        let own = (job.guarantee() == Guarantee::AtLeastOnce).then_some(self.id);
-        let holders = self.peers.list(job.holders, own);
-        Copy {
-            id: job.id,
-            queue: self.queues[job.queue].name.clone(),
-            body: job.body.clone(),
-            created: job.created,
-            age_ms: now.since(job.added).as_millis() as u64,
-            ttl: job.ttl,
-            delay: job.delay,
-            retry: job.retry,
-            replicate: job.replicate,
-            nacks: job.nacks,
-            additional_deliveries: job.additional_deliveries,
-            moves: job.moves,
-            holders,
-        }
+        self.sweep_federation(now);
+        self.copy_of(now, key)
     }
 
     pub(crate) fn on_your_jobs(
@@ -193,14 +170,13 @@ impl Node {
         copy: Copy,
         effects: &mut Vec<Effect>,
     ) -> TakenIn {
-        let id = copy.id;
-        let at_most_once = copy.retry == 0;
-        if self.answer_forgotten(from, id, effects) {
+        if self.answer_forgotten(from, copy.id, effects) {
             return TakenIn::Settled;
         }
-        if let Some(key) = self.jobs.find(&id) {
+        if let Some(key) = self.jobs.find(&copy.id) {
             return self.take_in_known(now, from, key, &copy, effects);
         }
+        let at_most_once = copy.retry == 0;
         if copy.age_ms >= u64::from(copy.ttl) * 1000 {
             self.counters.expired += u64::from(at_most_once);
             return TakenIn::Settled;
@@ -209,14 +185,9 @@ impl Node {
         if !at_most_once && self.refuses(&copy) {
             return TakenIn::Refused;
         }
-        let key = self.keep_shipped(now, &copy);
+        let key = self.keep_copy(now, copy);
         self.persist_job(key, effects);
-        self.counters.imported += 1;
-        if !self.put_back(now, key, Cause::Moved, effects) {
-            return TakenIn::Settled;
-        }
-        self.announce(key, effects);
-        TakenIn::Queued(self.jobs[key].queue)
+        self.queue_here(now, key, effects)
     }
 
     /// A job arrives that this node holds already.
@@ -228,94 +199,53 @@ impl Node {
         copy: &Copy,
         effects: &mut Vec<Effect>,
     ) -> TakenIn {
-        let id = copy.id;
         let holders = self.peers.set_of(&copy.holders, self.id);
-        self.merge_holders(key, holders, effects);
         let job = &self.jobs[key];
-        let (state, ours, requeue, retry) = (job.state, job.ours, job.requeue, job.retry);
-        match state {
-            // Who has it out waits for its ack; who waits for copies hands it out soon.
-            JobState::Active | JobState::WaitReplicas
-                if ours || state == JobState::WaitReplicas =>
-            {
-                let for_ms = if ours {
-                    requeue.since(now).as_millis() as u64
-                } else {
-                    u64::from(retry) * 1000
-                };
-                self.send(from, Message::Working { id, for_ms }, effects);
-                TakenIn::Settled
+        match job.state {
+            _ if job.guarantee() == Guarantee::AtMostOnce => {}
+            JobState::Queued => {
+                self.merge_holders(key, holders, effects);
+                self.announce(key, effects);
             }
-            JobState::Active | JobState::WaitReplicas if retry == 0 => TakenIn::Settled,
-            JobState::Active | JobState::WaitReplicas if self.refuses(copy) => TakenIn::Refused,
-            JobState::Active | JobState::WaitReplicas => {
+            // Its producer is answered soon, and then it is queued. (What is acked was answered before.)
+            JobState::WaitReplicas | JobState::Acked => self.send_working(key, from, effects),
+            // Whoever sent it did not know that it is out, and waits for the ack now.
+            JobState::Active if job.ours => {
+                self.merge_holders(key, holders, effects);
+                self.tell_working(now, key, effects);
+            }
+            JobState::Active if self.refuses(copy) => return TakenIn::Refused,
+            JobState::Active => {
+                self.merge_holders(key, holders, effects);
                 let job = &mut self.jobs[key];
                 job.moves = copy.moves;
                 job.nacks = job.nacks.max(copy.nacks);
-                job.additional_deliveries =
-                    job.additional_deliveries.max(copy.additional_deliveries);
-                self.counters.imported += 1;
-                if !self.put_back(now, key, Cause::Moved, effects) {
-                    return TakenIn::Refused;
-                }
-                self.announce(key, effects);
-                TakenIn::Queued(self.jobs[key].queue)
+                let additional = job.additional_deliveries.max(copy.additional_deliveries);
+                job.additional_deliveries = additional;
+                return self.queue_here(now, key, effects);
             }
-            JobState::Queued => {
-                self.announce(key, effects);
-                TakenIn::Settled
-            }
-            JobState::Acked => TakenIn::Settled,
         }
+        TakenIn::Settled
+    }
+
+    /// Queues a job that came from another queue, and tells all holders.
+    fn queue_here(&mut self, now: Time, key: JobKey, effects: &mut Vec<Effect>) -> TakenIn {
+        self.counters.imported += 1;
+        let queued = self.put_back(now, key, Cause::Given, effects);
+        assert!(
+            queued,
+            "{}: a job that comes may be queued",
+            self.jobs[key].id
+        );
+        self.announce(key, effects);
+        TakenIn::Queued(self.jobs[key].queue)
     }
 
     /// Whether a job is better off where it comes from.
     fn refuses(&self, copy: &Copy) -> bool {
         let queue = self.queues.find(copy.queue.as_bytes());
-        let queue = queue.map(|key| &self.queues[key]);
-        let waited_for = queue.is_some_and(|queue| !queue.waiters.is_empty());
-        self.leaving
-            || queue.is_some_and(|queue| queue.pause.input)
-            || !waited_for && self.memory_level() == MemoryLevel::Full
-    }
-
-    fn keep_shipped(&mut self, now: Time, copy: &Copy) -> JobKey {
-        let holders = self.peers.set_of(&copy.holders, self.id);
-        let queue = self.queues.find_or_add(copy.queue.as_bytes());
-        let key = self.keep(Job {
-            id: copy.id,
-            body: copy.body.clone(),
-            created: copy.created,
-            added: now - Duration::from_millis(copy.age_ms),
-            requeue: Time::NEVER,
-            holders,
-            ttl: copy.ttl,
-            delay: copy.delay,
-            retry: copy.retry,
-            nacks: copy.nacks,
-            additional_deliveries: copy.additional_deliveries,
-            queue,
-            order: Links::NONE,
-            agenda: Links::NONE,
-            segment: self.segments.current(),
-            replicate: copy.replicate,
-            state: JobState::Active,
-            place: Place::Before,
-            ours: false,
-            warned: false,
-            moves: copy.moves,
-            short: false,
-        });
-        self.agenda.add_job(&mut self.jobs, key);
-        if self.lacks_holders(&self.jobs[key]) {
-            self.set_short(now, key, true);
-        }
-        key
-    }
-
-    /// Somebody said that the job is queued.
-    pub(crate) fn settle_move(&mut self, id: JobId) {
-        self.federation.moves.settle(id);
+        let waited_for = queue.is_some_and(|key| !self.queues[key].waiters.is_empty());
+        self.leaving || !waited_for && self.memory_level() == MemoryLevel::Full
     }
 
     /// The link to a peer came up: it is asked what became of the jobs that went to it last.
@@ -350,12 +280,22 @@ impl Node {
             if when > now {
                 return;
             }
-            let it = self.federation.moves.settle(id);
+            let it = self.federation.moves.take(id);
             let unsettled = it.is_some_and(|it| self.is_unsettled(id, &it));
             let Some(key) = self.jobs.find(&id).filter(|_| unsettled) else {
                 continue;
             };
             self.enqueue(now, key, Cause::Heal, effects);
+        }
+    }
+
+    /// Drops the moves that were settled otherwise: the job was acked here, say.
+    pub(crate) fn drop_settled(&mut self) {
+        let moves = self.federation.moves.by_id.iter();
+        let settled = moves.filter(|(id, it)| !self.is_unsettled(**id, it));
+        let settled: Vec<JobId> = settled.map(|(&id, _)| id).collect();
+        for id in settled {
+            self.federation.moves.settle(id);
         }
     }
 

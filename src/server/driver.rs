@@ -14,13 +14,14 @@ use shoalmq_core::command::Command;
 use shoalmq_core::effect::Effect;
 use shoalmq_core::event::Event;
 use shoalmq_core::id::{ClientId, NodeId, Ticket};
+use shoalmq_core::message::Message;
 use shoalmq_core::node::{Log, Node, Settings};
 use shoalmq_core::time::{Now, Time};
 use shoalmq_storage::journal::{Policy, Position};
 use tokio::sync::{Notify, watch};
 
 use super::clock::{self, Clock};
-use super::gate::{Gates, Persisted};
+use super::gate::{Gates, News, Persisted};
 use super::identity::Identity;
 use super::logging::LogHandle;
 use super::mailbox::Mailbox;
@@ -152,7 +153,7 @@ impl Driver {
     pub(crate) fn feed(&mut self, event: Event<'_>) {
         let now = self.clock.now();
         self.node.handle(now, event, &mut self.effects);
-        self.carry_out(None);
+        self.carry_out(News::Nothing, None);
     }
 
     /// The last record in the log.
@@ -171,7 +172,7 @@ impl Driver {
     ) -> Option<Position> {
         self.node
             .handle(now, Event::Command(ticket, command), &mut self.effects);
-        let answered = self.carry_out(Some((ticket, protocol, out)));
+        let answered = self.carry_out(News::Job, Some((ticket, protocol, out)));
         if answered.is_none()
             && let Some(peer) = self.peers.get_mut(&ticket.client)
         {
@@ -180,14 +181,24 @@ impl Driver {
         answered
     }
 
+    /// Feeds what a peer said, in order.
+    pub(crate) fn feed_messages(&mut self, from: NodeId, messages: impl Iterator<Item = Message>) {
+        let now = self.clock.now();
+        for message in messages {
+            self.node
+                .handle(now, Event::Message(from, message), &mut self.effects);
+        }
+        self.carry_out(News::Job, None);
+    }
+
     /// Takes effects that came another way than from an event: those of a start.
     pub(crate) fn take_effects(&mut self, effects: Vec<Effect>) {
         self.effects.extend(effects);
-        self.carry_out(None);
+        self.carry_out(News::Nothing, None);
     }
 
-    /// Ends a batch or a tick: rolls a full segment, and wakes those who have mail. Returns whether the next tick is
-    /// wanted earlier than it was.
+    /// Ends a batch or a tick: rolls a full segment, wakes clients that have mail and links that have something to write,
+    /// and gives up links that cannot take it. Returns whether the next tick is wanted earlier than it was.
     pub(crate) fn settle(&mut self) -> bool {
         if let Some(journal) = self
             .log
@@ -198,6 +209,10 @@ impl Driver {
             self.feed(Event::SegmentStarted(segment));
         }
         self.gates.prune();
+        while let Some(id) = self.cluster.take_broken() {
+            self.link_down(&id);
+        }
+        self.cluster.wake();
         for mailbox in self.mailed.drain(..) {
             mailbox.arrived.notify_one();
         }
@@ -248,6 +263,12 @@ impl Driver {
         self.peers.values().map(held).sum()
     }
 
+    /// Whether any client has an answer that has not left yet.
+    pub(crate) fn has_unsent(&self) -> bool {
+        let unsent = |peer: &Peer| peer.mailbox.buffers.output() + peer.mailbox.unread() > 0;
+        self.peers.values().any(unsent)
+    }
+
     /// Ends connections whose clients leave too many replies unread: `client-output-buffer-limit`.
     pub(crate) fn close_unread(&mut self) {
         let limit = &self.config.client_output_buffer_limit;
@@ -290,6 +311,7 @@ impl Driver {
     /// the same client too, are answered by mail.
     fn carry_out(
         &mut self,
+        news: News,
         mut asking: Option<(Ticket, Protocol, &mut Vec<u8>)>,
     ) -> Option<Position> {
         let mut answered = None;
@@ -302,15 +324,17 @@ impl Driver {
         let mut effects = std::mem::take(&mut self.effects);
         let journal = self.log.journal();
         let mut writer = None;
+        for effect in &effects {
+            if let (Effect::Persist(record), Some(journal)) = (effect, journal) {
+                let position = writer.get_or_insert_with(|| journal.writer()).push(record);
+                self.gates.record(policy, record, news, position);
+                persisted = Persisted::Something;
+            }
+        }
+        drop(writer);
         for effect in effects.drain(..) {
             match effect {
-                Effect::Persist(record) => {
-                    if let Some(journal) = journal {
-                        let position = writer.get_or_insert_with(|| journal.writer()).push(&record);
-                        self.gates.record(policy, &record, position);
-                        persisted = Persisted::Something;
-                    }
-                }
+                Effect::Persist(_) => {}
                 Effect::Reply(ticket, reply) => {
                     if let Some((asker, protocol, out)) = &mut asking
                         && *asker == ticket
@@ -335,9 +359,15 @@ impl Driver {
                         }
                     }
                 }
-                Effect::Send(..) => {}
+                Effect::Send(to, message) => {
+                    let gate = match journal {
+                        Some(_) => self.gates.of_message(policy, &message),
+                        None => Position(0),
+                    };
+                    let max_memory = self.config.maxmemory.map_or(0, NonZeroU64::get);
+                    self.cluster.send(&to, &message, gate, max_memory);
+                }
                 Effect::Retire(below) => {
-                    drop(writer.take());
                     if let Some(journal) = journal {
                         journal.retire(below);
                     }

@@ -1,5 +1,6 @@
 //! Running one command: the checks in Disque's order, then the core or the server itself.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use shoalmq_core::command::Command;
@@ -65,7 +66,7 @@ struct Refused;
 
 /// One batch of a connection, with the lock held.
 pub(crate) struct Execution<'a> {
-    pub(crate) shared: &'a Shared,
+    pub(crate) shared: &'a Arc<Shared>,
     pub(crate) driver: &'a mut Driver,
     pub(crate) session: &'a mut Session,
     pub(crate) now: Now,

@@ -3,9 +3,12 @@
 //! Under `appendfsync always` nobody is told of what is not on disk: a reply waits for the records of its own command,
 //! and a delivery for the record of its job. Otherwise only adds wait, and only for a disk that stalls.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
+use foldhash::fast::RandomState;
 use shoalmq_core::command::Reply;
+use shoalmq_core::id::JobId;
+use shoalmq_core::message::Message;
 use shoalmq_core::record::Record;
 use shoalmq_storage::journal::Position;
 use tokio::sync::watch;
@@ -20,8 +23,10 @@ const OPEN: Position = Position(0);
 pub(super) struct Gates {
     /// The last record in the journal.
     position: Position,
-    /// Under `always`: new jobs whose records may not be on disk, by creation. Both numbers rise.
-    adds: VecDeque<(u64, Position)>,
+    /// Under `always`: jobs that are new here, and whose records may not be on disk.
+    adds: HashMap<JobId, Position, RandomState>,
+    /// The same, in order of their positions.
+    order: VecDeque<(Position, JobId)>,
     released: watch::Receiver<Position>,
 }
 
@@ -29,7 +34,8 @@ impl Gates {
     pub(super) fn new(released: watch::Receiver<Position>) -> Self {
         Gates {
             position: OPEN,
-            adds: VecDeque::new(),
+            adds: HashMap::default(),
+            order: VecDeque::new(),
             released,
         }
     }
@@ -40,26 +46,71 @@ impl Gates {
     }
 
     /// The record has this position now.
-    pub(super) fn record(&mut self, policy: AppendFsync, record: &Record, position: Position) {
+    pub(super) fn record(
+        &mut self,
+        policy: AppendFsync,
+        record: &Record,
+        news: News,
+        position: Position,
+    ) {
         self.position = position;
         if policy == AppendFsync::Always
+            && news == News::Job
             && let Record::Added(job) = record
-            // One that is recorded anew is older: its first record is on disk.
-            && self.adds.back().is_none_or(|&(created, _)| created < job.created)
         {
-            self.adds.push_back((job.created, position));
+            self.adds.insert(job.id, position);
+            self.order.push_back((position, job.id));
         }
     }
 
-    /// Forgets the jobs whose records are on disk.
+    /// Forgets the jobs whose records are on disk, or need not be.
     pub(super) fn prune(&mut self) {
         let released = *self.released.borrow();
-        while self
-            .adds
-            .front()
-            .is_some_and(|&(_, position)| position <= released)
+        while let Some(&(position, id)) = self.order.front()
+            && position <= released
         {
-            self.adds.pop_front();
+            self.order.pop_front();
+            // It may have come anew since.
+            if self.adds.get(&id) == Some(&position) {
+                self.adds.remove(&id);
+            }
+        }
+    }
+
+    /// How far the log must be on disk until the job is. Where that is not kept track of, since nobody waits unless the
+    /// disk stalls, it is all there is.
+    fn of_job(&self, policy: AppendFsync, id: &JobId) -> Position {
+        match policy {
+            AppendFsync::Always => self.adds.get(id).copied().unwrap_or(OPEN),
+            AppendFsync::Everysec | AppendFsync::No => self.position,
+        }
+    }
+
+    /// How far the log must be on disk before a peer may be told this. What others build on waits for all that was
+    /// recorded before it was said: a copy counts once it is on disk, an ack once no crash can take it back. What asks or
+    /// merely informs leaves at once.
+    pub(super) fn of_message(&self, policy: AppendFsync, message: &Message) -> Position {
+        match message {
+            Message::GotJob(id) => self.of_job(policy, id),
+            Message::Enqueue { .. }
+            | Message::Queued { .. }
+            | Message::SetAck { .. }
+            | Message::GotAck { .. }
+            | Message::DelJob(_)
+            | Message::YourJobs(_) => match policy {
+                AppendFsync::Always => self.position,
+                AppendFsync::Everysec | AppendFsync::No => OPEN,
+            },
+            Message::State(_)
+            | Message::ReplJob(_)
+            | Message::Missing(_)
+            | Message::Holders { .. }
+            | Message::WillQueue(_)
+            | Message::Working { .. }
+            | Message::NeedJobs { .. }
+            | Message::Pause { .. }
+            | Message::Ask { .. }
+            | Message::Answer { .. } => OPEN,
         }
     }
 
@@ -80,17 +131,11 @@ impl Gates {
     /// How far the log must be on disk before this reply may leave, which was `persisted` something or not.
     pub(super) fn of(&self, policy: AppendFsync, reply: &Reply, persisted: Persisted) -> Position {
         match (policy, reply) {
-            (_, Reply::Added(_)) => self.position,
+            (_, Reply::Added(id)) => self.of_job(policy, id),
             (AppendFsync::Everysec | AppendFsync::No, _)
             | (AppendFsync::Always, Reply::NothingToDeliver | Reply::Refused(_)) => OPEN,
             (AppendFsync::Always, Reply::Delivered(jobs, _)) => {
-                let of_job = |created| {
-                    let found = self
-                        .adds
-                        .binary_search_by_key(&created, |&(created, _)| created);
-                    found.map_or(OPEN, |index| self.adds[index].1)
-                };
-                let gates = jobs.iter().map(|job| of_job(job.created));
+                let gates = jobs.iter().map(|job| self.of_job(policy, &job.id));
                 gates.max().unwrap_or(OPEN)
             }
             (AppendFsync::Always, _) => match persisted {
@@ -113,6 +158,15 @@ pub(super) enum Persisted {
     NothingCanBe,
 }
 
+/// Whether a record of a job tells of a new one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum News {
+    /// A client or a peer brought it.
+    Job,
+    /// It is recorded anew, and its first record is on disk.
+    Nothing,
+}
+
 #[cfg(test)]
 mod tests {
     use shoalmq_core::command::{Counters, Delivery};
@@ -125,12 +179,16 @@ mod tests {
 
     const ALWAYS: AppendFsync = AppendFsync::Always;
 
-    fn added(created: u64) -> Record {
+    fn id(number: u8) -> JobId {
+        JobId::from_bytes([number; 24])
+    }
+
+    fn added(number: u8) -> Record {
         Record::Added(Box::new(JobRecord {
-            id: JobId::from_bytes([1; 24]),
+            id: id(number),
             queue: QueueName::new(b"q"),
             body: Body::new(b""),
-            created,
+            created: 0,
             added: Time::ZERO,
             ttl: 60,
             delay: 0,
@@ -142,23 +200,23 @@ mod tests {
         }))
     }
 
-    fn delivered(created: &[u64]) -> Reply {
-        let delivery = |&created| Delivery {
+    fn delivered(jobs: &[u8]) -> Reply {
+        let delivery = |&number| Delivery {
             queue: QueueName::new(b"q"),
-            id: JobId::from_bytes([1; 24]),
-            created,
+            id: id(number),
+            created: 0,
             body: Body::new(b""),
             nacks: 0,
             additional_deliveries: 0,
         };
-        Reply::Delivered(created.iter().map(delivery).collect(), Counters::Without)
+        Reply::Delivered(jobs.iter().map(delivery).collect(), Counters::Without)
     }
 
     fn gates() -> (watch::Sender<Position>, Gates) {
         let released = watch::Sender::new(Position(0));
         let mut gates = Gates::new(released.subscribe());
-        for (created, position) in [(10, 1), (20, 2), (30, 4)] {
-            gates.record(ALWAYS, &added(created), Position(position));
+        for (number, position) in [(10, 1), (20, 2), (30, 4)] {
+            gates.record(ALWAYS, &added(number), News::Job, Position(position));
         }
         (released, gates)
     }
@@ -167,7 +225,7 @@ mod tests {
     fn a_delivery_waits_for_the_records_of_its_jobs_alone() {
         let (released, mut gates) = gates();
         let of =
-            |gates: &Gates, jobs: &[u64]| gates.of(ALWAYS, &delivered(jobs), Persisted::NothingYet);
+            |gates: &Gates, jobs: &[u8]| gates.of(ALWAYS, &delivered(jobs), Persisted::NothingYet);
         assert_eq!(of(&gates, &[20, 10]), Position(2));
         assert_eq!(of(&gates, &[5]), OPEN, "older than all that is on its way");
         released.send_replace(Position(2));
@@ -179,7 +237,7 @@ mod tests {
     #[test]
     fn a_job_that_is_recorded_anew_holds_nobody_up() {
         let (_released, mut gates) = gates();
-        gates.record(ALWAYS, &added(15), Position(5));
+        gates.record(ALWAYS, &added(15), News::Nothing, Position(5));
         let reply = delivered(&[15]);
         assert_eq!(gates.of(ALWAYS, &reply, Persisted::NothingYet), OPEN);
     }
@@ -201,7 +259,7 @@ mod tests {
     fn only_always_holds_back_what_is_not_an_add() {
         let (_released, gates) = gates();
         let of = |policy, reply: &Reply, persisted| gates.of(policy, reply, persisted);
-        let (count, id) = (Reply::Count(1), Reply::Added(JobId::from_bytes([1; 24])));
+        let (count, job) = (Reply::Count(1), Reply::Added(id(20)));
         assert_eq!(of(ALWAYS, &count, Persisted::Something), Position(4));
         assert_eq!(of(ALWAYS, &count, Persisted::NothingYet), Position(4));
         assert_eq!(of(ALWAYS, &count, Persisted::NothingCanBe), OPEN);
@@ -209,13 +267,45 @@ mod tests {
             of(AppendFsync::Everysec, &count, Persisted::Something),
             OPEN
         );
-        assert_eq!(
-            of(AppendFsync::Everysec, &id, Persisted::Something),
-            Position(4)
-        );
+        let own = of(ALWAYS, &job, Persisted::Something);
+        assert_eq!(own, Position(2), "not what came later");
+        let all = of(AppendFsync::Everysec, &job, Persisted::Something);
+        assert_eq!(all, Position(4));
         assert_eq!(
             of(ALWAYS, &Reply::NothingToDeliver, Persisted::NothingYet),
             OPEN
+        );
+    }
+
+    #[test]
+    fn peers_hear_of_a_copy_once_it_is_on_disk_and_of_an_ack_once_all_before_it_is() {
+        let (released, mut gates) = gates();
+        let got = Message::GotJob(id(20));
+        let ack = Message::SetAck {
+            id: id(20),
+            holders: [].into(),
+        };
+        let asks = Message::WillQueue(id(20));
+        let of = |gates: &Gates, policy, message: &Message| gates.of_message(policy, message);
+        assert_eq!(of(&gates, ALWAYS, &got), Position(2));
+        assert_eq!(of(&gates, AppendFsync::Everysec, &got), Position(4));
+        assert_eq!(of(&gates, ALWAYS, &asks), OPEN);
+        assert_eq!(of(&gates, ALWAYS, &ack), Position(4));
+        assert_eq!(of(&gates, AppendFsync::Everysec, &ack), OPEN);
+        released.send_replace(Position(2));
+        gates.prune();
+        assert_eq!(of(&gates, ALWAYS, &got), OPEN, "it is on disk");
+    }
+
+    #[test]
+    fn a_job_that_comes_again_waits_for_its_newest_record() {
+        let (released, mut gates) = gates();
+        gates.record(ALWAYS, &added(10), News::Job, Position(5));
+        released.send_replace(Position(4));
+        gates.prune();
+        assert_eq!(
+            gates.of_message(ALWAYS, &Message::GotJob(id(10))),
+            Position(5)
         );
     }
 }

@@ -1,16 +1,17 @@
-//! Who this node is, and whose its data folder is: a lock, the node's id, and how often it started.
+//! Who this node is, and whose its data folder is: a lock, the node's id, how often it started, and which store its jobs
+//! lie in.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
-use shoalmq_core::id::NodeId;
+use shoalmq_core::id::{NodeId, StoreId};
 use thiserror::Error;
 
 use super::clock;
 
-/// The lock, and in it what must survive: `id <40 hex>` and `generation <number>`.
+/// What must survive: `id <40 hex>`, `generation <number>`, and `store <16 hex>` while the log holds what that store did.
 const FILE: &str = "node.conf";
 const LOCK: &str = "node.lock";
 
@@ -35,6 +36,10 @@ pub(crate) struct Identity {
     pub(crate) id: NodeId,
     /// Rises at every start.
     pub(crate) generation: u64,
+    /// Which store the copies lie in that this node took.
+    pub(crate) store: StoreId,
+    /// The log holds that store: the next start goes on with it.
+    store_is_kept: bool,
     folder: PathBuf,
     _lock: File,
 }
@@ -59,16 +64,18 @@ impl Identity {
         flock(&lock, FlockOperation::NonBlockingLockExclusive)
             .map_err(|_| FolderError::Locked { path: path() })?;
         let file = folder.join(FILE);
-        let (id, generation) = match fs::read_to_string(&file) {
+        let (id, generation, store) = match fs::read_to_string(&file) {
             Ok(text) => parse(&text).ok_or(FolderError::Damaged { path: file })?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                (NodeId::from_bytes(clock::entropy()), 0)
+                (NodeId::from_bytes(clock::entropy()), 0, None)
             }
             Err(source) => return Err(FolderError::Read { path: file, source }),
         };
         let identity = Identity {
             id,
             generation: generation + 1,
+            store: store.unwrap_or_else(draw_store),
+            store_is_kept: store.is_some(),
             folder: path(),
             _lock: lock,
         };
@@ -86,25 +93,49 @@ impl Identity {
         Ok(self.id)
     }
 
+    /// The log holds nothing, or is not used: what this store held before is gone for those who know it.
+    pub(crate) fn renew_store(&mut self) {
+        self.store = draw_store();
+        self.store_is_kept = false;
+    }
+
+    /// Says whether the log holds what this store holds, so that the next start goes on with it.
+    pub(crate) fn keep_store(&mut self, keep: bool) -> io::Result<()> {
+        let before = std::mem::replace(&mut self.store_is_kept, keep);
+        self.save().inspect_err(|_| self.store_is_kept = before)
+    }
+
     /// Writes the file anew, so that a crash leaves either the old or the new one.
     fn save(&self) -> io::Result<()> {
         let temporary = self.folder.join(format!("{FILE}.new"));
         let mut file = File::create(&temporary)?;
         writeln!(file, "id {}\ngeneration {}", self.id, self.generation)?;
+        if self.store_is_kept {
+            writeln!(file, "store {}", self.store)?;
+        }
         file.sync_all()?;
         fs::rename(&temporary, self.folder.join(FILE))?;
         File::open(&self.folder)?.sync_all()
     }
 }
 
-fn parse(text: &str) -> Option<(NodeId, u64)> {
+fn draw_store() -> StoreId {
+    StoreId(u64::from_le_bytes(clock::entropy()))
+}
+
+fn parse(text: &str) -> Option<(NodeId, u64, Option<StoreId>)> {
     let value = |name: &str| {
         text.lines()
             .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))
     };
+    let store = match value("store") {
+        Some(store) => Some(StoreId(u64::from_str_radix(store, 16).ok()?)),
+        None => None,
+    };
     Some((
         NodeId::parse(value("id")?.as_bytes())?,
         value("generation")?.parse().ok()?,
+        store,
     ))
 }
 

@@ -115,7 +115,7 @@ impl Listeners {
     }
 }
 
-fn addresses(bind: &BindAddress) -> Result<Vec<IpAddr>, ListenError> {
+pub(super) fn addresses(bind: &BindAddress) -> Result<Vec<IpAddr>, ListenError> {
     match bind {
         BindAddress::Every => Ok(vec![
             Ipv4Addr::UNSPECIFIED.into(),

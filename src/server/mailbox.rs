@@ -144,6 +144,11 @@ impl Mailbox {
         std::mem::take(&mut self.letters.lock())
     }
 
+    /// Drops the lines that were not taken yet.
+    pub(crate) fn drop_lines(&self) {
+        self.letters.lock().lines.clear();
+    }
+
     /// Bytes that wait to be taken.
     pub(crate) fn unread(&self) -> usize {
         self.letters.lock().unread()

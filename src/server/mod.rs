@@ -31,7 +31,7 @@ mod stats;
 use std::num::NonZeroU32;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -45,6 +45,7 @@ use tokio::sync::{Notify, watch};
 use tracing::{debug, error, info, warn};
 
 use crate::config::{BindAddress, Config, Loaded};
+use cluster::Sockets;
 use driver::{Driver, Parts, Shared, Stop};
 use identity::Identity;
 use listener::Listeners;
@@ -55,6 +56,12 @@ const FILES_OF_OUR_OWN: u64 = 64;
 
 /// A load that is over sooner than this is not shown to clients: their connections just wait.
 const LOADING_UNSEEN: Duration = Duration::from_secs(1);
+
+/// Between two looks at how many jobs a node that stops still has to hand over: far below a human's patience.
+const HAND_OVER_LOOK: Duration = Duration::from_millis(5);
+
+/// A node that stops waits at most so long for its last answers to be on their way to its clients.
+const LAST_WORDS: Duration = Duration::from_millis(200);
 
 /// Why a node did not start.
 #[derive(Debug, Error)]
@@ -70,6 +77,8 @@ enum StartError {
     Folder(#[from] identity::FolderError),
     #[error(transparent)]
     Listen(#[from] listener::ListenError),
+    #[error(transparent)]
+    Bus(#[from] cluster::BusError),
 }
 
 /// Runs a node until it is told to stop. 0 after a clean stop, 1 when it could not start or had to give up.
@@ -104,7 +113,11 @@ fn start(loaded: Loaded) -> Result<ExitCode, StartError> {
         .build();
     let runtime = runtime.map_err(StartError::Runtime)?;
     // A start that fails for its port leaves the folder as it is.
-    let listeners = runtime.block_on(async { Listeners::open(&config) })?;
+    let (listeners, sockets) = runtime.block_on(async {
+        let listeners = Listeners::open(&config)?;
+        let sockets = Sockets::open(&config, listeners.port)?;
+        Ok::<_, StartError>((listeners, sockets))
+    })?;
     let identity = Identity::take(&config.dir)?;
     let released = watch::Sender::new(Position(u64::MAX));
     let health = Arc::new(Health::default());
@@ -128,7 +141,7 @@ fn start(loaded: Loaded) -> Result<ExitCode, StartError> {
     });
     let socket = shared.driver.lock().config.unixsocket.clone().map(Leftover);
     let pid = write_pid_file(&shared);
-    let stop = runtime.block_on(serve(&shared, listeners));
+    let stop = runtime.block_on(serve(&shared, listeners, sockets));
     runtime.shutdown_timeout(Duration::from_millis(100));
     drop((pid, socket));
     match stop {
@@ -145,7 +158,11 @@ fn start(loaded: Loaded) -> Result<ExitCode, StartError> {
 /// The node gave up; the log says why.
 struct Failed;
 
-async fn serve(shared: &Arc<Shared>, listeners: Listeners) -> Result<Stop, Failed> {
+async fn serve(
+    shared: &Arc<Shared>,
+    listeners: Listeners,
+    sockets: Sockets,
+) -> Result<Stop, Failed> {
     {
         let mut driver = shared.driver.lock();
         let (id, generation) = (driver.identity.id, driver.identity.generation);
@@ -153,8 +170,11 @@ async fn serve(shared: &Arc<Shared>, listeners: Listeners) -> Result<Stop, Faile
         warn_of_open_doors(&driver);
         if driver.config.appendonly {
             driver.loading = Some(persistence::loading(&driver.config));
-        } else if persistence::has_files(&driver.config) {
-            warn!(dir = %driver.config.dir.display(), "appendonly is no: the job log in the data folder is ignored and left as it is");
+        } else {
+            driver.identity.renew_store();
+            if persistence::has_files(&driver.config) {
+                warn!(dir = %driver.config.dir.display(), "appendonly is no: the job log in the data folder is ignored and left as it is");
+            }
         }
     }
     tokio::spawn(ticker(Arc::clone(shared)));
@@ -162,6 +182,10 @@ async fn serve(shared: &Arc<Shared>, listeners: Listeners) -> Result<Stop, Faile
     tokio::spawn(signals(Arc::clone(shared)));
     let mut stop = shared.stop.subscribe();
     load(shared, listeners).await?;
+    cluster::open(shared, sockets).await.map_err(|error| {
+        error!("{error}");
+        Failed
+    })?;
     info!("ready");
     let asked = stop.wait_for(Option::is_some).await;
     let asked = asked
@@ -197,21 +221,28 @@ fn finish_load(result: Result<Result<(), Fault>, tokio::task::JoinError>) -> Res
     })
 }
 
-/// Stops in order: no more commands, then the log.
+/// Stops in order: jobs to other nodes, no more commands, then the log.
 async fn close(shared: &Arc<Shared>, asked: Stop) -> Result<Stop, Failed> {
     info!("node stops");
-    let (complete, timeout) = {
+    let (timeout, complete) = {
+        let driver = shared.driver.lock();
+        (driver.config.shutdown_timeout, driver.loading.is_none())
+    };
+    let deadline = Instant::now() + timeout;
+    if complete {
+        // Part of the time is kept for the clients.
+        hand_over(shared, deadline - timeout / 10).await;
+    }
+    {
         let mut driver = shared.driver.lock();
         for peer in driver.peers.values() {
             peer.mailbox.kill();
         }
         // Whoever still gets the lock is promised nothing any more.
-        let complete = driver.loading.is_none();
         driver.loading = Some(persistence::loading(&driver.config));
-        (complete, driver.config.shutdown_timeout)
-    };
+    }
     // Each gives back the jobs that its client has not seen.
-    if tokio::time::timeout(timeout, all_left(shared))
+    if tokio::time::timeout_at(deadline.into(), all_left(shared))
         .await
         .is_err()
     {
@@ -219,6 +250,7 @@ async fn close(shared: &Arc<Shared>, asked: Stop) -> Result<Stop, Failed> {
     }
     let shared = Arc::clone(shared);
     let closed = tokio::task::spawn_blocking(move || {
+        shared.driver.lock().leave_cluster();
         if complete {
             shared.driver.lock().close_log()
         } else {
@@ -236,6 +268,40 @@ async fn close(shared: &Arc<Shared>, asked: Stop) -> Result<Stop, Failed> {
                 "the job log was not closed cleanly"
             );
             Err(Failed)
+        }
+    }
+}
+
+/// Hands what is queued here to other nodes, if there are any, and sends those who wait for jobs to them.
+async fn hand_over(shared: &Shared, deadline: Instant) {
+    let waited = {
+        let mut driver = shared.driver.lock();
+        let waited = driver.node.waiting_count() > 0;
+        driver.feed(Event::HandOver);
+        driver.feed(Event::Leaving(true));
+        driver.settle();
+        waited
+    };
+    shared.tick_sooner.notify_one();
+    let left = || shared.driver.lock().node.handing_over();
+    let mut still = left();
+    if still > 0 {
+        info!(jobs = still, "handing jobs over to other nodes");
+    }
+    while still > 0 && Instant::now() < deadline {
+        tokio::time::sleep(HAND_OVER_LOOK).await;
+        still = left();
+    }
+    if still > 0 {
+        warn!(
+            jobs = still,
+            "not all jobs were handed over in time: they are kept here, for the next start"
+        );
+    }
+    if waited {
+        let deadline = deadline.min(Instant::now() + LAST_WORDS);
+        while shared.driver.lock().has_unsent() && Instant::now() < deadline {
+            tokio::time::sleep(HAND_OVER_LOOK).await;
         }
     }
 }
@@ -286,6 +352,7 @@ async fn housekeeping(shared: Arc<Shared>) {
         driver.close_unread();
         driver.watch_disk(&shared.released);
         driver.watch_rewrite();
+        driver.watch_links();
         let sooner = driver.settle();
         drop(driver);
         if sooner {

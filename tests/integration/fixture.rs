@@ -316,6 +316,10 @@ impl Node {
         &self.launch
     }
 
+    pub(crate) fn is_running(&self) -> bool {
+        self.child.is_some()
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.child.as_ref().expect("the node runs").id()
     }

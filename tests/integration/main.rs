@@ -8,6 +8,7 @@ mod bench;
 mod blocking;
 mod cli;
 mod clients;
+mod cluster;
 mod config;
 mod crash;
 mod disk_full;

@@ -387,15 +387,6 @@ impl Checker {
         EMPTY_WITHIN
     }
 
-    pub(crate) fn not_empty(&mut self, leftovers: &str) -> Violation {
-        let number = self.jobs.iter().position(|job| !job.copies.is_empty());
-        self.violate(
-            number,
-            format!("nodes are not empty at the end: {leftovers}"),
-        );
-        self.take_violation().expect("there is a violation now")
-    }
-
     /// The end: every promise is kept, and every duplicate has a reason.
     pub(crate) fn check_end(&mut self, now: Micros) -> Result<(), Violation> {
         let lost = self.jobs.iter().position(|job| {

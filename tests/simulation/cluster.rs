@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
+use shoalmq_core::command::{Command, JobScan, Reply, ScanReply};
 use shoalmq_core::effect::Effect;
-use shoalmq_core::id::{NodeId, StoreId};
+use shoalmq_core::event::Event;
+use shoalmq_core::id::{ClientId, JobId, NodeId, StoreId, Ticket};
 use shoalmq_core::time::Time;
 use shoalmq_gossip::Memory;
 
@@ -138,8 +140,9 @@ impl Cluster {
             }
             self.checker.check_drain(self.now, healed)?;
             if late > self.checker.empty_within() {
-                let leftovers = self.leftovers();
-                return Err(self.checker.not_empty(&leftovers));
+                let (leftovers, job) = self.leftovers();
+                let what = format!("nodes are not empty at the end:{leftovers}");
+                return Err(Violation { what, job });
             }
         }
         for host in &self.hosts {
@@ -209,15 +212,37 @@ impl Cluster {
     }
 
     /// What nodes still hold.
-    fn leftovers(&self) -> String {
-        let held = self
-            .hosts
-            .iter()
-            .enumerate()
-            .map(|(index, host)| match &host.process {
-                Some(process) => format!("n{index}: {} jobs", process.core.job_count()),
-                None => format!("n{index}: down"),
+    fn leftovers(&mut self) -> (String, Option<JobId>) {
+        let (mut text, mut first) = (String::new(), None);
+        for index in 0..self.hosts.len() {
+            let now = self.hosts[index].now(self.now);
+            let Some(process) = &mut self.hosts[index].process else {
+                continue;
+            };
+            let scan = Command::JobScan(JobScan {
+                cursor: 0,
+                count: None,
+                queue: None,
+                states: Vec::new(),
+                reply: ScanReply::All,
             });
-        held.collect::<Vec<_>>().join(", ")
+            let mut effects = Vec::new();
+            let ticket = Ticket {
+                client: ClientId(0),
+                number: 0,
+            };
+            process
+                .core
+                .handle(now, Event::Command(ticket, scan), &mut effects);
+            for effect in effects {
+                if let Effect::Reply(_, Reply::Jobs(_, jobs)) = effect {
+                    for job in jobs {
+                        first.get_or_insert(job.id);
+                        text.push_str(&format!("\nn{index}: {job:?}"));
+                    }
+                }
+            }
+        }
+        (text, first)
     }
 }

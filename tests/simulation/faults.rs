@@ -80,6 +80,7 @@ struct Fault {
     host: HostIndex,
     /// Ways that are cut, or would be if it did not flap.
     cuts: Vec<(HostIndex, HostIndex)>,
+    /// Cuts and mends that are left: cut while it is even.
     flaps: u64,
 }
 
@@ -131,7 +132,7 @@ impl Cluster {
                 self.set_cut(from, to, true);
             }
             let flaps = if kind == Kind::Flap {
-                self.fault_dice.from_to(4, 30)
+                2 * self.fault_dice.from_to(2, 15)
             } else {
                 0
             };

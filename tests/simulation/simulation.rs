@@ -51,6 +51,18 @@ struct Outcome {
     fingerprint: u64,
     summary: Summary,
     lines: Vec<Line>,
+    /// The ids of the nodes, in order of their numbers.
+    ids: Vec<String>,
+}
+
+impl Outcome {
+    /// Writes nodes as `n0` and so on.
+    fn readable(&self, text: &str) -> String {
+        let ids = self.ids.iter().enumerate();
+        ids.fold(text.to_owned(), |text, (number, id)| {
+            text.replace(id, &format!("n{number}"))
+        })
+    }
 }
 
 fn main() -> ExitCode {
@@ -93,6 +105,11 @@ fn run(plan: Plan, detail: Detail) -> Outcome {
         violation,
         fingerprint: cluster.trace.fingerprint(),
         summary: cluster.checker.summary(),
+        ids: cluster
+            .hosts
+            .iter()
+            .map(|host| host.id.to_string())
+            .collect(),
         lines: cluster.trace.into_lines(),
     }
 }
@@ -159,9 +176,9 @@ fn show(plan: Plan) -> ExitCode {
     let seed = plan.seed;
     println!("{plan:#?}");
     let outcome = run(plan, Detail::Everything);
-    let Some(violation) = outcome.violation else {
+    let Some(violation) = &outcome.violation else {
         for line in &outcome.lines {
-            println!("{}", line.text);
+            println!("{}", outcome.readable(&line.text));
         }
         println!(
             "seed {seed}: all is well; fingerprint {:016x}; {:?}",
@@ -180,9 +197,9 @@ fn show(plan: Plan) -> ExitCode {
     };
     let life: Vec<&Line> = outcome.lines.iter().filter(concerns).collect();
     for line in &life[life.len().saturating_sub(shown)..] {
-        println!("{}", line.text);
+        println!("{}", outcome.readable(&line.text));
     }
-    println!("\nseed {seed}: {}", violation.what);
+    println!("\nseed {seed}: {}", outcome.readable(&violation.what));
     println!("replay: {COMMAND} --seed {seed} --trace");
     ExitCode::FAILURE
 }

@@ -55,6 +55,14 @@ impl Trace {
         self.lines
     }
 
+    /// What a membership tells.
+    pub(crate) fn gossip(&mut self, now: Micros, host: HostIndex, effect: &shoalmq_gossip::Effect) {
+        self.mix(now ^ (host as u64) << 48);
+        if self.detail == Detail::Everything {
+            self.write(now, host, "gossip", Vec::new(), &format!("{effect:?}"));
+        }
+    }
+
     /// What the simulation itself does to a machine.
     pub(crate) fn note(&mut self, now: Micros, host: HostIndex, text: impl FnOnce() -> String) {
         self.mix(now ^ (host as u64) << 48);
@@ -69,7 +77,8 @@ impl Trace {
         self.mix_jobs(&jobs);
         // Ticks are seen by what they do.
         if self.detail == Detail::Everything && *event != Event::Tick {
-            self.write(now, host, "in", jobs, &format!("{event:?}"));
+            let way = if concerns_all(event) { "--" } else { "in" };
+            self.write(now, host, way, jobs, &format!("{event:?}"));
         }
     }
 
@@ -84,7 +93,7 @@ impl Trace {
     fn write(&mut self, now: Micros, host: HostIndex, way: &str, jobs: Vec<JobId>, what: &str) {
         let mut text = String::new();
         let (millis, micros) = (now / MS, now % MS);
-        write!(text, "{millis:>7}.{micros:03} n{host} {way:<3} {what}")
+        write!(text, "{millis:>7}.{micros:03} n{host} {way:<6} {what}")
             .expect("writing to a string does not fail");
         let is_note = way == "--";
         self.lines.push(Line {
@@ -108,6 +117,19 @@ impl Trace {
         self.fingerprint = (self.fingerprint ^ number).wrapping_mul(0x0000_0100_0000_01b3);
         self.fingerprint ^= self.fingerprint >> 29;
     }
+}
+
+/// Whether an event is part of the life of every job.
+fn concerns_all(event: &Event<'_>) -> bool {
+    matches!(
+        event,
+        Event::PeerForgotten(_)
+            | Event::PeerUp(_)
+            | Event::PeerDown(_)
+            | Event::Leaving(_)
+            | Event::HandOver
+            | Event::Stop
+    )
 }
 
 fn jobs_of_event(event: &Event<'_>) -> Vec<JobId> {

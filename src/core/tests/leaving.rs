@@ -23,8 +23,12 @@ fn add_many(shoal: &mut Shoal, seat: usize, count: usize, add: &AddJob<'_>) -> V
 /// Takes all jobs of a queue at all nodes that run.
 fn take_all(shoal: &mut Shoal, queue: &str) -> Vec<JobId> {
     let mut ids = Vec::new();
-    for seat in shoal.running() {
-        ids.extend(shoal.get(seat, queue, 9_999).iter().map(|it| it.id));
+    // Some may be on their way to a node that was found empty.
+    for _ in 0..3 {
+        for seat in shoal.running() {
+            ids.extend(shoal.get(seat, queue, 9_999).iter().map(|it| it.id));
+        }
+        shoal.advance_ms(2);
     }
     ids.sort_unstable();
     ids

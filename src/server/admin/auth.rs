@@ -59,7 +59,8 @@ pub(super) fn hello(execution: &mut Execution<'_>, hello: &Hello<'_>) -> Answer 
         out,
         i64::try_from(execution.session.id.0).unwrap_or(i64::MAX),
     );
-    text(out, "mode", "standalone");
+    let alone = execution.driver.cluster.members.is_empty();
+    text(out, "mode", if alone { "standalone" } else { "cluster" });
     text(out, "role", "master");
     encode::bulk(out, b"modules");
     encode::array(out, 0);
@@ -78,7 +79,7 @@ pub(super) fn reset(execution: &mut Execution<'_>) -> Answer {
         peer.monitor = false;
     }
     // What it was still to see as a monitor is of the time before.
-    drop(execution.session.mailbox.take());
+    execution.session.mailbox.drop_lines();
     encode::simple(execution.out, b"RESET");
     Ok(())
 }

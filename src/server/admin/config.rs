@@ -83,6 +83,7 @@ fn apply(execution: &mut Execution<'_>, name: &str) -> Result<(), String> {
             driver.feed(Event::Configured(settings));
         }
         "appendfsync" => driver.set_policy(shared),
+        "cluster-node-timeout" => driver.configure_membership(),
         "appendonly" => match (driver.config.appendonly, &driver.log) {
             (true, LogState::Off) => driver
                 .switch_log_on(shared)

@@ -1,5 +1,7 @@
 //! INFO: Disque's sections and fields, in Disque's order.
 
+mod replication;
+
 use std::fmt::{Display, Write};
 use std::time::Duration;
 
@@ -13,7 +15,7 @@ use crate::server::persistence::LogState;
 /// A section: its name, whether a plain INFO shows it, and what writes its fields.
 type Section = (&'static str, bool, fn(&Driver, &mut Fields));
 
-const SECTIONS: [Section; 9] = [
+const SECTIONS: [Section; 10] = [
     ("Server", true, server),
     ("Clients", true, clients),
     ("Memory", true, memory),
@@ -23,6 +25,7 @@ const SECTIONS: [Section; 9] = [
     ("Stats", true, stats),
     ("CPU", true, cpu),
     ("Commandstats", false, command_stats),
+    ("Replication", false, replication::fields),
 ];
 
 pub(super) fn info(execution: &mut Execution<'_>, wanted: Option<&[u8]>) -> Answer {

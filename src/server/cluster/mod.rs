@@ -1,9 +1,43 @@
 //! The other nodes as the server sees them: what membership says, what the links say, and what the core is told of it.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `sockets`, `refusals` | the doors for other nodes; who was turned away there |
+//! | `gossip` | membership: packets, timers, seeds, this node's own address, the file of members |
+//! | `meet` | CLUSTER MEET with a name |
+//! | `members` | what membership tells, turned into links and into events for the core |
+//! | `links`, `outbox` | the link to each member, as the owner of the node sees it; what waits to be written to it |
+//! | `dial`, `inbound` | the tasks: dialling and writing; taking links in and reading |
+//!
+//! All state lies under the lock of the node, so that membership, links and core never disagree.
+
+mod dial;
+mod gossip;
+mod inbound;
+mod links;
+mod meet;
+mod members;
+mod outbox;
+mod refusals;
+mod sockets;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::time::Instant;
 
 use shoalmq_core::id::{NodeId, StoreId};
+
+pub(crate) use gossip::{MembersError, open};
+pub(crate) use sockets::{BusError, Sockets};
+
+use gossip::Running;
+use inbound::Inbound;
+use links::Link;
+use refusals::Refusals;
+
+use super::driver::{Driver, Shared};
 
 /// What membership thinks of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,8 +79,36 @@ pub(crate) struct Cluster {
     pub(crate) members: BTreeMap<NodeId, Member>,
     /// Addresses of CLUSTER MEET that have not answered yet: shown with the flag `handshake`.
     pub(crate) meeting: Vec<SocketAddr>,
-    /// The address that other nodes reach this one at, once it is known.
+    /// The address that clients of other machines reach this node at, once it is known.
     pub(crate) own_address: Option<SocketAddr>,
     pub(crate) messages_sent: u64,
     pub(crate) messages_received: u64,
+    /// Links that were reset because the peer took too little.
+    pub(crate) outboxes_overflowed: u64,
+    pub(crate) refusals: Refusals,
+    /// Until when each of `meeting` is shown.
+    meeting_until: Vec<Instant>,
+    links: BTreeMap<NodeId, Link>,
+    inbound: BTreeMap<NodeId, Inbound>,
+    /// Links that something was put into since they were last woken.
+    unwoken: Vec<NodeId>,
+    /// Links that failed while the core was being asked.
+    broken: Vec<NodeId>,
+    next_inbound: u64,
+    watched: Option<Instant>,
+    running: Option<Running>,
+}
+
+impl Shared {
+    /// Does something with the node, and what must be done after each turn.
+    fn act<R>(&self, act: impl FnOnce(&mut Driver) -> R) -> R {
+        let mut driver = self.driver.lock();
+        let result = act(&mut driver);
+        let sooner = driver.settle();
+        drop(driver);
+        if sooner {
+            self.tick_sooner.notify_one();
+        }
+        result
+    }
 }

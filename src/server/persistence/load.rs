@@ -18,6 +18,7 @@ use super::{LogState, describe, open_journal};
 use crate::config::{Config, Storage};
 use crate::server::clock::{self, Clock};
 use crate::server::driver::{Driver, Loading, Shared, settings};
+use crate::server::identity::Identity;
 
 pub(super) fn kind(config: &Config) -> StorageKind {
     match config.storage {
@@ -122,6 +123,10 @@ pub(crate) fn load(shared: &Shared) -> Result<(), Fault> {
         .sync_now()
         .map_err(|fault| unshare(&fault, &config.dir))?;
     let mut driver = shared.driver.lock();
+    if loaded.records == 0 {
+        driver.identity.renew_store();
+    }
+    keep_store(&mut driver.identity, &config.dir)?;
     driver.loading = None;
     driver.config.aof_enqueue_jobs_once = false;
     drop(driver);
@@ -133,6 +138,13 @@ pub(crate) fn load(shared: &Shared) -> Result<(), Fault> {
         info!(jobs, records, bytes, clean, ?took, "job log loaded");
     }
     Ok(())
+}
+
+/// From now on the log holds what the node's store holds.
+pub(super) fn keep_store(identity: &mut Identity, folder: &Path) -> Result<(), Fault> {
+    identity
+        .keep_store(true)
+        .map_err(|error| Fault::from_io("write node.conf in", folder, error))
 }
 
 /// What a thread that shares a fault can tell of it.
@@ -186,6 +198,7 @@ impl Driver {
             .map_err(|fault| describe(&fault))?;
         let journal = read.journal.clone();
         self.install(read);
+        self.introduce_members();
         journal.sync_now().map_err(|fault| describe(fault.as_ref()))
     }
 }

@@ -187,6 +187,7 @@ impl Driver {
                 "the job log held records of another time: they are replaced by what is in memory"
             );
         }
+        load::keep_store(&mut self.identity, &self.config.dir)?;
         self.log = LogState::On(journal);
         self.feed(Event::LogOpened(segment));
         self.rewrite = self.rewrite.begun_by_opening();
@@ -202,6 +203,9 @@ impl Driver {
         let stopped = journal.stop();
         shared.health.set(None);
         shared.released.send_replace(Position(u64::MAX));
+        if let Err(error) = self.identity.keep_store(false) {
+            warn!(%error, "node.conf cannot be written: remove its line `store`, for the job log is no longer what peers take it for");
+        }
         info!(dir = %self.config.dir.display(), "the job log is off; its files stay, and a start with appendonly no ignores them");
         stopped
     }

@@ -1,0 +1,461 @@
+//! Frames: what is said on a link once both ends have proven themselves.
+//!
+//! ```text
+//! frame    length   u32 LE    bytes that follow; at most [`FRAME_MAX`]
+//!          payload            postcard: kind, then the fields of that kind
+//!
+//! payload  kind     varint    0 ping, 1 pong, 2 node, 3 forget; what the core says: 4 state, 5 replicate job,
+//!                             6 got job, 7 missing, 8 holders, 9 enqueue, 10 will queue, 11 queued, 12 working,
+//!                             13 set ack, 14 got ack, 15 delete job, 16 need jobs, 17 your jobs, 18 pause, 19 ask,
+//!                             20 answer
+//!          fields             numbers as varints, bytes behind their length; a job id is 24 bytes, a list of nodes
+//!                             their ids of 20 bytes, one behind the other
+//! ```
+//!
+//! The kinds and their fields never change, and what a kind holds gains no variants: what is added later gets a new kind,
+//! which an older node skips ([`Frame::Unknown`]). So a cluster can be upgraded node by node. The version of
+//! the handshake changes only when that is not enough.
+//!
+//! What comes from the network is checked against the bytes that are really there before room is made for it.
+
+use postcard::ser_flavors::Flavor;
+use serde::{Deserialize, Serialize};
+use serde_bytes::Bytes;
+use shoalmq_core::id::{JobId, NodeId, QueueName};
+use shoalmq_core::message::{Message, PeerState};
+
+use self::job::{JobCopy, Nodes};
+use self::view::{Said, Wanted};
+use super::{Claim, Profile};
+use crate::resp::COMMAND_MAX;
+
+mod job;
+#[cfg(test)]
+mod tests;
+mod view;
+
+/// The longest frame: the largest job that a client can add, with all that travels beside it.
+pub const FRAME_MAX: usize = COMMAND_MAX + (1 << 16);
+/// Jobs that travel together are parted into frames of about this size, so that one frame is never too long.
+const BATCH_BYTES: usize = 1 << 20;
+const LENGTH: usize = 4;
+/// Kinds of this version are below this.
+const KINDS: u32 = 21;
+
+/// What one frame says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Frame {
+    /// Something for the core.
+    Message(Message),
+    /// Something of the link itself.
+    Notice(Notice),
+    /// A newer node says what this one does not understand: skipped.
+    Unknown(u32),
+}
+
+/// What links say beside the core's messages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// Are you there? Answered on the same connection.
+    Ping(u64),
+    /// Yes; the number is the ping's.
+    Pong(u64),
+    /// This is how I am, and whom I know. Sent when a link comes up, and once a second.
+    Node(Box<NodeState>),
+    /// CLUSTER FORGET was given for this node: forget it too.
+    Forget(NodeId),
+}
+
+/// What a node says of itself and of others, all the time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeState {
+    /// How it is.
+    pub profile: Profile,
+    /// All members that it knows, living or not, itself left out.
+    pub members: Vec<Claim>,
+}
+
+/// Why bytes are not a frame. The link they came over is of no more use.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Invalid {
+    /// Longer than any frame.
+    #[error("a frame of {0} bytes is longer than any")]
+    TooLong(usize),
+    /// Its fields make no sense.
+    #[error("the fields of a frame make no sense")]
+    Fields(#[source] postcard::Error),
+}
+
+/// It does not fit a frame, and was not written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a message of {0} bytes is longer than a frame can be")]
+pub struct TooLong(pub usize);
+
+/// Appends a message. Jobs that travel together may become several frames.
+pub fn encode(message: &Message, out: &mut Vec<u8>) -> Result<(), TooLong> {
+    match message {
+        Message::YourJobs(jobs) => {
+            let mut rest = &jobs[..];
+            while !rest.is_empty() {
+                let (batch, after) = rest.split_at(batch_length(rest));
+                append(
+                    &Payload::YourJobs(batch.iter().map(JobCopy::of).collect()),
+                    out,
+                )?;
+                rest = after;
+            }
+            Ok(())
+        }
+        _ => append(&Payload::of_message(message), out),
+    }
+}
+
+/// How many of these jobs make a frame: at least one.
+fn batch_length(jobs: &[shoalmq_core::message::Copy]) -> usize {
+    let mut bytes = 0;
+    let more = jobs.iter().take_while(|job| {
+        let fits = bytes < BATCH_BYTES;
+        bytes += job.body.as_bytes().len() + job.queue.as_bytes().len();
+        fits
+    });
+    more.count()
+}
+
+/// Appends what the link itself has to say.
+pub fn encode_notice(notice: &Notice, out: &mut Vec<u8>) -> Result<(), TooLong> {
+    append(&Payload::of_notice(notice), out)
+}
+
+fn append(payload: &Payload<'_>, out: &mut Vec<u8>) -> Result<(), TooLong> {
+    let start = out.len();
+    out.extend_from_slice(&[0; LENGTH]);
+    postcard::serialize_with_flavor(payload, Append(out)).expect("a vector takes anything");
+    let length = out.len() - start - LENGTH;
+    if length > FRAME_MAX {
+        out.truncate(start);
+        return Err(TooLong(length));
+    }
+    out[start..start + LENGTH].copy_from_slice(&(length as u32).to_le_bytes());
+    Ok(())
+}
+
+/// Reads the frame at the start of `bytes`, and returns it with its length; none while it is not whole.
+pub fn decode(bytes: &[u8]) -> Result<Option<(Frame, usize)>, Invalid> {
+    let Some((length, rest)) = bytes.split_first_chunk::<LENGTH>() else {
+        return Ok(None);
+    };
+    let length = u32::from_le_bytes(*length) as usize;
+    if length > FRAME_MAX {
+        return Err(Invalid::TooLong(length));
+    }
+    let Some(payload) = rest.get(..length) else {
+        return Ok(None);
+    };
+    Ok(Some((decode_payload(payload)?, LENGTH + length)))
+}
+
+fn decode_payload(payload: &[u8]) -> Result<Frame, Invalid> {
+    let (kind, _) = postcard::take_from_bytes::<u32>(payload).map_err(Invalid::Fields)?;
+    if kind >= KINDS {
+        return Ok(Frame::Unknown(kind));
+    }
+    let (fields, left) =
+        postcard::take_from_bytes::<Payload<'_>>(payload).map_err(Invalid::Fields)?;
+    if !left.is_empty() {
+        return Err(bad());
+    }
+    fields.into_frame()
+}
+
+fn bad() -> Invalid {
+    Invalid::Fields(postcard::Error::DeserializeBadEncoding)
+}
+
+/// A frame as postcard writes it, borrowed from the message or from the bytes.
+#[derive(Serialize, Deserialize)]
+enum Payload<'a> {
+    Ping(u64),
+    Pong(u64),
+    Node(Box<NodeState>),
+    Forget(NodeId),
+    State {
+        leaving: bool,
+        full: bool,
+        load: u64,
+    },
+    #[serde(borrow)]
+    ReplJob(JobCopy<'a>),
+    #[serde(borrow)]
+    GotJob(&'a Bytes),
+    #[serde(borrow)]
+    Missing(&'a Bytes),
+    Holders {
+        #[serde(borrow)]
+        id: &'a Bytes,
+        #[serde(borrow)]
+        holders: Nodes<'a>,
+        copies: u16,
+    },
+    Enqueue {
+        #[serde(borrow)]
+        id: &'a Bytes,
+        delay_ms: u64,
+    },
+    #[serde(borrow)]
+    WillQueue(&'a Bytes),
+    Queued {
+        #[serde(borrow)]
+        id: &'a Bytes,
+        nacks: u32,
+        additional_deliveries: u32,
+    },
+    Working {
+        #[serde(borrow)]
+        id: &'a Bytes,
+        for_ms: u64,
+    },
+    SetAck {
+        #[serde(borrow)]
+        id: &'a Bytes,
+        #[serde(borrow)]
+        holders: Nodes<'a>,
+    },
+    GotAck {
+        #[serde(borrow)]
+        id: &'a Bytes,
+        known: bool,
+        #[serde(borrow)]
+        holders: Nodes<'a>,
+    },
+    #[serde(borrow)]
+    DelJob(&'a Bytes),
+    NeedJobs {
+        #[serde(borrow)]
+        queue: &'a Bytes,
+        count: u32,
+        waiting: u32,
+    },
+    #[serde(borrow)]
+    YourJobs(Vec<JobCopy<'a>>),
+    Pause {
+        #[serde(borrow)]
+        queue: &'a Bytes,
+        input: bool,
+        output: bool,
+    },
+    Ask {
+        number: u64,
+        #[serde(borrow)]
+        question: Wanted<'a>,
+    },
+    Answer {
+        number: u64,
+        #[serde(borrow)]
+        answer: Said<'a>,
+    },
+}
+
+impl<'a> Payload<'a> {
+    fn of_notice(notice: &Notice) -> Self {
+        match notice {
+            Notice::Ping(number) => Payload::Ping(*number),
+            Notice::Pong(number) => Payload::Pong(*number),
+            Notice::Node(state) => Payload::Node(state.clone()),
+            Notice::Forget(id) => Payload::Forget(*id),
+        }
+    }
+
+    fn of_message(message: &'a Message) -> Self {
+        let id = |id: &'a JobId| Bytes::new(id.as_bytes());
+        match message {
+            &Message::State(PeerState {
+                leaving,
+                full,
+                load,
+            }) => Payload::State {
+                leaving,
+                full,
+                load,
+            },
+            Message::ReplJob(copy) => Payload::ReplJob(JobCopy::of(copy)),
+            Message::GotJob(job) => Payload::GotJob(id(job)),
+            Message::Missing(job) => Payload::Missing(id(job)),
+            Message::Holders {
+                id: job,
+                holders,
+                copies,
+            } => Payload::Holders {
+                id: id(job),
+                holders: Nodes::of(holders),
+                copies: *copies,
+            },
+            Message::Enqueue { id: job, delay_ms } => Payload::Enqueue {
+                id: id(job),
+                delay_ms: *delay_ms,
+            },
+            Message::WillQueue(job) => Payload::WillQueue(id(job)),
+            Message::Queued {
+                id: job,
+                nacks,
+                additional_deliveries,
+            } => Payload::Queued {
+                id: id(job),
+                nacks: *nacks,
+                additional_deliveries: *additional_deliveries,
+            },
+            Message::Working { id: job, for_ms } => Payload::Working {
+                id: id(job),
+                for_ms: *for_ms,
+            },
+            Message::SetAck { id: job, holders } => Payload::SetAck {
+                id: id(job),
+                holders: Nodes::of(holders),
+            },
+            Message::GotAck {
+                id: job,
+                known,
+                holders,
+            } => Payload::GotAck {
+                id: id(job),
+                known: *known,
+                holders: Nodes::of(holders),
+            },
+            Message::DelJob(job) => Payload::DelJob(id(job)),
+            Message::NeedJobs {
+                queue,
+                count,
+                waiting,
+            } => Payload::NeedJobs {
+                queue: Bytes::new(queue.as_bytes()),
+                count: *count,
+                waiting: *waiting,
+            },
+            Message::YourJobs(jobs) => Payload::YourJobs(jobs.iter().map(JobCopy::of).collect()),
+            Message::Pause { queue, state } => Payload::Pause {
+                queue: Bytes::new(queue.as_bytes()),
+                input: state.input,
+                output: state.output,
+            },
+            Message::Ask { number, question } => Payload::Ask {
+                number: *number,
+                question: Wanted::of(question),
+            },
+            Message::Answer { number, answer } => Payload::Answer {
+                number: *number,
+                answer: Said::of(answer),
+            },
+        }
+    }
+
+    fn into_frame(self) -> Result<Frame, Invalid> {
+        Ok(Frame::Message(match self {
+            Payload::Ping(number) => return Ok(Frame::Notice(Notice::Ping(number))),
+            Payload::Pong(number) => return Ok(Frame::Notice(Notice::Pong(number))),
+            Payload::Node(state) => return Ok(Frame::Notice(Notice::Node(state))),
+            Payload::Forget(id) => return Ok(Frame::Notice(Notice::Forget(id))),
+            Payload::State {
+                leaving,
+                full,
+                load,
+            } => Message::State(PeerState {
+                leaving,
+                full,
+                load,
+            }),
+            Payload::ReplJob(copy) => Message::ReplJob(Box::new(copy.into_copy()?)),
+            Payload::GotJob(id) => Message::GotJob(job_id(id)?),
+            Payload::Missing(id) => Message::Missing(job_id(id)?),
+            Payload::Holders {
+                id,
+                holders,
+                copies,
+            } => Message::Holders {
+                id: job_id(id)?,
+                holders: holders.holders()?,
+                copies,
+            },
+            Payload::Enqueue { id, delay_ms } => Message::Enqueue {
+                id: job_id(id)?,
+                delay_ms,
+            },
+            Payload::WillQueue(id) => Message::WillQueue(job_id(id)?),
+            Payload::Queued {
+                id,
+                nacks,
+                additional_deliveries,
+            } => Message::Queued {
+                id: job_id(id)?,
+                nacks,
+                additional_deliveries,
+            },
+            Payload::Working { id, for_ms } => Message::Working {
+                id: job_id(id)?,
+                for_ms,
+            },
+            Payload::SetAck { id, holders } => Message::SetAck {
+                id: job_id(id)?,
+                holders: holders.holders()?,
+            },
+            Payload::GotAck { id, known, holders } => Message::GotAck {
+                id: job_id(id)?,
+                known,
+                holders: holders.holders()?,
+            },
+            Payload::DelJob(id) => Message::DelJob(job_id(id)?),
+            Payload::NeedJobs {
+                queue,
+                count,
+                waiting,
+            } => Message::NeedJobs {
+                queue: QueueName::new(queue),
+                count,
+                waiting,
+            },
+            Payload::YourJobs(jobs) => {
+                let jobs: Result<_, _> = jobs.into_iter().map(JobCopy::into_copy).collect();
+                Message::YourJobs(jobs?)
+            }
+            Payload::Pause {
+                queue,
+                input,
+                output,
+            } => Message::Pause {
+                queue: QueueName::new(queue),
+                state: shoalmq_core::command::PauseState { input, output },
+            },
+            Payload::Ask { number, question } => Message::Ask {
+                number,
+                question: question.into_question(),
+            },
+            Payload::Answer { number, answer } => Message::Answer {
+                number,
+                answer: answer.into_answer()?,
+            },
+        }))
+    }
+}
+
+fn job_id(bytes: &[u8]) -> Result<JobId, Invalid> {
+    bytes.try_into().map(JobId::from_bytes).map_err(|_| bad())
+}
+
+/// Writes behind what is there already; postcard's own vector flavour goes byte by byte.
+struct Append<'a>(&'a mut Vec<u8>);
+
+impl Flavor for Append<'_> {
+    type Output = ();
+
+    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        self.0.push(byte);
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<()> {
+        Ok(())
+    }
+}

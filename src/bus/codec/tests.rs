@@ -1,0 +1,399 @@
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use shoalmq_core::command::{
+    Answer, Delivery, JobView, PauseState, Question, QueueView, ScanReply,
+};
+use shoalmq_core::id::StoreId;
+use shoalmq_core::job::{Body, JobState};
+use shoalmq_core::message::{Copy, Holders};
+
+use super::*;
+
+fn encoded(frame: &Frame) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    match frame {
+        Frame::Message(message) => encode(message, &mut bytes),
+        Frame::Notice(notice) => encode_notice(notice, &mut bytes),
+        Frame::Unknown(_) => unreachable!("nobody says what it does not know"),
+    }
+    .expect("it fits");
+    bytes
+}
+
+/// A frame around any payload.
+fn framed(payload: &[u8]) -> Vec<u8> {
+    let mut bytes = (payload.len() as u32).to_le_bytes().to_vec();
+    bytes.extend_from_slice(payload);
+    bytes
+}
+
+fn job_ids() -> impl Strategy<Value = JobId> {
+    any::<[u8; 24]>().prop_map(JobId::from_bytes)
+}
+
+fn node_ids() -> impl Strategy<Value = NodeId> {
+    any::<[u8; 20]>().prop_map(NodeId::from_bytes)
+}
+
+fn nodes() -> impl Strategy<Value = Vec<NodeId>> {
+    vec(node_ids(), 0..6)
+}
+
+fn holders() -> impl Strategy<Value = Holders> {
+    nodes().prop_map(Holders::from)
+}
+
+fn names() -> impl Strategy<Value = QueueName> {
+    vec(any::<u8>(), 0..40).prop_map(|bytes| QueueName::new(&bytes))
+}
+
+fn bodies() -> impl Strategy<Value = Body> {
+    vec(any::<u8>(), 0..300).prop_map(|bytes| Body::new(&bytes))
+}
+
+fn spans() -> impl Strategy<Value = Duration> {
+    any::<u64>().prop_map(Duration::from_millis)
+}
+
+fn pauses() -> impl Strategy<Value = PauseState> {
+    any::<(bool, bool)>().prop_map(|(input, output)| PauseState { input, output })
+}
+
+fn states() -> impl Strategy<Value = JobState> {
+    prop_oneof![
+        Just(JobState::WaitReplicas),
+        Just(JobState::Active),
+        Just(JobState::Queued),
+        Just(JobState::Acked),
+    ]
+}
+
+fn copies() -> impl Strategy<Value = Copy> {
+    (
+        (job_ids(), names(), bodies(), holders()),
+        any::<(u64, u64, u32, u32, u32)>(),
+        any::<(u16, u32, u32, u8)>(),
+    )
+        .prop_map(|((id, queue, body, holders), times, counts)| Copy {
+            id,
+            queue,
+            body,
+            created: times.0,
+            age_ms: times.1,
+            ttl: times.2,
+            delay: times.3,
+            retry: times.4,
+            replicate: counts.0,
+            nacks: counts.1,
+            additional_deliveries: counts.2,
+            moves: counts.3,
+            holders,
+        })
+}
+
+fn deliveries() -> impl Strategy<Value = Delivery> {
+    ((names(), job_ids(), bodies()), any::<(u64, u32, u32)>()).prop_map(
+        |((queue, id, body), (created, nacks, additional_deliveries))| Delivery {
+            queue,
+            id,
+            created,
+            body,
+            nacks,
+            additional_deliveries,
+        },
+    )
+}
+
+fn queue_views() -> impl Strategy<Value = QueueView> {
+    (
+        (names(), nodes(), pauses()),
+        (spans(), spans()),
+        any::<[u64; 5]>(),
+    )
+        .prop_map(
+            |((name, import_from, pause), (age, idle), counts)| QueueView {
+                name,
+                len: counts[0],
+                age,
+                idle,
+                blocked: counts[1],
+                import_from,
+                import_rate: counts[2],
+                jobs_in: counts[3],
+                jobs_out: counts[4],
+                pause,
+            },
+        )
+}
+
+fn job_views() -> impl Strategy<Value = JobView> {
+    (
+        (
+            job_ids(),
+            option::of(names()),
+            states(),
+            option::of(bodies()),
+        ),
+        (nodes(), nodes(), option::of(spans()), option::of(spans())),
+        any::<(u16, u32, u64, u32, u32, u32, u32)>(),
+    )
+        .prop_map(
+            |((id, queue, state, body), (holders, confirmed, requeue, awake), numbers)| JobView {
+                id,
+                queue,
+                state,
+                replicate: numbers.0,
+                ttl: numbers.1,
+                created: numbers.2,
+                delay: numbers.3,
+                retry: numbers.4,
+                nacks: numbers.5,
+                additional_deliveries: numbers.6,
+                holders,
+                confirmed,
+                next_requeue: requeue,
+                next_awake: awake,
+                body,
+            },
+        )
+}
+
+fn questions() -> impl Strategy<Value = Question> {
+    let scans = (
+        any::<(u64, Option<u64>, bool)>(),
+        option::of(names()),
+        vec(states(), 0..4),
+    );
+    prop_oneof![
+        names().prop_map(Question::QueueLength),
+        (names(), any::<i64>()).prop_map(|(queue, count)| Question::QueuePeek { queue, count }),
+        names().prop_map(Question::QueueStat),
+        scans.prop_map(|((cursor, count, all), queue, states)| Question::JobScan {
+            cursor,
+            count,
+            queue,
+            states,
+            reply: if all { ScanReply::All } else { ScanReply::Id },
+        }),
+    ]
+}
+
+fn answers() -> impl Strategy<Value = Answer> {
+    prop_oneof![
+        any::<u64>().prop_map(Answer::Count),
+        vec(deliveries(), 0..4).prop_map(Answer::Peeked),
+        option::of(queue_views()).prop_map(|view| Answer::QueueStat(view.map(Box::new))),
+        (any::<u64>(), vec(job_ids(), 0..4)).prop_map(|(next, ids)| Answer::JobIds(next, ids)),
+        (any::<u64>(), vec(job_views(), 0..4)).prop_map(|(next, jobs)| Answer::Jobs(next, jobs)),
+    ]
+}
+
+fn addresses() -> impl Strategy<Value = SocketAddr> {
+    // Without flow and scope, which no address of a node has.
+    any::<SocketAddr>().prop_map(|address| SocketAddr::new(address.ip(), address.port()))
+}
+
+fn node_states() -> impl Strategy<Value = NodeState> {
+    let profiles = (
+        (addresses(), option::of("[a-z.]{1,20}")),
+        ("[a-z]{0,9}", "[0-9.]{1,9}"),
+        any::<(bool, u64)>(),
+    );
+    let profiles =
+        profiles.prop_map(
+            |((client, name), (zone, software), (leaving, wall_ms))| Profile {
+                client,
+                name,
+                zone,
+                software,
+                leaving,
+                wall_ms,
+            },
+        );
+    let claims = (node_ids(), addresses(), any::<(u64, u32, u32, u64)>());
+    let claims = claims.prop_map(|(node, bus, (start, renewal, epoch, store))| Claim {
+        node,
+        start,
+        renewal,
+        epoch,
+        store: StoreId(store),
+        bus,
+    });
+    (profiles, vec(claims, 0..5)).prop_map(|(profile, members)| NodeState { profile, members })
+}
+
+fn messages() -> impl Strategy<Value = Message> {
+    let of_id = prop_oneof![
+        job_ids().prop_map(Message::GotJob),
+        job_ids().prop_map(Message::Missing),
+        job_ids().prop_map(Message::WillQueue),
+        job_ids().prop_map(Message::DelJob),
+        (job_ids(), any::<u64>()).prop_map(|(id, delay_ms)| Message::Enqueue { id, delay_ms }),
+        (job_ids(), any::<u64>()).prop_map(|(id, for_ms)| Message::Working { id, for_ms }),
+        (job_ids(), any::<(u32, u32)>()).prop_map(|(id, (nacks, more))| Message::Queued {
+            id,
+            nacks,
+            additional_deliveries: more,
+        }),
+    ];
+    let of_holders =
+        prop_oneof![
+            (job_ids(), holders(), any::<u16>()).prop_map(|(id, holders, copies)| {
+                Message::Holders {
+                    id,
+                    holders,
+                    copies,
+                }
+            }),
+            (job_ids(), holders()).prop_map(|(id, holders)| Message::SetAck { id, holders }),
+            (job_ids(), any::<bool>(), holders())
+                .prop_map(|(id, known, holders)| Message::GotAck { id, known, holders }),
+        ];
+    let of_queues = prop_oneof![
+        (names(), any::<(u32, u32)>()).prop_map(|(queue, (count, waiting))| Message::NeedJobs {
+            queue,
+            count,
+            waiting,
+        }),
+        (names(), pauses()).prop_map(|(queue, state)| Message::Pause { queue, state }),
+    ];
+    let of_jobs = prop_oneof![
+        copies().prop_map(|copy| Message::ReplJob(Box::new(copy))),
+        vec(copies(), 1..4).prop_map(Message::YourJobs),
+    ];
+    let others = prop_oneof![
+        any::<(bool, bool, u64)>().prop_map(|(leaving, full, load)| Message::State(PeerState {
+            leaving,
+            full,
+            load,
+        })),
+        (any::<u64>(), questions())
+            .prop_map(|(number, question)| Message::Ask { number, question }),
+        (any::<u64>(), answers()).prop_map(|(number, answer)| Message::Answer { number, answer }),
+    ];
+    prop_oneof![of_id, of_holders, of_queues, of_jobs, others]
+}
+
+fn frames() -> impl Strategy<Value = Frame> {
+    let notices = prop_oneof![
+        any::<u64>().prop_map(Notice::Ping),
+        any::<u64>().prop_map(Notice::Pong),
+        node_states().prop_map(|state| Notice::Node(Box::new(state))),
+        node_ids().prop_map(Notice::Forget),
+    ];
+    prop_oneof![
+        1 => notices.prop_map(Frame::Notice),
+        4 => messages().prop_map(Frame::Message),
+    ]
+}
+
+/// Everything that is in the bytes, which must hold whole frames only.
+fn decoded(mut bytes: &[u8]) -> Vec<Frame> {
+    let mut frames = Vec::new();
+    while let Some((frame, length)) = decode(bytes).expect("frames of our own") {
+        frames.push(frame);
+        bytes = &bytes[length..];
+    }
+    assert!(bytes.is_empty());
+    frames
+}
+
+proptest! {
+    #[test]
+    fn every_frame_is_read_as_it_was_written(frames in vec(frames(), 0..6)) {
+        let bytes: Vec<u8> = frames.iter().flat_map(encoded).collect();
+        prop_assert_eq!(decoded(&bytes), frames);
+    }
+
+    #[test]
+    fn a_frame_that_is_cut_off_is_waited_for(frame in frames(), cut in any::<prop::sample::Index>()) {
+        let bytes = encoded(&frame);
+        prop_assert_eq!(decode(&bytes[..cut.index(bytes.len())]), Ok(None));
+    }
+
+    #[test]
+    fn no_bytes_panic(bytes: Vec<u8>) {
+        let _ = decode(&bytes);
+        let _ = decode(&framed(&bytes));
+    }
+
+    #[test]
+    fn no_damage_panics(frame in frames(), at in any::<prop::sample::Index>(), byte: u8) {
+        let mut bytes = encoded(&frame);
+        let at = at.index(bytes.len());
+        bytes[at] = byte;
+        let _ = decode(&bytes);
+    }
+
+    #[test]
+    fn what_a_newer_node_says_is_skipped(kind in KINDS.., fields: Vec<u8>, frame in frames()) {
+        let mut payload = postcard::to_stdvec(&kind).expect("it fits");
+        payload.extend_from_slice(&fields);
+        let mut bytes = framed(&payload);
+        bytes.extend_from_slice(&encoded(&frame));
+        prop_assert_eq!(decoded(&bytes), [Frame::Unknown(kind), frame]);
+    }
+}
+
+#[test]
+fn the_length_of_a_frame_is_checked_before_its_bytes_come() {
+    let mut bytes = (FRAME_MAX as u32 + 1).to_le_bytes();
+    assert_eq!(decode(&bytes), Err(Invalid::TooLong(FRAME_MAX + 1)));
+    bytes = (FRAME_MAX as u32).to_le_bytes();
+    assert_eq!(decode(&bytes), Ok(None));
+}
+
+#[test]
+fn a_list_of_half_an_id_is_invalid() {
+    let holders = serde_bytes::ByteBuf::from(vec![7; 30]);
+    let id = serde_bytes::ByteBuf::from(vec![7; 24]);
+    let payload = postcard::to_stdvec(&(13_u32, &id, &holders)).expect("it fits");
+    assert!(matches!(decode(&framed(&payload)), Err(Invalid::Fields(_))));
+}
+
+#[test]
+fn bytes_behind_the_fields_are_invalid() {
+    let mut payload = encoded(&Frame::Notice(Notice::Ping(5)))[4..].to_vec();
+    payload.push(0);
+    assert!(matches!(decode(&framed(&payload)), Err(Invalid::Fields(_))));
+    assert!(matches!(decode(&framed(&[])), Err(Invalid::Fields(_))));
+}
+
+#[test]
+fn many_jobs_travel_in_frames_of_bounded_size() {
+    let copy = |number: u8| Copy {
+        id: JobId::from_bytes([number; 24]),
+        queue: QueueName::new(b"q"),
+        body: Body::new(&vec![number; BATCH_BYTES / 2]),
+        created: 0,
+        age_ms: 0,
+        ttl: 60,
+        delay: 0,
+        retry: 6,
+        replicate: 1,
+        nacks: 0,
+        additional_deliveries: 0,
+        moves: 0,
+        holders: [].into(),
+    };
+    let jobs: Vec<Copy> = (0..5).map(copy).collect();
+    let mut bytes = Vec::new();
+    encode(&Message::YourJobs(jobs.clone()), &mut bytes).expect("it fits");
+    let frames = decoded(&bytes);
+    assert!(frames.len() > 1);
+    let arrived = frames.into_iter().flat_map(|frame| match frame {
+        Frame::Message(Message::YourJobs(jobs)) => jobs,
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(arrived.collect::<Vec<_>>(), jobs);
+}
+
+#[test]
+fn a_confirmation_takes_thirty_bytes() {
+    let got = Message::GotJob(JobId::from_bytes([7; 24]));
+    assert_eq!(encoded(&Frame::Message(got)).len(), 4 + 1 + 25);
+}

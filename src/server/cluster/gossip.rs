@@ -1,0 +1,510 @@
+//! Membership at work: packets in and out, its timer, the seeds, this node's own address, and the file of members.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use shoalmq_core::time::Time;
+use shoalmq_gossip::{Damaged, Event as Gossip, Identity, Membership, Memory, Secret, Settings};
+use thiserror::Error;
+use tokio::net::{UdpSocket, lookup_host};
+use tokio::sync::{Notify, watch};
+use tokio::time::timeout;
+use tracing::{debug, info, warn};
+
+use super::{Cluster, Health, Sockets, inbound};
+use crate::bus::handshake::Key;
+use crate::config::{BindAddress, Config, Host, Seed};
+use crate::server::clock;
+use crate::server::driver::{Driver, Shared};
+
+const FILE: &str = "members.conf";
+/// Room for the longest packet, and one byte to tell a longer one.
+const PACKET: usize = 2048;
+/// Between two looks at the names of seeds: while alone, and while only some members are missing.
+const SEEDS_ALONE: Duration = Duration::from_secs(1);
+const SEEDS_EVERY: Duration = Duration::from_secs(5);
+/// Between two looks at `cluster-announce-host`.
+const OWN_NAME_EVERY: Duration = Duration::from_secs(10);
+/// A name server that takes longer is asked again.
+const LOOKUP: Duration = Duration::from_secs(5);
+/// Between two tellings of this node's state to all peers.
+const TELL_EVERY: Duration = Duration::from_secs(1);
+/// Addresses that nobody has, for asking the system by which way a packet would leave: none is sent.
+const ANYWHERE: [IpAddr; 2] = [
+    IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
+    IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)),
+];
+
+/// Why the remembered members cannot be had.
+#[derive(Debug, Error)]
+pub(crate) enum MembersError {
+    #[error("read {}: {source}", path.display())]
+    Read { path: PathBuf, source: io::Error },
+    #[error("{}: {source}; restore it, or remove it and introduce the node to its cluster anew", path.display())]
+    Damaged { path: PathBuf, source: Damaged },
+    #[error("write {}: {source}", path.display())]
+    Write { path: PathBuf, source: io::Error },
+}
+
+/// How this node's own address is found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Own {
+    /// It is given.
+    Fixed(IpAddr),
+    /// It is what this name has; others are told the name when they may use it.
+    Name(String),
+    /// It is where packets to the others leave from.
+    Route,
+}
+
+impl Own {
+    fn of(config: &Config) -> Self {
+        match (&config.cluster_announce_host, &config.bind[..]) {
+            (Some(Host::Ip(ip)), _) => Own::Fixed(*ip),
+            (Some(Host::Name(name)), _) | (None, [BindAddress::Name(name)]) => {
+                Own::Name(name.clone())
+            }
+            (None, [BindAddress::Ip(ip)]) if !ip.is_unspecified() => Own::Fixed(*ip),
+            (None, _) => Own::Route,
+        }
+    }
+}
+
+/// Membership, and what it works with.
+pub(super) struct Running {
+    pub(super) membership: Membership,
+    pub(super) shared: Weak<Shared>,
+    key: Key,
+    own: Own,
+    bus_port: u16,
+    sockets: Arc<[UdpSocket]>,
+    /// What the file of members is to hold.
+    remembered: watch::Sender<Memory>,
+    /// The timer is due earlier than it was.
+    sooner: Arc<Notify>,
+    armed: Time,
+}
+
+impl std::fmt::Debug for Running {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Running")
+            .field("me", &self.membership.me())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Running {
+    /// Sends a datagram, or not: gossip expects loss.
+    pub(super) fn send(&self, to: SocketAddr, bytes: &[u8]) {
+        let fits = |socket: &&UdpSocket| {
+            socket
+                .local_addr()
+                .is_ok_and(|local| local.is_ipv4() == to.is_ipv4())
+        };
+        // A socket on loopback reaches no other machine: one of them may.
+        let sent = self
+            .sockets
+            .iter()
+            .filter(fits)
+            .any(|socket| socket.try_send_to(bytes, to).is_ok());
+        if !sent {
+            debug!(%to, "a packet could not be sent");
+        }
+    }
+
+    /// Notes when the timer is due next.
+    pub(super) fn arm(&mut self) {
+        let deadline = self.membership.deadline();
+        if deadline < self.armed {
+            self.armed = deadline;
+            self.sooner.notify_one();
+        }
+    }
+
+    /// Has the file of members written anew.
+    pub(super) fn remember(&self) {
+        self.remembered.send_replace(self.membership.memory());
+    }
+}
+
+impl Cluster {
+    /// What the nodes of this cluster prove to each other that they know.
+    pub(super) fn key(&self) -> Option<Key> {
+        Some(self.running.as_ref()?.key.clone())
+    }
+
+    /// The newest generation of a member that membership knows.
+    pub(super) fn member_start(&self, id: &shoalmq_core::id::NodeId) -> Option<u64> {
+        let member = self.running.as_ref()?.membership.member(*id)?;
+        Some(member.identity.start)
+    }
+}
+
+/// Opens the doors for other nodes, and begins to look for them: once the log is read, so that what they say can be
+/// taken.
+pub(crate) async fn open(shared: &Arc<Shared>, sockets: Sockets) -> Result<(), MembersError> {
+    let config = shared.driver.lock().config.clone();
+    let path = config.dir.join(FILE);
+    let memory = recall(&path)?;
+    let own = Own::of(&config);
+    let seeds = resolve(&config.cluster_join, sockets.port).await;
+    let ip = own_ip(&own, &seeds, &memory).await;
+    let gossip: Arc<[UdpSocket]> = sockets.gossip.into();
+    let (remembered, to_write) = watch::channel(memory.clone());
+    {
+        let mut driver = shared.driver.lock();
+        let me = Identity {
+            node: driver.node.id(),
+            start: driver.identity.generation,
+            renewal: 0,
+            epoch: memory.epoch,
+            store: driver.identity.store,
+            bus: SocketAddr::new(ip, sockets.port),
+        };
+        let now = driver.clock.now().time;
+        let membership = Membership::new(me, settings(&config), memory, clock::entropy(), now);
+        let members: Vec<Identity> = membership.members().map(|member| member.identity).collect();
+        let secret = config.cluster_secret.as_ref();
+        driver.cluster.running = Some(Running {
+            membership,
+            shared: Arc::downgrade(shared),
+            key: Key::new(
+                config.cluster_name.as_bytes(),
+                secret.map_or(b"", |secret| secret.as_str().as_bytes()),
+            ),
+            own: own.clone(),
+            bus_port: sockets.port,
+            sockets: Arc::clone(&gossip),
+            remembered,
+            sooner: Arc::default(),
+            armed: Time::NEVER,
+        });
+        driver.note_own_ip(ip);
+        for identity in &members {
+            driver.join(identity);
+        }
+        driver.gossip(Gossip::Seeds(seeds));
+        info!(address = %me.bus, cluster = config.cluster_name, known = members.len(), "open to other nodes");
+    }
+    for listener in sockets.links {
+        tokio::spawn(inbound::accept(Arc::clone(shared), listener));
+    }
+    for at in 0..gossip.len() {
+        tokio::spawn(receive(Arc::clone(shared), Arc::clone(&gossip), at));
+    }
+    tokio::spawn(ticker(Arc::clone(shared)));
+    tokio::spawn(tell(Arc::clone(shared)));
+    tokio::spawn(write_members(path, to_write));
+    if !config.cluster_join.is_empty() {
+        tokio::spawn(look_for_seeds(Arc::clone(shared), config.cluster_join));
+    }
+    if let Own::Name(name) = own {
+        tokio::spawn(look_for_own_name(Arc::clone(shared), name, sockets.port));
+    }
+    Ok(())
+}
+
+fn settings(config: &Config) -> Settings {
+    Settings {
+        cluster_name: config.cluster_name.clone(),
+        secret: config
+            .cluster_secret
+            .as_ref()
+            .map(|secret| Secret::new(secret.as_str().as_bytes())),
+        node_timeout: config.cluster_node_timeout,
+    }
+}
+
+impl Driver {
+    /// CONFIG SET cluster-node-timeout.
+    pub(crate) fn configure_membership(&mut self) {
+        let settings = settings(&self.config);
+        self.gossip(Gossip::Configured(settings));
+    }
+
+    /// The address that others reach this node at.
+    pub(super) fn own_ip(&self) -> IpAddr {
+        let address = self.cluster.own_address;
+        address.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip())
+    }
+
+    /// The name that others may use for it.
+    pub(super) fn own_name(&self) -> Option<String> {
+        match &self.config.cluster_announce_host {
+            Some(Host::Name(name)) => Some(name.clone()),
+            Some(Host::Ip(_)) | None => None,
+        }
+    }
+
+    /// A node that does not know by which address others reach it, and knows nobody, is reached by the one that its
+    /// packets to `bus` leave from.
+    pub(super) fn find_own_address_for(&mut self, bus: SocketAddr) {
+        let finds_out = self
+            .cluster
+            .running
+            .as_ref()
+            .is_some_and(|running| running.own == Own::Route);
+        if finds_out
+            && self.cluster.members.is_empty()
+            && let Some(ip) = route_to(bus)
+        {
+            self.change_own_ip(ip);
+        }
+    }
+
+    fn change_own_ip(&mut self, ip: IpAddr) {
+        let Some(port) = self
+            .cluster
+            .running
+            .as_ref()
+            .map(|running| running.bus_port)
+        else {
+            return;
+        };
+        if ip != self.own_ip() {
+            info!(%ip, "this node's own address");
+            self.note_own_ip(ip);
+            self.gossip(Gossip::AddressKnown(SocketAddr::new(ip, port)));
+        }
+    }
+
+    fn note_own_ip(&mut self, ip: IpAddr) {
+        self.cluster.own_address = (!ip.is_unspecified()).then(|| SocketAddr::new(ip, self.port));
+    }
+
+    /// Runs the timer of membership if it is due. Returns when the next one is.
+    fn tick_gossip(&mut self) -> Option<std::time::Instant> {
+        let now = self.clock.now().time;
+        let deadline = self.cluster.running.as_ref()?.membership.deadline();
+        if deadline <= now {
+            self.gossip(Gossip::Tick);
+        }
+        let running = self.cluster.running.as_mut()?;
+        running.armed = running.membership.deadline();
+        self.clock.instant(running.armed)
+    }
+
+    /// Leaves quietly: no more links, no more gossip.
+    pub(crate) fn leave_cluster(&mut self) {
+        self.gossip(Gossip::Leave);
+        self.cluster.running = None;
+        self.cluster.links.clear();
+        self.cluster.inbound.clear();
+    }
+}
+
+/// Reads the file of members; a new node draws its epoch, and writes it down.
+fn recall(path: &Path) -> Result<Memory, MembersError> {
+    match fs::read_to_string(path) {
+        Ok(text) => text.parse().map_err(|source| MembersError::Damaged {
+            path: path.to_path_buf(),
+            source,
+        }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let memory = Memory {
+                epoch: u32::from_le_bytes(clock::entropy()),
+                ..Memory::default()
+            };
+            save(path, &memory).map_err(|source| MembersError::Write {
+                path: path.to_path_buf(),
+                source,
+            })?;
+            Ok(memory)
+        }
+        Err(source) => Err(MembersError::Read {
+            path: path.to_path_buf(),
+            source,
+        }),
+    }
+}
+
+/// Writes the file anew, so that a crash leaves either the old or the new one.
+fn save(path: &Path, memory: &Memory) -> io::Result<()> {
+    let temporary = path.with_extension("conf.new");
+    let mut file = File::create(&temporary)?;
+    file.write_all(memory.to_string().as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&temporary, path)?;
+    File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
+}
+
+/// Writes the file of members whenever they change. A disk that is full is tried again with the next change.
+async fn write_members(path: PathBuf, mut memory: watch::Receiver<Memory>) {
+    while memory.changed().await.is_ok() {
+        let (latest, at) = (memory.borrow_and_update().clone(), path.clone());
+        let saved = tokio::task::spawn_blocking(move || save(&at, &latest)).await;
+        if let Err(error) = saved.expect("a panic ends the process") {
+            warn!(path = %path.display(), %error, "the members cannot be written down");
+            tokio::time::sleep(TELL_EVERY).await;
+        }
+    }
+}
+
+async fn receive(shared: Arc<Shared>, sockets: Arc<[UdpSocket]>, at: usize) {
+    let mut packet = vec![0; PACKET];
+    loop {
+        match sockets[at].recv_from(&mut packet).await {
+            Ok((length, from)) => {
+                let bytes = packet[..length].to_vec();
+                shared.act(|driver| {
+                    if !driver.is_protected_from(from.ip().to_canonical()) {
+                        driver.gossip(Gossip::Packet(bytes));
+                    }
+                });
+            }
+            // What a former packet met: nobody listens there.
+            Err(error) => debug!(%error, "gossip"),
+        }
+    }
+}
+
+async fn ticker(shared: Arc<Shared>) {
+    loop {
+        let next = shared.act(|driver| {
+            let next = driver.tick_gossip();
+            let running = driver.cluster.running.as_ref()?;
+            Some((next, Arc::clone(&running.sooner)))
+        });
+        // The node leaves.
+        let Some((next, sooner)) = next else {
+            return;
+        };
+        let sleep = async {
+            match next {
+                Some(at) => tokio::time::sleep_until(at.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = sleep => {}
+            () = sooner.notified() => {}
+        }
+    }
+}
+
+async fn tell(shared: Arc<Shared>) {
+    let mut every = tokio::time::interval(TELL_EVERY);
+    every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        every.tick().await;
+        shared.act(Driver::tell_peers);
+    }
+}
+
+/// Looks up the names of seeds again and again, while somebody is missing.
+async fn look_for_seeds(shared: Arc<Shared>, seeds: Vec<Seed>) {
+    loop {
+        let pause = {
+            let driver = shared.driver.lock();
+            let members = &driver.cluster.members;
+            if members.is_empty() {
+                SEEDS_ALONE
+            } else {
+                SEEDS_EVERY
+            }
+        };
+        tokio::time::sleep(pause).await;
+        let port = {
+            let driver = shared.driver.lock();
+            let members = &driver.cluster.members;
+            let complete =
+                !members.is_empty() && members.values().all(|member| member.health != Health::Down);
+            driver
+                .cluster
+                .running
+                .as_ref()
+                .filter(|_| !complete)
+                .map(|running| running.bus_port)
+        };
+        if let Some(port) = port {
+            let addresses = resolve(&seeds, port).await;
+            if !addresses.is_empty() {
+                shared.act(|driver| driver.gossip(Gossip::Seeds(addresses)));
+            }
+        }
+    }
+}
+
+/// The bus addresses of seeds; `port` is that of those which name none.
+async fn resolve(seeds: &[Seed], port: u16) -> Vec<SocketAddr> {
+    let mut found = Vec::new();
+    for seed in seeds {
+        let port = seed.ports.map_or(port, |ports| ports.bus);
+        match &seed.host {
+            Host::Ip(ip) => found.push(SocketAddr::new(*ip, port)),
+            Host::Name(name) => found.extend(look_up(name, port).await),
+        }
+    }
+    found
+}
+
+pub(super) async fn look_up(name: &str, port: u16) -> Vec<SocketAddr> {
+    match timeout(LOOKUP, lookup_host((name, port))).await {
+        Ok(Ok(addresses)) => addresses.collect(),
+        Ok(Err(error)) => {
+            debug!(name, %error, "not found");
+            Vec::new()
+        }
+        Err(_) => {
+            debug!(name, "the name server does not answer");
+            Vec::new()
+        }
+    }
+}
+
+async fn look_for_own_name(shared: Arc<Shared>, name: String, port: u16) {
+    loop {
+        tokio::time::sleep(OWN_NAME_EVERY).await;
+        let found = look_up(&name, port).await;
+        shared.act(|driver| {
+            let own = driver.own_ip();
+            if let Some(first) = found.first()
+                && !found.iter().any(|address| address.ip() == own)
+            {
+                driver.change_own_ip(first.ip());
+            }
+        });
+    }
+}
+
+/// The address that others reach this node at, as far as it can be known at the start.
+async fn own_ip(own: &Own, seeds: &[SocketAddr], memory: &Memory) -> IpAddr {
+    match own {
+        Own::Fixed(ip) => *ip,
+        Own::Name(name) => {
+            let found = look_up(name, 0).await;
+            if found.is_empty() {
+                warn!(
+                    name,
+                    "this node's own name is not known: other nodes cannot be told where it is"
+                );
+            }
+            found
+                .first()
+                .map_or(Ipv4Addr::UNSPECIFIED.into(), SocketAddr::ip)
+        }
+        Own::Route => {
+            let remembered = memory.members.iter().flat_map(|member| &member.addresses);
+            let anywhere = ANYWHERE.map(|ip| SocketAddr::new(ip, 9));
+            let mut ways = seeds.iter().chain(remembered).chain(&anywhere);
+            ways.find_map(|to| route_to(*to))
+                .unwrap_or(Ipv4Addr::LOCALHOST.into())
+        }
+    }
+}
+
+/// The own address that packets to `to` leave from. Sends none.
+fn route_to(to: SocketAddr) -> Option<IpAddr> {
+    let any: IpAddr = if to.is_ipv4() {
+        Ipv4Addr::UNSPECIFIED.into()
+    } else {
+        Ipv6Addr::UNSPECIFIED.into()
+    };
+    let socket = std::net::UdpSocket::bind((any, 0)).ok()?;
+    socket.connect(to).ok()?;
+    Some(socket.local_addr().ok()?.ip())
+}

@@ -1,0 +1,241 @@
+//! What is on its way to one peer: messages, encoded when they are sent, in order, each behind its gate.
+//!
+//! Whoever holds the node puts in; the link's task takes out all there is, so that whatever queued up during one write
+//! leaves with the next.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use parking_lot::Mutex;
+use shoalmq_core::message::Message;
+use shoalmq_storage::journal::Position;
+use tokio::sync::Notify;
+
+use crate::bus::codec::{self, Notice, TooLong};
+
+/// A buffer that grew past this is given back when it is empty.
+const KEPT_BYTES: usize = 1 << 20;
+/// Once so much is written, the rest moves to the front.
+const MOVED_BYTES: usize = 1 << 20;
+
+/// Shared by the owner of the node and the task of a link.
+#[derive(Debug, Default)]
+pub(super) struct Outbox {
+    waiting: Mutex<Queue>,
+    /// Bytes that the task has taken and not yet written.
+    taken: AtomicUsize,
+    closed: AtomicBool,
+    /// Something was put in, or the link must end.
+    pub(super) arrived: Notify,
+}
+
+/// Why a message was not put in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NotSent {
+    /// As much is waiting as may.
+    Full,
+    /// It fits no frame.
+    TooLong(usize),
+}
+
+impl Outbox {
+    /// Puts in a message that may leave once the log is on disk up to `gate`. A peer that takes nothing may leave
+    /// `limit` bytes waiting, and one message more, so that any message can be sent.
+    pub(super) fn send(
+        &self,
+        message: &Message,
+        gate: Position,
+        limit: usize,
+    ) -> Result<(), NotSent> {
+        let mut waiting = self.waiting.lock();
+        if waiting.bytes.len() + self.taken.load(Ordering::Relaxed) > limit {
+            return Err(NotSent::Full);
+        }
+        waiting
+            .put(gate, |bytes| codec::encode(message, bytes))
+            .map_err(|TooLong(length)| NotSent::TooLong(length))
+    }
+
+    /// Puts in what the links themselves say.
+    pub(super) fn send_notice(&self, notice: &Notice) {
+        let sent = self
+            .waiting
+            .lock()
+            .put(Position(0), |bytes| codec::encode_notice(notice, bytes));
+        sent.expect("notices are short");
+        self.arrived.notify_one();
+    }
+
+    /// Moves all that is waiting behind what `queue` holds.
+    pub(super) fn take(&self, queue: &mut Queue) {
+        queue.append(&mut self.waiting.lock());
+        self.taken.store(queue.pending(), Ordering::Relaxed);
+    }
+
+    /// The link must end, whatever is waiting.
+    pub(super) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.arrived.notify_one();
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// Bytes that wait to be written.
+    pub(super) fn pending(&self) -> usize {
+        self.waiting.lock().bytes.len() + self.taken.load(Ordering::Relaxed)
+    }
+}
+
+/// Frames in order, and from where on each gate holds them back.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    bytes: Vec<u8>,
+    written: usize,
+    /// Where a stretch begins, and how far the log must be on disk before it may leave. Both rise.
+    gates: VecDeque<(usize, Position)>,
+}
+
+impl Queue {
+    fn put(
+        &mut self,
+        gate: Position,
+        encode: impl FnOnce(&mut Vec<u8>) -> Result<(), TooLong>,
+    ) -> Result<(), TooLong> {
+        let start = self.bytes.len();
+        encode(&mut self.bytes)?;
+        // What is behind an equal or a later gate waits anyway.
+        if gate > self.gates.back().map_or(Position(0), |&(_, last)| last) {
+            self.gates.push_back((start, gate));
+        }
+        Ok(())
+    }
+
+    fn append(&mut self, other: &mut Queue) {
+        if self.pending() == 0 {
+            self.bytes.clear();
+            self.gates.clear();
+            self.written = 0;
+            if self.bytes.capacity() > KEPT_BYTES {
+                self.bytes = Vec::new();
+            }
+            std::mem::swap(self, other);
+            return;
+        }
+        if self.written >= MOVED_BYTES {
+            self.bytes.drain(..self.written);
+            for (start, _) in &mut self.gates {
+                *start = start.saturating_sub(self.written);
+            }
+            self.written = 0;
+        }
+        let before = self.bytes.len();
+        self.bytes.append(&mut other.bytes);
+        let last = self.gates.back().map_or(Position(0), |&(_, last)| last);
+        let gates = other.gates.drain(..).filter(|&(_, gate)| gate > last);
+        self.gates
+            .extend(gates.map(|(start, gate)| (before + start, gate)));
+    }
+
+    /// Up to where bytes may leave now: the end of a frame.
+    pub(super) fn open_to(&mut self, released: Position) -> usize {
+        while let Some(&(start, gate)) = self.gates.front() {
+            if gate > released {
+                return start;
+            }
+            self.gates.pop_front();
+        }
+        self.bytes.len()
+    }
+
+    pub(super) fn written(&self) -> usize {
+        self.written
+    }
+
+    pub(super) fn bytes_to(&self, end: usize) -> &[u8] {
+        &self.bytes[self.written..end]
+    }
+
+    pub(super) fn advance(&mut self, written: usize) {
+        self.written += written;
+    }
+
+    pub(super) fn pending(&self) -> usize {
+        self.bytes.len() - self.written
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shoalmq_core::id::JobId;
+
+    use super::*;
+    use crate::bus::codec::Frame;
+
+    const LIMIT: usize = 1 << 20;
+
+    fn got(number: u8) -> Message {
+        Message::GotJob(JobId::from_bytes([number; 24]))
+    }
+
+    fn leaving(queue: &mut Queue, released: u64) -> Vec<Message> {
+        let end = queue.open_to(Position(released));
+        let mut bytes = queue.bytes_to(end).to_vec();
+        queue.advance(bytes.len());
+        let mut messages = Vec::new();
+        while let Some((frame, length)) = codec::decode(&bytes).expect("frames of our own") {
+            let Frame::Message(message) = frame else {
+                panic!("{frame:?}");
+            };
+            messages.push(message);
+            bytes.drain(..length);
+        }
+        assert!(bytes.is_empty(), "whole frames");
+        messages
+    }
+
+    #[test]
+    fn a_gate_holds_back_its_message_and_those_behind_it_but_not_those_before() {
+        let outbox = Outbox::default();
+        for (number, gate) in [(1, 0), (2, 5), (3, 0), (4, 3), (5, 7)] {
+            let sent = outbox.send(&got(number), Position(gate), LIMIT);
+            assert_eq!(sent, Ok(()));
+        }
+        let mut queue = Queue::default();
+        outbox.take(&mut queue);
+        assert_eq!(leaving(&mut queue, 4), [got(1)]);
+        assert_eq!(leaving(&mut queue, 4), []);
+        assert_eq!(leaving(&mut queue, 6), [got(2), got(3), got(4)]);
+        assert_eq!(leaving(&mut queue, 7), [got(5)]);
+    }
+
+    #[test]
+    fn what_comes_later_keeps_its_gate_behind_what_is_left() {
+        let outbox = Outbox::default();
+        let mut queue = Queue::default();
+        outbox.send(&got(1), Position(5), LIMIT).expect("room");
+        outbox.take(&mut queue);
+        outbox.send(&got(2), Position(0), LIMIT).expect("room");
+        outbox.send(&got(3), Position(9), LIMIT).expect("room");
+        outbox.take(&mut queue);
+        assert_eq!(leaving(&mut queue, 4), []);
+        assert_eq!(leaving(&mut queue, 5), [got(1), got(2)]);
+        assert_eq!(leaving(&mut queue, 9), [got(3)]);
+    }
+
+    #[test]
+    fn an_outbox_is_full_at_its_limit_what_was_taken_included() {
+        let outbox = Outbox::default();
+        outbox
+            .send(&got(1), Position(0), 20)
+            .expect("room for one more");
+        assert_eq!(outbox.send(&got(2), Position(0), 20), Err(NotSent::Full));
+        let mut queue = Queue::default();
+        outbox.take(&mut queue);
+        assert_eq!(outbox.send(&got(2), Position(0), 20), Err(NotSent::Full));
+        leaving(&mut queue, 0);
+        outbox.take(&mut queue);
+        assert_eq!(outbox.send(&got(2), Position(0), 20), Ok(()));
+    }
+}

@@ -1,0 +1,112 @@
+//! GLOBAL: what QLEN, QSTAT, QPEEK and JSCAN say of the whole cluster, and that they say what is missing.
+
+use std::collections::BTreeSet;
+
+use crate::cluster::fixture::Shoal;
+use crate::wire::{Connection, Reply, bodies, bulk, int};
+
+/// A view of the cluster: what it says, and the ids of the nodes that are missing in it.
+#[track_caller]
+fn view(connection: &mut Connection, command: &str) -> (Reply, BTreeSet<String>) {
+    let reply = connection.call(command);
+    let [answer, missing] = reply.items() else {
+        panic!("{command}: {reply:?}");
+    };
+    let missing = missing.items().iter().map(Reply::text).collect();
+    (answer.clone(), missing)
+}
+
+/// Two jobs at node 0, three at node 1, four at node 2, taken by nobody, each once in the cluster.
+fn filled(flags: &str) -> (Shoal, BTreeSet<String>) {
+    let shoal = Shoal::with(3, flags);
+    let mut ids = BTreeSet::new();
+    for (node, count) in [(0, 2), (1, 3), (2, 4)] {
+        for n in 0..count {
+            let mut connection = shoal.connect(node);
+            ids.insert(connection.add("q", &format!("{node}-{n}"), "REPLICATE 2 RETRY 1000"));
+        }
+    }
+    (shoal, ids)
+}
+
+#[test]
+fn views_are_of_the_whole_cluster_when_asked() {
+    let (shoal, ids) = filled("--appendonly no");
+    for node in 0..3 {
+        let mut connection = shoal.connect(node);
+        assert_eq!(
+            connection.length("q"),
+            i64::try_from(node).expect("small") + 2,
+            "local"
+        );
+        let none = BTreeSet::new();
+        assert_eq!(
+            view(&mut connection, "QLEN q GLOBAL"),
+            (int(9), none.clone())
+        );
+        assert_eq!(
+            view(&mut connection, "qlen unknown global"),
+            (int(0), none.clone())
+        );
+
+        let (peeked, missing) = view(&mut connection, "QPEEK q 5 GLOBAL");
+        assert_eq!(
+            bodies(&peeked),
+            ["0-0", "0-1", "1-0", "1-1", "1-2"],
+            "oldest first"
+        );
+        assert_eq!(missing, none);
+        let (peeked, _) = view(&mut connection, "QPEEK q -3 GLOBAL");
+        assert_eq!(bodies(&peeked), ["2-3", "2-2", "2-1"], "newest first");
+
+        let (stat, missing) = view(&mut connection, "QSTAT q GLOBAL");
+        assert_eq!(*stat.field("name"), bulk("q"));
+        assert_eq!(*stat.field("len"), int(9));
+        assert_eq!(*stat.field("jobs-in"), int(9));
+        assert_eq!(missing, none);
+
+        let (scanned, missing) = view(
+            &mut connection,
+            "JSCAN QUEUE q STATE queued BUSYLOOP GLOBAL",
+        );
+        let [cursor, found] = scanned.items() else {
+            panic!("{scanned:?}");
+        };
+        assert_eq!(*cursor, bulk("0"));
+        let found: Vec<_> = found
+            .items()
+            .iter()
+            .map(|id| id.simple_text().to_owned())
+            .collect();
+        assert_eq!(found.len(), 9, "each once");
+        assert_eq!(found.into_iter().collect::<BTreeSet<_>>(), ids);
+        assert_eq!(missing, none);
+    }
+}
+
+#[test]
+fn a_partial_view_names_who_is_missing() {
+    let (shoal, _) = filled("--appendonly no");
+    let ids: Vec<_> = (0..3).map(|node| shoal.id(node)).collect();
+    let mut connection = shoal.connect(0);
+    // One that hangs does not answer in time.
+    shoal.nodes[2].freeze();
+    let (length, missing) = view(&mut connection, "QLEN q GLOBAL");
+    assert_eq!(length, int(5));
+    assert_eq!(missing, BTreeSet::from([ids[2].clone()]));
+    shoal.nodes[2].thaw();
+    shoal.wait_until_all_met();
+    assert_eq!(
+        view(&mut connection, "QLEN q GLOBAL"),
+        (int(9), BTreeSet::new())
+    );
+    // One that is down is not asked, and missing all the same.
+    let mut shoal = shoal;
+    shoal.kill(&[1]);
+    let (length, missing) = view(&mut connection, "QLEN q GLOBAL");
+    assert_eq!(length, int(6));
+    assert_eq!(missing, BTreeSet::from([ids[1].clone()]));
+    let (peeked, missing) = view(&mut connection, "QPEEK q 3 GLOBAL");
+    assert_eq!(bodies(&peeked), ["0-0", "0-1", "2-0"]);
+    assert_eq!(missing, BTreeSet::from([ids[1].clone()]));
+}

@@ -1,0 +1,16 @@
+//! Clusters of real nodes: what several of them promise together.
+
+mod acking;
+mod federating;
+mod fixture;
+mod global;
+mod joining;
+mod leaving;
+mod once;
+mod recorder;
+mod replicating;
+mod requeueing;
+mod restarting;
+mod rolling;
+mod spreading;
+mod strangers;
