@@ -118,9 +118,7 @@ impl Node {
         if self.jobs[key].holders.contains(from) {
             self.healing.recent.note(now, from, key);
         }
-        if self.lacks_holders(&self.jobs[key]) {
-            self.set_short(now, key, true);
-        }
+        self.note_short(now, key);
     }
 
     pub(crate) fn on_holders(

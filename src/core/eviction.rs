@@ -11,7 +11,7 @@ impl Node {
         self.sweep_queues(now);
         while self.settings.eviction == Eviction::Acks && self.memory_level() >= MemoryLevel::Evict
         {
-            let Some(key) = self.evictable() else {
+            let Some(key) = self.least_missed() else {
                 return;
             };
             self.counters.evicted += 1;
@@ -22,7 +22,7 @@ impl Node {
     /// The job that is missed least. A delivered at-most-once job does not come back, evicted or not. Without a tombstone
     /// or an acked job, a holder that has not heard of the ack delivers once more; of a tombstone it is not even known
     /// that there is such a holder.
-    fn evictable(&self) -> Option<JobKey> {
+    fn least_missed(&self) -> Option<JobKey> {
         let delivered = self.evictable.first();
         let tombstone = || self.tombstones.list.first();
         let acked = || self.collections.list.first();

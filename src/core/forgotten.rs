@@ -122,3 +122,53 @@ impl Node {
         self.watch_forgotten(now);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(number: u64) -> JobId {
+        let mut bytes = [0; 24];
+        bytes[4..12].copy_from_slice(&number.to_be_bytes());
+        JobId::from_bytes(bytes)
+    }
+
+    #[test]
+    fn an_id_is_remembered_until_it_has_aged_twice() {
+        let mut ring = Forgotten::new(1);
+        assert!(ring.remember(id(1), limits::FORGOTTEN));
+        assert!(!ring.remember(id(1), limits::FORGOTTEN));
+        assert_eq!(ring.len(), 1);
+        ring.age();
+        assert!(ring.contains(&id(1)));
+        assert!(!ring.contains(&id(2)));
+        ring.age();
+        assert!(!ring.contains(&id(1)));
+        assert_eq!(ring.len(), 0);
+    }
+
+    #[test]
+    fn an_id_that_is_remembered_again_stays_longer() {
+        let mut ring = Forgotten::new(1);
+        ring.remember(id(1), limits::FORGOTTEN);
+        ring.age();
+        ring.remember(id(1), limits::FORGOTTEN);
+        ring.age();
+        assert!(ring.contains(&id(1)));
+    }
+
+    #[test]
+    fn no_more_ids_are_remembered_than_allowed_and_the_last_of_them_surely() {
+        let bound = 100 * 2 * SHARDS;
+        let mut ring = Forgotten::new(1);
+        let last = 10 * bound as u64;
+        for number in 0..last {
+            ring.remember(id(number), bound);
+            assert!(ring.len() <= bound);
+        }
+        let recent = last - bound as u64 / 4..last;
+        assert!(recent.clone().all(|number| ring.contains(&id(number))));
+        let kept = (0..last).filter(|&number| ring.contains(&id(number)));
+        assert_eq!(kept.count(), ring.len());
+    }
+}

@@ -12,6 +12,7 @@ mod account;
 mod admission;
 mod agenda;
 mod agreement;
+mod collection;
 pub mod command;
 mod copies;
 mod delivery;

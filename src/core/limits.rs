@@ -173,6 +173,8 @@ pub(crate) const STATE_EVERY: Duration = Duration::from_secs(1);
 /// How long healing waits for answers, at first; twice as long each further time, up to so many times.
 pub(crate) const HEALING_PATIENCE: Duration = Duration::from_millis(500);
 pub(crate) const HEALING_STEPS: u32 = 5;
+/// A peer that comes back is counted on, or asked to take copies, only after so long: others may be about to come back.
+pub(crate) const HEALING_SETTLE: Duration = Duration::from_secs(1);
 /// The next holder in rank looks after a job so much later.
 pub(crate) const HEALING_RANK: Duration = Duration::from_secs(5);
 /// While jobs are short that nothing could be done about, all are looked at this often.
@@ -223,5 +225,7 @@ pub(crate) const COLLECTION_BYTES: usize = 40;
 pub(crate) const TOMBSTONE_BYTES: usize = JOB_BYTES + BODY_BYTES + COLLECTION_BYTES;
 /// What a known queue takes beside its name.
 pub(crate) const QUEUE_BYTES: usize = size_of::<Option<Queue>>() + 26;
+/// What a job takes that waits for copies, or that is being healed: entries in two trees.
+pub(crate) const PENDING_BYTES: usize = 160;
 /// What a waiting client takes: its entry, its timer, and its place in each queue.
 pub(crate) const WAITER_BYTES: usize = 192;

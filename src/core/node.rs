@@ -7,12 +7,12 @@ use rand::{Rng, SeedableRng};
 
 use crate::agenda::{Agenda, Due, Timer};
 use crate::agreement::Agreement;
+use crate::collection::Collections;
 use crate::command::{Command, Reply};
 use crate::effect::Effect;
 use crate::event::Event;
 use crate::federation::Federation;
 use crate::forgotten::Forgotten;
-use crate::gc::Collections;
 use crate::global::Gatherings;
 use crate::healing::Healing;
 use crate::id::{Guarantee, NodeId, Ticket};
@@ -165,6 +165,8 @@ pub struct Node {
     pub(crate) told: Option<PeerState>,
     pub(crate) body_bytes: usize,
     pub(crate) client_bytes: u64,
+    /// The log cannot be written.
+    pub(crate) log_failing: bool,
     pub(crate) last_sweep: Time,
     pub(crate) counters: Counters,
 }
@@ -202,6 +204,7 @@ impl Node {
             told: None,
             body_bytes: 0,
             client_bytes: 0,
+            log_failing: false,
             last_sweep: Time::ZERO,
             counters: Counters::default(),
             random,
@@ -232,6 +235,7 @@ impl Node {
             Event::Rewrite => self.on_rewrite_asked(now.time),
             Event::RewriteOn => self.on_rewrite(now.time, effects),
             Event::ClientBuffers(bytes) => self.client_bytes = bytes,
+            Event::LogFailing(failing) => self.on_log_failing(failing, effects),
             Event::MemoryPressure => self.on_memory_pressure(now.time, effects),
             Event::Leaving(leaving) => self.on_leaving(now.time, leaving, effects),
             Event::Renamed(id) => {

@@ -138,8 +138,14 @@ impl Node {
     pub(crate) fn peer_state(&self) -> PeerState {
         PeerState {
             leaving: self.leaving || self.hand_over.is_stopping(),
-            full: self.memory_level() >= MemoryLevel::External,
+            full: self.log_failing || self.memory_level() >= MemoryLevel::External,
             load: self.jobs.len() as u64,
+        }
+    }
+
+    pub(crate) fn on_log_failing(&mut self, failing: bool, effects: &mut Vec<Effect>) {
+        if std::mem::replace(&mut self.log_failing, failing) != failing {
+            self.tell_state(effects);
         }
     }
 

@@ -82,6 +82,10 @@ impl NodeSet {
 
 /// One peer.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is told by another source"
+)]
 pub(crate) struct Peer {
     pub(crate) id: NodeId,
     /// Which store its copies lie in; none while it was only heard of.

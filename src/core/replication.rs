@@ -57,6 +57,10 @@ impl Replications {
         self.by_job.get(&key)
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.by_job.len()
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = (JobKey, &Pending)> {
         self.by_job.iter().map(|(&key, pending)| (key, pending))
     }
@@ -166,7 +170,9 @@ impl Node {
         let id = self.jobs[key].id;
         if !waits {
             self.release(now.time, key, effects);
-            if !holders.is_empty() {
+            if holders.is_empty() {
+                self.note_short(now.time, key);
+            } else {
                 self.heal_soon(now.time, key);
             }
         }
@@ -184,7 +190,9 @@ impl Node {
         id: JobId,
         effects: &mut Vec<Effect>,
     ) {
-        let Some(key) = self.jobs.find(&id) else {
+        let known = self.jobs.find(&id);
+        let Some(key) = known.filter(|&key| self.jobs[key].state != JobState::Acked) else {
+            self.answer_forgotten(from, id, effects);
             return;
         };
         self.merge_holders(key, NodeSet::only(from), effects);
@@ -302,9 +310,7 @@ impl Node {
         match pending.home {
             Home::Here => {
                 self.release(now, key, effects);
-                if self.lacks_holders(&self.jobs[key]) {
-                    self.set_short(now, key, true);
-                }
+                self.note_short(now, key);
             }
             Home::Elsewhere => self.give_away(now, key, queued_by, effects),
         }

@@ -87,7 +87,7 @@ impl Restore {
                 }
             }
             Record::Holders { id, holders } => self.merge_holders(&id, &holders),
-            Record::Acked(ack) => self.ack(segment, *ack),
+            Record::Acked(ack) => self.ack(segment, &ack),
             Record::Peer { id, store } => self.peer_store(&id, store),
             Record::PeerForgotten(id) => self.peer_forgotten(&id),
             Record::Flushed => self.flush(),
@@ -229,7 +229,7 @@ impl Restore {
         }
     }
 
-    fn ack(&mut self, segment: Segment, ack: AckRecord) {
+    fn ack(&mut self, segment: Segment, ack: &AckRecord) {
         let node = &mut self.node;
         let mut known = node.jobs.find(&ack.id);
         // A job came after its tombstone, or the reverse.

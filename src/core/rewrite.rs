@@ -6,8 +6,8 @@
 
 use crate::agenda::Timer;
 use crate::effect::Effect;
-use crate::job::JobState;
 use crate::id::NodeId;
+use crate::job::JobState;
 use crate::jobs::JobKey;
 use crate::limits;
 use crate::node::{Log, Node};

@@ -17,6 +17,7 @@ mod looking;
 mod memory;
 mod model;
 mod pausing;
+mod peering;
 mod replicating;
 mod requeueing;
 mod restarting;

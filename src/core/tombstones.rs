@@ -5,12 +5,11 @@
 //! only so many are kept: the oldest go first.
 
 use crate::effect::Effect;
-use crate::gc::nobody;
 use crate::id::{Guarantee, JobId};
 use crate::job::{Job, JobState, Links, Place};
 use crate::jobs::JobKey;
 use crate::limits;
-use crate::message::Message;
+use crate::message::{Holders, Message};
 use crate::node::Node;
 use crate::peers::NodeSet;
 use crate::queue::{List, QueueKey};
@@ -38,7 +37,7 @@ impl Node {
         } else if self.leaving || self.tombstone_bound() == 0 {
             // It may be gone before anybody answers: a holder that hears of it now collects without it.
             for peer in self.peers.up().iter() {
-                let holders = nobody();
+                let holders = Holders::default();
                 self.send(peer, Message::SetAck { id, holders }, effects);
             }
             self.remember(now, id);

@@ -683,6 +683,20 @@ fn a_flush_forgets_acks_and_tombstones_but_not_that_jobs_are_over() {
     assert_eq!(shoal.states(id)[1], Some(JobState::Active));
 }
 
+#[test]
+fn what_is_remembered_of_jobs_that_are_over_takes_memory_for_a_while() {
+    let mut shoal = Shoal::new(2);
+    let ids: Vec<JobId> = (0..100).map(|_| shoal.add(0, copies(2))).collect();
+    shoal.count(0, Command::AckJob(ids));
+    shoal.advance_ms(20);
+    let queue = shoal.node(0).used_memory() - (100 * limits::FORGOTTEN_BYTES) as u64;
+    assert!(queue < 1000);
+    shoal.advance(299);
+    assert!(shoal.node(0).used_memory() >= (100 * limits::FORGOTTEN_BYTES) as u64);
+    shoal.advance(301);
+    assert_eq!(shoal.node(0).used_memory(), 0);
+}
+
 /// Something that happens to some nodes.
 #[derive(Debug, Clone)]
 enum Happening {
