@@ -170,10 +170,13 @@ impl Node {
         let id = self.jobs[key].id;
         if !waits {
             self.release(now.time, key, effects);
-            if holders.is_empty() {
-                self.note_short(now.time, key);
-            } else {
-                self.heal_soon(now.time, key);
+            // An at-most-once job may have left at once, for a client that waits elsewhere. It has one copy at all times.
+            if id.guarantee() == Guarantee::AtLeastOnce {
+                if holders.is_empty() {
+                    self.note_short(now.time, key);
+                } else {
+                    self.heal_soon(now.time, key);
+                }
             }
         }
         if at_once || !waits {
