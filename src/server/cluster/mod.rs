@@ -29,8 +29,8 @@ use std::time::Instant;
 
 use shoalmq_core::id::{NodeId, StoreId};
 
-pub(crate) use meet::meet_name;
 pub(crate) use gossip::{MembersError, open};
+pub(crate) use meet::meet_name;
 pub(crate) use sockets::{BusError, Sockets};
 
 use gossip::Running;
