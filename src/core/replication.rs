@@ -166,6 +166,7 @@ impl Node {
         }
         self.persist_job(key, effects);
         self.offer(now.time, key, holders, effects);
+        // An at-most-once job may go to another node at once, and is here no more then.
         let id = self.jobs[key].id;
         if !waits {
             self.release(now.time, key, effects);
