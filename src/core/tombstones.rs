@@ -99,6 +99,7 @@ impl Node {
             ours: false,
             warned: false,
             moves: 0,
+            short: false,
         })
     }
 }
