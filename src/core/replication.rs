@@ -168,12 +168,10 @@ impl Node {
         self.offer(now.time, key, holders, effects);
         let id = self.jobs[key].id;
         if !waits {
-            self.release(now.time, key, effects);
-            if holders.is_empty() {
-                self.note_short(now.time, key);
-            } else {
+            if !holders.is_empty() {
                 self.heal_soon(now.time, key);
             }
+            self.release(now.time, key, effects);
         }
         if at_once || !waits {
             self.counters.added += 1;
@@ -307,10 +305,7 @@ impl Node {
         let pending = pending.expect("it was just looked at");
         let id = self.jobs[key].id;
         match pending.home {
-            Home::Here => {
-                self.release(now, key, effects);
-                self.note_short(now, key);
-            }
+            Home::Here => self.release(now, key, effects),
             Home::Elsewhere => self.give_away(now, key, queued_by, effects),
         }
         if let Some(ticket) = pending.ticket {
@@ -325,8 +320,10 @@ impl Node {
         let due = self.jobs[key].added.after_secs(self.jobs[key].delay);
         if due > now {
             self.delay(key, due);
+            self.note_short(now, key);
         } else {
             self.move_job(key, JobState::Active, Time::NEVER);
+            self.note_short(now, key);
             self.enqueue(now, key, Cause::First, effects);
         }
     }
