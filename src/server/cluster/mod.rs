@@ -20,8 +20,6 @@ mod members;
 mod outbox;
 mod refusals;
 mod sockets;
-#[cfg(test)]
-mod tests;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -29,8 +27,8 @@ use std::time::Instant;
 
 use shoalmq_core::id::{NodeId, StoreId};
 
-pub(crate) use meet::meet_name;
 pub(crate) use gossip::{MembersError, open};
+pub(crate) use meet::meet_name;
 pub(crate) use sockets::{BusError, Sockets};
 
 use gossip::Running;
