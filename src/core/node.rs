@@ -333,7 +333,7 @@ impl Node {
                 self.on_ask(time, from, number, &question, effects);
             }
             Message::Answer { number, answer } => {
-                self.on_answer(time, from, number, answer, effects)
+                self.on_answer(time, from, number, answer, effects);
             }
         }
     }

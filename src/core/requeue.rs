@@ -137,6 +137,9 @@ impl Node {
             now.after_secs(job.retry)
         };
         self.count_queueing(key, cause);
+        if cause == Cause::Retry {
+            self.jobs[key].moves = 0;
+        }
         self.move_job(key, JobState::Queued, requeue);
         self.queues.open(queue, now);
         self.queues[queue].push(&mut self.jobs, key);

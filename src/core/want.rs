@@ -143,8 +143,8 @@ impl Want {
 
     /// Nobody has wanted anything for long.
     pub(crate) fn is_over(&self, now: Time) -> bool {
-        now.since(self.wanted_at.max(self.missed_until)) >= limits::WANT_IDLE
-            && self.asked.values().all(|asked| asked.credit == 0)
+        let since = self.wanted_at.max(self.missed_until);
+        now.since(since) >= limits::WANT_IDLE && self.is_idle()
     }
 
     /// Nobody has told peers anything that would still hold.
@@ -285,16 +285,15 @@ impl Want {
     fn discover(&mut self, now: Time, up: NodeSet, tells: &mut Vec<Tell>) {
         for peer in up.iter() {
             let asked = self.entry(now, peer);
-            let late = now >= asked.heard + limits::DISCOVER_AFTER;
             if asked.credit == 0 {
                 (asked.credit, asked.waiting, asked.heard) = (1, 1, now);
                 tell(tells, peer, asked);
-            } else if asked.source && late {
-                asked.source = false;
-                if asked.waiting == 0 {
-                    asked.waiting = 1;
-                    tell(tells, peer, asked);
-                }
+                continue;
+            }
+            asked.source &= now < asked.heard + limits::DISCOVER_AFTER;
+            if !asked.source && asked.waiting == 0 {
+                asked.waiting = 1;
+                tell(tells, peer, asked);
             }
         }
     }
@@ -303,7 +302,7 @@ impl Want {
     fn may_discover(&self, up: NodeSet) -> bool {
         let settled = |peer| {
             let asked = self.asked.get(&peer);
-            asked.is_some_and(|asked| asked.credit > 0 && !asked.source)
+            asked.is_some_and(|asked| asked.waiting > 0 && !asked.source)
         };
         !up.iter().all(settled)
     }

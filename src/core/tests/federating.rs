@@ -220,6 +220,27 @@ fn an_at_most_once_job_goes_only_to_who_waits() {
 }
 
 #[test]
+fn an_at_most_once_job_finds_who_comes_back_after_a_refresh() {
+    let mut shoal = Shoal::new(3);
+    for offset_ms in 0..20 {
+        let ticket = shoal.wait(0, 1, "q");
+        shoal.advance_ms(1_900 + 10 * offset_ms);
+        let id = shoal.add(1, one("q"));
+        shoal.advance_ms(1);
+        assert_eq!(shoal.got(0, ticket), Some(id));
+        shoal.ack(0, id);
+        // It is away for a moment, in which interest may be refreshed.
+        shoal.advance_ms(100);
+        let ticket = shoal.wait(0, 1, "q");
+        shoal.advance_ms(10);
+        let id = shoal.add(2, once("q"));
+        shoal.advance_ms(2);
+        assert_eq!(shoal.got(0, ticket), Some(id), "{offset_ms}");
+        shoal.ack(0, id);
+    }
+}
+
+#[test]
 fn interest_survives_what_links_lose() {
     let mut shoal = Shoal::new(3);
     // The links break with the interest on them.
