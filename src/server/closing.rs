@@ -66,16 +66,14 @@ pub(super) async fn close(shared: &Arc<Shared>, asked: Stop) -> Result<Stop, Fai
     }
 }
 
-/// Hands what is queued here to other nodes, if there are any, and sends those who wait for jobs to them.
+/// Hands what is queued here to other nodes, if there are any, and lets go of those who wait for jobs.
 async fn hand_over(shared: &Shared, deadline: Instant) {
-    let waited = {
+    {
         let mut driver = shared.driver.lock();
-        let waited = driver.node.waiting_count() > 0;
         driver.feed(Event::HandOver);
         driver.feed(Event::Leaving(true));
         driver.settle();
-        waited
-    };
+    }
     shared.tick_sooner.notify_one();
     let left = || shared.driver.lock().node.handing_over();
     let mut still = left();
@@ -92,11 +90,9 @@ async fn hand_over(shared: &Shared, deadline: Instant) {
             "not all jobs were handed over in time: they are kept here, for the next start"
         );
     }
-    if waited {
-        let deadline = deadline.min(Instant::now() + LAST_WORDS);
-        while shared.driver.lock().has_unsent() && Instant::now() < deadline {
-            tokio::time::sleep(HAND_OVER_LOOK).await;
-        }
+    let deadline = deadline.min(Instant::now() + LAST_WORDS);
+    while shared.driver.lock().has_unsent() && Instant::now() < deadline {
+        tokio::time::sleep(HAND_OVER_LOOK).await;
     }
 }
 
