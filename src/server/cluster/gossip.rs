@@ -8,6 +8,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use shoalmq_core::time::Time;
+use shoalmq_gossip::Reason as Dropped;
 use shoalmq_gossip::{Damaged, Event as Gossip, Identity, Membership, Memory, Secret, Settings};
 use thiserror::Error;
 use tokio::net::{UdpSocket, lookup_host};
@@ -16,7 +17,7 @@ use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
 use super::{Cluster, Health, Sockets, inbound};
-use crate::bus::handshake::Key;
+use crate::bus::handshake::{Key, Refused};
 use crate::config::{BindAddress, Config, Host, Seed};
 use crate::server::clock;
 use crate::server::driver::{Driver, Shared};
@@ -283,6 +284,24 @@ impl Driver {
         self.cluster.own_address = (!ip.is_unspecified()).then(|| SocketAddr::new(ip, self.port));
     }
 
+    /// A packet came. Strangers are told of as those are who try to link: a wrong secret shows here first.
+    fn hear_gossip(&mut self, from: IpAddr, packet: Vec<u8>) {
+        let turned_away = |driver: &Driver| {
+            let stats = driver.cluster.running.as_ref()?.membership.stats();
+            Some([Dropped::Cluster, Dropped::Seal].map(|reason| stats.dropped(reason)))
+        };
+        let before = turned_away(self);
+        self.gossip(Gossip::Packet(packet));
+        let (Some(before), Some(after)) = (before, turned_away(self)) else {
+            return;
+        };
+        for (at, refused) in [Refused::Cluster, Refused::Secret].into_iter().enumerate() {
+            if after[at] > before[at] {
+                self.cluster.refusals.note(from, refused.into(), &refused);
+            }
+        }
+    }
+
     /// Runs the timer of membership if it is due. Returns when the next one is.
     fn tick_gossip(&mut self) -> Option<std::time::Instant> {
         let now = self.clock.now().time;
@@ -357,9 +376,10 @@ async fn receive(shared: Arc<Shared>, sockets: Arc<[UdpSocket]>, at: usize) {
         match sockets[at].recv_from(&mut packet).await {
             Ok((length, from)) => {
                 let bytes = packet[..length].to_vec();
+                let from = from.ip().to_canonical();
                 shared.act(|driver| {
-                    if !driver.is_protected_from(from.ip().to_canonical()) {
-                        driver.gossip(Gossip::Packet(bytes));
+                    if !driver.is_protected_from(from) {
+                        driver.hear_gossip(from, bytes);
                     }
                 });
             }
