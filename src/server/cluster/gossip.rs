@@ -167,6 +167,7 @@ pub(crate) async fn open(shared: &Arc<Shared>, sockets: Sockets) -> Result<(), M
             bus: SocketAddr::new(ip, sockets.port),
         };
         let now = driver.clock.now().time;
+        let barred: Vec<NodeId> = memory.barred.iter().map(|&(id, _)| id).collect();
         let membership = Membership::new(me, settings(&config), memory, clock::entropy(), now);
         let members: Vec<Identity> = membership.members().map(|member| member.identity).collect();
         let secret = config.cluster_secret.as_ref();
@@ -187,6 +188,12 @@ pub(crate) async fn open(shared: &Arc<Shared>, sockets: Sockets) -> Result<(), M
         driver.note_own_ip(ip);
         for identity in &members {
             driver.join(identity);
+        }
+        // The log may have lost that they were forgotten: acks would wait for them for ever.
+        for id in barred {
+            if !driver.cluster.members.contains_key(&id) {
+                driver.feed(Event::PeerForgotten(id));
+            }
         }
         driver.gossip(Gossip::Seeds(seeds));
         info!(address = %me.bus, cluster = config.cluster_name, known = members.len(), "open to other nodes");
