@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use shoalmq_core::event::Event;
+use shoalmq_core::id::NodeId;
 use shoalmq_core::time::Time;
 use shoalmq_gossip::Reason as Dropped;
 use shoalmq_gossip::{Damaged, Event as Gossip, Identity, Membership, Memory, Secret, Settings};
