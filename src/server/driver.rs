@@ -333,7 +333,7 @@ impl Driver {
                 // A node that stops lets go of those who would wait for jobs. Clients know what to do then: they go to
                 // another node, and no program is bothered with an error.
                 Effect::Reply(ticket, Reply::Refused(Refusal::Leaving))
-                    if self.node.is_stopping() =>
+                    if self.node.is_about_to_stop() =>
                 {
                     if let Some(peer) = self.peers.get(&ticket.client) {
                         peer.mailbox.kill();
