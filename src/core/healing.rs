@@ -213,6 +213,9 @@ impl Node {
         if more.is_empty() || steps > limits::HEALING_STEPS {
             self.healing.close(key);
             self.set_short(now, key, missing > 0);
+            if missing > 0 {
+                self.sweep_again(now);
+            }
             return;
         }
         if let Some(case) = self.healing.cases.get_mut(&key) {

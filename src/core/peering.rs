@@ -62,6 +62,10 @@ impl Node {
         self.peers.set_lost(key, false);
         self.send(key, Message::State(self.peer_state()), effects);
         self.watch_state(now);
+        if up.restarted {
+            // What it confirmed may be lost: it is asked again.
+            self.replications.forget_peer(key);
+        }
         self.replicate_with(now, key, effects);
         self.heal_with(now);
         if up.restarted {

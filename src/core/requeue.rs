@@ -82,7 +82,7 @@ impl Node {
     }
 
     /// Queues an active job now, unless its queue takes no input or it may not be queued again; and hands it out if
-    /// somebody waits for it.
+    /// somebody waits for it, here or elsewhere: an at-most-once job may be gone when this returns.
     pub(crate) fn enqueue(
         &mut self,
         now: Time,
@@ -111,6 +111,10 @@ impl Node {
         if job.state != JobState::Active || at_most_once && job.queued_before() {
             return false;
         }
+        // Of the nodes that were asked for a copy one is told to queue it: the others never may.
+        if at_most_once && !job.ours && matches!(cause, Cause::Asked | Cause::Nack) {
+            return false;
+        }
         let queue = job.queue;
         // What only changes its node, or comes back from doing so, was let in before.
         let moves = matches!(cause, Cause::Given | Cause::Drain | Cause::Heal);
@@ -133,6 +137,9 @@ impl Node {
             now.after_secs(job.retry)
         };
         self.count_queueing(key, cause);
+        if cause == Cause::Retry {
+            self.jobs[key].moves = 0;
+        }
         self.move_job(key, JobState::Queued, requeue);
         self.queues.open(queue, now);
         self.queues[queue].push(&mut self.jobs, key);

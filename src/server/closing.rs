@@ -66,16 +66,14 @@ pub(super) async fn close(shared: &Arc<Shared>, asked: Stop) -> Result<Stop, Fai
     }
 }
 
-/// Hands what is queued here to other nodes, if there are any, and sends those who wait for jobs to them.
+/// Hands what is queued here to other nodes, if there are any, and lets go of those who wait for jobs.
 async fn hand_over(shared: &Shared, deadline: Instant) {
-    let waited = {
+    {
         let mut driver = shared.driver.lock();
-        let waited = driver.node.waiting_count() > 0;
         driver.feed(Event::HandOver);
         driver.feed(Event::Leaving(true));
         driver.settle();
-        waited
-    };
+    }
     shared.tick_sooner.notify_one();
     let left = || shared.driver.lock().node.handing_over();
     let mut still = left();
@@ -94,7 +92,7 @@ async fn hand_over(shared: &Shared, deadline: Instant) {
     }
     let has_last_words = || {
         let driver = shared.driver.lock();
-        waited && driver.has_unsent() || driver.cluster.unsent_bytes() > 0
+        driver.has_unsent() || driver.cluster.unsent_bytes() > 0
     };
     let deadline = deadline.min(Instant::now() + LAST_WORDS);
     while has_last_words() && Instant::now() < deadline {

@@ -1,6 +1,7 @@
 //! Who is a member and who lives: a real membership beside each core, and what the core is told of it.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use shoalmq_core::event::Event;
 use shoalmq_core::id::NodeId;
@@ -15,7 +16,12 @@ use crate::schedule::{Happening, HostIndex, MS, Micros, SECOND};
 const SEEDS_EVERY: Micros = 5 * SECOND;
 
 /// A membership that starts, with what its machine remembers.
-pub(crate) fn new_membership(host: &mut Host, epoch: u32, seed: [u8; 32]) -> Membership {
+pub(crate) fn new_membership(
+    host: &mut Host,
+    epoch: u32,
+    node_timeout: Duration,
+    seed: [u8; 32],
+) -> Membership {
     if host.memory.epoch == 0 {
         host.memory.epoch = epoch;
     }
@@ -29,6 +35,7 @@ pub(crate) fn new_membership(host: &mut Host, epoch: u32, seed: [u8; 32]) -> Mem
     };
     let settings = Settings {
         secret: Some(Secret::new(b"simulated")),
+        node_timeout,
         ..Settings::default()
     };
     let time = host.timeline;
@@ -41,6 +48,12 @@ impl Cluster {
         for member in self.hosts[index].memory.members.clone() {
             self.feed(index, Event::PeerKnown(member.node));
             self.dial_soon(index, &member.node);
+        }
+        for (id, _) in self.hosts[index].memory.barred.clone() {
+            let members = &self.hosts[index].memory.members;
+            if members.iter().all(|member| member.node != id) {
+                self.feed(index, Event::PeerForgotten(id));
+            }
         }
         match self.plan.meeting {
             Meeting::Seeds => {
@@ -100,14 +113,19 @@ impl Cluster {
                 self.dial_soon(index, &identity.node);
             }
             Effect::Up(identity) => {
-                self.set_failing(index, &identity.node, false);
+                self.judge(index, self.host_of(&identity.node));
                 self.dial_soon(index, &identity.node);
             }
-            Effect::Suspected(id) | Effect::Down(id) => self.set_failing(index, &id, true),
-            Effect::Recovered(id) => self.set_failing(index, &id, false),
+            Effect::Suspected(id) | Effect::Down(id) | Effect::Recovered(id) => {
+                self.judge(index, self.host_of(&id));
+            }
             Effect::Moved(identity) => {
                 let other = self.host_of(&identity.node);
-                self.close_link(index, other);
+                let process = self.hosts[index].process.as_ref();
+                let linked = process.and_then(|process| process.peers[other].generation);
+                if linked.is_some_and(|linked| linked < identity.start) {
+                    self.close_link(index, other);
+                }
                 self.dial_soon(index, &identity.node);
             }
             Effect::Forgotten(id) => {
@@ -128,14 +146,25 @@ impl Cluster {
         }
     }
 
-    fn set_failing(&mut self, index: HostIndex, id: &NodeId, failing: bool) {
-        let other = self.host_of(id);
+    /// Tells the core whether to count on a peer, when that changed. A link that answers knows better than gossip; one
+    /// that has been silent for most of the timeout makes gossip's word unnecessary.
+    pub(crate) fn judge(&mut self, index: HostIndex, other: HostIndex) {
+        let id = self.hosts[other].id;
+        let silent = self.network.silence(index, other, self.now);
+        let timeout = self.plan.node_timeout;
         let Some(process) = &mut self.hosts[index].process else {
             return;
         };
-        let peer = &mut process.peers[other];
-        if std::mem::replace(&mut peer.failing, failing) != failing {
-            self.feed(index, Event::PeerFailing(*id, failing));
+        let Some(member) = process.gossip.member(id) else {
+            return;
+        };
+        let failing = match silent {
+            Some(silent) if silent < timeout / 3 => false,
+            Some(silent) if silent > timeout * 2 / 3 => true,
+            Some(_) | None => member.status != Status::Alive,
+        };
+        if std::mem::replace(&mut process.peers[other].failing, failing) != failing {
+            self.feed(index, Event::PeerFailing(id, failing));
         }
     }
 

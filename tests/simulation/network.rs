@@ -68,6 +68,15 @@ impl Network {
     }
 }
 
+impl Network {
+    /// How long nothing has come back over a link that is up.
+    pub(crate) fn silence(&self, from: HostIndex, to: HostIndex, now: Micros) -> Option<Micros> {
+        let link = &self.ways[from][to].link;
+        let silence = link.silent_since.map_or(0, |since| now - since);
+        link.open.then_some(silence)
+    }
+}
+
 impl Cluster {
     /// Cuts or mends one direction.
     pub(crate) fn set_cut(&mut self, from: HostIndex, to: HostIndex, cut: bool) {
@@ -204,6 +213,7 @@ impl Cluster {
         };
         self.feed(from, Event::PeerUp(up));
         self.introduce(from, to);
+        self.judge(from, to);
     }
 
     /// The other end of a link told that it is gone.
@@ -265,6 +275,9 @@ impl Cluster {
         for from in 0..self.hosts.len() {
             for to in 0..self.hosts.len() {
                 self.keep_link_alive(from, to);
+                if from != to && !self.hosts[from].is_paused() {
+                    self.judge(from, to);
+                }
             }
         }
         self.after(KEEP_ALIVE_EVERY, Happening::KeepAlive);
@@ -288,7 +301,7 @@ impl Cluster {
             return;
         }
         let since = *link.silent_since.get_or_insert(self.now);
-        if self.now - since > self.plan.keep_alive {
+        if self.now - since > self.plan.node_timeout {
             self.close_link(from, to);
         }
     }

@@ -42,8 +42,8 @@ pub(crate) struct Plan {
     /// Of a hundred datagrams, so many are lost; so many come twice.
     pub(crate) loss: u64,
     pub(crate) duplicated: u64,
-    /// A link that does not answer for so long is closed.
-    pub(crate) keep_alive: Micros,
+    /// `cluster-node-timeout`: a link that does not answer for so long is closed.
+    pub(crate) node_timeout: Micros,
     /// What goes wrong; nothing in a quiet run.
     pub(crate) faults: Vec<Kind>,
     /// Between two faults, on average.
@@ -90,7 +90,7 @@ impl Plan {
             jitter: if far { 20 * MS } else { 400 },
             loss: dice.pick(&[0, 1, 5, 20]),
             duplicated: dice.pick(&[0, 2]),
-            keep_alive: dice.from_to(1000, 4000) * MS,
+            node_timeout: dice.from_to(1000, 4000) * MS,
             faults,
             fault_every: dice.from_to(500, 6000) * MS,
             trouble: dice.from_to(10, 30) * SECOND,

@@ -1,6 +1,8 @@
 //! What the server does around a core: it starts it from the log, wakes it, and carries out its effects in the order
 //! persist, send, reply; under `appendfsync always` the latter two wait for the disk.
 
+use std::time::Duration;
+
 use shoalmq_core::command::Reply;
 use shoalmq_core::effect::Effect;
 use shoalmq_core::event::Event;
@@ -62,7 +64,8 @@ impl Cluster {
         let mut effects = Vec::new();
         let core = restore.finish(start, &mut effects);
         host.timeline = base;
-        let gossip = new_membership(host, self.dice.next() as u32, self.dice.bytes());
+        let timeout = Duration::from_micros(plan.node_timeout);
+        let gossip = new_membership(host, self.dice.next() as u32, timeout, self.dice.bytes());
         host.process = Some(Process {
             boot,
             core,

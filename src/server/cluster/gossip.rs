@@ -2,12 +2,15 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use shoalmq_core::event::Event;
+use shoalmq_core::id::NodeId;
 use shoalmq_core::time::Time;
+use shoalmq_gossip::Reason as Dropped;
 use shoalmq_gossip::{Damaged, Event as Gossip, Identity, Membership, Memory, Secret, Settings};
 use thiserror::Error;
 use tokio::net::UdpSocket;
@@ -16,7 +19,7 @@ use tracing::{debug, info, warn};
 
 use super::address::{self, Own};
 use super::{Cluster, Sockets, inbound};
-use crate::bus::handshake::Key;
+use crate::bus::handshake::{Key, Refused};
 use crate::config::Config;
 use crate::server::clock;
 use crate::server::driver::{Driver, Shared};
@@ -128,6 +131,7 @@ pub(crate) fn open(shared: &Arc<Shared>, sockets: Sockets) -> Result<(), Members
             bus: SocketAddr::new(ip, sockets.port),
         };
         let now = driver.clock.now().time;
+        let barred: Vec<NodeId> = memory.barred.iter().map(|&(id, _)| id).collect();
         let membership = Membership::new(me, settings(&config), memory, clock::entropy(), now);
         let members: Vec<Identity> = membership.members().map(|member| member.identity).collect();
         let secret = config.cluster_secret.as_ref();
@@ -148,6 +152,12 @@ pub(crate) fn open(shared: &Arc<Shared>, sockets: Sockets) -> Result<(), Members
         driver.note_own_ip(ip);
         for identity in &members {
             driver.join(identity);
+        }
+        // The log may have lost that they were forgotten: acks would wait for them for ever.
+        for id in barred {
+            if !driver.cluster.members.contains_key(&id) {
+                driver.feed(Event::PeerForgotten(id));
+            }
         }
         // Those that were to be met before anybody could be.
         driver.cluster.meeting_until.clear();
@@ -191,6 +201,24 @@ impl Driver {
     pub(crate) fn configure_membership(&mut self) {
         let settings = settings(&self.config);
         self.gossip(Gossip::Configured(settings));
+    }
+
+    /// A packet came. Strangers are told of as those are who try to link: a wrong secret shows here first.
+    fn hear_gossip(&mut self, from: IpAddr, packet: Vec<u8>) {
+        let turned_away = |driver: &Driver| {
+            let stats = driver.cluster.running.as_ref()?.membership.stats();
+            Some([Dropped::Cluster, Dropped::Seal].map(|reason| stats.dropped(reason)))
+        };
+        let before = turned_away(self);
+        self.gossip(Gossip::Packet(packet));
+        let (Some(before), Some(after)) = (before, turned_away(self)) else {
+            return;
+        };
+        for (at, refused) in [Refused::Cluster, Refused::Secret].into_iter().enumerate() {
+            if after[at] > before[at] {
+                self.cluster.refusals.note(from, refused.into(), &refused);
+            }
+        }
     }
 
     /// Runs the timer of membership if it is due. Returns when the next one is.
@@ -267,9 +295,10 @@ async fn receive(shared: Arc<Shared>, sockets: Arc<[UdpSocket]>, at: usize) {
         match sockets[at].recv_from(&mut packet).await {
             Ok((length, from)) => {
                 let bytes = packet[..length].to_vec();
+                let from = from.ip().to_canonical();
                 shared.act(|driver| {
-                    if !driver.is_protected_from(from.ip().to_canonical()) {
-                        driver.gossip(Gossip::Packet(bytes));
+                    if !driver.is_protected_from(from) {
+                        driver.hear_gossip(from, bytes);
                     }
                 });
             }
