@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use shoalmq_core::event::Event;
+use shoalmq_core::id::NodeId;
 use shoalmq_core::time::Time;
 use shoalmq_gossip::{Damaged, Event as Gossip, Identity, Membership, Memory, Secret, Settings};
 use thiserror::Error;
@@ -138,7 +140,7 @@ impl Cluster {
     }
 
     /// The newest generation of a member that membership knows.
-    pub(super) fn member_start(&self, id: &shoalmq_core::id::NodeId) -> Option<u64> {
+    pub(super) fn member_start(&self, id: &NodeId) -> Option<u64> {
         let member = self.running.as_ref()?.membership.member(*id)?;
         Some(member.identity.start)
     }
