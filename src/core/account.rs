@@ -81,6 +81,11 @@ impl Node {
         self.stopping.is_some()
     }
 
+    /// Whether it hands its jobs over because it is about to stop.
+    pub fn is_about_to_stop(&self) -> bool {
+        self.hand_over.is_stopping()
+    }
+
     /// The segment that records go to; 0 without a log.
     pub fn log_segment(&self) -> Segment {
         self.segments.current()

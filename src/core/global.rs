@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::agenda::{Agenda, Timer};
 use crate::command::{Answer, Delivery, JobScan, PauseState, Question, QueueView, Reply};
 use crate::effect::Effect;
-use crate::id::{ClientId, JobId, NodeId, Ticket};
+use crate::id::{ClientId, JobId, NodeId, QueueName, Ticket};
 use crate::limits;
 use crate::message::Message;
 use crate::node::Node;
@@ -245,7 +245,7 @@ impl Node {
                 states,
                 reply,
             } => {
-                let queue = queue.as_ref().map(|queue| queue.as_bytes());
+                let queue = queue.as_ref().map(QueueName::as_bytes);
                 let scan = JobScan {
                     cursor: *cursor,
                     count: *count,
@@ -260,7 +260,7 @@ impl Node {
 
     /// The first jobs, as many as fit into one message.
     fn peek_some(&self, queue: &[u8], count: i64) -> Vec<Delivery> {
-        let most = limits::ANSWER_JOBS as i64;
+        let most = i64::from(limits::ANSWER_JOBS);
         let mut bytes = 0;
         let mut jobs = self.peek(queue, count.clamp(-most, most));
         let fits = |job: &&Delivery| {

@@ -36,6 +36,7 @@ pub mod message;
 pub mod node;
 mod peering;
 mod peers;
+mod pending;
 pub mod planted;
 mod queue;
 mod recent;

@@ -202,7 +202,7 @@ pub(crate) const GATHER_WITHIN: Duration = Duration::from_secs(1);
 /// Questions that may wait for answers at a time; beyond it only this node answers.
 pub(crate) const GATHERINGS: usize = 1024;
 /// What an answer holds at most: jobs, and bytes of bodies (one job more may be in it).
-pub(crate) const ANSWER_JOBS: usize = 10_000;
+pub(crate) const ANSWER_JOBS: u32 = 10_000;
 pub(crate) const ANSWER_BYTES: usize = 4 << 20;
 /// A scan of the whole cluster that goes on by itself ends with so many jobs.
 pub(crate) const SCAN_WHOLE: usize = 1 << 20;

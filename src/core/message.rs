@@ -91,7 +91,8 @@ pub enum Message {
         queue: QueueName,
         /// Jobs that the sender can use, from this receiver.
         count: u32,
-        /// Clients of the sender that wait at this moment: at-most-once jobs go to them alone.
+        /// Of these, how many go to clients that wait at this moment, or asked a moment ago: at-most-once jobs go to them
+        /// alone.
         waiting: u32,
     },
     /// Take these jobs into your queue: they are in mine no more.

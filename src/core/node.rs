@@ -22,9 +22,9 @@ use crate::leaving::HandOver;
 use crate::limits;
 use crate::message::{Message, PeerState};
 use crate::peers::{PeerKey, Peers};
+use crate::pending::Replications;
 use crate::queue::{List, Queue, QueueKey, Queues};
 use crate::record::{Record, Segment, Standing};
-use crate::replication::Replications;
 use crate::segments::Segments;
 use crate::time::{Now, Time};
 use crate::tombstones::Tombstones;
@@ -337,7 +337,7 @@ impl Node {
                 self.on_ask(time, from, number, &question, effects);
             }
             Message::Answer { number, answer } => {
-                self.on_answer(time, from, number, answer, effects)
+                self.on_answer(time, from, number, answer, effects);
             }
         }
     }

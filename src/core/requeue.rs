@@ -82,7 +82,7 @@ impl Node {
     }
 
     /// Queues an active job now, unless its queue takes no input or it may not be queued again; and hands it out if
-    /// somebody waits for it.
+    /// somebody waits for it, here or elsewhere: an at-most-once job may be gone when this returns.
     pub(crate) fn enqueue(
         &mut self,
         now: Time,
@@ -137,6 +137,9 @@ impl Node {
             now.after_secs(job.retry)
         };
         self.count_queueing(key, cause);
+        if cause == Cause::Retry {
+            self.jobs[key].moves = 0;
+        }
         self.move_job(key, JobState::Queued, requeue);
         self.queues.open(queue, now);
         self.queues[queue].push(&mut self.jobs, key);

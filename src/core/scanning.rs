@@ -140,7 +140,7 @@ impl Node {
 
     /// A part of the scan of this node: about as many jobs as were asked for, and as fit into one message.
     pub(crate) fn scan_some(&self, now: Time, mut scan: JobScan<'_>) -> Answer {
-        let most = limits::ANSWER_JOBS as u64;
+        let most = u64::from(limits::ANSWER_JOBS);
         let mut wanted = scan.count.unwrap_or(most).clamp(1, most);
         if scan.reply == ScanReply::Id {
             scan.count = Some(wanted);

@@ -120,6 +120,8 @@ impl Node {
         let id = self.jobs[key].id;
         let requeue = now.after_secs(self.jobs[key].retry) + self.stagger();
         self.give_turn(now, key, requeue);
+        // Its copy may be lost in a crash soon after.
+        self.healing.recent.note(now, to, key);
         let to = self.peers.get(to).id;
         self.federation.moves.begin(id, to, requeue);
         self.sweep_federation(now);
@@ -197,6 +199,7 @@ impl Node {
         }
         let key = self.keep_copy(now, copy);
         self.persist_job(key, effects);
+        self.note_short(now, key);
         self.queue_here(now, key, effects)
     }
 

@@ -12,7 +12,7 @@ use super::{Failed, persistence};
 /// Between two looks at how many jobs a node that stops still has to hand over: far below a human's patience.
 const HAND_OVER_LOOK: Duration = Duration::from_millis(5);
 
-/// A node that stops waits at most so long for its last answers to be on their way to its clients.
+/// A node that stops waits at most so long for its last words to be on their way to its clients and peers.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
 /// Stops in order: jobs to other nodes, no more commands, then the log.
@@ -66,16 +66,14 @@ pub(super) async fn close(shared: &Arc<Shared>, asked: Stop) -> Result<Stop, Fai
     }
 }
 
-/// Hands what is queued here to other nodes, if there are any, and sends those who wait for jobs to them.
+/// Hands what is queued here to other nodes, if there are any, and lets go of those who wait for jobs.
 async fn hand_over(shared: &Shared, deadline: Instant) {
-    let waited = {
+    {
         let mut driver = shared.driver.lock();
-        let waited = driver.node.waiting_count() > 0;
         driver.feed(Event::HandOver);
         driver.feed(Event::Leaving(true));
         driver.settle();
-        waited
-    };
+    }
     shared.tick_sooner.notify_one();
     let left = || shared.driver.lock().node.handing_over();
     let mut still = left();
@@ -92,11 +90,13 @@ async fn hand_over(shared: &Shared, deadline: Instant) {
             "not all jobs were handed over in time: they are kept here, for the next start"
         );
     }
-    if waited {
-        let deadline = deadline.min(Instant::now() + LAST_WORDS);
-        while shared.driver.lock().has_unsent() && Instant::now() < deadline {
-            tokio::time::sleep(HAND_OVER_LOOK).await;
-        }
+    let has_last_words = || {
+        let driver = shared.driver.lock();
+        driver.has_unsent() || driver.cluster.unsent_bytes() > 0
+    };
+    let deadline = deadline.min(Instant::now() + LAST_WORDS);
+    while has_last_words() && Instant::now() < deadline {
+        tokio::time::sleep(HAND_OVER_LOOK).await;
     }
 }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use shoalmq_core::command::Command;
+use shoalmq_core::command::{Command, Refusal, Reply};
 use shoalmq_core::effect::Effect;
 use shoalmq_core::event::Event;
 use shoalmq_core::id::{ClientId, NodeId, Ticket};
@@ -330,6 +330,15 @@ impl Driver {
         for effect in effects.drain(..) {
             match effect {
                 Effect::Persist(_) => {}
+                // A node that stops lets go of those who would wait for jobs. Clients know what to do then: they go to
+                // another node, and no program is bothered with an error.
+                Effect::Reply(ticket, Reply::Refused(Refusal::Leaving))
+                    if self.node.is_about_to_stop() =>
+                {
+                    if let Some(peer) = self.peers.get(&ticket.client) {
+                        peer.mailbox.kill();
+                    }
+                }
                 Effect::Reply(ticket, reply) => {
                     let gate = match journal {
                         Some(_) => self.gates.of(policy, &reply, persisted),

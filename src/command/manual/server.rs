@@ -187,7 +187,7 @@ pub(in crate::command) static SHUTDOWN: Manual = Manual {
     ],
     notes: &[
         "First the jobs that are queued here go to other nodes, if there are any, and clients that wait for jobs are \
-         answered with LEAVING; all within `shutdown-timeout`.",
+         disconnected; all within `shutdown-timeout`.",
     ],
     ..entry(
         Group::Server,

@@ -175,7 +175,7 @@ impl Driver {
     }
 
     /// A peer tells how it is, and whom it knows.
-    pub(super) fn note_state(&mut self, from: NodeId, state: NodeState) {
+    pub(super) fn note_state(&mut self, from: NodeId, state: &NodeState) {
         if let Some(member) = self.cluster.members.get_mut(&from) {
             member.adopt(&state.profile);
         }
@@ -291,7 +291,9 @@ impl Member {
                 warn!(peer = %self.id, here_ms = wall, there_ms = profile.wall_ms, "wall clocks differ by more than an hour");
             }
         }
-        self.client = Some(profile.client);
+        if !profile.client.ip().is_unspecified() {
+            self.client = Some(profile.client);
+        }
         self.name.clone_from(&profile.name);
         self.zone.clone_from(&profile.zone);
         self.leaving = profile.leaving;

@@ -3,14 +3,15 @@
 //! | module | holds |
 //! |---|---|
 //! | `sockets`, `refusals` | the doors for other nodes; who was turned away there |
-//! | `gossip` | membership: packets, timers, seeds, this node's own address, the file of members |
-//! | `meet` | CLUSTER MEET with a name |
+//! | `gossip` | membership: packets, timers, the file of members |
+//! | `address`, `meet` | this node's own address, and the seeds; CLUSTER MEET with a name |
 //! | `members` | what membership tells, turned into links and into events for the core |
 //! | `links`, `outbox` | the link to each member, as the owner of the node sees it; what waits to be written to it |
 //! | `dial`, `inbound` | the tasks: dialling and writing; taking links in and reading |
 //!
 //! All state lies under the lock of the node, so that membership, links and core never disagree.
 
+mod address;
 mod dial;
 mod gossip;
 mod inbound;
@@ -20,8 +21,6 @@ mod members;
 mod outbox;
 mod refusals;
 mod sockets;
-#[cfg(test)]
-mod tests;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -29,8 +28,8 @@ use std::time::Instant;
 
 use shoalmq_core::id::{NodeId, StoreId};
 
+pub(crate) use gossip::open;
 pub(crate) use meet::meet_name;
-pub(crate) use gossip::{MembersError, open};
 pub(crate) use sockets::{BusError, Sockets};
 
 use gossip::Running;
