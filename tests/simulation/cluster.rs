@@ -132,6 +132,7 @@ impl Cluster {
         self.end_faults();
         self.end_workload();
         let healed = self.now;
+        self.checker.healed(healed);
         loop {
             self.run_until(self.now + SECOND)?;
             let late = self.now - healed;

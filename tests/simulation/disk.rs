@@ -57,10 +57,6 @@ impl Disk {
         self.synced
     }
 
-    pub(crate) fn segment(&self) -> Segment {
-        self.segment
-    }
-
     pub(crate) fn in_segment(&self) -> usize {
         self.in_segment
     }

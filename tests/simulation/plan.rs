@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use shoalmq_core::planted::Bug;
+
 use crate::dice::Dice;
 use crate::faults::Kind;
 use crate::schedule::{MS, Micros, SECOND};
@@ -56,6 +58,8 @@ pub(crate) struct Plan {
     pub(crate) consumers: usize,
     pub(crate) heal_delay: Duration,
     pub(crate) leaving_grace: Duration,
+    /// A bug that every node has.
+    pub(crate) bug: Option<Bug>,
     /// Records in a segment of the log.
     pub(crate) segment: usize,
 }
@@ -99,6 +103,7 @@ impl Plan {
             consumers: dice.from_to(1, 2 * hosts as u64) as usize,
             heal_delay: Duration::from_secs(dice.pick(&[2, 8, 60])),
             leaving_grace: Duration::from_secs(dice.pick(&[1, 5])),
+            bug: None,
             segment: dice.from_to(50, 2000) as usize,
         }
     }

@@ -282,7 +282,7 @@ impl Cluster {
                 self.after(wait, Happening::Client(Step::Fetch(consumer)));
             }
             (Purpose::Act(act, number), Reply::Count(count)) => {
-                self.checker.acted(self.now, number, act, count);
+                self.checker.acted(self.now, host, number, act, count);
             }
             (Purpose::Act(..), Reply::Refused(_)) | (Purpose::Nothing, _) => {}
             (purpose, reply) => {

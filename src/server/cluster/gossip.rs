@@ -104,7 +104,7 @@ impl Cluster {
     }
 
     /// The newest generation of a member that membership knows.
-    pub(super) fn member_start(&self, id: &shoalmq_core::id::NodeId) -> Option<u64> {
+    pub(super) fn member_start(&self, id: &NodeId) -> Option<u64> {
         let member = self.running.as_ref()?.membership.member(*id)?;
         Some(member.identity.start)
     }
