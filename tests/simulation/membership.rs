@@ -200,18 +200,23 @@ impl Cluster {
 
     /// What a handshake tells the memberships at both ends.
     pub(crate) fn introduce(&mut self, one: HostIndex, other: HostIndex) {
-        for (index, from) in [(one, other), (other, one)] {
-            let Some(process) = &self.hosts[from].process else {
-                return;
-            };
-            let me = process.gossip.me();
-            let living = process.gossip.members();
-            let living = living.filter(|member| member.status != Status::Down);
-            let members = living.map(|member| member.identity).chain([me]).collect();
-            let from = me.node;
-            self.gossip(index, News::Seen(me));
-            self.gossip(index, News::Members { from, members });
+        for (from, to) in [(one, other), (other, one)] {
+            self.tell_members(from, to);
         }
+    }
+
+    /// What a node says over its link, at first and then every second: who it is, and whom it knows.
+    pub(crate) fn tell_members(&mut self, from: HostIndex, to: HostIndex) {
+        let Some(process) = &self.hosts[from].process else {
+            return;
+        };
+        let me = process.gossip.me();
+        let living = process.gossip.members();
+        let living = living.filter(|member| member.status != Status::Down);
+        let members = living.map(|member| member.identity).chain([me]).collect();
+        let from = me.node;
+        self.gossip(to, News::Seen(me));
+        self.gossip(to, News::Members { from, members });
     }
 
     /// A datagram arrives, if somebody listens at its address.
