@@ -19,6 +19,7 @@ use crate::jobs::JobKey;
 use crate::message::{Holders, Message};
 use crate::node::Node;
 use crate::peers::{NodeSet, PeerKey};
+use crate::planted::Bug;
 use crate::record::Record;
 use crate::time::Time;
 
@@ -45,6 +46,9 @@ impl Node {
     }
 
     fn ack(&mut self, now: Time, key: JobKey, effects: &mut Vec<Effect>) {
+        if self.jobs[key].state == JobState::Queued && self.has(Bug::LostAck) {
+            return;
+        }
         if self.other_holders(key).is_empty() {
             self.finish(now, key, effects);
         } else {
@@ -198,7 +202,8 @@ impl Node {
     ) -> bool {
         let key = self.jobs.find(&id);
         let Some(key) = key.filter(|&key| self.jobs[key].state == JobState::Acked) else {
-            let forgotten = key.is_none() && self.forgotten.contains(&id);
+            let forgotten =
+                key.is_none() && self.forgotten.contains(&id) && !self.has(Bug::LateCopy);
             if forgotten {
                 let holders = Holders::default();
                 self.send(from, Message::SetAck { id, holders }, effects);

@@ -37,6 +37,7 @@ pub mod node;
 mod peering;
 mod peers;
 mod pending;
+pub mod planted;
 mod queue;
 mod recent;
 pub mod record;

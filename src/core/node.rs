@@ -169,6 +169,8 @@ pub struct Node {
     pub(crate) log_failing: bool,
     pub(crate) last_sweep: Time,
     pub(crate) counters: Counters,
+    #[cfg(feature = "planted-bugs")]
+    pub(crate) planted: Option<crate::planted::Bug>,
 }
 
 impl Node {
@@ -207,6 +209,8 @@ impl Node {
             log_failing: false,
             last_sweep: Time::ZERO,
             counters: Counters::default(),
+            #[cfg(feature = "planted-bugs")]
+            planted: None,
             random,
         }
     }

@@ -19,6 +19,7 @@ use crate::message::Message;
 use crate::node::Node;
 use crate::peers::{NodeSet, PeerKey, load_class};
 use crate::pending::Pending;
+use crate::planted::Bug;
 use crate::record::Record;
 use crate::requeue::Cause;
 use crate::time::{Now, Time};
@@ -38,7 +39,7 @@ impl Node {
                 return;
             }
         };
-        let at_once = add.replication == Replication::Asynchronous;
+        let at_once = add.replication == Replication::Asynchronous || self.has(Bug::EarlyReply);
         let waits = plan.home == Home::Elsewhere || plan.wanted > 0 && !at_once;
         let holders = self.choose(plan.wanted, NodeSet::EMPTY);
         let deadline = add.timeout.filter(|_| !at_once);

@@ -14,6 +14,7 @@ use crate::jobs::JobKey;
 use crate::limits;
 use crate::node::{Node, Settings};
 use crate::peers::NodeSet;
+use crate::planted::Bug;
 use crate::queue::QueueKey;
 use crate::record::{AckRecord, JobRecord, Record, Segment, Standing};
 use crate::requeue::Cause;
@@ -65,6 +66,12 @@ impl Restore {
             latest: Time::ZERO,
             mark: None,
         }
+    }
+
+    /// Gives the node a bug, for ever.
+    #[cfg(feature = "planted-bugs")]
+    pub fn plant(&mut self, bug: Bug) {
+        self.node.planted = Some(bug);
     }
 
     /// Applies the next record, which lies in `segment`.
@@ -335,6 +342,12 @@ fn start_job(
     let due = job.added.after_secs(job.delay);
     let at_most_once = job.guarantee() == Guarantee::AtMostOnce;
     let expired = job.expires() <= now;
+    if at_most_once && !clean && !expired && node.has(Bug::SecondRun) {
+        node.jobs[key].requeue = now;
+        node.agenda.add_job(&mut node.jobs, key);
+        return false;
+    }
+    let job = &mut node.jobs[key];
     if expired || at_most_once && !clean {
         if expired {
             node.counters.expired += 1;

@@ -177,11 +177,7 @@ async fn serve(
     tokio::spawn(housekeeping(Arc::clone(shared)));
     tokio::spawn(signals(Arc::clone(shared)));
     let mut stop = shared.stop.subscribe();
-    load(shared, listeners).await?;
-    cluster::open(shared, sockets).await.map_err(|error| {
-        error!("{error}");
-        Failed
-    })?;
+    load(shared, listeners, sockets).await?;
     info!("ready");
     let asked = stop.wait_for(Option::is_some).await;
     let asked = asked
@@ -192,22 +188,29 @@ async fn serve(
 
 /// Loads the log, if there is one, and opens the doors: at once when the log is short, so that no client of a small node
 /// ever meets LOADING; else while it is read, so that clients and probes learn how far it is.
-async fn load(shared: &Arc<Shared>, listeners: Listeners) -> Result<(), Failed> {
-    if shared.driver.lock().loading.is_none() {
-        listeners.serve(shared);
-        return Ok(());
-    }
-    let loader = Arc::clone(shared);
-    let mut loading = tokio::task::spawn_blocking(move || persistence::load(&loader));
-    let early = tokio::time::timeout(LOADING_UNSEEN, &mut loading).await;
-    if let Ok(result) = early {
+async fn load(shared: &Arc<Shared>, listeners: Listeners, sockets: Sockets) -> Result<(), Failed> {
+    if shared.driver.lock().loading.is_some() {
+        let loader = Arc::clone(shared);
+        let mut loading = tokio::task::spawn_blocking(move || persistence::load(&loader));
+        let early = tokio::time::timeout(LOADING_UNSEEN, &mut loading).await;
+        let Ok(result) = early else {
+            listeners.serve(shared);
+            finish_load(loading.await)?;
+            return meet_others(shared, sockets);
+        };
         finish_load(result)?;
-        listeners.serve(shared);
-        Ok(())
-    } else {
-        listeners.serve(shared);
-        finish_load(loading.await)
     }
+    meet_others(shared, sockets)?;
+    listeners.serve(shared);
+    Ok(())
+}
+
+/// Opens the doors for other nodes: not before the log is read, for the jobs that they ask about are in it.
+fn meet_others(shared: &Arc<Shared>, sockets: Sockets) -> Result<(), Failed> {
+    cluster::open(shared, sockets).map_err(|error| {
+        error!("{error}");
+        Failed
+    })
 }
 
 fn finish_load(result: Result<Result<(), Fault>, tokio::task::JoinError>) -> Result<(), Failed> {
@@ -241,7 +244,7 @@ async fn housekeeping(shared: Arc<Shared>) {
     loop {
         every.tick().await;
         let mut driver = shared.driver.lock();
-        let buffered = driver.buffered_bytes();
+        let buffered = driver.buffered_bytes() + driver.cluster.unsent_bytes();
         driver.feed(Event::ClientBuffers(buffered));
         let used = driver.node.used_memory();
         driver.stats.sample(used);

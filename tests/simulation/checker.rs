@@ -20,8 +20,11 @@ use crate::schedule::{HostIndex, MS, Micros, SECOND};
 const SKEW: Micros = 2 * SECOND;
 /// How much later than its retry a job may be delivered after healing.
 const DELIVERED_WITHIN: Micros = 15 * SECOND;
+/// How long after healing, or after the ack, every node must know of it: time enough to see that links are dead, and to
+/// make new ones.
+const SETTLED_AFTER: Micros = 12 * SECOND;
 /// How much later than that every node is empty: at-most-once jobs live for 30 s.
-const EMPTY_WITHIN: Micros = 75 * SECOND;
+pub(crate) const EMPTY_WITHIN: Micros = 75 * SECOND;
 
 /// A promise that was broken.
 #[derive(Debug, Clone)]
@@ -46,8 +49,8 @@ struct Job {
     put_back: u32,
     /// Somebody asked for it to be forgotten.
     finished: bool,
-    /// When a node said that it is.
-    acked: Option<Micros>,
+    /// When a node said that it is, and which.
+    acked: Option<(Micros, HostIndex)>,
     /// Where its copies are, and where in the log.
     copies: BTreeMap<HostIndex, Position>,
     /// Where a copy ever was that could be counted.
@@ -88,6 +91,8 @@ pub(crate) struct Checker {
     /// Deliveries beyond the first of each job.
     duplicates: u64,
     counted: Counters,
+    /// Since when all nodes can have told each other of all acks.
+    settled: Option<Micros>,
     violation: Option<Violation>,
 }
 
@@ -101,6 +106,7 @@ impl Checker {
             slack: 4 * (plan.latency + plan.jitter + plan.sync) + 400 * MS,
             duplicates: 0,
             counted: Counters::default(),
+            settled: None,
             violation: None,
         }
     }
@@ -234,8 +240,24 @@ impl Checker {
             Some(format!("n{host} delivers it before its delay is over"))
         } else if quiet && given > job.expires() + SECOND {
             Some(format!("n{host} delivers it after the end of its ttl"))
-        } else if quiet && job.acked.is_some_and(|acked| given > acked + slack) {
+        } else if job
+            .acked
+            .is_some_and(|(acked, by)| by == host && given > acked)
+        {
+            Some(format!(
+                "n{host} delivers it, though it took the ack itself"
+            ))
+        } else if quiet && job.acked.is_some_and(|(acked, _)| given > acked + slack) {
             Some(format!("n{host} delivers it, though it was acknowledged"))
+        } else if self.settled.is_some_and(|settled| {
+            given > settled
+                && job
+                    .acked
+                    .is_some_and(|(acked, _)| given > acked + SETTLED_AFTER)
+        }) {
+            Some(format!(
+                "n{host} delivers it, though it was acknowledged long ago"
+            ))
         } else if quiet && early_again && job.put_back == 0 {
             Some(format!(
                 "n{host} delivers it again before its retry is over"
@@ -266,10 +288,23 @@ impl Checker {
         self.jobs[number].put_back += 1;
     }
 
-    pub(crate) fn acted(&mut self, now: Micros, number: Number, act: Act, count: u64) {
+    /// A node answered.
+    pub(crate) fn acted(
+        &mut self,
+        now: Micros,
+        host: HostIndex,
+        number: Number,
+        act: Act,
+        count: u64,
+    ) {
         if act == Act::Ack && count > 0 {
-            self.jobs[number].acked.get_or_insert(now);
+            self.jobs[number].acked.get_or_insert((now, host));
         }
+    }
+
+    /// All is well from now on.
+    pub(crate) fn healed(&mut self, now: Micros) {
+        self.settled = Some(now + SETTLED_AFTER);
     }
 
     /// A node gave a record to its disk.
@@ -332,6 +367,10 @@ impl Checker {
         let may_lose = self.policy != Policy::Always;
         for job in &mut self.jobs {
             let Some(id) = job.id else { continue };
+            if may_lose {
+                // What any holder knew of the ack may be lost.
+                job.acked = None;
+            }
             if survived.contains(&id) {
                 job.copies.insert(host, 0);
             } else if job.copies.remove(&host).is_some() {
@@ -347,6 +386,7 @@ impl Checker {
     /// A node's disk is gone, and all copies on it.
     pub(crate) fn destroyed(&mut self, _now: Micros, host: HostIndex) {
         for job in &mut self.jobs {
+            job.acked = job.acked.filter(|&(_, by)| by != host);
             if job.copies.remove(&host).is_some() {
                 job.taken |= job.copies.is_empty();
             }
@@ -377,11 +417,6 @@ impl Checker {
             self.violate(Some(number), what);
         }
         self.violated()
-    }
-
-    /// How long after healing every node must be empty.
-    pub(crate) fn empty_within(&self) -> Micros {
-        EMPTY_WITHIN
     }
 
     /// The end: every promise is kept, and every duplicate has a reason.
@@ -450,6 +485,25 @@ pub(crate) struct Summary {
     pub(crate) duplicates: u64,
     /// Promised jobs whose copies faults took away, as they may.
     pub(crate) taken: u64,
+}
+
+impl std::fmt::Display for Summary {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Summary {
+            asked,
+            added,
+            refused,
+            unknown,
+            deliveries,
+            duplicates,
+            taken,
+        } = self;
+        write!(
+            f,
+            "{asked} jobs, {added} added, {refused} refused, {unknown} unknown; {deliveries} deliveries, {duplicates} not \
+             the first; {taken} taken by faults that may"
+        )
+    }
 }
 
 impl Summary {

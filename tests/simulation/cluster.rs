@@ -1,6 +1,7 @@
 //! The whole: all machines, the network between them, the clients, and the one clock that moves them.
 
 use std::collections::BTreeSet;
+use std::fmt::Write;
 use std::net::SocketAddr;
 
 use shoalmq_core::command::{Command, JobScan, Reply, ScanReply};
@@ -10,7 +11,7 @@ use shoalmq_core::id::{ClientId, JobId, NodeId, StoreId, Ticket};
 use shoalmq_core::time::Time;
 use shoalmq_gossip::Memory;
 
-use crate::checker::{Checker, Violation};
+use crate::checker::{self, Checker, Violation};
 use crate::dice::Dice;
 use crate::disk::Disk;
 use crate::faults::Faults;
@@ -132,6 +133,7 @@ impl Cluster {
         self.end_faults();
         self.end_workload();
         let healed = self.now;
+        self.checker.healed(healed);
         loop {
             self.run_until(self.now + SECOND)?;
             let late = self.now - healed;
@@ -139,7 +141,7 @@ impl Cluster {
                 break;
             }
             self.checker.check_drain(self.now, healed)?;
-            if late > self.checker.empty_within() {
+            if late > checker::EMPTY_WITHIN {
                 let (leftovers, job) = self.leftovers();
                 let what = format!("nodes are not empty at the end:{leftovers}");
                 return Err(Violation { what, job });
@@ -238,7 +240,7 @@ impl Cluster {
                 if let Effect::Reply(_, Reply::Jobs(_, jobs)) = effect {
                     for job in jobs {
                         first.get_or_insert(job.id);
-                        text.push_str(&format!("\nn{index}: {job:?}"));
+                        writeln!(text, "n{index}: {job:?}").expect("a string takes any text");
                     }
                 }
             }

@@ -1,6 +1,8 @@
 //! Chance, from a seed: the same numbers for the same seed for ever, whatever becomes of the crates that draw numbers
 //! for others (`SplitMix64`, Steele, Lea and Flood, 2014).
 
+use std::time::Duration;
+
 /// A stream of random numbers.
 #[derive(Debug, Clone)]
 pub(crate) struct Dice(u64);
@@ -30,7 +32,7 @@ impl Dice {
     }
 
     /// A number from `low` to `high`, both included.
-    pub(crate) fn from_to(&mut self, low: u64, high: u64) -> u64 {
+    pub(crate) fn between(&mut self, low: u64, high: u64) -> u64 {
         low + self.below(high - low + 1)
     }
 
@@ -58,7 +60,7 @@ impl Dice {
     /// A wait whose mean is `mean`, at most five times as long: events that know nothing of each other.
     pub(crate) fn wait(&mut self, mean: u64) -> u64 {
         let uniform = (self.below(1 << 20) + 1) as f64 / f64::from(1 << 20);
-        ((-uniform.ln()).min(5.0) * mean as f64) as u64 + 1
+        Duration::from_secs_f64(-uniform.ln().max(-5.0) * mean as f64 / 1e6).as_micros() as u64 + 1
     }
 
     pub(crate) fn shuffle<T>(&mut self, items: &mut [T]) {

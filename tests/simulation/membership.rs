@@ -102,9 +102,7 @@ impl Cluster {
 
     fn carry_out_gossip(&mut self, index: HostIndex, effect: Effect) {
         if !matches!(effect, Effect::Send { .. } | Effect::Remember) {
-            let now = self.now;
-            self.trace
-                .note(now, index, || format!("gossip: {effect:?}"));
+            self.trace.gossip(self.now, index, &effect);
         }
         match effect {
             Effect::Send { to, bytes } => self.send_datagram(index, to, &bytes),

@@ -2,11 +2,17 @@
 
 use std::ops::Range;
 
+use shoalmq_core::planted::Bug;
+
+use crate::plan::Plan;
+
 /// How to call the simulator.
 pub(crate) const USAGE: &str = "\
 --seeds A..B   run these seeds; 0..200 unless told otherwise
 --seed N       run this one
 --hosts N      so many nodes, whatever the seed says
+--bug NAME     give every node a bug: early-reply, lost-ack, second-run, late-copy; or all, one after the other,
+               which fails unless each of them is found (needs --features planted-bugs)
 --trace        with --seed: tell all that happens
 --keep-going   do not stop at the first seed that fails";
 
@@ -19,6 +25,10 @@ pub(crate) struct Options {
     pub(crate) keep_going: bool,
     /// Nodes, whatever the seed says.
     pub(crate) hosts: Option<usize>,
+    /// Bugs that nodes have, one at a time.
+    pub(crate) bugs: Vec<Bug>,
+    /// Each of them is to be found.
+    pub(crate) hunt: bool,
 }
 
 impl Options {
@@ -29,6 +39,8 @@ impl Options {
             trace: None,
             keep_going: false,
             hosts: None,
+            bugs: Vec::new(),
+            hunt: false,
         };
         let mut trace = false;
         while let Some(argument) = arguments.next() {
@@ -51,6 +63,11 @@ impl Options {
                     let hosts = text.parse().ok().filter(|hosts| (1..=7).contains(hosts));
                     options.hosts = Some(hosts.ok_or(format!("{text} is not 1 to 7 nodes"))?);
                 }
+                "--bug" => {
+                    let text = value()?;
+                    options.hunt = text == "all";
+                    options.bugs = bugs(&text)?;
+                }
                 "--trace" => trace = true,
                 "--keep-going" => options.keep_going = true,
                 // What cargo adds for its own harness.
@@ -61,4 +78,34 @@ impl Options {
         options.trace = trace.then_some(options.seeds.start);
         Ok(options)
     }
+
+    /// What a seed means, with these options and this bug.
+    pub(crate) fn plan(&self, seed: u64, bug: Option<Bug>) -> Plan {
+        Plan {
+            bug,
+            ..Plan::new(seed, self.hosts)
+        }
+    }
+}
+
+/// How a bug is called here.
+pub(crate) fn name_of(bug: Bug) -> &'static str {
+    match bug {
+        Bug::EarlyReply => "early-reply",
+        Bug::LostAck => "lost-ack",
+        Bug::SecondRun => "second-run",
+        Bug::LateCopy => "late-copy",
+    }
+}
+
+fn bugs(name: &str) -> Result<Vec<Bug>, String> {
+    if !cfg!(feature = "planted-bugs") {
+        return Err("bugs need --features planted-bugs".to_owned());
+    }
+    let named = |&bug: &Bug| name == "all" || name == name_of(bug);
+    let bugs: Vec<Bug> = Bug::ALL.into_iter().filter(named).collect();
+    if bugs.is_empty() {
+        return Err(format!("there is no bug {name}"));
+    }
+    Ok(bugs)
 }

@@ -8,6 +8,7 @@ use shoalmq_core::effect::Effect;
 use shoalmq_core::event::Event;
 use shoalmq_core::id::{StoreId, Ticket};
 use shoalmq_core::node::{Eviction, Log, Settings};
+use shoalmq_core::planted::Bug;
 use shoalmq_core::record::Record;
 use shoalmq_core::restore::{Reload, Restore, Start};
 use shoalmq_core::time::Time;
@@ -46,6 +47,7 @@ impl Cluster {
             leaving_grace: plan.leaving_grace,
         };
         let mut restore = Restore::new(host.id, settings, self.dice.bytes());
+        plant(&mut restore, plan.bug);
         for (segment, record) in host.disk.records() {
             restore.apply(segment, record.clone());
         }
@@ -231,7 +233,7 @@ impl Cluster {
             } else {
                 1
             };
-            let takes = self.disk_dice.from_to(100, self.plan.sync * slow);
+            let takes = self.disk_dice.between(100, self.plan.sync * slow);
             self.after(takes.min(700 * MS), Happening::Synced(index, boot));
         }
     }
@@ -362,4 +364,19 @@ fn sync_every(policy: Policy) -> Micros {
         Policy::Always | Policy::EverySecond => SECOND,
         Policy::Sometimes => 1500 * MS,
     }
+}
+
+#[cfg(feature = "planted-bugs")]
+fn plant(restore: &mut Restore, bug: Option<Bug>) {
+    if let Some(bug) = bug {
+        restore.plant(bug);
+    }
+}
+
+#[cfg(not(feature = "planted-bugs"))]
+fn plant(_: &mut Restore, bug: Option<Bug>) {
+    assert_eq!(
+        bug, None,
+        "the command line refuses bugs without the feature"
+    );
 }

@@ -1,8 +1,8 @@
-//! Membership at work: packets in and out, its timer, the seeds, this node's own address, and the file of members.
+//! Membership at work: packets in and out, its timer, and the file of members.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -13,35 +13,22 @@ use shoalmq_core::time::Time;
 use shoalmq_gossip::Reason as Dropped;
 use shoalmq_gossip::{Damaged, Event as Gossip, Identity, Membership, Memory, Secret, Settings};
 use thiserror::Error;
-use tokio::net::{UdpSocket, lookup_host};
+use tokio::net::UdpSocket;
 use tokio::sync::{Notify, watch};
-use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
-use super::{Cluster, Health, Sockets, inbound};
+use super::address::{self, Own};
+use super::{Cluster, Sockets, inbound};
 use crate::bus::handshake::{Key, Refused};
-use crate::config::{BindAddress, Config, Host, Seed};
+use crate::config::Config;
 use crate::server::clock;
 use crate::server::driver::{Driver, Shared};
 
 const FILE: &str = "members.conf";
 /// Room for the longest packet, and one byte to tell a longer one.
 const PACKET: usize = 2048;
-/// Between two looks at the names of seeds: while alone, and while only some members are missing.
-const SEEDS_ALONE: Duration = Duration::from_secs(1);
-const SEEDS_EVERY: Duration = Duration::from_secs(5);
-/// Between two looks at `cluster-announce-host`.
-const OWN_NAME_EVERY: Duration = Duration::from_secs(10);
-/// A name server that takes longer is asked again.
-const LOOKUP: Duration = Duration::from_secs(5);
 /// Between two tellings of this node's state to all peers.
 const TELL_EVERY: Duration = Duration::from_secs(1);
-/// Addresses that nobody has, for asking the system by which way a packet would leave: none is sent.
-const ANYWHERE: [IpAddr; 2] = [
-    IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
-    IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)),
-];
-
 /// Why the remembered members cannot be had.
 #[derive(Debug, Error)]
 pub(crate) enum MembersError {
@@ -53,37 +40,13 @@ pub(crate) enum MembersError {
     Write { path: PathBuf, source: io::Error },
 }
 
-/// How this node's own address is found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Own {
-    /// It is given.
-    Fixed(IpAddr),
-    /// It is what this name has; others are told the name when they may use it.
-    Name(String),
-    /// It is where packets to the others leave from.
-    Route,
-}
-
-impl Own {
-    fn of(config: &Config) -> Self {
-        match (&config.cluster_announce_host, &config.bind[..]) {
-            (Some(Host::Ip(ip)), _) => Own::Fixed(*ip),
-            (Some(Host::Name(name)), _) | (None, [BindAddress::Name(name)]) => {
-                Own::Name(name.clone())
-            }
-            (None, [BindAddress::Ip(ip)]) if !ip.is_unspecified() => Own::Fixed(*ip),
-            (None, _) => Own::Route,
-        }
-    }
-}
-
 /// Membership, and what it works with.
 pub(super) struct Running {
     pub(super) membership: Membership,
     pub(super) shared: Weak<Shared>,
     key: Key,
-    own: Own,
-    bus_port: u16,
+    pub(super) own: Own,
+    pub(super) bus_port: u16,
     sockets: Arc<[UdpSocket]>,
     /// What the file of members is to hold.
     remembered: watch::Sender<Memory>,
@@ -141,7 +104,7 @@ impl Cluster {
     }
 
     /// The newest generation of a member that membership knows.
-    pub(super) fn member_start(&self, id: &shoalmq_core::id::NodeId) -> Option<u64> {
+    pub(super) fn member_start(&self, id: &NodeId) -> Option<u64> {
         let member = self.running.as_ref()?.membership.member(*id)?;
         Some(member.identity.start)
     }
@@ -149,13 +112,12 @@ impl Cluster {
 
 /// Opens the doors for other nodes, and begins to look for them: once the log is read, so that what they say can be
 /// taken.
-pub(crate) async fn open(shared: &Arc<Shared>, sockets: Sockets) -> Result<(), MembersError> {
+pub(crate) fn open(shared: &Arc<Shared>, sockets: Sockets) -> Result<(), MembersError> {
     let config = shared.driver.lock().config.clone();
     let path = config.dir.join(FILE);
     let memory = recall(&path)?;
     let own = Own::of(&config);
-    let seeds = resolve(&config.cluster_join, sockets.port).await;
-    let ip = own_ip(&own, &seeds, &memory).await;
+    let ip = address::first_ip(&own, &memory);
     let gossip: Arc<[UdpSocket]> = sockets.gossip.into();
     let (remembered, to_write) = watch::channel(memory.clone());
     {
@@ -197,7 +159,11 @@ pub(crate) async fn open(shared: &Arc<Shared>, sockets: Sockets) -> Result<(), M
                 driver.feed(Event::PeerForgotten(id));
             }
         }
-        driver.gossip(Gossip::Seeds(seeds));
+        // Those that were to be met before anybody could be.
+        driver.cluster.meeting_until.clear();
+        for bus in std::mem::take(&mut driver.cluster.meeting) {
+            driver.meet(bus);
+        }
         info!(address = %me.bus, cluster = config.cluster_name, known = members.len(), "open to other nodes");
     }
     for listener in sockets.links {
@@ -210,10 +176,11 @@ pub(crate) async fn open(shared: &Arc<Shared>, sockets: Sockets) -> Result<(), M
     tokio::spawn(tell(Arc::clone(shared)));
     tokio::spawn(write_members(path, to_write));
     if !config.cluster_join.is_empty() {
-        tokio::spawn(look_for_seeds(Arc::clone(shared), config.cluster_join));
+        let seeds = address::look_for_seeds(Arc::clone(shared), config.cluster_join, sockets.port);
+        tokio::spawn(seeds);
     }
     if let Own::Name(name) = own {
-        tokio::spawn(look_for_own_name(Arc::clone(shared), name, sockets.port));
+        tokio::spawn(address::look_for_own_name(Arc::clone(shared), name));
     }
     Ok(())
 }
@@ -234,56 +201,6 @@ impl Driver {
     pub(crate) fn configure_membership(&mut self) {
         let settings = settings(&self.config);
         self.gossip(Gossip::Configured(settings));
-    }
-
-    /// The address that others reach this node at.
-    pub(super) fn own_ip(&self) -> IpAddr {
-        let address = self.cluster.own_address;
-        address.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip())
-    }
-
-    /// The name that others may use for it.
-    pub(super) fn own_name(&self) -> Option<String> {
-        match &self.config.cluster_announce_host {
-            Some(Host::Name(name)) => Some(name.clone()),
-            Some(Host::Ip(_)) | None => None,
-        }
-    }
-
-    /// A node that does not know by which address others reach it, and knows nobody, is reached by the one that its
-    /// packets to `bus` leave from.
-    pub(super) fn find_own_address_for(&mut self, bus: SocketAddr) {
-        let finds_out = self
-            .cluster
-            .running
-            .as_ref()
-            .is_some_and(|running| running.own == Own::Route);
-        if finds_out
-            && self.cluster.members.is_empty()
-            && let Some(ip) = route_to(bus)
-        {
-            self.change_own_ip(ip);
-        }
-    }
-
-    fn change_own_ip(&mut self, ip: IpAddr) {
-        let Some(port) = self
-            .cluster
-            .running
-            .as_ref()
-            .map(|running| running.bus_port)
-        else {
-            return;
-        };
-        if ip != self.own_ip() {
-            info!(%ip, "this node's own address");
-            self.note_own_ip(ip);
-            self.gossip(Gossip::AddressKnown(SocketAddr::new(ip, port)));
-        }
-    }
-
-    fn note_own_ip(&mut self, ip: IpAddr) {
-        self.cluster.own_address = (!ip.is_unspecified()).then(|| SocketAddr::new(ip, self.port));
     }
 
     /// A packet came. Strangers are told of as those are who try to link: a wrong secret shows here first.
@@ -422,118 +339,4 @@ async fn tell(shared: Arc<Shared>) {
         every.tick().await;
         shared.act(Driver::tell_peers);
     }
-}
-
-/// Looks up the names of seeds again and again, while somebody is missing.
-async fn look_for_seeds(shared: Arc<Shared>, seeds: Vec<Seed>) {
-    loop {
-        let pause = {
-            let driver = shared.driver.lock();
-            let members = &driver.cluster.members;
-            if members.is_empty() {
-                SEEDS_ALONE
-            } else {
-                SEEDS_EVERY
-            }
-        };
-        tokio::time::sleep(pause).await;
-        let port = {
-            let driver = shared.driver.lock();
-            let members = &driver.cluster.members;
-            let complete =
-                !members.is_empty() && members.values().all(|member| member.health != Health::Down);
-            driver
-                .cluster
-                .running
-                .as_ref()
-                .filter(|_| !complete)
-                .map(|running| running.bus_port)
-        };
-        if let Some(port) = port {
-            let addresses = resolve(&seeds, port).await;
-            if !addresses.is_empty() {
-                shared.act(|driver| driver.gossip(Gossip::Seeds(addresses)));
-            }
-        }
-    }
-}
-
-/// The bus addresses of seeds; `port` is that of those which name none.
-async fn resolve(seeds: &[Seed], port: u16) -> Vec<SocketAddr> {
-    let mut found = Vec::new();
-    for seed in seeds {
-        let port = seed.ports.map_or(port, |ports| ports.bus);
-        match &seed.host {
-            Host::Ip(ip) => found.push(SocketAddr::new(*ip, port)),
-            Host::Name(name) => found.extend(look_up(name, port).await),
-        }
-    }
-    found
-}
-
-pub(super) async fn look_up(name: &str, port: u16) -> Vec<SocketAddr> {
-    match timeout(LOOKUP, lookup_host((name, port))).await {
-        Ok(Ok(addresses)) => addresses.collect(),
-        Ok(Err(error)) => {
-            debug!(name, %error, "not found");
-            Vec::new()
-        }
-        Err(_) => {
-            debug!(name, "the name server does not answer");
-            Vec::new()
-        }
-    }
-}
-
-async fn look_for_own_name(shared: Arc<Shared>, name: String, port: u16) {
-    loop {
-        tokio::time::sleep(OWN_NAME_EVERY).await;
-        let found = look_up(&name, port).await;
-        shared.act(|driver| {
-            let own = driver.own_ip();
-            if let Some(first) = found.first()
-                && !found.iter().any(|address| address.ip() == own)
-            {
-                driver.change_own_ip(first.ip());
-            }
-        });
-    }
-}
-
-/// The address that others reach this node at, as far as it can be known at the start.
-async fn own_ip(own: &Own, seeds: &[SocketAddr], memory: &Memory) -> IpAddr {
-    match own {
-        Own::Fixed(ip) => *ip,
-        Own::Name(name) => {
-            let found = look_up(name, 0).await;
-            if found.is_empty() {
-                warn!(
-                    name,
-                    "this node's own name is not known: other nodes cannot be told where it is"
-                );
-            }
-            found
-                .first()
-                .map_or(Ipv4Addr::UNSPECIFIED.into(), SocketAddr::ip)
-        }
-        Own::Route => {
-            let remembered = memory.members.iter().flat_map(|member| &member.addresses);
-            let anywhere = ANYWHERE.map(|ip| SocketAddr::new(ip, 9));
-            let mut ways = seeds.iter().chain(remembered).chain(&anywhere);
-            ways.find_map(|to| route_to(*to))
-                .unwrap_or(Ipv4Addr::LOCALHOST.into())
-        }
-    }
-}
-
-/// The own address that packets to `to` leave from. Sends none.
-fn route_to(to: SocketAddr) -> Option<IpAddr> {
-    let any: IpAddr = if to.is_ipv4() {
-        Ipv4Addr::UNSPECIFIED.into()
-    } else {
-        Ipv6Addr::UNSPECIFIED.into()
-    };
-    let socket = std::net::UdpSocket::bind((any, 0)).ok()?;
-    socket.connect(to).ok()?;
-    Some(socket.local_addr().ok()?.ip())
 }

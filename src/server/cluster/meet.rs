@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tracing::warn;
 
-use super::gossip::look_up;
+use super::address::look_up;
 use crate::config::{BindAddress, Config};
 use crate::server::driver::Shared;
 

@@ -291,7 +291,9 @@ impl Member {
                 warn!(peer = %self.id, here_ms = wall, there_ms = profile.wall_ms, "wall clocks differ by more than an hour");
             }
         }
-        self.client = Some(profile.client);
+        if !profile.client.ip().is_unspecified() {
+            self.client = Some(profile.client);
+        }
         self.name.clone_from(&profile.name);
         self.zone.clone_from(&profile.zone);
         self.leaving = profile.leaving;

@@ -3,14 +3,15 @@
 //! | module | holds |
 //! |---|---|
 //! | `sockets`, `refusals` | the doors for other nodes; who was turned away there |
-//! | `gossip` | membership: packets, timers, seeds, this node's own address, the file of members |
-//! | `meet` | CLUSTER MEET with a name |
+//! | `gossip` | membership: packets, timers, the file of members |
+//! | `address`, `meet` | this node's own address, and the seeds; CLUSTER MEET with a name |
 //! | `members` | what membership tells, turned into links and into events for the core |
 //! | `links`, `outbox` | the link to each member, as the owner of the node sees it; what waits to be written to it |
 //! | `dial`, `inbound` | the tasks: dialling and writing; taking links in and reading |
 //!
 //! All state lies under the lock of the node, so that membership, links and core never disagree.
 
+mod address;
 mod dial;
 mod gossip;
 mod inbound;
@@ -82,6 +83,8 @@ pub(crate) struct Cluster {
     pub(crate) own_address: Option<SocketAddr>,
     pub(crate) messages_sent: u64,
     pub(crate) messages_received: u64,
+    /// Copies of jobs that were not sent, as too much was waiting; they are offered again.
+    pub(crate) copies_held_back: u64,
     /// Links that were reset because the peer took too little.
     pub(crate) outboxes_overflowed: u64,
     pub(crate) refusals: Refusals,

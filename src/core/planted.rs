@@ -1,0 +1,39 @@
+//! Bugs on purpose, so that the simulation can prove that it finds such.
+//!
+//! They exist only with the feature `planted-bugs`, which no build that ships turns on; without it [`Node::has`] is
+//! always false, and nothing of this is left.
+
+use crate::node::Node;
+
+/// A bug that a node can be made to have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bug {
+    /// ADDJOB is answered before the copies are confirmed.
+    EarlyReply,
+    /// An ack that comes when its job is queued again is counted, and has no effect.
+    LostAck,
+    /// An at-most-once job is queued again after a crash.
+    SecondRun,
+    /// A copy that comes after its job was forgotten is kept.
+    LateCopy,
+}
+
+impl Bug {
+    /// All of them.
+    pub const ALL: [Bug; 4] = [Bug::EarlyReply, Bug::LostAck, Bug::SecondRun, Bug::LateCopy];
+}
+
+impl Node {
+    /// Whether this node has a bug.
+    #[cfg(feature = "planted-bugs")]
+    pub(crate) fn has(&self, bug: Bug) -> bool {
+        self.planted == Some(bug)
+    }
+
+    /// Whether this node has a bug.
+    #[cfg(not(feature = "planted-bugs"))]
+    #[expect(clippy::unused_self, reason = "with the feature it looks")]
+    pub(crate) const fn has(&self, _: Bug) -> bool {
+        false
+    }
+}
