@@ -23,8 +23,8 @@ const DELIVERED_WITHIN: Micros = 15 * SECOND;
 /// How long after healing, or after the ack, every node must know of it: time enough to see that links are dead, and to
 /// make new ones.
 const SETTLED_AFTER: Micros = 12 * SECOND;
-/// How much later than that every node is empty: at-most-once jobs live for 30 s.
-const EMPTY_WITHIN: Micros = 75 * SECOND;
+/// How much later every node is empty: at-most-once jobs live for 30 s.
+pub(crate) const EMPTY_WITHIN: Micros = 75 * SECOND;
 
 /// A promise that was broken.
 #[derive(Debug, Clone)]
@@ -417,11 +417,6 @@ impl Checker {
             self.violate(Some(number), what);
         }
         self.violated()
-    }
-
-    /// How long after healing every node must be empty.
-    pub(crate) fn empty_within(&self) -> Micros {
-        EMPTY_WITHIN
     }
 
     /// The end: every promise is kept, and every duplicate has a reason.

@@ -30,7 +30,7 @@ impl Dice {
     }
 
     /// A number from `low` to `high`, both included.
-    pub(crate) fn from_to(&mut self, low: u64, high: u64) -> u64 {
+    pub(crate) fn between(&mut self, low: u64, high: u64) -> u64 {
         low + self.below(high - low + 1)
     }
 
@@ -55,10 +55,13 @@ impl Dice {
         unreachable!("the number is below the sum of all weights")
     }
 
-    /// A wait whose mean is `mean`, at most five times as long: events that know nothing of each other.
+    /// A wait whose mean is `mean`, at most some five times as long: events that know nothing of each other.
     pub(crate) fn wait(&mut self, mean: u64) -> u64 {
-        let uniform = (self.below(1 << 20) + 1) as f64 / f64::from(1 << 20);
-        ((-uniform.ln()).min(5.0) * mean as f64) as u64 + 1
+        // 2^-n of all numbers have n leading zeros: so many half-lives, and a part of one.
+        let number = self.next();
+        let halves = u64::from(number.leading_zeros()).min(6);
+        let half_life = (mean * 7 / 10).max(1);
+        halves * half_life + self.below(half_life) + 1
     }
 
     pub(crate) fn shuffle<T>(&mut self, items: &mut [T]) {

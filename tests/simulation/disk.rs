@@ -107,7 +107,7 @@ impl Disk {
 
     /// The process was killed: of what was not synced, any end is lost.
     pub(crate) fn crash(&mut self, dice: &mut Dice) {
-        let kept = dice.from_to(self.synced, self.given);
+        let kept = dice.between(self.synced, self.given);
         // More often than not all of it: the page cache was not written out yet.
         let kept = if dice.percent(60) { self.synced } else { kept };
         self.log.retain(|entry| entry.position <= kept);

@@ -132,7 +132,7 @@ impl Cluster {
                 self.set_cut(from, to, true);
             }
             let flaps = if kind == Kind::Flap {
-                2 * self.fault_dice.from_to(2, 15)
+                2 * self.fault_dice.between(2, 15)
             } else {
                 0
             };
@@ -152,14 +152,14 @@ impl Cluster {
 
     fn how_long(&mut self) -> u64 {
         let dice = &mut self.fault_dice;
-        let (short, long) = (dice.from_to(50, 1500), dice.from_to(1500, 12_000));
+        let (short, long) = (dice.between(50, 1500), dice.between(1500, 12_000));
         dice.pick(&[short, long]) * MS
     }
 
     fn choose_cuts(&mut self, kind: Kind, host: HostIndex) -> Vec<(HostIndex, HostIndex)> {
         let hosts = self.hosts.len();
         let dice = &mut self.fault_dice;
-        let other = (host + dice.from_to(1, (hosts as u64 - 1).max(1)) as usize) % hosts;
+        let other = (host + dice.between(1, (hosts as u64 - 1).max(1)) as usize) % hosts;
         let sides: Vec<bool> = (0..hosts)
             .map(|index| match kind {
                 Kind::Halves => dice.percent(50),
@@ -190,7 +190,7 @@ impl Cluster {
             for &(from, to) in &fault.cuts {
                 self.set_cut(from, to, cut);
             }
-            let next = self.fault_dice.from_to(20, 800) * MS;
+            let next = self.fault_dice.between(20, 800) * MS;
             self.after(next, Happening::FaultEnds(id));
             self.faults.active.insert(id, fault);
             return;
@@ -296,7 +296,7 @@ impl Cluster {
         self.hosts[host].disk.wipe();
         self.checker.destroyed(self.now, host);
         for other in (0..self.hosts.len()).filter(|&other| other != host) {
-            let wait = self.fault_dice.from_to(2000, 4000) * MS;
+            let wait = self.fault_dice.between(2000, 4000) * MS;
             self.after(wait, Happening::Forget(other, host));
         }
     }
@@ -341,7 +341,7 @@ impl Cluster {
         if !self.hosts[host].serves() || self.hosts[host].is_paused() {
             return;
         }
-        let until = self.now + self.fault_dice.from_to(1, 10) * SECOND;
+        let until = self.now + self.fault_dice.between(1, 10) * SECOND;
         if let Some(process) = &mut self.hosts[host].process {
             process.stops = Some(until);
             let boot = process.boot;

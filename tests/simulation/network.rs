@@ -88,7 +88,7 @@ impl Cluster {
         way.cuts -= 1;
         if way.cuts == 0 {
             // TCP tries again after ever longer waits.
-            let again = self.network_dice.from_to(1, 300) * MS;
+            let again = self.network_dice.between(1, 300) * MS;
             self.after(again, Happening::Pump(from, to));
         }
     }
@@ -170,7 +170,7 @@ impl Cluster {
 
     fn dial_later(&mut self, from: HostIndex, to: HostIndex, boot: u32) {
         if self.knows(from, to) {
-            let wait = self.network_dice.from_to(100, 700) * MS;
+            let wait = self.network_dice.between(100, 700) * MS;
             self.after(wait, Happening::Dial(from, to, boot));
         } else if let Some(process) = &mut self.hosts[from].process {
             process.peers[to].dialling = false;

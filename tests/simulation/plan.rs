@@ -81,12 +81,12 @@ impl Plan {
             let several = dice.weighted(&[(30, 1), (30, 2), (20, 4), (20, kinds.len())]);
             faults.extend_from_slice(&kinds[..several]);
         }
-        let drawn = dice.from_to(3, 7) as usize;
+        let drawn = dice.between(3, 7) as usize;
         let hosts = hosts.unwrap_or(drawn);
         Plan {
             seed,
             hosts,
-            zones: dice.from_to(1, 3),
+            zones: dice.between(1, 3),
             meeting: dice.weighted(&[(60, Meeting::Seeds), (40, Meeting::Meet)]),
             policy: dice.weighted(&policies),
             sync: dice.pick(&[2 * MS, 10 * MS, 50 * MS]),
@@ -94,17 +94,17 @@ impl Plan {
             jitter: if far { 20 * MS } else { 400 },
             loss: dice.pick(&[0, 1, 5, 20]),
             duplicated: dice.pick(&[0, 2]),
-            node_timeout: dice.from_to(1000, 4000) * MS,
+            node_timeout: dice.between(1000, 4000) * MS,
             faults,
-            fault_every: dice.from_to(500, 6000) * MS,
-            trouble: dice.from_to(10, 30) * SECOND,
-            add_every: dice.from_to(20, 150) * MS,
-            queues: dice.from_to(1, 4),
-            consumers: dice.from_to(1, 2 * hosts as u64) as usize,
+            fault_every: dice.between(500, 6000) * MS,
+            trouble: dice.between(10, 30) * SECOND,
+            add_every: dice.between(20, 150) * MS,
+            queues: dice.between(1, 4),
+            consumers: dice.between(1, 2 * hosts as u64) as usize,
             heal_delay: Duration::from_secs(dice.pick(&[2, 8, 60])),
             leaving_grace: Duration::from_secs(dice.pick(&[1, 5])),
             bug: None,
-            segment: dice.from_to(50, 2000) as usize,
+            segment: dice.between(50, 2000) as usize,
         }
     }
 

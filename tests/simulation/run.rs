@@ -232,6 +232,6 @@ fn own_frames() -> String {
         let place = pair[1].trim_start();
         place.starts_with("at ") && (place.contains("src/core/") || place.contains("gossip/"))
     });
-    own.map(|pair| format!("{} {}\n", pair[0].trim(), pair[1].trim()))
-        .collect()
+    let frames = own.flat_map(|pair| [pair[0].trim(), " ", pair[1].trim(), "\n"]);
+    frames.collect()
 }

@@ -233,7 +233,7 @@ impl Cluster {
             } else {
                 1
             };
-            let takes = self.disk_dice.from_to(100, self.plan.sync * slow);
+            let takes = self.disk_dice.between(100, self.plan.sync * slow);
             self.after(takes.min(700 * MS), Happening::Synced(index, boot));
         }
     }

@@ -92,7 +92,7 @@ impl Cluster {
             Step::Add => self.add(),
             Step::Fetch(consumer) => self.fetch(consumer),
             Step::HangUp(ticket) => self.hang_up(ticket),
-            Step::Deal(deal) => self.deal(deal),
+            Step::Deal(deal) => self.deal(&deal),
             Step::Meddle => self.meddle(),
             Step::Unpause(queue) => self.unpause(queue),
         }
@@ -142,7 +142,7 @@ impl Cluster {
         let replicate = match dice.below(10) {
             _ if once => Some(1),
             0..3 => None,
-            _ => Some(dice.from_to(1, u64::from(most)) as u16),
+            _ => Some(dice.between(1, u64::from(most)) as u16),
         };
         let delay = dice.weighted(&[(85, 0), (10, 1), (5, 4)]);
         let queue = dice.below(self.plan.queues);
@@ -188,17 +188,17 @@ impl Cluster {
             Some(_) => Wait::AtMost(Duration::from_secs(2)),
             None => match dice.below(10) {
                 0..3 => Wait::No,
-                3..9 => Wait::AtMost(Duration::from_millis(dice.from_to(100, 4000))),
+                3..9 => Wait::AtMost(Duration::from_millis(dice.between(100, 4000))),
                 _ => Wait::Forever,
             },
         };
         if consumer.home.is_none() {
-            let some = dice.from_to(1, self.plan.queues) as usize;
+            let some = dice.between(1, self.plan.queues) as usize;
             queues.truncate(some);
         }
         let count = dice.weighted(&[(60, 1), (30, 3), (10, 20)]);
         let hangs_up = match wait {
-            Wait::Forever => Some(dice.from_to(1, 10) * SECOND),
+            Wait::Forever => Some(dice.between(1, 10) * SECOND),
             Wait::AtMost(_) | Wait::No => dice.percent(10).then(|| dice.below(2 * SECOND)),
         };
         let ticket = self.ask(host, Purpose::Get(number), Ask::Get(queues, count, wait));
@@ -221,7 +221,7 @@ impl Cluster {
         match *purpose {
             Purpose::Add(number) => self.checker.add_is_unknown(number),
             Purpose::Get(consumer) => {
-                let wait = self.client_dice.from_to(10, 500) * MS;
+                let wait = self.client_dice.between(10, 500) * MS;
                 self.after(wait, Happening::Client(Step::Fetch(consumer)));
             }
             Purpose::Act(..) | Purpose::Nothing => {}
@@ -278,7 +278,7 @@ impl Cluster {
                 self.after(2 * MS, Happening::Client(Step::Fetch(consumer)));
             }
             (Purpose::Get(consumer), Reply::NothingToDeliver | Reply::Refused(_)) => {
-                let wait = self.client_dice.from_to(5, 300) * MS;
+                let wait = self.client_dice.between(5, 300) * MS;
                 self.after(wait, Happening::Client(Step::Fetch(consumer)));
             }
             (Purpose::Act(act, number), Reply::Count(count)) => {
@@ -322,8 +322,8 @@ impl Cluster {
         self.workload.seen.push((job.id, number));
         let retry = u64::from(self.checker.retry(number).max(1)) * SECOND;
         let dice = &mut self.client_dice;
-        let soon = dice.from_to(1, 40) * MS;
-        let late = retry + retry / dice.from_to(3, 9);
+        let soon = dice.between(1, 40) * MS;
+        let late = retry + retry / dice.between(3, 9);
         let deal = |act, host| Deal {
             number,
             id: job.id,
@@ -351,14 +351,17 @@ impl Cluster {
         }
     }
 
-    fn deal(&mut self, deal: Deal) {
+    fn deal(&mut self, deal: &Deal) {
         let here = deal.host.filter(|&host| self.hosts[host].serves());
         let Some(host) = here.or_else(|| self.any_host()) else {
             if deal.tries < 20 {
                 let tries = deal.tries + 1;
                 self.after(
                     500 * MS,
-                    Happening::Client(Step::Deal(Deal { tries, ..deal })),
+                    Happening::Client(Step::Deal(Deal {
+                        tries,
+                        ..deal.clone()
+                    })),
                 );
             }
             return;
@@ -392,7 +395,7 @@ impl Cluster {
                 input: dice.percent(50),
                 output: dice.percent(50),
             };
-            let until = dice.from_to(100, 2500) * MS;
+            let until = dice.between(100, 2500) * MS;
             self.after(until, Happening::Client(Step::Unpause(queue)));
             self.ask(
                 host,
@@ -433,7 +436,7 @@ impl Cluster {
                     host: Some(host),
                     tries: 0,
                 };
-                self.deal(deal);
+                self.deal(&deal);
             }
             _ => {
                 let deal = Deal {
@@ -443,7 +446,7 @@ impl Cluster {
                     host: Some(host),
                     tries: 0,
                 };
-                self.deal(deal);
+                self.deal(&deal);
             }
         }
     }
