@@ -285,7 +285,8 @@ impl Checker {
     }
 
     pub(crate) fn put_back(&mut self, _now: Micros, number: Number) {
-        self.jobs[number].put_back += 1;
+        // At another node its retry may be over at the same moment: then both hand it out.
+        self.jobs[number].put_back += 2;
     }
 
     /// A node answered.
