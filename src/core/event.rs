@@ -40,7 +40,7 @@ pub enum Event<'a> {
     Rewrite,
     /// SHUTDOWN REWRITE-AOF: take the next step of the pass now.
     RewriteOn,
-    /// The shell's buffers for clients hold so many bytes.
+    /// The shell's buffers for clients and peers hold so many bytes.
     ClientBuffers(u64),
     /// The log cannot be written (true), or can again: a node promises no copies that it cannot write.
     LogFailing(bool),

@@ -14,6 +14,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::admission::Home;
 use crate::agenda::{Agenda, Timer};
 use crate::command::{Refusal, Reply};
 use crate::effect::Effect;
@@ -305,7 +306,11 @@ impl Node {
         let once = job.guarantee() == Guarantee::AtMostOnce;
         let done = match job.state {
             JobState::Acked => true,
-            JobState::WaitReplicas => false,
+            // Others will keep it, one of them will queue it: it comes and goes while this node takes new jobs.
+            JobState::WaitReplicas => {
+                let pending = self.replications.get(key);
+                pending.is_some_and(|pending| pending.home == Home::Elsewhere)
+            }
             JobState::Queued if once => {
                 let heir = self.heir(self.peers.takers());
                 if let Some(to) = heir {

@@ -32,8 +32,7 @@ pub(super) async fn close(shared: &Arc<Shared>, asked: Stop) -> Result<Stop, Fai
         for peer in driver.peers.values() {
             peer.mailbox.kill();
         }
-        // Whoever still gets the lock is promised nothing any more.
-        driver.loading = Some(persistence::loading(&driver.config));
+        driver.is_closed = true;
     }
     // Each gives back the jobs that its client has not seen.
     if tokio::time::timeout_at((start + timeout).into(), all_left(shared))

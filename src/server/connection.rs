@@ -206,6 +206,11 @@ impl<S: AsyncRead + AsyncWrite + AsFd + Unpin> Connection<S> {
         let shared = Arc::clone(&self.shared);
         let mut driver = shared.driver.lock();
         let clock = Instant::now();
+        if driver.is_closed {
+            self.batch = Some((decoded, next));
+            self.hold = Hold::Stop;
+            return;
+        }
         if let Some(until) = driver.paused_until.filter(|&until| until > clock) {
             self.batch = Some((decoded, next));
             self.hold = Hold::Pause(until);

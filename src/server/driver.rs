@@ -80,6 +80,8 @@ pub(crate) struct Driver {
     pub(crate) loading: Option<Loading>,
     pub(crate) peers: BTreeMap<ClientId, Peer>,
     pub(crate) monitors: BTreeSet<ClientId>,
+    /// No command runs any more: whoever still gets the lock is promised nothing.
+    pub(crate) is_closed: bool,
     /// CLIENT PAUSE: no command runs before this.
     pub(crate) paused_until: Option<Instant>,
     pub(crate) stats: Stats,
@@ -132,6 +134,7 @@ impl Driver {
             loading: None,
             peers: BTreeMap::new(),
             monitors: BTreeSet::new(),
+            is_closed: false,
             paused_until: None,
             stats: Stats::new(),
             slowlog: SlowLog::default(),

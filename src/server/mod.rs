@@ -244,7 +244,7 @@ async fn housekeeping(shared: Arc<Shared>) {
     loop {
         every.tick().await;
         let mut driver = shared.driver.lock();
-        let buffered = driver.buffered_bytes();
+        let buffered = driver.buffered_bytes() + driver.cluster.unsent_bytes();
         driver.feed(Event::ClientBuffers(buffered));
         let used = driver.node.used_memory();
         driver.stats.sample(used);

@@ -378,3 +378,17 @@ fn job_with_retry_and_one_copy(queue: &str) -> AddJob<'_> {
         ..job_with_retry(queue, 0)
     }
 }
+
+#[test]
+fn a_stop_does_not_wait_for_adds_that_others_keep() {
+    let mut shoal = Shoal::new(3);
+    shoal.feed(0, Event::HandOver);
+    shoal.feed(0, Event::Leaving(true));
+    // Both that could answer hang: the job waits here, to be queued there.
+    shoal.hang(1);
+    shoal.hang(2);
+    let asked = shoal.send(0, 7, Command::AddJob(copies("q", 2, 60)));
+    shoal.advance_ms(2_500);
+    assert_eq!(shoal.answer(0, asked), None);
+    assert_eq!(shoal.node(0).handing_over(), 0);
+}

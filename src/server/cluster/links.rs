@@ -18,8 +18,8 @@ use crate::bus::handshake::Hello;
 use crate::server::clock;
 use crate::server::driver::Driver;
 
-/// What may wait for a peer: a second of a fast network. A peer that leaves more is too slow to be of use, and its memory
-/// is missing here. Less when the node itself has little.
+/// What may wait for a peer before it gets no more copies: half a second of a fast network. Twice that, and it is too slow
+/// to be of use, while its memory is missing here. Less when the node itself has little.
 const OUTBOX_BYTES: u64 = 64 << 20;
 const OUTBOX_SHARE: u64 = 10;
 
@@ -86,6 +86,7 @@ impl Cluster {
                     self.unwoken.push(*to);
                 }
             }
+            Err(NotSent::Behind) => self.copies_held_back += 1,
             Err(NotSent::Full) => {
                 up.broken = true;
                 self.broken.push(*to);

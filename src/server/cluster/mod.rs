@@ -83,6 +83,8 @@ pub(crate) struct Cluster {
     pub(crate) own_address: Option<SocketAddr>,
     pub(crate) messages_sent: u64,
     pub(crate) messages_received: u64,
+    /// Copies of jobs that were not sent, as too much was waiting; they are offered again.
+    pub(crate) copies_held_back: u64,
     /// Links that were reset because the peer took too little.
     pub(crate) outboxes_overflowed: u64,
     pub(crate) refusals: Refusals,

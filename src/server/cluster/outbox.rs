@@ -24,6 +24,8 @@ pub(super) struct Outbox {
     waiting: Mutex<Queue>,
     /// Bytes that the task has taken and not yet written.
     taken: AtomicUsize,
+    /// The longest message since nothing waited.
+    longest: AtomicUsize,
     closed: AtomicBool,
     /// Something was put in, or the link must end.
     pub(super) arrived: Notify,
@@ -34,13 +36,18 @@ pub(super) struct Outbox {
 pub(super) enum NotSent {
     /// As much is waiting as may.
     Full,
+    /// It is a copy of a job, and so much is waiting that it is better offered again later.
+    Behind,
     /// It fits no frame.
     TooLong(usize),
 }
 
 impl Outbox {
-    /// Puts in a message that may leave once the log is on disk up to `gate`. A peer that takes nothing may leave
-    /// `limit` bytes waiting, and one message more, so that any message can be sent.
+    /// Puts in a message that may leave once the log is on disk up to `gate`.
+    ///
+    /// Copies of jobs are not put in while more than `limit` bytes wait: the core asks for each until it is confirmed, so
+    /// that a burst of them is slowed down instead of breaking the link. For all else there is room for as much again,
+    /// beside the longest message, so that any job can be sent.
     pub(super) fn send(
         &self,
         message: &Message,
@@ -48,12 +55,25 @@ impl Outbox {
         limit: usize,
     ) -> Result<(), NotSent> {
         let mut waiting = self.waiting.lock();
-        if waiting.bytes.len() + self.taken.load(Ordering::Relaxed) > limit {
+        let before = waiting.bytes.len();
+        let pending = before + self.taken.load(Ordering::Relaxed);
+        let longest = if pending == 0 {
+            0
+        } else {
+            self.longest.load(Ordering::Relaxed)
+        };
+        if pending > limit && matches!(message, Message::ReplJob(_)) {
+            return Err(NotSent::Behind);
+        }
+        if pending > 2 * limit + longest {
             return Err(NotSent::Full);
         }
         waiting
             .put(gate, |bytes| codec::encode(message, bytes))
-            .map_err(|TooLong(length)| NotSent::TooLong(length))
+            .map_err(|TooLong(length)| NotSent::TooLong(length))?;
+        let length = waiting.bytes.len() - before;
+        self.longest.store(longest.max(length), Ordering::Relaxed);
+        Ok(())
     }
 
     /// Puts in what the links themselves say.
@@ -168,7 +188,9 @@ impl Queue {
 
 #[cfg(test)]
 mod tests {
-    use shoalmq_core::id::JobId;
+    use shoalmq_core::id::{JobId, QueueName};
+    use shoalmq_core::job::Body;
+    use shoalmq_core::message::Copy;
 
     use super::*;
     use crate::bus::codec::Frame;
@@ -224,18 +246,46 @@ mod tests {
         assert_eq!(leaving(&mut queue, 9), [got(3)]);
     }
 
+    fn copy(number: u8, length: usize) -> Message {
+        Message::ReplJob(Box::new(Copy {
+            id: JobId::from_bytes([number; 24]),
+            queue: QueueName::new(b"q"),
+            body: Body::new(&vec![number; length]),
+            created: 0,
+            age_ms: 0,
+            ttl: 60,
+            delay: 0,
+            retry: 6,
+            replicate: 2,
+            nacks: 0,
+            additional_deliveries: 0,
+            moves: 0,
+            holders: [].into(),
+        }))
+    }
+
     #[test]
-    fn an_outbox_is_full_at_its_limit_what_was_taken_included() {
+    fn copies_wait_for_room_while_much_is_on_its_way_what_was_taken_included() {
         let outbox = Outbox::default();
-        outbox
-            .send(&got(1), Position(0), 20)
-            .expect("room for one more");
-        assert_eq!(outbox.send(&got(2), Position(0), 20), Err(NotSent::Full));
+        let open = Position(0);
+        assert_eq!(outbox.send(&copy(1, 5000), open, 1000), Ok(()), "any job");
         let mut queue = Queue::default();
         outbox.take(&mut queue);
-        assert_eq!(outbox.send(&got(2), Position(0), 20), Err(NotSent::Full));
-        leaving(&mut queue, 0);
+        let behind = Err(NotSent::Behind);
+        assert_eq!(outbox.send(&copy(2, 1), open, 1000), behind);
+        assert_eq!(outbox.send(&got(1), open, 1000), Ok(()));
         outbox.take(&mut queue);
-        assert_eq!(outbox.send(&got(2), Position(0), 20), Ok(()));
+        assert_eq!(leaving(&mut queue, 0), [copy(1, 5000), got(1)]);
+        outbox.take(&mut queue);
+        assert_eq!(outbox.send(&copy(2, 1), open, 1000), Ok(()));
+    }
+
+    #[test]
+    fn an_outbox_is_full_when_a_peer_takes_nothing() {
+        let outbox = Outbox::default();
+        let sent = |_: &u8| outbox.send(&got(1), Position(0), 100) == Ok(());
+        let fits = (0..100).take_while(sent).count();
+        assert_eq!(fits, 8, "230 bytes are not yet too much, 240 are");
+        assert_eq!(outbox.send(&got(2), Position(0), 100), Err(NotSent::Full));
     }
 }

@@ -25,6 +25,8 @@ fn nodes(driver: &Driver, fields: &mut Fields) {
     fields.add("links_up", linked.count());
     fields.add("messages_sent", cluster.messages_sent);
     fields.add("messages_received", cluster.messages_received);
+    fields.add("outbox_bytes", cluster.unsent_bytes());
+    fields.add("copies_held_back", cluster.copies_held_back);
     fields.add("outboxes_overflowed", cluster.outboxes_overflowed);
     for (reason, count) in cluster.refusals.counts() {
         fields.add(&format!("refused_{reason}"), count);
