@@ -23,7 +23,7 @@ const DELIVERED_WITHIN: Micros = 15 * SECOND;
 /// How long after healing, or after the ack, every node must know of it: time enough to see that links are dead, and to
 /// make new ones.
 const SETTLED_AFTER: Micros = 12 * SECOND;
-/// How much later than that every node is empty: at-most-once jobs live for 30 s.
+/// How much later every node is empty: at-most-once jobs live for 30 s.
 pub(crate) const EMPTY_WITHIN: Micros = 75 * SECOND;
 
 /// A promise that was broken.
@@ -285,7 +285,8 @@ impl Checker {
     }
 
     pub(crate) fn put_back(&mut self, _now: Micros, number: Number) {
-        self.jobs[number].put_back += 1;
+        // At another node its retry may be over at the same moment: then both hand it out.
+        self.jobs[number].put_back += 2;
     }
 
     /// A node answered.

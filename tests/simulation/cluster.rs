@@ -1,7 +1,7 @@
 //! The whole: all machines, the network between them, the clients, and the one clock that moves them.
 
 use std::collections::BTreeSet;
-use std::fmt::Write;
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 
 use shoalmq_core::command::{Command, JobScan, Reply, ScanReply};
@@ -11,7 +11,7 @@ use shoalmq_core::id::{ClientId, JobId, NodeId, StoreId, Ticket};
 use shoalmq_core::time::Time;
 use shoalmq_gossip::Memory;
 
-use crate::checker::{self, Checker, Violation};
+use crate::checker::{Checker, EMPTY_WITHIN, Violation};
 use crate::dice::Dice;
 use crate::disk::Disk;
 use crate::faults::Faults;
@@ -127,6 +127,7 @@ impl Cluster {
         }
         self.after(KEEP_ALIVE_EVERY, Happening::KeepAlive);
         self.after(SECOND, Happening::Seeds);
+        self.after(SECOND, Happening::Members);
         self.begin_workload();
         self.begin_faults();
         self.run_until(self.plan.trouble)?;
@@ -141,7 +142,7 @@ impl Cluster {
                 break;
             }
             self.checker.check_drain(self.now, healed)?;
-            if late > checker::EMPTY_WITHIN {
+            if late > EMPTY_WITHIN {
                 let (leftovers, job) = self.leftovers();
                 let what = format!("nodes are not empty at the end:{leftovers}");
                 return Err(Violation { what, job });
@@ -194,6 +195,7 @@ impl Cluster {
             Happening::Synced(index, boot) => self.synced(index, boot),
             Happening::SyncDue(index, boot) => self.sync_due(index, boot),
             Happening::Datagram(to, bytes) => self.datagram(to, bytes),
+            Happening::Members => self.tell_all_members(),
             Happening::Seeds => self.seeds(),
             Happening::Client(step) => self.client(step),
             Happening::Unseen(index, boot, jobs) => self.unseen(index, boot, jobs),
@@ -240,7 +242,8 @@ impl Cluster {
                 if let Effect::Reply(_, Reply::Jobs(_, jobs)) = effect {
                     for job in jobs {
                         first.get_or_insert(job.id);
-                        writeln!(text, "n{index}: {job:?}").expect("a string takes any text");
+                        write!(text, "\nn{index}: {job:?}")
+                            .expect("writing to a string does not fail");
                     }
                 }
             }

@@ -1,8 +1,6 @@
 //! Chance, from a seed: the same numbers for the same seed for ever, whatever becomes of the crates that draw numbers
 //! for others (`SplitMix64`, Steele, Lea and Flood, 2014).
 
-use std::time::Duration;
-
 /// A stream of random numbers.
 #[derive(Debug, Clone)]
 pub(crate) struct Dice(u64);
@@ -57,10 +55,13 @@ impl Dice {
         unreachable!("the number is below the sum of all weights")
     }
 
-    /// A wait whose mean is `mean`, at most five times as long: events that know nothing of each other.
+    /// A wait whose mean is `mean`, at most some five times as long: events that know nothing of each other.
     pub(crate) fn wait(&mut self, mean: u64) -> u64 {
-        let uniform = (self.below(1 << 20) + 1) as f64 / f64::from(1 << 20);
-        Duration::from_secs_f64(-uniform.ln().max(-5.0) * mean as f64 / 1e6).as_micros() as u64 + 1
+        // 2^-n of all numbers have n leading zeros: so many half-lives, and a part of one.
+        let number = self.next();
+        let halves = u64::from(number.leading_zeros()).min(6);
+        let half_life = (mean * 7 / 10).max(1);
+        halves * half_life + self.below(half_life) + 1
     }
 
     pub(crate) fn shuffle<T>(&mut self, items: &mut [T]) {

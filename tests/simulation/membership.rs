@@ -200,22 +200,38 @@ impl Cluster {
 
     /// What a handshake tells the memberships at both ends.
     pub(crate) fn introduce(&mut self, one: HostIndex, other: HostIndex) {
-        for (from, to) in [(one, other), (other, one)] {
-            self.tell_members(from, to);
+        for (index, from) in [(one, other), (other, one)] {
+            if let Some(process) = &self.hosts[from].process {
+                let identity = process.gossip.me();
+                self.gossip(index, News::Seen(identity));
+                self.tell_members(from, index);
+            }
         }
     }
 
-    /// What a node says over its link, at first and then every second: who it is, and whom it knows.
-    pub(crate) fn tell_members(&mut self, from: HostIndex, to: HostIndex) {
+    /// Every process tells its peers whom it knows to live, over links that work.
+    pub(crate) fn tell_all_members(&mut self) {
+        self.after(SECOND, Happening::Members);
+        for from in 0..self.hosts.len() {
+            for to in 0..self.hosts.len() {
+                let linked =
+                    self.network.link(from, to).is_some() && !self.network.is_cut(from, to);
+                if linked && !self.hosts[from].is_paused() {
+                    self.tell_members(from, to);
+                }
+            }
+        }
+    }
+
+    fn tell_members(&mut self, from: HostIndex, to: HostIndex) {
         let Some(process) = &self.hosts[from].process else {
             return;
         };
-        let me = process.gossip.me();
         let living = process.gossip.members();
         let living = living.filter(|member| member.status != Status::Down);
+        let me = process.gossip.me();
         let members = living.map(|member| member.identity).chain([me]).collect();
         let from = me.node;
-        self.gossip(to, News::Seen(me));
         self.gossip(to, News::Members { from, members });
     }
 

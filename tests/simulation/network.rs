@@ -16,8 +16,6 @@ use crate::schedule::{Happening, HostIndex, MS, Micros};
 
 /// How often nodes look whether their links answer.
 pub(crate) const KEEP_ALIVE_EVERY: Micros = 200 * MS;
-/// A node tells its members anew with so many keep-alives, once a second as the server does.
-const TELL_EVERY: Micros = 5;
 
 /// All ways between nodes.
 #[derive(Debug)]
@@ -300,9 +298,6 @@ impl Cluster {
         }
         if both_ways && !self.hosts[to].is_paused() {
             link.silent_since = None;
-            if self.now / KEEP_ALIVE_EVERY % TELL_EVERY == 0 {
-                self.tell_members(from, to);
-            }
             return;
         }
         let since = *link.silent_since.get_or_insert(self.now);

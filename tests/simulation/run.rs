@@ -232,8 +232,6 @@ fn own_frames() -> String {
         let place = pair[1].trim_start();
         place.starts_with("at ") && (place.contains("src/core/") || place.contains("gossip/"))
     });
-    let frames: Vec<String> = own
-        .map(|pair| format!("{} {}", pair[0].trim(), pair[1].trim()))
-        .collect();
-    frames.join("\n")
+    let frames = own.flat_map(|pair| [pair[0].trim(), " ", pair[1].trim(), "\n"]);
+    frames.collect()
 }

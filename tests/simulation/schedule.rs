@@ -41,6 +41,8 @@ pub(crate) enum Happening {
     SyncDue(HostIndex, u32),
     /// A datagram arrives at this address.
     Datagram(SocketAddr, Vec<u8>),
+    /// Every node tells its peers whom it knows.
+    Members,
     /// Every node looks up the seeds.
     Seeds,
     /// A client does something.
