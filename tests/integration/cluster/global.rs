@@ -1,8 +1,9 @@
 //! GLOBAL: what QLEN, QSTAT, QPEEK and JSCAN say of the whole cluster, and that they say what is missing.
 
 use std::collections::BTreeSet;
+use std::time::SystemTime;
 
-use crate::cluster::fixture::Shoal;
+use crate::cluster::fixture::{Shoal, until};
 use crate::wire::{Connection, Reply, bodies, bulk, int};
 
 /// A view of the cluster: what it says, and the ids of the nodes that are missing in it.
@@ -25,6 +26,11 @@ fn filled(flags: &str) -> (Shoal, BTreeSet<String>) {
             let mut connection = shoal.connect(node);
             ids.insert(connection.add("q", &format!("{node}-{n}"), "REPLICATE 2 RETRY 1000"));
         }
+        // Jobs that two nodes make within one millisecond are of the same age.
+        let made = SystemTime::now();
+        until("the next millisecond", || {
+            made.elapsed().is_ok_and(|passed| passed.as_millis() >= 1)
+        });
     }
     (shoal, ids)
 }
