@@ -1,6 +1,6 @@
 //! Bugs on purpose, so that the simulation can prove that it finds such.
 //!
-//! They exist only with the feature `planted-bugs`, which no build that ships turns on; without it [`Node::has`] is
+//! They exist only with the feature `planted-bugs`, which no build that ships turns on; without it `Node::has` is
 //! always false, and nothing of this is left.
 
 use crate::node::Node;
