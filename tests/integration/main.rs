@@ -16,6 +16,7 @@ mod disk_full;
 mod fixture;
 mod jobs;
 mod links;
+mod local;
 mod memory;
 mod persistence;
 mod protocol;
