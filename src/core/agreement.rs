@@ -146,6 +146,12 @@ impl Node {
         effects: &mut Vec<Effect>,
     ) {
         let Some(key) = self.agreed_job(from, id, effects) else {
+            // The sender counts on a copy here. It may be on its way, from a node that did not know of the sender yet:
+            // then this node would not know whom to ask. The answer to this brings both.
+            let unheard_of = self.jobs.find(&id).is_none() && !self.forgotten.contains(&id);
+            if unheard_of && id.guarantee() == Guarantee::AtLeastOnce {
+                self.send(from, Message::Missing(id), effects);
+            }
             return;
         };
         let job = &mut self.jobs[key];

@@ -26,7 +26,8 @@ pub enum Message {
     ReplJob(Box<Copy>),
     /// I have the job; under `appendfsync always`: on disk. Answers REPLJOB and HOLDERS.
     GotJob(JobId),
-    /// I do not have the job, nor know of its ack. Answers HOLDERS and ENQUEUE; whoever counts on the copy sends REPLJOB.
+    /// I do not have the job, nor know of its ack. Answers HOLDERS, ENQUEUE and QUEUED; whoever counts on the copy sends
+    /// REPLJOB.
     Missing(JobId),
     /// These nodes hold the job. Sent to holders when the list grew, and to ask whether a copy is there: the receiver
     /// merges the list and answers GOTJOB, MISSING or SETACK.

@@ -9,15 +9,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use shoalmq_core::command::{Delivery, Refusal, Replication};
 use shoalmq_core::id::JobId;
 use shoalmq_core::node::Counters;
-use shoalmq_core::record::Record;
 
 use crate::client::{Act, Number, Terms};
 use crate::disk::Position;
 use crate::plan::{Plan, Policy};
 use crate::schedule::{HostIndex, MS, Micros, SECOND};
+use crate::summary::Summary;
 
 /// How far the ends of ttl and delay may be off after restarts and moves.
-const SKEW: Micros = 2 * SECOND;
+pub(crate) const SKEW: Micros = 2 * SECOND;
 /// How much later than its retry a job may be delivered after healing.
 const DELIVERED_WITHIN: Micros = 15 * SECOND;
 /// How long after healing, or after the ack, every node must know of it: time enough to see that links are dead, and to
@@ -35,11 +35,11 @@ pub(crate) struct Violation {
 
 /// One job, from the question on.
 #[derive(Debug)]
-struct Job {
+pub(crate) struct Job {
     terms: Terms,
     /// Copies that there must be when the producer is told of the job.
     promised: usize,
-    id: Option<JobId>,
+    pub(crate) id: Option<JobId>,
     asked: Micros,
     answer: Answer,
     deliveries: u32,
@@ -48,15 +48,15 @@ struct Job {
     /// How often somebody asked for it to be given out again, less what that explains.
     put_back: u32,
     /// Somebody asked for it to be forgotten.
-    finished: bool,
+    pub(crate) finished: bool,
     /// When a node said that it is, and which.
-    acked: Option<(Micros, HostIndex)>,
+    pub(crate) acked: Option<(Micros, HostIndex)>,
     /// Where its copies are, and where in the log.
-    copies: BTreeMap<HostIndex, Position>,
+    pub(crate) copies: BTreeMap<HostIndex, Position>,
     /// Where a copy ever was that could be counted.
-    had: BTreeSet<HostIndex>,
+    pub(crate) had: BTreeSet<HostIndex>,
     /// Faults took all copies, as they may.
-    taken: bool,
+    pub(crate) taken: bool,
 }
 
 /// What the producer knows.
@@ -70,11 +70,11 @@ enum Answer {
 
 impl Job {
     /// The promise of its delivery holds.
-    fn is_promised(&self) -> bool {
+    pub(crate) fn is_promised(&self) -> bool {
         self.answer == Answer::Added && self.terms.retry > 0
     }
 
-    fn expires(&self) -> Micros {
+    pub(crate) fn expires(&self) -> Micros {
         self.asked + Micros::from(self.terms.ttl) * SECOND
     }
 }
@@ -82,9 +82,9 @@ impl Job {
 /// All that is checked.
 #[derive(Debug)]
 pub(crate) struct Checker {
-    jobs: Vec<Job>,
-    by_id: BTreeMap<JobId, Number>,
-    policy: Policy,
+    pub(crate) jobs: Vec<Job>,
+    pub(crate) by_id: BTreeMap<JobId, Number>,
+    pub(crate) policy: Policy,
     quiet: bool,
     /// How long two nodes may take to hear of each other, in a quiet run.
     slack: Micros,
@@ -308,92 +308,6 @@ impl Checker {
         self.settled = Some(now + SETTLED_AFTER);
     }
 
-    /// A node gave a record to its disk.
-    pub(crate) fn recorded(
-        &mut self,
-        now: Micros,
-        host: HostIndex,
-        record: &Record,
-        position: Position,
-    ) {
-        match record {
-            Record::Added(added) => {
-                let text = std::str::from_utf8(added.body.as_bytes()).unwrap_or_default();
-                let number = text.strip_prefix("job ").and_then(|text| text.parse().ok());
-                let Some(number) = number.filter(|&number: &Number| number < self.jobs.len())
-                else {
-                    return self.violate(None, format!("n{host} records {added:?}"));
-                };
-                self.by_id.insert(added.id, number);
-                let job = &mut self.jobs[number];
-                let first = *job.id.get_or_insert(added.id);
-                job.copies.entry(host).or_insert(position);
-                job.had.insert(host);
-                if first != added.id {
-                    self.violate(Some(number), format!("n{host} has it as {}", added.id));
-                }
-            }
-            Record::Deleted(id) => self.dropped(now, host, id),
-            Record::Acked(ack) => self.dropped(now, host, &ack.id),
-            _ => {}
-        }
-    }
-
-    /// A node forgets a job, or at least its body.
-    fn dropped(&mut self, now: Micros, host: HostIndex, id: &JobId) {
-        let Some(&number) = self.by_id.get(id) else {
-            return;
-        };
-        let job = &mut self.jobs[number];
-        job.copies.remove(&host);
-        let may = job.finished || now + SKEW >= job.expires() || !job.is_promised() || job.taken;
-        if !may && job.copies.is_empty() {
-            let what = format!("at {} ms n{host} drops the last copy", now / MS);
-            self.violate(Some(number), what);
-        }
-    }
-
-    /// Where in its log a node first recorded a job; 0 when it has none.
-    pub(crate) fn recorded_at(&self, host: HostIndex, id: &JobId) -> Position {
-        let number = self.by_id.get(id);
-        let copies = number.map(|&number| &self.jobs[number].copies);
-        copies
-            .and_then(|copies| copies.get(&host))
-            .copied()
-            .unwrap_or(0)
-    }
-
-    /// A node crashed, and these jobs are on its disk.
-    pub(crate) fn crashed(&mut self, _now: Micros, host: HostIndex, survived: &BTreeSet<JobId>) {
-        let may_lose = self.policy != Policy::Always;
-        for job in &mut self.jobs {
-            let Some(id) = job.id else { continue };
-            if may_lose {
-                // What any holder knew of the ack may be lost.
-                job.acked = None;
-            }
-            if survived.contains(&id) {
-                job.copies.insert(host, 0);
-            } else if job.copies.remove(&host).is_some() {
-                if may_lose {
-                    job.taken |= job.copies.is_empty();
-                } else {
-                    job.had.remove(&host);
-                }
-            }
-        }
-    }
-
-    /// A node's disk is gone, and all copies on it.
-    pub(crate) fn destroyed(&mut self, _now: Micros, host: HostIndex) {
-        for job in &mut self.jobs {
-            job.acked = job.acked.filter(|&(_, by)| by != host);
-            if job.copies.remove(&host).is_some() {
-                job.taken |= job.copies.is_empty();
-            }
-        }
-    }
-
     /// A process ended, or is about to be looked at for the last time.
     pub(crate) fn count(&mut self, counters: &Counters) {
         let all = &mut self.counted;
@@ -472,50 +386,5 @@ impl Checker {
             duplicates: self.duplicates,
             taken: count(|job| job.taken && job.is_promised() && !job.finished),
         }
-    }
-}
-
-/// What happened in a run.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Summary {
-    pub(crate) asked: u64,
-    pub(crate) added: u64,
-    pub(crate) refused: u64,
-    pub(crate) unknown: u64,
-    pub(crate) deliveries: u64,
-    pub(crate) duplicates: u64,
-    /// Promised jobs whose copies faults took away, as they may.
-    pub(crate) taken: u64,
-}
-
-impl std::fmt::Display for Summary {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Summary {
-            asked,
-            added,
-            refused,
-            unknown,
-            deliveries,
-            duplicates,
-            taken,
-        } = self;
-        write!(
-            f,
-            "{asked} jobs, {added} added, {refused} refused, {unknown} unknown; {deliveries} deliveries, {duplicates} not \
-             the first; {taken} taken by faults that may"
-        )
-    }
-}
-
-impl Summary {
-    /// Adds another run.
-    pub(crate) fn add(&mut self, other: &Summary) {
-        self.asked += other.asked;
-        self.added += other.added;
-        self.refused += other.refused;
-        self.unknown += other.unknown;
-        self.deliveries += other.deliveries;
-        self.duplicates += other.duplicates;
-        self.taken += other.taken;
     }
 }

@@ -9,10 +9,11 @@ use std::time::Instant;
 use shoalmq_core::id::JobId;
 use shoalmq_core::planted::Bug;
 
-use crate::checker::{Summary, Violation};
+use crate::checker::Violation;
 use crate::cluster::Cluster;
 use crate::options::{Options, name_of};
 use crate::plan::Plan;
+use crate::summary::Summary;
 use crate::trace::{Detail, Line};
 
 /// How a replay begins.

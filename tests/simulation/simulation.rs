@@ -1,13 +1,15 @@
 //! The simulator: many real cores and memberships in one thread, in virtual time, from one seed.
 //!
 //! ```text
-//! cargo test --profile simulation -p shoalmq-simulation                      # the seeds of CI
-//! cargo test --profile simulation -p shoalmq-simulation -- --seeds 0..3000   # more of them
-//! cargo test --profile simulation -p shoalmq-simulation -- --seed 4711 --trace
+//! cargo test -p shoalmq-simulation                                           a few seeds
+//! cargo test --profile simulation -p shoalmq-simulation -- --seeds 0..3000   many, optimized
+//! cargo test --profile simulation -p shoalmq-simulation -- --seed 4711       one; if it fails, the life of the job
+//! cargo test --profile simulation -p shoalmq-simulation -- --seed 4711 --trace          all that happens in it
+//! cargo test --profile simulation -p shoalmq-simulation --features planted-bugs -- --bug all --seeds 0..300
 //! ```
 //!
-//! A run is a cluster that comes up (`cluster`, `host`, `shell`: what the server does around a core), clients (`workload`),
-//! faults (`faults`, `network`, `disk`), and what must hold (`checker`). Then all heals, consumers drain every node, and
+//! A run is a cluster that comes up (`cluster`, `host`, `shell`: what the server does around a core), clients (`workload`, `dealing`),
+//! faults (`faults`, `network`, `disk`), and what must hold (`checker`, `copies`). Then all heals, consumers drain every node, and
 //! nothing may be left. The same seed gives the same course of events, which the fingerprint of a run proves.
 
 use std::process::ExitCode;
@@ -18,6 +20,8 @@ use crate::run::Telling;
 mod checker;
 mod client;
 mod cluster;
+mod copies;
+mod dealing;
 mod dice;
 mod disk;
 mod faults;
@@ -29,6 +33,7 @@ mod plan;
 mod run;
 mod schedule;
 mod shell;
+mod summary;
 mod trace;
 mod workload;
 

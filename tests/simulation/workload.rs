@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use shoalmq_core::command::{Delivery, PauseState, Replication, Reply, Wait};
+use shoalmq_core::command::{Delivery, Replication, Reply, Wait};
 use shoalmq_core::event::Event;
 use shoalmq_core::id::{ClientId, JobId, Ticket};
 
@@ -24,7 +24,7 @@ pub(crate) struct Workload {
     clients: u64,
     consumers: Vec<Consumer>,
     /// Ids that were delivered: what is meddled with.
-    seen: Vec<(JobId, Number)>,
+    pub(crate) seen: Vec<(JobId, Number)>,
     /// Nothing is added any more, and every job is acknowledged as soon as it is delivered.
     pub(crate) peace: bool,
 }
@@ -38,7 +38,7 @@ struct Pending {
 
 /// Why something was asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Purpose {
+pub(crate) enum Purpose {
     Add(Number),
     Get(usize),
     Act(Act, Number),
@@ -99,14 +99,14 @@ impl Cluster {
     }
 
     /// A node that takes connections.
-    fn any_host(&mut self) -> Option<HostIndex> {
+    pub(crate) fn any_host(&mut self) -> Option<HostIndex> {
         let serving: Vec<HostIndex> = (0..self.hosts.len())
             .filter(|&index| self.hosts[index].serves())
             .collect();
         (!serving.is_empty()).then(|| self.client_dice.pick(&serving))
     }
 
-    fn ask(&mut self, host: HostIndex, purpose: Purpose, ask: Ask) -> Ticket {
+    pub(crate) fn ask(&mut self, host: HostIndex, purpose: Purpose, ask: Ask) -> Ticket {
         self.workload.clients += 1;
         let ticket = Ticket {
             client: ClientId(self.workload.clients),
@@ -348,115 +348,6 @@ impl Cluster {
         };
         for &(after, act, host) in deals {
             self.after(after, Happening::Client(Step::Deal(deal(act, host))));
-        }
-    }
-
-    fn deal(&mut self, deal: &Deal) {
-        let here = deal.host.filter(|&host| self.hosts[host].serves());
-        let Some(host) = here.or_else(|| self.any_host()) else {
-            if deal.tries < 20 {
-                let tries = deal.tries + 1;
-                self.after(
-                    500 * MS,
-                    Happening::Client(Step::Deal(Deal {
-                        tries,
-                        ..deal.clone()
-                    })),
-                );
-            }
-            return;
-        };
-        let id = deal.id;
-        let ask = match deal.act {
-            Act::Ack => Ask::Ack(vec![id]),
-            Act::FastAck => Ask::FastAck(id),
-            Act::Nack => Ask::Nack(id),
-            Act::Working => Ask::Working(id),
-        };
-        self.checker.acts(self.now, deal.number, deal.act);
-        self.ask(host, Purpose::Act(deal.act, deal.number), ask);
-    }
-
-    /// Somebody asks for what nobody needs: jobs that are done, or not theirs; pauses.
-    fn meddle(&mut self) {
-        if self.workload.peace {
-            return;
-        }
-        let wait = self.client_dice.wait(500 * MS);
-        self.after(wait, Happening::Client(Step::Meddle));
-        let Some(host) = self.any_host() else { return };
-        let seen = self.workload.seen.len();
-        let recent = seen.saturating_sub(20);
-        let dice = &mut self.client_dice;
-        let choice = dice.below(100);
-        if choice < 10 {
-            let queue = dice.below(self.plan.queues) as usize;
-            let state = PauseState {
-                input: dice.percent(50),
-                output: dice.percent(50),
-            };
-            let until = dice.between(100, 2500) * MS;
-            self.after(until, Happening::Client(Step::Unpause(queue)));
-            self.ask(
-                host,
-                Purpose::Nothing,
-                Ask::Pause(format!("q{queue}"), state),
-            );
-            return;
-        }
-        if choice < 15 {
-            let mut id: [u8; 24] = dice.bytes();
-            // A ttl of a minute or so: its tombstone goes while the simulation lasts.
-            (id[22], id[23]) = (0, id[23] & 1);
-            self.ask(
-                host,
-                Purpose::Nothing,
-                Ask::Ack(vec![JobId::from_bytes(id)]),
-            );
-            return;
-        }
-        if recent == seen {
-            return;
-        }
-        let nth = recent + dice.below((seen - recent) as u64) as usize;
-        let (id, number) = self.workload.seen[nth];
-        match choice {
-            15..40 => {
-                self.checker.put_back(self.now, number);
-                self.ask(host, Purpose::Nothing, Ask::Enqueue(id));
-            }
-            40..60 => {
-                self.ask(host, Purpose::Nothing, Ask::Dequeue(id));
-            }
-            60..80 => {
-                let deal = Deal {
-                    number,
-                    id,
-                    act: Act::Nack,
-                    host: Some(host),
-                    tries: 0,
-                };
-                self.deal(&deal);
-            }
-            _ => {
-                let deal = Deal {
-                    number,
-                    id,
-                    act: Act::Ack,
-                    host: Some(host),
-                    tries: 0,
-                };
-                self.deal(&deal);
-            }
-        }
-    }
-
-    fn unpause(&mut self, queue: usize) {
-        for host in 0..self.hosts.len() {
-            if self.hosts[host].serves() {
-                let ask = Ask::Pause(format!("q{queue}"), PauseState::default());
-                self.ask(host, Purpose::Nothing, ask);
-            }
         }
     }
 }

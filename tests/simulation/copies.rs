@@ -1,0 +1,101 @@
+//! Where the copies of each job are, as the disks tell, and which of them faults took away: so that the checker can tell a
+//! broken promise from one that could not be kept.
+
+use std::collections::BTreeSet;
+
+use shoalmq_core::id::JobId;
+use shoalmq_core::record::Record;
+
+use crate::checker::{Checker, SKEW};
+use crate::client::Number;
+use crate::disk::Position;
+use crate::plan::Policy;
+use crate::schedule::{HostIndex, MS, Micros};
+
+impl Checker {
+    /// A node gave a record to its disk.
+    pub(crate) fn recorded(
+        &mut self,
+        now: Micros,
+        host: HostIndex,
+        record: &Record,
+        position: Position,
+    ) {
+        match record {
+            Record::Added(added) => {
+                let text = std::str::from_utf8(added.body.as_bytes()).unwrap_or_default();
+                let number = text.strip_prefix("job ").and_then(|text| text.parse().ok());
+                let Some(number) = number.filter(|&number: &Number| number < self.jobs.len())
+                else {
+                    return self.violate(None, format!("n{host} records {added:?}"));
+                };
+                self.by_id.insert(added.id, number);
+                let job = &mut self.jobs[number];
+                let first = *job.id.get_or_insert(added.id);
+                job.copies.entry(host).or_insert(position);
+                job.had.insert(host);
+                if first != added.id {
+                    self.violate(Some(number), format!("n{host} has it as {}", added.id));
+                }
+            }
+            Record::Deleted(id) => self.dropped(now, host, id),
+            Record::Acked(ack) => self.dropped(now, host, &ack.id),
+            _ => {}
+        }
+    }
+
+    /// A node forgets a job, or at least its body.
+    fn dropped(&mut self, now: Micros, host: HostIndex, id: &JobId) {
+        let Some(&number) = self.by_id.get(id) else {
+            return;
+        };
+        let job = &mut self.jobs[number];
+        job.copies.remove(&host);
+        let may = job.finished || now + SKEW >= job.expires() || !job.is_promised() || job.taken;
+        if !may && job.copies.is_empty() {
+            let what = format!("at {} ms n{host} drops the last copy", now / MS);
+            self.violate(Some(number), what);
+        }
+    }
+
+    /// Where in its log a node first recorded a job; 0 when it has none.
+    pub(crate) fn recorded_at(&self, host: HostIndex, id: &JobId) -> Position {
+        let number = self.by_id.get(id);
+        let copies = number.map(|&number| &self.jobs[number].copies);
+        copies
+            .and_then(|copies| copies.get(&host))
+            .copied()
+            .unwrap_or(0)
+    }
+
+    /// A node crashed, and these jobs are on its disk.
+    pub(crate) fn crashed(&mut self, _now: Micros, host: HostIndex, survived: &BTreeSet<JobId>) {
+        let may_lose = self.policy != Policy::Always;
+        for job in &mut self.jobs {
+            let Some(id) = job.id else { continue };
+            if may_lose {
+                // What any holder knew of the ack may be lost.
+                job.acked = None;
+            }
+            if survived.contains(&id) {
+                job.copies.insert(host, 0);
+            } else if job.copies.remove(&host).is_some() {
+                if may_lose {
+                    job.taken |= job.copies.is_empty();
+                } else {
+                    job.had.remove(&host);
+                }
+            }
+        }
+    }
+
+    /// A node's disk is gone, and all copies on it.
+    pub(crate) fn destroyed(&mut self, _now: Micros, host: HostIndex) {
+        for job in &mut self.jobs {
+            job.acked = job.acked.filter(|&(_, by)| by != host);
+            if job.copies.remove(&host).is_some() {
+                job.taken |= job.copies.is_empty();
+            }
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! What happened in a run, in numbers.
+
+use std::fmt;
+
+/// What happened in a run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Summary {
+    pub(crate) asked: u64,
+    pub(crate) added: u64,
+    pub(crate) refused: u64,
+    pub(crate) unknown: u64,
+    pub(crate) deliveries: u64,
+    pub(crate) duplicates: u64,
+    /// Promised jobs whose copies faults took away, as they may.
+    pub(crate) taken: u64,
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Summary {
+            asked,
+            added,
+            refused,
+            unknown,
+            deliveries,
+            duplicates,
+            taken,
+        } = self;
+        write!(
+            f,
+            "{asked} jobs, {added} added, {refused} refused, {unknown} unknown; {deliveries} deliveries, {duplicates} not \
+             the first; {taken} taken by faults that may"
+        )
+    }
+}
+
+impl Summary {
+    /// Adds another run.
+    pub(crate) fn add(&mut self, other: &Summary) {
+        self.asked += other.asked;
+        self.added += other.added;
+        self.refused += other.refused;
+        self.unknown += other.unknown;
+        self.deliveries += other.deliveries;
+        self.duplicates += other.duplicates;
+        self.taken += other.taken;
+    }
+}
