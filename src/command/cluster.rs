@@ -57,9 +57,8 @@ fn reset(how: &[u8]) -> Result<Reset, ParseError<'_>> {
 
 /// The port is `port` or `port@bus`.
 fn meet<'a>(host: &'a [u8], port: &'a [u8]) -> Result<Cluster<'a>, ParseError<'a>> {
-    let mut parts = port.splitn(2, |&byte| byte == b'@');
-    let mut part = || parts.next().map(args::integer);
-    let (client, bus) = match (part(), part()) {
+    let mut numbers = port.splitn(2, |&byte| byte == b'@').map(args::integer);
+    let (client, bus) = match (numbers.next(), numbers.next()) {
         (Some(Some(client)), None) => (client, client.saturating_add(BUS_OFFSET.into())),
         (Some(Some(client)), Some(Some(bus))) => (client, bus),
         _ => return Err(ParseError::MeetPort(port)),

@@ -174,7 +174,8 @@ directives! {
             or "one per processor, at most 4", such as "4";
         number(1, 256), AtStart, Ours;
 
-        /// How long a stop may take to answer waiting clients and to flush, before it is cut short.
+        /// How long a stop may take to hand queued jobs to other nodes and to let clients go, before it is
+        /// cut short.
         "shutdown-timeout" shutdown_timeout: Duration = Duration::from_secs(10);
         time(Unit::Seconds, 0, 86_400, Off::Never), AtRunTime, Ours;
     }
@@ -254,8 +255,8 @@ directives! {
         "cluster-join" cluster_join: Vec<Seed> = Vec::new();
         Allowed::Seeds, AtStart, Ours;
 
-        /// The name or address that other nodes and clients reach this node at. Without one it is found
-        /// out: from `bind` when that is one address, else from the way to the other nodes.
+        /// The name or address that other nodes reach this node at; clients are told the address. Without
+        /// one it is found out: from `bind` when that is one address, else from the way to other nodes.
         "cluster-announce-host" cluster_announce_host: Option<Host> = None;
         Allowed::Host, AtStart, Ours;
 

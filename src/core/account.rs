@@ -30,8 +30,10 @@ impl Node {
         let forgotten = self.forgotten.len() * limits::FORGOTTEN_BYTES;
         let moving = self.hand_over.unconfirmed() * limits::UNCONFIRMED_BYTES;
         let cleaning = collections + forgotten;
+        let copying = (self.replications.len() + self.healing.open()) * limits::PENDING_BYTES;
         let federation = self.federation.bytes();
-        (jobs + queues + waiters + cleaning + moving + federation) as u64 + self.client_bytes
+        let rest = cleaning + moving + copying + federation;
+        (jobs + queues + waiters + rest) as u64 + self.client_bytes
     }
 
     /// This node's id.

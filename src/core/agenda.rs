@@ -34,6 +34,8 @@ pub(crate) enum Timer {
     Rewrite,
     /// A peer may have been away for too long.
     Absence,
+    /// What this node is ready for may have changed.
+    State,
     /// Jobs with too few copies are looked at.
     Healing,
     /// The telling of acks to a peer whose link came up goes on.

@@ -11,7 +11,7 @@
 
 use std::time::Duration;
 
-use rand::Rng;
+use rand::RngExt;
 
 use crate::agenda::Timer;
 use crate::effect::Effect;
@@ -106,8 +106,8 @@ impl Node {
     /// How much later than the node whose turn it is another one acts.
     pub(crate) fn stagger(&mut self) -> Duration {
         let (least, most) = (limits::STAGGER_MIN, limits::STAGGER_MAX);
-        let range = (most - least).as_millis() as u64;
-        least + Duration::from_millis(self.random.next_u64() % range)
+        let range = least.as_millis() as u64..=most.as_millis() as u64;
+        Duration::from_millis(self.random.random_range(range))
     }
 
     pub(crate) fn on_will_queue(
@@ -127,7 +127,8 @@ impl Node {
             JobState::Active if job.ours => self.tell_working(now, key, effects),
             // Who asks first goes first; of two who ask at the same moment, the one that ranks higher.
             JobState::Active if !job.warned || self.outranks(from, &id) => {
-                let wait = limits::WILLQUEUE_AHEAD + self.stagger();
+                // The other queues it after the first of these times. This one asks again, if need be, after that.
+                let wait = limits::WILLQUEUE_AHEAD * 2 + self.stagger();
                 let requeue = (now + wait).max(self.jobs[key].requeue);
                 self.postpone(key, requeue);
             }
@@ -176,6 +177,7 @@ impl Node {
         };
         let until = now + Duration::from_millis(for_ms) + self.stagger();
         let job = &self.jobs[key];
+        let until = until.min(job.expires());
         match job.state {
             JobState::Queued => self.give_turn(now, key, until),
             // This node has asked, and the answer says no more than that the sender will queue the job in a moment:

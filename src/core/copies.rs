@@ -4,14 +4,11 @@
 
 use std::time::Duration;
 
-use rand::RngExt;
-
 use crate::admission::Home;
 use crate::effect::Effect;
 use crate::id::{JobId, NodeId};
 use crate::job::{Job, JobState, Links, Place};
 use crate::jobs::JobKey;
-use crate::limits;
 use crate::message::{Copy, Holders, Message};
 use crate::node::{MemoryLevel, Node};
 use crate::peers::{NodeSet, PeerKey};
@@ -121,9 +118,7 @@ impl Node {
         if self.jobs[key].holders.contains(from) {
             self.healing.recent.note(now, from, key);
         }
-        if self.lacks_holders(&self.jobs[key]) {
-            self.set_short(now, key, true);
-        }
+        self.note_short(now, key);
     }
 
     pub(crate) fn on_holders(
@@ -177,7 +172,12 @@ impl Node {
             self.send(from, Message::Missing(id), effects);
             return;
         };
-        match self.jobs[key].state {
+        let job = &self.jobs[key];
+        match job.state {
+            // Who has it out waits for its ack, and nothing brings an at-most-once job back.
+            JobState::Active if job.ours && job.place != Place::Before => {
+                self.tell_working(now, key, effects);
+            }
             JobState::Active if delay_ms > 0 => {
                 self.delay(key, now + Duration::from_millis(delay_ms));
             }
@@ -194,7 +194,7 @@ impl Node {
         }
     }
 
-    /// If the job is known here: merges the holders, and says that it is here, or over.
+    /// If the job is known here: merges the holders, and says that it is here, or that it is over.
     fn answer_holder(
         &mut self,
         from: PeerKey,
@@ -221,9 +221,7 @@ impl Node {
         let requeue = if copy.retry == 0 {
             Time::NEVER
         } else {
-            let spread = limits::REQUEUE_SPREAD.as_millis() as u64;
-            let spread = self.random.random_range(0..spread);
-            due.after_secs(copy.retry) + Duration::from_millis(spread)
+            due.after_secs(copy.retry) + self.stagger()
         };
         let holders = self.peers.set_of(&copy.holders, self.id);
         let queue = self.queues.find_or_add(copy.queue.as_bytes());

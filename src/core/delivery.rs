@@ -162,6 +162,7 @@ impl Node {
         effects: &mut Vec<Effect>,
     ) {
         self.withdraw_all(now, client, effects);
+        self.gatherings.drop_client(client);
         while let Some(id) = self.waiters.of_client(client) {
             self.stop_waiting(now, id);
         }

@@ -42,6 +42,8 @@ pub enum Event<'a> {
     RewriteOn,
     /// The shell's buffers for clients hold so many bytes.
     ClientBuffers(u64),
+    /// The log cannot be written (true), or can again: a node promises no copies that it cannot write.
+    LogFailing(bool),
     /// A command needs memory, and [`crate::node::Node::memory_level`] is above normal: make room.
     MemoryPressure,
     /// CLUSTER LEAVING: from now on this node is leaving, or is not.

@@ -150,15 +150,19 @@ impl Node {
         self.is_kept_alive(job) && 1 + job.holders.without(away).len() < self.wanted_copies(job)
     }
 
+    /// Counts a job that is kept from now on, if too few nodes hold it.
+    pub(crate) fn note_short(&mut self, now: Time, key: JobKey) {
+        if self.lacks_holders(&self.jobs[key]) {
+            self.set_short(now, key, true);
+        }
+    }
+
     pub(crate) fn set_short(&mut self, now: Time, key: JobKey, short: bool) {
         let before = std::mem::replace(&mut self.jobs[key].short, short);
-        match (before, short) {
-            (false, true) => {
-                self.healing.short += 1;
-                self.sweep_again(now);
-            }
-            (true, false) => self.healing.short -= 1,
-            (true, true) | (false, false) => {}
+        self.healing.short += usize::from(short);
+        self.healing.short -= usize::from(before);
+        if short {
+            self.sweep_again(now);
         }
     }
 
@@ -209,6 +213,9 @@ impl Node {
         if more.is_empty() || steps > limits::HEALING_STEPS {
             self.healing.close(key);
             self.set_short(now, key, missing > 0);
+            if missing > 0 {
+                self.sweep_again(now);
+            }
             return;
         }
         if let Some(case) = self.healing.cases.get_mut(&key) {

@@ -20,12 +20,20 @@ impl Node {
     }
 
     pub(crate) fn queue_length(&self, name: &[u8]) -> Reply {
-        Reply::Count(self.queues.find(name).map_or(0, |key| self.queues[key].len))
+        Reply::Count(self.length_of(name))
+    }
+
+    pub(crate) fn length_of(&self, name: &[u8]) -> u64 {
+        self.queues.find(name).map_or(0, |key| self.queues[key].len)
     }
 
     pub(crate) fn queue_peek(&self, name: &[u8], count: i64) -> Reply {
+        Reply::Peeked(self.peek(name, count))
+    }
+
+    pub(crate) fn peek(&self, name: &[u8], count: i64) -> Vec<Delivery> {
         let Some(key) = self.queues.find(name) else {
-            return Reply::Peeked(Vec::new());
+            return Vec::new();
         };
         let queue = &self.queues[key];
         let delivery = |key| {
@@ -40,50 +48,47 @@ impl Node {
             }
         };
         let wanted = usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX);
-        Reply::Peeked(if count < 0 {
-            queue
-                .newest(&self.jobs)
-                .take(wanted)
-                .map(delivery)
-                .collect()
+        if count < 0 {
+            let newest = queue.newest(&self.jobs).take(wanted);
+            newest.map(delivery).collect()
         } else {
-            queue
-                .oldest(&self.jobs)
-                .take(wanted)
-                .map(delivery)
-                .collect()
-        })
+            let oldest = queue.oldest(&self.jobs).take(wanted);
+            oldest.map(delivery).collect()
+        }
     }
 
     pub(crate) fn queue_stat(&self, now: Time, name: &[u8]) -> Reply {
-        let queue = self
-            .queues
-            .find(name)
-            .map(|key| &self.queues[key])
-            .filter(|queue| queue.open);
-        Reply::QueueStat(queue.map(|queue| {
-            Box::new(QueueView {
-                name: queue.name.clone(),
-                len: queue.len,
-                age: now.since(queue.opened),
-                idle: now.since(queue.used),
-                blocked: queue.waiters.len() as u64,
-                import_from: Vec::new(),
-                import_rate: 0,
-                jobs_in: queue.jobs_in,
-                jobs_out: queue.jobs_out,
-                pause: queue.pause,
-            })
-        }))
+        Reply::QueueStat(self.stat_of(now, name).map(Box::new))
     }
 
-    pub(crate) fn queue_scan(&self, scan: &QueueScan) -> Reply {
+    pub(crate) fn stat_of(&self, now: Time, name: &[u8]) -> Option<QueueView> {
+        let queue = &self.queues[self.queues.find(name)?];
+        let (sources, rate) = self.federation.imports(now, &queue.name);
+        queue.open.then(|| QueueView {
+            name: queue.name.clone(),
+            len: queue.len,
+            age: now.since(queue.opened),
+            idle: now.since(queue.used),
+            blocked: queue.waiters.len() as u64,
+            import_from: self.peers.names(sources, None),
+            import_rate: rate,
+            jobs_in: queue.jobs_in,
+            jobs_out: queue.jobs_out,
+            pause: queue.pause,
+        })
+    }
+
+    pub(crate) fn queue_scan(&self, now: Time, scan: &QueueScan) -> Reply {
+        let rate = |queue: &Queue| {
+            let (_, rate) = self.federation.imports(now, &queue.name);
+            i64::try_from(rate).unwrap_or(i64::MAX)
+        };
         let fits = |queue: &Queue| {
             let len = i64::try_from(queue.len).unwrap_or(i64::MAX);
             queue.open
                 && scan.min_len.is_none_or(|min| len >= min)
                 && scan.max_len.is_none_or(|max| len <= max)
-                && scan.import_rate.is_none_or(|rate| rate <= 0)
+                && scan.import_rate.is_none_or(|least| rate(queue) >= least)
         };
         let (cursor, names) = walk(scan.cursor, scan.count, self.queues.end(), |slot| {
             let queue = self.queues.get(QueueKey(slot)).filter(|queue| fits(queue));
@@ -93,28 +98,38 @@ impl Node {
     }
 
     pub(crate) fn job_scan(&self, now: Time, scan: &JobScan<'_>) -> Reply {
-        let queue = scan.queue.map(|name| self.queues.find(name));
-        let find = |slot| {
-            self.jobs.get(JobKey(slot)).filter(|job| {
-                !job.is_tombstone()
-                    && queue.is_none_or(|queue| queue == Some(job.queue))
-                    && (scan.states.is_empty() || scan.states.contains(&job.state))
-            })
-        };
-        let end = self.jobs.end();
         match scan.reply {
             ScanReply::Id => {
-                let (cursor, ids) = walk(scan.cursor, scan.count, end, |slot| {
-                    find(slot).map(|job| job.id)
-                });
+                let (cursor, ids) = self.scan_ids(scan);
                 Reply::JobIds(cursor, ids)
             }
             ScanReply::All => {
-                let view = |slot| find(slot).map(|_| self.view(now, JobKey(slot)));
-                let (cursor, jobs) = walk(scan.cursor, scan.count, end, view);
+                let (cursor, jobs) = self.scan_views(now, scan);
                 Reply::Jobs(cursor, jobs)
             }
         }
+    }
+
+    pub(crate) fn scan_ids(&self, scan: &JobScan<'_>) -> (u64, Vec<JobId>) {
+        self.scan(scan, |key| self.jobs[key].id)
+    }
+
+    pub(crate) fn scan_views(&self, now: Time, scan: &JobScan<'_>) -> (u64, Vec<JobView>) {
+        self.scan(scan, |key| self.view(now, key))
+    }
+
+    fn scan<T>(&self, scan: &JobScan<'_>, tell: impl Fn(JobKey) -> T) -> (u64, Vec<T>) {
+        let queue = scan.queue.map(|name| self.queues.find(name));
+        let fits = |job: &Job| {
+            !job.is_tombstone()
+                && queue.is_none_or(|queue| queue == Some(job.queue))
+                && (scan.states.is_empty() || scan.states.contains(&job.state))
+        };
+        walk(scan.cursor, scan.count, self.jobs.end(), |slot| {
+            let key = JobKey(slot);
+            let fits = self.jobs.get(key).is_some_and(fits);
+            fits.then(|| tell(key))
+        })
     }
 
     fn view(&self, now: Time, key: JobKey) -> JobView {

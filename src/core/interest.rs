@@ -257,3 +257,35 @@ impl Node {
         loads
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn interest_is_bounded_in_names_and_bytes() {
+        let mut interests = Interests::default();
+        let mut peers = crate::peers::Peers::default();
+        let peer = peers.find_or_add(&crate::id::NodeId::from_bytes([1; 20]));
+        let peer = peer.expect("there is a slot");
+        let mut want = |name: &[u8], count| {
+            let name = QueueName::new(name);
+            let wanted = interests.set(Time::ZERO, peer, &name, count, count);
+            interests.check();
+            (wanted, interests.len(), interests.name_bytes())
+        };
+        let most = limits::INTEREST_NAME_BYTES;
+        assert_eq!(want(&vec![1; most], u64::MAX), (true, 1, most));
+        assert_eq!(want(b"more", 1), (false, 1, most));
+        assert_eq!(want(&vec![1; most], 0), (false, 0, 0));
+        let names = u32::try_from(limits::INTERESTS).expect("not that many");
+        for number in 0..=names {
+            let name = QueueName::new(&number.to_le_bytes());
+            let wanted = interests.set(Time::ZERO, peer, &name, 1, 1);
+            assert_eq!(wanted, number < names);
+        }
+        interests.expire(Time::ZERO + limits::INTEREST_EXPIRES);
+        interests.check();
+        assert!(interests.is_empty());
+    }
+}

@@ -28,6 +28,8 @@ pub fn check(node: &Node) {
     check_collections(node);
     check_healing(node);
     node.federation.check(&node.agenda);
+    node.hand_over.check(&node.agenda);
+    node.gatherings.check(&node.agenda);
     let (mut open, mut queued) = (0, 0);
     for slot in 0..node.queues.end() {
         if node.queues.get(QueueKey(slot)).is_some() {

@@ -14,17 +14,16 @@
 
 use std::collections::BTreeMap;
 
-use crate::agenda::Timer;
+use crate::agenda::{Agenda, Timer};
 use crate::command::{Refusal, Reply};
 use crate::effect::Effect;
 use crate::id::{Guarantee, JobId};
 use crate::job::{Job, JobState, Place};
 use crate::jobs::JobKey;
 use crate::limits;
-use crate::message::{Copy, Holders, Message};
+use crate::message::{Copy, Message};
 use crate::node::Node;
 use crate::peers::{NodeSet, PeerKey};
-use crate::record::Record;
 use crate::time::Time;
 
 /// Jobs on their way to other nodes.
@@ -79,6 +78,19 @@ struct Budget {
 }
 
 impl HandOver {
+    /// Panics if what it says of itself does not hold.
+    pub(crate) fn check(&self, agenda: &Agenda) {
+        let most = limits::HAND_OVER_UNCONFIRMED + limits::HAND_OVER_PER_TICK;
+        assert!(self.unconfirmed.len() <= most, "moves are bounded");
+        let planned = self
+            .next
+            .is_some_and(|when| agenda.holds_timer(when, Timer::HandOver));
+        assert!(
+            planned || self.next.is_none() && self.reason.is_none(),
+            "handing over goes on until it is over"
+        );
+    }
+
     /// Jobs that were sent and not confirmed.
     pub(crate) fn unconfirmed(&self) -> usize {
         self.unconfirmed.len()
@@ -91,11 +103,6 @@ impl HandOver {
     /// Another node has the job in its queue, or on its way to a client.
     pub(crate) fn confirm_turn(&mut self, id: &JobId) {
         self.confirm(id, Sent::Turn);
-    }
-
-    /// Another node has a copy of the job.
-    pub(crate) fn confirm_copy(&mut self, id: &JobId) {
-        self.confirm(id, Sent::Copy);
     }
 
     fn confirm(&mut self, id: &JobId, what: Sent) {
@@ -179,6 +186,16 @@ impl Node {
             here + unseen.min(self.jobs.len())
         } else {
             here.max(hand_over.left)
+        }
+    }
+
+    /// A peer has a copy of the job. One that lacked it when it was given its turn is given it once more.
+    pub(crate) fn hand_over_to(&mut self, peer: PeerKey, id: JobId, effects: &mut Vec<Effect>) {
+        let sent = self.hand_over.unconfirmed.get(&id).map(|it| it.what);
+        match sent {
+            Some(Sent::Turn) => self.send(peer, Message::Enqueue { id, delay_ms: 0 }, effects),
+            Some(Sent::Copy) => self.hand_over.confirm(&id, Sent::Copy),
+            None => {}
         }
     }
 
@@ -289,31 +306,18 @@ impl Node {
         let done = match job.state {
             JobState::Acked => true,
             JobState::WaitReplicas => false,
-            JobState::Queued if once => self.give_away_once(now, key, budget, effects),
+            JobState::Queued if once => {
+                let heir = self.heir(self.peers.takers());
+                if let Some(to) = heir {
+                    budget.add(to, self.give_away_once(now, key, effects));
+                }
+                heir.is_some()
+            }
             JobState::Queued => self.give_away_turn(now, key, budget, effects),
             JobState::Active if once => job.queued_before(),
             JobState::Active => self.leave_with_others(now, key, budget, effects),
         };
         self.hand_over.met += usize::from(!done);
-    }
-
-    /// A queued at-most-once job goes whole. The message is all that is left of it.
-    fn give_away_once(
-        &mut self,
-        now: Time,
-        key: JobKey,
-        budget: &mut Budget,
-        effects: &mut Vec<Effect>,
-    ) -> bool {
-        let Some(to) = self.heir(self.peers.takers()) else {
-            return false;
-        };
-        let mut copy = self.copy_of(now, key);
-        copy.holders = Holders::from([]);
-        self.persist(Record::Deleted(copy.id), effects);
-        self.remove(now, key);
-        budget.add(to, copy);
-        true
     }
 
     /// A queued job goes to a holder, or whole to another node.

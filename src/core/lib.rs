@@ -43,6 +43,7 @@ mod replication;
 mod requeue;
 pub mod restore;
 mod rewrite;
+mod scanning;
 mod segments;
 mod shipping;
 mod sweep;

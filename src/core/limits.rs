@@ -164,14 +164,17 @@ pub(crate) const ASK_MORE_AFTER: Duration = Duration::from_millis(50);
 pub(crate) const ASK_MORE_MEDIANS: u32 = 4;
 /// When no node is left that was not asked, those that did not answer are asked again so often.
 pub(crate) const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
-/// Differences in load below so many jobs do not matter to where copies go.
+/// Nodes count as equally loaded below so many jobs, and then within a factor of two: a nearer look would only send all
+/// copies to one node until the next news of it.
 pub(crate) const LOAD_STEP: u64 = 1024;
-/// Copies are queued within so long after their retry is over, so that not all holders warn each other at once.
-pub(crate) const REQUEUE_SPREAD: Duration = Duration::from_secs(1);
+/// What a node tells its peers of itself may be so old: they go on sending copies to one that has just filled up.
+pub(crate) const STATE_EVERY: Duration = Duration::from_secs(1);
 
 /// How long healing waits for answers, at first; twice as long each further time, up to so many times.
 pub(crate) const HEALING_PATIENCE: Duration = Duration::from_millis(500);
 pub(crate) const HEALING_STEPS: u32 = 5;
+/// A peer that comes back is counted on, or asked to take copies, only after so long: others may be about to come back.
+pub(crate) const HEALING_SETTLE: Duration = Duration::from_secs(1);
 /// The next holder in rank looks after a job so much later.
 pub(crate) const HEALING_RANK: Duration = Duration::from_secs(5);
 /// While jobs are short that nothing could be done about, all are looked at this often.
@@ -194,6 +197,16 @@ pub(crate) const RECENT_COPIES: usize = 1 << 18;
 /// So many of them are offered again per step: 100 thousand a second, some 10 MB.
 pub(crate) const OFFERS_PER_TICK: usize = 1000;
 
+/// How long other nodes have to answer a question about the whole cluster.
+pub(crate) const GATHER_WITHIN: Duration = Duration::from_secs(1);
+/// Questions that may wait for answers at a time; beyond it only this node answers.
+pub(crate) const GATHERINGS: usize = 1024;
+/// What an answer holds at most: jobs, and bytes of bodies (one job more may be in it).
+pub(crate) const ANSWER_JOBS: usize = 10_000;
+pub(crate) const ANSWER_BYTES: usize = 4 << 20;
+/// A scan of the whole cluster that goes on by itself ends with so many jobs.
+pub(crate) const SCAN_WHOLE: usize = 1 << 20;
+
 /// A scan looks at so many elements for each one that it was asked for, so that a filter that fits nothing ends.
 pub(crate) const SCAN_LOOKS_PER_COUNT: u64 = 10;
 
@@ -212,5 +225,7 @@ pub(crate) const COLLECTION_BYTES: usize = 40;
 pub(crate) const TOMBSTONE_BYTES: usize = JOB_BYTES + BODY_BYTES + COLLECTION_BYTES;
 /// What a known queue takes beside its name.
 pub(crate) const QUEUE_BYTES: usize = size_of::<Option<Queue>>() + 26;
+/// What a job takes that waits for copies, or that is being healed: entries in two trees.
+pub(crate) const PENDING_BYTES: usize = 160;
 /// What a waiting client takes: its entry, its timer, and its place in each queue.
 pub(crate) const WAITER_BYTES: usize = 192;

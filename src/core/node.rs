@@ -20,7 +20,7 @@ use crate::job::{Job, JobState, Place};
 use crate::jobs::{JobKey, Jobs};
 use crate::leaving::HandOver;
 use crate::limits;
-use crate::message::Message;
+use crate::message::{Message, PeerState};
 use crate::peers::{PeerKey, Peers};
 use crate::queue::{List, Queue, QueueKey, Queues};
 use crate::record::{Record, Segment, Standing};
@@ -161,8 +161,12 @@ pub struct Node {
     pub(crate) stopping: Option<u32>,
     pub(crate) last_created: u64,
     pub(crate) leaving: bool,
+    /// What the peers were told of this node, while there are any.
+    pub(crate) told: Option<PeerState>,
     pub(crate) body_bytes: usize,
     pub(crate) client_bytes: u64,
+    /// The log cannot be written.
+    pub(crate) log_failing: bool,
     pub(crate) last_sweep: Time,
     pub(crate) counters: Counters,
 }
@@ -197,8 +201,10 @@ impl Node {
             stopping: None,
             last_created: 0,
             leaving: false,
+            told: None,
             body_bytes: 0,
             client_bytes: 0,
+            log_failing: false,
             last_sweep: Time::ZERO,
             counters: Counters::default(),
             random,
@@ -224,11 +230,12 @@ impl Node {
             Event::Undelivered(ids) => self.on_undelivered(now.time, &ids, effects),
             Event::Tick => self.on_tick(now, effects),
             Event::SegmentStarted(segment) => self.on_segment_started(now, segment, effects),
-            Event::Configured(settings) => self.on_configured(settings),
+            Event::Configured(settings) => self.on_configured(now.time, settings),
             Event::LogOpened(segment) => self.on_log_opened(now, segment, effects),
             Event::Rewrite => self.on_rewrite_asked(now.time),
             Event::RewriteOn => self.on_rewrite(now.time, effects),
             Event::ClientBuffers(bytes) => self.client_bytes = bytes,
+            Event::LogFailing(failing) => self.on_log_failing(failing, effects),
             Event::MemoryPressure => self.on_memory_pressure(now.time, effects),
             Event::Leaving(leaving) => self.on_leaving(now.time, leaving, effects),
             Event::Renamed(id) => {
@@ -274,7 +281,7 @@ impl Node {
             Command::QueuePeek { queue, count } => self.queue_peek(queue, count),
             Command::QueueStat(queue) => self.queue_stat(now.time, queue),
             Command::Pause(pause) => self.pause(now.time, &pause, effects),
-            Command::QueueScan(scan) => self.queue_scan(&scan),
+            Command::QueueScan(scan) => self.queue_scan(now.time, &scan),
             Command::JobScan(scan) => self.job_scan(now.time, &scan),
             Command::Global(question) => return self.gather(now.time, ticket, question, effects),
         };
@@ -325,7 +332,9 @@ impl Node {
             Message::Ask { number, question } => {
                 self.on_ask(time, from, number, &question, effects);
             }
-            Message::Answer { number, answer } => self.on_answer(from, number, answer, effects),
+            Message::Answer { number, answer } => {
+                self.on_answer(time, from, number, answer, effects)
+            }
         }
     }
 
@@ -367,6 +376,7 @@ impl Node {
             }
             Timer::Rewrite => self.on_rewrite(now.time, effects),
             Timer::Absence => self.on_absence(now.time),
+            Timer::State => self.on_state_timer(now.time, effects),
             Timer::Healing => self.on_healing(now.time, effects),
             Timer::Collection => self.on_collection_timer(now.time, effects),
             Timer::Forgotten => self.on_forgotten_timer(now.time),
@@ -399,7 +409,10 @@ impl Node {
         })
     }
 
-    fn on_configured(&mut self, settings: Settings) {
+    fn on_configured(&mut self, now: Time, settings: Settings) {
+        if settings.heal_delay != self.settings.heal_delay {
+            self.agenda.add_timer(now, Timer::Absence);
+        }
         self.settings = settings;
         if settings.log == Log::Off {
             self.stop_rewrite();
@@ -424,9 +437,16 @@ impl Node {
         self.restart_hand_over(now.time);
         self.segments.clear();
         self.watch_forgotten(now.time);
+        self.watch_gatherings();
         let peers: Vec<PeerKey> = self.peers.keys().collect();
         for peer in peers {
             self.watch_absence(now.time, peer);
+        }
+        if !self.peers.gone().is_empty() {
+            self.heal_with(now.time);
+        }
+        if self.told.take().is_some() {
+            self.watch_state(now.time);
         }
     }
 

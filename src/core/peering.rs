@@ -7,9 +7,10 @@ use crate::agenda::Timer;
 use crate::effect::Effect;
 use crate::event::PeerUp;
 use crate::id::NodeId;
+use crate::limits;
 use crate::message::{Message, PeerState};
 use crate::node::{MemoryLevel, Node};
-use crate::peers::PeerKey;
+use crate::peers::{Peer, PeerKey, load_class};
 use crate::record::Record;
 use crate::time::Time;
 
@@ -60,6 +61,11 @@ impl Node {
         });
         self.peers.set_lost(key, false);
         self.send(key, Message::State(self.peer_state()), effects);
+        self.watch_state(now);
+        if up.restarted {
+            // What it confirmed may be lost: it is asked again.
+            self.replications.forget_peer(key);
+        }
         self.replicate_with(now, key, effects);
         self.heal_with(now);
         if up.restarted {
@@ -93,10 +99,7 @@ impl Node {
         let Some(key) = self.peers.find(id) else {
             return;
         };
-        self.peers.update(key, |peer| peer.failing = failing);
-        if failing {
-            self.replicate_without(now, key, effects);
-        }
+        self.update_taker(now, key, |peer| peer.failing = failing, effects);
     }
 
     pub(crate) fn on_peer_state(
@@ -106,10 +109,28 @@ impl Node {
         state: PeerState,
         effects: &mut Vec<Effect>,
     ) {
-        let before = self.peers.get(from).state;
-        self.peers.update(from, |peer| peer.state = state);
-        if state.leaving && !before.leaving {
-            self.replicate_without(now, from, effects);
+        self.update_taker(now, from, |peer| peer.state = state, effects);
+    }
+
+    /// Changes what makes a peer take copies, or refuse them.
+    fn update_taker(
+        &mut self,
+        now: Time,
+        key: PeerKey,
+        change: impl FnOnce(&mut Peer),
+        effects: &mut Vec<Effect>,
+    ) {
+        let before = self.peers.takers().contains(key);
+        self.peers.update(key, change);
+        match (before, self.peers.takers().contains(key)) {
+            (true, false) => self.replicate_without(now, key, effects),
+            (false, true) => {
+                self.replicate_with(now, key, effects);
+                if self.under_replicated() > 0 {
+                    self.heal_with(now);
+                }
+            }
+            (true, true) | (false, false) => {}
         }
     }
 
@@ -117,15 +138,49 @@ impl Node {
     pub(crate) fn peer_state(&self) -> PeerState {
         PeerState {
             leaving: self.leaving || self.hand_over.is_stopping(),
-            full: self.memory_level() >= MemoryLevel::External,
+            full: self.log_failing || self.memory_level() >= MemoryLevel::External,
             load: self.jobs.len() as u64,
         }
     }
 
+    pub(crate) fn on_log_failing(&mut self, failing: bool, effects: &mut Vec<Effect>) {
+        if std::mem::replace(&mut self.log_failing, failing) != failing {
+            self.tell_state(effects);
+        }
+    }
+
     /// Tells all peers what this node is ready for, when that changed.
-    pub(crate) fn tell_state(&self, effects: &mut Vec<Effect>) {
+    pub(crate) fn tell_state(&mut self, effects: &mut Vec<Effect>) {
+        let state = self.peer_state();
+        self.told = self.told.map(|_| state);
         for key in self.peers.up().iter() {
-            self.send(key, Message::State(self.peer_state()), effects);
+            self.send(key, Message::State(state), effects);
+        }
+    }
+
+    /// From now on the peers hear when this node fills up.
+    pub(crate) fn watch_state(&mut self, now: Time) {
+        if self.told.is_none() {
+            self.told = Some(self.peer_state());
+            self.agenda
+                .add_timer(now + limits::STATE_EVERY, Timer::State);
+        }
+    }
+
+    pub(crate) fn on_state_timer(&mut self, now: Time, effects: &mut Vec<Effect>) {
+        let told = self.told.take();
+        if self.peers.up().is_empty() {
+            return;
+        }
+        self.watch_state(now);
+        let state = self.peer_state();
+        let same = |told: PeerState| {
+            told.full == state.full && load_class(told.load) == load_class(state.load)
+        };
+        if told.is_some_and(same) {
+            self.told = told;
+        } else {
+            self.tell_state(effects);
         }
     }
 
@@ -142,7 +197,7 @@ impl Node {
         self.replicate_without(now, key, effects);
         self.unsettle_with(now, key);
         self.federate_without(now, key, effects);
-        self.gather_without(key, effects);
+        self.gather_without(now, key, effects);
     }
 
     /// Looks again when the peer has been away for so long that its copies count no more.
@@ -157,11 +212,16 @@ impl Node {
     pub(crate) fn on_absence(&mut self, now: Time) {
         let keys: Vec<PeerKey> = self.peers.keys().collect();
         for key in keys {
-            let away = self.peers.get(key).away_since;
-            let lost = away.is_some_and(|since| now.since(since) >= self.settings.heal_delay);
-            if lost && !self.peers.lost().contains(key) && !self.peers.gone().contains(key) {
+            let counted = !self.peers.lost().contains(key) && !self.peers.gone().contains(key);
+            let Some(since) = self.peers.get(key).away_since.filter(|_| counted) else {
+                continue;
+            };
+            let until = since + self.settings.heal_delay;
+            if until <= now {
                 self.peers.set_lost(key, true);
                 self.heal_without(now, key);
+            } else {
+                self.agenda.add_timer(until, Timer::Absence);
             }
         }
     }

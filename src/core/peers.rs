@@ -82,6 +82,10 @@ impl NodeSet {
 
 /// One peer.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is told by another source"
+)]
 pub(crate) struct Peer {
     pub(crate) id: NodeId,
     /// Which store its copies lie in; none while it was only heard of.
@@ -109,6 +113,11 @@ impl Peer {
     pub(crate) fn takes_copies(&self) -> bool {
         self.is_reachable() && !self.state.leaving && !self.state.full
     }
+}
+
+/// Where new copies go does not depend on smaller differences of load than those between classes.
+pub(crate) fn load_class(jobs: u64) -> u32 {
+    (jobs / limits::LOAD_STEP + 1).ilog2()
 }
 
 /// All peers.

@@ -20,7 +20,7 @@ use crate::jobs::JobKey;
 use crate::limits;
 use crate::message::Message;
 use crate::node::Node;
-use crate::peers::{NodeSet, PeerKey};
+use crate::peers::{NodeSet, PeerKey, load_class};
 use crate::record::Record;
 use crate::requeue::Cause;
 use crate::time::{Now, Time};
@@ -55,6 +55,10 @@ pub(crate) struct Replications {
 impl Replications {
     pub(crate) fn get(&self, key: JobKey) -> Option<&Pending> {
         self.by_job.get(&key)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.by_job.len()
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (JobKey, &Pending)> {
@@ -162,14 +166,20 @@ impl Node {
         }
         self.persist_job(key, effects);
         self.offer(now.time, key, holders, effects);
+        // An at-most-once job may go to another node at once, and is here no more then.
+        let id = self.jobs[key].id;
         if !waits {
             self.release(now.time, key, effects);
-            if !holders.is_empty() {
-                self.heal_soon(now.time, key);
+            // An at-most-once job may have left at once, for a client that waits elsewhere. It has one copy at all times.
+            if id.guarantee() == Guarantee::AtLeastOnce {
+                if holders.is_empty() {
+                    self.note_short(now.time, key);
+                } else {
+                    self.heal_soon(now.time, key);
+                }
             }
         }
         if at_once || !waits {
-            let id = self.jobs[key].id;
             self.counters.added += 1;
             effects.push(Effect::Reply(ticket, Reply::Added(id)));
         }
@@ -183,11 +193,13 @@ impl Node {
         id: JobId,
         effects: &mut Vec<Effect>,
     ) {
-        let Some(key) = self.jobs.find(&id) else {
+        let known = self.jobs.find(&id);
+        let Some(key) = known.filter(|&key| self.jobs[key].state != JobState::Acked) else {
+            self.answer_forgotten(from, id, effects);
             return;
         };
         self.merge_holders(key, NodeSet::only(from), effects);
-        self.hand_over.confirm_copy(&id);
+        self.hand_over_to(from, id, effects);
         self.healing.recent.note(now, from, key);
         let Some(pending) = self.replications.by_job.get_mut(&key) else {
             self.heal_confirmed(now, key, from, effects);
@@ -301,9 +313,7 @@ impl Node {
         match pending.home {
             Home::Here => {
                 self.release(now, key, effects);
-                if self.lacks_holders(&self.jobs[key]) {
-                    self.set_short(now, key, true);
-                }
+                self.note_short(now, key);
             }
             Home::Elsewhere => self.give_away(now, key, queued_by, effects),
         }
@@ -382,7 +392,7 @@ impl Node {
     fn pick(&mut self, from: NodeSet) -> Option<PeerKey> {
         from.iter().min_by_key(|&peer| {
             let peer = self.peers.get(peer);
-            let load = (peer.state.load / limits::LOAD_STEP + 1).ilog2();
+            let load = load_class(peer.state.load);
             (peer.same_zone, load, self.random.next_u32())
         })
     }

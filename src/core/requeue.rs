@@ -1,4 +1,5 @@
-//! Retry, delay, NACK, ENQUEUE, DEQUEUE: putting a job back into its queue, or out of it.
+//! Retry, delay, NACK, ENQUEUE, DEQUEUE, PAUSE: putting a job back into its queue, or out of it. What other nodes that
+//! hold the job have to do with it is in `agreement`.
 //!
 //! A queue that is paused in input takes nothing back: the job then waits for another retry. An at-most-once job is
 //! queued once, when it is new or its delay is over, and never again on any path.

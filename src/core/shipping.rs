@@ -114,11 +114,7 @@ impl Node {
         let moves = self.jobs[key].moves.saturating_add(1).min(limits::MOVES);
         self.jobs[key].moves = moves;
         if self.jobs[key].guarantee() == Guarantee::AtMostOnce {
-            let mut copy = self.copy_of(now, key);
-            copy.holders = Holders::from([]);
-            self.persist(Record::Deleted(copy.id), effects);
-            self.remove(now, key);
-            return copy;
+            return self.give_away_once(now, key, effects);
         }
         self.merge_holders(key, NodeSet::only(to), effects);
         let id = self.jobs[key].id;
@@ -128,6 +124,20 @@ impl Node {
         self.federation.moves.begin(id, to, requeue);
         self.sweep_federation(now);
         self.copy_of(now, key)
+    }
+
+    /// An at-most-once job goes away: what is returned is all that is left of it.
+    pub(crate) fn give_away_once(
+        &mut self,
+        now: Time,
+        key: JobKey,
+        effects: &mut Vec<Effect>,
+    ) -> Copy {
+        let mut copy = self.copy_of(now, key);
+        copy.holders = Holders::from([]);
+        self.persist(Record::Deleted(copy.id), effects);
+        self.remove(now, key);
+        copy
     }
 
     pub(crate) fn on_your_jobs(

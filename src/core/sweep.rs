@@ -64,28 +64,35 @@ impl Node {
             self.healing.forget_peer(peer);
         }
         self.begin_pass(now, NodeSet::only(peer));
+        self.plan_healing(now);
     }
 
     /// A peer came that may take copies.
     pub(crate) fn heal_with(&mut self, now: Time) {
-        self.begin_pass(now, NodeSet::EMPTY);
+        // After a partition all others come back at about the same time.
+        self.begin_pass(now + limits::HEALING_SETTLE, NodeSet::EMPTY);
+        self.plan_healing(now);
     }
 
-    /// Looks at all jobs, from the first rank on; again, if a pass is under way.
-    pub(crate) fn begin_pass(&mut self, now: Time, without: NodeSet) {
-        let earlier = self.healing.next_pass.map(|pass| pass.without);
-        self.healing.next_pass = Some(Pass {
-            begins: now,
+    /// Looks at all jobs from this moment on, from the first rank on; again, if a pass is under way.
+    fn begin_pass(&mut self, begins: Time, without: NodeSet) {
+        let planned = self.healing.next_pass.unwrap_or(Pass {
+            begins,
             rank: 0,
-            without: without.or(earlier.unwrap_or_default()),
+            without,
         });
-        self.plan_healing(now);
+        self.healing.next_pass = Some(Pass {
+            begins: begins.min(planned.begins),
+            rank: 0,
+            without: without.or(planned.without),
+        });
     }
 
     /// Some job is short: looks for what can be done, if no pass is planned.
     pub(crate) fn sweep_again(&mut self, now: Time) {
         if self.healing.next_pass.is_none() {
             self.begin_pass(now + limits::HEALING_EVERY, NodeSet::EMPTY);
+            self.plan_healing(now);
         }
     }
 

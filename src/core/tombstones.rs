@@ -98,8 +98,8 @@ impl Node {
             place: Place::Nowhere,
             ours: false,
             warned: false,
-            moves: 0,
             short: false,
+            moves: 0,
         })
     }
 }

@@ -156,11 +156,6 @@ impl Driver {
         self.carry_out(News::Nothing, None);
     }
 
-    /// The last record in the log.
-    pub(crate) fn log_position(&self) -> Position {
-        self.gates.position()
-    }
-
     /// Feeds a command. Returns the gate of its reply, if it was answered at once: else the answer comes by mail.
     pub(crate) fn feed_command(
         &mut self,
@@ -336,18 +331,17 @@ impl Driver {
             match effect {
                 Effect::Persist(_) => {}
                 Effect::Reply(ticket, reply) => {
+                    let gate = match journal {
+                        Some(_) => self.gates.of(policy, &reply, persisted),
+                        None => Position(0),
+                    };
                     if let Some((asker, protocol, out)) = &mut asking
                         && *asker == ticket
                     {
                         reply::encode(&reply, *protocol, out);
-                        let gate = journal.map(|_| self.gates.of(policy, &reply, persisted));
-                        answered = Some(gate.unwrap_or(Position(0)));
+                        answered = Some(gate);
                     } else if let Some(peer) = self.peers.get_mut(&ticket.client) {
                         peer.unanswered -= 1;
-                        let gate = match journal {
-                            Some(_) => self.gates.of_late(policy, &reply, persisted),
-                            None => Some(Position(0)),
-                        };
                         // A command that may change the protocol runs behind no late one but ADDJOB, whose reply is the
                         // same in both.
                         let posted =

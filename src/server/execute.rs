@@ -177,16 +177,15 @@ impl Execution<'_> {
             return Outcome::Done;
         }
         self.unanswered += 1;
-        let place = |gate| Place {
+        let place = Place {
             number: ticket.number,
             audience: Audience::Client,
-            gate,
             at: self.out.len(),
         };
         if adds {
-            Outcome::Late(place(self.driver.log_position()))
+            Outcome::Late(place)
         } else {
-            Outcome::Blocked(place(Position(0)))
+            Outcome::Blocked(place)
         }
     }
 

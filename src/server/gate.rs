@@ -114,20 +114,6 @@ impl Gates {
         }
     }
 
-    /// As [`Gates::of`], of a reply to an earlier command. `None` is as far as the log was when that had run: a job that
-    /// now has its copies was recorded then.
-    pub(super) fn of_late(
-        &self,
-        policy: AppendFsync,
-        reply: &Reply,
-        persisted: Persisted,
-    ) -> Option<Position> {
-        match (reply, persisted) {
-            (Reply::Added(_), Persisted::NothingYet | Persisted::NothingCanBe) => None,
-            _ => Some(self.of(policy, reply, persisted)),
-        }
-    }
-
     /// How far the log must be on disk before this reply may leave, which was `persisted` something or not.
     pub(super) fn of(&self, policy: AppendFsync, reply: &Reply, persisted: Persisted) -> Position {
         match (policy, reply) {
@@ -240,19 +226,6 @@ mod tests {
         gates.record(ALWAYS, &added(15), News::Nothing, Position(5));
         let reply = delivered(&[15]);
         assert_eq!(gates.of(ALWAYS, &reply, Persisted::NothingYet), OPEN);
-    }
-
-    #[test]
-    fn a_late_add_waits_for_the_record_of_its_command_alone() {
-        let (_released, gates) = gates();
-        let id = Reply::Added(JobId::from_bytes([1; 24]));
-        let late = |reply: &Reply, persisted| gates.of_late(ALWAYS, reply, persisted);
-        assert_eq!(late(&id, Persisted::NothingYet), None);
-        assert_eq!(late(&id, Persisted::Something), Some(Position(4)));
-        assert_eq!(
-            late(&delivered(&[20]), Persisted::NothingYet),
-            Some(Position(2))
-        );
     }
 
     #[test]

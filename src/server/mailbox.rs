@@ -74,8 +74,8 @@ pub(crate) struct Answered {
     pub(crate) number: u64,
     /// Its reply ends here in [`Letters::replies`].
     pub(crate) end: usize,
-    /// It may leave when the log is on disk up to here; `None` is as far as it was when the command had run.
-    pub(crate) gate: Option<Position>,
+    /// It may leave when the log is on disk up to here.
+    pub(crate) gate: Position,
     /// The jobs that it hands out.
     pub(crate) jobs: Vec<JobId>,
 }
@@ -101,7 +101,7 @@ impl Mailbox {
     pub(crate) fn answer(
         &self,
         number: u64,
-        gate: Option<Position>,
+        gate: Position,
         protocol: Protocol,
         reply: &Reply,
     ) -> Posted {

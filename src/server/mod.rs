@@ -7,12 +7,14 @@
 //! | `session`, `mailbox` | what is known of a client; what others have for it |
 //! | `admin` | what never reaches the core: AUTH, INFO, CONFIG, CLIENT … |
 //! | `persistence` | the log of jobs: reading it, writing it, switching it |
+//! | `closing` | a stop: jobs handed over, clients let go, the log closed |
 //! | `identity` | the data folder: its lock, the node's id |
 //! | `cluster` | the other nodes: who they are, the links to them, gossip |
 //! | `clock`, `logging`, `stats`, `slowlog` | time and entropy; the log of events; figures |
 
 mod admin;
 mod clock;
+mod closing;
 mod cluster;
 mod connection;
 mod driver;
@@ -31,7 +33,7 @@ mod stats;
 use std::num::NonZeroU32;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -56,12 +58,6 @@ const FILES_OF_OUR_OWN: u64 = 64;
 
 /// A load that is over sooner than this is not shown to clients: their connections just wait.
 const LOADING_UNSEEN: Duration = Duration::from_secs(1);
-
-/// Between two looks at how many jobs a node that stops still has to hand over: far below a human's patience.
-const HAND_OVER_LOOK: Duration = Duration::from_millis(5);
-
-/// A node that stops waits at most so long for its last answers to be on their way to its clients.
-const LAST_WORDS: Duration = Duration::from_millis(200);
 
 /// Why a node did not start.
 #[derive(Debug, Error)]
@@ -191,7 +187,7 @@ async fn serve(
     let asked = asked
         .expect("the sender lives in `shared`")
         .unwrap_or(Stop::Exit);
-    close(shared, asked).await
+    closing::close(shared, asked).await
 }
 
 /// Loads the log, if there is one, and opens the doors: at once when the log is short, so that no client of a small node
@@ -219,102 +215,6 @@ fn finish_load(result: Result<Result<(), Fault>, tokio::task::JoinError>) -> Res
         error!("{}", persistence::describe(&fault));
         Failed
     })
-}
-
-/// Stops in order: jobs to other nodes, no more commands, then the log.
-async fn close(shared: &Arc<Shared>, asked: Stop) -> Result<Stop, Failed> {
-    info!("node stops");
-    let (timeout, complete) = {
-        let driver = shared.driver.lock();
-        (driver.config.shutdown_timeout, driver.loading.is_none())
-    };
-    let deadline = Instant::now() + timeout;
-    if complete {
-        // Part of the time is kept for the clients.
-        hand_over(shared, deadline - timeout / 10).await;
-    }
-    {
-        let mut driver = shared.driver.lock();
-        for peer in driver.peers.values() {
-            peer.mailbox.kill();
-        }
-        // Whoever still gets the lock is promised nothing any more.
-        driver.loading = Some(persistence::loading(&driver.config));
-    }
-    // Each gives back the jobs that its client has not seen.
-    if tokio::time::timeout_at(deadline.into(), all_left(shared))
-        .await
-        .is_err()
-    {
-        warn!("clients are still connected: the log is closed without them");
-    }
-    let shared = Arc::clone(shared);
-    let closed = tokio::task::spawn_blocking(move || {
-        shared.driver.lock().leave_cluster();
-        if complete {
-            shared.driver.lock().close_log()
-        } else {
-            Ok(())
-        }
-    });
-    match closed.await.expect("a panic ends the process") {
-        Ok(()) => {
-            info!("bye");
-            Ok(asked)
-        }
-        Err(fault) => {
-            error!(
-                fault = persistence::describe(fault.as_ref()),
-                "the job log was not closed cleanly"
-            );
-            Err(Failed)
-        }
-    }
-}
-
-/// Hands what is queued here to other nodes, if there are any, and sends those who wait for jobs to them.
-async fn hand_over(shared: &Shared, deadline: Instant) {
-    let waited = {
-        let mut driver = shared.driver.lock();
-        let waited = driver.node.waiting_count() > 0;
-        driver.feed(Event::HandOver);
-        driver.feed(Event::Leaving(true));
-        driver.settle();
-        waited
-    };
-    shared.tick_sooner.notify_one();
-    let left = || shared.driver.lock().node.handing_over();
-    let mut still = left();
-    if still > 0 {
-        info!(jobs = still, "handing jobs over to other nodes");
-    }
-    while still > 0 && Instant::now() < deadline {
-        tokio::time::sleep(HAND_OVER_LOOK).await;
-        still = left();
-    }
-    if still > 0 {
-        warn!(
-            jobs = still,
-            "not all jobs were handed over in time: they are kept here, for the next start"
-        );
-    }
-    if waited {
-        let deadline = deadline.min(Instant::now() + LAST_WORDS);
-        while shared.driver.lock().has_unsent() && Instant::now() < deadline {
-            tokio::time::sleep(HAND_OVER_LOOK).await;
-        }
-    }
-}
-
-/// Waits until no client is connected.
-async fn all_left(shared: &Shared) {
-    loop {
-        let left = shared.client_left.notified();
-        if shared.driver.lock().peers.is_empty() {
-            return;
-        }
-        left.await;
-    }
 }
 
 /// Gives the core its ticks.

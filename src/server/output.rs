@@ -40,12 +40,10 @@ pub(super) struct Output {
 struct Slot {
     number: u64,
     audience: Audience,
-    /// How far the log was when the command had run.
-    gate: Position,
     answer: Option<Answer>,
     /// Replies to the commands behind it are held up to here, and wait for this position of the log.
     end: usize,
-    end_gate: Position,
+    gate: Position,
 }
 
 /// Whether the client wants to see a reply: CLIENT REPLY.
@@ -61,8 +59,6 @@ pub(super) struct Place {
     /// The number of its command's ticket.
     pub(super) number: u64,
     pub(super) audience: Audience,
-    /// How far the log was when the command had run.
-    pub(super) gate: Position,
     /// Where it belongs among the bytes of [`Output::tail`].
     pub(super) at: usize,
 }
@@ -71,7 +67,7 @@ pub(super) struct Place {
 #[derive(Debug)]
 struct Answer {
     bytes: Vec<u8>,
-    gate: Option<Position>,
+    gate: Position,
     jobs: Vec<JobId>,
 }
 
@@ -90,15 +86,14 @@ impl Output {
             self.slots.push_back(Slot {
                 number: place.number,
                 audience: place.audience,
-                gate: place.gate,
                 answer: None,
                 end: base + place.at,
-                end_gate: Position(0),
+                gate: Position(0),
             });
         }
         self.close_stretch(end, gate, released);
         for slot in self.slots.range_mut(touched..) {
-            slot.end_gate = slot.end_gate.max(gate);
+            slot.gate = slot.gate.max(gate);
         }
     }
 
@@ -116,13 +111,13 @@ impl Output {
         }
     }
 
-    /// Fills the slot of a command with its answer, which hands out `jobs`. It may leave when the log is on disk up to
-    /// `gate`; without one, as far as it was when the command had run.
+    /// Fills the slot of a command with its answer, which hands out `jobs` and may leave when the log is on disk up to
+    /// `gate`.
     pub(super) fn answer(
         &mut self,
         number: u64,
         bytes: &[u8],
-        gate: Option<Position>,
+        gate: Position,
         jobs: Vec<JobId>,
         released: Position,
     ) {
@@ -144,14 +139,14 @@ impl Output {
     }
 
     /// Makes ready the first slot's answer, and what is held behind it alone.
-    fn give(&mut self, bytes: &[u8], gate: Option<Position>, jobs: Vec<JobId>, released: Position) {
+    fn give(&mut self, bytes: &[u8], gate: Position, jobs: Vec<JobId>, released: Position) {
         let slot = self.slots.pop_front().expect("it is the first slot's");
         if slot.audience == Audience::Client {
             self.ready.extend_from_slice(bytes);
             self.unseen.extend(jobs);
-            self.close_gate(gate.unwrap_or(slot.gate), released);
+            self.close_gate(gate, released);
         }
-        self.move_held(slot.end, slot.end_gate, released);
+        self.move_held(slot.end, slot.gate, released);
     }
 
     /// Adds bytes that answer no command; they may stand between any two replies.

@@ -9,6 +9,7 @@ mod blocking;
 mod cli;
 mod clients;
 mod cluster;
+mod cluster_commands;
 mod config;
 mod crash;
 mod disk_full;

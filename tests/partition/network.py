@@ -27,7 +27,7 @@ def why_not():
             return f"there is no {tool}"
     # All that is needed: a namespace in a namespace, a wire, a route and a rule.
     attempt = """set -e
-        unshare --net true; ip link set lo up; ip link add a type veth peer name b
+        unshare --net true; ip link set lo up; ip link add near type veth peer name far
         echo 1 > /proc/sys/net/ipv4/ip_forward; ip rule add from 10.77.1.0/24 to 10.77.2.0/24 blackhole"""
     done = subprocess.run([*unshare(), "sh", "-c", attempt], capture_output=True, text=True)
     return done.stderr.strip() or "it allows no namespaces" if done.returncode else None

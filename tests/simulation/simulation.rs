@@ -45,6 +45,9 @@ const COMMAND: &str = "cargo test --profile simulation -p shoalmq-simulation --"
 /// At most so many lines of a job's life are shown.
 const LIFE: usize = 300;
 
+/// One run is shown, in all detail.
+static SHOWS: AtomicBool = AtomicBool::new(false);
+
 /// What became of one seed.
 struct Outcome {
     violation: Option<Violation>,
@@ -73,8 +76,13 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    // A panic is a finding: it is told with its seed.
-    std::panic::set_hook(Box::new(|_| {}));
+    // A panic is a finding: it is told with its seed. Where it was is told of the one that is shown.
+    let shows = |place: &std::panic::PanicHookInfo<'_>| {
+        if SHOWS.load(Ordering::Relaxed) {
+            println!("{place}\n{}", own_frames());
+        }
+    };
+    std::panic::set_hook(Box::new(shows));
     match options.trace {
         Some(seed) => show(Plan::new(seed, options.hosts)),
         None => run_all(&options),
@@ -175,6 +183,7 @@ fn run_checked(plan: &Plan) -> Result<Summary, String> {
 fn show(plan: Plan) -> ExitCode {
     let seed = plan.seed;
     println!("{plan:#?}");
+    SHOWS.store(true, Ordering::Relaxed);
     let outcome = run(plan, Detail::Everything);
     let Some(violation) = &outcome.violation else {
         for line in &outcome.lines {
@@ -202,4 +211,16 @@ fn show(plan: Plan) -> ExitCode {
     println!("\nseed {seed}: {}", outcome.readable(&violation.what));
     println!("replay: {COMMAND} --seed {seed} --trace");
     ExitCode::FAILURE
+}
+
+/// Where a panic came from, as far as it is code of this project.
+fn own_frames() -> String {
+    let all = std::backtrace::Backtrace::force_capture().to_string();
+    let lines: Vec<&str> = all.lines().collect();
+    let own = lines.windows(2).filter(|pair| {
+        let place = pair[1].trim_start();
+        place.starts_with("at ") && (place.contains("src/core/") || place.contains("gossip/"))
+    });
+    own.map(|pair| format!("{} {}\n", pair[0].trim(), pair[1].trim()))
+        .collect()
 }

@@ -33,7 +33,8 @@ pub(in crate::command) static CLUSTER: Manual = Manual {
         sub(
             "LEAVING",
             "[ < YES | NO > ]",
-            "Tells whether this node is leaving (`yes` or `no`), or makes it leave or stay and answers OK.",
+            "Tells whether this node is leaving (`yes` or `no`), or makes it leave or stay and answers OK. A node that leaves \
+             hands its jobs over after `leaving-grace`; it may stop when `cluster_leaving_jobs_left` of CLUSTER INFO is 0.",
         ),
         sub(
             "MEET",

@@ -129,7 +129,8 @@ pub(in crate::command) static INFO: Manual = Manual {
         Group::Server,
         "[ section ]",
         "Tells figures of the server.",
-        "bulk: `# Section` headers and `name:value` lines; empty for an unknown section. `all` has Commandstats besides.",
+        "bulk: `# Section` headers and `name:value` lines; empty for an unknown section. `all` has Commandstats and \
+         Replication besides.",
     )
 };
 
@@ -183,6 +184,10 @@ pub(in crate::command) static SHUTDOWN: Manual = Manual {
     failures: &[
         Parse(ParseError::Syntax),
         Server(ServerError::CannotShutDown),
+    ],
+    notes: &[
+        "First the jobs that are queued here go to other nodes, if there are any, and clients that wait for jobs are \
+         answered with LEAVING; all within `shutdown-timeout`.",
     ],
     ..entry(
         Group::Server,

@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
-use super::bench::job;
+use super::bench::{SETTINGS, get_job, job, job_with_retry};
 use super::shoal::Shoal;
-use crate::command::{AddJob, Command, Refusal, Reply};
+use crate::command::{AddJob, Command, Pause, PauseState, Refusal, Replication, Reply, Wait};
+use crate::event::{Event, PeerUp};
+use crate::id::{ClientId, JobId, StoreId, Ticket};
 use crate::job::JobState;
 use crate::message::Message;
+use crate::node::Settings;
 
 fn copies(queue: &str, replicate: u16) -> AddJob<'_> {
     AddJob {
@@ -81,15 +84,513 @@ fn a_producer_whose_copies_are_not_confirmed_in_time_is_refused_and_no_copy_stay
     shoal.advance_ms(199);
     assert_eq!(shoal.answer(0, ticket), None);
     assert_eq!(shoal.jobs(), 2);
-    shoal.sent.clear();
     shoal.advance_ms(1);
     let refused = Reply::Refused(Refusal::ReplicationTimeout);
     assert_eq!(shoal.answer(0, ticket), Some(&refused));
     assert_eq!(shoal.node(0).counters().replication_timeouts, 1);
     assert_eq!(shoal.node(0).counters().added, 0);
-    let told = shoal.sent.iter();
-    let told = told.filter(|(_, _, message)| matches!(message, Message::DelJob(_)));
-    let told: Vec<_> = told.map(|&(_, to, _)| to).collect();
-    assert_eq!(told, [1, 2], "all that were tried");
+    shoal.wake(2);
+    shoal.advance_ms(10);
+    assert_eq!(shoal.jobs(), 0);
+}
+
+/// What a producer that waited was told: the job, if it was added.
+fn added(shoal: &Shoal, seat: usize, ticket: Ticket) -> Option<JobId> {
+    match shoal.answer(seat, ticket)? {
+        Reply::Added(id) => Some(*id),
+        other => panic!("{other:?} is no id"),
+    }
+}
+
+fn refused(shoal: &Shoal, seat: usize, ticket: Ticket) -> Option<Refusal> {
+    match shoal.answer(seat, ticket)? {
+        Reply::Refused(refusal) => Some(*refusal),
+        other => panic!("{other:?} is no refusal"),
+    }
+}
+
+/// The seats that were sent copies since last cleared.
+fn asked(shoal: &Shoal) -> Vec<usize> {
+    let copies = shoal.sent.iter();
+    let copies = copies.filter(|(_, _, message)| matches!(message, Message::ReplJob(_)));
+    copies.map(|&(_, to, _)| to).collect()
+}
+
+fn holding(shoal: &mut Shoal, id: JobId) -> Vec<usize> {
+    let states = shoal.states(id);
+    let seats = states.iter().enumerate();
+    seats
+        .filter_map(|(seat, state)| state.map(|_| seat))
+        .collect()
+}
+
+#[test]
+fn a_candidate_that_hangs_is_made_up_for_by_another() {
+    let mut shoal = Shoal::new(5);
+    for seat in 2..5 {
+        shoal.hang(seat);
+    }
+    let ticket = shoal.send(0, 1, Command::AddJob(copies("q", 2)));
+    // At worst three that hang are asked before the one that does not.
+    shoal.advance_ms(160);
+    let id = added(&shoal, 0, ticket).expect("one node is enough");
+    let tried = asked(&shoal);
+    let view = shoal.show(0, id).expect("it is here");
+    assert_eq!(
+        view.holders.len(),
+        tried.len() + 1,
+        "all that were asked may hold it"
+    );
+    let view = shoal.show(1, id).expect("it has a copy");
+    assert_eq!(
+        view.holders.len(),
+        tried.len() + 1,
+        "every holder knows all of them"
+    );
+    for seat in 2..5 {
+        shoal.wake(seat);
+    }
+    shoal.advance_ms(10);
+    let mut holders = tried;
+    holders.push(0);
+    holders.sort_unstable();
+    assert_eq!(holding(&mut shoal, id), holders);
+}
+
+#[test]
+fn nobody_else_is_asked_while_confirmations_usually_take_longer() {
+    let mut shoal = Shoal::new(5);
+    // Node 1 is the only one that can be asked at first, and takes its time.
+    for seat in 2..5 {
+        shoal.feed(0, Event::PeerFailing(Shoal::id(seat), true));
+    }
+    for _ in 0..400 {
+        shoal.hang(1);
+        shoal.send(0, 1, Command::AddJob(copies("q", 2)));
+        shoal.advance_ms(40);
+        shoal.wake(1);
+        shoal.advance_ms(5);
+    }
+    shoal.feed(0, Event::PeerFailing(Shoal::id(2), false));
+    shoal.feed(0, Event::PeerFailing(Shoal::id(1), true));
+    shoal.hang(2);
+    shoal.sent.clear();
+    shoal.send(0, 1, Command::AddJob(copies("q", 2)));
+    shoal.feed(0, Event::PeerFailing(Shoal::id(1), false));
+    shoal.advance_ms(70);
+    assert_eq!(asked(&shoal), [2]);
+    shoal.advance_ms(100);
+    assert_eq!(asked(&shoal), [2, 1]);
+}
+
+#[test]
+fn more_copies_than_nodes_are_refused_at_once() {
+    let mut shoal = Shoal::new(3);
+    let refusal = Reply::Refused(Refusal::TooFewNodes);
+    assert_eq!(shoal.run(0, Command::AddJob(copies("q", 4))), refusal);
+    shoal.kill(2);
+    shoal.advance_ms(10);
+    assert_eq!(shoal.run(0, Command::AddJob(copies("q", 3))), refusal);
+    shoal.feed(1, Event::Leaving(true));
+    shoal.advance_ms(10);
+    assert_eq!(shoal.run(0, Command::AddJob(copies("q", 2))), refusal);
+    shoal.add(0, copies("q", 1));
+}
+
+#[test]
+fn when_a_candidate_dies_a_strict_job_asks_another_or_waits() {
+    let mut shoal = Shoal::new(3);
+    shoal.hang(2);
+    let ticket = shoal.send(0, 1, Command::AddJob(copies("q", 3)));
+    shoal.advance_ms(10);
+    shoal.kill(2);
+    shoal.wake(2);
+    shoal.advance(20);
+    assert_eq!(shoal.answer(0, ticket), None);
+    shoal.start(2);
+    shoal.advance_ms(10);
+    let id = added(&shoal, 0, ticket).expect("it is back");
+    assert_eq!(holding(&mut shoal, id), [0, 1, 2]);
+}
+
+#[test]
+fn when_a_candidate_dies_an_aim_falls_but_not_below_the_floor() {
+    let mut shoal = Shoal::new(3);
+    shoal.hang(2);
+    let ticket = shoal.send(0, 1, Command::AddJob(job("q")));
+    shoal.advance_ms(10);
+    assert_eq!(shoal.answer(0, ticket), None);
+    shoal.kill(2);
+    shoal.wake(2);
+    shoal.advance_ms(10);
+    let id = added(&shoal, 0, ticket).expect("two copies are enough now");
+    assert_eq!(shoal.show(0, id).map(|view| view.replicate), Some(3));
+    shoal.hang(1);
+    let ticket = shoal.send(0, 1, Command::AddJob(job("q")));
+    shoal.advance_ms(10);
+    shoal.kill(1);
+    shoal.wake(1);
+    shoal.advance(10);
+    assert_eq!(shoal.answer(0, ticket), None, "one copy is not enough");
+    let below = shoal.run(0, Command::AddJob(job("q")));
+    assert_eq!(below, Reply::Refused(Refusal::TooFewNodes));
+}
+
+#[test]
+fn another_candidate_is_asked_before_an_aim_falls() {
+    let mut shoal = Shoal::new(4);
+    for seat in 1..4 {
+        shoal.hang(seat);
+    }
+    let ticket = shoal.send(0, 1, Command::AddJob(job("q")));
+    let first = asked(&shoal);
+    shoal.sent.clear();
+    shoal.kill(first[0]);
+    shoal.advance_ms(5);
+    let third = (1..4).find(|seat| !first.contains(seat));
+    assert_eq!(asked(&shoal), third.into_iter().collect::<Vec<_>>());
+    for seat in 1..4 {
+        shoal.wake(seat);
+    }
+    shoal.advance_ms(5);
+    let id = added(&shoal, 0, ticket).expect("they woke up");
+    assert_eq!(holding(&mut shoal, id).len(), 3);
+}
+
+#[test]
+fn the_floor_is_what_the_operator_says() {
+    let settings = Settings {
+        min_replicate: 1,
+        ..SETTINGS
+    };
+    let mut shoal = Shoal::with(3, settings);
+    shoal.kill(1);
+    shoal.kill(2);
+    shoal.advance_ms(10);
+    let id = shoal.add(0, job("q"));
+    assert_eq!(shoal.show(0, id).map(|view| view.replicate), Some(3));
+    assert_eq!(shoal.node(0).under_replicated(), 1);
+}
+
+#[test]
+fn a_job_whose_client_is_gone_is_dropped_everywhere() {
+    let mut shoal = Shoal::new(3);
+    shoal.hang(2);
+    let ticket = shoal.send(0, 1, Command::AddJob(copies("q", 3)));
+    let other = shoal.send(0, 2, Command::AddJob(copies("q", 3)));
+    shoal.advance_ms(10);
+    shoal.feed(0, Event::Disconnected(ClientId(1)));
+    shoal.advance_ms(10);
+    shoal.wake(2);
+    shoal.advance_ms(10);
+    assert_eq!(shoal.answer(0, ticket), None);
+    assert!(added(&shoal, 0, other).is_some());
+    assert_eq!(shoal.jobs(), 3);
+}
+
+#[test]
+fn a_producer_hears_that_its_job_was_removed() {
+    let add = |shoal: &mut Shoal| {
+        let ticket = shoal.send(
+            0,
+            1,
+            Command::AddJob(AddJob {
+                ttl: 20,
+                ..copies("q", 3)
+            }),
+        );
+        shoal.advance_ms(5);
+        let scan = shoal.node(1).jobs.iter().map(|(_, job)| job.id).last();
+        (ticket, scan.expect("it has a copy"))
+    };
+    let gone = Some(Refusal::RemovedWhileReplicating);
+    let mut shoal = Shoal::new(3);
+    shoal.hang(2);
+    let (ticket, id) = add(&mut shoal);
+    shoal.count(0, Command::DelJob(vec![id]));
+    assert_eq!(refused(&shoal, 0, ticket), gone);
+    let mut shoal = Shoal::new(3);
+    shoal.hang(2);
+    let (ticket, id) = add(&mut shoal);
+    shoal.ack(1, id);
+    shoal.advance_ms(5);
+    assert_eq!(refused(&shoal, 0, ticket), gone);
+    let mut shoal = Shoal::new(3);
+    shoal.hang(2);
+    let (ticket, _) = add(&mut shoal);
+    shoal.advance(21);
+    assert_eq!(refused(&shoal, 0, ticket), gone);
+    let ticket = shoal.send(0, 1, Command::AddJob(copies("q", 3)));
+    shoal.feed(0, Event::Flush);
+    assert_eq!(refused(&shoal, 0, ticket), gone);
+}
+
+#[test]
+fn many_jobs_of_one_client_are_in_flight_at_once() {
+    let mut shoal = Shoal::new(3);
+    let send = |shoal: &mut Shoal| shoal.send(0, 1, Command::AddJob(copies("q", 3)));
+    let tickets: Vec<Ticket> = (0..200).map(|_| send(&mut shoal)).collect();
+    assert!(
+        tickets
+            .iter()
+            .all(|&ticket| added(&shoal, 0, ticket).is_none())
+    );
+    shoal.advance_ms(2);
+    let mut ids = tickets.iter().map(|&ticket| added(&shoal, 0, ticket));
+    assert!(ids.all(|id| id.is_some()), "all within one round trip");
+    assert_eq!(shoal.jobs(), 600);
+}
+
+#[test]
+fn a_delayed_job_waits_for_its_copies_and_then_for_its_delay() {
+    let mut shoal = Shoal::new(3);
+    let id = shoal.add(
+        0,
+        AddJob {
+            delay: 10,
+            ..copies("q", 3)
+        },
+    );
+    let before = shoal.states(id);
+    assert_eq!(before, [Some(JobState::Active); 3]);
+    shoal.advance(11);
+    assert_eq!(shoal.states(id)[0], Some(JobState::Queued));
+    assert_eq!(shoal.states(id)[1], Some(JobState::Active));
+}
+
+#[test]
+fn a_job_accepted_before_its_queue_was_paused_is_not_refused() {
+    let mut shoal = Shoal::new(2);
+    let ticket = shoal.send(
+        0,
+        1,
+        Command::AddJob(AddJob {
+            replicate: Some(2),
+            ..job_with_retry("q", 2)
+        }),
+    );
+    let pause = |input| {
+        Command::Pause(Pause {
+            queue: b"q",
+            set: Some(PauseState {
+                input,
+                output: false,
+            }),
+            broadcast: false,
+        })
+    };
+    shoal.send(0, 1, pause(true));
+    shoal.advance_ms(5);
+    let id = added(&shoal, 0, ticket).expect("it was accepted");
+    assert_eq!(shoal.states(id)[0], Some(JobState::Active));
+    shoal.send(0, 1, pause(false));
+    shoal.advance(5);
+    assert_eq!(shoal.get(0, "q", 1).len() + shoal.get(1, "q", 1).len(), 1);
+}
+
+#[test]
+fn an_asynchronous_job_is_queued_at_once_and_copied_then() {
+    let mut shoal = Shoal::new(3);
+    let add = AddJob {
+        replication: Replication::Asynchronous,
+        ..copies("q", 3)
+    };
+    let ticket = shoal.send(0, 1, Command::AddJob(add));
+    let id = added(&shoal, 0, ticket).expect("it is answered at once");
+    assert_eq!(shoal.states(id), [Some(JobState::Queued), None, None]);
+    shoal.advance_ms(5);
+    assert_eq!(holding(&mut shoal, id), [0, 1, 2]);
+    assert_eq!(shoal.node(0).under_replicated(), 0);
+}
+
+#[test]
+fn retry_0_without_replicate_is_refused_in_a_cluster() {
+    let mut shoal = Shoal::new(2);
+    let refusal = Reply::Refused(Refusal::RetryZeroNeedsOneReplica);
+    assert_eq!(
+        shoal.run(0, Command::AddJob(job_with_retry("q", 0))),
+        refusal
+    );
+    let id = shoal.add(
+        0,
+        AddJob {
+            replicate: Some(1),
+            ..job_with_retry("q", 0)
+        },
+    );
+    assert_eq!(holding(&mut shoal, id), [0]);
+}
+
+/// Adds jobs at a node that keeps none, and looks for them elsewhere.
+fn adds_go_elsewhere(shoal: &mut Shoal) {
+    let id = shoal.add(0, copies("q", 2));
+    shoal.advance_ms(5);
+    assert_eq!(holding(shoal, id), [1, 2]);
+    let queued = |state: &&Option<JobState>| **state == Some(JobState::Queued);
+    assert_eq!(shoal.states(id).iter().filter(queued).count(), 1);
+    let view = shoal.show(1, id).expect("it has a copy");
+    assert_eq!(view.holders, [Shoal::id(1), Shoal::id(2)]);
+    // The default: as many as there are nodes to take it.
+    let id = shoal.add(0, job("q"));
+    shoal.advance_ms(5);
+    assert_eq!(holding(shoal, id), [1, 2]);
+    let id = shoal.add(
+        0,
+        AddJob {
+            replicate: Some(1),
+            delay: 3,
+            ..job_with_retry("once", 0)
+        },
+    );
+    shoal.advance_ms(5);
+    let [seat] = holding(shoal, id)[..] else {
+        panic!("an at-most-once job has one holder");
+    };
+    shoal.advance(2);
+    assert_eq!(shoal.get(seat, "once", 1).len(), 0, "it is delayed");
+    shoal.advance(1);
+    assert_eq!(shoal.get(seat, "once", 1).len(), 1);
+    let ticket = shoal.send(
+        0,
+        1,
+        Command::AddJob(AddJob {
+            replication: Replication::Asynchronous,
+            ..copies("async", 2)
+        }),
+    );
+    let id = added(shoal, 0, ticket).expect("it is answered at once");
+    shoal.advance_ms(5);
+    assert_eq!(holding(shoal, id), [1, 2]);
     assert_eq!(shoal.node(0).job_count(), 0);
+}
+
+#[test]
+fn a_leaving_node_adds_elsewhere() {
+    let mut shoal = Shoal::new(3);
+    shoal.feed(0, Event::Leaving(true));
+    adds_go_elsewhere(&mut shoal);
+    let refused = shoal.run(0, Command::AddJob(copies("q", 3)));
+    assert_eq!(refused, Reply::Refused(Refusal::TooFewNodesLeaving));
+}
+
+#[test]
+fn a_node_short_of_memory_adds_elsewhere() {
+    let settings = Settings {
+        max_memory: 10 << 20,
+        ..SETTINGS
+    };
+    let mut shoal = Shoal::with(3, settings);
+    shoal.feed(0, Event::ClientBuffers(8 << 20));
+    adds_go_elsewhere(&mut shoal);
+    let refused = shoal.run(0, Command::AddJob(copies("q", 3)));
+    assert_eq!(refused, Reply::Refused(Refusal::TooFewNodesMemory));
+}
+
+#[test]
+fn peers_hear_that_a_node_is_full_and_ask_others() {
+    let settings = Settings {
+        max_memory: 10 << 20,
+        ..SETTINGS
+    };
+    let mut shoal = Shoal::with(4, settings);
+    shoal.feed(1, Event::ClientBuffers(8 << 20));
+    shoal.advance(2);
+    for _ in 0..20 {
+        let id = shoal.add(0, copies("q", 3));
+        assert_eq!(holding(&mut shoal, id), [0, 2, 3]);
+    }
+    shoal.feed(1, Event::ClientBuffers(0));
+    shoal.advance(2);
+    let id = shoal.add(0, copies("q", 4));
+    assert_eq!(holding(&mut shoal, id), [0, 1, 2, 3]);
+}
+
+#[test]
+fn a_full_node_that_is_asked_all_the_same_is_made_up_for() {
+    let settings = Settings {
+        max_memory: 10 << 20,
+        ..SETTINGS
+    };
+    let mut shoal = Shoal::with(3, settings);
+    shoal.feed(1, Event::ClientBuffers(10 << 20));
+    for _ in 0..10 {
+        let ticket = shoal.send(0, 1, Command::AddJob(copies("q", 2)));
+        shoal.advance_ms(60);
+        let id = added(&shoal, 0, ticket).expect("the third node has room");
+        assert_eq!(holding(&mut shoal, id), [0, 2]);
+    }
+}
+
+#[test]
+fn copies_go_to_other_zones_first() {
+    let mut shoal = Shoal::new(5);
+    for seat in [1, 2] {
+        shoal.feed(
+            0,
+            Event::PeerUp(PeerUp {
+                id: Shoal::id(seat),
+                store: StoreId(seat as u64 + 1),
+                restarted: false,
+                same_zone: true,
+            }),
+        );
+    }
+    for _ in 0..20 {
+        let id = shoal.add(0, copies("q", 3));
+        assert_eq!(holding(&mut shoal, id), [0, 3, 4]);
+    }
+    let id = shoal.add(0, copies("q", 5));
+    assert_eq!(holding(&mut shoal, id).len(), 5);
+}
+
+#[test]
+fn copies_are_spread_over_the_nodes() {
+    let mut shoal = Shoal::new(5);
+    for _ in 0..200 {
+        shoal.add(0, copies("q", 2));
+    }
+    for seat in 1..5 {
+        let held = shoal.node(seat).job_count();
+        assert!((25..75).contains(&held), "{held} of 200 on one of four");
+    }
+}
+
+#[test]
+fn a_copy_that_comes_after_the_job_is_over_is_not_kept() {
+    let mut shoal = Shoal::new(3);
+    shoal.hang(2);
+    let ticket = shoal.send(
+        0,
+        1,
+        Command::AddJob(AddJob {
+            replication: Replication::Asynchronous,
+            ..copies("q", 2)
+        }),
+    );
+    let id = added(&shoal, 0, ticket).expect("it is answered at once");
+    shoal.advance_ms(5);
+    shoal.ack(0, id);
+    shoal.wake(2);
+    shoal.advance(400);
+    assert_eq!(shoal.jobs(), 0);
+}
+
+#[test]
+fn a_copy_is_queued_when_its_retry_is_over_and_nobody_else_has_it() {
+    let mut shoal = Shoal::new(2);
+    // A node that has just started waits longer for others.
+    shoal.advance(20);
+    let id = shoal.add(
+        0,
+        AddJob {
+            replicate: Some(2),
+            ..job_with_retry("q", 5)
+        },
+    );
+    shoal.kill(0);
+    let wait = shoal.send(1, 3, Command::GetJob(get_job(&["q"], 1, Wait::Forever)));
+    shoal.advance_ms(4_900);
+    assert_eq!(shoal.got(1, wait), None);
+    shoal.advance_ms(2_500);
+    assert_eq!(shoal.got(1, wait), Some(id));
 }

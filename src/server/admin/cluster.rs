@@ -11,7 +11,7 @@ use crate::command::admin::{Cluster as Command, Reset};
 use crate::command::{Failure, ServerError};
 use crate::config::BUS_OFFSET;
 use crate::resp::encode;
-use crate::server::cluster::{Cluster, Health, Member};
+use crate::server::cluster::{Cluster, Health, Member, meet_name};
 use crate::server::driver::Driver;
 use crate::server::execute::Execution;
 
@@ -74,9 +74,13 @@ fn nodes(execution: &mut Execution<'_>) {
     let driver = &*execution.driver;
     let mut text = String::new();
     let mut line = |id: NodeId, address: &str, flags: &str, times: (u64, u64), linked: bool| {
-        let (ping, pong) = times;
-        let link = if linked { "connected" } else { "disconnected" };
-        writeln!(text, "{id} {address} {flags} {ping} {pong} {link}").expect("a string takes all");
+        let (ping_sent, pong_received) = times;
+        let state = if linked { "connected" } else { "disconnected" };
+        writeln!(
+            text,
+            "{id} {address} {flags} {ping_sent} {pong_received} {state}"
+        )
+        .expect("a string takes all");
     };
     let own = format!("{}:{}", driver.shown_ip(), driver.port);
     let leaving = driver.node.is_leaving();
@@ -142,7 +146,7 @@ fn forget(execution: &mut Execution<'_>, text: &[u8]) -> Answer {
 fn meet(execution: &mut Execution<'_>, host: &str, bus: u16) -> Answer {
     match host.parse::<IpAddr>() {
         Ok(ip) => execution.driver.meet(SocketAddr::new(ip, bus)),
-        Err(_) => execution.driver.meet_name(execution.shared, host, bus),
+        Err(_) => meet_name(execution.shared, host, bus),
     }
     ok(execution)
 }

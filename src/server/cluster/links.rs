@@ -238,6 +238,10 @@ impl Driver {
 
     /// Looks how fresh each link is: ends those that were silent for too long, and tells the core whom not to count on.
     pub(crate) fn watch_links(&mut self) {
+        let failing = self.health.is_failing();
+        if std::mem::replace(&mut self.cluster.log_failing, failing) != failing {
+            self.feed(Event::LogFailing(failing));
+        }
         let timeout = self.config.cluster_node_timeout;
         let now = Instant::now();
         let before = self.cluster.watched.replace(now);

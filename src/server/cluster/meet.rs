@@ -8,17 +8,15 @@ use tracing::warn;
 
 use super::gossip::look_up;
 use crate::config::{BindAddress, Config};
-use crate::server::driver::{Driver, Shared};
+use crate::server::driver::Shared;
 
 /// A name that is not known yet, as that of a node that just starts, is looked up again for so long.
 const LOOKING: Duration = Duration::from_secs(15);
 const AGAIN: Duration = Duration::from_millis(500);
 
-impl Driver {
-    /// CLUSTER MEET: looks the name up, and meets who is there. Does not wait.
-    pub(crate) fn meet_name(&mut self, shared: &Arc<Shared>, name: &str, bus: u16) {
-        tokio::spawn(meet(Arc::clone(shared), name.to_owned(), bus));
-    }
+/// Looks the name up, and meets who is there. Does not wait.
+pub(crate) fn meet_name(shared: &Arc<Shared>, name: &str, bus: u16) {
+    tokio::spawn(meet(Arc::clone(shared), name.to_owned(), bus));
 }
 
 async fn meet(shared: Arc<Shared>, name: String, bus: u16) {
@@ -28,7 +26,9 @@ async fn meet(shared: Arc<Shared>, name: String, bus: u16) {
         let met = shared.act(|driver| {
             let usable = |address: &&SocketAddr| reaches(&driver.config, address.ip());
             let usable: Vec<SocketAddr> = found.iter().filter(usable).copied().collect();
-            usable.iter().for_each(|address| driver.meet(*address));
+            for address in &usable {
+                driver.meet(*address);
+            }
             !usable.is_empty()
         });
         if met {

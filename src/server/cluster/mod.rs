@@ -30,6 +30,7 @@ use std::time::Instant;
 use shoalmq_core::id::{NodeId, StoreId};
 
 pub(crate) use gossip::{MembersError, open};
+pub(crate) use meet::meet_name;
 pub(crate) use sockets::{BusError, Sockets};
 
 use gossip::Running;
@@ -96,6 +97,8 @@ pub(crate) struct Cluster {
     broken: Vec<NodeId>,
     next_inbound: u64,
     watched: Option<Instant>,
+    /// What the core was last told of the log.
+    log_failing: bool,
     running: Option<Running>,
 }
 

@@ -9,7 +9,6 @@ fn place(number: u64, at: usize) -> Place {
     Place {
         number,
         audience: Audience::Client,
-        gate: OPEN,
         at,
     }
 }
@@ -31,7 +30,7 @@ fn a_late_answer_takes_its_place_and_frees_those_behind_it() {
     output.finish(&[], OPEN, ALL);
     assert_eq!((sent(&mut output, ALL).as_str(), output.pending()), ("", 2));
     assert!(output.waits_for(3) && !output.is_done());
-    output.answer(3, b"c", Some(OPEN), Vec::new(), ALL);
+    output.answer(3, b"c", OPEN, Vec::new(), ALL);
     assert_eq!(sent(&mut output, ALL), "cde");
     assert!(output.is_done() && !output.waits_for(3));
 }
@@ -46,26 +45,18 @@ fn an_answer_that_nobody_wants_leaves_no_gap() {
     };
     output.finish(&[unheard], OPEN, ALL);
     assert_eq!(sent(&mut output, ALL), "");
-    output.answer(1, b"a", Some(OPEN), Vec::new(), ALL);
+    output.answer(1, b"a", OPEN, Vec::new(), ALL);
     assert_eq!(sent(&mut output, ALL), "x");
 }
 
 #[test]
 fn each_reply_waits_for_its_own_position_of_the_log() {
     let mut output = Output::default();
-    let first = Place {
-        gate: Position(1),
-        ..place(1, 0)
-    };
-    let second = Place {
-        gate: Position(2),
-        ..place(2, 0)
-    };
-    output.finish(&[first, second], OPEN, OPEN);
+    output.finish(&[place(1, 0), place(2, 0)], OPEN, OPEN);
     output.tail().extend_from_slice(b"c");
     output.finish(&[], Position(3), OPEN);
-    output.answer(2, b"b", None, Vec::new(), OPEN);
-    output.answer(1, b"a", None, Vec::new(), OPEN);
+    output.answer(2, b"b", Position(2), Vec::new(), OPEN);
+    output.answer(1, b"a", Position(1), Vec::new(), OPEN);
     assert_eq!(sent(&mut output, OPEN), "");
     assert_eq!(sent(&mut output, Position(1)), "a");
     assert_eq!(sent(&mut output, Position(2)), "b");
@@ -87,16 +78,16 @@ fn jobs_are_unseen_until_their_answer_has_left() {
     let job = |byte| JobId::from_bytes([byte; 24]);
     let mut output = Output::default();
     output.finish(&[place(1, 0), place(2, 0)], OPEN, ALL);
-    output.answer(2, b"b", Some(OPEN), vec![job(2)], ALL);
+    output.answer(2, b"b", OPEN, vec![job(2)], ALL);
     assert!(!output.has_unseen());
-    output.answer(1, b"a", Some(OPEN), vec![job(1)], ALL);
+    output.answer(1, b"a", OPEN, vec![job(1)], ALL);
     assert!(output.has_unseen());
     output.advance(1);
     assert_eq!(output.take_unseen(), [job(1), job(2)]);
 
     let mut output = Output::default();
     output.finish(&[place(1, 0), place(2, 0)], OPEN, ALL);
-    output.answer(2, b"b", Some(OPEN), vec![job(2)], ALL);
+    output.answer(2, b"b", OPEN, vec![job(2)], ALL);
     assert_eq!(output.take_unseen(), [job(2)], "held back by another");
 }
 
@@ -111,15 +102,13 @@ fn lines_that_answer_nothing_pass_those_that_wait() {
 #[test]
 fn what_has_left_does_not_pile_up_behind_what_waits() {
     let mut output = Output::default();
-    let mut number = 0;
     let body = vec![b'x'; 10_000];
     output.finish(&[place(0, 0)], OPEN, ALL);
-    for _ in 0..1000 {
+    for number in 0..1000 {
         let at = output.tail().len() + body.len();
         output.tail().extend_from_slice(&body);
         output.finish(&[place(number + 1, at)], OPEN, ALL);
-        output.answer(number, b"", Some(OPEN), Vec::new(), ALL);
-        number += 1;
+        output.answer(number, b"", OPEN, Vec::new(), ALL);
         sent(&mut output, ALL);
         assert!(output.held.len() <= KEPT_BYTES + body.len());
     }
@@ -158,7 +147,7 @@ struct Model {
     number: u64,
     /// Every reply that the client wants, in the order of the commands, with its gate.
     replies: Vec<(String, u64)>,
-    waiting: Vec<u64>,
+    waiting: Vec<(u64, u64)>,
     sent: String,
 }
 
@@ -169,7 +158,7 @@ impl Model {
             self.number += 1;
             let reply = format!("<{}>", self.number);
             if late {
-                self.waiting.push(self.number);
+                self.waiting.push((self.number, gate));
                 open.push(Place {
                     number: self.number,
                     audience: if heard {
@@ -177,7 +166,6 @@ impl Model {
                     } else {
                         Audience::Nobody
                     },
-                    gate: Position(gate),
                     at: self.output.tail().len(),
                 });
             } else if heard {
@@ -192,10 +180,15 @@ impl Model {
     }
 
     fn answer(&mut self, index: usize) {
-        let number = self.waiting.remove(index);
+        let (number, gate) = self.waiting.remove(index);
         let (reply, released) = (format!("<{number}>"), Position(self.released));
-        self.output
-            .answer(number, reply.as_bytes(), None, Vec::new(), released);
+        self.output.answer(
+            number,
+            reply.as_bytes(),
+            Position(gate),
+            Vec::new(),
+            released,
+        );
     }
 
     fn send(&mut self, most: usize) {

@@ -26,6 +26,9 @@ fn nodes(driver: &Driver, fields: &mut Fields) {
     fields.add("messages_sent", cluster.messages_sent);
     fields.add("messages_received", cluster.messages_received);
     fields.add("outboxes_overflowed", cluster.outboxes_overflowed);
+    for (reason, count) in cluster.refusals.counts() {
+        fields.add(&format!("refused_{reason}"), count);
+    }
     fields.add("leaving", u8::from(driver.node.is_leaving()));
     fields.add("leaving_jobs_left", driver.node.handing_over());
 }
@@ -36,6 +39,10 @@ fn copies(driver: &Driver, fields: &mut Fields) {
     let adds = unanswered.saturating_sub(driver.node.waiting_count());
     fields.add("adds_waiting_for_copies", adds);
     fields.add("replication_timeouts", counters.replication_timeouts);
+    fields.add("under_replicated_jobs", driver.node.under_replicated());
+    fields.add("healing_jobs_left", driver.node.healing_left());
     fields.add("copies_healed", counters.healed);
+    fields.add("acked_jobs_waiting", driver.node.collecting_count());
+    fields.add("tombstones", driver.node.tombstone_count());
     fields.add("tombstones_dropped", counters.tombstones_dropped);
 }

@@ -1,0 +1,209 @@
+//! JSCAN of the whole cluster: one node after the other, in the order of their ids.
+//!
+//! A cursor is the node's place in that order, and where the scan of that node goes on. Nodes that are away are passed
+//! over. With BUSYLOOP the scan goes on by itself until it is through.
+
+use crate::command::{Answer, JobScan, Question, ScanReply};
+use crate::effect::Effect;
+use crate::global::Gathering;
+use crate::id::{NodeId, Ticket};
+use crate::limits;
+use crate::node::Node;
+use crate::peers::NodeSet;
+use crate::time::Time;
+
+/// Bits of a cursor that belong to the node that is scanned; its place is above them.
+const NODE_BITS: u32 = 32;
+
+/// Where a scan is.
+#[derive(Debug)]
+pub(crate) struct Scan {
+    place: usize,
+    /// Where the scan of that node goes on.
+    cursor: u64,
+    /// What was asked, with the client's cursor.
+    question: Question,
+    /// BUSYLOOP: it goes on by itself.
+    whole: bool,
+}
+
+impl Scan {
+    /// What the node whose turn it is is asked.
+    fn question(&self) -> Question {
+        let mut question = self.question.clone();
+        if let Question::JobScan { cursor, .. } = &mut question {
+            *cursor = self.cursor;
+        }
+        question
+    }
+
+    /// Whether the client goes on from here by itself.
+    fn pauses(&self, answer: &Answer) -> bool {
+        !self.whole || length(answer) >= limits::SCAN_WHOLE
+    }
+
+    fn go_to(&mut self, next: u64) {
+        // No node has a cursor beyond its bits: such a one is no answer to go on with.
+        if next == 0 || next >> NODE_BITS != 0 {
+            (self.place, self.cursor) = (self.place + 1, 0);
+        } else {
+            self.cursor = next;
+        }
+    }
+}
+
+impl Node {
+    pub(crate) fn scan_all(
+        &mut self,
+        now: Time,
+        ticket: Ticket,
+        question: Question,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Question::JobScan {
+            cursor,
+            count,
+            reply,
+            ..
+        } = &question
+        else {
+            return;
+        };
+        let answer = match reply {
+            ScanReply::Id => Answer::JobIds(0, Vec::new()),
+            ScanReply::All => Answer::Jobs(0, Vec::new()),
+        };
+        let scan = Scan {
+            place: (cursor >> NODE_BITS) as usize,
+            cursor: cursor & ((1 << NODE_BITS) - 1),
+            whole: count.is_none(),
+            question,
+        };
+        self.scan_on(now, Gathering::new(ticket, answer), scan, effects);
+    }
+
+    /// Asks the node whose turn it is.
+    fn scan_on(
+        &mut self,
+        now: Time,
+        mut gathering: Gathering,
+        mut scan: Scan,
+        effects: &mut Vec<Effect>,
+    ) {
+        let places = self.peers.names(self.peers.members(), Some(self.id));
+        while let Some(&id) = places.get(scan.place) {
+            if id == self.id {
+                let found = self.answer_here(now, &scan.question());
+                scan.go_to(append(&mut gathering.answer, found).unwrap_or(0));
+                if scan.pauses(&gathering.answer) {
+                    break;
+                }
+                continue;
+            }
+            let peer = self.peers.find(&id);
+            let peer = peer.filter(|&peer| self.peers.up().contains(peer));
+            if let Some(peer) = peer.filter(|_| !self.gatherings.is_full()) {
+                let question = scan.question();
+                gathering.scan = Some(scan);
+                self.ask(now, gathering, NodeSet::only(peer), &question, effects);
+                return;
+            }
+            gathering.missing.push(id);
+            scan.go_to(0);
+        }
+        conclude(gathering, &scan, places.len(), effects);
+    }
+
+    /// The node that was asked has answered, or will not.
+    pub(crate) fn scanned(
+        &mut self,
+        now: Time,
+        mut gathering: Gathering,
+        mut scan: Scan,
+        from: NodeId,
+        answer: Option<Answer>,
+        effects: &mut Vec<Effect>,
+    ) {
+        if let Some(next) = answer.and_then(|found| append(&mut gathering.answer, found)) {
+            scan.go_to(next);
+            if scan.pauses(&gathering.answer) {
+                let places = usize::from(self.peers.cluster_size());
+                conclude(gathering, &scan, places, effects);
+                return;
+            }
+        } else {
+            gathering.missing.push(from);
+            scan.go_to(0);
+        }
+        self.scan_on(now, gathering, scan, effects);
+    }
+
+    /// A part of the scan of this node: about as many jobs as were asked for, and as fit into one message.
+    pub(crate) fn scan_some(&self, now: Time, mut scan: JobScan<'_>) -> Answer {
+        let most = limits::ANSWER_JOBS as u64;
+        let mut wanted = scan.count.unwrap_or(most).clamp(1, most);
+        if scan.reply == ScanReply::Id {
+            scan.count = Some(wanted);
+            let (next, ids) = self.scan_ids(&scan);
+            return Answer::JobIds(next, ids);
+        }
+        let (mut jobs, mut bytes) = (Vec::new(), 0);
+        scan.count = Some(1);
+        while wanted > 0 && bytes < limits::ANSWER_BYTES {
+            wanted -= 1;
+            let (next, views) = self.scan_views(now, &scan);
+            let bodies = views.iter().filter_map(|view| view.body.as_ref());
+            bytes += bodies.map(|body| body.as_bytes().len()).sum::<usize>();
+            jobs.extend(views);
+            scan.cursor = next;
+            if next == 0 {
+                break;
+            }
+        }
+        Answer::Jobs(scan.cursor, jobs)
+    }
+}
+
+/// Tells the client where to go on.
+fn conclude(mut gathering: Gathering, scan: &Scan, places: usize, effects: &mut Vec<Effect>) {
+    let cursor = if scan.place < places {
+        (scan.place as u64) << NODE_BITS | scan.cursor
+    } else {
+        0
+    };
+    match &mut gathering.answer {
+        Answer::JobIds(at, _) | Answer::Jobs(at, _) => *at = cursor,
+        Answer::Count(_) | Answer::Peeked(_) | Answer::QueueStat(_) => {}
+    }
+    gathering.finish(effects);
+}
+
+/// Adds what one node found, and returns where its scan goes on; none if it answers another question.
+fn append(answer: &mut Answer, found: Answer) -> Option<u64> {
+    match (answer, found) {
+        (Answer::JobIds(_, all), Answer::JobIds(next, ids)) => {
+            all.extend(ids);
+            Some(next)
+        }
+        (Answer::Jobs(_, all), Answer::Jobs(next, jobs)) => {
+            all.extend(jobs);
+            Some(next)
+        }
+        (
+            Answer::JobIds(..)
+            | Answer::Jobs(..)
+            | Answer::Count(_)
+            | Answer::Peeked(_)
+            | Answer::QueueStat(_),
+            _,
+        ) => None,
+    }
+}
+
+fn length(answer: &Answer) -> usize {
+    match answer {
+        Answer::JobIds(_, ids) => ids.len(),
+        Answer::Jobs(_, jobs) => jobs.len(),
+        Answer::Count(_) | Answer::Peeked(_) | Answer::QueueStat(_) => 0,
+    }
+}

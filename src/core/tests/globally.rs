@@ -1,0 +1,336 @@
+//! Views of the whole cluster.
+
+use std::collections::BTreeSet;
+
+use crate::command::{
+    AddJob, Answer, Command, Delivery, PauseState, Question, QueueView, Reply, ScanReply,
+};
+use crate::event::Event;
+use crate::id::{ClientId, JobId, NodeId, QueueName};
+
+use super::bench::job_with_retry;
+use super::shoal::Shoal;
+
+fn one(queue: &str) -> AddJob<'_> {
+    AddJob {
+        replicate: Some(1),
+        ..job_with_retry(queue, 60)
+    }
+}
+
+fn name(queue: &str) -> QueueName {
+    QueueName::new(queue.as_bytes())
+}
+
+fn global(shoal: &mut Shoal, seat: usize, question: Question) -> (Answer, Vec<NodeId>) {
+    match shoal.run(seat, Command::Global(question)) {
+        Reply::Global(answer, missing) => (answer, missing),
+        other => panic!("{other:?} is no global answer"),
+    }
+}
+
+fn length(shoal: &mut Shoal, seat: usize) -> (u64, Vec<NodeId>) {
+    match global(shoal, seat, Question::QueueLength(name("q"))) {
+        (Answer::Count(count), missing) => (count, missing),
+        (other, _) => panic!("{other:?} is no count"),
+    }
+}
+
+fn peek(shoal: &mut Shoal, seat: usize, count: i64) -> Vec<Delivery> {
+    let queue = name("q");
+    match global(shoal, seat, Question::QueuePeek { queue, count }) {
+        (Answer::Peeked(jobs), missing) => {
+            assert_eq!(missing, []);
+            jobs
+        }
+        (other, _) => panic!("{other:?} is no peek"),
+    }
+}
+
+fn stat(shoal: &mut Shoal, seat: usize, queue: &str) -> Option<QueueView> {
+    match global(shoal, seat, Question::QueueStat(name(queue))) {
+        (Answer::QueueStat(view), _) => view.map(|view| *view),
+        (other, _) => panic!("{other:?} is no stat"),
+    }
+}
+
+fn scan(cursor: u64, count: Option<u64>, reply: ScanReply) -> Question {
+    Question::JobScan {
+        cursor,
+        count,
+        queue: Some(name("q")),
+        states: Vec::new(),
+        reply,
+    }
+}
+
+/// Walks the whole cluster from a node.
+fn walk(shoal: &mut Shoal, seat: usize, count: u64) -> (Vec<JobId>, Vec<NodeId>, usize) {
+    let (mut ids, mut absent, mut cursor, mut calls) = (Vec::new(), Vec::new(), 0, 0);
+    loop {
+        let (answer, missing) = global(shoal, seat, scan(cursor, Some(count), ScanReply::Id));
+        let Answer::JobIds(next, found) = answer else {
+            panic!("{answer:?} is no scan");
+        };
+        calls += 1;
+        ids.extend(found);
+        absent.extend(missing);
+        cursor = next;
+        if cursor == 0 {
+            return (ids, absent, calls);
+        }
+    }
+}
+
+/// Three nodes with 1, 2 and 3 jobs, added by turns.
+fn filled() -> (Shoal, Vec<JobId>) {
+    let mut shoal = Shoal::new(3);
+    let mut ids = Vec::new();
+    for seat in [0, 1, 2, 1, 2, 2] {
+        ids.push(shoal.add(seat, one("q")));
+        shoal.advance_ms(2);
+    }
+    (shoal, ids)
+}
+
+#[test]
+fn lengths_add_up() {
+    let (mut shoal, _) = filled();
+    for seat in 0..3 {
+        assert_eq!(length(&mut shoal, seat), (6, vec![]));
+    }
+    assert_eq!(
+        Shoal::new(1).run(0, Command::Global(Question::QueueLength(name("q")))),
+        Reply::Global(Answer::Count(0), vec![]),
+        "a lone node is the whole cluster"
+    );
+}
+
+#[test]
+fn who_is_away_is_named() {
+    let (mut shoal, _) = filled();
+    shoal.kill(2);
+    shoal.advance_ms(5);
+    assert_eq!(length(&mut shoal, 0), (3, vec![Shoal::id(2)]));
+    assert_eq!(length(&mut shoal, 1), (3, vec![Shoal::id(2)]));
+}
+
+#[test]
+fn who_breaks_off_is_named() {
+    let (mut shoal, _) = filled();
+    let ticket = shoal.send(0, 1, Command::Global(Question::QueueLength(name("q"))));
+    shoal.cut(0, 1);
+    shoal.advance_ms(5);
+    let answer = Reply::Global(Answer::Count(4), vec![Shoal::id(1)]);
+    assert_eq!(shoal.answer(0, ticket), Some(&answer));
+}
+
+#[test]
+fn who_is_silent_is_named_after_a_second() {
+    let (mut shoal, _) = filled();
+    shoal.hang(1);
+    let ticket = shoal.send(0, 1, Command::Global(Question::QueueLength(name("q"))));
+    shoal.advance_ms(990);
+    assert_eq!(shoal.answer(0, ticket), None);
+    shoal.advance_ms(20);
+    let answer = Reply::Global(Answer::Count(4), vec![Shoal::id(1)]);
+    assert_eq!(shoal.answer(0, ticket), Some(&answer));
+    shoal.wake(1);
+    shoal.advance_ms(100);
+    assert_eq!(
+        length(&mut shoal, 0),
+        (6, vec![]),
+        "a late answer is none to the next question"
+    );
+}
+
+#[test]
+fn a_flush_leaves_no_question_open() {
+    let (mut shoal, _) = filled();
+    shoal.hang(1);
+    let ticket = shoal.send(0, 1, Command::Global(Question::QueueLength(name("q"))));
+    shoal.feed(0, Event::Flush);
+    shoal.advance_ms(1_010);
+    assert!(shoal.answer(0, ticket).is_some());
+}
+
+#[test]
+fn nobody_is_answered_who_is_gone() {
+    let (mut shoal, _) = filled();
+    let ticket = shoal.send(0, 7, Command::Global(Question::QueueLength(name("q"))));
+    shoal.feed(0, Event::Disconnected(ClientId(7)));
+    shoal.advance(3);
+    assert_eq!(shoal.answer(0, ticket), None);
+}
+
+#[test]
+fn too_many_questions_are_answered_by_this_node_alone() {
+    let (mut shoal, _) = filled();
+    shoal.hang(1);
+    shoal.hang(2);
+    for _ in 0..crate::limits::GATHERINGS {
+        shoal.send(0, 1, Command::Global(Question::QueueLength(name("q"))));
+    }
+    let missing = vec![Shoal::id(1), Shoal::id(2)];
+    assert_eq!(length(&mut shoal, 0), (1, missing));
+    shoal.advance_ms(1_100);
+    shoal.wake(1);
+    shoal.wake(2);
+    shoal.advance_ms(100);
+    assert_eq!(length(&mut shoal, 0), (6, vec![]));
+}
+
+#[test]
+fn a_peek_merges_by_creation_from_either_end() {
+    let (mut shoal, ids) = filled();
+    let peeked = |shoal: &mut Shoal, count| -> Vec<JobId> {
+        peek(shoal, 0, count).iter().map(|job| job.id).collect()
+    };
+    assert_eq!(peeked(&mut shoal, 100), ids);
+    assert_eq!(peeked(&mut shoal, 4), ids[..4]);
+    let mut newest = ids.clone();
+    newest.reverse();
+    assert_eq!(peeked(&mut shoal, -100), newest);
+    assert_eq!(peeked(&mut shoal, -2), newest[..2]);
+    assert_eq!(peeked(&mut shoal, 0), []);
+    assert_eq!(peeked(&mut shoal, i64::MIN), newest);
+}
+
+#[test]
+fn a_job_that_two_nodes_have_queued_is_seen_once() {
+    let mut shoal = Shoal::new(2);
+    let id = shoal.add(
+        0,
+        AddJob {
+            replicate: Some(2),
+            ..job_with_retry("q", 60)
+        },
+    );
+    shoal.cut(0, 1);
+    shoal.advance_ms(5);
+    assert_eq!(shoal.count(1, Command::Enqueue(vec![id])), 1);
+    let ticket = {
+        shoal.mend();
+        // The links are up at 1 ms; the nodes have not told each other what they have queued.
+        shoal.advance_ms(1);
+        let queue = name("q");
+        shoal.send(
+            0,
+            1,
+            Command::Global(Question::QueuePeek { queue, count: 9 }),
+        )
+    };
+    shoal.advance_ms(10);
+    let Some(Reply::Global(Answer::Peeked(jobs), _)) = shoal.answer(0, ticket) else {
+        panic!("it is answered");
+    };
+    assert_eq!(jobs.iter().map(|job| job.id).collect::<Vec<_>>(), [id]);
+}
+
+#[test]
+fn figures_add_up() {
+    let (mut shoal, _) = filled();
+    assert_eq!(stat(&mut shoal, 0, "unknown"), None);
+    shoal.get(2, "q", 2);
+    shoal.advance(3);
+    shoal.get(0, "q", 1);
+    shoal.wait(1, 5, "elsewhere");
+    shoal.wait(2, 6, "elsewhere");
+    let pause = crate::command::Pause {
+        queue: b"q",
+        set: Some(PauseState {
+            input: true,
+            output: false,
+        }),
+        broadcast: false,
+    };
+    shoal.run(1, Command::Pause(pause));
+    let view = stat(&mut shoal, 0, "q").expect("it is known");
+    assert_eq!((view.len, view.jobs_in, view.jobs_out), (3, 6, 3));
+    assert!(view.pause.input && !view.pause.output);
+    assert!(view.age.as_millis() >= 3_010 && view.idle.as_millis() < 100);
+    let view = stat(&mut shoal, 0, "elsewhere").expect("nodes 1 and 2 know it");
+    assert_eq!((view.len, view.blocked), (0, 2));
+    let mut local = |seat| shoal.run(seat, Command::QueueStat(b"elsewhere"));
+    assert_eq!(
+        local(0),
+        Reply::QueueStat(None),
+        "a question makes no queue"
+    );
+}
+
+#[test]
+fn a_scan_walks_every_node() {
+    let (mut shoal, ids) = filled();
+    let all: BTreeSet<JobId> = ids.iter().copied().collect();
+    for seat in 0..3 {
+        for count in [1, 2, 100] {
+            let (found, missing, _) = walk(&mut shoal, seat, count);
+            assert_eq!(found.len(), 6);
+            assert_eq!(found.into_iter().collect::<BTreeSet<_>>(), all);
+            assert_eq!(missing, []);
+        }
+    }
+    shoal.kill(1);
+    shoal.advance_ms(5);
+    let (found, missing, _) = walk(&mut shoal, 0, 100);
+    assert_eq!((found.len(), missing), (4, vec![Shoal::id(1)]));
+    let (answer, _) = global(&mut shoal, 0, scan(u64::MAX, Some(1), ScanReply::Id));
+    assert_eq!(
+        answer,
+        Answer::JobIds(0, vec![]),
+        "no node has such a place"
+    );
+}
+
+#[test]
+fn a_scan_passes_over_a_node_that_falls_silent() {
+    let (mut shoal, _) = filled();
+    shoal.hang(1);
+    let cursor = 1 << 32;
+    let ticket = shoal.send(0, 1, Command::Global(scan(cursor, Some(10), ScanReply::Id)));
+    shoal.advance_ms(1_100);
+    let Some(Reply::Global(Answer::JobIds(next, ids), missing)) = shoal.answer(0, ticket) else {
+        panic!("it is answered");
+    };
+    assert_eq!((*next, ids.len(), missing), (0, 3, &vec![Shoal::id(1)]));
+}
+
+#[test]
+fn a_busy_loop_scans_all_at_once() {
+    let mut shoal = Shoal::new(3);
+    for number in 0..300 {
+        shoal.add(number % 3, one("q"));
+    }
+    let (answer, _) = global(&mut shoal, 1, scan(0, None, ScanReply::Id));
+    let Answer::JobIds(0, ids) = answer else {
+        panic!("{answer:?} is not all");
+    };
+    assert_eq!(ids.into_iter().collect::<BTreeSet<_>>().len(), 300);
+    let (answer, _) = global(&mut shoal, 1, scan(0, None, ScanReply::All));
+    let Answer::Jobs(0, jobs) = answer else {
+        panic!("{answer:?} is not all");
+    };
+    assert_eq!(jobs.len(), 300);
+}
+
+#[test]
+fn answers_are_bounded_in_bytes() {
+    let mut shoal = Shoal::new(2);
+    let body = vec![b'x'; 1 << 20];
+    for _ in 0..20 {
+        shoal.add(
+            1,
+            AddJob {
+                body: &body,
+                ..one("q")
+            },
+        );
+    }
+    assert_eq!(peek(&mut shoal, 0, 100).len(), 4);
+    let (answer, _) = global(&mut shoal, 0, scan(1 << 32, Some(100), ScanReply::All));
+    let Answer::Jobs(next, jobs) = answer else {
+        panic!("{answer:?} is no scan");
+    };
+    assert_eq!((next, jobs.len()), (1 << 32 | 4, 4));
+}

@@ -1,0 +1,112 @@
+//! How a node stops: its jobs go to other nodes, its clients are let go, its log is closed.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use shoalmq_core::event::Event;
+use tracing::{error, info, warn};
+
+use super::driver::{Shared, Stop};
+use super::{Failed, persistence};
+
+/// Between two looks at how many jobs a node that stops still has to hand over: far below a human's patience.
+const HAND_OVER_LOOK: Duration = Duration::from_millis(5);
+
+/// A node that stops waits at most so long for its last answers to be on their way to its clients.
+const LAST_WORDS: Duration = Duration::from_millis(200);
+
+/// Stops in order: jobs to other nodes, no more commands, then the log.
+pub(super) async fn close(shared: &Arc<Shared>, asked: Stop) -> Result<Stop, Failed> {
+    info!("node stops");
+    let (timeout, complete) = {
+        let driver = shared.driver.lock();
+        (driver.config.shutdown_timeout, driver.loading.is_none())
+    };
+    let start = Instant::now();
+    if complete {
+        // Part of the time is kept for the clients.
+        hand_over(shared, start + timeout * 9 / 10).await;
+    }
+    {
+        let mut driver = shared.driver.lock();
+        for peer in driver.peers.values() {
+            peer.mailbox.kill();
+        }
+        // Whoever still gets the lock is promised nothing any more.
+        driver.loading = Some(persistence::loading(&driver.config));
+    }
+    // Each gives back the jobs that its client has not seen.
+    if tokio::time::timeout_at((start + timeout).into(), all_left(shared))
+        .await
+        .is_err()
+    {
+        warn!("clients are still connected: the log is closed without them");
+    }
+    let shared = Arc::clone(shared);
+    let closed = tokio::task::spawn_blocking(move || {
+        shared.driver.lock().leave_cluster();
+        if complete {
+            shared.driver.lock().close_log()
+        } else {
+            Ok(())
+        }
+    });
+    match closed.await.expect("a panic ends the process") {
+        Ok(()) => {
+            info!("bye");
+            Ok(asked)
+        }
+        Err(fault) => {
+            error!(
+                fault = persistence::describe(fault.as_ref()),
+                "the job log was not closed cleanly"
+            );
+            Err(Failed)
+        }
+    }
+}
+
+/// Hands what is queued here to other nodes, if there are any, and sends those who wait for jobs to them.
+async fn hand_over(shared: &Shared, deadline: Instant) {
+    let waited = {
+        let mut driver = shared.driver.lock();
+        let waited = driver.node.waiting_count() > 0;
+        driver.feed(Event::HandOver);
+        driver.feed(Event::Leaving(true));
+        driver.settle();
+        waited
+    };
+    shared.tick_sooner.notify_one();
+    let left = || shared.driver.lock().node.handing_over();
+    let mut still = left();
+    if still > 0 {
+        info!(jobs = still, "handing jobs over to other nodes");
+    }
+    while still > 0 && Instant::now() < deadline {
+        tokio::time::sleep(HAND_OVER_LOOK).await;
+        still = left();
+    }
+    if still > 0 {
+        warn!(
+            jobs = still,
+            "not all jobs were handed over in time: they are kept here, for the next start"
+        );
+    }
+    if waited {
+        let deadline = deadline.min(Instant::now() + LAST_WORDS);
+        while shared.driver.lock().has_unsent() && Instant::now() < deadline {
+            tokio::time::sleep(HAND_OVER_LOOK).await;
+        }
+    }
+}
+
+/// Waits until no client is connected.
+async fn all_left(shared: &Shared) {
+    loop {
+        let left = shared.client_left.notified();
+        if shared.driver.lock().peers.is_empty() {
+            return;
+        }
+        left.await;
+    }
+}
