@@ -236,8 +236,9 @@ impl Node {
         count: u64,
         effects: &mut Vec<Effect>,
     ) {
+        let here = self.here(queue.as_bytes());
         if let Some(want) = self.federation.wants.get_mut(queue) {
-            want.arrived(now, from, count);
+            want.arrived(now, from, count, &here);
             self.look_at_want(now, queue.as_bytes(), effects);
         }
     }

@@ -36,6 +36,7 @@ pub mod message;
 pub mod node;
 mod peering;
 mod peers;
+mod pending;
 mod queue;
 mod recent;
 pub mod record;

@@ -6,9 +6,6 @@
 //! producer answered. Until then nobody was promised anything: when the producer's time is over, or it is gone, the
 //! job is deleted everywhere.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
-
 use rand::Rng;
 
 use crate::admission::{Home, Plan};
@@ -21,115 +18,10 @@ use crate::limits;
 use crate::message::Message;
 use crate::node::Node;
 use crate::peers::{NodeSet, PeerKey, load_class};
+use crate::pending::Pending;
 use crate::record::Record;
 use crate::requeue::Cause;
 use crate::time::{Now, Time};
-
-/// A job that waits for copies.
-#[derive(Debug)]
-pub(crate) struct Pending {
-    /// Who is answered; nobody when that was done at once (ASYNC on a node that keeps no copy).
-    ticket: Option<Ticket>,
-    /// Holders that have a copy.
-    pub(crate) confirmed: NodeSet,
-    /// So many of them are enough.
-    wanted: u16,
-    /// How far that may fall when candidates go away.
-    floor: u16,
-    pub(crate) home: Home,
-    /// When the producer gives up.
-    deadline: Time,
-}
-
-/// Jobs whose producers wait for copies.
-#[derive(Debug, Default)]
-pub(crate) struct Replications {
-    by_job: BTreeMap<JobKey, Pending>,
-    by_client: BTreeSet<(ClientId, JobKey)>,
-    /// Producers of jobs that went away while they waited; answered before the event is over.
-    abandoned: Vec<Ticket>,
-    /// How long a confirmation takes.
-    usual: Median,
-}
-
-impl Replications {
-    pub(crate) fn get(&self, key: JobKey) -> Option<&Pending> {
-        self.by_job.get(&key)
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.by_job.len()
-    }
-
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (JobKey, &Pending)> {
-        self.by_job.iter().map(|(&key, pending)| (key, pending))
-    }
-
-    fn insert(&mut self, key: JobKey, pending: Pending) {
-        self.by_client
-            .extend(pending.ticket.map(|ticket| (ticket.client, key)));
-        self.by_job.insert(key, pending);
-    }
-
-    fn remove(&mut self, key: JobKey) -> Option<Pending> {
-        let pending = self.by_job.remove(&key)?;
-        if let Some(ticket) = pending.ticket {
-            self.by_client.remove(&(ticket.client, key));
-        }
-        Some(pending)
-    }
-
-    /// The job is gone, or acked: nothing waits for copies of it any more.
-    pub(crate) fn abandon(&mut self, key: JobKey) {
-        let pending = self.remove(key);
-        self.abandoned.extend(pending.and_then(|it| it.ticket));
-    }
-
-    /// As [`Replications::abandon`], of all jobs.
-    pub(crate) fn abandon_all(&mut self) {
-        let tickets = self.by_job.values().filter_map(|pending| pending.ticket);
-        self.abandoned.extend(tickets);
-        self.by_job.clear();
-        self.by_client.clear();
-    }
-
-    /// What a peer held is gone.
-    pub(crate) fn forget_peer(&mut self, peer: PeerKey) {
-        for pending in self.by_job.values_mut() {
-            pending.confirmed.remove(peer);
-        }
-    }
-
-    /// Whether the job of a client at this key is known as its: for the checks.
-    pub(crate) fn is_consistent(&self) -> bool {
-        let tickets = self.by_job.values().filter_map(|pending| pending.ticket);
-        self.abandoned.is_empty() && tickets.count() == self.by_client.len()
-    }
-
-    /// How long to wait for confirmations before one more node is asked.
-    fn patience(&self) -> Duration {
-        limits::ASK_MORE_AFTER.max(self.usual.value() * limits::ASK_MORE_MEDIANS)
-    }
-}
-
-/// A running estimate of a median: a step up or down with each sample, as large as a sixteenth of the estimate.
-#[derive(Debug, Default)]
-struct Median(Duration);
-
-impl Median {
-    fn add(&mut self, sample: Duration) {
-        let step = (self.0 / 16).max(Duration::from_micros(100));
-        self.0 = if sample > self.0 {
-            self.0 + step
-        } else {
-            self.0.saturating_sub(step)
-        };
-    }
-
-    fn value(&self) -> Duration {
-        self.0
-    }
-}
 
 impl Node {
     pub(crate) fn add_job(
@@ -201,7 +93,7 @@ impl Node {
         self.merge_holders(key, NodeSet::only(from), effects);
         self.hand_over_to(from, id, effects);
         self.healing.recent.note(now, from, key);
-        let Some(pending) = self.replications.by_job.get_mut(&key) else {
+        let Some(pending) = self.replications.get_mut(key) else {
             self.heal_confirmed(now, key, from, effects);
             return;
         };
@@ -214,7 +106,7 @@ impl Node {
 
     /// A job that waits for replicas is due: more are asked for, or its producer waited long enough.
     pub(crate) fn on_replication_due(&mut self, now: Time, key: JobKey, effects: &mut Vec<Effect>) {
-        let pending = &self.replications.by_job[&key];
+        let pending = self.replications.of(key);
         if pending.deadline <= now {
             let ticket = pending.ticket;
             self.counters.replication_timeouts += 1;
@@ -228,9 +120,9 @@ impl Node {
 
     /// The link to a peer came up: what it did not confirm is sent again.
     pub(crate) fn replicate_with(&mut self, now: Time, peer: PeerKey, effects: &mut Vec<Effect>) {
-        let keys: Vec<JobKey> = self.replications.by_job.keys().copied().collect();
+        let keys: Vec<JobKey> = self.replications.keys().collect();
         for key in keys {
-            let pending = &self.replications.by_job[&key];
+            let pending = self.replications.of(key);
             let holders = self.jobs[key].holders;
             let hoped_for = holders.and(self.peers.reachable()).or(pending.confirmed);
             if pending.confirmed.contains(peer) {
@@ -250,15 +142,15 @@ impl Node {
         peer: PeerKey,
         effects: &mut Vec<Effect>,
     ) {
-        let concerned = |&(&key, pending): &(&JobKey, &Pending)| {
+        let concerned = |&(key, pending): &(JobKey, &Pending)| {
             self.jobs[key].holders.contains(peer) && !pending.confirmed.contains(peer)
         };
-        let keys = self.replications.by_job.iter().filter(concerned);
-        let keys: Vec<JobKey> = keys.map(|(&key, _)| key).collect();
+        let keys = self.replications.iter().filter(concerned);
+        let keys: Vec<JobKey> = keys.map(|(key, _)| key).collect();
         for key in keys {
             let holders = self.jobs[key].holders;
             let reachable = holders.and(self.peers.staying());
-            let pending = self.replications.by_job.get_mut(&key);
+            let pending = self.replications.get_mut(key);
             let pending = pending.expect("it was just listed");
             let hoped_for = reachable.or(self.peers.takers()).or(pending.confirmed);
             pending.wanted = pending.wanted.min(hoped_for.len().max(pending.floor));
@@ -274,15 +166,14 @@ impl Node {
 
     /// The client is gone: what it waited for was never promised to it.
     pub(crate) fn withdraw_all(&mut self, now: Time, client: ClientId, effects: &mut Vec<Effect>) {
-        let own = (client, JobKey(0))..=(client, JobKey::NONE);
-        while let Some(&(_, key)) = self.replications.by_client.range(own.clone()).next() {
+        while let Some(key) = self.replications.of_client(client) {
             self.withdraw(now, key, effects);
         }
     }
 
     /// Answers the producers of jobs that went away in the course of this event.
     pub(crate) fn answer_abandoned(&mut self, effects: &mut Vec<Effect>) {
-        for ticket in self.replications.abandoned.drain(..) {
+        for ticket in self.replications.take_abandoned() {
             let refusal = Refusal::RemovedWhileReplicating;
             effects.push(Effect::Reply(ticket, Reply::Refused(refusal)));
         }
@@ -301,7 +192,7 @@ impl Node {
 
     /// Ends the wait if enough copies are confirmed.
     fn finish_if_enough(&mut self, now: Time, key: JobKey, effects: &mut Vec<Effect>) -> bool {
-        let pending = &self.replications.by_job[&key];
+        let pending = self.replications.of(key);
         let queued_by = pending.confirmed.and(self.peers.up());
         let enough = pending.confirmed.len() >= pending.wanted;
         if !enough || pending.home == Home::Elsewhere && queued_by.is_empty() {
@@ -324,7 +215,7 @@ impl Node {
         true
     }
 
-    /// Queues an accepted job, unless it has a delay.
+    /// Queues an accepted job, unless it has a delay. It may have gone to another node when this returns.
     fn release(&mut self, now: Time, key: JobKey, effects: &mut Vec<Effect>) {
         let due = self.jobs[key].added.after_secs(self.jobs[key].delay);
         if due > now {
@@ -356,7 +247,7 @@ impl Node {
     /// Asks one more node for a copy; when none is left, those again that have not answered.
     fn ask_more(&mut self, now: Time, key: JobKey, effects: &mut Vec<Effect>) {
         let earlier = self.jobs[key].holders;
-        let pending = &self.replications.by_job[&key];
+        let pending = self.replications.of(key);
         let (confirmed, home) = (pending.confirmed, pending.home);
         let more = self.choose(1, earlier);
         let (told, pause) = if more.is_empty() {
@@ -368,7 +259,7 @@ impl Node {
         self.offer(now, key, more, effects);
         let copies = confirmed.len() + u16::from(home == Home::Here);
         self.tell_holders(key, told, copies, effects);
-        let deadline = self.replications.by_job[&key].deadline;
+        let deadline = self.replications.of(key).deadline;
         self.move_job(key, JobState::WaitReplicas, deadline.min(now + pause));
     }
 

@@ -82,7 +82,7 @@ impl Node {
     }
 
     /// Queues an active job now, unless its queue takes no input or it may not be queued again; and hands it out if
-    /// somebody waits for it.
+    /// somebody waits for it, here or elsewhere: an at-most-once job may be gone when this returns.
     pub(crate) fn enqueue(
         &mut self,
         now: Time,

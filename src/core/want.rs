@@ -58,6 +58,8 @@ pub(crate) struct Want {
     wanted_at: Time,
     /// Jobs to have ready before they are asked for.
     lookahead: u64,
+    /// A client that takes jobs fast enough for a look-ahead found nothing.
+    starves: bool,
     /// When its place on the agenda is; [`Time::NEVER`] when it has none.
     pub(crate) wake: Time,
     discover_at: Time,
@@ -77,6 +79,7 @@ impl Want {
             missed_until: Time::ZERO,
             wanted_at: now,
             lookahead: 0,
+            starves: false,
             wake: Time::NEVER,
             discover_at: Time::NEVER,
             refresh_at: Time::NEVER,
@@ -97,24 +100,25 @@ impl Want {
         self.wanted_at = now;
     }
 
-    /// Somebody found nothing: were the sources asked for too little?
+    /// Somebody found nothing, soon after jobs that came from elsewhere were taken.
     pub(crate) fn starve(&mut self, now: Time, here: &Here) {
-        let mut sources = self.asked.values().filter(|asked| asked.source).peekable();
-        let gave_all = sources.peek().is_some() && sources.all(|source| source.credit == 0);
-        if gave_all && now.since(here.used) <= limits::INTEREST_LINGER {
+        let fed = self.asked.values().any(|asked| asked.source);
+        self.starves = fed && now.since(here.used) <= limits::INTEREST_LINGER;
+    }
+
+    /// Jobs came from a peer.
+    pub(crate) fn arrived(&mut self, now: Time, from: PeerKey, count: u64, here: &Here) {
+        let asked = self.entry(now, from);
+        asked.credit = asked.credit.saturating_sub(count);
+        asked.waiting = asked.waiting.saturating_sub(count);
+        (asked.heard, asked.source, asked.gave) = (now, true, Some(now));
+        // It sent all that it was asked for, and yet somebody had to wait: it was asked for too little.
+        if asked.credit == 0 && std::mem::take(&mut self.starves) {
             if self.lookahead == 0 {
                 (self.out, self.shrink_at) = (here.out, now + limits::INTEREST_LINGER);
             }
             self.lookahead = (self.lookahead * 2).clamp(1, limits::LOOKAHEAD);
         }
-    }
-
-    /// Jobs came from a peer.
-    pub(crate) fn arrived(&mut self, now: Time, from: PeerKey, count: u64) {
-        let asked = self.entry(now, from);
-        asked.credit = asked.credit.saturating_sub(count);
-        asked.waiting = asked.waiting.saturating_sub(count);
-        (asked.heard, asked.source, asked.gave) = (now, true, Some(now));
         self.rate.add(now, count);
     }
 
@@ -318,9 +322,11 @@ impl Want {
             return;
         };
         let covered = owed + here.len;
+        // Only to those who are known to wait do at-most-once jobs go.
+        let unknown = hungry.saturating_sub(here.len) > waiting;
         let mut need = 0;
-        if covered < hungry + self.lookahead.div_ceil(2) {
-            need = hungry + self.lookahead - covered;
+        if unknown || covered < hungry + self.lookahead / 2 {
+            need = (hungry + self.lookahead).saturating_sub(covered);
         }
         let share = need.div_ceil(sources.len() as u64).max(limits::SHARE_MIN);
         let told_before = tells.len();
@@ -335,8 +341,6 @@ impl Want {
                 need -= more;
             }
         }
-        // Only to those who are known to wait do at-most-once jobs go.
-        let unknown = hungry.saturating_sub(here.len) > waiting;
         if unknown && tells.len() == told_before {
             let asked = self.entry(now, first);
             asked.credit = asked.credit.max(1);

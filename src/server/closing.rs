@@ -12,7 +12,7 @@ use super::{Failed, persistence};
 /// Between two looks at how many jobs a node that stops still has to hand over: far below a human's patience.
 const HAND_OVER_LOOK: Duration = Duration::from_millis(5);
 
-/// A node that stops waits at most so long for its last answers to be on their way to its clients.
+/// A node that stops waits at most so long for its last words to be on their way to its clients and peers.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
 /// Stops in order: jobs to other nodes, no more commands, then the log.
@@ -92,11 +92,13 @@ async fn hand_over(shared: &Shared, deadline: Instant) {
             "not all jobs were handed over in time: they are kept here, for the next start"
         );
     }
-    if waited {
-        let deadline = deadline.min(Instant::now() + LAST_WORDS);
-        while shared.driver.lock().has_unsent() && Instant::now() < deadline {
-            tokio::time::sleep(HAND_OVER_LOOK).await;
-        }
+    let has_last_words = || {
+        let driver = shared.driver.lock();
+        waited && driver.has_unsent() || driver.cluster.unsent_bytes() > 0
+    };
+    let deadline = deadline.min(Instant::now() + LAST_WORDS);
+    while has_last_words() && Instant::now() < deadline {
+        tokio::time::sleep(HAND_OVER_LOOK).await;
     }
 }
 

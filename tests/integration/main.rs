@@ -15,6 +15,7 @@ mod crash;
 mod disk_full;
 mod fixture;
 mod jobs;
+mod links;
 mod memory;
 mod persistence;
 mod protocol;

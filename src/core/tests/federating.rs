@@ -154,15 +154,12 @@ fn a_client_that_waits_gets_a_job_that_is_added_elsewhere() {
 #[test]
 fn a_client_gets_a_job_that_waits_elsewhere() {
     let mut shoal = Shoal::new(3);
-    for seat in [2, 1, 2, 2, 1] {
+    for (round, seat) in [2, 1, 2, 2, 1].into_iter().enumerate() {
         let id = shoal.add(seat, one("q"));
         let ticket = shoal.wait(0, 1, "q");
-        shoal.advance_ms(2);
-        let cold = shoal.got(0, ticket);
-        // A known source is asked first, and the others a moment later.
-        shoal.advance_ms(7);
+        // There and back. A known source is asked first, and the others a moment later.
+        shoal.advance_ms(if round == 0 { 2 } else { 9 });
         assert_eq!(shoal.got(0, ticket), Some(id));
-        assert!(cold.is_some() || seat != 2, "there and back");
         shoal.ack(0, id);
         shoal.advance(1);
     }
@@ -340,19 +337,20 @@ fn one_client_and_one_producer_take_few_messages_a_job() {
 #[test]
 fn a_fast_client_is_fed_in_batches() {
     let mut shoal = Shoal::new(7);
-    let ids = add_many(&mut shoal, 3, 2_000);
+    let ids = add_many(&mut shoal, 3, 800);
     let mut consumers = [Consumer::new(0, 1, "q", 0)];
-    work(&mut shoal, &mut consumers, 200);
-    assert_eq!(consumers[0].got, ids, "in order");
+    work(&mut shoal, &mut consumers, 60);
+    assert_eq!(consumers[0].got.len(), ids.len());
+    assert!(consumers[0].got == ids, "in order");
     let (asked, sent, _) = traffic(&shoal);
-    assert!(asked <= 60, "{asked} for 2000 jobs");
-    assert!(sent <= 60, "{sent} for 2000 jobs");
+    assert!(asked <= 40, "{asked} for 800 jobs");
+    assert!(sent <= 40, "{sent} for 800 jobs");
 }
 
 #[test]
 fn a_slow_client_does_not_hoard() {
     let mut shoal = Shoal::new(2);
-    let ids = add_many(&mut shoal, 1, 500);
+    let ids = add_many(&mut shoal, 1, 200);
     for (work_ms, most) in [(50, 8), (150, 4), (1_000, 2)] {
         let mut consumers = [Consumer::new(0, 1, "q", work_ms)];
         let before = shoal.node(0).counters().imported;
@@ -370,21 +368,21 @@ fn a_slow_client_does_not_hoard() {
         shoal.feed(0, Event::Disconnected(ClientId(1)));
         shoal.advance(2);
     }
-    assert!(length(&mut shoal, 1) > 400 && ids.len() == 500);
+    assert!(length(&mut shoal, 1) > 100 && ids.len() == 200);
 }
 
 #[test]
 fn a_client_that_slows_down_gets_fewer_ahead() {
     let mut shoal = Shoal::new(2);
-    add_many(&mut shoal, 1, 4_000);
+    add_many(&mut shoal, 1, 800);
     let mut consumers = [Consumer::new(0, 1, "q", 0)];
-    while consumers[0].got.len() < 1_000 {
+    while consumers[0].got.len() < 400 {
         work(&mut shoal, &mut consumers, 1);
     }
     consumers[0].work_ms = 100;
     work(&mut shoal, &mut consumers, 1_000);
     let before = shoal.node(0).counters().imported;
-    work(&mut shoal, &mut consumers, 20_000);
+    work(&mut shoal, &mut consumers, 10_000);
     let more = shoal.node(0).counters().imported - before;
     assert!(
         more <= 200,
@@ -392,7 +390,7 @@ fn a_client_that_slows_down_gets_fewer_ahead() {
     );
     // What lies there goes on to whoever waits.
     let mut others = [Consumer::new(1, 1, "q", 0)];
-    work(&mut shoal, &mut others, 3_000);
+    work(&mut shoal, &mut others, 500);
     shoal.advance(3);
     let left = length(&mut shoal, 0) + length(&mut shoal, 1);
     assert_eq!(left, 0, "nothing is stranded");
@@ -464,12 +462,12 @@ fn a_job_that_goes_around_comes_to_rest() {
 #[test]
 fn two_consumers_share_fairly() {
     let mut shoal = Shoal::new(3);
-    add_many(&mut shoal, 2, 2_000);
+    add_many(&mut shoal, 2, 500);
     let mut consumers = [Consumer::new(0, 1, "q", 2), Consumer::new(1, 1, "q", 2)];
-    work(&mut shoal, &mut consumers, 1_500);
+    work(&mut shoal, &mut consumers, 500);
     let done = consumers.map(|consumer| consumer.got.len());
-    assert!(done.iter().sum::<usize>() > 900, "{done:?}");
-    assert!(done[0].abs_diff(done[1]) <= 60, "{done:?}");
+    assert!(done.iter().sum::<usize>() > 300, "{done:?}");
+    assert!(done[0].abs_diff(done[1]) <= 30, "{done:?}");
 }
 
 #[test]
@@ -604,6 +602,8 @@ fn a_move_that_arrived_is_not_undone_when_the_link_breaks() {
 #[test]
 fn the_retry_brings_back_what_a_node_took_with_it() {
     let mut shoal = Shoal::new(3);
+    // A node that has just started expects its links to come up.
+    shoal.advance(11);
     let ticket = shoal.wait(0, 1, "q");
     shoal.advance_ms(10);
     let id = shoal.add(
@@ -696,7 +696,7 @@ fn figures_tell_of_imports() {
 #[test]
 fn at_most_once_jobs_are_never_delivered_twice_whatever_breaks_when() {
     let mut lost = 0;
-    for breaks_at in 0..60 {
+    for breaks_at in (0..120).step_by(5).chain(0..12) {
         let mut shoal = Shoal::new(3);
         let mut consumers = [
             Consumer::new(0, 1, "q", 1),
@@ -733,7 +733,7 @@ fn at_most_once_jobs_are_never_delivered_twice_whatever_breaks_when() {
 
 #[test]
 fn whatever_breaks_when_no_job_with_a_retry_is_lost() {
-    for breaks_at in 0..60 {
+    for breaks_at in (0..120).step_by(5).chain(0..12) {
         let mut shoal = Shoal::new(3);
         let mut consumers = [Consumer::new(0, 1, "q", 1), Consumer::new(1, 1, "q", 30)];
         let mut ids = BTreeSet::new();
@@ -783,7 +783,7 @@ fn consumers_anywhere_get_each_job_of_many_queues_once() {
         consumer.client = client as u64;
     }
     let mut ids = BTreeSet::new();
-    for _ in 0..150 {
+    for _ in 0..100 {
         for _ in 0..20 {
             let queue = &queues[random.random_range(0..200)];
             let kind = random.random_range(0..4);
@@ -800,7 +800,7 @@ fn consumers_anywhere_get_each_job_of_many_queues_once() {
         work(&mut shoal, &mut consumers, 2);
         shoal.sent.clear();
     }
-    work(&mut shoal, &mut consumers, 1_500);
+    work(&mut shoal, &mut consumers, 800);
     let got: Vec<JobId> = consumers.iter().flat_map(|it| it.got.clone()).collect();
     let mut counts: BTreeMap<JobId, usize> = BTreeMap::new();
     for id in &got {

@@ -262,7 +262,7 @@ impl Driver {
         self.feed_messages(from, messages.drain(..));
         for notice in notices.drain(..) {
             match notice {
-                Notice::Node(state) => self.note_state(from, *state),
+                Notice::Node(state) => self.note_state(from, &state),
                 Notice::Forget(id) => self.note_forget(from, id),
                 // Pings are answered by who reads them; nobody asked for a pong here.
                 Notice::Ping(_) | Notice::Pong(_) => {}
@@ -300,7 +300,7 @@ struct Reader {
 impl Reader {
     async fn run(mut self, mut stream: TcpStream) -> Result<(), Gone> {
         let (mut last_ping, mut said) = (0, Instant::now());
-        let mut pong = Vec::new();
+        let mut reply = Vec::new();
         loop {
             let ping = self.decode()?;
             if !(self.messages.is_empty() && self.notices.is_empty()) {
@@ -316,9 +316,10 @@ impl Reader {
             last_ping = ping.unwrap_or(last_ping);
             if ping.is_some() || said.elapsed() > BUSY_PONG {
                 said = Instant::now();
-                codec::encode_notice(&Notice::Pong(last_ping), &mut pong).expect("a pong is short");
-                timeout(SILENCE, stream.write_all(&pong)).await??;
-                pong.clear();
+                codec::encode_notice(&Notice::Pong(last_ping), &mut reply)
+                    .expect("a pong is short");
+                timeout(SILENCE, stream.write_all(&reply)).await??;
+                reply.clear();
             }
             if self.input.is_empty() && self.input.capacity() > KEPT_BYTES {
                 self.input = BytesMut::new();

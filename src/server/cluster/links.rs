@@ -112,14 +112,7 @@ impl Cluster {
         self.broken.pop()
     }
 
-    /// Puts something of the links' own into one that is up.
-    pub(super) fn tell(&self, to: &NodeId, notice: &Notice) {
-        if let Some(up) = self.links.get(to).and_then(|link| link.up.as_ref()) {
-            up.outbox.send_notice(notice);
-        }
-    }
-
-    /// The same, into all that are up.
+    /// Puts something of the links' own into all that are up.
     pub(super) fn tell_all(&self, notice: &Notice) {
         for up in self.links.values().filter_map(|link| link.up.as_ref()) {
             up.outbox.send_notice(notice);

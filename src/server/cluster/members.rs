@@ -175,7 +175,7 @@ impl Driver {
     }
 
     /// A peer tells how it is, and whom it knows.
-    pub(super) fn note_state(&mut self, from: NodeId, state: NodeState) {
+    pub(super) fn note_state(&mut self, from: NodeId, state: &NodeState) {
         if let Some(member) = self.cluster.members.get_mut(&from) {
             member.adopt(&state.profile);
         }

@@ -20,8 +20,6 @@ mod members;
 mod outbox;
 mod refusals;
 mod sockets;
-#[cfg(test)]
-mod tests;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -29,7 +27,7 @@ use std::time::Instant;
 
 use shoalmq_core::id::{NodeId, StoreId};
 
-pub(crate) use gossip::{MembersError, open};
+pub(crate) use gossip::open;
 pub(crate) use meet::meet_name;
 pub(crate) use sockets::{BusError, Sockets};
 

@@ -37,8 +37,20 @@ pub(crate) enum Reason {
 }
 
 impl Reason {
+    const ALL: [Reason; 9] = [
+        Reason::Protected,
+        Reason::Handshake,
+        Reason::Version,
+        Reason::Cluster,
+        Reason::Secret,
+        Reason::Stranger,
+        Reason::Outdated,
+        Reason::Crowded,
+        Reason::Malformed,
+    ];
+
     /// Its name in figures.
-    pub(crate) fn name(self) -> &'static str {
+    fn name(self) -> &'static str {
         match self {
             Reason::Protected => "protected",
             Reason::Handshake => "handshake",
@@ -104,9 +116,10 @@ impl Refusals {
 
     /// How often for which reason.
     pub(crate) fn counts(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        self.counts
-            .iter()
-            .map(|(reason, count)| (reason.name(), *count))
+        let count = |reason| self.counts.get(&reason).copied().unwrap_or(0);
+        Reason::ALL
+            .into_iter()
+            .map(move |reason| (reason.name(), count(reason)))
     }
 }
 
@@ -122,7 +135,8 @@ mod tests {
             refusals.note(address, Reason::Secret, &"");
         }
         refusals.note(address, Reason::Stranger, &"");
-        let counts: Vec<_> = refusals.counts().collect();
+        let counts = refusals.counts().filter(|(_, count)| *count > 0);
+        let counts: Vec<_> = counts.collect();
         assert_eq!(counts, [("secret", 3), ("stranger", 1)]);
         assert_eq!(refusals.warned.len(), 1);
     }
