@@ -356,17 +356,17 @@ impl Node {
         let job = &self.jobs[key];
         let id = job.id;
         let holders = job.holders.and(self.peers.staying());
-        let Some(to) = self.heir(holders) else {
-            let Some(to) = self.heir(self.peers.takers()) else {
-                return false;
-            };
+        let held = self.heir(holders);
+        let Some(to) = held.or_else(|| self.heir(self.peers.takers())) else {
+            return false;
+        };
+        if held.is_none() {
             budget.jobs -= 1;
             budget.bytes = budget.bytes.saturating_sub(self.jobs[key].size());
             self.merge_holders(key, NodeSet::only(to), effects);
             self.offer(now, key, NodeSet::only(to), effects);
             self.expect(now, id, Sent::Copy);
-            return true;
-        };
+        }
         let job = &self.jobs[key];
         if job.ours && job.place == Place::Before {
             // Its delay is not over: another holder ends it. Should this be lost, it is late by a retry, but not lost.
@@ -374,12 +374,13 @@ impl Node {
             let requeue = job.requeue.after_secs(job.retry) + self.stagger();
             self.send(to, Message::Enqueue { id, delay_ms }, effects);
             self.give_turn(now, key, requeue);
-            budget.jobs -= 1;
+            budget.jobs = budget.jobs.saturating_sub(1);
         } else if job.ours && self.hand_over.is_stopping() && self.hand_over.first {
             self.tell_working(now, key, effects);
-            budget.jobs -= 1;
+            budget.jobs = budget.jobs.saturating_sub(1);
         }
-        if self.hand_over.first && self.hand_over.reason == Some(Reason::Leaving) {
+        if held.is_some() && self.hand_over.first && self.hand_over.reason == Some(Reason::Leaving)
+        {
             self.tell_holders(key, NodeSet::only(to), 1, effects);
             self.expect(now, id, Sent::Copy);
             budget.jobs = budget.jobs.saturating_sub(1);

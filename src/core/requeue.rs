@@ -111,6 +111,10 @@ impl Node {
         if job.state != JobState::Active || at_most_once && job.queued_before() {
             return false;
         }
+        // Of the nodes that were asked for a copy one is told to queue it: the others never may.
+        if at_most_once && !job.ours && matches!(cause, Cause::Asked | Cause::Nack) {
+            return false;
+        }
         let queue = job.queue;
         // What only changes its node, or comes back from doing so, was let in before.
         let moves = matches!(cause, Cause::Given | Cause::Drain | Cause::Heal);

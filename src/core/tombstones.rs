@@ -100,6 +100,7 @@ impl Node {
             warned: false,
             short: false,
             moves: 0,
+            short: false,
         })
     }
 }

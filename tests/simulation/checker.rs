@@ -42,8 +42,8 @@ struct Job {
     deliveries: u32,
     /// When a core last handed it out.
     handed_out: Micros,
-    /// Somebody asked for it to be given out again since it was last handed out.
-    put_back: bool,
+    /// How often somebody asked for it to be given out again, less what that explains.
+    put_back: u32,
     /// Somebody asked for it to be forgotten.
     finished: bool,
     /// When a node said that it is.
@@ -146,7 +146,7 @@ impl Checker {
             answer: Answer::Waits,
             deliveries: 0,
             handed_out: 0,
-            put_back: false,
+            put_back: 0,
             finished: false,
             acked: None,
             copies: BTreeMap::new(),
@@ -219,6 +219,7 @@ impl Checker {
         let retry = Micros::from(job.terms.retry) * SECOND;
         let early = if quiet { MS } else { SKEW };
         let due = job.asked + Micros::from(job.terms.delay) * SECOND;
+        let early_again = job.deliveries > 0 && given + MS < job.handed_out + retry;
         let wrong = if job.id != Some(delivery.id)
             || job.terms.queue.as_bytes() != delivery.queue.as_bytes()
         {
@@ -235,11 +236,7 @@ impl Checker {
             Some(format!("n{host} delivers it after the end of its ttl"))
         } else if quiet && job.acked.is_some_and(|acked| given > acked + slack) {
             Some(format!("n{host} delivers it, though it was acknowledged"))
-        } else if quiet
-            && job.deliveries > 0
-            && !job.put_back
-            && given + MS < job.handed_out + retry
-        {
+        } else if quiet && early_again && job.put_back == 0 {
             Some(format!(
                 "n{host} delivers it again before its retry is over"
             ))
@@ -249,7 +246,7 @@ impl Checker {
         self.duplicates += u64::from(job.deliveries > 0);
         job.deliveries += 1;
         job.handed_out = given;
-        job.put_back = false;
+        job.put_back = job.put_back.saturating_sub(u32::from(early_again));
         if let Some(what) = wrong {
             self.violate(Some(number), format!("at {} ms: {what}", now / MS));
         }
@@ -266,7 +263,7 @@ impl Checker {
     }
 
     pub(crate) fn put_back(&mut self, _now: Micros, number: Number) {
-        self.jobs[number].put_back = true;
+        self.jobs[number].put_back += 1;
     }
 
     pub(crate) fn acted(&mut self, now: Micros, number: Number, act: Act, count: u64) {

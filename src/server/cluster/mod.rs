@@ -27,7 +27,7 @@ use std::time::Instant;
 
 use shoalmq_core::id::{NodeId, StoreId};
 
-pub(crate) use gossip::open;
+pub(crate) use gossip::{MembersError, open};
 pub(crate) use meet::meet_name;
 pub(crate) use sockets::{BusError, Sockets};
 

@@ -100,6 +100,9 @@ fn a_job_that_lacks_copies_in_time_is_refused_and_gone() {
         connection.info("registered_jobs") == "1"
     });
     drop(impatient);
+    until("the job is dropped", || {
+        connection.info("registered_jobs") == "0"
+    });
     shoal.nodes[2].thaw();
     shoal.wait_until_empty();
 }
