@@ -98,7 +98,6 @@ impl Node {
             place: Place::Nowhere,
             ours: false,
             warned: false,
-            short: false,
             moves: 0,
             short: false,
         })
