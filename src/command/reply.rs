@@ -22,6 +22,7 @@ pub fn encode(reply: &Reply, protocol: Protocol, out: &mut Vec<u8>) {
     match reply {
         Reply::Added(id) => encode::simple(out, &id.text()),
         Reply::Delivered(jobs, counters) => deliveries(out, jobs, *counters),
+        Reply::Unread(_) => panic!("its bodies are read before it is told"),
         Reply::NothingToDeliver | Reply::QueueStat(None) => encode::nil_array(out, protocol),
         Reply::Count(count) => number(out, *count),
         Reply::Shown(None) => encode::nil_bulk(out, protocol),

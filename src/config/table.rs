@@ -4,8 +4,8 @@ use super::directive::{Change, Computed, Directive, Group, Standing};
 use super::memory;
 use super::seeds::{BUS_OFFSET, Host, Seed};
 use super::types::{
-    AppendFsync, BindAddress, BufferLimit, LogFormat, LogLevel, MaxmemoryPolicy, Password, Storage,
-    SyslogFacility, UnixMode,
+    AppendFsync, BindAddress, BufferLimit, LogFormat, LogLevel, MaxmemoryPolicy, MemoryPolicy,
+    Password, Storage, SyslogFacility, UnixMode,
 };
 use super::units::{Off, Unit};
 use super::value::{Allowed, Setting, YES_OR_NO};
@@ -203,6 +203,13 @@ directives! {
         /// jobs (`acks`), or nothing.
         "maxmemory-policy" maxmemory_policy: MaxmemoryPolicy = MaxmemoryPolicy::Acks;
         MaxmemoryPolicy::ALLOWED, AtRunTime, Disque;
+
+        /// What happens to jobs that memory does not hold. `spill`: from 75 % of `maxmemory` the bodies of
+        /// those that are delivered last stay in the log alone, and are read from there; what counts against
+        /// `maxmemory` is then what must stay in memory, some 140 bytes a job. `refuse`, or without a log:
+        /// more jobs are refused.
+        "memory-policy" memory_policy: MemoryPolicy = MemoryPolicy::Spill;
+        MemoryPolicy::ALLOWED, AtRunTime, Ours;
     }
 
     Persistence {

@@ -95,6 +95,16 @@ words_enum! {
 }
 
 words_enum! {
+    /// What happens when jobs need more memory than there is.
+    MemoryPolicy {
+        /// Bodies leave memory, and are read back from the log.
+        Spill = "spill",
+        /// Jobs are refused.
+        Refuse = "refuse",
+    }
+}
+
+words_enum! {
     /// What keeps jobs on disk.
     Storage {
         /// sled, as an append log.

@@ -1,6 +1,6 @@
 //! What a node tells of itself, for its metrics and for those who must know how full it is. Read only.
 
-use crate::id::NodeId;
+use crate::id::{JobId, NodeId, QueueName};
 use crate::limits;
 use crate::node::{Counters, MemoryLevel, Node};
 use crate::record::{RECORD_BYTES, Segment};
@@ -8,7 +8,12 @@ use crate::record::{RECORD_BYTES, Segment};
 impl Node {
     /// How full the memory is.
     pub fn memory_level(&self) -> MemoryLevel {
-        let used = self.used_memory().saturating_mul(100);
+        let mut used = self.used_memory();
+        // What can leave memory does not count.
+        if self.may_spill() {
+            used -= self.body_bytes as u64;
+        }
+        let used = used.saturating_mul(100);
         let reaches = |percent: u64| used >= self.settings.max_memory.saturating_mul(percent);
         if self.settings.max_memory == 0 || !reaches(limits::MEMORY_EXTERNAL) {
             MemoryLevel::Normal
@@ -23,7 +28,9 @@ impl Node {
 
     /// Bytes in use by the core's own account; 0 for an empty node without clients.
     pub fn used_memory(&self) -> u64 {
-        let jobs = self.jobs.len() * (limits::JOB_BYTES + limits::BODY_BYTES) + self.body_bytes;
+        let bodies = self.jobs.len() - self.spilling.jobs;
+        let jobs = self.jobs.len() * limits::JOB_BYTES;
+        let jobs = jobs + bodies * limits::BODY_BYTES + self.body_bytes;
         let queues = self.queues.known() * limits::QUEUE_BYTES + self.queues.name_bytes();
         let waiters = self.waiters.len() * limits::WAITER_BYTES;
         let collections = self.collections.len() * limits::COLLECTION_BYTES;
@@ -39,6 +46,12 @@ impl Node {
     /// This node's id.
     pub fn id(&self) -> NodeId {
         self.id
+    }
+
+    /// The queue of a job that this node holds.
+    pub fn queue_of(&self, id: &JobId) -> Option<&QueueName> {
+        let job = &self.jobs[self.jobs.find(id)?];
+        (!job.is_tombstone()).then(|| &self.queues[job.queue].name)
     }
 
     /// Jobs that this node holds, in any state.
@@ -99,7 +112,7 @@ impl Node {
 
     /// About how many bytes the log needs for what is live.
     pub fn live_log_bytes(&self) -> u64 {
-        self.segments.live() * RECORD_BYTES + self.body_bytes as u64
+        self.segments.live() * RECORD_BYTES + (self.body_bytes + self.spilling.bytes) as u64
     }
 
     /// What has happened since the node started.

@@ -30,6 +30,8 @@ pub(crate) enum Timer {
     Queue(QueueKey),
     /// The log wants a mark of the wall clock.
     Mark,
+    /// Memory is short: bodies leave it.
+    Spilling,
     /// A pass that records jobs anew goes on.
     Rewrite,
     /// A peer may have been away for too long.

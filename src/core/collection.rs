@@ -136,8 +136,7 @@ impl Node {
     /// Nobody asks for the body of an acked job any more.
     pub(crate) fn drop_body(&mut self, key: JobKey) {
         let none = self.collections.no_body();
-        let body = std::mem::replace(&mut self.jobs[key].body, none);
-        self.body_bytes -= body.as_bytes().len();
+        self.replace_body(key, none);
     }
 
     /// An acked job, or a tombstone, stands in no list yet.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::id::{JobId, NodeId, QueueName};
 use crate::job::{Body, JobState};
+use crate::time::Time;
 
 /// A command that reaches the core, its syntax checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -229,6 +230,9 @@ pub enum Reply {
     Added(JobId),
     /// GETJOB: what was taken; at least one.
     Delivered(Vec<Delivery>, Counters),
+    /// GETJOB: what was taken. Some bodies are to be read; then it is [`Reply::Delivered`] with those that could be, or the
+    /// command goes on.
+    Unread(Box<Unread>),
     /// GETJOB: there was nothing, and no more waiting.
     NothingToDeliver,
     /// ACKJOB, DELJOB, QLEN, WORKING …: a number.
@@ -251,6 +255,144 @@ pub enum Reply {
     Global(Answer, Vec<NodeId>),
     /// The command cannot be; nothing has changed.
     Refused(Refusal),
+}
+
+/// Jobs that are handed out once their bodies are read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unread {
+    /// At least one.
+    pub jobs: Vec<Delivery>,
+    /// What the client asked for.
+    pub again: Again,
+}
+
+/// A GETJOB that may have to go on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Again {
+    /// From where.
+    pub queues: Vec<QueueName>,
+    /// At most so many.
+    pub count: u64,
+    /// How long it waits; none when it does not.
+    pub until: Option<Time>,
+    /// What it is told of each job.
+    pub counters: Counters,
+}
+
+impl Reply {
+    /// The bodies that must be read before it can be told, each with its job. One that cannot be read stays as it is.
+    pub fn unread_bodies(&mut self) -> Vec<(JobId, &mut Body)> {
+        match self {
+            Reply::Unread(unread) => unread_of(&mut unread.jobs),
+            Reply::Peeked(jobs) => unread_of(jobs),
+            Reply::Shown(Some(job)) => unread_views(std::slice::from_mut(job)),
+            Reply::Jobs(_, jobs) => unread_views(jobs),
+            Reply::Global(answer, _) => answer.unread_bodies(),
+            Reply::Added(_)
+            | Reply::Delivered(..)
+            | Reply::NothingToDeliver
+            | Reply::Count(_)
+            | Reply::Shown(None)
+            | Reply::QueueStat(_)
+            | Reply::PauseState(_)
+            | Reply::Queues(..)
+            | Reply::JobIds(..)
+            | Reply::Refused(_) => Vec::new(),
+        }
+    }
+}
+
+impl Reply {
+    /// The jobs that it hands out.
+    pub fn delivered(&self) -> Vec<JobId> {
+        match self {
+            Reply::Delivered(jobs, _) => jobs.iter().map(|job| job.id).collect(),
+            Reply::Unread(unread) => unread.jobs.iter().map(|job| job.id).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The bytes of all bodies of a GETJOB of which some must be read.
+    pub fn unread_length(&self) -> usize {
+        match self {
+            Reply::Unread(unread) => unread.jobs.iter().map(|job| job.body.len()).sum(),
+            _ => 0,
+        }
+    }
+
+    /// The reply without what could not be read: or the GETJOB that has to go on, when nothing is left to hand out.
+    pub fn into_read(self) -> Result<Reply, Again> {
+        Ok(match self {
+            Reply::Unread(unread) => {
+                let Unread { mut jobs, again } = *unread;
+                jobs.retain(|job| job.body.spilled_to().is_none());
+                if jobs.is_empty() {
+                    return Err(again);
+                }
+                Reply::Delivered(jobs, again.counters)
+            }
+            Reply::Peeked(mut jobs) => {
+                jobs.retain(|job| job.body.spilled_to().is_none());
+                Reply::Peeked(jobs)
+            }
+            Reply::Shown(Some(mut job)) => {
+                job.drop_unread();
+                Reply::Shown(Some(job))
+            }
+            Reply::Jobs(cursor, mut jobs) => {
+                jobs.iter_mut().for_each(JobView::drop_unread);
+                Reply::Jobs(cursor, jobs)
+            }
+            Reply::Global(mut answer, missing) => {
+                answer.drop_unread();
+                Reply::Global(answer, missing)
+            }
+            whole => whole,
+        })
+    }
+}
+
+impl Answer {
+    /// As [`Reply::unread_bodies`].
+    pub fn unread_bodies(&mut self) -> Vec<(JobId, &mut Body)> {
+        match self {
+            Answer::Peeked(jobs) => unread_of(jobs),
+            Answer::Jobs(_, jobs) => unread_views(jobs),
+            Answer::Count(_) | Answer::QueueStat(_) | Answer::JobIds(..) => Vec::new(),
+        }
+    }
+
+    /// Leaves out what could not be read.
+    pub fn drop_unread(&mut self) {
+        match self {
+            Answer::Peeked(jobs) => jobs.retain(|job| job.body.spilled_to().is_none()),
+            Answer::Jobs(_, jobs) => jobs.iter_mut().for_each(JobView::drop_unread),
+            Answer::Count(_) | Answer::QueueStat(_) | Answer::JobIds(..) => {}
+        }
+    }
+}
+
+impl JobView {
+    /// Leaves out a body that could not be read.
+    pub fn drop_unread(&mut self) {
+        self.body = self.body.take().filter(|body| body.spilled_to().is_none());
+    }
+}
+
+fn unread_of(jobs: &mut [Delivery]) -> Vec<(JobId, &mut Body)> {
+    let bodies = jobs.iter_mut().map(|job| (job.id, &mut job.body));
+    bodies
+        .filter(|(_, body)| body.spilled_to().is_some())
+        .collect()
+}
+
+fn unread_views(jobs: &mut [JobView]) -> Vec<(JobId, &mut Body)> {
+    let bodies = jobs
+        .iter_mut()
+        .filter_map(|job| Some((job.id, job.body.as_mut()?)));
+    bodies
+        .filter(|(_, body)| body.spilled_to().is_some())
+        .collect()
 }
 
 /// One job, handed out or looked at.

@@ -12,14 +12,14 @@ use crate::jobs::JobKey;
 use crate::message::{Copy, Holders, Message};
 use crate::node::{MemoryLevel, Node};
 use crate::peers::{NodeSet, PeerKey};
-use crate::record::Record;
+use crate::record::{Location, Record};
 use crate::requeue::Cause;
 use crate::time::Time;
 
 impl Node {
     /// Sends copies of a job to these peers.
     pub(crate) fn offer(&mut self, now: Time, key: JobKey, to: NodeSet, effects: &mut Vec<Effect>) {
-        if to.is_empty() {
+        if to.is_empty() || self.jobs[key].body.is_lost() {
             return;
         }
         let copy = self.copy_of(now, key);
@@ -104,6 +104,7 @@ impl Node {
         copy: Copy,
         effects: &mut Vec<Effect>,
     ) {
+        self.regain(&copy.id, &copy.body, effects);
         if self.answer_holder(from, copy.id, &copy.holders, effects) {
             return;
         }
@@ -210,6 +211,9 @@ impl Node {
         };
         let holders = self.peers.set_of(holders, self.id);
         self.merge_holders(key, holders, effects);
+        if self.jobs[key].body.is_lost() {
+            return false;
+        }
         self.send(from, Message::GotJob(id), effects);
         true
     }
@@ -241,6 +245,7 @@ impl Node {
             order: Links::NONE,
             agenda: Links::NONE,
             segment: self.segments.current(),
+            offset: Location::FAR,
             replicate: copy.replicate,
             state: JobState::Active,
             place: Place::Before,

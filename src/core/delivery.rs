@@ -3,11 +3,13 @@
 //! A delivered job is active: out of its queue, to be queued again when its retry is over without an ack. A client
 //! that finds nothing may wait; whoever has waited longest gets the next job, and exactly one.
 
+use std::time::Duration;
+
 use crate::agenda::Timer;
-use crate::command::{Delivery, GetJob, Refusal, Reply, Wait};
+use crate::command::{Again, Counters, Delivery, GetJob, Refusal, Reply, Unread, Wait};
 use crate::effect::Effect;
 use crate::federation::Found;
-use crate::id::{ClientId, Guarantee, JobId, Ticket};
+use crate::id::{ClientId, Guarantee, JobId, QueueName, Ticket};
 use crate::job::{JobState, Place};
 use crate::jobs::JobKey;
 use crate::node::Node;
@@ -28,7 +30,17 @@ impl Node {
         let mut found = Found::Nothing;
         if !taken.is_empty() {
             found = Found::Jobs;
-            let reply = Reply::Delivered(taken, get.counters);
+            let again = || Again {
+                queues: get.queues.iter().map(|name| QueueName::new(name)).collect(),
+                count: get.count,
+                until: match get.wait {
+                    Wait::No => None,
+                    Wait::AtMost(timeout) => Some(now + timeout),
+                    Wait::Forever => Some(Time::NEVER),
+                },
+                counters: get.counters,
+            };
+            let reply = delivered(taken, get.counters, again);
             effects.push(Effect::Reply(ticket, reply));
         } else if get.wait == Wait::No {
             effects.push(Effect::Reply(ticket, Reply::NothingToDeliver));
@@ -39,6 +51,29 @@ impl Node {
             self.wait(now, ticket, get);
         }
         self.want_jobs(now, get, found, effects);
+    }
+
+    /// As a GETJOB of that client.
+    pub(crate) fn get_again(
+        &mut self,
+        now: Time,
+        ticket: Ticket,
+        again: &Again,
+        effects: &mut Vec<Effect>,
+    ) {
+        let get = GetJob {
+            queues: again.queues.iter().map(QueueName::as_bytes).collect(),
+            count: again.count,
+            wait: match again.until {
+                None => Wait::No,
+                Some(Time::NEVER) => Wait::Forever,
+                Some(until) => {
+                    Wait::AtMost(Duration::from_millis(until.since(now).as_millis() as u64))
+                }
+            },
+            counters: again.counters,
+        };
+        self.get_job(now, ticket, &get, effects);
     }
 
     /// Takes one job of each queue, round after round, until there are enough or there is nothing left.
@@ -110,10 +145,15 @@ impl Node {
             let Some(key) = self.ready(queue) else { return };
             let waiter = self.stop_waiting(now, id);
             let delivery = self.deliver(now, key);
-            effects.push(Effect::Reply(
-                waiter.ticket,
-                Reply::Delivered(vec![delivery], waiter.counters),
-            ));
+            let name = |&queue: &QueueKey| self.queues[queue].name.clone();
+            let again = || Again {
+                queues: waiter.queues.iter().map(name).collect(),
+                count: waiter.count,
+                until: Some(waiter.until),
+                counters: waiter.counters,
+            };
+            let reply = delivered(vec![delivery], waiter.counters, again);
+            effects.push(Effect::Reply(waiter.ticket, reply));
         }
     }
 
@@ -134,6 +174,7 @@ impl Node {
         let waiter = Waiter {
             ticket,
             queues,
+            count: get.count,
             counters: get.counters,
             until,
         };
@@ -237,4 +278,15 @@ impl Node {
         self.take_turn(key);
         self.tell_working(now, key, effects);
     }
+}
+
+/// The reply that hands these jobs out: a body that left memory must be read before.
+fn delivered(jobs: Vec<Delivery>, counters: Counters, again: impl FnOnce() -> Again) -> Reply {
+    if jobs.iter().all(|job| job.body.spilled_to().is_none()) {
+        return Reply::Delivered(jobs, counters);
+    }
+    Reply::Unread(Box::new(Unread {
+        jobs,
+        again: again(),
+    }))
 }

@@ -2,7 +2,8 @@
 //! then reply.
 
 use crate::command::Reply;
-use crate::id::{NodeId, Ticket};
+use crate::id::{JobId, NodeId, Ticket};
+use crate::job::Body;
 use crate::message::Message;
 use crate::record::{Record, Segment};
 
@@ -15,6 +16,8 @@ pub enum Effect {
     Send(NodeId, Message),
     /// Answer this command.
     Reply(Ticket, Reply),
+    /// Read this body of a job, which is in the log alone, and tell of it by [`crate::event::Event::Fetched`].
+    Fetch(JobId, Body),
     /// No segment below this one holds a live record: they may be dropped.
     Retire(Segment),
 }

@@ -1,10 +1,11 @@
 //! All that can happen to a node.
 
-use crate::command::Command;
+use crate::command::{Again, Command};
 use crate::id::{ClientId, JobId, NodeId, StoreId, Ticket};
+use crate::job::Body;
 use crate::message::Message;
 use crate::node::Settings;
-use crate::record::Segment;
+use crate::record::{Location, Segment};
 
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +41,30 @@ pub enum Event<'a> {
     Rewrite,
     /// SHUTDOWN REWRITE-AOF: take the next step of the pass now.
     RewriteOn,
+    /// The records of these jobs were given to the log, and will lie there. Comes after the event that recorded them, and
+    /// before any other; of a job that was recorded twice the last counts.
+    Recorded(&'a [(JobId, Location)]),
+    /// What lies before this in the log can be read from now on. Wanted after every event, while
+    /// [`crate::node::Node::is_spilling`].
+    Written(Location),
+    /// The answer to [`crate::effect::Effect::Fetch`].
+    Fetched {
+        /// Of which job.
+        id: JobId,
+        /// The body that was to be read.
+        place: Body,
+        /// The same with its bytes; none when they cannot be read.
+        read: Option<Body>,
+    },
+    /// A body that a reply or a message carried cannot be read.
+    Unreadable {
+        /// Of which job.
+        id: JobId,
+        /// As it was carried.
+        place: Body,
+    },
+    /// None of the jobs that a GETJOB was to be answered with can be delivered: it goes on.
+    GetAgain(Ticket, Again),
     /// The shell's buffers for clients and peers hold so many bytes.
     ClientBuffers(u64),
     /// The log cannot be written (true), or can again: a node promises no copies that it cannot write.

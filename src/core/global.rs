@@ -265,7 +265,7 @@ impl Node {
         let mut jobs = self.peek(queue, count.clamp(-most, most));
         let fits = |job: &&Delivery| {
             let fits = bytes < limits::ANSWER_BYTES;
-            bytes += job.body.as_bytes().len();
+            bytes += job.body.len();
             fits
         };
         let fitting = jobs.iter().take_while(fits).count();

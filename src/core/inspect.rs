@@ -160,7 +160,7 @@ impl Node {
             confirmed: self.confirmed(key),
             next_requeue,
             next_awake: Some(awake.since(now)),
-            body: (!acked).then(|| job.body.clone()),
+            body: (!acked && !job.body.is_lost()).then(|| job.body.clone()),
         }
     }
 

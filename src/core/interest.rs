@@ -249,7 +249,7 @@ impl Node {
             interest.waiting = interest.waiting.saturating_sub(1);
             let load = loads.entry(peer).or_default();
             load.jobs.push(key);
-            load.bytes += job.body.as_bytes().len();
+            load.bytes += job.body.len();
             if load.is_full() || interest.credit == 0 {
                 open.remove(peer);
             }

@@ -13,16 +13,25 @@ use crate::time::Time;
 /// # Panics
 /// When something does not hold.
 pub fn check(node: &Node) {
-    let mut bytes = 0;
+    let (mut bytes, mut spilled) = (0, (0, 0));
     let mut of_queue = vec![0_u64; node.queues.end() as usize];
     for (key, job) in node.jobs.iter() {
-        bytes += job.body.as_bytes().len();
+        if let Some(at) = job.body.spilled_to() {
+            spilled = (spilled.0 + 1, spilled.1 + job.body.len());
+            let place = (job.segment, job.offset);
+            assert_eq!((at.segment, at.offset), place, "{}: its record", job.id);
+            assert!(at < node.spilling.readable, "{} can be read", job.id);
+        } else {
+            bytes += job.body.len();
+        }
         if !job.is_tombstone() {
             of_queue[job.queue.0 as usize] += 1;
         }
         check_job(node, key, job);
     }
     assert_eq!(bytes, node.body_bytes, "the bytes of bodies are counted");
+    let counted = (node.spilling.jobs, node.spilling.bytes);
+    assert_eq!(spilled, counted, "bodies that left memory are counted");
     check_counts(node);
     check_replications(node);
     check_collections(node);
@@ -107,7 +116,7 @@ fn check_collections(node: &Node) {
         let job = &node.jobs[key];
         let id = job.id;
         assert_eq!(job.state, JobState::Acked, "{id}: only acked jobs are");
-        assert!(job.body.as_bytes().is_empty(), "{id} needs no body");
+        assert!(job.body.len() == 0, "{id} needs no body");
         assert!(job.requeue != Time::NEVER, "{id}: its holders are told");
         let told = node.collections.get(key).is_some_and(|it| it.told > 0);
         let left_to_others = !told || node.collections.is_settling();
@@ -175,6 +184,8 @@ fn check_job(node: &Node, key: JobKey, job: &Job) {
         !job.agenda.prev.is_none(),
         "{id}: a live job is on the agenda"
     );
+    let lost = job.body.is_lost() && job.state == JobState::Queued;
+    assert!(!lost, "{id}: what cannot be delivered is not queued");
     let in_queue = matches!(job.place, Place::List | Place::Tree);
     assert_eq!(
         in_queue,

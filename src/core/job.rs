@@ -10,28 +10,100 @@ use crate::limits;
 use crate::message::Holders;
 use crate::peers::NodeSet;
 use crate::queue::QueueKey;
-use crate::record::{JobRecord, Segment};
+use crate::record::{JobRecord, Location, Segment};
 use crate::time::Time;
 
-/// The opaque bytes that a job carries: one allocation, shared, so that handing it out copies nothing.
+/// The opaque bytes that a job carries: one allocation, shared, so that handing it out copies nothing. When memory is
+/// short they are in the log alone; then the body says where, and whoever needs the bytes reads them first.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Body(ThinArc<(), u8>);
+pub struct Body(Held);
+
+#[derive(Clone, PartialEq, Eq)]
+enum Held {
+    Memory(ThinArc<(), u8>),
+    /// In the record that lies there.
+    Spilled {
+        segment: Segment,
+        offset: u32,
+        length: u32,
+    },
+    Lost,
+}
 
 impl Body {
     /// A body with these bytes, copied once.
     pub fn new(bytes: &[u8]) -> Self {
-        Body(ThinArc::from_header_and_slice((), bytes))
+        Body(Held::Memory(ThinArc::from_header_and_slice((), bytes)))
+    }
+
+    /// A body of so many bytes that is in the log alone, in the record that lies there.
+    pub(crate) fn spilled(at: Location, length: u32) -> Self {
+        let Location { segment, offset } = at;
+        Body(Held::Spilled {
+            segment,
+            offset,
+            length,
+        })
+    }
+
+    /// A body that cannot be read.
+    pub(crate) fn lost() -> Self {
+        Body(Held::Lost)
     }
 
     /// Its bytes.
+    ///
+    /// # Panics
+    /// When they are not in memory.
     pub fn as_bytes(&self) -> &[u8] {
-        &self.0.slice
+        match &self.0 {
+            Held::Memory(bytes) => &bytes.slice,
+            Held::Spilled { .. } | Held::Lost => panic!("{self:?} was not read"),
+        }
+    }
+
+    /// How many bytes it has, wherever they are.
+    #[expect(clippy::len_without_is_empty, reason = "nobody asks for empty ones")]
+    pub fn len(&self) -> usize {
+        match &self.0 {
+            Held::Memory(bytes) => bytes.slice.len(),
+            Held::Spilled { length, .. } => *length as usize,
+            Held::Lost => 0,
+        }
+    }
+
+    /// Where the record lies that holds its bytes, when they are not in memory.
+    pub fn spilled_to(&self) -> Option<Location> {
+        match self.0 {
+            Held::Spilled {
+                segment, offset, ..
+            } => Some(Location { segment, offset }),
+            Held::Memory(_) | Held::Lost => None,
+        }
+    }
+
+    /// Its bytes are in memory.
+    pub(crate) fn is_here(&self) -> bool {
+        matches!(self.0, Held::Memory(_))
+    }
+
+    /// Its bytes could not be read.
+    pub(crate) fn is_lost(&self) -> bool {
+        matches!(self.0, Held::Lost)
     }
 }
 
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "\"{}\"", self.as_bytes().escape_ascii())
+        match &self.0 {
+            Held::Memory(bytes) => write!(f, "\"{}\"", bytes.slice.escape_ascii()),
+            Held::Spilled {
+                segment,
+                offset,
+                length,
+            } => write!(f, "{length} bytes at {segment}:{offset}"),
+            Held::Lost => f.write_str("lost"),
+        }
     }
 }
 
@@ -98,7 +170,7 @@ pub(crate) enum Place {
     Acked,
 }
 
-/// One job as this node holds it: 120 bytes beside the body.
+/// One job as this node holds it: 128 bytes beside the bytes of its body.
 #[derive(Debug)]
 pub(crate) struct Job {
     pub(crate) id: JobId,
@@ -123,8 +195,10 @@ pub(crate) struct Job {
     pub(crate) order: Links,
     /// Neighbours in its bucket of the agenda.
     pub(crate) agenda: Links,
-    /// Where its newest record lies.
+    /// Where its newest record lies. The segment is 0 when there is none; the offset is [`Location::FAR`] when it is not
+    /// known, or the record does not hold the body.
     pub(crate) segment: Segment,
+    pub(crate) offset: u32,
     pub(crate) replicate: u16,
     pub(crate) state: JobState,
     pub(crate) place: Place,
@@ -141,8 +215,8 @@ pub(crate) struct Job {
 }
 
 const _: () = assert!(
-    size_of::<Option<Job>>() <= 120,
-    "spec: at most 300 bytes a job, body included"
+    size_of::<Option<Job>>() <= 128,
+    "ten million jobs whose bodies are on disk fit into 2 GiB"
 );
 
 impl Job {

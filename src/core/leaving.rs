@@ -413,13 +413,13 @@ impl Node {
 impl Budget {
     fn add(&mut self, to: PeerKey, copy: Copy) {
         self.jobs -= 1;
-        self.bytes = self.bytes.saturating_sub(copy.body.as_bytes().len());
+        self.bytes = self.bytes.saturating_sub(copy.body.len());
         self.whole.entry(to).or_default().push(copy);
     }
 }
 
 impl Job {
     fn size(&self) -> usize {
-        self.body.as_bytes().len()
+        self.body.len()
     }
 }

@@ -215,6 +215,22 @@ pub(crate) const MEMORY_EXTERNAL: u64 = 75;
 pub(crate) const MEMORY_EVICT: u64 = 95;
 pub(crate) const MEMORY_FULL: u64 = 100;
 
+/// One step of spilling looks at so many jobs (0.2 ms), one while the log is read at so many beside the one read; without
+/// other events the next step follows after the pause. A log under load takes longer to write the records.
+pub(crate) const SPILL_LOOKS: u32 = 4096;
+pub(crate) const SPILL_LOOKS_LOADING: u32 = 64;
+pub(crate) const SPILL_PAUSE: Duration = Duration::from_millis(2);
+/// When nothing is left that could go, it is looked for again after so long.
+pub(crate) const SPILL_REST: Duration = Duration::from_secs(1);
+/// Jobs that are queued within so long, and so many of each queue, keep their bodies if others can go.
+pub(crate) const SPILL_AHEAD: Duration = Duration::from_secs(1);
+pub(crate) const SPILL_HOT: u64 = 1024;
+/// Bodies that are read for records to be copied, all at once: what a disk reads in some milliseconds.
+pub(crate) const FETCH_BYTES: usize = 1 << 20;
+/// The holders of a job whose body is lost here are asked for it so often; where there are none, nobody is.
+pub(crate) const LOST_ASK: Duration = Duration::from_secs(1);
+pub(crate) const LOST_AGAIN: Duration = Duration::from_mins(1);
+
 /// What a job takes beside its body: its slot, and its share of the table (5 bytes at half load).
 pub(crate) const JOB_BYTES: usize = size_of::<Option<Job>>() + 10;
 /// What a body takes beside its bytes: counter and length.

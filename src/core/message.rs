@@ -121,6 +121,39 @@ pub enum Message {
     },
 }
 
+impl Message {
+    /// The bodies that must be read before it can be sent, each with its job. One that cannot be read stays as it is.
+    pub fn unread_bodies(&mut self) -> Vec<(JobId, &mut Body)> {
+        let copies = match self {
+            Message::ReplJob(copy) => std::slice::from_mut(&mut **copy),
+            Message::YourJobs(copies) => copies,
+            Message::Answer { answer, .. } => return answer.unread_bodies(),
+            _ => return Vec::new(),
+        };
+        let bodies = copies.iter_mut().map(|copy| (copy.id, &mut copy.body));
+        bodies
+            .filter(|(_, body)| body.spilled_to().is_some())
+            .collect()
+    }
+
+    /// Leaves out what could not be read. Returns whether anything is left to be told.
+    pub fn drop_unread(&mut self) -> bool {
+        let is_read = |copy: &Copy| copy.body.spilled_to().is_none();
+        match self {
+            Message::ReplJob(copy) => is_read(copy),
+            Message::YourJobs(copies) => {
+                copies.retain(is_read);
+                !copies.is_empty()
+            }
+            Message::Answer { answer, .. } => {
+                answer.drop_unread();
+                true
+            }
+            _ => true,
+        }
+    }
+}
+
 /// What a node is ready for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct PeerState {

@@ -24,8 +24,9 @@ use crate::message::{Message, PeerState};
 use crate::peers::{PeerKey, Peers};
 use crate::pending::Replications;
 use crate::queue::{List, Queue, QueueKey, Queues};
-use crate::record::{Record, Segment, Standing};
+use crate::record::{Location, Record, Segment, Standing};
 use crate::segments::Segments;
+use crate::spilling::Spilling;
 use crate::time::{Now, Time};
 use crate::tombstones::Tombstones;
 use crate::waiters::Waiters;
@@ -37,6 +38,8 @@ pub struct Settings {
     pub max_memory: u64,
     /// Whether jobs that nothing promises any more go when memory is short.
     pub eviction: Eviction,
+    /// What happens when jobs need more memory than there is.
+    pub memory: MemoryPolicy,
     /// Whether there is a log: without one, no effect asks to persist.
     pub log: Log,
     /// Copies that a job is to have when its producer does not say, as far as there are nodes; at least 1.
@@ -55,6 +58,7 @@ impl Default for Settings {
         Settings {
             max_memory: 0,
             eviction: Eviction::Acks,
+            memory: MemoryPolicy::Refuse,
             log: Log::Off,
             default_replicate: 3,
             min_replicate: 2,
@@ -71,6 +75,15 @@ pub enum Eviction {
     Acks,
     /// Nothing.
     Never,
+}
+
+/// What happens when jobs need more memory than there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MemoryPolicy {
+    /// Bodies leave memory, for they can be read back from the log.
+    Spill,
+    /// No more jobs are taken.
+    Refuse,
 }
 
 /// Whether there is a log.
@@ -128,6 +141,8 @@ pub struct Counters {
     pub exported: u64,
     /// Tombstones pushed out by their bounds.
     pub tombstones_dropped: u64,
+    /// Bodies that could not be read back from the log.
+    pub unreadable: u64,
 }
 
 /// One node: feed it events, carry out its effects.
@@ -163,7 +178,9 @@ pub struct Node {
     pub(crate) leaving: bool,
     /// What the peers were told of this node, while there are any.
     pub(crate) told: Option<PeerState>,
+    /// Of the bodies in memory.
     pub(crate) body_bytes: usize,
+    pub(crate) spilling: Spilling,
     pub(crate) client_bytes: u64,
     /// The log cannot be written.
     pub(crate) log_failing: bool,
@@ -205,6 +222,7 @@ impl Node {
             leaving: false,
             told: None,
             body_bytes: 0,
+            spilling: Spilling::default(),
             client_bytes: 0,
             log_failing: false,
             last_sweep: Time::ZERO,
@@ -238,7 +256,17 @@ impl Node {
             Event::LogOpened(segment) => self.on_log_opened(now, segment, effects),
             Event::Rewrite => self.on_rewrite_asked(now.time),
             Event::RewriteOn => self.on_rewrite(now.time, effects),
-            Event::ClientBuffers(bytes) => self.client_bytes = bytes,
+            Event::Recorded(records) => self.on_recorded(now.time, records),
+            Event::Written(readable) => self.on_written(now.time, readable),
+            Event::Fetched { id, place, read } => {
+                self.on_fetched(now.time, &id, &place, read, effects);
+            }
+            Event::Unreadable { id, place } => self.on_unreadable(now.time, &id, &place, effects),
+            Event::GetAgain(ticket, again) => self.get_again(now.time, ticket, &again, effects),
+            Event::ClientBuffers(bytes) => {
+                self.client_bytes = bytes;
+                self.watch_memory(now.time);
+            }
             Event::LogFailing(failing) => self.on_log_failing(failing, effects),
             Event::MemoryPressure => self.on_memory_pressure(now.time, effects),
             Event::Leaving(leaving) => self.on_leaving(now.time, leaving, effects),
@@ -378,6 +406,7 @@ impl Node {
                 self.agenda
                     .add_timer(now.time + limits::MARK_EVERY, Timer::Mark);
             }
+            Timer::Spilling => self.on_spilling(),
             Timer::Rewrite => self.on_rewrite(now.time, effects),
             Timer::Absence => self.on_absence(now.time),
             Timer::State => self.on_state_timer(now.time, effects),
@@ -421,6 +450,7 @@ impl Node {
         if settings.log == Log::Off {
             self.stop_rewrite();
         }
+        self.watch_memory(now);
     }
 
     fn on_flush(&mut self, now: Now, effects: &mut Vec<Effect>) {
@@ -435,6 +465,7 @@ impl Node {
         let fresh = Node::new(self.id, self.settings, now.time, seed);
         (self.jobs, self.queues, self.agenda) = (fresh.jobs, fresh.queues, fresh.agenda);
         (self.evictable, self.body_bytes, self.rewrite) = (List::EMPTY, 0, None);
+        self.spilling.clear();
         (self.replications, self.collections) = (fresh.replications, fresh.collections);
         (self.healing, self.tombstones) = (fresh.healing, fresh.tombstones);
         (self.federation, self.agreement) = (fresh.federation, fresh.agreement);
@@ -499,6 +530,9 @@ impl Node {
     /// Records a job whole.
     pub(crate) fn persist_job(&mut self, key: JobKey, effects: &mut Vec<Effect>) {
         if self.settings.log == Log::On {
+            let job = &mut self.jobs[key];
+            // Known once it is given to the log.
+            job.offset = Location::FAR;
             let job = &self.jobs[key];
             let holders = self.peers.list(job.holders, None);
             let record = job.record(self.queues[job.queue].name.clone(), holders);
@@ -554,7 +588,7 @@ impl Node {
 
     /// Keeps a job, with all that is counted of it.
     pub(crate) fn keep(&mut self, job: Job) -> JobKey {
-        self.body_bytes += job.body.as_bytes().len();
+        self.count_body(&job.body);
         self.segments.add(job.segment);
         if !job.is_tombstone() {
             self.queues[job.queue].jobs += 1;
@@ -568,7 +602,7 @@ impl Node {
         if job.short {
             self.healing.forget_job(key);
         }
-        self.body_bytes -= job.body.as_bytes().len();
+        self.uncount_body(&job.body);
         self.segments.remove(job.segment);
         if !job.is_tombstone() {
             self.queues[job.queue].jobs -= 1;

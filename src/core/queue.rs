@@ -211,6 +211,17 @@ impl Queue {
         )
     }
 
+    /// About how many ready jobs stand before one of this creation time, if they came in evenly.
+    pub(crate) fn place_by_age(&self, jobs: &Jobs, created: u64) -> u64 {
+        let newest = self.newest(jobs).next();
+        let (Some(first), Some(last)) = (self.first(jobs), newest) else {
+            return 0;
+        };
+        let since = |time: u64| u128::from(time.saturating_sub(jobs[first].created));
+        let share = since(created) * u128::from(self.len) / (since(jobs[last].created) + 1);
+        share as u64
+    }
+
     /// Whether it may go: nothing is in it, nobody waits for it, nothing is set on it.
     pub(crate) fn is_idle(&self) -> bool {
         self.len == 0 && self.waiters.is_empty() && self.pause == PauseState::default()

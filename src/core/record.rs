@@ -3,6 +3,8 @@
 //! The core says what is recorded and when; `storage` turns records into bytes and back. Times are moments of the
 //! node's own timeline, which goes on across restarts (see [`crate::time`]), so a deadline is stored as it is.
 
+use std::fmt;
+
 use crate::id::{JobId, NodeId, QueueName, StoreId};
 use crate::job::Body;
 use crate::message::Holders;
@@ -10,6 +12,32 @@ use crate::time::{Time, WallTime};
 
 /// A part of the log that is dropped as a whole, numbered from 1 in the order of writing.
 pub type Segment = u32;
+
+/// Where a record lies in the log: its segment, and the bytes of the segment before it, frames laid end to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Location {
+    /// Which segment.
+    pub segment: Segment,
+    /// Bytes before it. [`Location::FAR`] when it does not fit.
+    pub offset: u32,
+}
+
+impl Location {
+    /// An offset that is not kept: what lies so far in a segment is not read back from there.
+    pub const FAR: u32 = u32::MAX;
+
+    /// So many bytes into a segment.
+    pub fn new(segment: Segment, offset: u64) -> Self {
+        let offset = u32::try_from(offset).unwrap_or(Location::FAR);
+        Location { segment, offset }
+    }
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "byte {} of segment {}", self.offset, self.segment)
+    }
+}
 
 /// One entry of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,7 +102,7 @@ impl Record {
     /// About how many bytes it takes.
     pub(crate) fn size(&self) -> u64 {
         match self {
-            Record::Added(job) => RECORD_BYTES + job.body.as_bytes().len() as u64,
+            Record::Added(job) => RECORD_BYTES + job.body.len() as u64,
             Record::Started { .. }
             | Record::Mark { .. }
             | Record::Holders { .. }

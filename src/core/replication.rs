@@ -20,7 +20,7 @@ use crate::node::Node;
 use crate::peers::{NodeSet, PeerKey, load_class};
 use crate::pending::Pending;
 use crate::planted::Bug;
-use crate::record::Record;
+use crate::record::{Location, Record};
 use crate::requeue::Cause;
 use crate::time::{Now, Time};
 
@@ -327,6 +327,7 @@ impl Node {
             order: Links::NONE,
             agenda: Links::NONE,
             segment: self.segments.current(),
+            offset: Location::FAR,
             replicate: plan.replicate,
             state: ask.map_or(JobState::Active, |_| JobState::WaitReplicas),
             place: Place::Before,

@@ -115,6 +115,10 @@ impl Node {
         if at_most_once && !job.ours && matches!(cause, Cause::Asked | Cause::Nack) {
             return false;
         }
+        if job.body.is_lost() {
+            self.set_aside(now, key, effects);
+            return false;
+        }
         let queue = job.queue;
         // What only changes its node, or comes back from doing so, was let in before.
         let moves = matches!(cause, Cause::Given | Cause::Drain | Cause::Heal);

@@ -16,7 +16,7 @@ use crate::node::{Node, Settings};
 use crate::peers::NodeSet;
 use crate::planted::Bug;
 use crate::queue::QueueKey;
-use crate::record::{AckRecord, JobRecord, Record, Segment, Standing};
+use crate::record::{AckRecord, JobRecord, Location, Record, Segment, Standing};
 use crate::requeue::Cause;
 use crate::time::{Now, Time, WallTime};
 
@@ -74,8 +74,9 @@ impl Restore {
         self.node.planted = Some(bug);
     }
 
-    /// Applies the next record, which lies in `segment`.
-    pub fn apply(&mut self, segment: Segment, record: Record) {
+    /// Applies the next record, which lies there.
+    pub fn apply(&mut self, at: Location, record: Record) {
+        let segment = at.segment;
         if self.node.segments.current() < segment {
             self.node.segments.start(segment);
         }
@@ -87,7 +88,7 @@ impl Restore {
                 self.mark(time, wall);
             }
             Record::Mark { time, wall } | Record::Closed { time, wall } => self.mark(time, wall),
-            Record::Added(job) => self.add(segment, *job),
+            Record::Added(job) => self.add(at, *job),
             Record::Deleted(id) => {
                 if let Some(key) = self.node.jobs.find(&id) {
                     self.node.discard(key);
@@ -135,6 +136,7 @@ impl Restore {
         node.agenda
             .add_timer(now.time + limits::MARK_EVERY, Timer::Mark);
         node.segments.start(start.segment);
+        node.spilling.readable = Location::new(start.segment, 0);
         let record = Record::Started {
             generation: start.generation,
             time: now.time,
@@ -193,7 +195,7 @@ impl Restore {
         self.latest = self.latest.max(time);
     }
 
-    fn add(&mut self, segment: Segment, record: JobRecord) {
+    fn add(&mut self, at: Location, record: JobRecord) {
         if let Some(key) = self.node.jobs.find(&record.id) {
             self.node.discard(key);
         }
@@ -202,7 +204,7 @@ impl Restore {
         let ours = record.id.is_of(&self.node.id);
         let holders = self.node.peers.set_of(&record.holders, self.node.id);
         let queue = self.node.queues.find_or_add(record.queue.as_bytes());
-        self.node.keep(Job {
+        let key = self.node.keep(Job {
             id: record.id,
             body: record.body,
             created: record.created,
@@ -217,7 +219,8 @@ impl Restore {
             queue,
             order: Links::NONE,
             agenda: Links::NONE,
-            segment,
+            segment: at.segment,
+            offset: at.offset,
             replicate: record.replicate,
             state: JobState::Active,
             place: Place::Before,
@@ -226,6 +229,7 @@ impl Restore {
             short: false,
             moves: 0,
         });
+        self.node.spill_while_loading(key, at);
     }
 
     fn merge_holders(&mut self, id: &JobId, holders: &[NodeId]) {

@@ -84,6 +84,12 @@ impl Node {
             .end()
             .min(from.saturating_add(limits::REWRITE_PER_TICK));
         for slot in from..to {
+            if self.spilling.is_fetching_enough() {
+                self.rewrite = Some((slot, below));
+                self.agenda
+                    .add_timer(now + limits::REWRITE_PAUSE, Timer::Rewrite);
+                return;
+            }
             self.record_anew(JobKey(slot), below, effects);
         }
         if to < self.jobs.end() {
@@ -110,14 +116,21 @@ impl Node {
         let Some(job) = self.jobs.get(key).filter(|job| job.segment < below) else {
             return;
         };
-        self.segments.remove(job.segment);
-        let current = self.segments.current();
-        self.segments.add(current);
-        self.jobs[key].segment = current;
-        match self.jobs[key].state {
-            JobState::Acked => self.persist_ack(key, effects),
+        match job.state {
+            JobState::Acked => {
+                let current = self.segments.current();
+                self.segments.remove(job.segment);
+                self.segments.add(current);
+                self.jobs[key].segment = current;
+                self.persist_ack(key, effects);
+            }
+            // Its body must be read first, and may be acked until then. One that is lost is nowhere to be copied from.
             JobState::WaitReplicas | JobState::Active | JobState::Queued => {
-                self.persist_job(key, effects);
+                if job.body.is_here() {
+                    self.record_again(key, effects);
+                } else if !job.body.is_lost() {
+                    self.fetch(key, effects);
+                }
             }
         }
     }

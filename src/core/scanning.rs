@@ -7,6 +7,7 @@ use crate::command::{Answer, JobScan, Question, ScanReply};
 use crate::effect::Effect;
 use crate::global::Gathering;
 use crate::id::{NodeId, Ticket};
+use crate::job::Body;
 use crate::limits;
 use crate::node::Node;
 use crate::peers::NodeSet;
@@ -153,7 +154,7 @@ impl Node {
             wanted -= 1;
             let (next, views) = self.scan_views(now, &scan);
             let bodies = views.iter().filter_map(|view| view.body.as_ref());
-            bytes += bodies.map(|body| body.as_bytes().len()).sum::<usize>();
+            bytes += bodies.map(Body::len).sum::<usize>();
             jobs.extend(views);
             scan.cursor = next;
             if next == 0 {

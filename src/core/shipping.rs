@@ -186,6 +186,7 @@ impl Node {
             return TakenIn::Settled;
         }
         if let Some(key) = self.jobs.find(&copy.id) {
+            self.regain(&copy.id, &copy.body, effects);
             return self.take_in_known(now, from, key, &copy, effects);
         }
         let at_most_once = copy.retry == 0;

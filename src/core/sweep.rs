@@ -104,7 +104,7 @@ impl Node {
         };
         while let Some(key) = self.healing.take_due(now) {
             self.attend(now, key, effects);
-            budget.spend(self.jobs[key].body.as_bytes().len());
+            budget.spend(self.jobs[key].body.len());
             if budget.is_spent() {
                 break;
             }
@@ -181,7 +181,7 @@ impl Node {
             }
             self.open_case(key, now);
             self.attend(now, key, effects);
-            budget.spend(self.jobs[key].body.as_bytes().len());
+            budget.spend(self.jobs[key].body.len());
         }
         sweep.next >= end
     }

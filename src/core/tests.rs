@@ -23,5 +23,6 @@ mod requeueing;
 mod restarting;
 mod rewriting;
 mod shoal;
+mod spilling;
 
 pub(crate) use bench::plain_job;

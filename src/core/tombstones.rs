@@ -13,7 +13,7 @@ use crate::message::{Holders, Message};
 use crate::node::Node;
 use crate::peers::NodeSet;
 use crate::queue::{List, QueueKey};
-use crate::record::Segment;
+use crate::record::{Location, Segment};
 use crate::time::Time;
 
 /// All tombstones. They are kept among the jobs.
@@ -93,6 +93,7 @@ impl Node {
             order: Links::NONE,
             agenda: Links::NONE,
             segment,
+            offset: Location::FAR,
             replicate: 0,
             state: JobState::Acked,
             place: Place::Nowhere,

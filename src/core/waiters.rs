@@ -17,6 +17,7 @@ pub(crate) struct Waiter {
     pub(crate) ticket: Ticket,
     /// The queues it waits for, each once, in the client's order.
     pub(crate) queues: Vec<QueueKey>,
+    pub(crate) count: u64,
     pub(crate) counters: Counters,
     /// When it gives up; [`Time::NEVER`] when it does not.
     pub(crate) until: Time,

@@ -13,14 +13,17 @@ use bytes::{Buf, BytesMut};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
 use shoalmq_core::event::Event;
+use shoalmq_core::id::JobId;
 use shoalmq_storage::journal::Position;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
 
-use super::driver::Shared;
+use super::driver::{Driver, Shared};
 use super::execute::{Execution, Outcome, Prepared};
 use super::output::{KEPT_BYTES, Output, Place};
+use super::reading::UnreadReply;
 use super::session::{Replies, Session};
+use crate::command::reply;
 use crate::resp::{COMMAND_MAX, Decoded, Decoder, Status, encode};
 
 /// One read asks for so much.
@@ -41,6 +44,9 @@ pub(crate) struct Connection<S> {
     /// Commands that were decoded from `input` and not yet all run: the batch, and the next of it.
     batch: Option<(Decoded, usize)>,
     hold: Hold,
+    /// Replies that lack bodies, and the jobs in those that are being read.
+    unread: Vec<UnreadReply>,
+    reading: Vec<JobId>,
     /// The client has closed its side, and counts as gone then, if it still waits for answers.
     ends_by: Option<Instant>,
     /// No more commands are taken; the connection ends when everything is written.
@@ -92,6 +98,8 @@ impl<S: AsyncRead + AsyncWrite + AsFd + Unpin> Connection<S> {
             output: Output::default(),
             batch: None,
             hold: Hold::Nothing,
+            unread: Vec::new(),
+            reading: Vec::new(),
             ends_by: None,
             closing: false,
             released,
@@ -134,6 +142,7 @@ impl<S: AsyncRead + AsyncWrite + AsFd + Unpin> Connection<S> {
                 Woken::Read(result) => self.take_input(result?),
                 Woken::Mail => {
                     self.take_mail();
+                    self.read_bodies().await;
                     self.ends_by = self.ends_by.map(|_| Instant::now() + HALF_CLOSED);
                     if self.output.has_unseen() && is_gone(&self.stream) {
                         return Ok(());
@@ -230,6 +239,7 @@ impl<S: AsyncRead + AsyncWrite + AsFd + Unpin> Connection<S> {
             gate: Position(0),
             command: "NULL",
             unanswered,
+            unread: 0,
         };
         let mut open: Vec<Place> = Vec::new();
         let mut end = None;
@@ -317,8 +327,56 @@ impl<S: AsyncRead + AsyncWrite + AsFd + Unpin> Connection<S> {
             self.output
                 .answer(number, reply, gate, answered.jobs, released);
         }
+        self.unread = letters.unread;
         if self.session.replies == Replies::On {
             self.output.interject(&letters.lines);
+        }
+    }
+
+    /// Completes the replies that lack bodies.
+    async fn read_bodies(&mut self) {
+        if self.unread.is_empty() {
+            return;
+        }
+        let mut unread = std::mem::take(&mut self.unread);
+        self.reading = unread.iter().flat_map(UnreadReply::jobs).collect();
+        let read = tokio::task::spawn_blocking(move || {
+            let (mut failed, mut undelivered) = (Vec::new(), Vec::new());
+            for reply in &mut unread {
+                let missing = reply.read();
+                if reply.jobs().next().is_some() {
+                    undelivered.extend(missing.iter().map(|failed| failed.id));
+                }
+                failed.extend(missing);
+            }
+            (unread, failed, undelivered)
+        });
+        let (read, failed, undelivered) = read.await.expect("a panic ends the process");
+        self.reading.clear();
+        if !failed.is_empty() {
+            let give_up = |driver: &mut Driver| driver.give_up_bodies(failed, undelivered);
+            self.shared.act(give_up);
+        }
+        let mut bytes = Vec::new();
+        for UnreadReply {
+            ticket,
+            protocol,
+            reply,
+            gate,
+            ..
+        } in read
+        {
+            match reply.into_read() {
+                Ok(reply) => {
+                    bytes.clear();
+                    reply::encode(&reply, protocol, &mut bytes);
+                    let jobs = reply.delivered();
+                    let released = *self.released.borrow();
+                    self.output
+                        .answer(ticket.number, &bytes, gate, jobs, released);
+                }
+                Err(again) => self.shared.act(|driver| driver.feed_again(ticket, again)),
+            }
         }
     }
 
@@ -391,6 +449,9 @@ impl<S: AsyncRead + AsyncWrite + AsFd + Unpin> Connection<S> {
                 .into_iter()
                 .flat_map(|answered| answered.jobs),
         );
+        let waiting = self.unread.iter().chain(&letters.unread);
+        unseen.extend(waiting.flat_map(UnreadReply::jobs));
+        unseen.append(&mut self.reading);
         if !unseen.is_empty() {
             driver.feed(Event::Undelivered(unseen));
         }

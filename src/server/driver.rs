@@ -10,14 +10,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use shoalmq_core::command::{Command, Refusal, Reply};
+use shoalmq_core::command::{Again, Command, Refusal, Reply};
 use shoalmq_core::effect::Effect;
 use shoalmq_core::event::Event;
-use shoalmq_core::id::{ClientId, NodeId, Ticket};
+use shoalmq_core::id::{ClientId, JobId, NodeId, Ticket};
 use shoalmq_core::message::Message;
 use shoalmq_core::node::{Log, Node, Settings};
+use shoalmq_core::record::{Location, Record, Segment};
 use shoalmq_core::time::{Now, Time};
-use shoalmq_storage::journal::{Policy, Position};
+use shoalmq_storage::journal::{Journal, Load, Policy, Position};
 use tokio::sync::{Notify, watch};
 
 use super::clock::{self, Clock};
@@ -26,11 +27,12 @@ use super::identity::Identity;
 use super::logging::LogHandle;
 use super::mailbox::Mailbox;
 use super::persistence::{Health, LogState, Rewrite};
+use super::reading::{Bodies, UnreadReply, Wanted};
 use super::session::{Peer, Session};
 use super::slowlog::{LatencyMonitor, SlowLog};
 use super::stats::Stats;
 use crate::command::reply;
-use crate::config::{Config, MaxmemoryPolicy};
+use crate::config::{Config, MaxmemoryPolicy, MemoryPolicy, Storage};
 use crate::resp::Protocol;
 
 /// How the server ends.
@@ -40,6 +42,15 @@ pub(crate) enum Stop {
     Exit,
     /// It starts again in place, after a delay: DEBUG RESTART.
     Restart(Duration),
+}
+
+/// How a command was answered at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answered {
+    /// The reply is written, and may leave when the log is on disk up to here.
+    Now(Position),
+    /// It comes by mail, once so many bytes of bodies are read.
+    Unread(usize),
 }
 
 /// What all tasks share.
@@ -94,6 +105,17 @@ pub(crate) struct Driver {
     /// The port that clients connect to, also where the system chose it.
     pub(crate) port: u16,
     pub(super) gates: Gates,
+    /// Replies may leave up to this position of the log.
+    released: watch::Sender<Position>,
+    /// The way to bodies in the log, while there is one.
+    pub(super) bodies: Option<Bodies>,
+    /// Bodies that the core wants to be read, and what tells of them.
+    pub(super) wanted: Vec<Wanted>,
+    pub(super) wants: Arc<Notify>,
+    /// Jobs that were recorded, and where, since the core was last told.
+    recorded: Vec<(JobId, Location)>,
+    /// Segments below the first are to retire, those below the second do.
+    retire: (Segment, Segment),
     effects: Vec<Effect>,
     /// Connections that got mail since the last [`Driver::settle`].
     mailed: Vec<Arc<Mailbox>>,
@@ -108,7 +130,7 @@ pub(crate) struct Parts {
     pub(crate) identity: Identity,
     pub(crate) logging: LogHandle,
     pub(crate) health: Arc<Health>,
-    pub(crate) released: watch::Receiver<Position>,
+    pub(crate) released: watch::Sender<Position>,
     pub(crate) port: u16,
 }
 
@@ -144,7 +166,13 @@ impl Driver {
             started: Instant::now(),
             run_id: NodeId::from_bytes(clock::entropy()).to_string(),
             port: parts.port,
-            gates: Gates::new(parts.released),
+            gates: Gates::new(parts.released.subscribe()),
+            released: parts.released,
+            bodies: None,
+            wanted: Vec::new(),
+            wants: Arc::default(),
+            recorded: Vec::new(),
+            retire: (0, 0),
             effects: Vec::new(),
             mailed: Vec::new(),
             armed: Time::NEVER,
@@ -167,7 +195,7 @@ impl Driver {
         command: Command<'_>,
         protocol: Protocol,
         out: &mut Vec<u8>,
-    ) -> Option<Position> {
+    ) -> Option<Answered> {
         self.node
             .handle(now, Event::Command(ticket, command), &mut self.effects);
         let answered = self.carry_out(News::Job, Some((ticket, protocol, out)));
@@ -189,6 +217,14 @@ impl Driver {
         self.carry_out(News::Job, None);
     }
 
+    /// A GETJOB goes on, for what it was to be answered with cannot be read; its reply comes by mail.
+    pub(crate) fn feed_again(&mut self, ticket: Ticket, again: Again) {
+        if let Some(peer) = self.peers.get_mut(&ticket.client) {
+            peer.unanswered += 1;
+            self.feed(Event::GetAgain(ticket, again));
+        }
+    }
+
     /// Takes effects that came another way than from an event: those of a start.
     pub(crate) fn take_effects(&mut self, effects: Vec<Effect>) {
         self.effects.extend(effects);
@@ -198,13 +234,13 @@ impl Driver {
     /// Ends a batch or a tick: rolls a full segment, wakes clients that have mail and links that have something to write,
     /// and gives up links that cannot take it. Returns whether the next tick is wanted earlier than it was.
     pub(crate) fn settle(&mut self) -> bool {
-        if let Some(journal) = self
-            .log
-            .journal()
-            .filter(|journal| journal.segment_is_full())
-        {
-            let segment = journal.roll();
-            self.feed(Event::SegmentStarted(segment));
+        if let Some(journal) = self.log.journal().cloned() {
+            let load = journal.load();
+            if load.segment_is_full {
+                let segment = journal.roll();
+                self.feed(Event::SegmentStarted(segment));
+            }
+            self.settle_bodies(&journal, load);
         }
         self.gates.prune();
         while let Some(id) = self.cluster.take_broken() {
@@ -218,6 +254,49 @@ impl Driver {
         let sooner = deadline < self.armed;
         self.armed = self.armed.min(deadline);
         sooner
+    }
+
+    /// Tells the core where its records lie, and how far they are written; retires what was pinned until now.
+    fn settle_bodies(&mut self, journal: &Journal, load: Load) {
+        if !self.recorded.is_empty() {
+            let mut recorded = std::mem::take(&mut self.recorded);
+            self.feed(Event::Recorded(&recorded));
+            recorded.clear();
+            if self.recorded.is_empty() {
+                self.recorded = recorded;
+            }
+        }
+        if self.node.is_spilling() {
+            self.feed(Event::Written(load.readable));
+        }
+        if self.is_behind(load.pending_bytes) != self.health.is_behind() {
+            self.watch_disk(&self.released);
+        }
+        self.retire(journal);
+        if !self.wanted.is_empty() {
+            self.wants.notify_one();
+        }
+    }
+
+    /// Retires segments, as far as nobody is about to read from them.
+    fn retire(&mut self, journal: &Journal) {
+        let (wanted, retired) = self.retire;
+        if wanted > retired {
+            let unpinned = self.bodies.as_ref();
+            let below = unpinned.map_or(wanted, |bodies| bodies.unpinned(wanted));
+            if below > retired {
+                self.retire.1 = below;
+                journal.retire(below);
+            }
+        }
+    }
+
+    /// Replaces the log.
+    pub(super) fn set_log(&mut self, log: LogState) {
+        self.bodies = log.journal().map(|journal| Bodies::new(journal.reader()));
+        self.retire = (0, 0);
+        self.recorded.clear();
+        self.log = log;
     }
 
     /// Runs the tick if it is due. Returns when the next one is.
@@ -311,7 +390,7 @@ impl Driver {
         &mut self,
         news: News,
         mut asking: Option<(Ticket, Protocol, &mut Vec<u8>)>,
-    ) -> Option<Position> {
+    ) -> Option<Answered> {
         let mut answered = None;
         let policy = self.config.appendfsync;
         let mut persisted = if self.health.is_failing() {
@@ -324,7 +403,11 @@ impl Driver {
         let mut writer = None;
         for effect in &effects {
             if let (Effect::Persist(record), Some(journal)) = (effect, journal) {
-                let position = writer.get_or_insert_with(|| journal.writer()).push(record);
+                let writer = writer.get_or_insert_with(|| journal.writer());
+                if let Record::Added(job) = record {
+                    self.recorded.push((job.id, writer.location()));
+                }
+                let position = writer.push(record);
                 self.gates.record(policy, record, news, position);
                 persisted = Persisted::Something;
             }
@@ -342,16 +425,37 @@ impl Driver {
                         peer.mailbox.kill();
                     }
                 }
-                Effect::Reply(ticket, reply) => {
+                Effect::Reply(ticket, mut reply) => {
                     let gate = match journal {
                         Some(_) => self.gates.of(policy, &reply, persisted),
                         None => Position(0),
                     };
-                    if let Some((asker, protocol, out)) = &mut asking
+                    let access = self.bodies.as_ref();
+                    let access = access.and_then(|bodies| bodies.access(&reply.unread_bodies()));
+                    if let Some(access) = access {
+                        let asker = asking.as_ref().filter(|asking| asking.0 == ticket);
+                        let at_once = asker.map(|&(_, protocol, _)| protocol);
+                        if at_once.is_some() {
+                            answered = Some(Answered::Unread(reply.unread_length()));
+                        }
+                        if let Some(peer) = self.peers.get_mut(&ticket.client) {
+                            peer.unanswered -= usize::from(at_once.is_none());
+                            let unread = UnreadReply {
+                                ticket,
+                                protocol: at_once.unwrap_or(peer.protocol),
+                                reply,
+                                gate,
+                                access,
+                            };
+                            if peer.mailbox.answer_unread(unread) {
+                                self.mailed.push(Arc::clone(&peer.mailbox));
+                            }
+                        }
+                    } else if let Some((asker, protocol, out)) = &mut asking
                         && *asker == ticket
                     {
                         reply::encode(&reply, *protocol, out);
-                        answered = Some(gate);
+                        answered = Some(Answered::Now(gate));
                     } else if let Some(peer) = self.peers.get_mut(&ticket.client) {
                         peer.unanswered -= 1;
                         // A command that may change the protocol runs behind no late one but ADDJOB, whose reply is the
@@ -365,19 +469,23 @@ impl Driver {
                         }
                     }
                 }
-                Effect::Send(to, message) => {
+                Effect::Fetch(id, mut place) => {
+                    let bodies = self.bodies.as_ref();
+                    let access = bodies.and_then(|bodies| bodies.access(&[(id, &mut place)]));
+                    let access = access.expect("without a log no body is in it alone");
+                    self.wanted.push(Wanted { id, place, access });
+                }
+                Effect::Send(to, mut message) => {
                     let gate = match journal {
                         Some(_) => self.gates.of_message(policy, &message),
                         None => Position(0),
                     };
                     let max_memory = self.config.maxmemory.map_or(0, NonZeroU64::get);
-                    self.cluster.send(&to, &message, gate, max_memory);
+                    let access = self.bodies.as_ref();
+                    let access = access.and_then(|bodies| bodies.access(&message.unread_bodies()));
+                    self.cluster.send(&to, message, gate, max_memory, access);
                 }
-                Effect::Retire(below) => {
-                    if let Some(journal) = journal {
-                        journal.retire(below);
-                    }
-                }
+                Effect::Retire(below) => self.retire.0 = below.max(self.retire.0),
             }
         }
         self.effects = effects;
@@ -392,6 +500,12 @@ pub(crate) fn settings(config: &Config, log: Log) -> Settings {
         eviction: match config.maxmemory_policy {
             MaxmemoryPolicy::Acks => shoalmq_core::node::Eviction::Acks,
             MaxmemoryPolicy::Noeviction => shoalmq_core::node::Eviction::Never,
+        },
+        memory: match (config.memory_policy, config.storage) {
+            (MemoryPolicy::Refuse, _) | (_, Storage::Memory) => {
+                shoalmq_core::node::MemoryPolicy::Refuse
+            }
+            (MemoryPolicy::Spill, _) => shoalmq_core::node::MemoryPolicy::Spill,
         },
         log,
         default_replicate: config.default_replicate.get(),

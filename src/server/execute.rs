@@ -10,8 +10,8 @@ use shoalmq_core::time::Now;
 use shoalmq_storage::journal::Position;
 
 use super::admin;
-use super::driver::{Driver, Shared};
-use super::output::{Audience, Place, UNANSWERED_MAX};
+use super::driver::{Answered, Driver, Shared};
+use super::output::{Audience, Place, UNANSWERED_MAX, WRITE_BYTES};
 use super::session::{Replies, Session};
 use crate::command::{Admin, CommandSpec, Failure, Flags, Parsed, Request, ServerError, resolve};
 
@@ -79,6 +79,8 @@ pub(crate) struct Execution<'a> {
     pub(crate) command: &'static str,
     /// How many commands of the connection wait for their answers.
     pub(crate) unanswered: usize,
+    /// Bytes of bodies that are to be read for commands of the batch.
+    pub(crate) unread: usize,
 }
 
 impl Execution<'_> {
@@ -89,6 +91,9 @@ impl Execution<'_> {
         args: impl Fn() -> Vec<Vec<u8>>,
     ) -> Outcome {
         // Lines of MONITOR may stand between any two replies, but not before its own.
+        if self.unread >= WRITE_BYTES {
+            return Outcome::Waits;
+        }
         if self.unanswered >= UNANSWERED_MAX || self.unanswered > 0 && command.is_monitor() {
             return Outcome::Waits;
         }
@@ -172,17 +177,24 @@ impl Execution<'_> {
         let answered = self
             .driver
             .feed_command(self.now, ticket, command, protocol, self.out);
-        if let Some(gate) = answered {
+        if let Some(Answered::Now(gate)) = answered {
             self.gate = self.gate.max(gate);
             return Outcome::Done;
         }
+        let reads = match answered {
+            Some(Answered::Unread(bytes)) => {
+                self.unread += bytes;
+                true
+            }
+            Some(Answered::Now(_)) | None => false,
+        };
         self.unanswered += 1;
         let place = Place {
             number: ticket.number,
             audience: Audience::Client,
             at: self.out.len(),
         };
-        if adds {
+        if adds || reads {
             Outcome::Late(place)
         } else {
             Outcome::Blocked(place)

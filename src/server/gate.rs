@@ -120,8 +120,9 @@ impl Gates {
             (_, Reply::Added(id)) => self.of_job(policy, id),
             (AppendFsync::Everysec | AppendFsync::No, _)
             | (AppendFsync::Always, Reply::NothingToDeliver | Reply::Refused(_)) => OPEN,
-            (AppendFsync::Always, Reply::Delivered(jobs, _)) => {
-                let gates = jobs.iter().map(|job| self.of_job(policy, &job.id));
+            (AppendFsync::Always, Reply::Delivered(..) | Reply::Unread(_)) => {
+                let gates = reply.delivered();
+                let gates = gates.iter().map(|id| self.of_job(policy, id));
                 gates.max().unwrap_or(OPEN)
             }
             (AppendFsync::Always, _) => match persisted {

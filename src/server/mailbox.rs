@@ -8,6 +8,7 @@ use shoalmq_core::id::JobId;
 use shoalmq_storage::journal::Position;
 use tokio::sync::Notify;
 
+use super::reading::UnreadReply;
 use crate::command::reply;
 use crate::resp::Protocol;
 
@@ -61,6 +62,8 @@ pub(crate) struct Letters {
     /// Late replies, one after the other, and where each ends.
     pub(crate) replies: Vec<u8>,
     pub(crate) answers: Vec<Answered>,
+    /// Late replies that lack bodies.
+    pub(crate) unread: Vec<UnreadReply>,
     /// Lines of MONITOR.
     pub(crate) lines: Vec<u8>,
     /// The connection has been told, or is about to be, that something is here.
@@ -109,10 +112,7 @@ impl Mailbox {
         let start = letters.replies.len();
         reply::encode(reply, protocol, &mut letters.replies);
         let end = letters.replies.len();
-        let jobs = match reply {
-            Reply::Delivered(jobs, _) => jobs.iter().map(|job| job.id).collect(),
-            _ => Vec::new(),
-        };
+        let jobs = reply.delivered();
         letters.answers.push(Answered {
             number,
             end,
@@ -123,6 +123,13 @@ impl Mailbox {
             bytes: end - start,
             is_first: !std::mem::replace(&mut letters.announced, true),
         }
+    }
+
+    /// Puts in a reply that lacks bodies. Returns whether the connection has not been told yet that there is mail.
+    pub(crate) fn answer_unread(&self, reply: UnreadReply) -> bool {
+        let mut letters = self.letters.lock();
+        letters.unread.push(reply);
+        !std::mem::replace(&mut letters.announced, true)
     }
 
     /// Puts in a line that answers no command.

@@ -26,6 +26,7 @@ mod logging;
 mod mailbox;
 mod output;
 mod persistence;
+mod reading;
 mod session;
 mod slowlog;
 mod stats;
@@ -39,6 +40,7 @@ use parking_lot::Mutex;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use shoalmq_core::event::Event;
 use shoalmq_core::node::MemoryLevel;
+use shoalmq_storage::backend::sled::is_caught;
 use shoalmq_storage::fault::Fault;
 use shoalmq_storage::journal::Position;
 use thiserror::Error;
@@ -123,7 +125,7 @@ fn start(loaded: Loaded) -> Result<ExitCode, StartError> {
         identity,
         logging,
         health: Arc::clone(&health),
-        released: released.subscribe(),
+        released: released.clone(),
         port: listeners.port,
     };
     let shared = Arc::new(Shared {
@@ -175,6 +177,7 @@ async fn serve(
     }
     tokio::spawn(ticker(Arc::clone(shared)));
     tokio::spawn(housekeeping(Arc::clone(shared)));
+    tokio::spawn(reading::read_for_core(Arc::clone(shared)));
     tokio::spawn(signals(Arc::clone(shared)));
     let mut stop = shared.stop.subscribe();
     load(shared, listeners, sockets).await?;
@@ -342,7 +345,8 @@ fn install_panic_hook() {
     std::panic::set_hook(Box::new(move |panic| {
         error!(%panic, thread = std::thread::current().name(), "panic");
         let name = std::thread::current().name().map(str::to_owned);
-        if name.is_none_or(|name| name != "storage-open" && !name.starts_with("sled")) {
+        let caught = is_caught() || name.is_some_and(|name| name.starts_with("sled"));
+        if !caught {
             default(panic);
             std::process::abort();
         }

@@ -16,9 +16,9 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
-use shoalmq_core::record::{Record, Segment};
+use shoalmq_core::record::{Location, Record, Segment};
 
-use crate::backend::{self, Backend};
+use crate::backend::{self, Backend, Reader};
 use crate::fault::Fault;
 
 use self::daemon::Daemon;
@@ -60,16 +60,29 @@ pub struct Options {
 }
 
 /// How far the daemon is.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Progress {
     /// What the backend has.
     pub written: Position,
+    /// The same as a place: what lies before it can be read.
+    pub readable: Location,
     /// What survives a loss of power.
     pub synced: Position,
     /// What keeps the daemon from going on; none once a write and a sync succeeded again.
     pub fault: Option<Arc<Fault>>,
     /// The fault is a failed sync, or came at the stop: the daemon writes no more, and the process has to stop.
     pub fatal: bool,
+}
+
+/// How full a journal is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Load {
+    /// The segment has its bytes: time for [`Journal::roll`].
+    pub segment_is_full: bool,
+    /// Bytes appended that the backend does not have yet.
+    pub pending_bytes: u64,
+    /// What lies before this can be read.
+    pub readable: Location,
 }
 
 /// What a journal did and has to do.
@@ -97,6 +110,7 @@ pub struct Journal(Arc<Handle>);
 
 struct Handle {
     shared: Arc<Shared>,
+    reader: Arc<dyn Reader>,
     daemon: Mutex<Option<JoinHandle<Stopped>>>,
     segment_bytes: u64,
 }
@@ -120,12 +134,14 @@ impl Journal {
             work: Condvar::new(),
             done: Condvar::new(),
         });
+        let reader = backend.reader();
         let daemon = Daemon::new(backend, Arc::clone(&shared), on_progress);
         let daemon = thread::Builder::new()
             .name("storage".to_owned())
             .spawn(move || daemon.run())?;
         Ok(Journal(Arc::new(Handle {
             shared,
+            reader,
             daemon: Mutex::new(Some(daemon)),
             segment_bytes: options.segment_bytes,
         })))
@@ -150,6 +166,11 @@ impl Journal {
         self.state().appended
     }
 
+    /// The way to read what is written.
+    pub fn reader(&self) -> Arc<dyn Reader> {
+        Arc::clone(&self.0.reader)
+    }
+
     /// How far the daemon is.
     pub fn progress(&self) -> Progress {
         self.state().progress.clone()
@@ -157,7 +178,17 @@ impl Journal {
 
     /// The segment has its bytes: time for [`Journal::roll`].
     pub fn segment_is_full(&self) -> bool {
-        self.state().segment_bytes >= self.0.segment_bytes
+        self.load().segment_is_full
+    }
+
+    /// What whoever appends looks at all the time.
+    pub fn load(&self) -> Load {
+        let state = self.state();
+        Load {
+            segment_is_full: state.segment_bytes >= self.0.segment_bytes,
+            pending_bytes: state.stats.pending_bytes,
+            readable: state.progress.readable,
+        }
     }
 
     /// Begins the next segment, and returns it: all records from now on belong to it.

@@ -3,6 +3,7 @@
 //! - [`record`] turns records into bytes and back: drawn there.
 //! - [`backend`] keeps frames of records in segments: sled by default, memory for no disk at all.
 //! - [`Store`] opens a backend and loads what it holds; [`journal`] is the daemon that writes to it from then on.
+//! - [`fetch`] reads single jobs back from what is written.
 //! - [`fault`] is what can go wrong, by the decision that it calls for.
 //!
 //! ```text
@@ -15,7 +16,7 @@
 
 use std::path::{Path, PathBuf};
 
-use shoalmq_core::record::{Record, Segment};
+use shoalmq_core::record::{Location, Record};
 
 use crate::backend::Backend;
 use crate::backend::memory::Memory;
@@ -24,6 +25,7 @@ use crate::fault::Fault;
 
 pub mod backend;
 pub mod fault;
+pub mod fetch;
 pub mod journal;
 mod load;
 pub mod record;
@@ -69,14 +71,14 @@ impl Store {
         }
     }
 
-    /// Visits every record in order, with its segment, and tells `progress` after every frame.
+    /// Visits every record in order, with its place, and tells `progress` after every frame.
     ///
     /// A record or frame at the very end may be torn, with nothing valid behind it: `torn_tail` says what then. After a
     /// fault the visits so far mean nothing. Frames are visited as they are read: what is loaded is not held in memory.
     pub fn load(
         &mut self,
         torn_tail: TornTail,
-        mut visit: impl FnMut(Segment, Record),
+        mut visit: impl FnMut(Location, Record),
         mut progress: impl FnMut(&Loaded),
     ) -> Result<Loaded, Fault> {
         let backend = self.backend.as_mut();

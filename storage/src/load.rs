@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use shoalmq_core::record::{Record, Segment};
+use shoalmq_core::record::{Location, Record, Segment};
 use tracing::warn;
 
 use crate::backend::{Backend, Sequence};
@@ -74,13 +74,17 @@ pub(crate) fn load(
     backend: &mut dyn Backend,
     path: &Path,
     torn_tail: TornTail,
-    visit: &mut dyn FnMut(Segment, Record),
+    visit: &mut dyn FnMut(Location, Record),
     progress: &mut dyn FnMut(&Loaded),
 ) -> Result<Loaded, Fault> {
     let mut loaded = Loaded::default();
     let mut torn: Option<Torn> = None;
+    // Bytes of the segment before the frame.
+    let mut before = 0;
     backend.replay(&mut |segment, sequence, frame| {
-        loaded.last_segment = Some(segment);
+        if loaded.last_segment.replace(segment) != Some(segment) {
+            before = 0;
+        }
         loaded.bytes += frame.len() as u64;
         if !frame.is_empty() {
             // A frame follows: what looked like a torn tail is in the middle.
@@ -92,7 +96,8 @@ pub(crate) fn load(
         while !rest.is_empty() {
             match decode(rest) {
                 Ok((record, after)) => {
-                    visit(segment, record);
+                    let offset = before + (frame.len() - rest.len()) as u64;
+                    visit(Location::new(segment, offset), record);
                     loaded.records += 1;
                     rest = after;
                 }
@@ -112,6 +117,7 @@ pub(crate) fn load(
                 }
             }
         }
+        before += frame.len() as u64;
         progress(&loaded);
         Ok(())
     })?;

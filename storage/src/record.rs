@@ -36,7 +36,7 @@ mod tests;
 /// The version that this node writes, and the only one that it reads.
 pub const VERSION: u8 = 1;
 /// The bytes before the version: length and checksum.
-const HEADER: usize = 8;
+pub(crate) const HEADER: usize = 8;
 /// Kinds of this version are below this.
 const KINDS: u32 = 12;
 
@@ -105,6 +105,12 @@ pub fn decode(bytes: &[u8]) -> Result<(Record, &[u8]), Invalid> {
         return Err(Invalid::Fields(postcard::Error::DeserializeBadEncoding));
     }
     Ok((Payload::into_record(fields)?, rest))
+}
+
+/// How many bytes follow a header, as it says.
+pub(crate) fn length_of(header: &[u8]) -> usize {
+    let length = header.first_chunk().expect("a header holds its length");
+    u32::from_le_bytes(*length) as usize
 }
 
 /// A whole record, of whatever version and kind, starts somewhere in `bytes`.

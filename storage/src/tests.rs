@@ -1,4 +1,5 @@
 use shoalmq_core::id::JobId;
+use shoalmq_core::record::Segment;
 
 use super::*;
 use crate::backend::Sequence;
@@ -38,7 +39,7 @@ fn load_with(
     let mut store = Store::of(Box::new(memory.clone()), Path::new("here"));
     let loaded = store.load(
         torn_tail,
-        |segment, record| records.push((segment, record)),
+        |at, record| records.push((at.segment, record)),
         |_| {},
     );
     (records, loaded)

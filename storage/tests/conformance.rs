@@ -56,6 +56,8 @@ macro_rules! conformance {
                 the_last_frame_is_cut,
                 a_replay_ends_with_its_visitors_fault,
                 stats_count_segments_and_bytes,
+                what_was_appended_is_read_from_any_place,
+                what_retired_or_was_never_there_is_not_read,
             );
         })*
     };
@@ -195,6 +197,67 @@ fn retired_segments_are_gone_and_the_others_stay(place: &impl Place) {
     assert_eq!(left[0].0, 6);
     assert_eq!(left[0].2, pattern(50, 1000));
     assert_eq!(left[50], (10, last, b"after".to_vec()));
+}
+
+/// The bytes of a segment, and frames of many sizes that make them up.
+fn laid_out(backend: &mut dyn Backend, segment: Segment, salt: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for (number, length) in [0, 1, 300, 7168, 7169, 50_000, 3, 0, 1 << 20, 900]
+        .into_iter()
+        .enumerate()
+    {
+        let frame = pattern(number + salt, length);
+        append(backend, segment, &frame);
+        bytes.extend(frame);
+    }
+    bytes
+}
+
+fn what_was_appended_is_read_from_any_place(place: &impl Place) {
+    let mut backend = place.open();
+    let segments =
+        [3, 4].map(|segment| (segment, laid_out(&mut *backend, segment, segment as usize)));
+    let all_read = |backend: &dyn Backend| {
+        let reader = backend.reader();
+        for (segment, bytes) in &segments {
+            for (offset, length) in (0..bytes.len())
+                .step_by(6911)
+                .zip([0, 1, 9, 5000, 20_000].iter().cycle())
+            {
+                let end = (offset + length).min(bytes.len());
+                let mut read = vec![0; end - offset];
+                reader
+                    .read(*segment, offset as u64, &mut read)
+                    .expect("it was appended");
+                assert!(read == bytes[offset..end], "{length} bytes at {offset}");
+            }
+        }
+    };
+    all_read(&*backend);
+    sync(&mut *backend);
+    all_read(&*backend);
+    let mut backend = place_again(backend, place);
+    replayed(&mut *backend);
+    all_read(&*backend);
+}
+
+fn what_retired_or_was_never_there_is_not_read(place: &impl Place) {
+    let mut backend = place.open();
+    let bytes = laid_out(&mut *backend, 1, 0);
+    laid_out(&mut *backend, 2, 0);
+    let reader = backend.reader();
+    let read = |segment, offset: usize| reader.read(segment, offset as u64, &mut [0; 10]);
+    assert!(read(1, bytes.len() - 10).is_ok());
+    for beyond in [bytes.len() - 9, bytes.len(), 1 << 40] {
+        let fault = read(1, beyond);
+        assert!(matches!(fault, Err(Fault::Corrupt { .. })), "{fault:?}");
+    }
+    backend.retire(2).expect("the disk works");
+    for segment in [1, 9] {
+        let fault = read(segment, 0);
+        assert!(matches!(fault, Err(Fault::Retired { .. })), "{fault:?}");
+    }
+    assert!(read(2, 0).is_ok());
 }
 
 fn everything_may_be_retired(place: &impl Place) {

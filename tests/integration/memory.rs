@@ -11,7 +11,7 @@ const NO_REPLICA: &str = "NOREPL Not enough reachable nodes for the requested re
 const OUT_OF_MEMORY: &str = "OOM command not allowed when used memory > 'maxmemory'.";
 
 fn start() -> (Node, Connection) {
-    let node = Node::with(&format!("--maxmemory {LIMIT}"));
+    let node = Node::with(&format!("--maxmemory {LIMIT} --memory-policy refuse"));
     let client = node.connect();
     (node, client)
 }

@@ -212,7 +212,7 @@ impl Checker {
         given: Micros,
     ) -> Option<Number> {
         let text = std::str::from_utf8(delivery.body.as_bytes()).ok();
-        let number = text.and_then(|text| text.strip_prefix("job ")?.parse().ok());
+        let number = text.and_then(|text| text.strip_prefix("job ")?.trim_start().parse().ok());
         let Some(number) = number.filter(|&number: &Number| number < self.jobs.len()) else {
             self.violate(
                 None,

@@ -95,6 +95,8 @@ impl Cluster {
             boots: 0,
             process: None,
             inbox: None,
+            recorded: Vec::new(),
+            fetched: Vec::new(),
             removed: false,
         }
     }

@@ -24,7 +24,8 @@ impl Checker {
         match record {
             Record::Added(added) => {
                 let text = std::str::from_utf8(added.body.as_bytes()).unwrap_or_default();
-                let number = text.strip_prefix("job ").and_then(|text| text.parse().ok());
+                let number = text.strip_prefix("job ");
+                let number = number.and_then(|text| text.trim_start().parse().ok());
                 let Some(number) = number.filter(|&number: &Number| number < self.jobs.len())
                 else {
                     return self.violate(None, format!("n{host} records {added:?}"));

@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 
 use shoalmq_core::id::JobId;
-use shoalmq_core::record::{Record, Segment};
+use shoalmq_core::job::Body;
+use shoalmq_core::record::{Location, Record, Segment};
 
 use crate::dice::Dice;
 
@@ -27,26 +28,44 @@ pub(crate) struct Disk {
 #[derive(Debug)]
 struct Entry {
     position: Position,
-    segment: Segment,
+    at: Location,
     record: Record,
 }
 
 impl Disk {
     /// All that would survive, in the order of writing.
-    pub(crate) fn records(&self) -> impl Iterator<Item = (Segment, &Record)> {
-        self.log.iter().map(|entry| (entry.segment, &entry.record))
+    pub(crate) fn records(&self) -> impl Iterator<Item = (Location, &Record)> {
+        self.log.iter().map(|entry| (entry.at, &entry.record))
     }
 
-    /// Appends a record; it is not on disk yet.
-    pub(crate) fn append(&mut self, record: Record) -> Position {
+    /// Appends a record; it is not on disk yet. Every record counts as one byte long.
+    pub(crate) fn append(&mut self, record: Record) -> Location {
+        let at = self.end();
         self.given += 1;
         self.in_segment += 1;
         self.log.push_back(Entry {
             position: self.given,
-            segment: self.segment,
+            at,
             record,
         });
-        self.given
+        at
+    }
+
+    /// Where the next record will lie.
+    pub(crate) fn end(&self) -> Location {
+        Location::new(self.segment, self.in_segment as u64)
+    }
+
+    /// The body of a job that lies there; none when its segment has retired.
+    pub(crate) fn read(&self, id: &JobId, place: &Body) -> Option<Body> {
+        let at = place.spilled_to().expect("only such a body is read");
+        let index = self.log.binary_search_by_key(&at, |entry| entry.at).ok()?;
+        match &self.log[index].record {
+            Record::Added(job) if job.id == *id && job.body.len() == place.len() => {
+                Some(job.body.clone())
+            }
+            record => panic!("{id} lies at {at}, not {record:?}"),
+        }
     }
 
     pub(crate) fn given(&self) -> Position {
@@ -96,7 +115,7 @@ impl Disk {
             && after <= position
         {
             self.retiring.pop_front();
-            self.log.retain(|entry| entry.segment >= below);
+            self.log.retain(|entry| entry.at.segment >= below);
         }
     }
 

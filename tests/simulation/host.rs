@@ -3,9 +3,11 @@
 use std::net::SocketAddr;
 
 use shoalmq_core::command::Reply;
-use shoalmq_core::id::{NodeId, StoreId, Ticket};
+use shoalmq_core::id::{JobId, NodeId, StoreId, Ticket};
+use shoalmq_core::job::Body;
 use shoalmq_core::message::Message;
 use shoalmq_core::node::Node;
+use shoalmq_core::record::Location;
 use shoalmq_core::time::{Now, Time, WallTime};
 use shoalmq_gossip::{Membership, Memory};
 
@@ -33,6 +35,9 @@ pub(crate) struct Host {
     pub(crate) process: Option<Process>,
     /// While it is stopped by SIGSTOP: what came in meanwhile.
     pub(crate) inbox: Option<Vec<Inbound>>,
+    /// Where records lie that its process was not told of yet, and bodies that were read for it.
+    pub(crate) recorded: Vec<(JobId, Location)>,
+    pub(crate) fetched: Vec<(JobId, Body, Body)>,
     /// It never comes back.
     pub(crate) removed: bool,
 }

@@ -62,6 +62,8 @@ pub(crate) struct Plan {
     pub(crate) bug: Option<Bug>,
     /// Records in a segment of the log.
     pub(crate) segment: usize,
+    /// `maxmemory`; 0 is no bound. With little, bodies leave memory.
+    pub(crate) memory: u64,
 }
 
 impl Plan {
@@ -105,6 +107,7 @@ impl Plan {
             leaving_grace: Duration::from_secs(dice.pick(&[1, 5])),
             bug: None,
             segment: dice.between(50, 2000) as usize,
+            memory: dice.weighted(&[(60, 0), (20, 60_000), (20, 150_000)]),
         }
     }
 

@@ -7,7 +7,7 @@ use shoalmq_core::command::Reply;
 use shoalmq_core::effect::Effect;
 use shoalmq_core::event::Event;
 use shoalmq_core::id::{StoreId, Ticket};
-use shoalmq_core::node::{Eviction, Log, Settings};
+use shoalmq_core::node::{Eviction, Log, MemoryPolicy, Settings};
 use shoalmq_core::planted::Bug;
 use shoalmq_core::record::Record;
 use shoalmq_core::restore::{Reload, Restore, Start};
@@ -33,13 +33,15 @@ impl Cluster {
             return;
         }
         host.boots += 1;
+        (host.recorded, host.fetched) = (Vec::new(), Vec::new());
         host.generation += 1;
         if host.disk.given() == 0 {
             host.store = StoreId(self.dice.next());
         }
         let settings = Settings {
-            max_memory: 0,
+            max_memory: plan.memory,
             eviction: Eviction::Acks,
+            memory: MemoryPolicy::Spill,
             log: Log::On,
             default_replicate: 3,
             min_replicate: 2,
@@ -48,8 +50,8 @@ impl Cluster {
         };
         let mut restore = Restore::new(host.id, settings, self.dice.bytes());
         plant(&mut restore, plan.bug);
-        for (segment, record) in host.disk.records() {
-            restore.apply(segment, record.clone());
+        for (at, record) in host.disk.records() {
+            restore.apply(at, record.clone());
         }
         let base = restore.timeline(host.clock.at(now));
         let (id, boot) = (host.id, host.boots);
@@ -110,6 +112,7 @@ impl Cluster {
         }
         self.effects = self.carry_out(index, effects);
         self.roll_segment(index);
+        self.spill(index);
         self.arm(index);
     }
 
@@ -124,7 +127,11 @@ impl Cluster {
         for effect in effects.drain(..) {
             match effect {
                 Effect::Persist(_) => {}
-                Effect::Send(to, message) => {
+                Effect::Send(to, mut message) => {
+                    for (id, body) in message.unread_bodies() {
+                        let read = self.hosts[index].disk.read(&id, body);
+                        *body = read.expect("what is sent can be read");
+                    }
                     let to = self.host_of(&to);
                     if let Some(incarnation) = self.network.link(index, to) {
                         let gate = self.gate(index);
@@ -132,7 +139,20 @@ impl Cluster {
                         self.hold(index, gate, held);
                     }
                 }
-                Effect::Reply(ticket, reply) => {
+                Effect::Fetch(id, place) => {
+                    let read = self.hosts[index].disk.read(&id, &place);
+                    let read = read.expect("what lives stays readable");
+                    let host = &mut self.hosts[index];
+                    host.fetched.push((id, place, read));
+                }
+                Effect::Reply(ticket, mut reply) => {
+                    let hands_out = matches!(reply, Reply::Unread(_));
+                    for (id, body) in reply.unread_bodies() {
+                        let read = self.hosts[index].disk.read(&id, body);
+                        assert!(read.is_some() || !hands_out, "{id} can be read");
+                        *body = read.unwrap_or(body.clone());
+                    }
+                    let reply = reply.into_read().expect("every body was read");
                     let gate = self.reply_gate(index, &reply);
                     let held = Held::Reply(ticket, Box::new(reply), self.now);
                     self.hold(index, gate, held);
@@ -146,7 +166,12 @@ impl Cluster {
     fn persist(&mut self, index: HostIndex, record: Record) {
         let position = self.hosts[index].disk.given() + 1;
         self.checker.recorded(self.now, index, &record, position);
-        self.hosts[index].disk.append(record);
+        let id = match &record {
+            Record::Added(job) => Some(job.id),
+            _ => None,
+        };
+        let at = self.hosts[index].disk.append(record);
+        self.hosts[index].recorded.extend(id.map(|id| (id, at)));
         if self.plan.policy == Policy::Always {
             self.begin_sync(index);
         }
@@ -221,6 +246,28 @@ impl Cluster {
         });
         if !unseen.is_empty() {
             self.feed(index, Event::Undelivered(unseen));
+        }
+    }
+
+    /// Tells a core where its records lie, that they can be read, and what it wanted to be read.
+    fn spill(&mut self, index: HostIndex) {
+        let host = &mut self.hosts[index];
+        let readable = host.disk.end();
+        let recorded = std::mem::take(&mut host.recorded);
+        let fetched = std::mem::take(&mut host.fetched);
+        let Some(process) = &host.process else {
+            return;
+        };
+        let spills = process.core.is_spilling();
+        if !recorded.is_empty() {
+            self.feed(index, Event::Recorded(&recorded));
+        }
+        for (id, place, read) in fetched {
+            let read = Some(read);
+            self.feed(index, Event::Fetched { id, place, read });
+        }
+        if spills && !recorded.is_empty() {
+            self.feed(index, Event::Written(readable));
         }
     }
 

@@ -187,7 +187,8 @@ fn jobs_of_effect(effect: &Effect) -> Vec<JobId> {
             _ => Vec::new(),
         },
         Effect::Reply(_, Reply::Added(id)) => vec![*id],
-        Effect::Reply(_, Reply::Delivered(jobs, _)) => jobs.iter().map(|job| job.id).collect(),
+        Effect::Reply(_, reply @ (Reply::Delivered(..) | Reply::Unread(_))) => reply.delivered(),
+        Effect::Fetch(id, _) => vec![*id],
         Effect::Reply(..) | Effect::Retire(_) => Vec::new(),
     }
 }

@@ -153,7 +153,7 @@ impl Cluster {
         };
         Terms {
             queue: format!("q{queue}"),
-            body: format!("job {number}"),
+            body: format!("job {number:200}"),
             timeout: Duration::from_millis(dice.pick(&[100, 1000, 3000])),
             replicate,
             delay,

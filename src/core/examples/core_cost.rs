@@ -117,7 +117,7 @@ impl Bench {
             match effect {
                 Effect::Reply(_, reply) => answer = Some(reply),
                 Effect::Persist(record) => drop(black_box(record)),
-                Effect::Send(..) | Effect::Retire(_) => {}
+                Effect::Send(..) | Effect::Retire(_) | Effect::Fetch(..) => {}
             }
         }
         answer

@@ -1,7 +1,7 @@
 //! A bench for one node: it owns the clocks, ticks exactly at the node's deadlines, keeps the log as a disk would, and
 //! checks the invariants after every event.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::command::{
@@ -13,9 +13,9 @@ use crate::event::Event;
 use crate::id::{ClientId, JobId, NodeId, Ticket};
 use crate::invariants;
 use crate::job::{Body, Job, JobState, Links, Place};
-use crate::node::{Eviction, Log, Node, Settings};
+use crate::node::{Eviction, Log, MemoryPolicy, Node, Settings};
 use crate::queue::QueueKey;
-use crate::record::{Record, Segment};
+use crate::record::{Location, Record, Segment};
 use crate::restore::{Reload, Restore, Start};
 use crate::time::{Now, Time, WallTime};
 
@@ -25,6 +25,7 @@ pub(crate) const WALL: u64 = 1_767_225_600_000;
 pub(crate) const SETTINGS: Settings = Settings {
     max_memory: 0,
     eviction: Eviction::Acks,
+    memory: MemoryPolicy::Refuse,
     log: Log::On,
     default_replicate: 3,
     min_replicate: 2,
@@ -44,6 +45,8 @@ pub(crate) struct Bench {
     /// What is on disk.
     pub(crate) log: Vec<(Segment, Record)>,
     pub(crate) segment: Segment,
+    /// Jobs whose records cannot be read.
+    pub(crate) damaged: BTreeSet<JobId>,
     /// Commands answered in the order of answering, since last asked.
     pub(crate) answered: Vec<(Ticket, Reply)>,
     /// Messages to peers, since last asked.
@@ -68,6 +71,7 @@ impl Bench {
             wall: WALL,
             log: Vec::new(),
             segment: 0,
+            damaged: BTreeSet::new(),
             answered: Vec::new(),
             sent: Vec::new(),
             replies: BTreeMap::new(),
@@ -96,8 +100,8 @@ impl Bench {
         self.starts += 1;
         self.wall += down.as_millis() as u64;
         let mut restore = Restore::new(node_id(), self.settings, [self.starts; 32]);
-        for (segment, record) in &self.log {
-            restore.apply(*segment, record.clone());
+        for (index, (segment, record)) in self.log.iter().enumerate() {
+            restore.apply(self.location(*segment, index), record.clone());
         }
         self.time = restore.timeline(WallTime(self.wall)).as_millis();
         self.segment += 1;
@@ -123,6 +127,59 @@ impl Bench {
         let mut effects = Vec::new();
         self.node.handle(self.now(), event, &mut effects);
         self.carry_out(effects);
+        if self.node.is_spilling() {
+            let written = Location::new(self.segment + 1, 0);
+            let mut effects = Vec::new();
+            self.node
+                .handle(self.now(), Event::Written(written), &mut effects);
+            self.carry_out(effects);
+        }
+    }
+
+    /// Where the record with this index in the log lies.
+    fn location(&self, segment: Segment, index: usize) -> Location {
+        let first = self.log.iter().position(|&(of, _)| of == segment);
+        Location::new(segment, (index - first.unwrap_or(index)) as u64)
+    }
+
+    /// The body that lies there, as the shell reads it: none when its job is damaged.
+    pub(crate) fn read(&self, id: JobId, place: &Body) -> Option<Body> {
+        let at = place.spilled_to().expect("only such a body is read");
+        let mut there = self.log.iter().filter(|(of, _)| *of == at.segment);
+        let record = there.nth(at.offset as usize).map(|(_, record)| record);
+        let Some(Record::Added(job)) = record else {
+            panic!("{id} lies at {at}, not {record:?}");
+        };
+        assert_eq!(job.id, id);
+        (!self.damaged.contains(&id)).then(|| job.body.clone())
+    }
+
+    /// Reads the bodies that a reply lacks, or tells the node that they cannot be read.
+    fn complete(&mut self, ticket: Ticket, mut reply: Reply) -> Option<Reply> {
+        let mut unreadable = Vec::new();
+        for (id, body) in reply.unread_bodies() {
+            match self.read(id, body) {
+                Some(read) => *body = read,
+                None => unreadable.push((id, body.clone())),
+            }
+        }
+        let ids: Vec<JobId> = unreadable.iter().map(|(id, _)| *id).collect();
+        for (id, place) in unreadable {
+            self.feed(Event::Unreadable { id, place });
+        }
+        match reply.into_read() {
+            Ok(reply) => {
+                if matches!(reply, Reply::Delivered(..)) {
+                    self.feed(Event::Undelivered(ids));
+                }
+                Some(reply)
+            }
+            Err(again) => {
+                self.feed(Event::Undelivered(ids));
+                self.feed(Event::GetAgain(ticket, again));
+                None
+            }
+        }
     }
 
     fn carry_out(&mut self, effects: Vec<Effect>) {
@@ -131,10 +188,30 @@ impl Bench {
         if self.node.job_count() < 500 || self.events.is_multiple_of(100) {
             invariants::check(&self.node);
         }
+        let mut recorded = Vec::new();
+        for effect in &effects {
+            if let Effect::Persist(record) = effect {
+                self.log.push((self.segment, record.clone()));
+                if let Record::Added(job) = record {
+                    let at = self.location(self.segment, self.log.len() - 1);
+                    recorded.push((job.id, at));
+                }
+            }
+        }
+        if !recorded.is_empty() && self.settings.max_memory > 0 {
+            self.feed(Event::Recorded(&recorded));
+        }
         for effect in effects {
             match effect {
-                Effect::Persist(record) => self.log.push((self.segment, record)),
+                Effect::Persist(_) => {}
+                Effect::Fetch(id, place) => {
+                    let read = self.read(id, &place);
+                    self.feed(Event::Fetched { id, place, read });
+                }
                 Effect::Reply(ticket, reply) => {
+                    let Some(reply) = self.complete(ticket, reply) else {
+                        continue;
+                    };
                     self.answered.push((ticket, reply.clone()));
                     let before = self.replies.insert(ticket, reply);
                     assert_eq!(before, None, "{ticket:?} is answered once");
@@ -384,6 +461,7 @@ pub(crate) fn plain_job(number: u32) -> Job {
         order: Links::NONE,
         agenda: Links::NONE,
         segment: 1,
+        offset: Location::FAR,
         replicate: 1,
         state: JobState::Active,
         place: Place::Before,

@@ -5,7 +5,7 @@ use crate::command::{AddJob, Wait};
 use crate::event::Event;
 use crate::job::JobState;
 use crate::node::{Log, Settings};
-use crate::record::Record;
+use crate::record::{Location, Record};
 use crate::restore::{Reload, Restore};
 
 #[test]
@@ -298,7 +298,7 @@ fn a_log_says_whether_it_ends_with_a_clean_stop() {
     let is_clean = |bench: &Bench| {
         let mut restore = Restore::new(super::bench::node_id(), SETTINGS, [0; 32]);
         for (segment, record) in &bench.log {
-            restore.apply(*segment, record.clone());
+            restore.apply(Location::new(*segment, 0), record.clone());
         }
         (restore.is_clean(), restore.job_count())
     };
@@ -319,7 +319,7 @@ fn restarting_twice_with_the_same_log_gives_the_same_node() {
     let start = |bench: &Bench| {
         let mut restore = Restore::new(super::bench::node_id(), SETTINGS, [9; 32]);
         for (segment, record) in &bench.log {
-            restore.apply(*segment, record.clone());
+            restore.apply(Location::new(*segment, 0), record.clone());
         }
         let start = crate::restore::Start {
             now: bench.now(),

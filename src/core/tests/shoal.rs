@@ -11,7 +11,7 @@ use crate::invariants;
 use crate::job::JobState;
 use crate::message::Message;
 use crate::node::{Node, Settings};
-use crate::record::{Record, Segment};
+use crate::record::{Location, Record, Segment};
 use crate::restore::{Reload, Restore, Start};
 use crate::time::{Now, Time, WallTime};
 
@@ -113,7 +113,7 @@ impl Shoal {
         let seed = [(seat as u8) << 4 | starts as u8; 32];
         let mut restore = Restore::new(Shoal::id(seat), self.settings, seed);
         for (segment, record) in &self.seats[seat].log {
-            restore.apply(*segment, record.clone());
+            restore.apply(Location::new(*segment, 0), record.clone());
         }
         let wall = WallTime(self.time);
         let time = Time::from_millis(self.time).max(restore.timeline(wall));
@@ -275,6 +275,7 @@ impl Shoal {
                     let before = self.replies.insert((seat, ticket), reply);
                     assert_eq!(before, None, "{ticket:?} is answered once");
                 }
+                Effect::Fetch(id, _) => panic!("{id}: nothing is spilled"),
                 Effect::Retire(below) => {
                     self.seats[seat]
                         .log

@@ -72,8 +72,8 @@ fn set(execution: &mut Execution<'_>, name: &[u8], value: &[u8]) -> Answer {
 fn apply(execution: &mut Execution<'_>, name: &str) -> Result<(), String> {
     let (driver, shared) = (&mut *execution.driver, execution.shared);
     match name {
-        "maxmemory" | "maxmemory-policy" | "default-replicate" | "min-replicate" | "heal-delay"
-        | "leaving-grace" => {
+        "maxmemory" | "maxmemory-policy" | "memory-policy" | "default-replicate"
+        | "min-replicate" | "heal-delay" | "leaving-grace" => {
             let log = if driver.log.journal().is_some() {
                 Log::On
             } else {
@@ -88,6 +88,10 @@ fn apply(execution: &mut Execution<'_>, name: &str) -> Result<(), String> {
             (true, LogState::Off) => driver
                 .switch_log_on(shared)
                 .map_err(|fault| describe(&fault))?,
+            (false, LogState::On(_)) if driver.node.spilled_jobs() > 0 => {
+                let jobs = driver.node.spilled_jobs();
+                return Err(format!("the bodies of {jobs} jobs are in the log alone"));
+            }
             (false, LogState::On(_)) => {
                 driver
                     .switch_log_off(shared)

@@ -120,6 +120,9 @@ fn memory(driver: &Driver, fields: &mut Fields) {
     fields.add("used_memory_rss", resident);
     fields.add("used_memory_peak", peak);
     fields.add("used_memory_peak_human", human(peak));
+    fields.add("spilled_jobs", driver.node.spilled_jobs());
+    fields.add("spilled_bytes", driver.node.spilled_bytes());
+    fields.add("unreadable_bodies", driver.node.counters().unreadable);
     let ratio = if used == 0 {
         0.0
     } else {

@@ -13,14 +13,14 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
-use tracing::debug;
+use tracing::{debug, warn};
 
 use super::outbox::{Outbox, Queue};
 use super::refusals::Reason;
 use crate::bus::codec::{self, Frame, Invalid, Notice};
 use crate::bus::handshake::{self, Handshake, Hello, Key, Proven, Refused};
 use crate::server::clock;
-use crate::server::driver::Shared;
+use crate::server::driver::{Driver, Shared};
 
 /// Between two tries to dial; up to a quarter more, so that nodes that lost each other do not all dial at once.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
@@ -245,6 +245,7 @@ impl Writer {
             }
             self.hear(&mut input)?;
             self.outbox.take(&mut self.queue);
+            self.read_bodies().await;
             let gated = self.pledge();
             input.reserve(PONG_BYTES);
             let frames = self.queue.bytes_to(self.pledged);
@@ -275,6 +276,25 @@ impl Writer {
                 }
                 Woken::Arrived | Woken::Released => {}
                 Woken::Tick => self.add_ping(),
+            }
+        }
+    }
+
+    /// Reads the bodies that the next message lacks, if it is its turn.
+    async fn read_bodies(&mut self) {
+        let released = *self.released.borrow();
+        while let Some(mut unread) = self.queue.take_unread(released) {
+            let read = tokio::task::spawn_blocking(move || {
+                let failed = unread.read();
+                (unread, failed)
+            });
+            let (read, failed) = read.await.expect("a panic ends the process");
+            if !failed.is_empty() {
+                let give_up = |driver: &mut Driver| driver.give_up_bodies(failed, Vec::new());
+                self.shared.act(give_up);
+            }
+            if let Err(error) = self.queue.fill(read) {
+                warn!(peer = %self.id, %error, "a message was not sent");
             }
         }
     }

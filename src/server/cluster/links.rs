@@ -17,6 +17,7 @@ use crate::bus::codec::Notice;
 use crate::bus::handshake::Hello;
 use crate::server::clock;
 use crate::server::driver::Driver;
+use crate::server::reading::Access;
 
 /// What may wait for a peer before it gets no more copies: half a second of a fast network. Twice that, and it is too slow
 /// to be of use, while its memory is missing here. Less when the node itself has little.
@@ -71,14 +72,26 @@ impl Drop for Link {
 
 impl Cluster {
     /// Puts a message into the link to a peer, if that is up. The peer hears of it once the log is on disk up to `gate`.
-    pub(crate) fn send(&mut self, to: &NodeId, message: &Message, gate: Position, max_memory: u64) {
+    ///
+    /// With `access` to bodies that the message lacks, these are read when it is its turn.
+    pub(crate) fn send(
+        &mut self,
+        to: &NodeId,
+        message: Message,
+        gate: Position,
+        max_memory: u64,
+        access: Option<Access>,
+    ) {
         let Some(up) = self.links.get_mut(to).and_then(|link| link.up.as_mut()) else {
             return;
         };
         if up.broken {
             return;
         }
-        match up.outbox.send(message, gate, outbox_limit(max_memory)) {
+        match up
+            .outbox
+            .send(message, gate, outbox_limit(max_memory), access)
+        {
             Ok(()) => {
                 self.messages_sent += 1;
                 if !up.unwoken {

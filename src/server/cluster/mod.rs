@@ -105,7 +105,7 @@ pub(crate) struct Cluster {
 
 impl Shared {
     /// Does something with the node, and what must be done after each turn.
-    fn act<R>(&self, act: impl FnOnce(&mut Driver) -> R) -> R {
+    pub(super) fn act<R>(&self, act: impl FnOnce(&mut Driver) -> R) -> R {
         let mut driver = self.driver.lock();
         let result = act(&mut driver);
         let sooner = driver.settle();

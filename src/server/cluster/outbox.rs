@@ -12,6 +12,7 @@ use shoalmq_storage::journal::Position;
 use tokio::sync::Notify;
 
 use crate::bus::codec::{self, Notice, TooLong};
+use crate::server::reading::{Access, Failed};
 
 /// A buffer that grew past this is given back when it is empty.
 const KEPT_BYTES: usize = 1 << 20;
@@ -50,13 +51,14 @@ impl Outbox {
     /// beside the longest message, so that any job can be sent.
     pub(super) fn send(
         &self,
-        message: &Message,
+        mut message: Message,
         gate: Position,
         limit: usize,
+        access: Option<Access>,
     ) -> Result<(), NotSent> {
         let mut waiting = self.waiting.lock();
         let before = waiting.bytes.len();
-        let pending = before + self.taken.load(Ordering::Relaxed);
+        let pending = waiting.pending() + self.taken.load(Ordering::Relaxed);
         let longest = if pending == 0 {
             0
         } else {
@@ -68,10 +70,17 @@ impl Outbox {
         if pending > 2 * limit + longest {
             return Err(NotSent::Full);
         }
-        waiting
-            .put(gate, |bytes| codec::encode(message, bytes))
-            .map_err(|TooLong(length)| NotSent::TooLong(length))?;
-        let length = waiting.bytes.len() - before;
+        let length = if let Some(access) = access {
+            let lacking = message.unread_bodies();
+            let length = lacking.iter().map(|(_, body)| body.len()).sum();
+            waiting.put_unread(gate, length, message, access);
+            length
+        } else {
+            waiting
+                .put(gate, |bytes| codec::encode(&message, bytes))
+                .map_err(|TooLong(length)| NotSent::TooLong(length))?;
+            waiting.bytes.len() - before
+        };
         self.longest.store(longest.max(length), Ordering::Relaxed);
         Ok(())
     }
@@ -104,7 +113,7 @@ impl Outbox {
 
     /// Bytes that wait to be written.
     pub(super) fn pending(&self) -> usize {
-        self.waiting.lock().bytes.len() + self.taken.load(Ordering::Relaxed)
+        self.waiting.lock().pending() + self.taken.load(Ordering::Relaxed)
     }
 }
 
@@ -115,9 +124,71 @@ pub(super) struct Queue {
     written: usize,
     /// Where a stretch begins, and how far the log must be on disk before it may leave. Both rise.
     gates: VecDeque<(usize, Position)>,
+    /// Messages that lack bodies, and where they belong; in order.
+    unread: VecDeque<Unread>,
+    /// Bytes of the bodies that they lack.
+    unread_bytes: usize,
+}
+
+/// A message that lacks bodies.
+#[derive(Debug)]
+pub(super) struct Unread {
+    /// What was put in before it ends here.
+    at: usize,
+    length: usize,
+    message: Message,
+    access: Access,
+}
+
+impl Unread {
+    /// Reads what it lacks. Waits for the disk.
+    pub(super) fn read(&mut self) -> Vec<Failed> {
+        self.access.read(self.message.unread_bodies())
+    }
 }
 
 impl Queue {
+    fn put_unread(&mut self, gate: Position, length: usize, message: Message, access: Access) {
+        self.put(gate, |_| Ok(())).expect("nothing fits");
+        self.unread_bytes += length;
+        self.unread.push_back(Unread {
+            at: self.bytes.len(),
+            length,
+            message,
+            access,
+        });
+    }
+
+    /// The next message, if it lacks bodies, its gate is open, and all before it is written; [`Queue::fill`] follows.
+    pub(super) fn take_unread(&mut self, released: Position) -> Option<Unread> {
+        let next = self.unread.front()?.at;
+        let open =
+            self.open_to(released) == next && self.gates.front().is_none_or(|gate| gate.0 > next);
+        if !open || self.written < next {
+            return None;
+        }
+        let unread = self.unread.pop_front()?;
+        self.unread_bytes -= unread.length;
+        Some(unread)
+    }
+
+    /// Puts what was read, as far as it was, in its place.
+    pub(super) fn fill(&mut self, mut unread: Unread) -> Result<(), TooLong> {
+        let mut frames = Vec::new();
+        if unread.message.drop_unread() {
+            codec::encode(&unread.message, &mut frames)?;
+        }
+        let (at, length) = (unread.at, frames.len());
+        self.bytes.splice(at..at, frames);
+        for later in &mut self.unread {
+            later.at += length;
+        }
+        for (start, _) in &mut self.gates {
+            *start += length;
+        }
+        Ok(())
+    }
+
     fn put(
         &mut self,
         gate: Position,
@@ -136,6 +207,7 @@ impl Queue {
         if self.pending() == 0 {
             self.bytes.clear();
             self.gates.clear();
+            self.unread.clear();
             self.written = 0;
             if self.bytes.capacity() > KEPT_BYTES {
                 self.bytes = Vec::new();
@@ -148,10 +220,19 @@ impl Queue {
             for (start, _) in &mut self.gates {
                 *start = start.saturating_sub(self.written);
             }
+            for unread in &mut self.unread {
+                unread.at -= self.written;
+            }
             self.written = 0;
         }
         let before = self.bytes.len();
         self.bytes.append(&mut other.bytes);
+        let moved = other.unread.drain(..).map(|unread| Unread {
+            at: before + unread.at,
+            ..unread
+        });
+        self.unread.extend(moved);
+        self.unread_bytes += std::mem::take(&mut other.unread_bytes);
         let last = self.gates.back().map_or(Position(0), |&(_, last)| last);
         let gates = other.gates.drain(..).filter(|&(_, gate)| gate > last);
         self.gates
@@ -160,13 +241,18 @@ impl Queue {
 
     /// Up to where bytes may leave now: the end of a frame.
     pub(super) fn open_to(&mut self, released: Position) -> usize {
+        let end = self.unread.front().map_or(self.bytes.len(), |next| next.at);
         while let Some(&(start, gate)) = self.gates.front() {
             if gate > released {
-                return start;
+                return start.min(end);
+            }
+            // What lies behind an unread message waits for it, gate or not.
+            if start > end {
+                break;
             }
             self.gates.pop_front();
         }
-        self.bytes.len()
+        end
     }
 
     pub(super) fn written(&self) -> usize {
@@ -182,7 +268,7 @@ impl Queue {
     }
 
     pub(super) fn pending(&self) -> usize {
-        self.bytes.len() - self.written
+        self.bytes.len() - self.written + self.unread_bytes
     }
 }
 
@@ -221,7 +307,7 @@ mod tests {
     fn a_gate_holds_back_its_message_and_those_behind_it_but_not_those_before() {
         let outbox = Outbox::default();
         for (number, gate) in [(1, 0), (2, 5), (3, 0), (4, 3), (5, 7)] {
-            let sent = outbox.send(&got(number), Position(gate), LIMIT);
+            let sent = outbox.send(got(number), Position(gate), LIMIT, None);
             assert_eq!(sent, Ok(()));
         }
         let mut queue = Queue::default();
@@ -236,10 +322,10 @@ mod tests {
     fn what_comes_later_keeps_its_gate_behind_what_is_left() {
         let outbox = Outbox::default();
         let mut queue = Queue::default();
-        outbox.send(&got(1), Position(5), LIMIT).expect("room");
+        outbox.send(got(1), Position(5), LIMIT, None).expect("room");
         outbox.take(&mut queue);
-        outbox.send(&got(2), Position(0), LIMIT).expect("room");
-        outbox.send(&got(3), Position(9), LIMIT).expect("room");
+        outbox.send(got(2), Position(0), LIMIT, None).expect("room");
+        outbox.send(got(3), Position(9), LIMIT, None).expect("room");
         outbox.take(&mut queue);
         assert_eq!(leaving(&mut queue, 4), []);
         assert_eq!(leaving(&mut queue, 5), [got(1), got(2)]);
@@ -268,24 +354,31 @@ mod tests {
     fn copies_wait_for_room_while_much_is_on_its_way_what_was_taken_included() {
         let outbox = Outbox::default();
         let open = Position(0);
-        assert_eq!(outbox.send(&copy(1, 5000), open, 1000), Ok(()), "any job");
+        assert_eq!(
+            outbox.send(copy(1, 5000), open, 1000, None),
+            Ok(()),
+            "any job"
+        );
         let mut queue = Queue::default();
         outbox.take(&mut queue);
         let behind = Err(NotSent::Behind);
-        assert_eq!(outbox.send(&copy(2, 1), open, 1000), behind);
-        assert_eq!(outbox.send(&got(1), open, 1000), Ok(()));
+        assert_eq!(outbox.send(copy(2, 1), open, 1000, None), behind);
+        assert_eq!(outbox.send(got(1), open, 1000, None), Ok(()));
         outbox.take(&mut queue);
         assert_eq!(leaving(&mut queue, 0), [copy(1, 5000), got(1)]);
         outbox.take(&mut queue);
-        assert_eq!(outbox.send(&copy(2, 1), open, 1000), Ok(()));
+        assert_eq!(outbox.send(copy(2, 1), open, 1000, None), Ok(()));
     }
 
     #[test]
     fn an_outbox_is_full_when_a_peer_takes_nothing() {
         let outbox = Outbox::default();
-        let sent = |_: &u8| outbox.send(&got(1), Position(0), 100) == Ok(());
+        let sent = |_: &u8| outbox.send(got(1), Position(0), 100, None) == Ok(());
         let fits = (0..100).take_while(sent).count();
         assert_eq!(fits, 8, "230 bytes are not yet too much, 240 are");
-        assert_eq!(outbox.send(&got(2), Position(0), 100), Err(NotSent::Full));
+        assert_eq!(
+            outbox.send(got(2), Position(0), 100, None),
+            Err(NotSent::Full)
+        );
     }
 }

@@ -58,7 +58,7 @@ fn read(
     let mut restore = Restore::new(id, settings(config, Log::On), clock::entropy());
     let loaded = store.load(
         torn_tail(config),
-        |segment, record| restore.apply(segment, record),
+        |at, record| restore.apply(at, record),
         progress,
     )?;
     let segment = loaded.last_segment.map_or(1, |last| last + 1);
@@ -168,7 +168,7 @@ impl Driver {
         }
         self.node = read.node;
         self.clock = read.clock;
-        self.log = LogState::On(read.journal);
+        self.set_log(LogState::On(read.journal));
         self.take_effects(read.effects);
     }
 

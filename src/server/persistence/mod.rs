@@ -25,6 +25,10 @@ pub(crate) use rewrite::Rewrite;
 /// Past this age of the oldest unsynced record, adds wait for the disk whatever `appendfsync` says: the contract.
 const STALL: Duration = Duration::from_secs(2);
 
+/// When bodies are to leave memory, but so many bytes are not written yet, or such a part of maxmemory, adds wait.
+const BEHIND_BYTES: u64 = 64 << 20;
+const BEHIND_SHARE: u64 = 16;
+
 /// Whether there is a log.
 #[derive(Debug)]
 pub(crate) enum LogState {
@@ -47,6 +51,8 @@ impl LogState {
 #[derive(Debug, Default)]
 pub(crate) struct Health {
     failing: AtomicBool,
+    /// The disk takes less than is added: adds wait until they are written.
+    behind: AtomicBool,
     stalls: AtomicU64,
     reason: Mutex<String>,
 }
@@ -54,6 +60,11 @@ pub(crate) struct Health {
 impl Health {
     pub(crate) fn is_failing(&self) -> bool {
         self.failing.load(Ordering::Acquire)
+    }
+
+    /// Adds wait for those before them to be written.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.behind.load(Ordering::Acquire)
     }
 
     /// What is wrong, as the last fault said.
@@ -141,11 +152,14 @@ fn follow(health: &Health, sender: &watch::Sender<Position>, policy: Policy, pro
         None if news => info!("the job log is written again"),
         Some(_) | None => {}
     }
-    if policy == Policy::Always {
-        sender.send_if_modified(|released| {
-            std::mem::replace(released, progress.synced) != progress.synced
-        });
-    }
+    let next = if policy == Policy::Always {
+        progress.synced
+    } else if health.is_behind() {
+        progress.written
+    } else {
+        return;
+    };
+    sender.send_if_modified(|released| std::mem::replace(released, next) != next);
 }
 
 impl Driver {
@@ -157,12 +171,29 @@ impl Driver {
         let stalled = journal
             .waiting_since()
             .is_some_and(|since| since.elapsed() > STALL);
-        let next = released(policy(&self.config), journal.progress().synced, stalled);
+        let progress = journal.progress();
+        let mut next = released(policy(&self.config), progress.synced, stalled);
+        let behind = self.is_behind(journal.load().pending_bytes);
+        self.health.behind.store(behind, Ordering::Release);
+        if behind && next > progress.written {
+            next = progress.written;
+        }
         let before = sender.send_replace(next);
-        if stalled && before == Position(u64::MAX) {
+        if stalled && !behind && before == Position(u64::MAX) {
             self.health.stalls.fetch_add(1, Ordering::Relaxed);
             warn!("the disk stalls: adds wait for it");
         }
+    }
+
+    /// Whether so much waits to be written that adds must wait, too: what is not written cannot leave memory.
+    pub(crate) fn is_behind(&self, pending: u64) -> bool {
+        let Some(max_memory) = self.config.maxmemory.filter(|_| self.node.may_spill()) else {
+            return false;
+        };
+        let most = (max_memory.get() / BEHIND_SHARE).min(BEHIND_BYTES);
+        // Once adds wait, they do so until half of it is written.
+        let was = self.health.is_behind();
+        pending > if was { most / 2 } else { most }
     }
 
     /// CONFIG SET appendfsync.
@@ -188,7 +219,7 @@ impl Driver {
             );
         }
         load::keep_store(&mut self.identity, &self.config.dir)?;
-        self.log = LogState::On(journal);
+        self.set_log(LogState::On(journal));
         self.feed(Event::LogOpened(segment));
         self.rewrite = self.rewrite.begun_by_opening();
         Ok(())

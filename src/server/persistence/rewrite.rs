@@ -94,6 +94,7 @@ impl Driver {
         while self.node.is_rewriting() {
             self.feed(Event::RewriteOn);
             self.settle();
+            self.read_wanted_now();
         }
         let LogState::On(journal) = &self.log else {
             return Ok(());

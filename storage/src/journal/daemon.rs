@@ -169,6 +169,7 @@ impl Daemon {
             self.dirty = true;
             let mut state = self.shared.state.lock();
             state.progress.written = frame.end;
+            state.progress.readable = frame.until;
             state.unsynced_since.get_or_insert(frame.since);
             state.unwritten_since = self.writing.front().map(|frame| frame.since);
             let bytes = frame.bytes.len() as u64;

@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
-use shoalmq_core::record::{Record, Segment};
+use shoalmq_core::record::{Location, Record, Segment};
 
 use super::{FRAME_BYTES, Options, Policy, Position, Progress, Stats};
 use crate::backend;
@@ -53,6 +53,8 @@ pub(super) struct Frame {
     pub(super) segment: Segment,
     pub(super) bytes: Vec<u8>,
     pub(super) end: Position,
+    /// Where the next record lies.
+    pub(super) until: Location,
     pub(super) since: Instant,
 }
 
@@ -95,7 +97,9 @@ impl State {
             progress: Progress {
                 written: after,
                 synced: after,
-                ..Progress::default()
+                readable: Location::new(segment, 0),
+                fault: None,
+                fatal: false,
             },
             unwritten_since: None,
             unsynced_since: None,
@@ -127,6 +131,7 @@ impl State {
                 segment: self.segment,
                 bytes: self.spare.pop().unwrap_or_default(),
                 end: self.appended,
+                until: Location::new(self.segment, self.segment_bytes),
                 since: Instant::now(),
             });
         }
@@ -137,6 +142,11 @@ impl State {
 }
 
 impl Writer<'_> {
+    /// Where the next record will lie: written in order, whatever fails meanwhile, it lies there.
+    pub fn location(&self) -> Location {
+        Location::new(self.state.segment, self.state.segment_bytes)
+    }
+
     /// Appends a record, and returns its position.
     pub fn push(&mut self, record: &Record) -> Position {
         let state = &mut *self.state;
@@ -149,6 +159,10 @@ impl Writer<'_> {
         let bytes = frame.bytes.len() - before;
         state.queued_bytes += bytes;
         state.segment_bytes += bytes as u64;
+        let until = Location::new(state.segment, state.segment_bytes);
+        if let Some(frame) = state.frames.back_mut() {
+            frame.until = until;
+        }
         state.stats.pending_bytes += bytes as u64;
         end
     }

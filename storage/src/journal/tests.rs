@@ -56,7 +56,7 @@ impl Puppet {
         Store::of(Box::new(self.memory.clone()), Path::new("puppet"))
             .load(
                 TornTail::Refuse,
-                |segment, record| records.push((segment, record)),
+                |at, record| records.push((at.segment, record)),
                 |_| {},
             )
             .expect("the log is whole");
@@ -114,6 +114,10 @@ impl Backend for Puppet {
 
     fn stats(&self) -> backend::Stats {
         self.memory.stats()
+    }
+
+    fn reader(&self) -> Arc<dyn backend::Reader> {
+        self.memory.reader()
     }
 }
 

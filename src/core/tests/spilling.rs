@@ -1,0 +1,153 @@
+//! Bodies that leave memory, and come back.
+
+use super::bench::{Bench, SETTINGS, job, job_with_retry, secs};
+use crate::command::{AddJob, Wait};
+use crate::event::Event;
+use crate::id::JobId;
+use crate::job::JobState;
+use crate::node::{MemoryLevel, MemoryPolicy, Settings};
+
+const SPILLING: Settings = Settings {
+    max_memory: 4_000_000,
+    memory: MemoryPolicy::Spill,
+    ..SETTINGS
+};
+const LENGTH: usize = 4096;
+
+fn body(number: usize) -> Vec<u8> {
+    number.to_le_bytes().repeat(LENGTH / 8)
+}
+
+/// A node with so many jobs of 4 KiB in one queue.
+fn filled(settings: Settings, count: usize) -> (Bench, Vec<JobId>) {
+    let mut bench = Bench::with(settings);
+    let mut ids = Vec::new();
+    for number in 0..count {
+        ids.push(bench.add(AddJob {
+            body: &body(number),
+            ..job("q")
+        }));
+        bench.advance_ms(1);
+    }
+    (bench, ids)
+}
+
+fn bodies(bench: &mut Bench) -> Vec<(JobId, Vec<u8>)> {
+    let taken = bench.get(&["q"], 10_000);
+    let taken = taken.into_iter();
+    taken
+        .map(|job| (job.id, job.body.as_bytes().to_vec()))
+        .collect()
+}
+
+fn numbered(ids: &[JobId]) -> Vec<(JobId, Vec<u8>)> {
+    (0..)
+        .map(body)
+        .zip(ids)
+        .map(|(body, &id)| (id, body))
+        .collect()
+}
+
+#[test]
+fn more_jobs_than_memory_holds_are_taken_and_come_back_in_order() {
+    let (mut bench, ids) = filled(SPILLING, 5000);
+    assert!(bench.node.used_memory() < 3_100_000);
+    assert_eq!(bench.node.memory_level(), MemoryLevel::Normal);
+    assert!(bench.node.spilled_jobs() > 4000);
+    assert_eq!(bodies(&mut bench), numbered(&ids));
+}
+
+#[test]
+fn a_body_in_the_log_is_counted_until_its_job_is_gone() {
+    let (mut bench, ids) = filled(SPILLING, 2000);
+    let spilled = bench.node.spilled_jobs();
+    assert_eq!(bench.node.spilled_bytes(), spilled * LENGTH);
+    for id in ids {
+        bench.ack(id);
+    }
+    assert_eq!(
+        (bench.node.spilled_jobs(), bench.node.spilled_bytes()),
+        (0, 0)
+    );
+}
+
+#[test]
+fn what_is_delivered_next_stays_in_memory() {
+    let settings = Settings {
+        max_memory: 12_000_000,
+        ..SPILLING
+    };
+    let (bench, ids) = filled(settings, 4000);
+    let in_memory = |id: &JobId| {
+        let key = bench.node.jobs.find(id).expect("it is held");
+        bench.node.jobs[key].body.is_here()
+    };
+    assert!(ids[..900].iter().all(in_memory));
+    assert!(!ids[3900..].iter().any(in_memory));
+}
+
+#[test]
+fn with_the_policy_refuse_nothing_leaves_memory() {
+    let settings = Settings {
+        memory: MemoryPolicy::Refuse,
+        ..SPILLING
+    };
+    let (bench, _) = filled(settings, 700);
+    assert_eq!(bench.node.spilled_jobs(), 0);
+    let full = Settings {
+        max_memory: 3_000_000,
+        ..settings
+    };
+    let mut bench = bench;
+    bench.feed(Event::Configured(full));
+    assert!(bench.try_add(job("q")).is_err());
+}
+
+#[test]
+fn a_restart_finds_what_is_in_the_log_with_as_little_memory() {
+    let (mut bench, ids) = filled(SPILLING, 3000);
+    bench.restart(secs(1));
+    assert!(bench.node.used_memory() < 3_100_000);
+    assert!(bench.node.spilled_jobs() > 2000);
+    assert_eq!(bodies(&mut bench), numbered(&ids));
+    bench.crash(secs(1));
+    bench.advance(600);
+    assert_eq!(bodies(&mut bench), numbered(&ids));
+}
+
+#[test]
+fn a_rewrite_moves_bodies_that_are_in_the_log_alone() {
+    let (mut bench, ids) = filled(SPILLING, 2000);
+    bench.roll();
+    bench.feed(Event::Rewrite);
+    bench.advance(20);
+    assert_eq!(bench.segments(), [2]);
+    assert!(bench.node.used_memory() < 3_100_000);
+    assert_eq!(bodies(&mut bench), numbered(&ids));
+}
+
+#[test]
+fn a_job_whose_body_is_damaged_is_set_aside_and_the_others_are_delivered() {
+    let (mut bench, ids) = filled(SPILLING, 2000);
+    bench.damaged.insert(ids[1950]);
+    let taken = bodies(&mut bench);
+    assert_eq!(taken.len(), 1999);
+    assert!(taken.iter().all(|(id, _)| *id != ids[1950]));
+    assert_eq!(bench.node.counters().unreadable, 1);
+    let view = bench.show(ids[1950]).expect("it is not forgotten");
+    assert_eq!((view.state, view.body), (JobState::Active, None));
+    bench.advance(1000);
+    assert_eq!(bench.state(ids[1950]), JobState::Active);
+    assert_eq!(bench.ack(ids[1950]), 1);
+}
+
+#[test]
+fn a_client_goes_on_waiting_when_all_that_it_would_get_is_damaged() {
+    let (mut bench, ids) = filled(SPILLING, 2000);
+    bench.take("q", 1500);
+    bench.damaged.extend(&ids[1500..]);
+    let waiting = bench.wait(7, &["q"], Wait::Forever);
+    assert_eq!(bench.answer(waiting), None);
+    let fresh = bench.add(job_with_retry("q", 10));
+    assert_eq!(bench.got(waiting), Some(vec![fresh]));
+}

@@ -1,0 +1,218 @@
+//! Reading back bodies that are in the log alone, outside of the node's lock, on threads that may wait for the disk.
+//!
+//! While somebody is about to read, the segments that he reads from are pinned: they retire later.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use shoalmq_core::command::Reply;
+use shoalmq_core::event::Event;
+use shoalmq_core::id::{JobId, Ticket};
+use shoalmq_core::job::Body;
+use shoalmq_core::record::Segment;
+use shoalmq_storage::backend::Reader;
+use shoalmq_storage::fault::Fault;
+use shoalmq_storage::fetch::{Unreadable, fetch};
+use shoalmq_storage::journal::Position;
+use tracing::{error, warn};
+
+use super::driver::{Driver, Shared};
+use super::persistence::describe;
+use crate::resp::Protocol;
+
+/// A disk that fails may only do so for a moment: so often a read is tried again, and after such pauses.
+const TRIES: u32 = 5;
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// The way to the bodies in the log.
+#[derive(Debug, Clone)]
+pub(crate) struct Bodies {
+    reader: Arc<dyn Reader>,
+    pins: Arc<Pins>,
+}
+
+/// Segments that are about to be read, and how often.
+#[derive(Debug, Default)]
+struct Pins(Mutex<BTreeMap<Segment, usize>>);
+
+/// As long as this lives, what lies in a segment or later can be read.
+#[derive(Debug)]
+pub(crate) struct Access {
+    bodies: Bodies,
+    segment: Segment,
+}
+
+/// A reply that lacks bodies.
+#[derive(Debug)]
+pub(crate) struct UnreadReply {
+    pub(crate) ticket: Ticket,
+    pub(crate) protocol: Protocol,
+    pub(crate) reply: Reply,
+    /// It may leave when the log is on disk up to here.
+    pub(crate) gate: Position,
+    pub(crate) access: Access,
+}
+
+impl UnreadReply {
+    /// The jobs that it hands out.
+    pub(crate) fn jobs(&self) -> impl Iterator<Item = JobId> {
+        self.reply.delivered().into_iter()
+    }
+
+    /// Reads what it lacks. Waits for the disk.
+    pub(crate) fn read(&mut self) -> Vec<Failed> {
+        self.access.read(self.reply.unread_bodies())
+    }
+}
+
+/// A body that could not be read.
+#[derive(Debug)]
+pub(crate) struct Failed {
+    pub(crate) id: JobId,
+    place: Body,
+    why: Unreadable,
+}
+
+impl Bodies {
+    pub(crate) fn new(reader: Arc<dyn Reader>) -> Self {
+        Bodies {
+            reader,
+            pins: Arc::default(),
+        }
+    }
+
+    /// Pins what holds these bodies; none when all are in memory.
+    pub(crate) fn access(&self, unread: &[(JobId, &mut Body)]) -> Option<Access> {
+        let segments = unread.iter().filter_map(|(_, body)| body.spilled_to());
+        let segment = segments.map(|at| at.segment).min()?;
+        *self.pins.0.lock().entry(segment).or_default() += 1;
+        Some(Access {
+            bodies: self.clone(),
+            segment,
+        })
+    }
+
+    /// How far segments may retire that may go below `below`.
+    pub(crate) fn unpinned(&self, below: Segment) -> Segment {
+        let pins = self.pins.0.lock();
+        let lowest = pins.first_key_value().map(|(&segment, _)| segment);
+        lowest.map_or(below, |lowest| lowest.min(below))
+    }
+}
+
+impl Drop for Access {
+    fn drop(&mut self) {
+        let mut pins = self.bodies.pins.0.lock();
+        if let Some(count) = pins.get_mut(&self.segment) {
+            *count -= 1;
+            if *count == 0 {
+                pins.remove(&self.segment);
+            }
+        }
+    }
+}
+
+impl Access {
+    /// Reads bodies into their places. Returns those that cannot be read. Waits for the disk.
+    pub(crate) fn read(&self, unread: Vec<(JobId, &mut Body)>) -> Vec<Failed> {
+        let mut failed = Vec::new();
+        for (id, body) in unread {
+            match self.read_one(&id, body) {
+                Ok(read) => *body = read,
+                Err(why) => failed.push(Failed {
+                    id,
+                    place: body.clone(),
+                    why,
+                }),
+            }
+        }
+        failed
+    }
+
+    fn read_one(&self, id: &JobId, body: &Body) -> Result<Body, Unreadable> {
+        let at = body.spilled_to().expect("only such a body is to be read");
+        let mut tries = 0;
+        loop {
+            let read = fetch(self.bodies.reader.as_ref(), at, id, body.len());
+            match read {
+                Err(why) if why.may_pass() && tries < TRIES => {
+                    tries += 1;
+                    warn!(%id, reason = describe(&why), "a job is read from the log again");
+                    thread::sleep(PAUSE * tries);
+                }
+                read => return read,
+            }
+        }
+    }
+}
+
+impl Driver {
+    /// Tells the core of bodies that cannot be read: it sets their jobs aside.
+    ///
+    /// Those among them that were to be handed out have been seen by nobody.
+    pub(crate) fn give_up_bodies(&mut self, failed: Vec<Failed>, undelivered: Vec<JobId>) {
+        for Failed { id, place, why } in failed {
+            // What was only looked at, and is gone by now, is not missed.
+            if matches!(why, Unreadable::Fault(_, Fault::Retired { .. })) {
+                continue;
+            }
+            let queue = self.node.queue_of(&id);
+            let queue = queue.map(|name| name.as_bytes().escape_ascii().to_string());
+            error!(%id, queue, reason = describe(&why), "the body of a job cannot be read: the job is set aside");
+            self.feed(Event::Unreadable { id, place });
+        }
+        if !undelivered.is_empty() {
+            self.feed(Event::Undelivered(undelivered));
+        }
+    }
+
+    /// Reads what the core asked for at once, with the lock held: nobody is served any more.
+    pub(crate) fn read_wanted_now(&mut self) {
+        let wanted = std::mem::take(&mut self.wanted);
+        self.take_read(read_all(wanted));
+    }
+
+    fn take_read(&mut self, read: Vec<(JobId, Body, Result<Body, Unreadable>)>) {
+        for (id, place, read) in read {
+            if let Err(why) = &read {
+                error!(%id, reason = describe(why), "the body of a job cannot be read: the job is set aside");
+            }
+            let read = read.ok();
+            self.feed(Event::Fetched { id, place, read });
+        }
+    }
+}
+
+/// Reads the bodies that the core asks for, to record their jobs anew.
+pub(crate) async fn read_for_core(shared: Arc<Shared>) {
+    let arrived = Arc::clone(&shared.driver.lock().wants);
+    loop {
+        arrived.notified().await;
+        let wanted = std::mem::take(&mut shared.driver.lock().wanted);
+        if wanted.is_empty() {
+            continue;
+        }
+        let read = tokio::task::spawn_blocking(move || read_all(wanted)).await;
+        let read = read.expect("a panic ends the process");
+        shared.act(|driver| driver.take_read(read));
+    }
+}
+
+/// A body that is to be read for the core.
+#[derive(Debug)]
+pub(crate) struct Wanted {
+    pub(crate) id: JobId,
+    pub(crate) place: Body,
+    pub(crate) access: Access,
+}
+
+fn read_all(wanted: Vec<Wanted>) -> Vec<(JobId, Body, Result<Body, Unreadable>)> {
+    let read = |Wanted { id, place, access }: Wanted| {
+        let read = access.read_one(&id, &place);
+        (id, place, read)
+    };
+    wanted.into_iter().map(read).collect()
+}

@@ -1,0 +1,74 @@
+//! Reading one job back from the log, for a node that keeps its body there and not in memory.
+//!
+//! What comes back is the job that was written, or an error: its checksum and its id are looked at.
+
+use shoalmq_core::id::JobId;
+use shoalmq_core::job::Body;
+use shoalmq_core::record::{Location, Record};
+
+use crate::backend::Reader;
+use crate::fault::Fault;
+use crate::record::{HEADER, Invalid, decode, length_of};
+
+/// What a record of a job holds beside its body at most: far more than the longest command brings.
+const BESIDE_BODY: usize = 64 << 20;
+
+/// Why a job did not come back.
+#[derive(Debug, thiserror::Error)]
+pub enum Unreadable {
+    /// The backend could not read.
+    #[error("read a job back from {0}")]
+    Fault(Location, #[source] Fault),
+    /// What lies there is not a record, or not whole.
+    #[error("the job at {0} is damaged")]
+    Damaged(Location, #[source] Invalid),
+    /// What lies there is another record.
+    #[error("another record lies at {0}")]
+    Another(Location),
+}
+
+impl Unreadable {
+    /// Reading it again may help: nothing is known to be wrong with what is on disk.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Unreadable::Fault(_, fault) => match fault {
+                Fault::Io { .. } | Fault::Denied { .. } | Fault::Full { .. } => true,
+                Fault::Locked { .. }
+                | Fault::Corrupt { .. }
+                | Fault::Torn { .. }
+                | Fault::Retired { .. }
+                | Fault::Newer { .. } => false,
+            },
+            Unreadable::Damaged(..) | Unreadable::Another(_) => false,
+        }
+    }
+}
+
+/// Reads the body of a job, of `length` bytes, whose record lies at `location`.
+pub fn fetch(
+    reader: &dyn Reader,
+    location: Location,
+    id: &JobId,
+    length: usize,
+) -> Result<Body, Unreadable> {
+    let Location { segment, offset } = location;
+    let read = |offset: usize, buffer: &mut [u8]| {
+        let read = reader.read(segment, offset as u64, buffer);
+        read.map_err(|fault| Unreadable::Fault(location, fault))
+    };
+    let start = offset as usize;
+    let mut bytes = vec![0; HEADER];
+    read(start, &mut bytes)?;
+    let payload = length_of(&bytes);
+    // Before room is made for it.
+    if payload < length || payload > length + BESIDE_BODY {
+        return Err(Unreadable::Damaged(location, Invalid::Checksum));
+    }
+    bytes.resize(HEADER + payload, 0);
+    read(start + HEADER, &mut bytes[HEADER..])?;
+    match decode(&bytes) {
+        Ok((Record::Added(job), _)) if job.id == *id && job.body.len() == length => Ok(job.body),
+        Ok(_) => Err(Unreadable::Another(location)),
+        Err(invalid) => Err(Unreadable::Damaged(location, invalid)),
+    }
+}

@@ -1,0 +1,104 @@
+//! More jobs than memory holds: their bodies are read back from the log.
+
+use crate::fixture::{Launch, Node, eventually, within};
+use crate::wire::{Connection, Reply, jobs};
+use std::time::Duration;
+
+const JOBS: usize = 20_000;
+const LIMIT: u64 = 8 << 20;
+const BATCH: usize = 100;
+
+/// 4 KiB that no other job has.
+fn body(number: usize) -> String {
+    format!("{number:08}").repeat(512)
+}
+
+fn launch() -> Launch {
+    Launch::new().flags("--maxmemory 8mb")
+}
+
+fn figure(client: &mut Connection, name: &str) -> u64 {
+    client.info(name).parse().expect("a number")
+}
+
+fn filled() -> Node {
+    let node = launch().start();
+    let mut client = node.connect();
+    for number in 0..JOBS {
+        client.add("q", &body(number), "RETRY 600");
+    }
+    assert!(figure(&mut client, "used_memory") < LIMIT);
+    assert!(figure(&mut client, "spilled_jobs") > JOBS as u64 / 2);
+    node
+}
+
+/// Takes all jobs from this number on, in order, and acknowledges them.
+fn take_all(client: &mut Connection, from: usize, to: usize) {
+    let mut next = from;
+    while next < to {
+        let command = format!("GETJOB NOHANG COUNT {BATCH} FROM q");
+        let taken = within(Duration::from_secs(60), "jobs", || {
+            match client.call(&command) {
+                Reply::NilArray => None,
+                reply => Some(jobs(&reply)),
+            }
+        });
+        let mut ack = "ACKJOB".to_owned();
+        for job in taken {
+            assert_eq!(job.body, body(next), "job {next}");
+            ack = ack + " " + &job.id;
+            next += 1;
+        }
+        client.call(&ack);
+    }
+    assert_eq!(next, to);
+}
+
+#[test]
+fn jobs_that_memory_does_not_hold_are_taken_and_delivered_in_order() {
+    let node = filled();
+    take_all(&mut node.connect(), 0, JOBS);
+    let mut client = node.connect();
+    assert_eq!(figure(&mut client, "spilled_jobs"), 0);
+    assert_eq!(figure(&mut client, "unreadable_bodies"), 0);
+}
+
+#[test]
+fn they_outlive_a_restart_and_a_crash() {
+    let mut node = filled();
+    let mut client = node.connect();
+    take_all(&mut client, 0, JOBS / 4);
+    node.restart_cleanly();
+    let mut client = node.connect();
+    assert!(figure(&mut client, "used_memory") < LIMIT);
+    take_all(&mut client, JOBS / 4, JOBS / 2);
+    node.kill();
+    node.restart_with("--maxmemory 8mb --aof-enqueue-jobs-once yes");
+    let mut client = node.connect();
+    assert!(figure(&mut client, "used_memory") < LIMIT);
+    let left = eventually("the queue", || match client.call("QLEN q").int() {
+        0 => None,
+        left => Some(left as usize),
+    });
+    // The acks of the last moment may be lost.
+    assert!((JOBS / 2..JOBS / 2 + 10_000).contains(&left), "{left}");
+    take_all(&mut client, JOBS - left, JOBS);
+}
+
+#[test]
+fn looking_at_jobs_reads_their_bodies_too() {
+    let node = filled();
+    let mut client = node.connect();
+    let newest = jobs(&client.call("QPEEK q -3"));
+    let bodies: Vec<String> = newest.iter().map(|job| job.body.clone()).collect();
+    assert_eq!(bodies, [JOBS - 1, JOBS - 2, JOBS - 3].map(body));
+    assert_eq!(
+        client.show(&newest[0].id).field("body").text(),
+        body(JOBS - 1)
+    );
+    let refused = client.call("CONFIG SET appendonly no");
+    assert!(
+        refused.error_text().contains("in the log alone"),
+        "{refused:?}"
+    );
+}
