@@ -49,6 +49,7 @@ mod scanning;
 mod segments;
 mod shipping;
 mod spilling;
+mod stopping;
 mod sweep;
 #[cfg(test)]
 mod tests;

@@ -385,6 +385,7 @@ impl Checker {
             deliveries: self.jobs.iter().map(|job| u64::from(job.deliveries)).sum(),
             duplicates: self.duplicates,
             taken: count(|job| job.taken && job.is_promised() && !job.finished),
+            read: 0,
         }
     }
 }

@@ -19,6 +19,8 @@ pub(crate) struct Disk {
     in_segment: usize,
     given: Position,
     synced: Position,
+    /// Bodies that were ever read back.
+    pub(crate) read: u64,
     /// The sync under way covers all up to here.
     syncing: Option<Position>,
     /// Segments below these may go once all up to the positions is synced.
@@ -57,9 +59,10 @@ impl Disk {
     }
 
     /// The body of a job that lies there; none when its segment has retired.
-    pub(crate) fn read(&self, id: &JobId, place: &Body) -> Option<Body> {
+    pub(crate) fn read(&mut self, id: &JobId, place: &Body) -> Option<Body> {
         let at = place.spilled_to().expect("only such a body is read");
         let index = self.log.binary_search_by_key(&at, |entry| entry.at).ok()?;
+        self.read += 1;
         match &self.log[index].record {
             Record::Added(job) if job.id == *id && job.body.len() == place.len() => {
                 Some(job.body.clone())

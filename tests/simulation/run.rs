@@ -77,7 +77,10 @@ fn run(plan: Plan, detail: Detail) -> Outcome {
     Outcome {
         violation,
         fingerprint: cluster.trace.fingerprint(),
-        summary: cluster.checker.summary(),
+        summary: Summary {
+            read: cluster.hosts.iter().map(|host| host.disk.read).sum(),
+            ..cluster.checker.summary()
+        },
         ids: cluster
             .hosts
             .iter()

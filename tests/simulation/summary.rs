@@ -13,6 +13,8 @@ pub(crate) struct Summary {
     pub(crate) duplicates: u64,
     /// Promised jobs whose copies faults took away, as they may.
     pub(crate) taken: u64,
+    /// Bodies that had left memory, and were read back.
+    pub(crate) read: u64,
 }
 
 impl fmt::Display for Summary {
@@ -25,11 +27,12 @@ impl fmt::Display for Summary {
             deliveries,
             duplicates,
             taken,
+            read,
         } = self;
         write!(
             f,
             "{asked} jobs, {added} added, {refused} refused, {unknown} unknown; {deliveries} deliveries, {duplicates} not \
-             the first; {taken} taken by faults that may"
+             the first; {taken} taken by faults that may; {read} bodies read"
         )
     }
 }
@@ -44,5 +47,6 @@ impl Summary {
         self.deliveries += other.deliveries;
         self.duplicates += other.duplicates;
         self.taken += other.taken;
+        self.read += other.read;
     }
 }
