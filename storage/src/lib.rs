@@ -3,6 +3,7 @@
 //! - [`record`] turns records into bytes and back: drawn there.
 //! - [`backend`] keeps frames of records in segments: sled by default, memory for no disk at all.
 //! - [`Store`] opens a backend and loads what it holds; [`journal`] is the daemon that writes to it from then on.
+//! - [`examine`] looks at a log, damaged or not, for the tools of an operator.
 //! - [`fault`] is what can go wrong, by the decision that it calls for.
 //!
 //! ```text
@@ -20,9 +21,11 @@ use shoalmq_core::record::{Record, Segment};
 use crate::backend::Backend;
 use crate::backend::memory::Memory;
 use crate::backend::sled::Sled;
+use crate::examine::{Examined, Found};
 use crate::fault::Fault;
 
 pub mod backend;
+pub mod examine;
 pub mod fault;
 pub mod journal;
 mod load;
@@ -81,6 +84,16 @@ impl Store {
     ) -> Result<Loaded, Fault> {
         let backend = self.backend.as_mut();
         load::load(backend, &self.path, torn_tail, &mut visit, &mut progress)
+    }
+
+    /// Visits everything that can be read, and tells of what cannot, without changing anything: see [`examine`].
+    ///
+    /// A fault is what the engine itself stumbled over; the visits before it count.
+    pub fn examine(
+        &mut self,
+        mut visit: impl FnMut(Segment, Found<'_>),
+    ) -> Result<Examined, Fault> {
+        examine::examine(self.backend.as_mut(), &mut visit)
     }
 
     /// The backend, for [`journal::Journal::start`]: with the segment after [`Loaded::last_segment`], or 1.

@@ -188,3 +188,55 @@ fn progress_is_told_after_every_frame() {
         .expect("the log is whole");
     assert_eq!(told, [2, 3]);
 }
+
+/// The records and the damaged places that an examination tells of.
+fn examine(memory: &Memory) -> (Vec<Record>, Vec<Place>, Examined) {
+    let (mut records, mut places) = (Vec::new(), Vec::new());
+    let mut store = Store::of(Box::new(memory.clone()), Path::new("here"));
+    let examined = store.examine(|_, found| match found {
+        Found::Record { record, .. } => records.push(record.clone()),
+        Found::Damage { place, .. } => places.push(place),
+    });
+    let examined = examined.expect("memory has no faults");
+    (records, places, examined)
+}
+
+#[test]
+fn an_examination_goes_on_behind_damage_and_changes_nothing() {
+    let whole = frame(&[1, 2, 3]);
+    let third = whole.len() / 3;
+    let mut flipped = whole.clone();
+    flipped[third + 10] ^= 1;
+    let mut cut = frame(&[4]);
+    cut.truncate(third - 1);
+    let memory = log(&[flipped, cut, frame(&[5])]);
+    for _ in 0..2 {
+        let (records, places, examined) = examine(&memory);
+        assert_eq!(records, [record(1), record(3), record(5)]);
+        assert_eq!(places, [place(1, third), place(2, 0)]);
+        assert_eq!((examined.damaged, examined.records), (2, 3));
+        assert_eq!((examined.frames, examined.torn), (3, None));
+    }
+}
+
+#[test]
+fn an_examination_tells_a_torn_end_from_damage() {
+    let whole = frame(&[1, 2]);
+    let torn = whole[..whole.len() - 1].to_vec();
+    let memory = log(&[torn, Vec::new()]);
+    let (records, places, examined) = examine(&memory);
+    assert_eq!((records, places), (vec![record(1)], Vec::new()));
+    assert_eq!(examined.torn, Some(place(1, whole.len() / 2)));
+}
+
+#[test]
+fn an_examination_steps_over_what_a_newer_version_wrote() {
+    let mut newer = frame(&[1]);
+    newer[8] = 9;
+    let checksum = crc32c::crc32c(&newer[8..]);
+    newer[4..8].copy_from_slice(&checksum.to_le_bytes());
+    newer.extend(frame(&[2]));
+    let (records, places, examined) = examine(&log(&[newer]));
+    assert_eq!((records, places), (vec![record(2)], vec![place(1, 0)]));
+    assert_eq!((examined.damaged, examined.torn), (1, None));
+}

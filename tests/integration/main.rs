@@ -21,4 +21,5 @@ mod memory;
 mod persistence;
 mod protocol;
 mod queues;
+mod storage_tools;
 mod wire;
