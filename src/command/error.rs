@@ -125,6 +125,12 @@ pub enum ServerError<'a> {
     NoSamples(&'a [u8]),
     /// BGREWRITEAOF: one is running.
     RewriteInProgress,
+    /// BACKUP: one is being made.
+    BackupInProgress,
+    /// BACKUP: nothing is on disk.
+    NoLog,
+    /// BACKUP: this directory cannot be used, for this reason.
+    BackupDirectory(&'a str),
     /// DEBUG LOADAOF: the log cannot be read.
     LogUnreadable,
     /// SHUTDOWN: the node cannot stop without loss.
@@ -329,6 +335,14 @@ fn write_server_error(error: &ServerError<'_>, line: &mut Vec<u8>) {
         ServerError::RewriteInProgress => {
             &[b"ERR Background append only file rewriting already in progress"]
         }
+        ServerError::BackupInProgress => &[b"ERR A backup is already in progress"],
+        ServerError::NoLog => {
+            &[b"ERR There is no job log on disk: appendonly is no, or storage is memory"]
+        }
+        ServerError::BackupDirectory(reason) => &[
+            b"ERR The directory cannot take a backup: ",
+            reason.as_bytes(),
+        ],
         ServerError::LogUnreadable => &[b"ERR"],
         ServerError::CannotShutDown => &[b"ERR Errors trying to SHUTDOWN. Check logs."],
         ServerError::Verbatim(text) => &[text],

@@ -25,7 +25,7 @@ use super::gate::{Gates, News, Persisted};
 use super::identity::Identity;
 use super::logging::LogHandle;
 use super::mailbox::Mailbox;
-use super::persistence::{Health, LogState, Rewrite};
+use super::persistence::{Backups, Health, LogState, Rewrite};
 use super::session::{Peer, Session};
 use super::slowlog::{LatencyMonitor, SlowLog};
 use super::stats::Stats;
@@ -77,6 +77,7 @@ pub(crate) struct Driver {
     pub(crate) cluster: super::cluster::Cluster,
     pub(crate) log: LogState,
     pub(crate) rewrite: Rewrite,
+    pub(crate) backups: Backups,
     pub(crate) loading: Option<Loading>,
     pub(crate) peers: BTreeMap<ClientId, Peer>,
     pub(crate) monitors: BTreeSet<ClientId>,
@@ -131,6 +132,7 @@ impl Driver {
             cluster: super::cluster::Cluster::default(),
             log: LogState::Off,
             rewrite: Rewrite::default(),
+            backups: Backups::default(),
             loading: None,
             peers: BTreeMap::new(),
             monitors: BTreeSet::new(),

@@ -5,6 +5,7 @@
 //! | `check` | counts what is there, finds damage; changes nothing | stopped |
 //! | `dump` | prints every record as a line of JSON; changes nothing | stopped |
 //! | `convert` | writes the log anew for another backend | stopped |
+//! | `backup` | has the node copy its log | running |
 //!
 //! Results go to the standard output, all else to standard error; a progress bar only to a terminal.
 
@@ -20,6 +21,7 @@ use shoalmq_storage::backend::sled::OPEN_THREAD;
 use shoalmq_storage::fault::Fault;
 use thiserror::Error;
 
+mod backup;
 mod census;
 mod check;
 mod convert;
@@ -51,6 +53,11 @@ enum Command {
     /// The new log takes its place only once it is complete and was compared; the old one is kept beside it.
     /// Exit code 0: done; 1: the log is damaged, nothing was changed; 2: there is no log, or it cannot be read or written.
     Convert(convert::Args),
+    /// Have a running node copy its log into a folder on its machine, while it serves.
+    ///
+    /// The copy holds everything that was answered before. The folder appears once it is complete.
+    /// Exit code 0: done; 1: the node refused, or failed; 2: it cannot be reached.
+    Backup(backup::Args),
 }
 
 /// Where the log is, and where it is copied to.
@@ -137,6 +144,7 @@ pub fn run(args: Args) -> ExitCode {
         Command::Check(args) => ("check", check::run(&args)),
         Command::Dump(args) => ("dump", dump::run(&args)),
         Command::Convert(args) => ("convert", convert::run(&args)),
+        Command::Backup(args) => return backup::run(&args),
     };
     match done {
         Ok(Verdict::Sound) => ExitCode::SUCCESS,

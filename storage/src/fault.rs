@@ -77,6 +77,14 @@ pub enum Fault {
         #[source]
         damage: Damage,
     },
+    /// A reader came too late: the segment was dropped.
+    #[error("read job log {}: segment {segment} is retired", .path.display())]
+    Retired {
+        /// The folder.
+        path: PathBuf,
+        /// Which segment.
+        segment: Segment,
+    },
     /// A newer node wrote it: run that version.
     #[error("read job log {}: a newer version wrote what is {place}; run the newer version", .path.display())]
     Newer {

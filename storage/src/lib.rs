@@ -3,6 +3,7 @@
 //! - [`record`] turns records into bytes and back: drawn there.
 //! - [`backend`] keeps frames of records in segments: sled by default, memory for no disk at all.
 //! - [`Store`] opens a backend and loads what it holds; [`journal`] is the daemon that writes to it from then on.
+//! - [`backup`] copies what a running journal has written.
 //! - [`examine`] looks at a log, damaged or not, for the tools of an operator.
 //! - [`fault`] is what can go wrong, by the decision that it calls for.
 //!
@@ -14,6 +15,7 @@
 //!
 //! The crate orders records and keeps them; what they mean, and which of them still count, is the core's.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use shoalmq_core::record::{Record, Segment};
@@ -22,9 +24,10 @@ use crate::backend::Backend;
 use crate::backend::memory::Memory;
 use crate::backend::sled::Sled;
 use crate::examine::{Examined, Found};
-use crate::fault::Fault;
+use crate::fault::{Fault, Place};
 
 pub mod backend;
+pub mod backup;
 pub mod examine;
 pub mod fault;
 pub mod journal;
@@ -49,6 +52,7 @@ pub enum StorageKind {
 pub struct Store {
     backend: Box<dyn Backend>,
     path: PathBuf,
+    lengths: BTreeMap<Segment, u64>,
 }
 
 impl Store {
@@ -69,6 +73,7 @@ impl Store {
         Store {
             backend,
             path: path.to_owned(),
+            lengths: BTreeMap::new(),
         }
     }
 
@@ -82,8 +87,35 @@ impl Store {
         mut visit: impl FnMut(Segment, Record),
         mut progress: impl FnMut(&Loaded),
     ) -> Result<Loaded, Fault> {
-        let backend = self.backend.as_mut();
-        load::load(backend, &self.path, torn_tail, &mut visit, &mut progress)
+        let (mut lengths, mut before, mut last) = (BTreeMap::new(), 0, 0);
+        let loaded = load::load(
+            self.backend.as_mut(),
+            &self.path,
+            torn_tail,
+            &mut visit,
+            &mut |loaded| {
+                let frame = loaded.bytes - before;
+                if let Some(segment) = loaded.last_segment {
+                    *lengths.entry(segment).or_insert(0) += frame;
+                }
+                (before, last) = (loaded.bytes, if frame > 0 { frame } else { last });
+                progress(loaded);
+            },
+        )?;
+        if let Some(Place::Record {
+            segment, offset, ..
+        }) = loaded.torn
+            && let Some(length) = lengths.get_mut(&segment)
+        {
+            *length -= last - offset as u64;
+        }
+        self.lengths = lengths;
+        Ok(loaded)
+    }
+
+    /// The bytes of each segment, as loaded: for [`journal::Journal::note_earlier`].
+    pub fn lengths(&self) -> BTreeMap<Segment, u64> {
+        self.lengths.clone()
     }
 
     /// Visits everything that can be read, and tells of what cannot, without changing anything: see [`examine`].

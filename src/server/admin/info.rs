@@ -184,6 +184,7 @@ fn persistence(driver: &Driver, fields: &mut Fields) {
         );
         fields.add("aof_delayed_fsync", driver.health.stalls());
     }
+    backup(driver, fields);
     if let Some(loading) = &driver.loading {
         let (loaded, total) = (
             loading.loaded_bytes,
@@ -201,6 +202,32 @@ fn persistence(driver: &Driver, fields: &mut Fields) {
         fields.add("loading_loaded_bytes", loaded);
         fields.add("loading_loaded_perc", format_args!("{:.2}", share * 100.0));
         fields.add("loading_eta_seconds", format_args!("{left:.0}"));
+    }
+}
+
+/// Of the backup that is made, and of the last one that ended.
+fn backup(driver: &Driver, fields: &mut Fields) {
+    let running = driver.backups.running();
+    fields.add("backup_in_progress", u8::from(running.is_some()));
+    if let Some(running) = running {
+        fields.add("backup_directory", running.directory.display());
+        fields.add("backup_total_bytes", running.total_bytes);
+        fields.add("backup_copied_bytes", running.copied_bytes());
+    }
+    let Some(last) = driver.backups.last() else {
+        return;
+    };
+    fields.add("backup_last_directory", last.directory.display());
+    fields.add("backup_last_time_sec", last.took.as_secs());
+    match &last.result {
+        Ok(records) => {
+            fields.add("backup_last_status", "ok");
+            fields.add("backup_last_records", records);
+        }
+        Err(reason) => {
+            fields.add("backup_last_status", "err");
+            fields.add("backup_last_error", reason);
+        }
     }
 }
 

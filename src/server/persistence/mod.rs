@@ -16,9 +16,11 @@ use tracing::{error, info, warn};
 use super::driver::{Driver, Shared, settings};
 use crate::config::{AppendFsync, Config};
 
+mod backup;
 mod load;
 mod rewrite;
 
+pub(crate) use backup::{Backups, NoBackup};
 pub(crate) use load::{has_files, load, loading};
 pub(crate) use rewrite::Rewrite;
 
@@ -115,8 +117,11 @@ fn open_journal(
     let policy = Arc::clone(&shared.policy);
     let on_progress =
         Box::new(move |progress: Progress| follow(&health, &sender, *policy.lock(), &progress));
-    Journal::start(store.into_backend(), segment, options, on_progress)
-        .map_err(|error| Fault::from_io("start the thread that writes to", &config.dir, error))
+    let lengths = store.lengths();
+    let journal = Journal::start(store.into_backend(), segment, options, on_progress)
+        .map_err(|error| Fault::from_io("start the thread that writes to", &config.dir, error))?;
+    journal.note_earlier(lengths);
+    Ok(journal)
 }
 
 /// The daemon went on, or failed: runs on its thread.

@@ -23,23 +23,25 @@
 use std::fs::{self, File};
 use std::mem;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 
 use shoalmq_core::record::Segment;
 
 use self::engine::{End, Engine};
-use super::{Backend, Sequence, Stats, Visit};
+use self::read::Shelf;
+use super::{Backend, Reader, Sequence, Stats, Visit};
 use crate::fault::Fault;
 
 mod engine;
 mod guard;
+mod read;
 mod scan;
 #[cfg(test)]
 mod tests;
 mod verdict;
 
-pub use guard::OPEN_THREAD;
+pub use guard::{OPEN_THREAD, is_caught};
 
 /// Batches of pieces that the scan may be ahead of their visitor.
 const SCAN_AHEAD: usize = 4;
@@ -57,6 +59,7 @@ pub struct Sled {
     end: End,
     kept: Vec<Kept>,
     kept_bytes: usize,
+    shelf: Arc<Shelf>,
     /// Dropped last, after the engine.
     _lock: File,
 }
@@ -75,8 +78,9 @@ impl Sled {
         let path = dir.join("sled");
         fs::create_dir_all(&path).map_err(|cause| Fault::from_io("create", &path, cause))?;
         let lock = guard::lock(&path)?;
+        let shelf = Arc::new(Shelf::new(&path));
         let (engine, end) = guard::guarded(&path, || {
-            let engine = Engine::open(&path)?;
+            let engine = Engine::open(&path, &shelf)?;
             let end = engine.end(&path)?;
             Ok((engine, end))
         })?;
@@ -86,6 +90,7 @@ impl Sled {
             end,
             kept: Vec::new(),
             kept_bytes: 0,
+            shelf,
             _lock: lock,
         })
     }
@@ -112,7 +117,7 @@ impl Sled {
 
     fn reopen(&self) -> Result<Engine, Fault> {
         guard::guarded(&self.path, || {
-            let mut engine = Engine::open(&self.path)?;
+            let mut engine = Engine::open(&self.path, &self.shelf)?;
             let refill = |error| verdict::fault("write job log", &self.path, error);
             if self.end.unfinished.is_none() {
                 engine.remove_from(self.end.next).map_err(refill)?;
@@ -146,6 +151,7 @@ impl Backend for Sled {
             next,
             unfinished: None,
         };
+        self.shelf.note_frame(segment, first, frame.len());
         self.kept_bytes += frame.len();
         self.kept.push(Kept {
             segment,
@@ -173,7 +179,7 @@ impl Backend for Sled {
             let engine = &engine;
             let scan = move || guard::caught(path, || engine.scan(path, &sender));
             let thread = guard::named().spawn_scoped(scope, scan);
-            let visited = scan::assemble(path, &pieces, end, visit);
+            let visited = scan::assemble(path, &pieces, end, &self.shelf, visit);
             // The scan ends at once when nobody takes its pieces any more.
             drop(pieces);
             let scanned = match thread {
@@ -202,12 +208,13 @@ impl Backend for Sled {
     }
 
     fn cut(&mut self, segment: Segment, last: Sequence, keep: usize) -> Result<(), Fault> {
-        let (first, frame) = self.with_engine("cut job log", |engine| {
-            let (first, mut frame) = engine.frame(segment, last)?;
-            frame.truncate(keep);
+        let (first, mut frame) = self.with_engine("cut job log", |engine| {
+            let (first, frame) = engine.frame(segment, last)?;
             engine.remove_from(first)?;
             Ok((first, frame))
         })?;
+        self.shelf.cut(segment, first, frame.len());
+        frame.truncate(keep);
         self.end = End {
             next: first,
             unfinished: None,
@@ -219,6 +226,7 @@ impl Backend for Sled {
     }
 
     fn retire(&mut self, below: Segment) -> Result<(), Fault> {
+        self.shelf.retire(below);
         self.with_engine("retire segments of job log", |engine| engine.retire(below))?;
         self.kept.retain(|kept| kept.segment >= below);
         Ok(())
@@ -226,5 +234,9 @@ impl Backend for Sled {
 
     fn stats(&self) -> Stats {
         self.engine.as_ref().map(Engine::stats).unwrap_or_default()
+    }
+
+    fn reader(&self) -> Arc<dyn Reader> {
+        Arc::clone(&self.shelf) as Arc<dyn Reader>
     }
 }

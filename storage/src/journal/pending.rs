@@ -1,6 +1,6 @@
 //! What is shared with the daemon: the frames that wait for it, and what it was asked to do.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -39,6 +39,11 @@ pub(super) struct State {
     /// Somebody waits for a sync up to here.
     pub(super) flush_to: Position,
     pub(super) retire: Option<Retire>,
+    /// A backup reads: what is given up meanwhile waits in `held`.
+    pub(super) is_held: bool,
+    pub(super) held: Option<Retire>,
+    /// The bytes of the segments before this one.
+    pub(super) lengths: BTreeMap<Segment, u64>,
     pub(super) stopping: bool,
     pub(super) stopped: bool,
     pub(super) progress: Progress,
@@ -90,6 +95,9 @@ impl State {
             spare: Vec::new(),
             flush_to: after,
             retire: None,
+            is_held: false,
+            held: None,
+            lengths: BTreeMap::new(),
             stopping: false,
             stopped: false,
             progress: Progress {

@@ -115,6 +115,10 @@ impl Backend for Puppet {
     fn stats(&self) -> backend::Stats {
         self.memory.stats()
     }
+
+    fn reader(&self) -> Arc<dyn backend::Reader> {
+        self.memory.reader()
+    }
 }
 
 fn start(puppet: &Puppet, policy: Policy) -> (Journal, Receiver<Progress>) {

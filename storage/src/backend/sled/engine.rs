@@ -3,6 +3,7 @@
 use std::fs::{File, TryLockError};
 use std::mem;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::thread;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use std::time::Duration;
 use shoalmq_core::record::Segment;
 use sled::{Config, Db, IVec, Mode, Tree};
 
+use super::read::Shelf;
 use super::scan::Piece;
 use super::verdict::fault;
 use crate::backend::{Sequence, Stats};
@@ -20,7 +22,7 @@ const CACHE_BYTES: u64 = 32 << 20;
 /// The unit in which sled writes and cleans its file.
 const SLED_SEGMENT: usize = 512 << 10;
 /// The largest value.
-const PIECE: usize = 7 << 10;
+pub(super) const PIECE: usize = 7 << 10;
 /// Values in a leaf just before it splits.
 const LEAF_VALUES: usize = 17;
 /// Keys, lengths and headers, generously.
@@ -40,6 +42,7 @@ pub(super) struct Engine {
     current: Option<(Segment, Tree)>,
     db: Db,
     file: File,
+    shelf: Arc<Shelf>,
 }
 
 /// Where the log ends.
@@ -59,7 +62,7 @@ pub(super) struct Key {
 }
 
 impl Engine {
-    pub(super) fn open(path: &Path) -> Result<Self, Fault> {
+    pub(super) fn open(path: &Path, shelf: &Arc<Shelf>) -> Result<Self, Fault> {
         let config = Config::new()
             .path(path)
             .mode(Mode::HighThroughput)
@@ -72,10 +75,12 @@ impl Engine {
             .map_err(|error| fault("open job log", path, error))?;
         let file = path.join("db");
         let file = File::open(&file).map_err(|cause| Fault::from_io("open", &file, cause))?;
+        shelf.open(&db);
         Ok(Engine {
             current: None,
             db,
             file,
+            shelf: Arc::clone(shelf),
         })
     }
 
@@ -101,7 +106,7 @@ impl Engine {
         let tree = match &self.current {
             Some((current, tree)) if *current == segment => tree,
             _ => {
-                let tree = self.db.open_tree(format!("{PREFIX}{segment:012}"))?;
+                let tree = self.db.open_tree(tree_name(segment))?;
                 &self.current.insert((segment, tree)).1
             }
         };
@@ -136,7 +141,7 @@ impl Engine {
 
     /// The bytes of a frame, and the number of its first piece.
     pub(super) fn frame(&self, segment: Segment, last: Sequence) -> sled::Result<(u64, Vec<u8>)> {
-        let tree = self.db.open_tree(format!("{PREFIX}{segment:012}"))?;
+        let tree = self.db.open_tree(tree_name(segment))?;
         let key = |number, more| Key { number, more }.bytes();
         let mut first = last.0;
         while first > 0 && tree.contains_key(key(first - 1, true))? {
@@ -201,6 +206,8 @@ impl Engine {
             let tree = self.db.open_tree(name).map_err(read)?;
             for entry in &tree {
                 let (key, value) = entry.map_err(read)?;
+                // Only what is accessed often makes sled look at the bounds of its cache.
+                tree.contains_key(&key).map_err(read)?;
                 let key = Key::read(segment, &key, path)?;
                 bytes += value.len();
                 batch.push(Piece {
@@ -222,8 +229,15 @@ impl Engine {
     }
 }
 
+impl Drop for Engine {
+    /// Only without readers is the file free to be opened anew.
+    fn drop(&mut self) {
+        self.shelf.close();
+    }
+}
+
 impl Key {
-    fn bytes(self) -> [u8; 9] {
+    pub(super) fn bytes(self) -> [u8; 9] {
         let mut bytes = [u8::from(self.more); 9];
         bytes[..8].copy_from_slice(&self.number.to_be_bytes());
         bytes
@@ -254,6 +268,11 @@ fn await_release(path: &Path) {
             Ok(Ok(()) | Err(TryLockError::Error(_))) | Err(_) => return,
         }
     }
+}
+
+/// The name of the tree that holds a segment.
+pub(super) fn tree_name(segment: Segment) -> String {
+    format!("{PREFIX}{segment:012}")
 }
 
 /// The segment that a tree holds, when it is one of ours.

@@ -7,6 +7,7 @@ use shoalmq_core::record::Segment;
 use sled::IVec;
 
 use super::engine::Key;
+use super::read::Shelf;
 use crate::backend::{Sequence, Visit};
 use crate::fault::{Damage, Fault, Place};
 
@@ -22,6 +23,7 @@ pub(super) fn assemble(
     path: &Path,
     pieces: &Receiver<Vec<Piece>>,
     end: u64,
+    shelf: &Shelf,
     visit: &mut Visit<'_>,
 ) -> Result<u64, Fault> {
     let mut bytes = 0;
@@ -50,6 +52,7 @@ pub(super) fn assemble(
         }
         expected = Some(key.number + 1);
         bytes += value.len() as u64;
+        shelf.note(segment, key.number, value.len());
         if key.more {
             frame.extend_from_slice(&value);
         } else if frame.is_empty() {
