@@ -67,6 +67,20 @@ pub(crate) struct Loading {
     pub(crate) loaded_bytes: u64,
 }
 
+impl Loading {
+    /// How much of it is read, from 0 to 1.
+    pub(crate) fn share(&self) -> f64 {
+        let total = self.total_bytes.max(self.loaded_bytes).max(1);
+        self.loaded_bytes as f64 / total as f64
+    }
+
+    /// How long the rest takes, if it goes on like that; none before anything was read.
+    pub(crate) fn left(&self) -> Option<Duration> {
+        let (share, elapsed) = (self.share(), self.since.elapsed());
+        (share > 0.0).then(|| elapsed.mul_f64((1.0 - share) / share))
+    }
+}
+
 /// The node, and what the server keeps beside it.
 #[derive(Debug)]
 pub(crate) struct Driver {

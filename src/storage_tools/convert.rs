@@ -3,20 +3,21 @@
 //! ```text
 //! read      the whole old log: damage ends it here
 //! write     every frame into the folder `convert`, synced
-//! compare   the new log with the old one
-//! rename    convert/NEW to NEW, then OLD to OLD.converted: from here on, NEW is the log
+//! compare   what the new log holds with what was written
+//! rename    convert/NEW to NEW, then OLD to OLD.converted; then the folder `convert` goes
 //! ```
 //!
-//! A crash leaves the old log where it was until the very last step, or both, which are equal then: the same command
-//! finishes the work. Segments, frames and records stay what they are, and with them where every job stands.
+//! A crash leaves the old log where it was, or both in their places, with an empty folder `convert` beside them: no node
+//! starts on that, and the same command finishes the work. Segments, frames and records stay what they are, and with them where every job stands.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use shoalmq_core::record::Segment;
 use shoalmq_storage::Store;
 use shoalmq_storage::backend::Backend;
+use shoalmq_storage::examine::Examined;
 use shoalmq_storage::fault::{Fault, Place};
 
 use super::folder::Folder;
@@ -54,59 +55,49 @@ pub(super) fn run(args: &Args) -> Result<Verdict, ToolError> {
     let Some(&from) = logs.iter().find(|disk| **disk != args.to) else {
         return Err(ToolError::SameKind(args.to.name()));
     };
-    let health = verdict::read(open(from, &args.dir), "read", |_| Ok(()))?;
-    let Some(examined) = health.examined.filter(|seen| seen.damaged == 0) else {
-        tell_damage(&health);
-        return Ok(Verdict::Damaged);
-    };
     let (new, old) = (args.dir.join(args.to.name()), args.dir.join(from.name()));
-    let mut source = open(from, &args.dir)?.into_backend();
-    let expected = if logs.contains(&args.to) {
-        // A crash between the two renames, or somebody else's log.
-        let found = fingerprint(open(args.to, &args.dir)?.into_backend().as_mut(), None)?;
-        let expected = fingerprint(source.as_mut(), examined.torn)?;
-        if found != expected {
+    let work = args.dir.join(WORK);
+    let ready = work.join(args.to.name());
+    if logs.contains(&args.to) {
+        // Its place was taken already, by a run that ended before the old log made way.
+        if !work.is_dir() || ready.exists() {
             return Err(ToolError::InTheWay(new));
         }
-        expected
     } else {
-        let work = args.dir.join(WORK);
+        let health = verdict::read(open(from, &args.dir), "read", |_| Ok(()))?;
+        let Some(examined) = health.examined.filter(|seen| seen.damaged == 0) else {
+            tell_damage(&health);
+            return Ok(Verdict::Damaged);
+        };
         remove(&work)?;
         fs::create_dir(&work).map_err(ToolError::io("make", &work))?;
-        let mut target = open(args.to, &work)?.into_backend();
-        let written = copy(
-            source.as_mut(),
-            target.as_mut(),
-            examined.torn,
-            examined.bytes,
-        )?;
-        drop(target);
-        let read = fingerprint(open(args.to, &work)?.into_backend().as_mut(), None)?;
-        if read != written {
-            return Err(ToolError::Miswritten(work));
-        }
-        sync_below(&work)?;
-        fs::rename(work.join(args.to.name()), &new).map_err(ToolError::io("rename to", &new))?;
+        copy(from, args, &work, &examined)?;
+        fs::rename(&ready, &new).map_err(ToolError::io("rename to", &new))?;
         sync_folder(&args.dir)?;
-        remove(&work)?;
-        written
-    };
-    drop(source);
+        tell(&examined);
+    }
     let kept = free_name(&args.dir, from);
     fs::rename(&old, &kept).map_err(ToolError::io("rename", &old))?;
     sync_folder(&args.dir)?;
+    remove(&work)?;
     println!(
-        "{} records in {} bytes are in {} now; start the node with `storage {}`\nthe former log is {}: remove it when the node has started well",
-        examined.records,
-        expected.bytes,
+        "the log is {} now: start the node with `storage {}`",
         new.display(),
-        args.to.name(),
-        kept.display(),
+        args.to.name()
     );
-    if let Some(place) = examined.torn {
-        println!("it was torn at its end, {place}: what follows there was left out");
-    }
+    println!(
+        "the former one is {}: remove it when the node has started well",
+        kept.display()
+    );
     Ok(Verdict::Sound)
+}
+
+fn tell(examined: &Examined) {
+    let Examined { records, bytes, .. } = examined;
+    println!("converted {records} records in {bytes} bytes");
+    if let Some(place) = examined.torn {
+        println!("the log was torn at its end, {place}: what follows there was left out");
+    }
 }
 
 fn open(disk: Disk, dir: &Path) -> Result<Store, ToolError> {
@@ -120,26 +111,27 @@ fn tell_damage(health: &Health) {
     eprintln!("shoalmq storage convert: the log is damaged; nothing was changed");
 }
 
-/// Copies every frame, and syncs.
-fn copy(
-    source: &mut dyn Backend,
-    target: &mut dyn Backend,
-    torn: Option<Place>,
-    bytes: u64,
-) -> Result<Fingerprint, ToolError> {
-    let bar = progress::bytes("write", bytes);
-    let written = frames(source, torn, &mut |segment, frame| {
+/// Writes the new log below `work`, whole and synced, and compares it with the old one.
+fn copy(from: Disk, args: &Args, work: &Path, examined: &Examined) -> Result<(), ToolError> {
+    let bar = progress::bytes("write", examined.bytes);
+    let mut source = open(from, &args.dir)?.into_backend();
+    let mut target = open(args.to, work)?.into_backend();
+    let written = frames(source.as_mut(), examined.torn, &mut |segment, frame| {
         bar.inc(frame.len() as u64);
         target.append(segment, frame).map(drop)
     })?;
     target.sync()?;
     bar.finish_and_clear();
-    Ok(written)
+    drop((source, target));
+    if fingerprint(open(args.to, work)?.into_backend().as_mut())? != written {
+        return Err(ToolError::Miswritten(work.to_owned()));
+    }
+    sync_folder(work)
 }
 
-fn fingerprint(backend: &mut dyn Backend, torn: Option<Place>) -> Result<Fingerprint, ToolError> {
+fn fingerprint(backend: &mut dyn Backend) -> Result<Fingerprint, ToolError> {
     let bar = progress::counter("compare");
-    let found = frames(backend, torn, &mut |_, frame| {
+    let found = frames(backend, None, &mut |_, frame| {
         bar.inc(frame.len() as u64);
         Ok(())
     });
@@ -197,22 +189,6 @@ fn remove(folder: &Path) -> Result<(), ToolError> {
     }
 }
 
-/// Syncs all files and folders below: whether or not the engine did.
-fn sync_below(folder: &Path) -> Result<(), ToolError> {
-    let read = || fs::read_dir(folder).and_then(Iterator::collect::<io::Result<Vec<_>>>);
-    for entry in read().map_err(ToolError::io("read", folder))? {
-        let path = entry.path();
-        if path.is_dir() {
-            sync_below(&path)?;
-        } else {
-            let synced = File::open(&path).and_then(|file| file.sync_all());
-            synced.map_err(ToolError::io("sync", &path))?;
-        }
-    }
-    sync_folder(folder)
-}
-
 fn sync_folder(folder: &Path) -> Result<(), ToolError> {
-    let synced = File::open(folder).and_then(|folder| folder.sync_all());
-    synced.map_err(ToolError::io("sync", folder))
+    shoalmq_storage::backup::sync_folder(folder).map_err(ToolError::io("sync", folder))
 }

@@ -25,6 +25,9 @@ pub struct Loaded {
     pub records: u64,
     /// Bytes of the frames read.
     pub bytes: u64,
+    /// Bytes of all frames, as the share of them that was read lets expect; exact at the end. None where the backend does
+    /// not know how many there are.
+    pub total_bytes: Option<u64>,
     /// The segment of the last frame; none when there is none.
     pub last_segment: Option<Segment>,
     /// The torn record or frame that was cut off the end, with what came after it.
@@ -79,6 +82,7 @@ pub(crate) fn load(
 ) -> Result<Loaded, Fault> {
     let mut loaded = Loaded::default();
     let mut torn: Option<Torn> = None;
+    let span = backend.span();
     backend.replay(&mut |segment, sequence, frame| {
         loaded.last_segment = Some(segment);
         loaded.bytes += frame.len() as u64;
@@ -112,11 +116,20 @@ pub(crate) fn load(
                 }
             }
         }
+        loaded.total_bytes = span.map(|span| total(loaded.bytes, sequence, span));
         progress(&loaded);
         Ok(())
     })?;
+    loaded.total_bytes = span.map(|_| loaded.bytes);
     loaded.torn = settle(backend, path, torn_tail, torn)?;
     Ok(loaded)
+}
+
+/// What all frames take, if those up to `at` take so many bytes.
+fn total(bytes: u64, at: Sequence, (first, last): (Sequence, Sequence)) -> u64 {
+    let read = at.0.saturating_sub(first.0) + 1;
+    let all = (last.0.saturating_sub(first.0) + 1).max(read);
+    (u128::from(bytes) * u128::from(all) / u128::from(read)) as u64
 }
 
 /// Cuts off, or refuses, what is torn at the end; returns the place.

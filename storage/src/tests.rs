@@ -60,6 +60,7 @@ fn records_come_with_their_segments_and_are_counted() {
     let expected = Loaded {
         records: 3,
         bytes: frame(&[1, 2, 3]).len() as u64,
+        total_bytes: None,
         last_segment: Some(3),
         torn: None,
     };

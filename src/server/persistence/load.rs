@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use shoalmq_core::effect::Effect;
 use shoalmq_core::event::Event;
@@ -19,6 +19,9 @@ use crate::config::{Config, Storage};
 use crate::server::clock::{self, Clock};
 use crate::server::driver::{Driver, Loading, Shared, settings};
 use crate::server::identity::Identity;
+
+/// How often a long load is told of in the log.
+const TELL_EVERY: Duration = Duration::from_secs(3);
 
 pub(super) fn kind(config: &Config) -> StorageKind {
     match config.storage {
@@ -99,6 +102,7 @@ pub(crate) fn load(shared: &Shared) -> Result<(), Fault> {
         )
     };
     let began = Instant::now();
+    let mut told = began;
     let read = read(
         shared,
         &config,
@@ -106,8 +110,16 @@ pub(crate) fn load(shared: &Shared) -> Result<(), Fault> {
         generation,
         Position(0),
         &mut |progress| {
-            if let Some(loading) = &mut shared.driver.lock().loading {
+            let mut driver = shared.driver.lock();
+            if let Some(loading) = &mut driver.loading {
                 loading.loaded_bytes = progress.bytes;
+                loading.total_bytes = progress.total_bytes.unwrap_or(loading.total_bytes);
+                if told.elapsed() >= TELL_EVERY {
+                    told = Instant::now();
+                    let percent = (loading.share() * 100.0).round();
+                    let (records, left) = (progress.records, loading.left());
+                    info!(percent, records, ?left, "the job log is read");
+                }
             }
         },
     )?;

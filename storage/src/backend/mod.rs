@@ -75,6 +75,11 @@ pub trait Backend: Send {
     /// Drops all segments below this one, whole. A crash before the next sync may bring them back.
     fn retire(&mut self, below: Segment) -> Result<(), Fault>;
 
+    /// The numbers that the frames of a replay go from and to, when they are known before: for telling how far it is.
+    fn span(&self) -> Option<(Sequence, Sequence)> {
+        None
+    }
+
     /// How much there is.
     fn stats(&self) -> Stats;
 

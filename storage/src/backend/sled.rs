@@ -56,6 +56,8 @@ pub struct Sled {
     /// None after an error, until it is opened anew.
     engine: Option<Engine>,
     path: PathBuf,
+    /// The number of the first key, when it was opened.
+    first: u64,
     end: End,
     kept: Vec<Kept>,
     kept_bytes: usize,
@@ -79,14 +81,16 @@ impl Sled {
         fs::create_dir_all(&path).map_err(|cause| Fault::from_io("create", &path, cause))?;
         let lock = guard::lock(&path)?;
         let shelf = Arc::new(Shelf::new(&path));
-        let (engine, end) = guard::guarded(&path, || {
+        let (engine, first, end) = guard::guarded(&path, || {
             let engine = Engine::open(&path, &shelf)?;
             let end = engine.end(&path)?;
-            Ok((engine, end))
+            let first = engine.first(&path)?;
+            Ok((engine, first, end))
         })?;
         Ok(Sled {
             engine: Some(engine),
             path,
+            first,
             end,
             kept: Vec::new(),
             kept_bytes: 0,
@@ -230,6 +234,11 @@ impl Backend for Sled {
         self.with_engine("retire segments of job log", |engine| engine.retire(below))?;
         self.kept.retain(|kept| kept.segment >= below);
         Ok(())
+    }
+
+    fn span(&self) -> Option<(Sequence, Sequence)> {
+        let last = self.end.next.checked_sub(1)?;
+        (self.first <= last).then_some((Sequence(self.first), Sequence(last)))
     }
 
     fn stats(&self) -> Stats {

@@ -154,6 +154,18 @@ impl Engine {
         Ok((first, bytes))
     }
 
+    /// The number of the first key; 1 when there is none.
+    pub(super) fn first(&self, path: &Path) -> Result<u64, Fault> {
+        let open = |error| fault("open job log", path, error);
+        for (segment, name) in self.segments() {
+            let tree = self.db.open_tree(name).map_err(open)?;
+            if let Some((key, _)) = tree.first().map_err(open)? {
+                return Ok(Key::read(segment, &key, path)?.number);
+            }
+        }
+        Ok(1)
+    }
+
     /// The number of the key after the last whole frame, and where a frame begins behind it that a crash cut off.
     pub(super) fn end(&self, path: &Path) -> Result<End, Fault> {
         let open = |error| fault("open job log", path, error);

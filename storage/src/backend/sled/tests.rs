@@ -138,6 +138,37 @@ fn an_unfinished_frame_at_the_end_is_dropped() {
 }
 
 #[test]
+fn a_load_tells_how_much_is_left_and_ends_at_all() {
+    let dir = folder();
+    let mut sled = Sled::open(dir.path()).expect("the folder is free");
+    let mut frame = Vec::new();
+    while frame.len() < 60_000 {
+        encode(&Record::Deleted(JobId::from_bytes([1; 24])), &mut frame);
+    }
+    for segment in 1..=20 {
+        sled.append(segment, &frame).expect("there is space");
+    }
+    // The numbers do not begin at 1 any more.
+    sled.retire(11).expect("the disk works");
+    sled.sync().expect("the disk works");
+    drop(sled);
+    let mut store = Store::open(StorageKind::Sled, dir.path()).expect("the folder is free");
+    let all = 10 * frame.len() as u64;
+    let mut shares = Vec::new();
+    let loaded = store.load(
+        TornTail::Refuse,
+        |_, _| {},
+        |loaded| {
+            assert_eq!(loaded.total_bytes, Some(all), "all frames are equal");
+            shares.push(loaded.bytes);
+        },
+    );
+    assert_eq!(shares.len(), 10);
+    let loaded = loaded.expect("the log is whole");
+    assert_eq!((loaded.bytes, loaded.total_bytes), (all, Some(all)));
+}
+
+#[test]
 fn a_missing_frame_is_a_fault_with_its_place() {
     let dir = folder();
     let mut sled = filled(dir.path(), 10, 10);
