@@ -28,9 +28,10 @@ pub(super) fn run(args: &Args) -> Result<Verdict, ToolError> {
         census.count(at.segment, at.bytes, at.record);
         Ok(())
     })?;
-    let text = match args.json {
-        true => format!("{}\n", to_json(&log, &census, &health)),
-        false => to_text(&log, &census, &health),
+    let text = if args.json {
+        format!("{}\n", to_json(&log, &census, &health))
+    } else {
+        to_text(&log, &census, &health)
     };
     match io::stdout().write_all(text.as_bytes()) {
         // Whoever closed the pipe has seen enough; the exit code still tells.
@@ -120,10 +121,10 @@ fn to_text(log: &ReadOnly, census: &Census, health: &Health) -> String {
         format!("{jobs}, and {acked} acknowledged ones that not every node has heard of"),
     );
     if let Some(share) = live_share(census) {
-        let (live, all) = (HumanBytes(total.live_bytes), HumanBytes(total.bytes));
+        let (part, whole) = (HumanBytes(total.live_bytes), HumanBytes(total.bytes));
         line(
             "live",
-            format!("{:.1} %: {live} of {all} in records", share * 100.0),
+            format!("{:.1} %: {part} of {whole} in records", share * 100.0),
         );
     }
     let stop = if census.closed {

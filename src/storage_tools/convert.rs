@@ -116,7 +116,7 @@ fn copy(from: Disk, args: &Args, work: &Path, examined: &Examined) -> Result<(),
     let bar = progress::bytes("write", examined.bytes);
     let mut source = open(from, &args.dir)?.into_backend();
     let mut target = open(args.to, work)?.into_backend();
-    let written = frames(source.as_mut(), examined.torn, &mut |segment, frame| {
+    let written = frames(source.as_mut(), examined.torn, |segment, frame| {
         bar.inc(frame.len() as u64);
         target.append(segment, frame).map(drop)
     })?;
@@ -131,7 +131,7 @@ fn copy(from: Disk, args: &Args, work: &Path, examined: &Examined) -> Result<(),
 
 fn fingerprint(backend: &mut dyn Backend) -> Result<Fingerprint, ToolError> {
     let bar = progress::counter("compare");
-    let found = frames(backend, None, &mut |_, frame| {
+    let found = frames(backend, None, |_, frame| {
         bar.inc(frame.len() as u64);
         Ok(())
     });
@@ -143,7 +143,7 @@ fn fingerprint(backend: &mut dyn Backend) -> Result<Fingerprint, ToolError> {
 fn frames(
     backend: &mut dyn Backend,
     torn: Option<Place>,
-    visit: &mut dyn FnMut(Segment, &[u8]) -> Result<(), Fault>,
+    mut visit: impl FnMut(Segment, &[u8]) -> Result<(), Fault>,
 ) -> Result<Fingerprint, ToolError> {
     let mut seen = Fingerprint::default();
     backend.replay(&mut |segment, sequence, frame| {

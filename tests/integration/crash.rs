@@ -10,6 +10,7 @@
 //! The long form: `cargo test --release --test integration -- --ignored --nocapture kill_loop`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -118,10 +119,13 @@ impl Round<'_> {
             self.ledger().unanswered.extend(bodies.iter().cloned());
             let mut lines = String::new();
             for (n, body) in bodies.iter().enumerate() {
-                lines += &match n + 1 < PIPELINE {
-                    true => format!("ADDJOB q {body} 0 RETRY 1\r\n"),
-                    false => format!("ADDJOB once {body} 0 RETRY 0\r\n"),
+                let (queue, retry) = if n + 1 < PIPELINE {
+                    ("q", 1)
+                } else {
+                    ("once", 0)
                 };
+                writeln!(lines, "ADDJOB {queue} {body} 0 RETRY {retry}\r")
+                    .expect("a string takes all");
             }
             if connection.try_send_raw(lines.as_bytes()).is_err() {
                 return;
@@ -297,9 +301,13 @@ fn load_and_kill(node: &mut Node, trial: Trial, number: usize, ledger: &Mutex<Le
             scope.spawn(|| round.consume());
         }
         let start = Instant::now();
-        let enough = || match paced {
-            true => start.elapsed() >= lasts && answered() > wanted - JOBS_PER_ROUND,
-            false => answered() >= wanted,
+        let enough = || {
+            let wanted = if paced {
+                wanted - JOBS_PER_ROUND
+            } else {
+                wanted
+            };
+            answered() >= wanted && (!paced || start.elapsed() >= lasts)
         };
         while !enough() && start.elapsed() < DEADLINE {
             thread::sleep(Duration::from_millis(1));
@@ -346,7 +354,7 @@ fn kill_loop(trial: Trial) {
     };
     let mut connection = node.connect();
     within(
-        Duration::from_secs(120),
+        Duration::from_mins(2),
         "all jobs are delivered and acknowledged",
         || {
             drain
