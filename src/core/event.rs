@@ -23,7 +23,8 @@ pub enum Event<'a> {
     PeerUp(PeerUp),
     /// Our link to it broke: what was sent last may be lost.
     PeerDown(NodeId),
-    /// Membership takes it for dead or suspects it (true), or does so no more: not to be counted on for copies.
+    /// Membership takes it for dead or suspects it, or it has no link to us (true), or not so any more: not to be counted on
+    /// for copies.
     PeerFailing(NodeId, bool),
     /// A peer tells something. Messages of one peer come in the order of their sending, those of an older link never
     /// after those of a newer.
