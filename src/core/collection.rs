@@ -127,7 +127,7 @@ impl Node {
         let next = now + Duration::from_millis(patience + spread);
         self.move_job(key, JobState::Acked, next);
         let job = &mut self.jobs[key];
-        job.holders = job.holders.or(more).without(self.peers.gone());
+        job.holders = self.peers.present(job.holders.or(more));
         self.drop_body(key);
         self.begin_collection(key);
         self.record_ack(key, effects);
@@ -228,9 +228,9 @@ impl Node {
         }
     }
 
-    /// Who else may hold a job.
+    /// Who else may hold a job that is acked.
     pub(crate) fn other_holders(&self, key: JobKey) -> NodeSet {
-        self.jobs[key].holders.without(self.peers.gone())
+        self.peers.present(self.jobs[key].holders)
     }
 
     /// Tells all who have not answered, and looks again after a while, the longer the more often that was done.
