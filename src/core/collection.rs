@@ -137,7 +137,9 @@ impl Node {
     pub(crate) fn drop_body(&mut self, key: JobKey) {
         let none = self.collections.no_body();
         let body = std::mem::replace(&mut self.jobs[key].body, none);
-        self.body_bytes -= body.as_bytes().len();
+        let bytes = body.as_bytes().len();
+        self.body_bytes -= bytes;
+        self.segments.shrink(self.jobs[key].segment, bytes as u64);
     }
 
     /// An acked job, or a tombstone, stands in no list yet.
@@ -165,10 +167,7 @@ impl Node {
 
     /// Records an ack, which takes the place of all that was recorded of the job.
     fn record_ack(&mut self, key: JobKey, effects: &mut Vec<Effect>) {
-        let current = self.segments.current();
-        let former = std::mem::replace(&mut self.jobs[key].segment, current);
-        self.segments.remove(former);
-        self.segments.add(current);
+        self.move_record(key, self.segments.current());
         self.persist_ack(key, effects);
     }
 

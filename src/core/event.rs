@@ -39,6 +39,10 @@ pub enum Event<'a> {
     LogOpened(Segment),
     /// BGREWRITEAOF: record every job anew, so that all earlier segments can go.
     Rewrite,
+    /// Shrink the log by about so many bytes: record anew what is live in its oldest segments, so that they can go.
+    Compact(u64),
+    /// Records wait for the disk (true), or not any more: a pass over the log waits too.
+    LogBehind(bool),
     /// SHUTDOWN REWRITE-AOF: take the next step of the pass now.
     RewriteOn,
     /// The shell's buffers for clients and peers hold so many bytes.
