@@ -1,7 +1,8 @@
-//! A copy of a log while it is written: of all segments that are closed at one moment.
+//! A copy of a log while it is written.
 //!
-//! Whoever wants a copy of everything so far rolls the journal first. The copy is read beside the appends, record by
-//! record, each checked, and written as a log of its own. Until it ends, no segment is dropped.
+//! Whoever wants a copy of everything so far rolls the journal first, so that it lies in closed segments. Their files
+//! are written no more, and until the copy ends no segment is dropped. In the end the copy is opened, and every record
+//! in it read.
 
 use std::fs::{self, File};
 use std::io;
@@ -10,21 +11,20 @@ use std::sync::Arc;
 
 use shoalmq_core::record::Segment;
 
-use crate::backend::Backend;
-use crate::fault::{Damage, Fault, Place};
+use crate::examine::Found;
+use crate::fault::Fault;
 use crate::journal::{Journal, Position};
-use crate::record::{Invalid, decode};
+use crate::{StorageKind, Store};
 
-/// So much is read, and appended to the copy, at a time.
-const CHUNK: u64 = 256 << 10;
-
-/// The closed segments of a journal, none of which is dropped while this lives.
+/// The segments of a journal before one, none of which is dropped while this lives.
 #[derive(Debug)]
 pub struct Backup {
     journal: Journal,
-    segments: Vec<(Segment, u64)>,
+    kind: StorageKind,
+    /// The data folder.
+    folder: PathBuf,
+    below: Segment,
     until: Position,
-    path: PathBuf,
 }
 
 /// Why there is no copy.
@@ -33,77 +33,84 @@ pub enum BackupError {
     /// The log was not written, or not synced, up to the moment of the copy.
     #[error("the job log could not be synced")]
     Unsynced(#[source] Arc<Fault>),
-    /// The log could not be read, or the copy not be written.
-    #[error(transparent)]
-    Fault(#[from] Fault),
+    /// A file could not be read or written.
+    #[error("copy {} to {}", from.display(), to.display())]
+    Copy {
+        /// Which one.
+        from: PathBuf,
+        /// Where its copy goes.
+        to: PathBuf,
+        /// What the system said.
+        #[source]
+        cause: io::Error,
+    },
+    /// The copy cannot be read.
+    #[error("read the copy again")]
+    Unreadable(#[from] Fault),
+    /// The copy is not what a log has to be, here.
+    #[error("the copy is damaged {0}")]
+    Damaged(String),
 }
 
 impl Backup {
-    /// Begins one of all segments before the present one. Faults of reading name `path`.
-    pub fn begin(journal: &Journal, path: &Path) -> Self {
-        let (segments, until) = journal.hold();
+    /// Begins one of all that lies before segment `below`, to which [`Journal::roll`] rolled, in the log of this kind
+    /// below the data folder. Something was appended to `below` already.
+    pub fn begin(journal: &Journal, kind: StorageKind, folder: &Path, below: Segment) -> Self {
+        journal.hold();
         Backup {
             journal: journal.clone(),
-            segments,
-            until,
-            path: path.to_owned(),
+            kind,
+            folder: folder.to_owned(),
+            below,
+            until: journal.position(),
         }
     }
 
-    /// How many bytes of frames there are to copy.
-    pub fn bytes(&self) -> u64 {
-        self.segments.iter().map(|(_, bytes)| bytes).sum()
-    }
-
-    /// Copies everything into an empty log, and syncs it. Tells `progress` how many more bytes are copied; returns how
-    /// many records.
+    /// Copies everything to a folder that has no log, and syncs it. Tells `progress` how many bytes of files were
+    /// copied, and how many there are; returns how many records the copy holds.
     ///
     /// Waits for the disk, and for what is not written yet: not for a thread that serves clients.
-    pub fn copy(
-        &self,
-        target: &mut dyn Backend,
-        progress: &mut dyn FnMut(u64),
-    ) -> Result<u64, BackupError> {
+    pub fn copy(&self, to: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<u64, BackupError> {
+        // It also ends a retirement that began before.
         self.journal
             .flush(self.until)
             .map_err(BackupError::Unsynced)?;
-        let mut records = 0;
-        for &(segment, length) in &self.segments {
-            records += self.copy_segment(segment, length, target, progress)?;
+        let failed = |from: &Path, to: &Path| {
+            let (from, to) = (from.to_owned(), to.to_owned());
+            move |cause| BackupError::Copy { from, to, cause }
+        };
+        let files = self.kind.files(&self.folder, self.below);
+        let files = files.map_err(failed(&self.folder, to))?;
+        let sizes = files
+            .iter()
+            .map(|name| Ok(fs::metadata(self.folder.join(name))?.len()));
+        let total = sizes.sum::<io::Result<u64>>();
+        let total = total.map_err(failed(&self.folder, to))?;
+        let mut copied = 0;
+        for name in files {
+            let (from, to) = (self.folder.join(&name), to.join(&name));
+            progress(copied, total);
+            copied += copy_file(&from, &to).map_err(failed(&from, &to))?;
         }
-        target.sync()?;
+        let records = self.verify(to)?;
+        sync_folder(to).map_err(failed(&self.folder, to))?;
+        progress(copied, total);
         Ok(records)
     }
 
-    fn copy_segment(
-        &self,
-        segment: Segment,
-        length: u64,
-        target: &mut dyn Backend,
-        progress: &mut dyn FnMut(u64),
-    ) -> Result<u64, Fault> {
-        let reader = self.journal.reader();
-        let (mut buffer, mut offset, mut records) = (Vec::new(), 0, 0);
-        while offset < length {
-            let held = buffer.len();
-            let step = CHUNK.min(length - offset);
-            buffer.resize(held + step as usize, 0);
-            reader.read(segment, offset, &mut buffer[held..])?;
-            offset += step;
-            let (whole, count) =
-                whole_records(&buffer, offset == length).map_err(|invalid| Fault::Corrupt {
-                    path: self.path.clone(),
-                    place: Place::Segment { segment },
-                    damage: Damage::Record(invalid),
-                })?;
-            if whole > 0 {
-                target.append(segment, &buffer[..whole])?;
-                buffer.drain(..whole);
+    /// Reads every record of the copy.
+    fn verify(&self, copy: &Path) -> Result<u64, BackupError> {
+        let mut damaged = None;
+        let mut store = Store::open(self.kind, copy)?;
+        let examined = store.examine(|_, found| {
+            if let Found::Damage { place, damage } = found {
+                damaged.get_or_insert_with(|| format!("{place}: {damage}"));
             }
-            records += count;
-            progress(step);
+        })?;
+        match damaged {
+            Some(damage) => Err(BackupError::Damaged(damage)),
+            None => Ok(examined.records),
         }
-        Ok(records)
     }
 }
 
@@ -113,18 +120,11 @@ impl Drop for Backup {
     }
 }
 
-/// The bytes and the number of the records that are there whole; at the end of a segment that is all of them.
-fn whole_records(bytes: &[u8], is_all: bool) -> Result<(usize, u64), Invalid> {
-    let (mut rest, mut count) = (bytes, 0);
-    while !rest.is_empty() {
-        match decode(rest) {
-            Ok((_, after)) => rest = after,
-            Err(Invalid::Truncated) if !is_all => break,
-            Err(invalid) => return Err(invalid),
-        }
-        count += 1;
+fn copy_file(from: &Path, to: &Path) -> io::Result<u64> {
+    if let Some(parent) = to.parent() {
+        fs::create_dir_all(parent)?;
     }
-    Ok((bytes.len() - rest.len(), count))
+    fs::copy(from, to)
 }
 
 /// Syncs a folder with all files and folders below it, whether or not an engine did.
@@ -140,6 +140,21 @@ pub fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
+/// All files below `folder`, without folders, each as its path from `root` on.
+pub(crate) fn files_below(root: &Path, folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(root.join(folder))? {
+        let entry = entry?;
+        let name = folder.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            files.extend(files_below(root, &name)?);
+        } else {
+            files.push(name);
+        }
+    }
+    Ok(files)
+}
+
 #[cfg(test)]
 mod tests {
     use shoalmq_core::id::{JobId, QueueName};
@@ -149,9 +164,10 @@ mod tests {
     use shoalmq_core::time::Time;
 
     use super::*;
-    use crate::backend::memory::Memory;
+    use crate::TornTail;
     use crate::journal::{Options, Policy};
-    use crate::{Store, TornTail};
+
+    const KINDS: [StorageKind; 1] = [StorageKind::Sled];
 
     fn job(number: u8, bytes: usize) -> Record {
         Record::Added(Box::new(JobRecord {
@@ -170,94 +186,83 @@ mod tests {
         }))
     }
 
-    fn start(memory: &Memory, segment: Segment) -> Journal {
+    fn folder() -> tempfile::TempDir {
+        tempfile::tempdir().expect("a temporary folder")
+    }
+
+    /// What a log holds, and a journal that goes on with it.
+    fn open(kind: StorageKind, dir: &Path) -> (Vec<(Segment, Record)>, Journal) {
+        let mut found = Vec::new();
+        let mut store = Store::open(kind, dir).expect("the folder is free");
+        let visit = |segment, record| found.push((segment, record));
+        let loaded = store
+            .load(TornTail::Cut, visit, |_| {})
+            .expect("a whole log");
         let options = Options {
             policy: Policy::EverySecond,
             segment_bytes: 1000,
             after: Position(0),
         };
-        Journal::start(Box::new(memory.clone()), segment, options, Box::new(|_| {}))
-            .expect("a thread")
+        let segment = loaded.last_segment.map_or(1, |last| last + 1);
+        let backend = store.into_backend();
+        let journal = Journal::start(backend, segment, options, Box::new(|_| {}));
+        (found, journal.expect("a thread"))
     }
 
-    fn records(memory: &Memory) -> (Vec<(Segment, Record)>, Store) {
-        let mut found = Vec::new();
-        let mut store = Store::of(Box::new(memory.clone()), Path::new("here"));
-        store
-            .load(
-                TornTail::Refuse,
-                |segment, record| found.push((segment, record)),
-                |_| {},
-            )
-            .expect("the log is whole");
-        (found, store)
+    /// Rolls, as a node does: the next segment begins with a record.
+    fn begin(journal: &Journal, kind: StorageKind, dir: &Path) -> Backup {
+        let below = journal.roll();
+        journal.append(&job(250, 10));
+        Backup::begin(journal, kind, dir, below)
     }
 
     #[test]
     fn a_copy_holds_what_lies_before_the_roll_of_this_journal_and_of_earlier_ones() {
-        let memory = Memory::new();
-        let former = start(&memory, 1);
-        former.append(&job(1, 10));
-        // Larger than what is read at a time.
-        former.append(&job(2, 3 * CHUNK as usize));
-        former.stop().expect("memory has no faults");
-        let (_, store) = records(&memory);
-        let journal = start(&memory, 2);
-        journal.note_earlier(store.lengths());
-        for number in 3..200 {
-            journal.append(&job(number, 5000));
+        for kind in KINDS {
+            let (dir, copy) = (folder(), folder());
+            let (_, former) = open(kind, dir.path());
+            former.append(&job(1, 10));
+            former.append(&job(2, 3 << 20));
+            former.stop().expect("the disk works");
+            let (_, journal) = open(kind, dir.path());
+            for number in 3..200 {
+                journal.append(&job(number, 5000));
+            }
+            let backup = begin(&journal, kind, dir.path());
+            journal.append(&job(200, 10));
+            let mut shares = Vec::new();
+            let count = backup
+                .copy(copy.path(), &mut |copied, total| {
+                    shares.push((copied, total))
+                })
+                .expect("the disk works");
+            assert!(count >= 199, "{count}");
+            assert!(shares.last().is_some_and(|(copied, total)| copied == total));
+            let (found, _) = open(kind, copy.path());
+            assert_eq!(found[..2], [(1, job(1, 10)), (1, job(2, 3 << 20))]);
+            let numbers = (3..200).map(|number| (2, job(number, 5000)));
+            assert!(found[2..199].iter().cloned().eq(numbers));
         }
-        journal.roll();
-        let backup = Backup::begin(&journal, Path::new("here"));
-        journal.append(&job(200, 10));
-        let (mut copy, mut copied) = (Memory::new(), 0);
-        let count = backup
-            .copy(&mut copy, &mut |bytes| copied += bytes)
-            .expect("memory has no faults");
-        assert_eq!((count, copied), (199, backup.bytes()));
-        let (found, _) = records(&copy);
-        assert_eq!(
-            found[..2],
-            [(1, job(1, 10)), (1, job(2, 3 * CHUNK as usize))]
-        );
-        let numbers = (3..200).map(|number| (2, job(number, 5000)));
-        assert!(found[2..].iter().cloned().eq(numbers));
     }
 
     #[test]
     fn segments_that_are_given_up_meanwhile_are_copied_and_then_dropped() {
-        let memory = Memory::new();
-        let journal = start(&memory, 1);
-        journal.append(&job(1, 10));
-        journal.roll();
-        let backup = Backup::begin(&journal, Path::new("here"));
-        journal.append(&job(2, 10));
-        journal.retire(2);
-        journal.sync_now().expect("memory has no faults");
-        let mut copy = Memory::new();
-        backup
-            .copy(&mut copy, &mut |_| {})
-            .expect("it is still there");
-        assert_eq!(records(&copy).0, [(1, job(1, 10))]);
-        drop(backup);
-        journal.stop().expect("memory has no faults");
-        assert_eq!(records(&memory).0, [(2, job(2, 10))]);
-    }
-
-    #[test]
-    fn damage_is_not_copied() {
-        let mut memory = Memory::new();
-        let mut frame = Vec::new();
-        crate::record::encode(&job(1, 100), &mut frame);
-        frame[50] ^= 1;
-        memory.append(1, &frame).expect("memory has no faults");
-        let journal = start(&memory, 2);
-        journal.note_earlier([(1, frame.len() as u64)].into());
-        let backup = Backup::begin(&journal, Path::new("here"));
-        let fault = backup.copy(&mut Memory::new(), &mut |_| {});
-        assert!(
-            matches!(fault, Err(BackupError::Fault(Fault::Corrupt { .. }))),
-            "{fault:?}"
-        );
+        for kind in KINDS {
+            let (dir, copy) = (folder(), folder());
+            let (_, journal) = open(kind, dir.path());
+            journal.append(&job(1, 10));
+            let backup = begin(&journal, kind, dir.path());
+            journal.retire(2);
+            journal.append(&job(2, 10));
+            journal.sync_now().expect("the disk works");
+            backup
+                .copy(copy.path(), &mut |_, _| {})
+                .expect("it is still there");
+            assert_eq!(open(kind, copy.path()).0[0], (1, job(1, 10)));
+            drop(backup);
+            journal.stop().expect("the disk works");
+            let (found, _) = open(kind, dir.path());
+            assert_eq!(found, [(2, job(250, 10)), (2, job(2, 10))]);
+        }
     }
 }

@@ -77,14 +77,6 @@ pub enum Fault {
         #[source]
         damage: Damage,
     },
-    /// A reader came too late: the segment was dropped.
-    #[error("read job log {}: segment {segment} is retired", .path.display())]
-    Retired {
-        /// The folder.
-        path: PathBuf,
-        /// Which segment.
-        segment: Segment,
-    },
     /// A newer node wrote it: run that version.
     #[error("read job log {}: a newer version wrote what is {place}; run the newer version", .path.display())]
     Newer {
@@ -182,6 +174,9 @@ pub enum Damage {
         /// The frame that should be there.
         expected: Sequence,
     },
+    /// Two versions of the node wrote a log each.
+    #[error("there are two logs: an earlier version began one of its own beside it")]
+    Mixed,
     /// There is a key that this node would never write.
     #[error("a key is not the number of a frame")]
     Key,

@@ -10,7 +10,6 @@
 //!
 //! This is the one place of the crate that reads a clock, for its own pauses only.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -19,7 +18,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use shoalmq_core::record::{Record, Segment};
 
-use crate::backend::{self, Backend, Reader};
+use crate::backend::{self, Backend};
 use crate::fault::Fault;
 
 use self::daemon::Daemon;
@@ -98,7 +97,6 @@ pub struct Journal(Arc<Handle>);
 
 struct Handle {
     shared: Arc<Shared>,
-    reader: Arc<dyn Reader>,
     daemon: Mutex<Option<JoinHandle<Stopped>>>,
     segment_bytes: u64,
 }
@@ -122,14 +120,12 @@ impl Journal {
             work: Condvar::new(),
             done: Condvar::new(),
         });
-        let reader = backend.reader();
         let daemon = Daemon::new(backend, Arc::clone(&shared), on_progress);
         let daemon = thread::Builder::new()
             .name("storage".to_owned())
             .spawn(move || daemon.run())?;
         Ok(Journal(Arc::new(Handle {
             shared,
-            reader,
             daemon: Mutex::new(Some(daemon)),
             segment_bytes: options.segment_bytes,
         })))
@@ -154,11 +150,6 @@ impl Journal {
         self.state().appended
     }
 
-    /// The way to read what is written.
-    pub fn reader(&self) -> Arc<dyn Reader> {
-        Arc::clone(&self.0.reader)
-    }
-
     /// How far the daemon is.
     pub fn progress(&self) -> Progress {
         self.state().progress.clone()
@@ -172,22 +163,14 @@ impl Journal {
     /// Begins the next segment, and returns it: all records from now on belong to it.
     pub fn roll(&self) -> Segment {
         let mut state = self.state();
-        let (segment, bytes) = (state.segment, state.segment_bytes);
-        state.lengths.insert(segment, bytes);
         state.segment += 1;
         state.segment_bytes = 0;
         state.segment
     }
 
-    /// Tells of the segments that were there before the journal started, with their bytes.
-    pub fn note_earlier(&self, lengths: BTreeMap<Segment, u64>) {
-        self.state().lengths.extend(lengths);
-    }
-
     /// Drops all segments below this one, after what was appended so far is synced. Does not wait for it.
     pub fn retire(&self, below: Segment) {
         let mut state = self.state();
-        state.lengths = state.lengths.split_off(&below);
         let before = if state.is_held {
             state.held
         } else {
@@ -205,24 +188,18 @@ impl Journal {
         }
     }
 
-    /// Drops no segment until [`Journal::release`]. Returns the closed segments with their bytes, oldest first, and the
-    /// position up to which they hold what was appended.
-    pub(crate) fn hold(&self) -> (Vec<(Segment, u64)>, Position) {
+    /// Drops no segment until [`Journal::release`]: from the end of what the daemon is doing on.
+    pub(crate) fn hold(&self) {
         let mut state = self.state();
         assert!(!state.is_held, "one backup at a time");
         state.is_held = true;
-        let segments = state
-            .lengths
-            .iter()
-            .map(|(&segment, &bytes)| (segment, bytes));
-        (segments.collect(), state.appended)
+        state.held = state.retire.take();
     }
 
     /// Segments are dropped again, with those that were given up meanwhile.
     pub(crate) fn release(&self) {
         let mut state = self.state();
         state.is_held = false;
-        // One from before the hold may still wait for its sync.
         if let Some(held) = state.held.take() {
             state.retire = Some(held);
             self.0.shared.wake(&mut state);

@@ -15,7 +15,7 @@
 //!
 //! The crate orders records and keeps them; what they mean, and which of them still count, is the core's.
 
-use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use shoalmq_core::record::{Record, Segment};
@@ -24,7 +24,7 @@ use crate::backend::Backend;
 use crate::backend::memory::Memory;
 use crate::backend::sled::Sled;
 use crate::examine::{Examined, Found};
-use crate::fault::{Fault, Place};
+use crate::fault::Fault;
 
 pub mod backend;
 pub mod backup;
@@ -48,11 +48,21 @@ pub enum StorageKind {
     Memory,
 }
 
+impl StorageKind {
+    /// The files that hold the segments below one, which are closed, as paths below the data folder; in the order in
+    /// which they are to be copied. Something was appended to the segment `below` since.
+    pub(crate) fn files(self, dir: &Path, below: Segment) -> io::Result<Vec<PathBuf>> {
+        match self {
+            StorageKind::Sled => Sled::files(dir, below),
+            StorageKind::Memory => Ok(Vec::new()),
+        }
+    }
+}
+
 /// An open log, before anything is written to it.
 pub struct Store {
     backend: Box<dyn Backend>,
     path: PathBuf,
-    lengths: BTreeMap<Segment, u64>,
 }
 
 impl Store {
@@ -73,7 +83,6 @@ impl Store {
         Store {
             backend,
             path: path.to_owned(),
-            lengths: BTreeMap::new(),
         }
     }
 
@@ -87,35 +96,8 @@ impl Store {
         mut visit: impl FnMut(Segment, Record),
         mut progress: impl FnMut(&Loaded),
     ) -> Result<Loaded, Fault> {
-        let (mut lengths, mut before, mut last) = (BTreeMap::new(), 0, 0);
-        let loaded = load::load(
-            self.backend.as_mut(),
-            &self.path,
-            torn_tail,
-            &mut visit,
-            &mut |loaded| {
-                let frame = loaded.bytes - before;
-                if let Some(segment) = loaded.last_segment {
-                    *lengths.entry(segment).or_insert(0) += frame;
-                }
-                (before, last) = (loaded.bytes, if frame > 0 { frame } else { last });
-                progress(loaded);
-            },
-        )?;
-        if let Some(Place::Record {
-            segment, offset, ..
-        }) = loaded.torn
-            && let Some(length) = lengths.get_mut(&segment)
-        {
-            *length -= last - offset as u64;
-        }
-        self.lengths = lengths;
-        Ok(loaded)
-    }
-
-    /// The bytes of each segment, as loaded: for [`journal::Journal::note_earlier`].
-    pub fn lengths(&self) -> BTreeMap<Segment, u64> {
-        self.lengths.clone()
+        let backend = self.backend.as_mut();
+        load::load(backend, &self.path, torn_tail, &mut visit, &mut progress)
     }
 
     /// Visits everything that can be read, and tells of what cannot, without changing anything: see [`examine`].

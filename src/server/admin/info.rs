@@ -208,8 +208,9 @@ fn backup(driver: &Driver, fields: &mut Fields) {
     fields.add("backup_in_progress", u8::from(running.is_some()));
     if let Some(running) = running {
         fields.add("backup_directory", running.directory.display());
-        fields.add("backup_total_bytes", running.total_bytes);
-        fields.add("backup_copied_bytes", running.copied_bytes());
+        let copied = running.copied();
+        fields.add("backup_total_bytes", copied.total);
+        fields.add("backup_copied_bytes", copied.bytes);
     }
     let Some(last) = driver.backups.last() else {
         return;

@@ -1,21 +1,20 @@
 //! BACKUP: a consistent copy of the log, made beside the service by a thread of its own.
 //!
-//! The log is rolled, so that all that was answered so far lies in closed segments; these are copied into a log of the
-//! same kind, and the folder gets its name only once everything is on disk.
+//! The log is rolled, so that all that was answered so far lies in closed segments; their files are copied, and the
+//! folder gets its name only once everything is on disk and was read again.
 
 use std::error::Error;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use shoalmq_core::event::Event;
+use shoalmq_storage::StorageKind;
 use shoalmq_storage::backup::{Backup, BackupError, sync_folder};
-use shoalmq_storage::fault::Fault;
-use shoalmq_storage::{StorageKind, Store};
 use thiserror::Error;
 use tracing::{error, info};
 
@@ -36,14 +35,20 @@ pub(crate) struct Backups {
 #[derive(Debug)]
 pub(crate) struct Running {
     pub(crate) directory: PathBuf,
-    pub(crate) total_bytes: u64,
     since: Instant,
-    copied_bytes: Arc<AtomicU64>,
+    progress: Arc<Mutex<Copied>>,
+}
+
+/// How far a backup is.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Copied {
+    pub(crate) bytes: u64,
+    pub(crate) total: u64,
 }
 
 impl Running {
-    pub(crate) fn copied_bytes(&self) -> u64 {
-        self.copied_bytes.load(Ordering::Relaxed)
+    pub(crate) fn copied(&self) -> Copied {
+        *self.progress.lock()
     }
 }
 
@@ -89,12 +94,6 @@ enum Failed {
     },
 }
 
-impl From<Fault> for Failed {
-    fn from(fault: Fault) -> Self {
-        Failed::Backup(fault.into())
-    }
-}
-
 impl Failed {
     fn io(act: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Failed {
         let path = path.to_owned();
@@ -105,9 +104,8 @@ impl Failed {
 /// What the thread works on.
 struct Task {
     backup: Backup,
-    kind: StorageKind,
     directory: PathBuf,
-    copied_bytes: Arc<AtomicU64>,
+    progress: Arc<Mutex<Copied>>,
     /// What `node.conf` is to say.
     identity: String,
 }
@@ -130,21 +128,19 @@ impl Driver {
         usable(directory).map_err(NoBackup::Directory)?;
         let segment = journal.roll();
         self.feed(Event::SegmentStarted(segment));
-        let backup = Backup::begin(&journal, &self.config.dir);
+        let backup = Backup::begin(&journal, kind, &self.config.dir, segment);
         let running = Running {
             directory: directory.to_owned(),
-            total_bytes: backup.bytes(),
             since: Instant::now(),
-            copied_bytes: Arc::default(),
+            progress: Arc::default(),
         };
         let task = Task {
             backup,
-            kind,
             directory: directory.to_owned(),
-            copied_bytes: Arc::clone(&running.copied_bytes),
+            progress: Arc::clone(&running.progress),
             identity: self.identity.for_backup(),
         };
-        info!(directory = %directory.display(), bytes = running.total_bytes, "backup starts");
+        info!(directory = %directory.display(), "backup starts");
         self.backups.running = Some(running);
         let sharing = Arc::clone(shared);
         let thread = thread::Builder::new()
@@ -223,11 +219,9 @@ impl Task {
     }
 
     fn fill(&self, partial: &Path) -> Result<u64, Failed> {
-        let mut target = Store::open(self.kind, partial)?.into_backend();
-        let records = self.backup.copy(target.as_mut(), &mut |bytes| {
-            self.copied_bytes.fetch_add(bytes, Ordering::Relaxed);
+        let records = self.backup.copy(partial, &mut |bytes, total| {
+            *self.progress.lock() = Copied { bytes, total };
         })?;
-        drop(target);
         let file = partial.join(Identity::FILE);
         File::create(&file)
             .and_then(|mut file| file.write_all(self.identity.as_bytes()))

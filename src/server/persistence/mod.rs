@@ -117,11 +117,8 @@ fn open_journal(
     let policy = Arc::clone(&shared.policy);
     let on_progress =
         Box::new(move |progress: Progress| follow(&health, &sender, *policy.lock(), &progress));
-    let lengths = store.lengths();
-    let journal = Journal::start(store.into_backend(), segment, options, on_progress)
-        .map_err(|error| Fault::from_io("start the thread that writes to", &config.dir, error))?;
-    journal.note_earlier(lengths);
-    Ok(journal)
+    Journal::start(store.into_backend(), segment, options, on_progress)
+        .map_err(|error| Fault::from_io("start the thread that writes to", &config.dir, error))
 }
 
 /// The daemon went on, or failed: runs on its thread.

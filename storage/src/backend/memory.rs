@@ -1,14 +1,13 @@
 //! The backend without a disk: for tests, and for a node that is told to keep nothing.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use shoalmq_core::record::Segment;
 
-use super::{Backend, Reader, Sequence, Stats, Visit};
-use crate::fault::{Damage, Fault, Place};
+use super::{Backend, Sequence, Stats, Visit};
+use crate::fault::Fault;
 
 /// Frames in memory. A clone shares them, as one that is opened after a restart would.
 #[derive(Debug, Clone, Default)]
@@ -81,34 +80,5 @@ impl Backend for Memory {
             disk_bytes: contents.bytes,
             segments: segments.len() as u64,
         }
-    }
-
-    fn reader(&self) -> Arc<dyn Reader> {
-        Arc::new(self.clone())
-    }
-}
-
-impl Reader for Memory {
-    fn read(&self, segment: Segment, offset: u64, buffer: &mut [u8]) -> Result<(), Fault> {
-        let path = PathBuf::from("memory");
-        let contents = self.0.lock();
-        let mut frames = contents
-            .frames
-            .range((segment, Sequence(0))..)
-            .take_while(|(key, _)| key.0 == segment)
-            .peekable();
-        if frames.peek().is_none() {
-            return Err(Fault::Retired { path, segment });
-        }
-        let bytes = frames.flat_map(|(_, frame)| frame);
-        let mut bytes = bytes.skip(usize::try_from(offset).unwrap_or(usize::MAX));
-        for place in buffer {
-            *place = *bytes.next().ok_or_else(|| Fault::Corrupt {
-                path: path.clone(),
-                place: Place::Segment { segment },
-                damage: Damage::Unfinished,
-            })?;
-        }
-        Ok(())
     }
 }

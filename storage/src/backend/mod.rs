@@ -4,7 +4,6 @@
 //! the unit in which old frames are dropped.
 
 use std::fmt;
-use std::sync::Arc;
 
 use shoalmq_core::record::Segment;
 
@@ -82,17 +81,4 @@ pub trait Backend: Send {
 
     /// How much there is.
     fn stats(&self) -> Stats;
-
-    /// The way to read what was appended or replayed, from any thread, for as long as the backend lives.
-    fn reader(&self) -> Arc<dyn Reader>;
-}
-
-/// Reads what was appended, from any thread, beside the appends.
-pub trait Reader: fmt::Debug + Send + Sync {
-    /// Fills `buffer` with the bytes of a segment from `offset` on: its frames laid end to end, as they were appended.
-    ///
-    /// A segment that a retire has dropped is [`Fault::Retired`]; bytes that were never appended, or are there no more,
-    /// are [`Fault::Corrupt`]. After any other fault the same read may succeed later. Whether the bytes are those that
-    /// were written is for the caller to check.
-    fn read(&self, segment: Segment, offset: u64, buffer: &mut [u8]) -> Result<(), Fault>;
 }

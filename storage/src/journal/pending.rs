@@ -1,6 +1,6 @@
 //! What is shared with the daemon: the frames that wait for it, and what it was asked to do.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -42,8 +42,6 @@ pub(super) struct State {
     /// A backup reads: what is given up meanwhile waits in `held`.
     pub(super) is_held: bool,
     pub(super) held: Option<Retire>,
-    /// The bytes of the segments before this one.
-    pub(super) lengths: BTreeMap<Segment, u64>,
     pub(super) stopping: bool,
     pub(super) stopped: bool,
     pub(super) progress: Progress,
@@ -97,7 +95,6 @@ impl State {
             retire: None,
             is_held: false,
             held: None,
-            lengths: BTreeMap::new(),
             stopping: false,
             stopped: false,
             progress: Progress {
