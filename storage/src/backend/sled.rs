@@ -29,7 +29,7 @@ use std::thread;
 use shoalmq_core::record::Segment;
 
 use self::engine::{End, Engine};
-use super::{Backend, Sequence, Stats, Visit};
+use super::{Backend, Sequence, Stats, Visit, lock};
 use crate::fault::Fault;
 
 mod engine;
@@ -74,7 +74,7 @@ impl Sled {
     pub fn open(dir: &Path) -> Result<Self, Fault> {
         let path = dir.join("sled");
         fs::create_dir_all(&path).map_err(|cause| Fault::from_io("create", &path, cause))?;
-        let lock = guard::lock(&path)?;
+        let lock = lock::lock(&path)?;
         let (engine, end) = guard::guarded(&path, || {
             let engine = Engine::open(&path)?;
             let end = engine.end(&path)?;
@@ -93,6 +93,11 @@ impl Sled {
     /// The folder that holds the log and nothing else.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Whether there is a log below `dir`.
+    pub(crate) fn is_in(dir: &Path) -> bool {
+        dir.join("sled").join("db").exists()
     }
 
     /// Does something with the database, opened anew first if it has to be; an error spoils the database.
