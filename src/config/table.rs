@@ -225,12 +225,13 @@ directives! {
         "storage-segment-size" storage_segment_size: u64 = 16 * MIB;
         size(MIB, GIB, Off::Never), AtStart, Ours;
 
-        /// The log is rewritten when it is so much larger than its live jobs need, in percent. 0 leaves
-        /// that to BGREWRITEAOF.
+        /// The files of the log are kept from growing further than this, in percent, and 256 MiB above
+        /// what its live jobs need: the oldest segments are compacted in time. 0 leaves that to
+        /// BGREWRITEAOF.
         "auto-aof-rewrite-percentage" auto_aof_rewrite_percentage: u32 = 100;
         number(0, INT_MAX), AtRunTime, Disque;
 
-        /// The log is not rewritten by itself while it is smaller; below 64 MiB it never is.
+        /// The log is not compacted by itself while it is smaller; below 64 MiB it never is.
         "auto-aof-rewrite-min-size" auto_aof_rewrite_min_size: u64 = 64 * MIB;
         size(0, PIB, Off::Never), AtRunTime, Disque;
 

@@ -127,7 +127,7 @@ impl Node {
         let next = now + Duration::from_millis(patience + spread);
         self.move_job(key, JobState::Acked, next);
         let job = &mut self.jobs[key];
-        job.holders = job.holders.or(more).without(self.peers.gone());
+        job.holders = self.peers.present(job.holders.or(more));
         self.drop_body(key);
         self.begin_collection(key);
         self.record_ack(key, effects);
@@ -137,7 +137,9 @@ impl Node {
     pub(crate) fn drop_body(&mut self, key: JobKey) {
         let none = self.collections.no_body();
         let body = std::mem::replace(&mut self.jobs[key].body, none);
-        self.body_bytes -= body.as_bytes().len();
+        let bytes = body.as_bytes().len();
+        self.body_bytes -= bytes;
+        self.segments.shrink(self.jobs[key].segment, bytes as u64);
     }
 
     /// An acked job, or a tombstone, stands in no list yet.
@@ -165,10 +167,7 @@ impl Node {
 
     /// Records an ack, which takes the place of all that was recorded of the job.
     fn record_ack(&mut self, key: JobKey, effects: &mut Vec<Effect>) {
-        let current = self.segments.current();
-        let former = std::mem::replace(&mut self.jobs[key].segment, current);
-        self.segments.remove(former);
-        self.segments.add(current);
+        self.move_record(key, self.segments.current());
         self.persist_ack(key, effects);
     }
 
@@ -228,9 +227,9 @@ impl Node {
         }
     }
 
-    /// Who else may hold a job.
+    /// Who else may hold a job that is acked.
     pub(crate) fn other_holders(&self, key: JobKey) -> NodeSet {
-        self.jobs[key].holders.without(self.peers.gone())
+        self.peers.present(self.jobs[key].holders)
     }
 
     /// Tells all who have not answered, and looks again after a while, the longer the more often that was done.

@@ -23,7 +23,8 @@ pub enum Event<'a> {
     PeerUp(PeerUp),
     /// Our link to it broke: what was sent last may be lost.
     PeerDown(NodeId),
-    /// Membership takes it for dead or suspects it (true), or does so no more: not to be counted on for copies.
+    /// Membership takes it for dead or suspects it, or it has no link to us (true), or not so any more: not to be counted on
+    /// for copies.
     PeerFailing(NodeId, bool),
     /// A peer tells something. Messages of one peer come in the order of their sending, those of an older link never
     /// after those of a newer.
@@ -38,6 +39,10 @@ pub enum Event<'a> {
     LogOpened(Segment),
     /// BGREWRITEAOF: record every job anew, so that all earlier segments can go.
     Rewrite,
+    /// Shrink the log by about so many bytes: record anew what is live in its oldest segments, so that they can go.
+    Compact(u64),
+    /// Records wait for the disk (true), or not any more: a pass over the log waits too.
+    LogBehind(bool),
     /// SHUTDOWN REWRITE-AOF: take the next step of the pass now.
     RewriteOn,
     /// The shell's buffers for clients and peers hold so many bytes.

@@ -24,7 +24,8 @@ use crate::message::{Message, PeerState};
 use crate::peers::{PeerKey, Peers};
 use crate::pending::Replications;
 use crate::queue::{List, Queue, QueueKey, Queues};
-use crate::record::{Record, Segment, Standing};
+use crate::record::{RECORD_BYTES, Record, Segment, Standing};
+use crate::rewrite::Pass;
 use crate::segments::Segments;
 use crate::time::{Now, Time};
 use crate::tombstones::Tombstones;
@@ -153,8 +154,9 @@ pub struct Node {
     /// Delivered at-most-once jobs, oldest delivery first.
     pub(crate) evictable: List,
     pub(crate) segments: Segments,
-    /// A pass that records every job anew that lies in a segment below `.1`; `.0` is the next slot to look at.
-    pub(crate) rewrite: Option<(u32, Segment)>,
+    pub(crate) rewrite: Option<Pass>,
+    /// What was recorded waits for the disk: a pass over the log does too.
+    pub(crate) log_behind: bool,
     /// What the clocks said at the last mark in the log.
     pub(crate) marked: Option<Now>,
     /// A clean stop under way: the next slot whose standing is recorded.
@@ -199,6 +201,7 @@ impl Node {
             evictable: List::EMPTY,
             segments: Segments::default(),
             rewrite: None,
+            log_behind: false,
             marked: None,
             stopping: None,
             last_created: 0,
@@ -237,7 +240,9 @@ impl Node {
             Event::Configured(settings) => self.on_configured(now.time, settings),
             Event::LogOpened(segment) => self.on_log_opened(now, segment, effects),
             Event::Rewrite => self.on_rewrite_asked(now.time),
-            Event::RewriteOn => self.on_rewrite(now.time, effects),
+            Event::Compact(bytes) => self.on_compact(now.time, bytes),
+            Event::RewriteOn => self.step_rewrite(effects),
+            Event::LogBehind(behind) => self.log_behind = behind,
             Event::ClientBuffers(bytes) => self.client_bytes = bytes,
             Event::LogFailing(failing) => self.on_log_failing(failing, effects),
             Event::MemoryPressure => self.on_memory_pressure(now.time, effects),
@@ -513,6 +518,24 @@ impl Node {
         }
     }
 
+    /// About how many bytes a job's newest record takes: as [`Record::size`] has it.
+    pub(crate) fn recorded_bytes(&self, job: &Job) -> u64 {
+        let queue = if job.is_tombstone() {
+            0
+        } else {
+            self.queues[job.queue].name.as_bytes().len()
+        };
+        RECORD_BYTES + (queue + job.body.as_bytes().len()) as u64
+    }
+
+    /// The newest record of a job lies in this segment from now on.
+    pub(crate) fn move_record(&mut self, key: JobKey, segment: Segment) {
+        let bytes = self.recorded_bytes(&self.jobs[key]);
+        self.segments.remove(self.jobs[key].segment, bytes);
+        self.segments.add(segment, bytes);
+        self.jobs[key].segment = segment;
+    }
+
     /// The one place where a job changes its state or its requeue time.
     pub(crate) fn move_job(&mut self, key: JobKey, next: JobState, requeue: Time) {
         let job = &mut self.jobs[key];
@@ -555,7 +578,7 @@ impl Node {
     /// Keeps a job, with all that is counted of it.
     pub(crate) fn keep(&mut self, job: Job) -> JobKey {
         self.body_bytes += job.body.as_bytes().len();
-        self.segments.add(job.segment);
+        self.segments.add(job.segment, self.recorded_bytes(&job));
         if !job.is_tombstone() {
             self.queues[job.queue].jobs += 1;
         }
@@ -569,7 +592,7 @@ impl Node {
             self.healing.forget_job(key);
         }
         self.body_bytes -= job.body.as_bytes().len();
-        self.segments.remove(job.segment);
+        self.segments.remove(job.segment, self.recorded_bytes(&job));
         if !job.is_tombstone() {
             self.queues[job.queue].jobs -= 1;
             self.queues.drop_unused(job.queue);

@@ -156,6 +156,7 @@ impl Driver {
             .is_some_and(|inbound| inbound.start < start)
         {
             self.cluster.inbound.remove(id);
+            self.judge(id);
         }
     }
 

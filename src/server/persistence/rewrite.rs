@@ -1,4 +1,5 @@
-//! Passes that record all jobs anew, so that old segments can go: when they begin, and how long they take.
+//! Passes that record jobs anew, so that old segments can go: when they begin, how many bytes they are to free, and
+//! how long they take.
 
 use std::time::{Duration, Instant};
 
@@ -8,10 +9,12 @@ use tracing::debug;
 use super::{LogState, describe};
 use crate::server::driver::{Driver, Shared};
 
-/// A log of less than this is not worth a pass: a segment or two are always open.
-const MIN_REWRITE: u64 = 64 << 20;
+/// So much of the log may be dead whatever is live: a pass for less is not worth it.
+const SLACK: u64 = 64 << 20;
+/// A pass waits while so many bytes wait for the disk.
+const BEHIND: u64 = 4 << 20;
 
-/// A pass that records all jobs anew.
+/// A pass that records jobs anew.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Rewrite {
     /// Since when it is under way.
@@ -20,6 +23,8 @@ pub(crate) struct Rewrite {
     last: Option<Duration>,
     /// It brings a log that was switched on up to what is in memory.
     opening: bool,
+    /// The node knows that its records wait for the disk.
+    behind: bool,
 }
 
 impl Rewrite {
@@ -36,7 +41,7 @@ impl Rewrite {
 impl Driver {
     /// Records everything anew into a fresh segment, so that all earlier ones can go. Returns whether it began.
     pub(crate) fn rewrite_log(&mut self) -> bool {
-        if self.node.is_rewriting() {
+        if self.node.is_rewriting_all() {
             return false;
         }
         if let Some(journal) = self.log.journal() {
@@ -51,33 +56,44 @@ impl Driver {
         true
     }
 
-    /// Looks whether a pass over the log has ended, and begins one when the log is mostly dead.
+    /// Looks whether a pass over the log has ended, and begins one when too much of the log is dead.
     pub(crate) fn watch_rewrite(&mut self) {
-        if let Some(since) = self.rewrite.since {
-            if !self.node.is_rewriting() {
-                self.rewrite = Rewrite {
-                    since: None,
-                    last: Some(since.elapsed()),
-                    opening: false,
-                };
-            }
+        if self.node.is_rewriting() {
             return;
+        }
+        if let Some(since) = self.rewrite.since {
+            self.rewrite = Rewrite {
+                since: None,
+                last: Some(since.elapsed()),
+                opening: false,
+                ..self.rewrite
+            };
         }
         if self.log.journal().is_none() {
             return;
         }
-        // Not what the disk says: a backend's file need not shrink when what is in it is dropped.
-        let size = self.node.log_bytes();
-        let live = self.node.live_log_bytes();
-        let percentage = u64::from(self.config.auto_aof_rewrite_percentage);
-        let grown = size.saturating_mul(100) >= live.saturating_mul(100 + percentage);
-        if percentage > 0 && size >= self.config.auto_aof_rewrite_min_size.max(MIN_REWRITE) && grown
-        {
-            debug!(
-                size,
-                live, "the job log is rewritten, for most of it is dead"
-            );
-            self.rewrite_log();
+        let (size, live) = (self.node.log_bytes(), self.node.live_log_bytes());
+        let percentage = self.config.auto_aof_rewrite_percentage;
+        let min_size = self.config.auto_aof_rewrite_min_size;
+        let Some(excess) = excess(size, live, percentage, min_size) else {
+            return;
+        };
+        self.feed(Event::Compact(excess));
+        if self.node.is_rewriting() {
+            debug!(size, live, excess, "the job log is compacted");
+            self.rewrite.since = Some(Instant::now());
+        }
+    }
+
+    /// A pass must not fill the memory with what waits for the disk.
+    pub(crate) fn pace_rewrite(&mut self) {
+        let behind = match self.log.journal() {
+            Some(journal) if self.node.is_rewriting() => journal.stats().pending_bytes > BEHIND,
+            Some(_) | None => false,
+        };
+        if behind != self.rewrite.behind {
+            self.rewrite.behind = behind;
+            self.feed(Event::LogBehind(behind));
         }
     }
 
@@ -94,6 +110,11 @@ impl Driver {
         while self.node.is_rewriting() {
             self.feed(Event::RewriteOn);
             self.settle();
+            if let (true, Some(journal)) = (self.rewrite.behind, self.log.journal()) {
+                journal
+                    .sync_now()
+                    .map_err(|fault| describe(fault.as_ref()))?;
+            }
         }
         let LogState::On(journal) = &self.log else {
             return Ok(());
@@ -112,5 +133,44 @@ impl Driver {
 
     pub(crate) fn current_rewrite(&self) -> Option<Duration> {
         self.rewrite.since.map(|since| since.elapsed())
+    }
+}
+
+/// How many bytes the log is to give up, if it has grown too far beyond what is live.
+///
+/// It may grow by so much that, with what the engine adds and what comes while a pass runs, its files stay below the
+/// percentage and 256 MiB: a pass begins at half of that, and makes half of that again.
+fn excess(size: u64, live: u64, percentage: u32, min_size: u64) -> Option<u64> {
+    let half = live.saturating_mul(percentage.into()) / 200;
+    let growth = half.saturating_add(SLACK);
+    let grown = size.saturating_sub(live);
+    let is_due = percentage > 0 && size >= min_size && grown >= growth;
+    is_due.then(|| grown - growth / 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+    const GIB: u64 = 1 << 30;
+
+    #[test]
+    fn a_log_may_grow_by_half_of_the_percentage_and_a_slack() {
+        assert_eq!(excess(63 * MIB, 0, 100, 0), None);
+        assert_eq!(excess(64 * MIB, 0, 100, 0), Some(32 * MIB));
+        assert_eq!(excess(6 * GIB, 4 * GIB, 100, 0), None);
+        let grown = 2 * GIB + 64 * MIB;
+        assert_eq!(excess(4 * GIB + grown, 4 * GIB, 100, 0), Some(grown / 2));
+        assert_eq!(
+            excess(u64::MAX, GIB, u32::MAX, 0).map(|it| it > GIB),
+            Some(true)
+        );
+    }
+
+    #[test]
+    fn a_small_log_and_one_that_is_left_alone_are() {
+        assert_eq!(excess(100 * MIB, 0, 100, 101 * MIB), None);
+        assert_eq!(excess(100 * GIB, 0, 0, 0), None);
     }
 }
