@@ -77,14 +77,17 @@ struct ReadArgs {
 enum Disk {
     /// The default backend.
     Sled,
+    /// Segment files of its own.
+    Log,
 }
 
 impl Disk {
-    const ALL: [Disk; 1] = [Disk::Sled];
+    const ALL: [Disk; 2] = [Disk::Sled, Disk::Log];
 
     fn kind(self) -> StorageKind {
         match self {
             Disk::Sled => StorageKind::Sled,
+            Disk::Log => StorageKind::Log,
         }
     }
 
@@ -92,6 +95,7 @@ impl Disk {
     fn name(self) -> &'static str {
         match self {
             Disk::Sled => "sled",
+            Disk::Log => "log",
         }
     }
 }

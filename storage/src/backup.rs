@@ -167,7 +167,7 @@ mod tests {
     use crate::TornTail;
     use crate::journal::{Options, Policy};
 
-    const KINDS: [StorageKind; 1] = [StorageKind::Sled];
+    const KINDS: [StorageKind; 2] = [StorageKind::Sled, StorageKind::Log];
 
     fn job(number: u8, bytes: usize) -> Record {
         Record::Added(Box::new(JobRecord {

@@ -43,7 +43,15 @@ fn copy(from: &Path, to: &Path) {
 
 #[test]
 fn a_backup_under_load_holds_all_that_was_answered_before() {
+    for storage in ["sled", "log"] {
+        back_up_under_load(storage);
+    }
+}
+
+fn back_up_under_load(storage: &str) {
+    let flags = format!("--storage {storage}");
     let node = Launch::new()
+        .flags(&flags)
         .flags("--appendfsync everysec --storage-segment-size 8mb")
         .start();
     let (stop, added) = (AtomicBool::new(false), Mutex::new(BTreeMap::new()));
@@ -83,7 +91,7 @@ fn a_backup_under_load_holds_all_that_was_answered_before() {
         stop.store(true, Ordering::Relaxed);
     });
     for (number, before) in before.iter().enumerate() {
-        let copy = restored(&backups.join(number.to_string()), "");
+        let copy = restored(&backups.join(number.to_string()), &flags);
         let mut client = copy.connect();
         let scan = client.call("JSCAN BUSYLOOP REPLY all");
         let held: BTreeMap<_, _> = scan.items()[1]

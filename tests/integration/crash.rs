@@ -402,4 +402,7 @@ kill_loops! {
     kills_take_nothing_from_sled kill_loop_sled_always "sled" "always" ROUNDS;
     kills_take_a_second_from_sled kill_loop_sled_everysec "sled" "everysec" ROUNDS / 2;
     kills_take_two_seconds_from_sled kill_loop_sled_no "sled" "no" ROUNDS / 3;
+    kills_take_nothing_from_log kill_loop_log_always "log" "always" ROUNDS;
+    kills_take_a_moment_from_log kill_loop_log_everysec "log" "everysec" ROUNDS / 2;
+    kills_take_no_more_from_log kill_loop_log_no "log" "no" ROUNDS / 3;
 }

@@ -224,3 +224,74 @@ fn a_log_is_not_converted_to_what_it_is() {
     let mut client = node.connect();
     assert_eq!(client.take("q").body, "first body");
 }
+
+#[test]
+fn a_converted_log_goes_on_where_the_node_stopped() {
+    let mut node = Launch::new().flags("--appendfsync always").start();
+    let mut client = node.connect();
+    let ids: Vec<_> = (0..50)
+        .map(|number| client.add("q", &format!("body {number}"), "RETRY 600"))
+        .collect();
+    for body in ["taken", "waiting", "kept"] {
+        client.add("once", body, "RETRY 0");
+    }
+    assert_eq!(client.take("once").body, "taken");
+    assert_eq!(client.call(&format!("ACKJOB {}", ids[7])), int(1));
+    assert!(node.terminate().success());
+    let data = node.launch().data().to_owned();
+    let ended = storage("convert", &["--to", "log"], &data);
+    assert_eq!((ended.status.code(), ended.stderr.as_str()), (Some(0), ""));
+    assert!(ended.stdout.contains("converted "), "{}", ended.stdout);
+    assert!(data.join("sled.converted").is_dir() && !data.join("sled").exists());
+    assert!(!data.join("convert").exists());
+    assert_eq!(storage("check", &[], &data).status.code(), Some(0));
+
+    node.restart_with("--storage log");
+    let mut client = node.connect();
+    assert!(node.log().contains("clean=true"), "{}", node.log());
+    assert_eq!(client.call("QLEN q"), int(49));
+    assert_eq!(client.take("q").id, ids[0]);
+    assert_eq!(client.take("once").body, "waiting");
+    assert_eq!(client.call("QLEN once"), int(1));
+    node.kill();
+
+    let ended = storage("convert", &["--to", "sled"], &data);
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+    node.restart_with("--storage sled --aof-enqueue-jobs-once yes");
+    let mut client = node.connect();
+    assert!(node.log().contains("clean=false"), "{}", node.log());
+    assert_eq!(
+        client.call("QLEN once"),
+        int(0),
+        "they may have been delivered"
+    );
+    assert_eq!(client.call("QLEN q"), int(49));
+    assert_eq!(client.take("q").id, ids[0]);
+}
+
+#[test]
+fn an_interrupted_conversion_is_finished_and_a_foreign_log_left_alone() {
+    let mut node = node_with_jobs();
+    assert!(node.terminate().success());
+    let data = node.launch().data().to_owned();
+    let ended = storage("convert", &["--to", "log"], &data);
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+    let converted = files(&data.join("log"));
+    // As after a crash between the two last renames.
+    fs::rename(data.join("sled.converted"), data.join("sled")).expect("a folder of the node");
+    let ended = storage("convert", &["--to", "log"], &data);
+    assert_eq!(ended.status.code(), Some(2));
+    assert!(ended.stderr.contains("is in the way"), "{}", ended.stderr);
+    fs::create_dir(data.join("convert")).expect("a folder of the node");
+    for storage in ["sled", "log"] {
+        let flags = format!("--storage {storage}");
+        let refused = Launch::new().flags(&flags).in_data(&data).run();
+        assert_eq!(refused.status.code(), Some(1), "no node starts on two logs");
+    }
+    let ended = storage("convert", &["--to", "log"], &data);
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+    assert!(!data.join("sled").exists() && !data.join("convert").exists());
+    assert!(files(&data.join("log")) == converted);
+    node.restart_with("--storage log");
+    assert_eq!(node.connect().call("QLEN q"), int(2));
+}
