@@ -15,7 +15,7 @@ use crate::federation::Federation;
 use crate::forgotten::Forgotten;
 use crate::global::Gatherings;
 use crate::healing::Healing;
-use crate::id::{Guarantee, NodeId, Ticket};
+use crate::id::{NodeId, Ticket};
 use crate::job::{Job, JobState, Place};
 use crate::jobs::{JobKey, Jobs};
 use crate::leaving::HandOver;
