@@ -215,7 +215,9 @@ directives! {
         "appendfsync" appendfsync: AppendFsync = AppendFsync::Everysec;
         AppendFsync::ALLOWED, AtRunTime, Disque;
 
-        /// What keeps jobs on disk. `memory` keeps none, as does `appendonly no`.
+        /// What keeps jobs on disk: `sled`, or `log`, plain files that take a fraction of its CPU, memory and writes. A
+        /// folder with the jobs of one is not opened by the other: `shoalmq storage convert`. `memory` keeps none, as
+        /// does `appendonly no`.
         "storage" storage: Storage = Storage::Sled;
         Storage::ALLOWED, AtStart, Ours;
 

@@ -13,11 +13,13 @@
 //!
 //! The crate orders records and keeps them; what they mean, and which of them still count, is the core's.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use shoalmq_core::record::{Record, Segment};
 
 use crate::backend::Backend;
+use crate::backend::log::Log;
 use crate::backend::memory::Memory;
 use crate::backend::sled::Sled;
 use crate::fault::Fault;
@@ -38,8 +40,20 @@ pub enum StorageKind {
     /// Sled, below the data folder.
     #[default]
     Sled,
+    /// Segment files of its own, below the data folder.
+    Log,
     /// Nothing on disk.
     Memory,
+}
+
+impl fmt::Display for StorageKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            StorageKind::Sled => "sled",
+            StorageKind::Log => "log",
+            StorageKind::Memory => "memory",
+        })
+    }
 }
 
 /// An open log, before anything is written to it.
@@ -50,8 +64,16 @@ pub struct Store {
 
 impl Store {
     /// Opens the log of this kind below the data folder `dir`, and makes it when there is none.
+    ///
+    /// Where another kind has its log it is [`Fault::Foreign`]: to start without those jobs is not for a node to decide.
     pub fn open(kind: StorageKind, dir: &Path) -> Result<Store, Fault> {
+        refuse_foreign(kind, dir)?;
         Ok(match kind {
+            StorageKind::Log => {
+                let log = Log::open(dir)?;
+                let path = log.path().to_owned();
+                Store::of(Box::new(log), &path)
+            }
             StorageKind::Sled => {
                 let sled = Sled::open(dir)?;
                 let path = sled.path().to_owned();
@@ -87,6 +109,20 @@ impl Store {
     pub fn into_backend(self) -> Box<dyn Backend> {
         self.backend
     }
+}
+
+fn refuse_foreign(wanted: StorageKind, dir: &Path) -> Result<(), Fault> {
+    let (found, name) = match wanted {
+        StorageKind::Sled if Log::is_in(dir) => (StorageKind::Log, "log"),
+        StorageKind::Log if Sled::is_in(dir) => (StorageKind::Sled, "sled"),
+        StorageKind::Sled | StorageKind::Log | StorageKind::Memory => return Ok(()),
+    };
+    Err(Fault::Foreign {
+        path: dir.to_owned(),
+        folder: dir.join(name),
+        wanted,
+        found,
+    })
 }
 
 impl std::fmt::Debug for Store {

@@ -51,15 +51,15 @@ impl Torn {
     fn into_fault(self, path: &Path) -> Fault {
         let path = path.to_owned();
         let place = self.place();
-        if self.invalid.is_newer() {
-            let record = self.invalid;
+        let newer = self.invalid.is_newer();
+        let damage = Damage::Record(self.invalid);
+        if newer {
             Fault::Newer {
                 path,
                 place,
-                record,
+                damage,
             }
         } else {
-            let damage = Damage::Record(self.invalid);
             Fault::Corrupt {
                 path,
                 place,

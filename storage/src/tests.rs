@@ -161,9 +161,14 @@ fn a_newer_record_is_refused_even_at_the_end() {
     newer[4..8].copy_from_slice(&checksum.to_le_bytes());
     let (_, loaded) = load(&log(&[newer]));
     let fault = loaded.expect_err("nobody here can read it");
-    let record = Invalid::Version(9);
     assert!(
-        matches!(&fault, Fault::Newer { record: found, .. } if *found == record),
+        matches!(
+            &fault,
+            Fault::Newer {
+                damage: Damage::Record(Invalid::Version(9)),
+                ..
+            }
+        ),
         "{fault:?}"
     );
     assert_eq!(
@@ -187,4 +192,33 @@ fn progress_is_told_after_every_frame() {
         )
         .expect("the log is whole");
     assert_eq!(told, [2, 3]);
+}
+
+#[test]
+fn a_folder_of_another_backend_is_refused_with_the_way_out() {
+    for (own, other) in [
+        (StorageKind::Sled, StorageKind::Log),
+        (StorageKind::Log, StorageKind::Sled),
+    ] {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let store = Store::open(own, dir.path()).expect("the folder is empty");
+        // Nothing was written: whoever changes the directive now loses nothing.
+        drop(store);
+        let mut backend = Store::open(other, dir.path())
+            .expect("there is nothing of the first")
+            .into_backend();
+        backend.append(1, &frame(&[1])).expect("there is space");
+        drop(backend);
+        let fault = Store::open(own, dir.path()).expect_err("it is of the other");
+        let path = dir.path().display();
+        assert_eq!(
+            fault.to_string(),
+            format!(
+                "open job log {path}: storage is {own}, but the folder holds a log of storage {other}; start with \
+                 storage {other}, or convert it first: shoalmq storage convert; if its jobs are not wanted, move \
+                 {path}/{other} away"
+            )
+        );
+        assert!(Store::open(other, dir.path()).is_ok());
+    }
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use shoalmq_core::record::Segment;
+use shoalmq_storage::backend::log::Log;
 use shoalmq_storage::backend::memory::Memory;
 use shoalmq_storage::backend::sled::Sled;
 use shoalmq_storage::backend::{Backend, Sequence};
@@ -40,6 +41,18 @@ impl Place for InSled {
     }
 }
 
+struct InLog(tempfile::TempDir);
+
+impl Place for InLog {
+    fn new() -> Self {
+        InLog(tempfile::tempdir().expect("a temporary folder"))
+    }
+
+    fn open(&self) -> Box<dyn Backend> {
+        Box::new(Log::open(self.0.path()).expect("the folder is free"))
+    }
+}
+
 /// Runs each test of the suite in a module per backend.
 macro_rules! conformance {
     ($($backend:ident: $place:ty;)*) => {
@@ -70,6 +83,7 @@ macro_rules! conformance {
 conformance! {
     memory: InMemory;
     sled: InSled;
+    log: InLog;
 }
 
 fn replayed(backend: &mut dyn Backend) -> Frames {

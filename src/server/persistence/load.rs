@@ -23,6 +23,7 @@ use crate::server::identity::Identity;
 pub(super) fn kind(config: &Config) -> StorageKind {
     match config.storage {
         Storage::Sled => StorageKind::Sled,
+        Storage::Log => StorageKind::Log,
         Storage::Memory => StorageKind::Memory,
     }
 }
@@ -205,7 +206,7 @@ impl Driver {
 
 /// What a load has to read, as far as the folder tells.
 pub(crate) fn loading(config: &Config) -> Loading {
-    let total_bytes = folder_bytes(&config.dir.join("sled"));
+    let total_bytes = log_bytes(config);
     Loading {
         since: Instant::now(),
         unix_seconds: clock::since_epoch().as_secs(),
@@ -234,5 +235,12 @@ fn folder_bytes(folder: &Path) -> u64 {
 
 /// Whether the folder holds a log that a node with `appendonly no` leaves alone.
 pub(crate) fn has_files(config: &Config) -> bool {
-    folder_bytes(&config.dir.join("sled")) > 0
+    log_bytes(config) > 0
+}
+
+/// Both may be there: `appendonly no` does not look which one the node is to use.
+fn log_bytes(config: &Config) -> u64 {
+    let folders = ["sled", "log"];
+    let bytes = folders.map(|name| folder_bytes(&config.dir.join(name)));
+    bytes.iter().sum()
 }

@@ -9,6 +9,8 @@ use shoalmq_core::record::Segment;
 
 use crate::fault::Fault;
 
+mod lock;
+pub mod log;
 pub mod memory;
 pub mod sled;
 

@@ -3,6 +3,7 @@
 //! ```text
 //! <dir>/sled/lock                    held by the process that has the log open
 //! <dir>/sled/<segment>.<number>/     a database for each segment, with sled's own files; named by its first key
+//! <dir>/sled/synced                  how far it is known to be on disk
 //! <dir>/sled/old/                    the one database of an earlier version, until its last segment retires
 //!
 //! tree     seg%012d.%020d            segment, first number: a few values each
@@ -35,13 +36,15 @@ use shoalmq_core::record::Segment;
 use self::engine::{End, Engine};
 use self::folders::Folder;
 use self::scan::Scanned;
-use super::{Backend, Sequence, Stats, Visit};
-use crate::fault::Fault;
+use self::synced::Synced;
+use super::{Backend, Sequence, Stats, Visit, lock};
+use crate::fault::{Damage, Fault, Place};
 
 mod engine;
 mod folders;
 mod guard;
 mod scan;
+mod synced;
 #[cfg(test)]
 mod tests;
 mod verdict;
@@ -65,6 +68,7 @@ pub struct Sled {
     /// All of them in the last folder.
     kept: Vec<Kept>,
     kept_bytes: usize,
+    synced: Synced,
     /// Dropped last, after the engine.
     _lock: File,
 }
@@ -82,8 +86,8 @@ impl Sled {
     pub fn open(dir: &Path) -> Result<Self, Fault> {
         let path = dir.join("sled");
         fs::create_dir_all(&path).map_err(|cause| Fault::from_io("create", &path, cause))?;
-        let lock = guard::lock(&path)?;
-        let (folders, engine, end) = guard::guarded(&path, || {
+        let lock = lock::lock(&path)?;
+        let (folders, engine, mut end) = guard::guarded(&path, || {
             let folders = folders::list(&path)?;
             let (mut engine, mut end) = (None, End::default());
             if let Some(last) = folders.last() {
@@ -93,6 +97,18 @@ impl Sled {
             }
             Ok((folders, engine, end))
         })?;
+        let synced = Synced::open(&path)?;
+        if folders.is_empty() {
+            // All of them are retired.
+            end.next = synced.next.unwrap_or(end.next);
+        } else if synced.next.is_some_and(|next| end.next < next) {
+            let expected = Sequence(end.next);
+            return Err(Fault::Corrupt {
+                path,
+                place: Place::Anywhere,
+                damage: Damage::Lost { expected },
+            });
+        }
         Ok(Sled {
             path,
             folders: folders.into(),
@@ -100,6 +116,7 @@ impl Sled {
             end,
             kept: Vec::new(),
             kept_bytes: 0,
+            synced,
             _lock: lock,
         })
     }
@@ -107,6 +124,11 @@ impl Sled {
     /// The folder that holds the log and nothing else.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Whether there is a log below `dir`.
+    pub(crate) fn is_in(dir: &Path) -> bool {
+        folders::any(&dir.join("sled"))
     }
 
     /// Does something with the last database, opened anew first if it has to be; an error spoils the database.
@@ -202,6 +224,7 @@ impl Backend for Sled {
                 let sync = |error| verdict::fault("sync job log", path, error);
                 engine.sync().map_err(sync)
             })?;
+            self.synced.say(self.end.next)?;
         }
         self.kept.clear();
         self.kept_bytes = 0;
@@ -238,13 +261,13 @@ impl Backend for Sled {
     }
 
     fn cut(&mut self, segment: Segment, last: Sequence, keep: usize) -> Result<(), Fault> {
-        let (first, frame) = self.with_engine(|engine, path| {
-            let (first, mut frame) = engine.frame(path, last)?;
-            frame.truncate(keep);
+        let (first, mut frame) = self.with_engine(|engine, path| engine.frame(path, last))?;
+        frame.truncate(keep);
+        self.synced.lower(first)?;
+        self.with_engine(|engine, path| {
             let cut = |error| verdict::fault("cut job log", path, error);
             engine.remove_from(first).map_err(cut)?;
-            engine.sync().map_err(cut)?;
-            Ok((first, frame))
+            engine.sync().map_err(cut)
         })?;
         self.end = End {
             next: first,

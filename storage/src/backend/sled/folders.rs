@@ -98,6 +98,24 @@ impl Folder {
     }
 }
 
+/// Whether there is a database below `root`. Changes nothing.
+pub(super) fn any(root: &Path) -> bool {
+    let Ok(entries) = fs::read_dir(root) else {
+        return false;
+    };
+    entries.flatten().any(|entry| {
+        let name = entry.file_name();
+        let name = name.to_str();
+        matches!(name, Some("db" | OLD)) || name.is_some_and(|name| named(name).is_some())
+    })
+}
+
+/// The segment and the first number that the name of a database tells.
+fn named(name: &str) -> Option<(Segment, u64)> {
+    let (segment, first) = name.split_once('.')?;
+    Some((segment.parse().ok()?, first.parse().ok()?))
+}
+
 /// The databases below `root`, oldest first, without what a crash left half made or half removed.
 pub(super) fn list(root: &Path) -> Result<Vec<Folder>, Fault> {
     remove(&root.join(NEW))?;
@@ -106,12 +124,8 @@ pub(super) fn list(root: &Path) -> Result<Vec<Folder>, Fault> {
     let mut folders = Vec::new();
     for path in entries(root)? {
         let name = path.file_name().and_then(|name| name.to_str());
-        match name.and_then(|name| name.split_once('.')) {
-            Some((segment, first)) => {
-                if let (Ok(segment), Ok(first)) = (segment.parse(), first.parse()) {
-                    folders.push(Folder::named(path, segment, first));
-                }
-            }
+        match name.and_then(named) {
+            Some((segment, first)) => folders.push(Folder::named(path, segment, first)),
             None if name == Some(OLD) => folders.push(Folder::old(path)?),
             None => {}
         }

@@ -1,6 +1,5 @@
-//! Who may open the folder, and where sled may panic.
+//! Where sled may panic.
 
-use std::fs::{File, TryLockError};
 use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 use std::thread;
@@ -10,19 +9,6 @@ use crate::fault::{Damage, Fault, Place};
 
 /// The thread on which sled opens and scans; the process's panic hook leaves the panics of this name to us.
 pub const OPEN_THREAD: &str = "storage-open";
-
-/// Takes the lock of the folder, which ends with the process at the latest.
-pub(super) fn lock(path: &Path) -> Result<File, Fault> {
-    let file = path.join("lock");
-    let lock = File::create(&file).map_err(|cause| Fault::from_io("open", &file, cause))?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => Err(Fault::Locked {
-            path: path.to_owned(),
-        }),
-        Err(TryLockError::Error(cause)) => Err(Fault::from_io("lock", &file, cause)),
-    }
-}
 
 pub(super) fn named() -> thread::Builder {
     thread::Builder::new().name(OPEN_THREAD.to_owned())
