@@ -176,6 +176,7 @@ async fn serve(
     }
     tokio::spawn(ticker(Arc::clone(shared)));
     tokio::spawn(housekeeping(Arc::clone(shared)));
+    tokio::spawn(persistence::watch_space(Arc::clone(shared)));
     tokio::spawn(signals(Arc::clone(shared)));
     let mut stop = shared.stop.subscribe();
     load(shared, listeners, sockets).await?;
