@@ -94,6 +94,8 @@ pub enum ServerError<'a> {
     OutOfMemory,
     /// The job log cannot be written, for this reason; adds are refused until it can.
     LogUnwritable(&'a str),
+    /// The disk has only its reserve left, as this says; adds are refused until there is more.
+    DiskShort(&'a str),
     /// The node still reads its log.
     Loading,
     /// Protected mode: the client is not on this host, and there is no password.
@@ -314,6 +316,7 @@ fn write_server_error(error: &ServerError<'_>, line: &mut Vec<u8>) {
             b"MISCONF Errors writing to the AOF file: ",
             reason.as_bytes(),
         ],
+        ServerError::DiskShort(shortage) => &[b"MISCONF No job is taken: ", shortage.as_bytes()],
         ServerError::Loading => &[b"LOADING Disque is loading the dataset in memory"],
         ServerError::Protected => &[PROTECTED.as_bytes()],
         ServerError::TooManyClients => &[b"ERR max number of clients reached"],

@@ -225,6 +225,12 @@ directives! {
         "storage-segment-size" storage_segment_size: u64 = 16 * MIB;
         size(MIB, GIB, Off::Never), AtStart, Ours;
 
+        /// Adds stop when the disk has no more than this left: acknowledgements, deletions and the
+        /// compaction of the log may use it. 0 is the smaller of 5 % of the disk and 1 GiB, but at least
+        /// two segments. On a disk of less than 24 segments, segments are smaller.
+        "disk-reserve" disk_reserve: Option<NonZeroU64> = None, or "5 % of the disk, at most 1 GiB", such as "0";
+        size(1, PIB, Off::Zero), AtRunTime, Ours;
+
         /// The files of the log are kept from growing further than this, in percent, and 256 MiB above
         /// what its live jobs need: the oldest segments are compacted in time. 0 leaves that to
         /// BGREWRITEAOF.

@@ -102,6 +102,11 @@ impl Node {
         self.segments.bytes()
     }
 
+    /// About how many bytes of the log are dead, and could be freed: all but those of the segment that is written.
+    pub fn dead_log_bytes(&self) -> u64 {
+        self.segments.dead_bytes()
+    }
+
     /// About how many bytes the log needs for what is live.
     pub fn live_log_bytes(&self) -> u64 {
         self.segments.live_bytes()

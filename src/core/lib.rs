@@ -48,6 +48,7 @@ mod rewrite;
 mod scanning;
 mod segments;
 mod shipping;
+mod standings;
 mod sweep;
 #[cfg(test)]
 mod tests;

@@ -15,7 +15,7 @@ use crate::federation::Federation;
 use crate::forgotten::Forgotten;
 use crate::global::Gatherings;
 use crate::healing::Healing;
-use crate::id::{Guarantee, NodeId, Ticket};
+use crate::id::{NodeId, Ticket};
 use crate::job::{Job, JobState, Place};
 use crate::jobs::{JobKey, Jobs};
 use crate::leaving::HandOver;
@@ -24,7 +24,7 @@ use crate::message::{Message, PeerState};
 use crate::peers::{PeerKey, Peers};
 use crate::pending::Replications;
 use crate::queue::{List, Queue, QueueKey, Queues};
-use crate::record::{RECORD_BYTES, Record, Segment, Standing};
+use crate::record::{RECORD_BYTES, Record, Segment};
 use crate::rewrite::Pass;
 use crate::segments::Segments;
 use crate::time::{Now, Time};
@@ -456,48 +456,6 @@ impl Node {
         }
         if self.told.take().is_some() {
             self.watch_state(now.time);
-        }
-    }
-
-    fn on_stop(&mut self, now: Now, effects: &mut Vec<Effect>) {
-        if self.settings.log == Log::Off {
-            self.stopping = None;
-            return;
-        }
-        let from = self.stopping.unwrap_or_else(|| {
-            self.end_hand_over(now.time);
-            self.finish_rewrite(effects);
-            0
-        });
-        let to = self
-            .jobs
-            .end()
-            .min(from.saturating_add(limits::STANDINGS_PER_STOP));
-        for job in (from..to).filter_map(|slot| self.jobs.get(JobKey(slot))) {
-            // An ack has its own record; and what waits for copies was promised to nobody.
-            if matches!(job.state, JobState::WaitReplicas | JobState::Acked) {
-                continue;
-            }
-            // A job that was never queued needs none: its delay says when it will be.
-            if !job.queued_before() && job.guarantee() == Guarantee::AtLeastOnce {
-                continue;
-            }
-            let queued = job.state == JobState::Queued || job.place == Place::Unsettled;
-            let standing = Standing {
-                id: job.id,
-                queued,
-                requeue: (job.requeue != Time::NEVER).then_some(job.requeue),
-                nacks: job.nacks,
-                additional_deliveries: job.additional_deliveries,
-            };
-            effects.push(Effect::Persist(Record::Standing(standing)));
-        }
-        self.stopping = (to < self.jobs.end()).then_some(to);
-        if self.stopping.is_none() {
-            effects.push(Effect::Persist(Record::Closed {
-                time: now.time,
-                wall: now.wall,
-            }));
         }
     }
 

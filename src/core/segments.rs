@@ -150,6 +150,12 @@ impl Segments {
         self.total.live_bytes
     }
 
+    /// About how many bytes a pass over all but the current segment would free.
+    pub(crate) fn dead_bytes(&self) -> u64 {
+        let current = self.kept.back().map_or(0, Content::dead_bytes);
+        self.total.dead_bytes().saturating_sub(current)
+    }
+
     /// About how many bytes all records of all segments take, dead ones included.
     pub(crate) fn bytes(&self) -> u64 {
         self.total.bytes

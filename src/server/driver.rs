@@ -222,7 +222,7 @@ impl Driver {
             let segment = journal.roll();
             self.feed(Event::SegmentStarted(segment));
         }
-        self.pace_rewrite();
+        self.watch_growth();
         self.gates.prune();
         while let Some(id) = self.cluster.take_broken() {
             self.link_down(&id);

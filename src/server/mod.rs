@@ -39,6 +39,7 @@ use parking_lot::Mutex;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use shoalmq_core::event::Event;
 use shoalmq_core::node::MemoryLevel;
+use shoalmq_storage::backend::sled::OPEN_THREAD;
 use shoalmq_storage::fault::Fault;
 use shoalmq_storage::journal::Position;
 use thiserror::Error;
@@ -175,6 +176,7 @@ async fn serve(
     }
     tokio::spawn(ticker(Arc::clone(shared)));
     tokio::spawn(housekeeping(Arc::clone(shared)));
+    tokio::spawn(persistence::watch_space(Arc::clone(shared)));
     tokio::spawn(signals(Arc::clone(shared)));
     let mut stop = shared.stop.subscribe();
     load(shared, listeners, sockets).await?;
@@ -340,11 +342,18 @@ fn raise_file_limit(config: &mut Config) {
 fn install_panic_hook() {
     let default = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
-        error!(%panic, thread = std::thread::current().name(), "panic");
-        let name = std::thread::current().name().map(str::to_owned);
-        if name.is_none_or(|name| name != "storage-open" && !name.starts_with("sled")) {
-            default(panic);
-            std::process::abort();
+        let thread = std::thread::current();
+        match thread.name() {
+            // It comes back as a fault, in plain words.
+            Some(OPEN_THREAD) => debug!(%panic, "the storage engine gave up on its files"),
+            Some(name) if name.starts_with("sled") => {
+                warn!(%panic, thread = name, "the storage engine gave up")
+            }
+            name => {
+                error!(%panic, thread = name, "panic");
+                default(panic);
+                std::process::abort();
+            }
         }
     }));
 }

@@ -72,6 +72,8 @@ pub(super) fn run(args: &Args) -> Result<Verdict, ToolError> {
         remove(&work)?;
         fs::create_dir(&work).map_err(ToolError::io("make", &work))?;
         copy(from, args, &work, &examined)?;
+        // A node that was refused, or stopped before it wrote anything, may have left a folder without a log.
+        remove(&new)?;
         fs::rename(&ready, &new).map_err(ToolError::io("rename to", &new))?;
         sync_folder(&args.dir)?;
         tell(&examined);

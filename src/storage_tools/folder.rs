@@ -92,7 +92,7 @@ fn locked(path: &Path, lock: File, how: FlockOperation) -> Result<File, ToolErro
 fn logs(path: &Path) -> Result<Vec<Disk>, ToolError> {
     let there: Vec<_> = Disk::ALL
         .into_iter()
-        .filter(|disk| path.join(disk.name()).is_dir())
+        .filter(|disk| disk.kind().is_in(path))
         .collect();
     if there.is_empty() {
         return Err(ToolError::NoLog(path.to_owned()));

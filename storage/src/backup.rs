@@ -233,7 +233,7 @@ mod tests {
             let mut shares = Vec::new();
             let count = backup
                 .copy(copy.path(), &mut |copied, total| {
-                    shares.push((copied, total))
+                    shares.push((copied, total));
                 })
                 .expect("the disk works");
             assert!(count >= 199, "{count}");

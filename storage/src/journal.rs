@@ -81,6 +81,8 @@ pub struct Stats {
     pub last_write_ok: bool,
     /// Bytes that the backend took since the start.
     pub written_bytes: u64,
+    /// Of those, the bytes that survive a loss of power.
+    pub synced_bytes: u64,
     /// Frames that the backend took since the start.
     pub frames: u64,
     /// Syncs that succeeded since the start.

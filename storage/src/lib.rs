@@ -53,6 +53,15 @@ pub enum StorageKind {
 }
 
 impl StorageKind {
+    /// Whether there is a log of this kind below the data folder. Changes nothing.
+    pub fn is_in(self, dir: &Path) -> bool {
+        match self {
+            StorageKind::Sled => Sled::is_in(dir),
+            StorageKind::Log => Log::is_in(dir),
+            StorageKind::Memory => false,
+        }
+    }
+
     /// The files that hold the segments below one, which are closed, as paths below the data folder; in the order in
     /// which they are to be copied. Something was appended to the segment `below` since.
     pub(crate) fn files(self, dir: &Path, below: Segment) -> io::Result<Vec<PathBuf>> {

@@ -246,3 +246,32 @@ fn an_examination_steps_over_what_a_newer_version_wrote() {
     assert_eq!((records, places), (vec![record(2)], vec![place(1, 0)]));
     assert_eq!((examined.damaged, examined.torn), (1, None));
 }
+
+#[test]
+fn a_folder_of_another_backend_is_refused_with_the_way_out() {
+    for (own, other) in [
+        (StorageKind::Sled, StorageKind::Log),
+        (StorageKind::Log, StorageKind::Sled),
+    ] {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let store = Store::open(own, dir.path()).expect("the folder is empty");
+        // Nothing was written: whoever changes the directive now loses nothing.
+        drop(store);
+        let mut backend = Store::open(other, dir.path())
+            .expect("there is nothing of the first")
+            .into_backend();
+        backend.append(1, &frame(&[1])).expect("there is space");
+        drop(backend);
+        let fault = Store::open(own, dir.path()).expect_err("it is of the other");
+        let path = dir.path().display();
+        assert_eq!(
+            fault.to_string(),
+            format!(
+                "open job log {path}: storage is {own}, but the folder holds a log of storage {other}; start with \
+                 storage {other}, or convert it first: shoalmq storage convert; if its jobs are not wanted, move \
+                 {path}/{other} away"
+            )
+        );
+        assert!(Store::open(other, dir.path()).is_ok());
+    }
+}

@@ -256,7 +256,7 @@ impl Driver {
             return false;
         }
         self.cluster.messages_received += messages.len() as u64;
-        if self.health.is_failing() {
+        if self.health.refuses_jobs() {
             // No copy may be promised that cannot be written. Peers look elsewhere when no answer comes.
             messages.retain(|message| !matches!(message, Message::ReplJob(_)));
         }

@@ -232,7 +232,7 @@ impl Driver {
 
     /// Looks how fresh each link is: ends those that were silent for too long, and tells the core whom not to count on.
     pub(crate) fn watch_links(&mut self) {
-        let failing = self.health.is_failing();
+        let failing = self.health.refuses_jobs();
         if std::mem::replace(&mut self.cluster.log_failing, failing) != failing {
             self.feed(Event::LogFailing(failing));
         }

@@ -236,7 +236,7 @@ impl Driver {
         if let Some(state) = self.own_state() {
             self.cluster.tell_all(&Notice::Node(Box::new(state)));
         }
-        self.feed(Event::LogFailing(self.health.is_failing()));
+        self.feed(Event::LogFailing(self.health.refuses_jobs()));
     }
 
     /// The core was replaced by one that knows nobody: tells it all again.

@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use shoalmq_core::event::Event;
+use shoalmq_storage::journal::{Journal, Position};
 use tracing::debug;
 
 use super::{LogState, describe};
@@ -11,6 +12,9 @@ use crate::server::driver::{Driver, Shared};
 
 /// So much of the log may be dead whatever is live: a pass for less is not worth it.
 const SLACK: u64 = 64 << 20;
+/// On a disk that is full, or nearly, the log may grow by this part of the percentage only, and by so much.
+const SHORT_PART: u32 = 4;
+const SHORT_SLACK: u64 = 2 << 20;
 /// A pass waits while so many bytes wait for the disk.
 const BEHIND: u64 = 4 << 20;
 
@@ -23,6 +27,8 @@ pub(crate) struct Rewrite {
     last: Option<Duration>,
     /// It brings a log that was switched on up to what is in memory.
     opening: bool,
+    /// That pass is over, and ended here: the log holds all jobs once this is synced.
+    opened_at: Option<Position>,
     /// The node knows that its records wait for the disk.
     behind: bool,
 }
@@ -33,6 +39,7 @@ impl Rewrite {
         Rewrite {
             since: Some(Instant::now()),
             opening: true,
+            opened_at: None,
             ..self
         }
     }
@@ -61,6 +68,12 @@ impl Driver {
         if self.node.is_rewriting() {
             return;
         }
+        if let (true, Some(journal)) = (self.rewrite.opening, self.log.journal()) {
+            let end = *self.rewrite.opened_at.get_or_insert(journal.position());
+            if journal.progress().synced < end {
+                return;
+            }
+        }
         if let Some(since) = self.rewrite.since {
             self.rewrite = Rewrite {
                 since: None,
@@ -72,25 +85,32 @@ impl Driver {
         if self.log.journal().is_none() {
             return;
         }
-        let (size, live) = (self.node.log_bytes(), self.node.live_log_bytes());
+        let (dead, live) = (self.node.dead_log_bytes(), self.node.live_log_bytes());
         let percentage = self.config.auto_aof_rewrite_percentage;
-        let min_size = self.config.auto_aof_rewrite_min_size;
-        let Some(excess) = excess(size, live, percentage, min_size) else {
+        let excess = if self.health.refuses_jobs() {
+            excess(dead, live, percentage / SHORT_PART, SHORT_SLACK)
+        } else {
+            let min_size = self.config.auto_aof_rewrite_min_size;
+            excess(dead, live, percentage, SLACK).filter(|_| self.node.log_bytes() >= min_size)
+        };
+        let Some(excess) = excess else {
             return;
         };
         self.feed(Event::Compact(excess));
         if self.node.is_rewriting() {
-            debug!(size, live, excess, "the job log is compacted");
+            debug!(dead, live, excess, "the job log is compacted");
             self.rewrite.since = Some(Instant::now());
         }
     }
 
-    /// A pass must not fill the memory with what waits for the disk.
-    pub(crate) fn pace_rewrite(&mut self) {
-        let behind = match self.log.journal() {
-            Some(journal) if self.node.is_rewriting() => journal.stats().pending_bytes > BEHIND,
-            Some(_) | None => false,
+    /// Neither the memory nor the disk may fill faster than somebody looks at it.
+    pub(crate) fn watch_growth(&mut self) {
+        let Some(log) = self.log.journal().map(Journal::stats) else {
+            return;
         };
+        self.health
+            .note_appended(log.written_bytes + log.pending_bytes);
+        let behind = self.node.is_rewriting() && log.pending_bytes > BEHIND;
         if behind != self.rewrite.behind {
             self.rewrite.behind = behind;
             self.feed(Event::LogBehind(behind));
@@ -136,16 +156,15 @@ impl Driver {
     }
 }
 
-/// How many bytes the log is to give up, if it has grown too far beyond what is live.
+/// How many bytes the log is to give up, if too many are dead for what is live.
 ///
 /// It may grow by so much that, with what the engine adds and what comes while a pass runs, its files stay below the
 /// percentage and 256 MiB: a pass begins at half of that, and makes half of that again.
-fn excess(size: u64, live: u64, percentage: u32, min_size: u64) -> Option<u64> {
+fn excess(dead: u64, live: u64, percentage: u32, slack: u64) -> Option<u64> {
     let half = live.saturating_mul(percentage.into()) / 200;
-    let growth = half.saturating_add(SLACK);
-    let grown = size.saturating_sub(live);
-    let is_due = percentage > 0 && size >= min_size && grown >= growth;
-    is_due.then(|| grown - growth / 2)
+    let growth = half.saturating_add(slack);
+    let is_due = percentage > 0 && dead >= growth;
+    is_due.then(|| dead - growth / 2)
 }
 
 #[cfg(test)]
@@ -157,20 +176,19 @@ mod tests {
 
     #[test]
     fn a_log_may_grow_by_half_of_the_percentage_and_a_slack() {
-        assert_eq!(excess(63 * MIB, 0, 100, 0), None);
-        assert_eq!(excess(64 * MIB, 0, 100, 0), Some(32 * MIB));
-        assert_eq!(excess(6 * GIB, 4 * GIB, 100, 0), None);
+        assert_eq!(excess(63 * MIB, 0, 100, SLACK), None);
+        assert_eq!(excess(64 * MIB, 0, 100, SLACK), Some(32 * MIB));
+        assert_eq!(excess(2 * GIB, 4 * GIB, 100, SLACK), None);
         let grown = 2 * GIB + 64 * MIB;
-        assert_eq!(excess(4 * GIB + grown, 4 * GIB, 100, 0), Some(grown / 2));
+        assert_eq!(excess(grown, 4 * GIB, 100, SLACK), Some(grown / 2));
         assert_eq!(
-            excess(u64::MAX, GIB, u32::MAX, 0).map(|it| it > GIB),
+            excess(u64::MAX, GIB, u32::MAX, SLACK).map(|it| it > GIB),
             Some(true)
         );
     }
 
     #[test]
-    fn a_small_log_and_one_that_is_left_alone_are() {
-        assert_eq!(excess(100 * MIB, 0, 100, 101 * MIB), None);
-        assert_eq!(excess(100 * GIB, 0, 0, 0), None);
+    fn a_log_that_is_left_alone_is() {
+        assert_eq!(excess(100 * GIB, 0, 0, SLACK), None);
     }
 }

@@ -194,6 +194,7 @@ impl Daemon {
         let mut state = self.shared.state.lock();
         state.progress.synced = state.progress.written;
         state.unsynced_since = None;
+        state.stats.synced_bytes = state.stats.written_bytes;
         state.stats.syncs += 1;
         state.stats.sync_time += now - began;
         if let Some(disk) = disk {

@@ -108,6 +108,7 @@ impl State {
                 pending_bytes: 0,
                 last_write_ok: true,
                 written_bytes: 0,
+                synced_bytes: 0,
                 frames: 0,
                 syncs: 0,
                 sync_time: Duration::ZERO,
