@@ -347,7 +347,7 @@ fn install_panic_hook() {
             // It comes back as a fault, in plain words.
             Some(OPEN_THREAD) => debug!(%panic, "the storage engine gave up on its files"),
             Some(name) if name.starts_with("sled") => {
-                warn!(%panic, thread = name, "the storage engine gave up")
+                warn!(%panic, thread = name, "the storage engine gave up");
             }
             name => {
                 error!(%panic, thread = name, "panic");
