@@ -9,6 +9,7 @@ use shoalmq_core::record::Segment;
 use super::Engine;
 use super::disk::{Disk, DiskFile};
 use super::format::{End, FRAMES_AT, Head};
+use super::reader::Places;
 use super::scan::Scan;
 use super::segment::{self, Current, UNFINISHED, corrupt};
 use crate::backend::Sequence;
@@ -25,6 +26,7 @@ impl<D: Disk> Engine<D> {
             next: 1,
             removed: false,
             lost: false,
+            places: Places::default(),
             buffer: Vec::new(),
             _lock: lock,
         };
