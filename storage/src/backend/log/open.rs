@@ -42,8 +42,15 @@ impl<D: Disk> Engine<D> {
         engine.next = end.next;
         let current = Current::new(file, head, end, torn).map_err(failed)?;
         engine.current = Some(current);
-        // What a crash brought back.
-        engine.remove_below(head.oldest)?;
+        if engine.segments.range(..head.oldest).next().is_some() {
+            // What a crash brought back, or did not let go; the head that says so may not be on disk yet.
+            if let Some(current) = &engine.current {
+                let synced = current.file.sync();
+                synced.map_err(engine.failed("sync job log", newest))?;
+            }
+            engine.remove_below(head.oldest)?;
+            engine.sync_folder()?;
+        }
         Ok(engine)
     }
 
