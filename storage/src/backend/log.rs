@@ -44,6 +44,7 @@ use shoalmq_core::record::Segment;
 
 use self::disk::{Disk, DiskFile, Native};
 use self::format::{End, FRAMES_AT, Head};
+use self::reader::{Places, Reader};
 use self::scan::Scan;
 use self::segment::{Current, SyncError, corrupt};
 use super::{Backend, Sequence, Stats, Visit, lock};
@@ -52,6 +53,8 @@ use crate::fault::{Damage, Fault, Place};
 mod disk;
 mod format;
 mod open;
+mod reader;
+mod roll;
 mod scan;
 mod segment;
 #[cfg(test)]
@@ -94,6 +97,11 @@ impl Log {
         &self.0.path
     }
 
+    /// The way to read what was appended or replayed, from any thread.
+    pub fn reader(&self) -> LogReader {
+        LogReader(self.0.reader())
+    }
+
     /// Whether there is a log below `dir`.
     pub(crate) fn is_in(dir: &Path) -> bool {
         let Ok(entries) = fs::read_dir(dir.join(FOLDER)) else {
@@ -103,6 +111,20 @@ impl Log {
             let name = entry.file_name();
             name.to_str().and_then(segment::named).is_some()
         })
+    }
+}
+
+/// Reads what was appended, from any thread, beside the appends.
+#[derive(Debug)]
+pub struct LogReader(Reader<Native>);
+
+impl LogReader {
+    /// Fills `buffer` with the bytes of a segment from `offset` on: its frames laid end to end, as they were appended.
+    ///
+    /// For a segment that a retire has dropped, and bytes that were never appended, it is [`Fault::Corrupt`]. Whether the
+    /// bytes are those that were written is for the caller to check.
+    pub fn read(&self, segment: Segment, offset: u64, buffer: &mut [u8]) -> Result<(), Fault> {
+        self.0.read(segment, offset, buffer)
     }
 }
 
@@ -123,11 +145,16 @@ struct Engine<D: Disk> {
     removed: bool,
     /// A sync failed: nobody knows what the disk holds.
     lost: bool,
+    places: Places,
     buffer: Vec<u8>,
     _lock: Option<File>,
 }
 
 impl<D: Disk> Engine<D> {
+    fn reader(&self) -> Reader<D> {
+        Reader::new(self.disk.clone(), self.path.clone(), self.places.clone())
+    }
+
     fn file(&self, segment: Segment) -> PathBuf {
         segment::path(&self.path, segment)
     }
@@ -136,84 +163,6 @@ impl<D: Disk> Engine<D> {
     fn failed(&self, act: &'static str, segment: Segment) -> impl Fn(io::Error) -> Fault + use<D> {
         let path = self.file(segment);
         move |cause| Fault::from_io(act, &path, cause)
-    }
-
-    /// The newest file is that of this segment from now on. What is in the one before is on disk then.
-    fn roll(&mut self, segment: Segment) -> Result<(), Fault> {
-        self.close()?;
-        let newest = self.current.as_ref().map(|current| &current.head);
-        // A crash left it without a frame, and the segments that it skipped are used after all.
-        let skipped = newest.filter(|head| head.segment > segment).copied();
-        if let Some(skipped) = skipped {
-            let Head {
-                segment: newest,
-                first,
-                ..
-            } = skipped;
-            assert!(first == self.next, "segment {segment} after {newest}");
-        }
-        let current = if self.segments.contains_key(&segment) {
-            self.reopen(segment)?
-        } else {
-            self.create(segment)?
-        };
-        self.remove_behind(segment)?;
-        self.segments.insert(segment, current.reserved);
-        let before = self.current.replace(current);
-        if let Some(mut before) = before.filter(|_| skipped.is_none()) {
-            before.head.next = Some(segment);
-            let failed = self.failed("write job log", before.head.segment);
-            let told = before.write_head().and_then(|()| before.file.sync());
-            told.map_err(failed)?;
-        }
-        Ok(())
-    }
-
-    fn create(&mut self, segment: Segment) -> Result<Current<D::File>, Fault> {
-        let end = End {
-            next: self.next,
-            at: FRAMES_AT,
-        };
-        let head = Head {
-            segment,
-            first: self.next,
-            synced: end,
-            oldest: self.oldest().map_or(segment, |oldest| segment.min(oldest)),
-            next: None,
-        };
-        let file = segment::create(&self.disk, &self.path, &head)?;
-        self.removed = false;
-        Current::new(file, head, end, false).map_err(self.failed("create", segment))
-    }
-
-    /// Goes on with the file of a segment that others follow, all without a frame.
-    fn reopen(&self, segment: Segment) -> Result<Current<D::File>, Fault> {
-        let failed = self.failed("open", segment);
-        let file = self.disk.open(&self.file(segment)).map_err(&failed)?;
-        let mut head = segment::read_head(&file, &self.path, segment)?;
-        head.next = None;
-        head.oldest = self.oldest().unwrap_or(segment);
-        let (end, torn) = open::find_end(&file, &head, &self.path)?;
-        let current = Current::new(file, head, end, torn).map_err(&failed)?;
-        let told = current.write_head().and_then(|()| current.file.sync());
-        told.map_err(failed)?;
-        Ok(current)
-    }
-
-    fn oldest(&self) -> Option<Segment> {
-        self.segments.keys().next().copied()
-    }
-
-    /// Syncs the newest file, and gives back the space behind its last frame.
-    fn close(&mut self) -> Result<(), Fault> {
-        self.sync_current()?;
-        let Some(current) = &mut self.current else {
-            return Ok(());
-        };
-        let segment = current.head.segment;
-        let trimmed = current.trim();
-        self.segments.insert(segment, current.reserved);
-        trimmed.map_err(self.failed("write job log", segment))
     }
 
     /// Syncs the newest file.
@@ -285,6 +234,7 @@ impl<D: Disk> Engine<D> {
             _ => {}
         }
         self.segments.remove(&segment);
+        self.places.remove(segment);
         self.removed = true;
         Ok(())
     }
@@ -309,15 +259,17 @@ impl<D: Disk> Engine<D> {
             next: head.first,
             at: FRAMES_AT,
         };
+        self.places.remove(segment);
         let mut scan = Scan::new(&file, from, buffer).map_err(&read)?;
         let mut sequence = head.first;
         while sequence != until.next {
+            let offset = scan.end().at;
             let Some(frame) = scan.frame().map_err(&read)? else {
-                let offset = scan.end().at;
                 let place = Place::File { segment, offset };
                 let sequence = Sequence(sequence);
                 return Err(corrupt(&self.path, place, Damage::Frame { sequence }));
             };
+            self.places.add(segment, offset, frame.len());
             visit(segment, Sequence(sequence), frame)?;
             sequence += 1;
         }
@@ -341,11 +293,13 @@ impl<D: Disk> Backend for Engine<D> {
             self.roll(segment)?;
         }
         let current = self.current.as_mut().expect("there is a newest file now");
+        let at = current.end.at;
         if let Err(cause) = current.append(frame, &mut self.buffer) {
             return Err(self.failed("write job log", segment)(cause));
         }
         self.next = current.end.next;
         self.segments.insert(segment, current.reserved);
+        self.places.add(segment, at, frame.len());
         Ok(Sequence(self.next - 1))
     }
 
@@ -411,6 +365,7 @@ impl<D: Disk> Backend for Engine<D> {
             let kept = &frame[..keep.min(frame.len())];
             current.append(kept, &mut self.buffer).map_err(&failed)?;
         }
+        let gone = frame.len().saturating_sub(keep);
         current.head.synced = current.end;
         let written = current.write_head().and_then(|()| current.trim());
         written.map_err(&failed)?;
@@ -420,6 +375,7 @@ impl<D: Disk> Backend for Engine<D> {
         self.next = current.end.next;
         self.segments.insert(segment, current.reserved);
         self.current = Some(current);
+        self.places.cut(segment, gone);
         self.remove_behind(segment)
     }
 

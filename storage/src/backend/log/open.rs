@@ -9,6 +9,7 @@ use shoalmq_core::record::Segment;
 use super::Engine;
 use super::disk::{Disk, DiskFile};
 use super::format::{End, FRAMES_AT, Head};
+use super::reader::Places;
 use super::scan::Scan;
 use super::segment::{self, Current, UNFINISHED, corrupt};
 use crate::backend::Sequence;
@@ -25,6 +26,7 @@ impl<D: Disk> Engine<D> {
             next: 1,
             removed: false,
             lost: false,
+            places: Places::default(),
             buffer: Vec::new(),
             _lock: lock,
         };
@@ -40,8 +42,15 @@ impl<D: Disk> Engine<D> {
         engine.next = end.next;
         let current = Current::new(file, head, end, torn).map_err(failed)?;
         engine.current = Some(current);
-        // What a crash brought back.
-        engine.remove_below(head.oldest)?;
+        if engine.segments.range(..head.oldest).next().is_some() {
+            // What a crash brought back, or did not let go; the head that says so may not be on disk yet.
+            if let Some(current) = &engine.current {
+                let synced = current.file.sync();
+                synced.map_err(engine.failed("sync job log", newest))?;
+            }
+            engine.remove_below(head.oldest)?;
+            engine.sync_folder()?;
+        }
         Ok(engine)
     }
 
