@@ -41,8 +41,8 @@ pub enum Event<'a> {
     Rewrite,
     /// Shrink the log by about so many bytes: record anew what is live in its oldest segments, so that they can go.
     Compact(u64),
-    /// Records wait for the disk (true), or not any more: a pass over the log waits too.
-    LogBehind(bool),
+    /// How well the disk keeps up with what is recorded, and so how fast a pass over the log may be.
+    LogPace(Pace),
     /// SHUTDOWN REWRITE-AOF: take the next step of the pass now.
     RewriteOn,
     /// The shell's buffers for clients and peers hold so many bytes.
@@ -76,4 +76,16 @@ pub struct PeerUp {
     pub restarted: bool,
     /// Its zone is this node's.
     pub same_zone: bool,
+}
+
+/// How fast a pass over the log may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Pace {
+    /// As fast as it can.
+    #[default]
+    Full,
+    /// Records wait for the disk: slowly. It must go on, for clients can keep the disk busy for ever.
+    Slow,
+    /// The disk takes nothing.
+    Stopped,
 }

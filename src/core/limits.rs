@@ -74,6 +74,8 @@ pub(crate) const REWRITE_SLOTS: u32 = 16 * 1024;
 pub(crate) const REWRITE_RECORDS: u32 = 512;
 pub(crate) const REWRITE_BYTES: u64 = 256 << 10;
 pub(crate) const REWRITE_PAUSE: Duration = Duration::from_millis(2);
+/// The pause while records wait for the disk.
+pub(crate) const REWRITE_PAUSE_SLOW: Duration = Duration::from_millis(10);
 
 /// One stop event records where the jobs of so many slots stand (some 4 MB): a stop of ten million jobs takes no more
 /// memory than that of a few.

@@ -10,7 +10,7 @@ use crate::agreement::Agreement;
 use crate::collection::Collections;
 use crate::command::{Command, Reply};
 use crate::effect::Effect;
-use crate::event::Event;
+use crate::event::{Event, Pace};
 use crate::federation::Federation;
 use crate::forgotten::Forgotten;
 use crate::global::Gatherings;
@@ -155,8 +155,7 @@ pub struct Node {
     pub(crate) evictable: List,
     pub(crate) segments: Segments,
     pub(crate) rewrite: Option<Pass>,
-    /// What was recorded waits for the disk: a pass over the log does too.
-    pub(crate) log_behind: bool,
+    pub(crate) pace: Pace,
     /// What the clocks said at the last mark in the log.
     pub(crate) marked: Option<Now>,
     /// A clean stop under way: the next slot whose standing is recorded.
@@ -201,7 +200,7 @@ impl Node {
             evictable: List::EMPTY,
             segments: Segments::default(),
             rewrite: None,
-            log_behind: false,
+            pace: Pace::Full,
             marked: None,
             stopping: None,
             last_created: 0,
@@ -242,7 +241,7 @@ impl Node {
             Event::Rewrite => self.on_rewrite_asked(now.time),
             Event::Compact(bytes) => self.on_compact(now.time, bytes),
             Event::RewriteOn => self.step_rewrite(effects),
-            Event::LogBehind(behind) => self.log_behind = behind,
+            Event::LogPace(pace) => self.pace = pace,
             Event::ClientBuffers(bytes) => self.client_bytes = bytes,
             Event::LogFailing(failing) => self.on_log_failing(failing, effects),
             Event::MemoryPressure => self.on_memory_pressure(now.time, effects),

@@ -7,6 +7,7 @@
 
 use crate::agenda::Timer;
 use crate::effect::Effect;
+use crate::event::Pace;
 use crate::id::NodeId;
 use crate::job::JobState;
 use crate::jobs::JobKey;
@@ -106,14 +107,17 @@ impl Node {
         self.rewrite = None;
     }
 
-    /// The next step of the pass, unless the disk is behind.
+    /// The next step of the pass.
     pub(crate) fn on_rewrite(&mut self, now: Time, effects: &mut Vec<Effect>) {
-        if !self.log_behind {
+        if self.pace != Pace::Stopped {
             self.step_rewrite(effects);
         }
         if self.rewrite.is_some() {
-            self.agenda
-                .add_timer(now + limits::REWRITE_PAUSE, Timer::Rewrite);
+            let pause = match self.pace {
+                Pace::Full => limits::REWRITE_PAUSE,
+                Pace::Slow | Pace::Stopped => limits::REWRITE_PAUSE_SLOW,
+            };
+            self.agenda.add_timer(now + pause, Timer::Rewrite);
         }
     }
 

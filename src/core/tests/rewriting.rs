@@ -2,7 +2,7 @@
 
 use super::bench::{Bench, SETTINGS, job, job_with_retry, secs};
 use crate::command::AddJob;
-use crate::event::Event;
+use crate::event::{Event, Pace};
 use crate::id::JobId;
 use crate::job::JobState;
 use crate::node::{Log, Settings};
@@ -319,15 +319,15 @@ fn a_log_without_anything_dead_is_left_alone() {
 }
 
 #[test]
-fn a_pass_waits_while_the_disk_is_behind() {
+fn a_pass_waits_while_the_disk_takes_nothing() {
     let (mut bench, _) = with_one_job_a_segment(3);
-    bench.feed(Event::LogBehind(true));
+    bench.feed(Event::LogPace(Pace::Stopped));
     bench.feed(Event::Compact(1 << 30));
     let before = bench.log.len();
     bench.advance_ms(1000);
     assert!(bench.node.is_rewriting());
     assert_eq!(bench.log.len(), before);
-    bench.feed(Event::LogBehind(false));
+    bench.feed(Event::LogPace(Pace::Full));
     bench.advance_ms(10);
     assert_eq!(bench.segments(), [4]);
 }
@@ -335,12 +335,12 @@ fn a_pass_waits_while_the_disk_is_behind() {
 #[test]
 fn a_rewrite_that_is_asked_for_takes_the_place_of_a_smaller_pass() {
     let (mut bench, left) = with_one_job_a_segment(3);
-    bench.feed(Event::LogBehind(true));
+    bench.feed(Event::LogPace(Pace::Stopped));
     bench.feed(Event::Compact(1));
     assert!(bench.node.is_rewriting() && !bench.node.is_rewriting_all());
     bench.feed(Event::Rewrite);
     assert!(bench.node.is_rewriting_all());
-    bench.feed(Event::LogBehind(false));
+    bench.feed(Event::LogPace(Pace::Full));
     bench.ack(left[1]);
     bench.advance_ms(10);
     assert_eq!(bench.segments(), [4]);

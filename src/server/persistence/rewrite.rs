@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use shoalmq_core::event::Event;
+use shoalmq_core::event::{Event, Pace};
 use shoalmq_storage::journal::{Journal, Position};
 use tracing::debug;
 
@@ -15,7 +15,7 @@ const SLACK: u64 = 64 << 20;
 /// On a disk that is full, or nearly, the log may grow by this part of the percentage only, and by so much.
 const SHORT_PART: u32 = 4;
 const SHORT_SLACK: u64 = 2 << 20;
-/// A pass waits while so many bytes wait for the disk.
+/// A pass is slow while so many bytes wait for the disk.
 const BEHIND: u64 = 4 << 20;
 
 /// A pass that records jobs anew.
@@ -29,8 +29,8 @@ pub(crate) struct Rewrite {
     opening: bool,
     /// That pass is over, and ended here: the log holds all jobs once this is synced.
     opened_at: Option<Position>,
-    /// The node knows that its records wait for the disk.
-    behind: bool,
+    /// What the node was told of the disk.
+    pace: Pace,
 }
 
 impl Rewrite {
@@ -110,10 +110,16 @@ impl Driver {
         };
         self.health
             .note_appended(log.written_bytes + log.pending_bytes);
-        let behind = self.node.is_rewriting() && log.pending_bytes > BEHIND;
-        if behind != self.rewrite.behind {
-            self.rewrite.behind = behind;
-            self.feed(Event::LogBehind(behind));
+        let pace = if self.health.is_failing() {
+            Pace::Stopped
+        } else if log.pending_bytes > BEHIND {
+            Pace::Slow
+        } else {
+            Pace::Full
+        };
+        if self.node.is_rewriting() && pace != self.rewrite.pace {
+            self.rewrite.pace = pace;
+            self.feed(Event::LogPace(pace));
         }
     }
 
@@ -130,7 +136,9 @@ impl Driver {
         while self.node.is_rewriting() {
             self.feed(Event::RewriteOn);
             self.settle();
-            if let (true, Some(journal)) = (self.rewrite.behind, self.log.journal()) {
+            if self.rewrite.pace != Pace::Full
+                && let Some(journal) = self.log.journal()
+            {
                 journal
                     .sync_now()
                     .map_err(|fault| describe(fault.as_ref()))?;

@@ -191,6 +191,10 @@ impl Sled {
         }
         self.engine = None;
         if let Some(full) = self.folders.back_mut() {
+            // The first open after a close makes the file grow: not at a start, when the disk may be full.
+            if full.first.is_some() {
+                guard::guarded(&self.path, || Engine::open(&full.path).map(drop))?;
+            }
             full.measure();
         }
         let (path, first) = (&self.path, self.end.next);
