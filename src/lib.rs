@@ -8,3 +8,4 @@ pub mod command;
 pub mod config;
 pub mod resp;
 pub mod server;
+pub mod storage_tools;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use shoalmq::config::{self, Config, Sources};
-use shoalmq::{bench, cli, server};
+use shoalmq::{bench, cli, server, storage_tools};
 
 #[cfg(feature = "jemalloc")]
 #[global_allocator]
@@ -36,6 +36,8 @@ enum Command {
     Cli(cli::Args),
     /// Measure a node.
     Bench(bench::Args),
+    /// Look after the job log of a node.
+    Storage(storage_tools::Args),
 }
 
 fn main() -> ExitCode {
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
         Command::Server { args } => server(args),
         Command::Cli(args) => run(cli::run(args, cli::of_all_commands())),
         Command::Bench(args) => run(bench::run(args)),
+        Command::Storage(args) => storage_tools::run(args),
     }
 }
 

@@ -18,7 +18,7 @@ use std::time::Duration;
 use clap::ArgAction;
 use thiserror::Error;
 
-use crate::client::ClientError;
+use crate::client::{Client, ClientError};
 use crate::resp::Frame;
 
 pub use help::{CommandHelp, of_all_commands};
@@ -34,29 +34,11 @@ use session::{Credentials, Session, Target};
 #[derive(Debug, Clone, clap::Args)]
 #[command(disable_help_flag = true)]
 pub struct Args {
-    /// Host name or address of the node.
-    #[arg(short = 'h', long, default_value = "127.0.0.1")]
-    host: String,
-    /// Port of the node.
-    #[arg(short = 'p', long, default_value_t = 7711)]
-    port: u16,
-    /// Password; better given in `SHOALMQ_PASSWORD` or `REDISCLI_AUTH`, where `ps` does not show it.
-    #[arg(
-        short = 'a',
-        long = "pass",
-        alias = "password",
-        value_name = "PASSWORD"
-    )]
-    pass: Option<String>,
-    /// User that the password is of.
-    #[arg(long)]
-    user: Option<String>,
+    #[command(flatten)]
+    node: NodeArgs,
     /// Speak RESP3.
     #[arg(short = '3')]
     resp3: bool,
-    /// Seconds to wait for the connection.
-    #[arg(short = 't', long, default_value = "5", value_name = "SECONDS", value_parser = seconds)]
-    connect_timeout: Duration,
     /// Print replies raw, as is done anyway when the output is no terminal.
     #[arg(long, conflicts_with_all = ["no_raw", "json"])]
     raw: bool,
@@ -86,6 +68,31 @@ pub struct Args {
     /// The command and its arguments.
     #[arg(trailing_var_arg = true)]
     command: Vec<OsString>,
+}
+
+/// Which node to talk to, and as whom.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct NodeArgs {
+    /// Host name or address of the node.
+    #[arg(short = 'h', long, default_value = "127.0.0.1")]
+    host: String,
+    /// Port of the node.
+    #[arg(short = 'p', long, default_value_t = 7711)]
+    port: u16,
+    /// Password; better given in `SHOALMQ_PASSWORD` or `REDISCLI_AUTH`, where `ps` does not show it.
+    #[arg(
+        short = 'a',
+        long = "pass",
+        alias = "password",
+        value_name = "PASSWORD"
+    )]
+    pass: Option<String>,
+    /// User that the password is of.
+    #[arg(long)]
+    user: Option<String>,
+    /// Seconds to wait for the connection.
+    #[arg(short = 't', long, default_value = "5", value_name = "SECONDS", value_parser = seconds)]
+    connect_timeout: Duration,
 }
 
 /// Why the CLI cannot go on.
@@ -118,8 +125,18 @@ pub async fn run(args: Args, commands: Vec<CommandHelp>) -> ExitCode {
     }
 }
 
-impl Args {
-    fn target(&self) -> Target {
+impl NodeArgs {
+    /// Connects, and gives the password if there is one.
+    pub(crate) async fn connect(&self) -> Result<Client, ClientError> {
+        let target = self.target(false);
+        let mut client = Client::connect(&target.address, target.timeout).await?;
+        if let Some(Credentials { user, password }) = &target.credentials {
+            client.authenticate(user.as_deref(), password).await?;
+        }
+        Ok(client)
+    }
+
+    fn target(&self, resp3: bool) -> Target {
         let from_environment = || {
             ["SHOALMQ_PASSWORD", "REDISCLI_AUTH"]
                 .into_iter()
@@ -139,8 +156,14 @@ impl Args {
                 user: self.user.clone(),
                 password,
             }),
-            resp3: self.resp3,
+            resp3,
         }
+    }
+}
+
+impl Args {
+    fn target(&self) -> Target {
+        self.node.target(self.resp3)
     }
 
     fn format(&self) -> Format {

@@ -31,7 +31,7 @@ fn parsed(line: &str) -> Args {
 fn options_end_where_the_command_starts() {
     let args = parsed("-h example -p 7 -3 -r -1 -i 0.5 QPEEK q -5 -p --raw");
     assert_eq!(
-        (args.host.as_str(), args.port, args.resp3),
+        (args.node.host.as_str(), args.node.port, args.resp3),
         ("example", 7, true)
     );
     assert_eq!(

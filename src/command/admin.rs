@@ -50,6 +50,8 @@ pub enum Admin<'a> {
     Debug(Debug<'a>),
     /// BGREWRITEAOF: rewrite the job log in the background.
     RewriteLog,
+    /// BACKUP: copy the job log into this folder, in the background.
+    Backup(&'a [u8]),
     /// SHUTDOWN: stop the node.
     Shutdown(Shutdown),
     /// CLUSTER: what is known of nodes, and what is done about them.
@@ -223,6 +225,15 @@ pub(super) fn monitor<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
 /// `BGREWRITEAOF`: a simple string. Refused while one is running.
 pub(super) fn rewrite_log<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
     alone(args, "bgrewriteaof", Admin::RewriteLog)
+}
+
+/// `BACKUP directory`: a simple string; the copy is made in the background. Refused while one is made, without a log on
+/// disk, and for a directory that is not an absolute path, not empty, or in no folder.
+pub(super) fn backup<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
+    match args {
+        [directory] => Ok(Request::Admin(Admin::Backup(directory))),
+        _ => Err(ParseError::WrongArity("backup")),
+    }
 }
 
 fn alone<'a>(args: &[&'a [u8]], name: &'static str, admin: Admin<'a>) -> Parsed<'a> {

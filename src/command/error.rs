@@ -94,6 +94,8 @@ pub enum ServerError<'a> {
     OutOfMemory,
     /// The job log cannot be written, for this reason; adds are refused until it can.
     LogUnwritable(&'a str),
+    /// The disk has only its reserve left, as this says; adds are refused until there is more.
+    DiskShort(&'a str),
     /// The node still reads its log.
     Loading,
     /// Protected mode: the client is not on this host, and there is no password.
@@ -125,6 +127,12 @@ pub enum ServerError<'a> {
     NoSamples(&'a [u8]),
     /// BGREWRITEAOF: one is running.
     RewriteInProgress,
+    /// BACKUP: one is being made.
+    BackupInProgress,
+    /// BACKUP: nothing is on disk.
+    NoLog,
+    /// BACKUP: this directory cannot be used, for this reason.
+    BackupDirectory(&'a str),
     /// DEBUG LOADAOF: the log cannot be read.
     LogUnreadable,
     /// SHUTDOWN: the node cannot stop without loss.
@@ -308,6 +316,7 @@ fn write_server_error(error: &ServerError<'_>, line: &mut Vec<u8>) {
             b"MISCONF Errors writing to the AOF file: ",
             reason.as_bytes(),
         ],
+        ServerError::DiskShort(shortage) => &[b"MISCONF No job is taken: ", shortage.as_bytes()],
         ServerError::Loading => &[b"LOADING Disque is loading the dataset in memory"],
         ServerError::Protected => &[PROTECTED.as_bytes()],
         ServerError::TooManyClients => &[b"ERR max number of clients reached"],
@@ -329,6 +338,14 @@ fn write_server_error(error: &ServerError<'_>, line: &mut Vec<u8>) {
         ServerError::RewriteInProgress => {
             &[b"ERR Background append only file rewriting already in progress"]
         }
+        ServerError::BackupInProgress => &[b"ERR A backup is already in progress"],
+        ServerError::NoLog => {
+            &[b"ERR There is no job log on disk: appendonly is no, or storage is memory"]
+        }
+        ServerError::BackupDirectory(reason) => &[
+            b"ERR The directory cannot take a backup: ",
+            reason.as_bytes(),
+        ],
         ServerError::LogUnreadable => &[b"ERR"],
         ServerError::CannotShutDown => &[b"ERR Errors trying to SHUTDOWN. Check logs."],
         ServerError::Verbatim(text) => &[text],

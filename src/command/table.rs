@@ -6,7 +6,7 @@ use super::{Failure, ParseError, Parser, ServerError};
 use super::{admin, client, cluster, connection, introspect, job, queue};
 
 /// How many commands there are.
-pub const COUNT: usize = 36;
+pub const COUNT: usize = 37;
 
 /// A command, as the table knows it.
 #[derive(Debug)]
@@ -195,6 +195,7 @@ const ROWS: [CommandSpec; COUNT] = [
     row("ackjob", -1, WRITE_FAST, job::ack_job, &manual::ACKJOB),
     row("addjob", -4, GROW, job::add_job, &manual::ADDJOB),
     row("auth", -2, OPEN, connection::auth, &manual::AUTH),
+    row("backup", 2, ADMIN, admin::backup, &manual::BACKUP),
     row("bgrewriteaof", 1, ADMIN, admin::rewrite_log, &manual::BGREWRITEAOF),
     row("client", -2, ADMIN, client::client, &manual::CLIENT),
     row("cluster", -2, ADMIN, cluster::cluster, &manual::CLUSTER),

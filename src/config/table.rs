@@ -206,7 +206,7 @@ directives! {
 
         /// What happens to jobs that memory does not hold. `spill`: from 75 % of `maxmemory` the bodies of
         /// those that are delivered last stay in the log alone, and are read from there; what counts against
-        /// `maxmemory` is then what must stay in memory, some 140 bytes a job. `refuse`, or without a log:
+        /// `maxmemory` is then what must stay in memory, some 140 bytes a job. `refuse`, or with another `storage` than `log`:
         /// more jobs are refused.
         "memory-policy" memory_policy: MemoryPolicy = MemoryPolicy::Spill;
         MemoryPolicy::ALLOWED, AtRunTime, Ours;
@@ -222,7 +222,9 @@ directives! {
         "appendfsync" appendfsync: AppendFsync = AppendFsync::Everysec;
         AppendFsync::ALLOWED, AtRunTime, Disque;
 
-        /// What keeps jobs on disk. `memory` keeps none, as does `appendonly no`.
+        /// What keeps jobs on disk: `sled`, or `log`, plain files that take a fraction of its CPU, memory and writes. A
+        /// folder with the jobs of one is not opened by the other: `shoalmq storage convert`. `memory` keeps none, as
+        /// does `appendonly no`.
         "storage" storage: Storage = Storage::Sled;
         Storage::ALLOWED, AtStart, Ours;
 
@@ -230,12 +232,19 @@ directives! {
         "storage-segment-size" storage_segment_size: u64 = 16 * MIB;
         size(MIB, GIB, Off::Never), AtStart, Ours;
 
-        /// The log is rewritten when it is so much larger than its live jobs need, in percent. 0 leaves
-        /// that to BGREWRITEAOF.
+        /// Adds stop when the disk has no more than this left: acknowledgements, deletions and the
+        /// compaction of the log may use it. 0 is the smaller of 5 % of the disk and 1 GiB, but at least
+        /// two segments. On a disk of less than 24 segments, segments are smaller.
+        "disk-reserve" disk_reserve: Option<NonZeroU64> = None, or "5 % of the disk, at most 1 GiB", such as "0";
+        size(1, PIB, Off::Zero), AtRunTime, Ours;
+
+        /// The files of the log are kept from growing further than this, in percent, and 256 MiB above
+        /// what its live jobs need: the oldest segments are compacted in time. 0 leaves that to
+        /// BGREWRITEAOF.
         "auto-aof-rewrite-percentage" auto_aof_rewrite_percentage: u32 = 100;
         number(0, INT_MAX), AtRunTime, Disque;
 
-        /// The log is not rewritten by itself while it is smaller; below 64 MiB it never is.
+        /// The log is not compacted by itself while it is smaller; below 64 MiB it never is.
         "auto-aof-rewrite-min-size" auto_aof_rewrite_min_size: u64 = 64 * MIB;
         size(0, PIB, Off::Never), AtRunTime, Disque;
 

@@ -207,8 +207,8 @@ fn an_error_names_directive_place_value_and_what_is_allowed() {
         "SHOALMQ_APPENDFSYNC: appendfsync must be one of `always`, `everysec`, `no`, not `sometimes`"
     );
     assert_eq!(
-        error("", &[], &["--storage", "log"]),
-        "--storage: storage must be one of `sled`, `memory`, not `log`"
+        error("", &[], &["--storage", "disk"]),
+        "--storage: storage must be one of `sled`, `log`, `memory`, not `disk`"
     );
     assert_eq!(
         error("", &[], &["--prot=1"]),

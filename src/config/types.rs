@@ -109,6 +109,8 @@ words_enum! {
     Storage {
         /// sled, as an append log.
         Sled = "sled",
+        /// Segment files of its own.
+        Log = "log",
         /// Nothing: jobs live in memory only.
         Memory = "memory",
     }

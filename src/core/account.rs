@@ -3,7 +3,7 @@
 use crate::id::{JobId, NodeId, QueueName};
 use crate::limits;
 use crate::node::{Counters, MemoryLevel, Node};
-use crate::record::{RECORD_BYTES, Segment};
+use crate::record::Segment;
 
 impl Node {
     /// How full the memory is.
@@ -84,9 +84,14 @@ impl Node {
         self.leaving
     }
 
-    /// Whether a pass over all jobs is under way that records them anew.
+    /// Whether a pass is under way that records jobs anew.
     pub fn is_rewriting(&self) -> bool {
         self.rewrite.is_some()
+    }
+
+    /// Whether that pass records all of them.
+    pub fn is_rewriting_all(&self) -> bool {
+        self.rewrite.is_some_and(|pass| pass.whole)
     }
 
     /// Whether a clean stop needs another [`crate::event::Event::Stop`].
@@ -110,9 +115,14 @@ impl Node {
         self.segments.bytes()
     }
 
+    /// About how many bytes of the log are dead, and could be freed: all but those of the segment that is written.
+    pub fn dead_log_bytes(&self) -> u64 {
+        self.segments.dead_bytes()
+    }
+
     /// About how many bytes the log needs for what is live.
     pub fn live_log_bytes(&self) -> u64 {
-        self.segments.live() * RECORD_BYTES + (self.body_bytes + self.spilling.bytes) as u64
+        self.segments.live_bytes()
     }
 
     /// What has happened since the node started.

@@ -127,7 +127,7 @@ impl Node {
         let next = now + Duration::from_millis(patience + spread);
         self.move_job(key, JobState::Acked, next);
         let job = &mut self.jobs[key];
-        job.holders = job.holders.or(more).without(self.peers.gone());
+        job.holders = self.peers.present(job.holders.or(more));
         self.drop_body(key);
         self.begin_collection(key);
         self.record_ack(key, effects);
@@ -136,7 +136,9 @@ impl Node {
     /// Nobody asks for the body of an acked job any more.
     pub(crate) fn drop_body(&mut self, key: JobKey) {
         let none = self.collections.no_body();
+        let bytes = self.jobs[key].body.len() as u64;
         self.replace_body(key, none);
+        self.segments.shrink(self.jobs[key].segment, bytes);
     }
 
     /// An acked job, or a tombstone, stands in no list yet.
@@ -164,10 +166,7 @@ impl Node {
 
     /// Records an ack, which takes the place of all that was recorded of the job.
     fn record_ack(&mut self, key: JobKey, effects: &mut Vec<Effect>) {
-        let current = self.segments.current();
-        let former = std::mem::replace(&mut self.jobs[key].segment, current);
-        self.segments.remove(former);
-        self.segments.add(current);
+        self.move_record(key, self.segments.current());
         self.persist_ack(key, effects);
     }
 
@@ -227,9 +226,9 @@ impl Node {
         }
     }
 
-    /// Who else may hold a job.
+    /// Who else may hold a job that is acked.
     pub(crate) fn other_holders(&self, key: JobKey) -> NodeSet {
-        self.jobs[key].holders.without(self.peers.gone())
+        self.peers.present(self.jobs[key].holders)
     }
 
     /// Tells all who have not answered, and looks again after a while, the longer the more often that was done.

@@ -24,7 +24,8 @@ pub enum Event<'a> {
     PeerUp(PeerUp),
     /// Our link to it broke: what was sent last may be lost.
     PeerDown(NodeId),
-    /// Membership takes it for dead or suspects it (true), or does so no more: not to be counted on for copies.
+    /// Membership takes it for dead or suspects it, or it has no link to us (true), or not so any more: not to be counted on
+    /// for copies.
     PeerFailing(NodeId, bool),
     /// A peer tells something. Messages of one peer come in the order of their sending, those of an older link never
     /// after those of a newer.
@@ -39,6 +40,10 @@ pub enum Event<'a> {
     LogOpened(Segment),
     /// BGREWRITEAOF: record every job anew, so that all earlier segments can go.
     Rewrite,
+    /// Shrink the log by about so many bytes: record anew what is live in its oldest segments, so that they can go.
+    Compact(u64),
+    /// How well the disk keeps up with what is recorded, and so how fast a pass over the log may be.
+    LogPace(Pace),
     /// SHUTDOWN REWRITE-AOF: take the next step of the pass now.
     RewriteOn,
     /// The records of these jobs were given to the log, and will lie there. Comes after the event that recorded them, and
@@ -96,4 +101,16 @@ pub struct PeerUp {
     pub restarted: bool,
     /// Its zone is this node's.
     pub same_zone: bool,
+}
+
+/// How fast a pass over the log may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Pace {
+    /// As fast as it can.
+    #[default]
+    Full,
+    /// Records wait for the disk: slowly. It must go on, for clients can keep the disk busy for ever.
+    Slow,
+    /// The disk takes nothing.
+    Stopped,
 }

@@ -70,13 +70,13 @@ pub fn check(node: &Node) {
 
 /// What is counted beside the jobs is what the jobs say.
 fn check_counts(node: &Node) {
-    let logged = node.jobs.iter().map(|(_, job)| job.segment);
-    let logged = logged.filter(|&segment| segment >= node.segments.oldest());
-    assert_eq!(
-        node.segments.live(),
-        logged.count() as u64,
-        "live records are counted"
-    );
+    let logged = node.jobs.iter().map(|(_, job)| job);
+    let logged = logged.filter(|job| job.segment >= node.segments.oldest());
+    let (live, bytes) = logged.fold((0, 0), |(live, bytes), job| {
+        (live + 1, bytes + node.recorded_bytes(job))
+    });
+    assert_eq!(node.segments.live(), live, "live records are counted");
+    assert_eq!(node.segments.live_bytes(), bytes, "so are their bytes");
     let evictable = node.evictable.iter(&node.jobs).map(|key| {
         let job = &node.jobs[key];
         assert_eq!(job.place, Place::Evictable, "{} knows its list", job.id);

@@ -233,7 +233,7 @@ impl Node {
         let to = end.min(
             self.hand_over
                 .cursor
-                .saturating_add(limits::REWRITE_PER_TICK),
+                .saturating_add(limits::HAND_OVER_SLOTS),
         );
         while self.hand_over.cursor < to && budget.jobs > 0 && budget.bytes > 0 {
             if self.hand_over.unconfirmed.len() >= limits::HAND_OVER_UNCONFIRMED {

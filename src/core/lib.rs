@@ -49,7 +49,7 @@ mod scanning;
 mod segments;
 mod shipping;
 mod spilling;
-mod stopping;
+mod standings;
 mod sweep;
 #[cfg(test)]
 mod tests;

@@ -46,6 +46,8 @@ pub(crate) const SETTLE_PER_MS: u64 = 100;
 /// One step of handing over sends at most so many jobs and bytes of bodies, and the next follows after the pause: 25
 /// thousand jobs or 25 MB a second, which leaves room for the node's own clients.
 pub(crate) const HAND_OVER_PER_TICK: usize = 256;
+/// It looks at so many slots for them.
+pub(crate) const HAND_OVER_SLOTS: u32 = 1024;
 pub(crate) const HAND_OVER_BYTES_PER_TICK: usize = 256 << 10;
 pub(crate) const HAND_OVER_PAUSE: Duration = Duration::from_millis(10);
 /// Moves that nobody confirmed yet: a node that does not answer gets no more than these.
@@ -66,9 +68,14 @@ pub(crate) const WALL_JUMP_MS: u64 = 1000;
 /// One tick handles so many due jobs (about 2 ms), so that a million delays that end at once hold up nobody.
 pub(crate) const DUE_PER_TICK: usize = 8192;
 
-/// One tick of a rewrite looks at so many slots (under 1 ms), and the next follows after the pause.
-pub(crate) const REWRITE_PER_TICK: u32 = 1024;
+/// One tick of a pass over the log looks at so many slots, and records so many jobs of so many bytes anew (under 1 ms),
+/// and the next follows after the pause.
+pub(crate) const REWRITE_SLOTS: u32 = 16 * 1024;
+pub(crate) const REWRITE_RECORDS: u32 = 512;
+pub(crate) const REWRITE_BYTES: u64 = 256 << 10;
 pub(crate) const REWRITE_PAUSE: Duration = Duration::from_millis(2);
+/// The pause while records wait for the disk.
+pub(crate) const REWRITE_PAUSE_SLOW: Duration = Duration::from_millis(10);
 
 /// One stop event records where the jobs of so many slots stand (some 4 MB): a stop of ten million jobs takes no more
 /// memory than that of a few.

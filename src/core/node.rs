@@ -10,7 +10,7 @@ use crate::agreement::Agreement;
 use crate::collection::Collections;
 use crate::command::{Command, Reply};
 use crate::effect::Effect;
-use crate::event::Event;
+use crate::event::{Event, Pace};
 use crate::federation::Federation;
 use crate::forgotten::Forgotten;
 use crate::global::Gatherings;
@@ -24,7 +24,8 @@ use crate::message::{Message, PeerState};
 use crate::peers::{PeerKey, Peers};
 use crate::pending::Replications;
 use crate::queue::{List, Queue, QueueKey, Queues};
-use crate::record::{Location, Record, Segment};
+use crate::record::{Location, RECORD_BYTES, Record, Segment};
+use crate::rewrite::Pass;
 use crate::segments::Segments;
 use crate::spilling::Spilling;
 use crate::time::{Now, Time};
@@ -168,8 +169,8 @@ pub struct Node {
     /// Delivered at-most-once jobs, oldest delivery first.
     pub(crate) evictable: List,
     pub(crate) segments: Segments,
-    /// A pass that records every job anew that lies in a segment below `.1`; `.0` is the next slot to look at.
-    pub(crate) rewrite: Option<(u32, Segment)>,
+    pub(crate) rewrite: Option<Pass>,
+    pub(crate) pace: Pace,
     /// What the clocks said at the last mark in the log.
     pub(crate) marked: Option<Now>,
     /// A clean stop under way: the next slot whose standing is recorded.
@@ -216,6 +217,7 @@ impl Node {
             evictable: List::EMPTY,
             segments: Segments::default(),
             rewrite: None,
+            pace: Pace::Full,
             marked: None,
             stopping: None,
             last_created: 0,
@@ -255,7 +257,9 @@ impl Node {
             Event::Configured(settings) => self.on_configured(now.time, settings),
             Event::LogOpened(segment) => self.on_log_opened(now, segment, effects),
             Event::Rewrite => self.on_rewrite_asked(now.time),
-            Event::RewriteOn => self.on_rewrite(now.time, effects),
+            Event::Compact(bytes) => self.on_compact(now.time, bytes),
+            Event::RewriteOn => self.step_rewrite(effects),
+            Event::LogPace(pace) => self.pace = pace,
             Event::Recorded(records) => self.on_recorded(now.time, records),
             Event::Written(readable) => self.on_written(now.time, readable),
             Event::Fetched { id, place, read } => {
@@ -505,6 +509,24 @@ impl Node {
         }
     }
 
+    /// About how many bytes a job's newest record takes: as [`Record::size`] has it.
+    pub(crate) fn recorded_bytes(&self, job: &Job) -> u64 {
+        let queue = if job.is_tombstone() {
+            0
+        } else {
+            self.queues[job.queue].name.as_bytes().len()
+        };
+        RECORD_BYTES + (queue + job.body.len()) as u64
+    }
+
+    /// The newest record of a job lies in this segment from now on.
+    pub(crate) fn move_record(&mut self, key: JobKey, segment: Segment) {
+        let bytes = self.recorded_bytes(&self.jobs[key]);
+        self.segments.remove(self.jobs[key].segment, bytes);
+        self.segments.add(segment, bytes);
+        self.jobs[key].segment = segment;
+    }
+
     /// The one place where a job changes its state or its requeue time.
     pub(crate) fn move_job(&mut self, key: JobKey, next: JobState, requeue: Time) {
         let job = &mut self.jobs[key];
@@ -547,7 +569,7 @@ impl Node {
     /// Keeps a job, with all that is counted of it.
     pub(crate) fn keep(&mut self, job: Job) -> JobKey {
         self.count_body(&job.body);
-        self.segments.add(job.segment);
+        self.segments.add(job.segment, self.recorded_bytes(&job));
         if !job.is_tombstone() {
             self.queues[job.queue].jobs += 1;
         }
@@ -561,7 +583,7 @@ impl Node {
             self.healing.forget_job(key);
         }
         self.uncount_body(&job.body);
-        self.segments.remove(job.segment);
+        self.segments.remove(job.segment, self.recorded_bytes(&job));
         if !job.is_tombstone() {
             self.queues[job.queue].jobs -= 1;
             self.queues.drop_unused(job.queue);

@@ -33,7 +33,9 @@ impl Node {
         self.peers.forget(id);
         self.persist(Record::PeerForgotten(*id), effects);
         if let Some(key) = self.peers.find(id) {
-            self.give_up_peer(now, key, effects);
+            self.lose_peer(now, key, effects);
+            self.peers.give_up(key);
+            self.do_without(now, key, effects);
         }
     }
 
@@ -44,8 +46,11 @@ impl Node {
         };
         let former = self.peers.get(key).store;
         if former.is_some_and(|store| store != up.store) {
-            self.give_up_peer(now, key, effects);
-            match self.peers.find_or_add(&up.id) {
+            self.lose_peer(now, key, effects);
+            self.peers.give_up(key);
+            let fresh = self.peers.find_or_add(&up.id);
+            self.do_without(now, key, effects);
+            match fresh {
                 Some(fresh) => key = fresh,
                 None => return,
             }
@@ -184,10 +189,9 @@ impl Node {
         }
     }
 
-    /// What the peer's store held is gone: no ack waits for it, and its copies are made anew at once.
-    fn give_up_peer(&mut self, now: Time, key: PeerKey, effects: &mut Vec<Effect>) {
-        self.lose_peer(now, key, effects);
-        self.peers.give_up(key);
+    /// What the peer's store held is gone: its copies are made anew at once, and acks wait only for the node that it is by
+    /// now, if it is a member.
+    fn do_without(&mut self, now: Time, key: PeerKey, effects: &mut Vec<Effect>) {
         self.collect_without(now, key, effects);
         self.heal_without(now, key);
     }

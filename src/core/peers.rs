@@ -212,6 +212,14 @@ impl Peers {
         Some(PeerKey(slot as u8))
     }
 
+    /// The slots of the nodes in `slots`, as they are by now. A node whose store was replaced may have got a copy anew by
+    /// way of another node, before this one heard of the change.
+    pub(crate) fn present(&self, slots: NodeSet) -> NodeSet {
+        let replaced = slots.and(self.gone).iter();
+        let heirs = replaced.filter_map(|key| self.find(&self.get(key).id));
+        heirs.fold(slots.without(self.gone), NodeSet::with)
+    }
+
     /// All slots in use.
     pub(crate) fn keys(&self) -> impl Iterator<Item = PeerKey> + '_ {
         (0..self.slots.len())

@@ -95,24 +95,37 @@ pub enum Record {
     },
 }
 
-/// About how many bytes a record takes beside a body: for estimates, whatever the backend.
+/// About how many bytes the record of a job, or of its ack, takes beside its body and the name of its queue.
 pub(crate) const RECORD_BYTES: u64 = 64;
+/// About how many bytes any other record takes.
+const SMALL_BYTES: u64 = 36;
+/// The bytes of a node's id in a list of them.
+const HOLDER_BYTES: u64 = 21;
 
 impl Record {
-    /// About how many bytes it takes.
+    /// About how many bytes it takes, whatever the backend.
+    ///
+    /// The holders of a job are left out: they change without a new record of it, and what is live is counted by the
+    /// job as it is now.
     pub(crate) fn size(&self) -> u64 {
         match self {
-            Record::Added(job) => RECORD_BYTES + job.body.len() as u64,
+            Record::Added(job) => {
+                let (queue, body) = (job.queue.as_bytes().len(), job.body.len());
+                RECORD_BYTES + (queue + body) as u64
+            }
+            Record::Acked(ack) => {
+                let queue = ack.queue.as_ref().map_or(0, |name| name.as_bytes().len());
+                RECORD_BYTES + queue as u64
+            }
+            Record::Holders { holders, .. } => SMALL_BYTES + HOLDER_BYTES * holders.len() as u64,
             Record::Started { .. }
             | Record::Mark { .. }
-            | Record::Holders { .. }
-            | Record::Acked(_)
             | Record::Deleted(_)
             | Record::Peer { .. }
             | Record::PeerForgotten(_)
             | Record::Flushed
             | Record::Standing(_)
-            | Record::Closed { .. } => RECORD_BYTES,
+            | Record::Closed { .. } => SMALL_BYTES,
         }
     }
 }

@@ -251,10 +251,8 @@ impl Restore {
             known = None;
         }
         let key = if let Some(key) = known {
-            node.segments.remove(node.jobs[key].segment);
-            node.segments.add(segment);
-            node.jobs[key].segment = segment;
             node.drop_body(key);
+            node.move_record(key, segment);
             node.jobs[key].state = JobState::Acked;
             key
         } else {

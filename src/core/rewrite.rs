@@ -1,11 +1,13 @@
 //! Recording jobs anew: after the log was switched on, and to free segments that hold few live records.
 //!
-//! The pass walks over all slots, a few each tick, and records each live job whose newest record lies in an old
-//! segment, as it stands at that moment. Changes go on being recorded meanwhile. When the pass ends, no old segment
-//! holds a live record, and they retire.
+//! A pass walks over all slots, some each tick, and records each live job whose newest record lies in an old segment, as
+//! it stands at that moment. Changes go on being recorded meanwhile. When the pass ends, no old segment holds a live
+//! record, and they retire. Looking at a slot costs a few nanoseconds, and a pass frees a share of the log that grows
+//! with it: so nothing is kept in memory of which job lies in which segment.
 
 use crate::agenda::Timer;
 use crate::effect::Effect;
+use crate::event::Pace;
 use crate::id::NodeId;
 use crate::job::JobState;
 use crate::jobs::JobKey;
@@ -14,6 +16,17 @@ use crate::node::{Log, Node};
 use crate::peers::PeerKey;
 use crate::record::{Record, Segment};
 use crate::time::{Now, Time};
+
+/// A pass under way.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pass {
+    /// The next slot to look at.
+    next: u32,
+    /// Jobs whose newest record lies below this segment are recorded anew.
+    below: Segment,
+    /// Those are all jobs that were there when it began.
+    pub(crate) whole: bool,
+}
 
 impl Node {
     /// Records go to `segment` from now on. It begins with a mark and with the stores of the peers, since what earlier
@@ -56,17 +69,37 @@ impl Node {
         }
     }
 
-    /// BGREWRITEAOF; does nothing while a pass is under way.
+    /// BGREWRITEAOF; does nothing while such a pass is under way.
     pub(crate) fn on_rewrite_asked(&mut self, now: Time) {
-        if self.rewrite.is_none() && self.settings.log == Log::On {
+        if !self.is_rewriting_all() && self.settings.log == Log::On {
             self.start_rewrite(now, self.segments.current());
         }
     }
 
+    /// Frees as many of the oldest segments as it takes; does nothing while a pass is under way.
+    pub(crate) fn on_compact(&mut self, now: Time, bytes: u64) {
+        if self.rewrite.is_none()
+            && self.settings.log == Log::On
+            && let Some(below) = self.segments.shrunk_by(bytes)
+        {
+            self.begin_rewrite(now, below, false);
+        }
+    }
+
     fn start_rewrite(&mut self, now: Time, below: Segment) {
-        self.stop_rewrite();
-        self.rewrite = Some((0, below));
-        self.agenda.add_timer(now, Timer::Rewrite);
+        self.begin_rewrite(now, below, true);
+    }
+
+    fn begin_rewrite(&mut self, now: Time, below: Segment, whole: bool) {
+        // The timer of a pass that this one replaces takes its first step.
+        if self.rewrite.is_none() {
+            self.agenda.add_timer(now, Timer::Rewrite);
+        }
+        self.rewrite = Some(Pass {
+            next: 0,
+            below,
+            whole,
+        });
     }
 
     /// Drops a pass under way. Its timer finds nothing to do.
@@ -76,34 +109,44 @@ impl Node {
 
     /// The next step of the pass.
     pub(crate) fn on_rewrite(&mut self, now: Time, effects: &mut Vec<Effect>) {
-        let Some((from, below)) = self.rewrite else {
+        if self.pace != Pace::Stopped {
+            self.step_rewrite(effects);
+        }
+        if self.rewrite.is_some() {
+            let pause = match self.pace {
+                Pace::Full => limits::REWRITE_PAUSE,
+                Pace::Slow | Pace::Stopped => limits::REWRITE_PAUSE_SLOW,
+            };
+            self.agenda.add_timer(now + pause, Timer::Rewrite);
+        }
+    }
+
+    pub(crate) fn step_rewrite(&mut self, effects: &mut Vec<Effect>) {
+        let Some(Pass { next, below, whole }) = self.rewrite else {
             return;
         };
-        let to = self
-            .jobs
-            .end()
-            .min(from.saturating_add(limits::REWRITE_PER_TICK));
-        for slot in from..to {
-            if self.spilling.is_fetching_enough() {
-                self.rewrite = Some((slot, below));
-                self.agenda
-                    .add_timer(now + limits::REWRITE_PAUSE, Timer::Rewrite);
-                return;
-            }
-            self.record_anew(JobKey(slot), below, effects);
+        let end = self.jobs.end();
+        let last = end.min(next.saturating_add(limits::REWRITE_SLOTS));
+        let (mut slot, mut records) = (next, 0);
+        let most = self.segments.bytes() + limits::REWRITE_BYTES;
+        while slot < last
+            && records < limits::REWRITE_RECORDS
+            && self.segments.bytes() < most
+            && !self.spilling.is_fetching_enough()
+        {
+            records += u32::from(self.record_anew(JobKey(slot), below, effects));
+            slot += 1;
         }
-        if to < self.jobs.end() {
-            self.rewrite = Some((to, below));
-            self.agenda
-                .add_timer(now + limits::REWRITE_PAUSE, Timer::Rewrite);
-        } else {
-            self.rewrite = None;
-        }
+        self.rewrite = (slot < end).then_some(Pass {
+            next: slot,
+            below,
+            whole,
+        });
     }
 
     /// The node stops: a pass that began with the log has no time left, and what it has not met yet lies nowhere.
     pub(crate) fn finish_rewrite(&mut self, effects: &mut Vec<Effect>) {
-        let Some((from, _)) = self.rewrite.take() else {
+        let Some(Pass { next: from, .. }) = self.rewrite.take() else {
             return;
         };
         let oldest = self.segments.oldest();
@@ -112,16 +155,14 @@ impl Node {
         }
     }
 
-    fn record_anew(&mut self, key: JobKey, below: Segment, effects: &mut Vec<Effect>) {
+    /// Records a job anew if its newest record lies below a segment. Returns whether it did, or is about to.
+    fn record_anew(&mut self, key: JobKey, below: Segment, effects: &mut Vec<Effect>) -> bool {
         let Some(job) = self.jobs.get(key).filter(|job| job.segment < below) else {
-            return;
+            return false;
         };
         match job.state {
             JobState::Acked => {
-                let current = self.segments.current();
-                self.segments.remove(job.segment);
-                self.segments.add(current);
-                self.jobs[key].segment = current;
+                self.move_record(key, self.segments.current());
                 self.persist_ack(key, effects);
             }
             // Its body must be read first, and may be acked until then. One that is lost is nowhere to be copied from.
@@ -133,5 +174,6 @@ impl Node {
                 }
             }
         }
+        true
     }
 }

@@ -11,6 +11,8 @@ use crate::record::Segment;
 pub(crate) struct Segments {
     oldest: Segment,
     kept: VecDeque<Content>,
+    /// Of all segments that are kept.
+    total: Content,
 }
 
 /// What one segment holds.
@@ -18,8 +20,16 @@ pub(crate) struct Segments {
 struct Content {
     /// Records of jobs that are here, and are recorded nowhere later.
     live: u64,
+    /// About how many bytes those take.
+    live_bytes: u64,
     /// About how many bytes all of its records take.
     bytes: u64,
+}
+
+impl Content {
+    fn dead_bytes(&self) -> u64 {
+        self.bytes.saturating_sub(self.live_bytes)
+    }
 }
 
 impl Segments {
@@ -47,58 +57,107 @@ impl Segments {
     /// Begins anew: what lies in earlier segments counts no more.
     pub(crate) fn restart(&mut self, segment: Segment) {
         assert!(segment > self.current(), "segments rise");
-        (self.oldest, self.kept) = (segment, VecDeque::from([Content::default()]));
+        *self = Segments {
+            oldest: segment,
+            kept: VecDeque::from([Content::default()]),
+            total: Content::default(),
+        };
     }
 
     /// No record is live any more.
     pub(crate) fn clear(&mut self) {
-        for content in &mut self.kept {
-            content.live = 0;
+        for content in self.kept.iter_mut().chain([&mut self.total]) {
+            (content.live, content.live_bytes) = (0, 0);
         }
     }
 
-    pub(crate) fn add(&mut self, segment: Segment) {
-        if let Some(content) = self.content(segment) {
+    /// A record of about so many bytes in `segment` is the newest of its job.
+    pub(crate) fn add(&mut self, segment: Segment, bytes: u64) {
+        self.count(segment, |content| {
             content.live += 1;
-        }
+            content.live_bytes += bytes;
+        });
     }
 
-    pub(crate) fn remove(&mut self, segment: Segment) {
-        if let Some(content) = self.content(segment) {
+    /// The reverse, for as many bytes.
+    pub(crate) fn remove(&mut self, segment: Segment, bytes: u64) {
+        self.count(segment, |content| {
             let live = content.live.checked_sub(1);
             content.live = live.expect("a live record was counted");
-        }
+            let live = content.live_bytes.checked_sub(bytes);
+            content.live_bytes = live.expect("its bytes were counted");
+        });
+    }
+
+    /// So many bytes of a live record are needed no more.
+    pub(crate) fn shrink(&mut self, segment: Segment, bytes: u64) {
+        self.count(segment, |content| {
+            let live = content.live_bytes.checked_sub(bytes);
+            content.live_bytes = live.expect("its bytes were counted");
+        });
     }
 
     /// A record of about so many bytes was written to the current segment.
     pub(crate) fn grow(&mut self, bytes: u64) {
         if let Some(content) = self.kept.back_mut() {
             content.bytes += bytes;
+            self.total.bytes += bytes;
         }
+    }
+
+    /// The first segment that may stay when the log is to shrink by so many bytes, oldest segments first; none when it
+    /// cannot shrink. The current one always stays.
+    pub(crate) fn shrunk_by(&self, bytes: u64) -> Option<Segment> {
+        let mut freed = 0;
+        let mut below = self.oldest;
+        for content in self.kept.iter().take(self.kept.len().saturating_sub(1)) {
+            if freed >= bytes {
+                break;
+            }
+            freed += content.dead_bytes();
+            below += 1;
+        }
+        (freed > 0).then_some(below)
     }
 
     /// Gives up the oldest segments without live records. Returns the oldest that stays, if any was given up.
     pub(crate) fn retire(&mut self) -> Option<Segment> {
         let before = self.oldest;
         while self.kept.len() > 1 && self.kept.front().is_some_and(|content| content.live == 0) {
-            self.kept.pop_front();
+            if let Some(given_up) = self.kept.pop_front() {
+                self.total.bytes -= given_up.bytes;
+            }
             self.oldest += 1;
         }
         (self.oldest > before).then_some(self.oldest)
     }
 
-    fn content(&mut self, segment: Segment) -> Option<&mut Content> {
-        self.kept
-            .get_mut(segment.checked_sub(self.oldest)? as usize)
+    fn count(&mut self, segment: Segment, change: impl Fn(&mut Content)) {
+        let index = segment.checked_sub(self.oldest);
+        if let Some(content) = index.and_then(|index| self.kept.get_mut(index as usize)) {
+            change(content);
+            change(&mut self.total);
+        }
     }
 
     /// Live records in all segments.
     pub(crate) fn live(&self) -> u64 {
-        self.kept.iter().map(|content| content.live).sum()
+        self.total.live
+    }
+
+    /// About how many bytes those take.
+    pub(crate) fn live_bytes(&self) -> u64 {
+        self.total.live_bytes
+    }
+
+    /// About how many bytes a pass over all but the current segment would free.
+    pub(crate) fn dead_bytes(&self) -> u64 {
+        let current = self.kept.back().map_or(0, Content::dead_bytes);
+        self.total.dead_bytes().saturating_sub(current)
     }
 
     /// About how many bytes all records of all segments take, dead ones included.
     pub(crate) fn bytes(&self) -> u64 {
-        self.kept.iter().map(|content| content.bytes).sum()
+        self.total.bytes
     }
 }

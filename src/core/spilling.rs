@@ -317,10 +317,7 @@ impl Node {
 
     /// The record of a job lies in the current segment from now on.
     pub(crate) fn record_again(&mut self, key: JobKey, effects: &mut Vec<Effect>) {
-        let current = self.segments.current();
-        let former = std::mem::replace(&mut self.jobs[key].segment, current);
-        self.segments.remove(former);
-        self.segments.add(current);
+        self.move_record(key, self.segments.current());
         self.persist_job(key, effects);
     }
 
@@ -341,10 +338,9 @@ impl Node {
             return;
         }
         self.counters.unreadable += 1;
-        self.replace_body(key, Body::lost());
         // What cannot be read need not be kept.
-        let former = std::mem::replace(&mut self.jobs[key].segment, 0);
-        self.segments.remove(former);
+        self.move_record(key, 0);
+        self.replace_body(key, Body::lost());
         if self.jobs[key].state == JobState::Queued {
             self.leave_queue(now, key);
             self.set_aside(now, key, effects);

@@ -9,7 +9,7 @@
 
 use crate::agenda::Timer;
 use crate::effect::Effect;
-use crate::job::Job;
+use crate::job::{Job, JobState};
 use crate::jobs::JobKey;
 use crate::limits;
 use crate::node::Node;
@@ -193,7 +193,11 @@ impl Node {
         let doubtful = !holders.and(sweep.pass.without).is_empty();
         if !holders.and(sweep.gone).is_empty() {
             self.agenda.remove_job(&mut self.jobs, key);
-            self.jobs[key].holders = holders.without(sweep.gone);
+            self.jobs[key].holders = if self.jobs[key].state == JobState::Acked {
+                self.peers.present(holders)
+            } else {
+                holders.without(sweep.gone)
+            };
             self.agenda.add_job(&mut self.jobs, key);
         }
         let job = &self.jobs[key];

@@ -26,7 +26,7 @@ use super::gate::{Gates, News, Persisted};
 use super::identity::Identity;
 use super::logging::LogHandle;
 use super::mailbox::Mailbox;
-use super::persistence::{Health, LogState, Rewrite};
+use super::persistence::{Backups, Health, LogState, Rewrite};
 use super::reading::{Bodies, UnreadReply, Wanted};
 use super::session::{Peer, Session};
 use super::slowlog::{LatencyMonitor, SlowLog};
@@ -78,6 +78,20 @@ pub(crate) struct Loading {
     pub(crate) loaded_bytes: u64,
 }
 
+impl Loading {
+    /// How much of it is read, from 0 to 1.
+    pub(crate) fn share(&self) -> f64 {
+        let total = self.total_bytes.max(self.loaded_bytes).max(1);
+        self.loaded_bytes as f64 / total as f64
+    }
+
+    /// How long the rest takes, if it goes on like that; none before anything was read.
+    pub(crate) fn left(&self) -> Option<Duration> {
+        let (share, elapsed) = (self.share(), self.since.elapsed());
+        (share > 0.0).then(|| elapsed.mul_f64((1.0 - share) / share))
+    }
+}
+
 /// The node, and what the server keeps beside it.
 #[derive(Debug)]
 pub(crate) struct Driver {
@@ -88,6 +102,7 @@ pub(crate) struct Driver {
     pub(crate) cluster: super::cluster::Cluster,
     pub(crate) log: LogState,
     pub(crate) rewrite: Rewrite,
+    pub(crate) backups: Backups,
     pub(crate) loading: Option<Loading>,
     pub(crate) peers: BTreeMap<ClientId, Peer>,
     pub(crate) monitors: BTreeSet<ClientId>,
@@ -153,6 +168,7 @@ impl Driver {
             cluster: super::cluster::Cluster::default(),
             log: LogState::Off,
             rewrite: Rewrite::default(),
+            backups: Backups::default(),
             loading: None,
             peers: BTreeMap::new(),
             monitors: BTreeSet::new(),
@@ -242,6 +258,7 @@ impl Driver {
             }
             self.settle_bodies(&journal, load);
         }
+        self.watch_growth();
         self.gates.prune();
         while let Some(id) = self.cluster.take_broken() {
             self.link_down(&id);
@@ -293,7 +310,8 @@ impl Driver {
 
     /// Replaces the log.
     pub(super) fn set_log(&mut self, log: LogState) {
-        self.bodies = log.journal().map(|journal| Bodies::new(journal.reader()));
+        let reader = log.journal().and_then(Journal::reader);
+        self.bodies = reader.map(Bodies::new);
         self.retire = (0, 0);
         self.recorded.clear();
         self.log = log;
@@ -502,10 +520,11 @@ pub(crate) fn settings(config: &Config, log: Log) -> Settings {
             MaxmemoryPolicy::Noeviction => shoalmq_core::node::Eviction::Never,
         },
         memory: match (config.memory_policy, config.storage) {
-            (MemoryPolicy::Refuse, _) | (_, Storage::Memory) => {
+            // Sled reads whole databases only.
+            (MemoryPolicy::Spill, Storage::Log) => shoalmq_core::node::MemoryPolicy::Spill,
+            (MemoryPolicy::Refuse, _) | (_, Storage::Sled | Storage::Memory) => {
                 shoalmq_core::node::MemoryPolicy::Refuse
             }
-            (MemoryPolicy::Spill, _) => shoalmq_core::node::MemoryPolicy::Spill,
         },
         log,
         default_replicate: config.default_replicate.get(),

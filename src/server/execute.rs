@@ -148,6 +148,9 @@ impl Execution<'_> {
         if spec.flags.contains(Flags::MISCONF) && self.driver.health.is_failing() {
             return self.refuse(&ServerError::LogUnwritable(&self.driver.health.reason()).into());
         }
+        if spec.name == "addjob" && self.driver.health.is_short() {
+            return self.refuse(&ServerError::DiskShort(&self.driver.health.shortage()).into());
+        }
         if self.driver.loading.is_some() && !spec.flags.contains(Flags::LOADING) {
             return self.refuse(&ServerError::Loading.into());
         }

@@ -11,9 +11,9 @@ use thiserror::Error;
 
 use super::clock;
 
-/// What must survive: `id <40 hex>`, `generation <number>`, and `store <16 hex>` while the log holds what that store did.
-const FILE: &str = "node.conf";
 const LOCK: &str = "node.lock";
+/// The line of a file that was never started from.
+const BACKUP: &str = "backup";
 
 /// Why a data folder cannot be used.
 #[derive(Debug, Error)]
@@ -45,6 +45,10 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
+    /// What must survive: `id <40 hex>`, `generation <number>`, and `store <16 hex>` while the log holds what that store
+    /// did. In a backup there is `backup` instead of the store.
+    pub(crate) const FILE: &str = "node.conf";
+
     /// Locks the folder, made if it is not there, and reads or draws the node's id.
     pub(crate) fn take(folder: &Path) -> Result<Self, FolderError> {
         let path = || folder.to_path_buf();
@@ -63,12 +67,18 @@ impl Identity {
         })?;
         flock(&lock, FlockOperation::NonBlockingLockExclusive)
             .map_err(|_| FolderError::Locked { path: path() })?;
-        let file = folder.join(FILE);
-        let (id, generation, store) = match fs::read_to_string(&file) {
+        let file = folder.join(Identity::FILE);
+        let Conf {
+            id,
+            generation,
+            store,
+        } = match fs::read_to_string(&file) {
             Ok(text) => parse(&text).ok_or(FolderError::Damaged { path: file })?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                (NodeId::from_bytes(clock::entropy()), 0, None)
-            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Conf {
+                id: NodeId::from_bytes(clock::entropy()),
+                generation: 0,
+                store: None,
+            },
             Err(source) => return Err(FolderError::Read { path: file, source }),
         };
         let identity = Identity {
@@ -99,6 +109,14 @@ impl Identity {
         self.store_is_kept = false;
     }
 
+    /// The file as it belongs into a backup.
+    ///
+    /// Peers must not take what is restored for the store that they know, nor for an earlier start of this node.
+    pub(crate) fn for_backup(&self) -> String {
+        let (id, generation) = (self.id, self.generation);
+        format!("id {id}\ngeneration {generation}\n{BACKUP}\n")
+    }
+
     /// Says whether the log holds what this store holds, so that the next start goes on with it.
     pub(crate) fn keep_store(&mut self, keep: bool) -> io::Result<()> {
         let before = std::mem::replace(&mut self.store_is_kept, keep);
@@ -107,14 +125,14 @@ impl Identity {
 
     /// Writes the file anew, so that a crash leaves either the old or the new one.
     fn save(&self) -> io::Result<()> {
-        let temporary = self.folder.join(format!("{FILE}.new"));
+        let temporary = self.folder.join(format!("{}.new", Identity::FILE));
         let mut file = File::create(&temporary)?;
         writeln!(file, "id {}\ngeneration {}", self.id, self.generation)?;
         if self.store_is_kept {
             writeln!(file, "store {}", self.store)?;
         }
         file.sync_all()?;
-        fs::rename(&temporary, self.folder.join(FILE))?;
+        fs::rename(&temporary, self.folder.join(Identity::FILE))?;
         File::open(&self.folder)?.sync_all()
     }
 }
@@ -123,7 +141,15 @@ fn draw_store() -> StoreId {
     StoreId(u64::from_le_bytes(clock::entropy()))
 }
 
-fn parse(text: &str) -> Option<(NodeId, u64, Option<StoreId>)> {
+/// What the file says.
+struct Conf {
+    id: NodeId,
+    /// Of the last start.
+    generation: u64,
+    store: Option<StoreId>,
+}
+
+fn parse(text: &str) -> Option<Conf> {
     let value = |name: &str| {
         text.lines()
             .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))
@@ -132,11 +158,17 @@ fn parse(text: &str) -> Option<(NodeId, u64, Option<StoreId>)> {
         Some(store) => Some(StoreId(u64::from_str_radix(store, 16).ok()?)),
         None => None,
     };
-    Some((
-        NodeId::parse(value("id")?.as_bytes())?,
-        value("generation")?.parse().ok()?,
+    let mut generation = value("generation")?.parse().ok()?;
+    if text.lines().any(|line| line == BACKUP) {
+        // The node went on after the backup, and may have been restored from it before. No count of starts reaches the
+        // seconds of the clock.
+        generation = clock::since_epoch().as_secs().max(generation);
+    }
+    Some(Conf {
+        id: NodeId::parse(value("id")?.as_bytes())?,
+        generation,
         store,
-    ))
+    })
 }
 
 #[cfg(test)]
@@ -166,9 +198,31 @@ mod tests {
     }
 
     #[test]
+    fn a_restored_folder_has_its_id_a_higher_generation_and_another_store() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let mut first = Identity::take(folder.path()).expect("a fresh folder");
+        first.keep_store(true).expect("a writable folder");
+        let backup = first.for_backup();
+        let (id, store) = (first.id, first.store);
+        drop(first);
+        for _ in 0..3 {
+            drop(Identity::take(folder.path()).expect("a free folder"));
+        }
+        fs::write(folder.path().join(Identity::FILE), backup).expect("a writable folder");
+        let restored = Identity::take(folder.path()).expect("a free folder");
+        assert_eq!(restored.id, id);
+        assert!(restored.generation > 1_000_000, "{}", restored.generation);
+        assert_ne!(restored.store, store);
+        let generation = restored.generation;
+        drop(restored);
+        let again = Identity::take(folder.path()).expect("a free folder");
+        assert_eq!(again.generation, generation + 1);
+    }
+
+    #[test]
     fn a_damaged_file_is_not_replaced() {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        fs::write(folder.path().join(FILE), "id 123\n").expect("a writable folder");
+        fs::write(folder.path().join(Identity::FILE), "id 123\n").expect("a writable folder");
         assert!(matches!(
             Identity::take(folder.path()),
             Err(FolderError::Damaged { .. })

@@ -40,7 +40,7 @@ use parking_lot::Mutex;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use shoalmq_core::event::Event;
 use shoalmq_core::node::MemoryLevel;
-use shoalmq_storage::backend::sled::is_caught;
+use shoalmq_storage::backend::sled::OPEN_THREAD;
 use shoalmq_storage::fault::Fault;
 use shoalmq_storage::journal::Position;
 use thiserror::Error;
@@ -178,6 +178,7 @@ async fn serve(
     tokio::spawn(ticker(Arc::clone(shared)));
     tokio::spawn(housekeeping(Arc::clone(shared)));
     tokio::spawn(reading::read_for_core(Arc::clone(shared)));
+    tokio::spawn(persistence::watch_space(Arc::clone(shared)));
     tokio::spawn(signals(Arc::clone(shared)));
     let mut stop = shared.stop.subscribe();
     load(shared, listeners, sockets).await?;
@@ -343,12 +344,18 @@ fn raise_file_limit(config: &mut Config) {
 fn install_panic_hook() {
     let default = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
-        error!(%panic, thread = std::thread::current().name(), "panic");
-        let name = std::thread::current().name().map(str::to_owned);
-        let caught = is_caught() || name.is_some_and(|name| name.starts_with("sled"));
-        if !caught {
-            default(panic);
-            std::process::abort();
+        let thread = std::thread::current();
+        match thread.name() {
+            // It comes back as a fault, in plain words.
+            Some(OPEN_THREAD) => debug!(%panic, "the storage engine gave up on its files"),
+            Some(name) if name.starts_with("sled") => {
+                warn!(%panic, thread = name, "the storage engine gave up");
+            }
+            name => {
+                error!(%panic, thread = name, "panic");
+                default(panic);
+                std::process::abort();
+            }
         }
     }));
 }

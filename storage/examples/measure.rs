@@ -1,16 +1,17 @@
 //! What a million jobs cost: encoding, writing by group commits of several sizes, the disk, and loading them again.
 //!
-//! `cargo run --release -p shoalmq-storage --example measure [records] [folder]`
+//! `cargo run --release -p shoalmq-storage --example measure [records] [folder] [sled|log]`
 
 use std::error::Error;
 use std::fs;
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use shoalmq_core::id::{JobId, QueueName};
 use shoalmq_core::job::Body;
 use shoalmq_core::record::{JobRecord, Record};
 use shoalmq_core::time::Time;
+use shoalmq_storage::backend::Backend;
 use shoalmq_storage::journal::{Journal, Options, Policy, Position};
 use shoalmq_storage::record::{decode, encode};
 use shoalmq_storage::{StorageKind, Store, TornTail};
@@ -23,16 +24,36 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut args = std::env::args().skip(1);
     let count: u64 = args.next().map_or(Ok(1_000_000), |text| text.parse())?;
     let folder = args.next().unwrap_or_else(|| "/tmp/shoalmq-measure".into());
+    let kinds = match args.next().as_deref() {
+        None => vec![StorageKind::Sled, StorageKind::Log],
+        Some("sled") => vec![StorageKind::Sled],
+        Some("log") => vec![StorageKind::Log],
+        Some(other) => return Err(format!("no backend to measure: {other}").into()),
+    };
     let jobs: Vec<Record> = (0..count).map(job).collect();
     code(&jobs);
     println!("{} MB resident at the start", resident_megabytes()?);
-    for batch in [32, 512, 1] {
-        frames(&jobs, batch, Path::new(&folder))?;
+    for kind in kinds {
+        println!("storage {kind}");
+        let log = Measured {
+            kind,
+            folder: folder.clone().into(),
+        };
+        for batch in [32, 512, 1] {
+            log.frames(&jobs, batch)?;
+        }
+        for policy in [Policy::No, Policy::EverySecond, Policy::Always] {
+            log.daemon(&jobs, policy)?;
+        }
+        log.one_by_one(&jobs[..jobs.len().min(5000)])?;
     }
-    for policy in [Policy::No, Policy::EverySecond, Policy::Always] {
-        daemon(&jobs, policy, Path::new(&folder))?;
-    }
-    one_by_one(&jobs[..jobs.len().min(5000)], Path::new(&folder))
+    Ok(())
+}
+
+/// A backend, and the data folder that it is measured in.
+struct Measured {
+    kind: StorageKind,
+    folder: PathBuf,
 }
 
 /// A job whose id and body compress badly, as real ones do.
@@ -101,132 +122,133 @@ fn code(jobs: &[Record]) {
     );
 }
 
-fn frames(jobs: &[Record], batch: usize, folder: &Path) -> Result<(), Box<dyn Error>> {
-    fresh(folder)?;
-    let mut backend = Store::open(StorageKind::Sled, folder)?.into_backend();
-    let (began, cpu, wrote) = (Instant::now(), cpu_seconds()?, written_bytes()?);
-    let mut synced = Instant::now();
-    let mut frame = Vec::new();
-    let (mut segment, mut bytes) = (1, 0);
-    for chunk in jobs.chunks(batch) {
-        frame.clear();
-        for record in chunk {
-            encode(record, &mut frame);
+impl Measured {
+    fn frames(&self, jobs: &[Record], batch: usize) -> Result<(), Box<dyn Error>> {
+        let mut backend = self.fresh()?;
+        let (began, cpu, wrote) = (Instant::now(), cpu_seconds()?, written_bytes()?);
+        let mut synced = Instant::now();
+        let mut frame = Vec::new();
+        let (mut segment, mut bytes) = (1, 0);
+        for chunk in jobs.chunks(batch) {
+            frame.clear();
+            for record in chunk {
+                encode(record, &mut frame);
+            }
+            backend.append(segment, &frame)?;
+            bytes += frame.len() as u64;
+            if bytes > SEGMENT_BYTES {
+                (segment, bytes) = (segment + 1, 0);
+            }
+            if synced.elapsed() >= Duration::from_secs(1) {
+                backend.sync()?;
+                synced = Instant::now();
+            }
         }
-        backend.append(segment, &frame)?;
-        bytes += frame.len() as u64;
-        if bytes > SEGMENT_BYTES {
-            (segment, bytes) = (segment + 1, 0);
-        }
-        if synced.elapsed() >= Duration::from_secs(1) {
-            backend.sync()?;
-            synced = Instant::now();
-        }
+        backend.sync()?;
+        let per_million = 1e6 / jobs.len() as f64;
+        println!(
+            "frames of {batch}: {:.2} s, {:.2} CPU-s per million, {} bytes on disk and {} written per record, {} MB resident",
+            began.elapsed().as_secs_f64() * per_million,
+            (cpu_seconds()? - cpu) * per_million,
+            backend.stats().disk_bytes / jobs.len() as u64,
+            (written_bytes()? - wrote) / jobs.len() as u64,
+            resident_megabytes()?,
+        );
+        drop(backend);
+        self.reload(jobs.len())
     }
-    backend.sync()?;
-    let per_million = 1e6 / jobs.len() as f64;
-    println!(
-        "frames of {batch}: {:.2} s, {:.2} CPU-s per million, {} bytes on disk and {} written per record, {} MB resident",
-        began.elapsed().as_secs_f64() * per_million,
-        (cpu_seconds()? - cpu) * per_million,
-        backend.stats().disk_bytes / jobs.len() as u64,
-        (written_bytes()? - wrote) / jobs.len() as u64,
-        resident_megabytes()?,
-    );
-    drop(backend);
-    reload(jobs.len(), folder)
-}
 
-fn daemon(jobs: &[Record], policy: Policy, folder: &Path) -> Result<(), Box<dyn Error>> {
-    fresh(folder)?;
-    let backend = Store::open(StorageKind::Sled, folder)?.into_backend();
-    let options = Options {
-        after: Position(0),
-        policy,
-        segment_bytes: SEGMENT_BYTES,
-    };
-    let journal = Journal::start(backend, 1, options, Box::new(|_| {}))?;
-    let (began, cpu) = (Instant::now(), cpu_seconds()?);
-    for chunk in jobs.chunks(32) {
-        let mut writer = journal.writer();
-        for record in chunk {
-            writer.push(record);
+    fn daemon(&self, jobs: &[Record], policy: Policy) -> Result<(), Box<dyn Error>> {
+        let backend = self.fresh()?;
+        let options = Options {
+            after: Position(0),
+            policy,
+            segment_bytes: SEGMENT_BYTES,
+        };
+        let journal = Journal::start(backend, 1, options, Box::new(|_| {}))?;
+        let (began, cpu) = (Instant::now(), cpu_seconds()?);
+        for chunk in jobs.chunks(32) {
+            let mut writer = journal.writer();
+            for record in chunk {
+                writer.push(record);
+            }
+            drop(writer);
+            if journal.segment_is_full() {
+                journal.roll();
+            }
+            while journal.stats().pending_bytes > 8 << 20 {
+                std::thread::sleep(Duration::from_millis(1));
+            }
         }
-        drop(writer);
-        if journal.segment_is_full() {
-            journal.roll();
+        let stats = journal.stats();
+        journal.stop().map_err(|fault| format!("{fault:?}"))?;
+        let per_million = 1e6 / jobs.len() as f64;
+        println!(
+            "journal, {policy:?}: {:.2} s, {:.2} CPU-s per million, {} frames, {} syncs in {:?}",
+            began.elapsed().as_secs_f64() * per_million,
+            (cpu_seconds()? - cpu) * per_million,
+            stats.frames,
+            stats.syncs,
+            stats.sync_time,
+        );
+        self.reload(jobs.len())
+    }
+
+    /// What a client gets that waits for the disk with every job.
+    fn one_by_one(&self, jobs: &[Record]) -> Result<(), Box<dyn Error>> {
+        let backend = self.fresh()?;
+        let options = Options {
+            after: Position(0),
+            policy: Policy::Always,
+            segment_bytes: SEGMENT_BYTES,
+        };
+        let journal = Journal::start(backend, 1, options, Box::new(|_| {}))?;
+        let (began, cpu) = (Instant::now(), cpu_seconds()?);
+        for record in jobs {
+            let position = journal.append(record);
+            journal
+                .flush(position)
+                .map_err(|fault| format!("{fault:?}"))?;
         }
-        while journal.stats().pending_bytes > 8 << 20 {
-            std::thread::sleep(Duration::from_millis(1));
+        println!(
+            "journal, Always, one by one: {:.2?} each, {:.1} CPU-s per million",
+            began.elapsed() / jobs.len() as u32,
+            (cpu_seconds()? - cpu) * 1e6 / jobs.len() as f64,
+        );
+        journal.stop().map_err(|fault| format!("{fault:?}"))?;
+        self.reload(jobs.len())
+    }
+
+    fn reload(&self, count: usize) -> Result<(), Box<dyn Error>> {
+        let before = resident_megabytes()?;
+        let (began, cpu) = (Instant::now(), cpu_seconds()?);
+        let mut store = Store::open(self.kind, &self.folder)?;
+        let opened = began.elapsed();
+        let loaded = store.load(
+            TornTail::Cut,
+            |_, record| {
+                std::hint::black_box(record);
+            },
+            |_| {},
+        )?;
+        assert_eq!(loaded.records, count as u64, "every record is back");
+        println!(
+            "  open {opened:.2?}, open and load {:.2?}, {:.2} CPU-s, {before} MB resident before and {} MB after",
+            began.elapsed(),
+            cpu_seconds()? - cpu,
+            resident_megabytes()?,
+        );
+        Ok(())
+    }
+
+    /// An empty log.
+    fn fresh(&self) -> Result<Box<dyn Backend>, Box<dyn Error>> {
+        if self.folder.exists() {
+            fs::remove_dir_all(&self.folder)?;
         }
+        fs::create_dir_all(&self.folder)?;
+        Ok(Store::open(self.kind, &self.folder)?.into_backend())
     }
-    let stats = journal.stats();
-    journal.stop().map_err(|fault| format!("{fault:?}"))?;
-    let per_million = 1e6 / jobs.len() as f64;
-    println!(
-        "journal, {policy:?}: {:.2} s, {:.2} CPU-s per million, {} frames, {} syncs in {:?}",
-        began.elapsed().as_secs_f64() * per_million,
-        (cpu_seconds()? - cpu) * per_million,
-        stats.frames,
-        stats.syncs,
-        stats.sync_time,
-    );
-    reload(jobs.len(), folder)
-}
-
-/// What a client gets that waits for the disk with every job.
-fn one_by_one(jobs: &[Record], folder: &Path) -> Result<(), Box<dyn Error>> {
-    fresh(folder)?;
-    let backend = Store::open(StorageKind::Sled, folder)?.into_backend();
-    let options = Options {
-        after: Position(0),
-        policy: Policy::Always,
-        segment_bytes: SEGMENT_BYTES,
-    };
-    let journal = Journal::start(backend, 1, options, Box::new(|_| {}))?;
-    let (began, cpu) = (Instant::now(), cpu_seconds()?);
-    for record in jobs {
-        let position = journal.append(record);
-        journal
-            .flush(position)
-            .map_err(|fault| format!("{fault:?}"))?;
-    }
-    println!(
-        "journal, Always, one by one: {:.2?} each, {:.1} CPU-s per million",
-        began.elapsed() / jobs.len() as u32,
-        (cpu_seconds()? - cpu) * 1e6 / jobs.len() as f64,
-    );
-    journal.stop().map_err(|fault| format!("{fault:?}"))?;
-    reload(jobs.len(), folder)
-}
-
-fn reload(count: usize, folder: &Path) -> Result<(), Box<dyn Error>> {
-    let before = resident_megabytes()?;
-    let (began, cpu) = (Instant::now(), cpu_seconds()?);
-    let mut store = Store::open(StorageKind::Sled, folder)?;
-    let opened = began.elapsed();
-    let loaded = store.load(
-        TornTail::Cut,
-        |_, record| {
-            std::hint::black_box(record);
-        },
-        |_| {},
-    )?;
-    assert_eq!(loaded.records, count as u64, "every record is back");
-    println!(
-        "  open {opened:.2?}, open and load {:.2?}, {:.2} CPU-s, {before} MB resident before and {} MB after",
-        began.elapsed(),
-        cpu_seconds()? - cpu,
-        resident_megabytes()?,
-    );
-    Ok(())
-}
-
-fn fresh(folder: &Path) -> std::io::Result<()> {
-    if folder.exists() {
-        fs::remove_dir_all(folder)?;
-    }
-    fs::create_dir_all(folder)
 }
 
 fn cpu_seconds() -> Result<f64, Box<dyn Error>> {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use shoalmq_core::record::Segment;
 
+use crate::StorageKind;
 use crate::backend::Sequence;
 use crate::record::Invalid;
 
@@ -94,7 +95,24 @@ pub enum Fault {
         place: Place,
         /// How this node knows.
         #[source]
-        record: Invalid,
+        damage: Damage,
+    },
+    /// Another backend keeps its log in the data folder: start with that one, or convert it.
+    #[error(
+        "open job log {path}: storage is {wanted}, but the folder holds a log of storage {found}; start with storage {found}, \
+         or convert it first: shoalmq storage convert; if its jobs are not wanted, move {folder} away",
+        path = .path.display(),
+        folder = .folder.display()
+    )]
+    Foreign {
+        /// The data folder.
+        path: PathBuf,
+        /// The folder of the other backend's log.
+        folder: PathBuf,
+        /// The backend that is to be opened.
+        wanted: StorageKind,
+        /// The backend that has a log there.
+        found: StorageKind,
     },
 }
 
@@ -129,6 +147,13 @@ pub enum Place {
         /// Which one.
         segment: Segment,
     },
+    /// In the file of a segment.
+    File {
+        /// Which one.
+        segment: Segment,
+        /// The byte in the file.
+        offset: u64,
+    },
     /// At this frame.
     Frame {
         /// Its segment.
@@ -152,6 +177,9 @@ impl fmt::Display for Place {
         match self {
             Place::Anywhere => f.write_str("at a place that the engine could not tell"),
             Place::Segment { segment } => write!(f, "in segment {segment}"),
+            Place::File { segment, offset } => {
+                write!(f, "in file {segment:012}.log at byte {offset}")
+            }
             Place::Frame { segment, sequence } => {
                 write!(f, "in segment {segment} at frame {sequence}")
             }
@@ -176,12 +204,41 @@ pub enum Damage {
     /// The frame was not written to its end.
     #[error("the frame is cut off")]
     Unfinished,
+    /// What was written as a frame, and synced, is no frame any more.
+    #[error("frame {sequence} is not what was written")]
+    Frame {
+        /// Which one.
+        sequence: Sequence,
+    },
+    /// The log ends before a frame that was synced.
+    #[error("the log ends before frame {expected}, and was synced beyond it")]
+    Lost {
+        /// The first frame that is missing.
+        expected: Sequence,
+    },
+    /// The beginning of the file is not what was written.
+    #[error("the head of the file is not what was written")]
+    Head,
+    /// The file has a layout that this node does not know.
+    #[error("the file has version {found}, this node reads version {known}")]
+    Version {
+        /// Its version.
+        found: u32,
+        /// The one that this node knows.
+        known: u32,
+    },
+    /// The file is not there.
+    #[error("the file is missing")]
+    Missing,
     /// Frames are missing before the place.
     #[error("frames are missing: {expected} should come next")]
     Gap {
         /// The frame that should be there.
         expected: Sequence,
     },
+    /// Two versions of the node wrote a log each.
+    #[error("there are two logs: an earlier version began one of its own beside it")]
+    Mixed,
     /// There is a key that this node would never write.
     #[error("a key is not the number of a frame")]
     Key,

@@ -36,6 +36,7 @@ impl Unreadable {
                 Fault::Locked { .. }
                 | Fault::Corrupt { .. }
                 | Fault::Torn { .. }
+                | Fault::Foreign { .. }
                 | Fault::Retired { .. }
                 | Fault::Newer { .. } => false,
             },

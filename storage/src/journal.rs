@@ -94,6 +94,8 @@ pub struct Stats {
     pub last_write_ok: bool,
     /// Bytes that the backend took since the start.
     pub written_bytes: u64,
+    /// Of those, the bytes that survive a loss of power.
+    pub synced_bytes: u64,
     /// Frames that the backend took since the start.
     pub frames: u64,
     /// Syncs that succeeded since the start.
@@ -110,7 +112,7 @@ pub struct Journal(Arc<Handle>);
 
 struct Handle {
     shared: Arc<Shared>,
-    reader: Arc<dyn Reader>,
+    reader: Option<Arc<dyn Reader>>,
     daemon: Mutex<Option<JoinHandle<Stopped>>>,
     segment_bytes: u64,
 }
@@ -166,9 +168,9 @@ impl Journal {
         self.state().appended
     }
 
-    /// The way to read what is written.
-    pub fn reader(&self) -> Arc<dyn Reader> {
-        Arc::clone(&self.0.reader)
+    /// The way to read what is written, if the backend has one.
+    pub fn reader(&self) -> Option<Arc<dyn Reader>> {
+        self.0.reader.clone()
     }
 
     /// How far the daemon is.
@@ -202,10 +204,39 @@ impl Journal {
     /// Drops all segments below this one, after what was appended so far is synced. Does not wait for it.
     pub fn retire(&self, below: Segment) {
         let mut state = self.state();
-        let below = state.retire.map_or(below, |retire| retire.below.max(below));
-        let after = state.appended;
-        state.retire = Some(Retire { below, after });
-        self.0.shared.wake(&mut state);
+        let before = if state.is_held {
+            state.held
+        } else {
+            state.retire
+        };
+        let retire = Some(Retire {
+            below: before.map_or(below, |retire| retire.below.max(below)),
+            after: state.appended,
+        });
+        if state.is_held {
+            state.held = retire;
+        } else {
+            state.retire = retire;
+            self.0.shared.wake(&mut state);
+        }
+    }
+
+    /// Drops no segment until [`Journal::release`]: from the end of what the daemon is doing on.
+    pub(crate) fn hold(&self) {
+        let mut state = self.state();
+        assert!(!state.is_held, "one backup at a time");
+        state.is_held = true;
+        state.held = state.retire.take();
+    }
+
+    /// Segments are dropped again, with those that were given up meanwhile.
+    pub(crate) fn release(&self) {
+        let mut state = self.state();
+        state.is_held = false;
+        if let Some(held) = state.held.take() {
+            state.retire = Some(held);
+            self.0.shared.wake(&mut state);
+        }
     }
 
     /// Changes when the daemon syncs.

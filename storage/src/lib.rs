@@ -4,6 +4,8 @@
 //! - [`backend`] keeps frames of records in segments: sled by default, memory for no disk at all.
 //! - [`Store`] opens a backend and loads what it holds; [`journal`] is the daemon that writes to it from then on.
 //! - [`fetch`] reads single jobs back from what is written.
+//! - [`backup`] copies what a running journal has written.
+//! - [`examine`] looks at a log, damaged or not, for the tools of an operator.
 //! - [`fault`] is what can go wrong, by the decision that it calls for.
 //!
 //! ```text
@@ -14,16 +16,22 @@
 //!
 //! The crate orders records and keeps them; what they mean, and which of them still count, is the core's.
 
+use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 
-use shoalmq_core::record::{Location, Record};
+use shoalmq_core::record::{Location, Record, Segment};
 
 use crate::backend::Backend;
+use crate::backend::log::Log;
 use crate::backend::memory::Memory;
 use crate::backend::sled::Sled;
+use crate::examine::{Examined, Found};
 use crate::fault::Fault;
 
 pub mod backend;
+pub mod backup;
+pub mod examine;
 pub mod fault;
 pub mod fetch;
 pub mod journal;
@@ -40,8 +48,41 @@ pub enum StorageKind {
     /// Sled, below the data folder.
     #[default]
     Sled,
+    /// Segment files of its own, below the data folder.
+    Log,
     /// Nothing on disk.
     Memory,
+}
+
+impl StorageKind {
+    /// Whether there is a log of this kind below the data folder. Changes nothing.
+    pub fn is_in(self, dir: &Path) -> bool {
+        match self {
+            StorageKind::Sled => Sled::is_in(dir),
+            StorageKind::Log => Log::is_in(dir),
+            StorageKind::Memory => false,
+        }
+    }
+
+    /// The files that hold the segments below one, which are closed, as paths below the data folder; in the order in
+    /// which they are to be copied. Something was appended to the segment `below` since.
+    pub(crate) fn files(self, dir: &Path, below: Segment) -> io::Result<Vec<PathBuf>> {
+        match self {
+            StorageKind::Sled => Sled::files(dir, below),
+            StorageKind::Log => Log::files(dir, below),
+            StorageKind::Memory => Ok(Vec::new()),
+        }
+    }
+}
+
+impl fmt::Display for StorageKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            StorageKind::Sled => "sled",
+            StorageKind::Log => "log",
+            StorageKind::Memory => "memory",
+        })
+    }
 }
 
 /// An open log, before anything is written to it.
@@ -52,8 +93,16 @@ pub struct Store {
 
 impl Store {
     /// Opens the log of this kind below the data folder `dir`, and makes it when there is none.
+    ///
+    /// Where another kind has its log it is [`Fault::Foreign`]: to start without those jobs is not for a node to decide.
     pub fn open(kind: StorageKind, dir: &Path) -> Result<Store, Fault> {
+        refuse_foreign(kind, dir)?;
         Ok(match kind {
+            StorageKind::Log => {
+                let log = Log::open(dir)?;
+                let path = log.path().to_owned();
+                Store::of(Box::new(log), &path)
+            }
             StorageKind::Sled => {
                 let sled = Sled::open(dir)?;
                 let path = sled.path().to_owned();
@@ -85,10 +134,34 @@ impl Store {
         load::load(backend, &self.path, torn_tail, &mut visit, &mut progress)
     }
 
+    /// Visits everything that can be read, and tells of what cannot, without changing anything: see [`examine`].
+    ///
+    /// A fault is what the engine itself stumbled over; the visits before it count.
+    pub fn examine(
+        &mut self,
+        mut visit: impl FnMut(Segment, Found<'_>),
+    ) -> Result<Examined, Fault> {
+        examine::examine(self.backend.as_mut(), &mut visit)
+    }
+
     /// The backend, for [`journal::Journal::start`]: with the segment after [`Loaded::last_segment`], or 1.
     pub fn into_backend(self) -> Box<dyn Backend> {
         self.backend
     }
+}
+
+fn refuse_foreign(wanted: StorageKind, dir: &Path) -> Result<(), Fault> {
+    let (found, name) = match wanted {
+        StorageKind::Sled if Log::is_in(dir) => (StorageKind::Log, "log"),
+        StorageKind::Log if Sled::is_in(dir) => (StorageKind::Sled, "sled"),
+        StorageKind::Sled | StorageKind::Log | StorageKind::Memory => return Ok(()),
+    };
+    Err(Fault::Foreign {
+        path: dir.to_owned(),
+        folder: dir.join(name),
+        wanted,
+        found,
+    })
 }
 
 impl std::fmt::Debug for Store {

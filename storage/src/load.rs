@@ -25,6 +25,9 @@ pub struct Loaded {
     pub records: u64,
     /// Bytes of the frames read.
     pub bytes: u64,
+    /// Bytes of all frames, as the share of them that was read lets expect; exact at the end. None where the backend does
+    /// not know how many there are.
+    pub total_bytes: Option<u64>,
     /// The segment of the last frame; none when there is none.
     pub last_segment: Option<Segment>,
     /// The torn record or frame that was cut off the end, with what came after it.
@@ -51,15 +54,15 @@ impl Torn {
     fn into_fault(self, path: &Path) -> Fault {
         let path = path.to_owned();
         let place = self.place();
-        if self.invalid.is_newer() {
-            let record = self.invalid;
+        let newer = self.invalid.is_newer();
+        let damage = Damage::Record(self.invalid);
+        if newer {
             Fault::Newer {
                 path,
                 place,
-                record,
+                damage,
             }
         } else {
-            let damage = Damage::Record(self.invalid);
             Fault::Corrupt {
                 path,
                 place,
@@ -81,6 +84,7 @@ pub(crate) fn load(
     let mut torn: Option<Torn> = None;
     // Bytes of the segment before the frame.
     let mut before = 0;
+    let span = backend.span();
     backend.replay(&mut |segment, sequence, frame| {
         if loaded.last_segment.replace(segment) != Some(segment) {
             before = 0;
@@ -118,11 +122,20 @@ pub(crate) fn load(
             }
         }
         before += frame.len() as u64;
+        loaded.total_bytes = span.map(|span| total(loaded.bytes, sequence, span));
         progress(&loaded);
         Ok(())
     })?;
+    loaded.total_bytes = span.map(|_| loaded.bytes);
     loaded.torn = settle(backend, path, torn_tail, torn)?;
     Ok(loaded)
+}
+
+/// What all frames take, if those up to `at` take so many bytes.
+fn total(bytes: u64, at: Sequence, (first, last): (Sequence, Sequence)) -> u64 {
+    let read = at.0.saturating_sub(first.0) + 1;
+    let all = (last.0.saturating_sub(first.0) + 1).max(read);
+    (u128::from(bytes) * u128::from(all) / u128::from(read)) as u64
 }
 
 /// Cuts off, or refuses, what is torn at the end; returns the place.

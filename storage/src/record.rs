@@ -117,10 +117,22 @@ pub(crate) fn length_of(header: &[u8]) -> usize {
 ///
 /// What follows a bad record is searched by this: it tells damage, which has good records behind it, from a torn tail.
 pub(crate) fn any_within(bytes: &[u8]) -> bool {
-    (0..bytes.len()).any(|at| match decode(&bytes[at..]) {
+    first_within(bytes).is_some()
+}
+
+/// Where the first whole record, of whatever version and kind, starts in `bytes`.
+pub(crate) fn first_within(bytes: &[u8]) -> Option<usize> {
+    (0..bytes.len()).find(|&at| match decode(&bytes[at..]) {
         Ok(_) | Err(Invalid::Version(_) | Invalid::Kind(_) | Invalid::Fields(_)) => true,
         Err(Invalid::Truncated | Invalid::Checksum) => false,
     })
+}
+
+/// The bytes that the record at the start of `bytes` takes, by its own length, when they are all there.
+pub(crate) fn whole_len(bytes: &[u8]) -> Option<usize> {
+    let length = u32::from_le_bytes(*bytes.first_chunk()?) as usize;
+    let end = HEADER.checked_add(length)?;
+    (end <= bytes.len()).then_some(end)
 }
 
 /// A record as postcard writes it, borrowed from the record or from the frame.

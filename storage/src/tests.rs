@@ -61,6 +61,7 @@ fn records_come_with_their_segments_and_are_counted() {
     let expected = Loaded {
         records: 3,
         bytes: frame(&[1, 2, 3]).len() as u64,
+        total_bytes: None,
         last_segment: Some(3),
         torn: None,
     };
@@ -162,9 +163,14 @@ fn a_newer_record_is_refused_even_at_the_end() {
     newer[4..8].copy_from_slice(&checksum.to_le_bytes());
     let (_, loaded) = load(&log(&[newer]));
     let fault = loaded.expect_err("nobody here can read it");
-    let record = Invalid::Version(9);
     assert!(
-        matches!(&fault, Fault::Newer { record: found, .. } if *found == record),
+        matches!(
+            &fault,
+            Fault::Newer {
+                damage: Damage::Record(Invalid::Version(9)),
+                ..
+            }
+        ),
         "{fault:?}"
     );
     assert_eq!(
@@ -188,4 +194,85 @@ fn progress_is_told_after_every_frame() {
         )
         .expect("the log is whole");
     assert_eq!(told, [2, 3]);
+}
+
+/// The records and the damaged places that an examination tells of.
+fn examine(memory: &Memory) -> (Vec<Record>, Vec<Place>, Examined) {
+    let (mut records, mut places) = (Vec::new(), Vec::new());
+    let mut store = Store::of(Box::new(memory.clone()), Path::new("here"));
+    let examined = store.examine(|_, found| match found {
+        Found::Record { record, .. } => records.push(record.clone()),
+        Found::Damage { place, .. } => places.push(place),
+    });
+    let examined = examined.expect("memory has no faults");
+    (records, places, examined)
+}
+
+#[test]
+fn an_examination_goes_on_behind_damage_and_changes_nothing() {
+    let whole = frame(&[1, 2, 3]);
+    let third = whole.len() / 3;
+    let mut flipped = whole.clone();
+    flipped[third + 10] ^= 1;
+    let mut cut = frame(&[4]);
+    cut.truncate(third - 1);
+    let memory = log(&[flipped, cut, frame(&[5])]);
+    for _ in 0..2 {
+        let (records, places, examined) = examine(&memory);
+        assert_eq!(records, [record(1), record(3), record(5)]);
+        assert_eq!(places, [place(1, third), place(2, 0)]);
+        assert_eq!((examined.damaged, examined.records), (2, 3));
+        assert_eq!((examined.frames, examined.torn), (3, None));
+    }
+}
+
+#[test]
+fn an_examination_tells_a_torn_end_from_damage() {
+    let whole = frame(&[1, 2]);
+    let torn = whole[..whole.len() - 1].to_vec();
+    let memory = log(&[torn, Vec::new()]);
+    let (records, places, examined) = examine(&memory);
+    assert_eq!((records, places), (vec![record(1)], Vec::new()));
+    assert_eq!(examined.torn, Some(place(1, whole.len() / 2)));
+}
+
+#[test]
+fn an_examination_steps_over_what_a_newer_version_wrote() {
+    let mut newer = frame(&[1]);
+    newer[8] = 9;
+    let checksum = crc32c::crc32c(&newer[8..]);
+    newer[4..8].copy_from_slice(&checksum.to_le_bytes());
+    newer.extend(frame(&[2]));
+    let (records, places, examined) = examine(&log(&[newer]));
+    assert_eq!((records, places), (vec![record(2)], vec![place(1, 0)]));
+    assert_eq!((examined.damaged, examined.torn), (1, None));
+}
+
+#[test]
+fn a_folder_of_another_backend_is_refused_with_the_way_out() {
+    for (own, other) in [
+        (StorageKind::Sled, StorageKind::Log),
+        (StorageKind::Log, StorageKind::Sled),
+    ] {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let store = Store::open(own, dir.path()).expect("the folder is empty");
+        // Nothing was written: whoever changes the directive now loses nothing.
+        drop(store);
+        let mut backend = Store::open(other, dir.path())
+            .expect("there is nothing of the first")
+            .into_backend();
+        backend.append(1, &frame(&[1])).expect("there is space");
+        drop(backend);
+        let fault = Store::open(own, dir.path()).expect_err("it is of the other");
+        let path = dir.path().display();
+        assert_eq!(
+            fault.to_string(),
+            format!(
+                "open job log {path}: storage is {own}, but the folder holds a log of storage {other}; start with \
+                 storage {other}, or convert it first: shoalmq storage convert; if its jobs are not wanted, move \
+                 {path}/{other} away"
+            )
+        );
+        assert!(Store::open(other, dir.path()).is_ok());
+    }
 }

@@ -3,7 +3,7 @@
 //! The disk is a small file system in memory, which takes the right to mount: without it the test says so and is over.
 
 use crate::fixture::{Launch, eventually};
-use crate::wire::{Reply, count, int, simple};
+use crate::wire::{Connection, Reply, count, int, simple};
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -49,7 +49,7 @@ fn a_full_disk_refuses_adds_and_nothing_else_and_loses_nothing() {
     };
     let mut node = launch
         .in_data(&folder)
-        .flags("--appendonly yes --appendfsync everysec")
+        .flags("--appendonly yes --appendfsync everysec --disk-reserve 1")
         .start();
     let mut client = node.connect();
     let body = "x".repeat(10_000);
@@ -98,6 +98,72 @@ fn a_full_disk_refuses_adds_and_nothing_else_and_loses_nothing() {
     }
     assert_eq!(client.call(&format!("SHOW {taken}")), Reply::NilBulk);
     // The folder goes with the node, and cannot while something is mounted in it.
+    node.kill();
+    drop(disk);
+}
+
+/// Adds jobs of 10 kB until one is refused. Returns the ids, and the refusal.
+fn fill(client: &mut Connection, ids: &mut Vec<String>) -> String {
+    let body = "x".repeat(10_000);
+    let before = ids.len();
+    loop {
+        match client.call_arguments(&["ADDJOB", "q", &body, "0", "RETRY", "1"]) {
+            Reply::Simple(id) => ids.push(id),
+            refused => return refused.error_text().to_owned(),
+        }
+        assert!(ids.len() < before + 10_000, "100 MB fit into 48");
+    }
+}
+
+#[test]
+fn adds_stop_at_the_reserve_and_go_on_when_jobs_are_acknowledged() {
+    let launch = Launch::new();
+    let folder = launch.folder().join("disk");
+    let Some(disk) = Disk::mount(folder.clone(), "size=48m") else {
+        eprintln!("skipped: mounting a file system is not permitted here");
+        return;
+    };
+    let mut node = launch
+        .in_data(&folder)
+        .flags("--appendonly yes --appendfsync everysec")
+        .start();
+    let mut client = node.connect();
+    // Without compaction, it would hold the whole log for ever.
+    let oldest = match client.call("ADDJOB late job 0 DELAY 80000") {
+        Reply::Simple(id) => id,
+        refused => panic!("{refused:?}"),
+    };
+    let mut ids = Vec::new();
+    for round in 0..4 {
+        let refusal = fill(&mut client, &mut ids);
+        assert!(
+            refusal.starts_with("MISCONF No job is taken: the disk has "),
+            "{round}: {refusal}"
+        );
+        assert_eq!(client.info("aof_last_write_status"), "ok", "{round}");
+        let taken = client.take("q").id;
+        assert_eq!(client.call(&format!("NACK {taken}")), int(1));
+        for id in ids.drain(..) {
+            assert_eq!(client.call(&format!("ACKJOB {id}")), int(1));
+        }
+        let added = eventually("adds are taken again", || {
+            match client.call("ADDJOB q more 0 RETRY 1") {
+                Reply::Simple(id) => Some(id),
+                _ => None,
+            }
+        });
+        ids.push(added);
+    }
+    eventually("the log is on disk", || {
+        (client.info("aof_pending_bio_fsync") == "0").then_some(())
+    });
+    drop(client);
+    node.restart_after_kill();
+    let mut client = node.connect();
+    for id in ids.iter().chain([&oldest]) {
+        client.show(id);
+    }
+    assert_eq!(client.info("registered_jobs"), (ids.len() + 1).to_string());
     node.kill();
     drop(disk);
 }

@@ -3,6 +3,7 @@
 //! Each test starts a node of its own; `fixture` is the node, `wire` the connection, the rest a file per topic.
 
 mod admin;
+mod backup;
 mod bad_input;
 mod bench;
 mod blocking;
@@ -22,4 +23,5 @@ mod persistence;
 mod protocol;
 mod queues;
 mod spilling;
+mod storage_tools;
 mod wire;

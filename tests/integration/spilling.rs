@@ -14,7 +14,7 @@ fn body(number: usize) -> String {
 }
 
 fn launch() -> Launch {
-    Launch::new().flags("--maxmemory 8mb")
+    Launch::new().flags("--storage log --maxmemory 8mb")
 }
 
 fn figure(client: &mut Connection, name: &str) -> u64 {
@@ -73,7 +73,7 @@ fn they_outlive_a_restart_and_a_crash() {
     assert!(figure(&mut client, "used_memory") < LIMIT);
     take_all(&mut client, JOBS / 4, JOBS / 2);
     node.kill();
-    node.restart_with("--maxmemory 8mb --aof-enqueue-jobs-once yes");
+    node.restart_with("--storage log --maxmemory 8mb --aof-enqueue-jobs-once yes");
     let mut client = node.connect();
     assert!(figure(&mut client, "used_memory") < LIMIT);
     let left = eventually("the queue", || match client.call("QLEN q").int() {

@@ -145,11 +145,12 @@ impl Cluster {
     }
 
     /// Tells the core whether to count on a peer, when that changed. A link that answers knows better than gossip; one
-    /// that has been silent for most of the timeout makes gossip's word unnecessary.
+    /// that has been silent for most of the timeout makes gossip's word unnecessary. Who has no link to us cannot answer.
     pub(crate) fn judge(&mut self, index: HostIndex, other: HostIndex) {
         let id = self.hosts[other].id;
         let silent = self.network.silence(index, other, self.now);
         let timeout = self.plan.node_timeout;
+        let answers = self.network.link(other, index).is_some();
         let Some(process) = &mut self.hosts[index].process else {
             return;
         };
@@ -157,6 +158,7 @@ impl Cluster {
             return;
         };
         let failing = match silent {
+            Some(_) if !answers => true,
             Some(silent) if silent < timeout / 3 => false,
             Some(silent) if silent > timeout * 2 / 3 => true,
             Some(_) | None => member.status != Status::Alive,

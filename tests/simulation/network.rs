@@ -185,7 +185,8 @@ impl Cluster {
             return;
         }
         let open = self.network.is_open_both_ways(from, to);
-        if !same || paused || !open || !self.knows(from, to) || self.bars(to, from) {
+        let members = self.knows(from, to) && self.knows(to, from);
+        if !same || paused || !open || !members || self.bars(to, from) {
             return self.dial_later(from, to, boot);
         }
         self.network.incarnations += 1;
@@ -214,6 +215,7 @@ impl Cluster {
         self.feed(from, Event::PeerUp(up));
         self.introduce(from, to);
         self.judge(from, to);
+        self.judge(to, from);
     }
 
     /// The other end of a link told that it is gone.
@@ -240,6 +242,7 @@ impl Cluster {
         process.peers[to].dialling = true;
         let boot = process.boot;
         self.feed(from, Event::PeerDown(id));
+        self.judge(to, from);
         self.dial_later(from, to, boot);
     }
 

@@ -4,6 +4,28 @@ use super::{Group, Manual, entry, sub};
 use crate::command::Failure::{Parse, Server};
 use crate::command::{ParseError, ServerError};
 
+pub(in crate::command) static BACKUP: Manual = Manual {
+    failures: &[
+        Server(ServerError::BackupInProgress),
+        Server(ServerError::NoLog),
+        Server(ServerError::BackupDirectory("not empty")),
+    ],
+    notes: &[
+        "Disque does not have it.",
+        "The directory is an absolute path on the node's machine, free or an empty folder. It appears there once the copy is \
+         complete and on disk; until then the copy is made beside it, under a name that ends in .partial.",
+        "The copy holds everything that was answered before the command. It counts as the log of a node that crashed: \
+         jobs with RETRY 0 are not delivered from it.",
+        "INFO persistence tells how far the copy is, and how the last one ended. `shoalmq storage backup` waits for that.",
+    ],
+    ..entry(
+        Group::Server,
+        "directory",
+        "Copies the job log into a folder, in the background, while the node serves.",
+        "simple string: Background backup started.",
+    )
+};
+
 pub(in crate::command) static BGREWRITEAOF: Manual = Manual {
     failures: &[Server(ServerError::RewriteInProgress)],
     ..entry(

@@ -486,6 +486,35 @@ fn a_peer_that_comes_back_empty_stays_known_as_such_after_a_restart() {
 }
 
 #[test]
+fn an_ack_reaches_a_copy_that_came_to_a_new_store_by_way_of_others() {
+    let mut shoal = Shoal::new(3);
+    shoal.cut(0, 2);
+    shoal.kill(2);
+    shoal.wipe(2);
+    shoal.start(2);
+    shoal.advance_ms(20);
+    // Node 0 has not heard that the store is another one.
+    let id = shoal.add(1, copies(3));
+    let view = shoal.show(0, id).expect("it has a copy");
+    assert_eq!(view.holders, [Shoal::id(0), Shoal::id(1), Shoal::id(2)]);
+    shoal.cut(1, 2);
+    shoal.ack(0, id);
+    shoal.advance(SOON);
+    assert_ne!(shoal.states(id)[2], None);
+    shoal.kill(1);
+    shoal.mend();
+    shoal.advance_ms(20);
+    assert_eq!(
+        shoal.states(id)[2],
+        None,
+        "node 0 told it of the ack, and then to forget"
+    );
+    shoal.start(1);
+    shoal.advance(SOON);
+    assert_empty(&mut shoal, "all have heard");
+}
+
+#[test]
 fn a_tombstone_survives_a_crash_and_a_rewrite() {
     let mut shoal = Shoal::new(3);
     let id = shoal.add(0, copies(2));
@@ -632,7 +661,7 @@ fn the_stores_of_peers_are_known_after_their_segments_retired() {
     shoal.wipe(1);
     shoal.start(0);
     shoal.start(1);
-    shoal.advance_ms(20);
+    shoal.advance(SOON);
     assert_empty(&mut shoal, "the store that held the copy is gone");
 }
 

@@ -1,7 +1,9 @@
 //! Segments of the log: when they retire, and how a rewrite frees them.
 
 use super::bench::{Bench, SETTINGS, job, job_with_retry, secs};
-use crate::event::Event;
+use crate::command::AddJob;
+use crate::event::{Event, Pace};
+use crate::id::JobId;
 use crate::job::JobState;
 use crate::node::{Log, Settings};
 use crate::record::Record;
@@ -162,7 +164,7 @@ fn switched_on(jobs: usize) -> Bench {
     bench.take("q", 1);
     bench
         .log
-        .push((1, Record::Deleted(crate::id::JobId::from_bytes([1; 24]))));
+        .push((1, Record::Deleted(JobId::from_bytes([1; 24]))));
     bench.segment += 1;
     bench.feed(Event::LogOpened(bench.segment));
     bench
@@ -241,7 +243,123 @@ fn the_log_needs_bytes_for_what_is_live() {
     let mut bench = Bench::new();
     assert_eq!(bench.node.live_log_bytes(), 0);
     let id = bench.add(job("q"));
-    assert_eq!(bench.node.live_log_bytes(), 68);
+    assert_eq!(bench.node.live_log_bytes(), 69);
     bench.ack(id);
     assert_eq!(bench.node.live_log_bytes(), 0);
+}
+
+/// Segments of 100 jobs, of which the first of each is left.
+fn with_one_job_a_segment(segments: usize) -> (Bench, Vec<JobId>) {
+    let mut bench = Bench::new();
+    let mut left = Vec::new();
+    for _ in 0..segments {
+        let ids = bench.add_many("q", 100);
+        bench.roll();
+        left.push(ids[0]);
+        for &id in &ids[1..] {
+            bench.ack(id);
+        }
+    }
+    (bench, left)
+}
+
+#[test]
+fn the_oldest_segments_are_freed_first_and_no_more_than_it_takes() {
+    let (mut bench, left) = with_one_job_a_segment(10);
+    assert_eq!(bench.segments().len(), 11);
+    // A segment holds 6.9 kB of jobs that are gone, and their deletions.
+    bench.feed(Event::Compact(15_000));
+    bench.advance_ms(10);
+    assert!(!bench.node.is_rewriting());
+    assert_eq!(bench.segments(), [3, 4, 5, 6, 7, 8, 9, 10, 11]);
+    let moved = bench.log.iter().filter(|(segment, record)| {
+        *segment == 11 && matches!(record, Record::Added(job) if left.contains(&job.id))
+    });
+    assert_eq!(moved.count(), 2, "only those two lay in there");
+    bench.crash(secs(0));
+    assert_eq!(bench.node.job_count(), 10);
+}
+
+#[test]
+fn one_old_job_does_not_hold_what_came_after_it() {
+    let mut bench = Bench::new();
+    let old = bench.add(AddJob {
+        delay: 80_000,
+        ..job("q")
+    });
+    for _ in 0..50 {
+        bench.roll();
+        let ids = bench.add_many("q", 100);
+        for id in ids {
+            bench.ack(id);
+        }
+        let dead = bench.node.log_bytes() - bench.node.live_log_bytes();
+        if dead > 50_000 {
+            bench.feed(Event::Compact(dead));
+            bench.advance_ms(10);
+        }
+        assert!(bench.segments().len() < 8, "{:?}", bench.segments());
+    }
+    bench.crash(secs(0));
+    assert_eq!(bench.show(old).map(|view| view.delay), Some(80_000));
+}
+
+#[test]
+fn a_log_without_anything_dead_is_left_alone() {
+    let mut bench = Bench::new();
+    bench.roll();
+    let ids = bench.add_many("q", 10);
+    for id in ids {
+        bench.ack(id);
+    }
+    bench.roll();
+    bench.add_many("q", 10);
+    bench.feed(Event::Compact(1 << 30));
+    assert!(!bench.node.is_rewriting(), "all is in the current segment");
+}
+
+#[test]
+fn a_pass_waits_while_the_disk_takes_nothing() {
+    let (mut bench, _) = with_one_job_a_segment(3);
+    bench.feed(Event::LogPace(Pace::Stopped));
+    bench.feed(Event::Compact(1 << 30));
+    let before = bench.log.len();
+    bench.advance_ms(1000);
+    assert!(bench.node.is_rewriting());
+    assert_eq!(bench.log.len(), before);
+    bench.feed(Event::LogPace(Pace::Full));
+    bench.advance_ms(10);
+    assert_eq!(bench.segments(), [4]);
+}
+
+#[test]
+fn a_rewrite_that_is_asked_for_takes_the_place_of_a_smaller_pass() {
+    let (mut bench, left) = with_one_job_a_segment(3);
+    bench.feed(Event::LogPace(Pace::Stopped));
+    bench.feed(Event::Compact(1));
+    assert!(bench.node.is_rewriting() && !bench.node.is_rewriting_all());
+    bench.feed(Event::Rewrite);
+    assert!(bench.node.is_rewriting_all());
+    bench.feed(Event::LogPace(Pace::Full));
+    bench.ack(left[1]);
+    bench.advance_ms(10);
+    assert_eq!(bench.segments(), [4]);
+    bench.crash(secs(0));
+    assert_eq!(bench.node.job_count(), 2);
+}
+
+#[test]
+fn what_is_counted_of_the_log_survives_a_restart() {
+    let (mut bench, left) = with_one_job_a_segment(4);
+    bench.ack(left[3]);
+    let (live, all) = (bench.node.live_log_bytes(), bench.node.log_bytes());
+    assert_eq!(live, 3 * 69);
+    bench.crash(secs(0));
+    assert_eq!(bench.node.live_log_bytes(), live);
+    assert!(bench.node.log_bytes() >= all);
+    bench.roll();
+    bench.feed(Event::Rewrite);
+    bench.advance_ms(10);
+    assert_eq!(bench.segments(), [bench.segment]);
+    assert!(bench.node.log_bytes() < 1000, "{}", bench.node.log_bytes());
 }

@@ -187,23 +187,48 @@ fn persistence(driver: &Driver, fields: &mut Fields) {
         );
         fields.add("aof_delayed_fsync", driver.health.stalls());
     }
+    backup(driver, fields);
     if let Some(loading) = &driver.loading {
-        let (loaded, total) = (
-            loading.loaded_bytes,
-            loading.total_bytes.max(loading.loaded_bytes),
-        );
-        let share = loaded as f64 / total.max(1) as f64;
-        let elapsed = loading.since.elapsed().as_secs_f64();
-        let left = if loaded == 0 {
-            1.0
-        } else {
-            elapsed * (1.0 - share) / share
-        };
+        let total = loading.total_bytes.max(loading.loaded_bytes);
+        let left = loading.left().unwrap_or(Duration::from_secs(1));
         fields.add("loading_start_time", loading.unix_seconds);
         fields.add("loading_total_bytes", total);
-        fields.add("loading_loaded_bytes", loaded);
-        fields.add("loading_loaded_perc", format_args!("{:.2}", share * 100.0));
-        fields.add("loading_eta_seconds", format_args!("{left:.0}"));
+        fields.add("loading_loaded_bytes", loading.loaded_bytes);
+        fields.add(
+            "loading_loaded_perc",
+            format_args!("{:.2}", loading.share() * 100.0),
+        );
+        fields.add(
+            "loading_eta_seconds",
+            format_args!("{:.0}", left.as_secs_f64()),
+        );
+    }
+}
+
+/// Of the backup that is made, and of the last one that ended.
+fn backup(driver: &Driver, fields: &mut Fields) {
+    let running = driver.backups.running();
+    fields.add("backup_in_progress", u8::from(running.is_some()));
+    if let Some(running) = running {
+        fields.add("backup_directory", running.directory.display());
+        let copied = running.copied();
+        fields.add("backup_total_bytes", copied.total);
+        fields.add("backup_copied_bytes", copied.bytes);
+    }
+    let Some(last) = driver.backups.last() else {
+        return;
+    };
+    fields.add("backup_last_directory", last.directory.display());
+    fields.add("backup_last_time_sec", last.took.as_secs());
+    match &last.result {
+        Ok(records) => {
+            fields.add("backup_last_status", "ok");
+            fields.add("backup_last_records", records);
+        }
+        Err(reason) => {
+            fields.add("backup_last_status", "err");
+            fields.add("backup_last_error", reason);
+        }
     }
 }
 

@@ -14,12 +14,17 @@ mod info;
 mod latency;
 pub(super) mod monitor;
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
 use super::clock;
 use super::driver::Stop;
 use super::execute::{Execution, Outcome};
 use crate::command::admin::{Admin, Shutdown};
 use crate::command::{Failure, ServerError, introspect};
 use crate::resp::encode;
+use crate::server::persistence::NoBackup;
 
 /// What an admin command comes to: its reply is written, or it is refused.
 type Answer = Result<(), Failure<'static>>;
@@ -58,6 +63,7 @@ pub(super) fn run(execution: &mut Execution<'_>, command: &Admin<'_>) -> Outcome
         Admin::Slowlog(command) => latency::slowlog(execution, *command),
         Admin::Latency(command) => latency::latency(execution, command),
         Admin::RewriteLog => rewrite_log(execution),
+        Admin::Backup(directory) => backup(execution, directory),
         Admin::Cluster(command) => cluster::run(execution, command),
     };
     if let Err(failure) = answer {
@@ -88,6 +94,19 @@ fn rewrite_log(execution: &mut Execution<'_>) -> Answer {
         b"Background append only file rewriting started",
     );
     Ok(())
+}
+
+fn backup(execution: &mut Execution<'_>, directory: &[u8]) -> Answer {
+    let path = Path::new(OsStr::from_bytes(directory));
+    match execution.driver.start_backup(execution.shared, path) {
+        Ok(()) => {
+            encode::simple(execution.out, b"Background backup started");
+            Ok(())
+        }
+        Err(NoBackup::Running) => Err(ServerError::BackupInProgress.into()),
+        Err(NoBackup::NoLog) => Err(ServerError::NoLog.into()),
+        Err(NoBackup::Directory(reason)) => Err(ServerError::BackupDirectory(reason).into()),
+    }
 }
 
 /// No answer: the connection just closes once the node has stopped.

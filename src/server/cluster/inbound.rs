@@ -148,16 +148,7 @@ async fn serve(
         let refusals = &mut shared.driver.lock().cluster.refusals;
         refusals.note(address.ip(), Reason::Malformed, invalid);
     }
-    let mut driver = shared.driver.lock();
-    let node = proven.hello.claim.node;
-    if driver
-        .cluster
-        .inbound
-        .get(&node)
-        .is_some_and(|inbound| inbound.number == number)
-    {
-        driver.cluster.inbound.remove(&node);
-    }
+    shared.act(|driver| driver.inbound_ended(&proven.hello.claim.node, number));
 }
 
 async fn welcome(
@@ -239,7 +230,17 @@ impl Driver {
             end: Arc::clone(&end),
         };
         self.cluster.inbound.insert(claim.node, inbound);
+        self.judge(&claim.node);
         Some((number, end))
+    }
+
+    /// A link that was taken in is over.
+    fn inbound_ended(&mut self, node: &NodeId, number: u64) {
+        let inbound = self.cluster.inbound.get(node);
+        if inbound.is_some_and(|inbound| inbound.number == number) {
+            self.cluster.inbound.remove(node);
+            self.judge(node);
+        }
     }
 
     /// Takes what a link brought. False when the link is not the newest of its node, or nothing is taken any more.
@@ -255,7 +256,7 @@ impl Driver {
             return false;
         }
         self.cluster.messages_received += messages.len() as u64;
-        if self.health.is_failing() {
+        if self.health.refuses_jobs() {
             // No copy may be promised that cannot be written. Peers look elsewhere when no answer comes.
             messages.retain(|message| !matches!(message, Message::ReplJob(_)));
         }

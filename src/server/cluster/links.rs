@@ -245,7 +245,7 @@ impl Driver {
 
     /// Looks how fresh each link is: ends those that were silent for too long, and tells the core whom not to count on.
     pub(crate) fn watch_links(&mut self) {
-        let failing = self.health.is_failing();
+        let failing = self.health.refuses_jobs();
         if std::mem::replace(&mut self.cluster.log_failing, failing) != failing {
             self.feed(Event::LogFailing(failing));
         }
@@ -274,9 +274,11 @@ impl Driver {
     }
 
     /// Tells the core whether to count on this peer, when that changed. A fresh link knows better than gossip; one that has
-    /// been silent for most of the timeout makes gossip's word unnecessary.
+    /// been silent for most of the timeout makes gossip's word unnecessary. Who has no link to us cannot answer what it is
+    /// asked, as long as that lasts.
     pub(super) fn judge(&mut self, id: &NodeId) {
         let timeout = self.config.cluster_node_timeout;
+        let answers = self.cluster.inbound.contains_key(id);
         let (Some(link), Some(member)) =
             (self.cluster.links.get_mut(id), self.cluster.members.get(id))
         else {
@@ -284,6 +286,7 @@ impl Driver {
         };
         let silent = link.up.as_ref().map(|up| up.heard.elapsed());
         let failing = match silent {
+            Some(_) if !answers => true,
             Some(silent) if silent < timeout / 3 => false,
             Some(silent) if silent > timeout * 2 / 3 => true,
             Some(_) | None => member.health != Health::Alive,

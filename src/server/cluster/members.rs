@@ -156,6 +156,7 @@ impl Driver {
             .is_some_and(|inbound| inbound.start < start)
         {
             self.cluster.inbound.remove(id);
+            self.judge(id);
         }
     }
 
@@ -235,7 +236,7 @@ impl Driver {
         if let Some(state) = self.own_state() {
             self.cluster.tell_all(&Notice::Node(Box::new(state)));
         }
-        self.feed(Event::LogFailing(self.health.is_failing()));
+        self.feed(Event::LogFailing(self.health.refuses_jobs()));
     }
 
     /// The core was replaced by one that knows nobody: tells it all again.

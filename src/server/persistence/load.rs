@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use shoalmq_core::effect::Effect;
 use shoalmq_core::event::Event;
@@ -20,9 +20,13 @@ use crate::server::clock::{self, Clock};
 use crate::server::driver::{Driver, Loading, Shared, settings};
 use crate::server::identity::Identity;
 
+/// How often a long load is told of in the log.
+const TELL_EVERY: Duration = Duration::from_secs(3);
+
 pub(super) fn kind(config: &Config) -> StorageKind {
     match config.storage {
         Storage::Sled => StorageKind::Sled,
+        Storage::Log => StorageKind::Log,
         Storage::Memory => StorageKind::Memory,
     }
 }
@@ -99,6 +103,7 @@ pub(crate) fn load(shared: &Shared) -> Result<(), Fault> {
         )
     };
     let began = Instant::now();
+    let mut told = began;
     let read = read(
         shared,
         &config,
@@ -106,8 +111,16 @@ pub(crate) fn load(shared: &Shared) -> Result<(), Fault> {
         generation,
         Position(0),
         &mut |progress| {
-            if let Some(loading) = &mut shared.driver.lock().loading {
+            let mut driver = shared.driver.lock();
+            if let Some(loading) = &mut driver.loading {
                 loading.loaded_bytes = progress.bytes;
+                loading.total_bytes = progress.total_bytes.unwrap_or(loading.total_bytes);
+                if told.elapsed() >= TELL_EVERY {
+                    told = Instant::now();
+                    let percent = (loading.share() * 100.0).round();
+                    let (records, left) = (progress.records, loading.left());
+                    info!(percent, records, ?left, "the job log is read");
+                }
             }
         },
     )?;
@@ -205,7 +218,7 @@ impl Driver {
 
 /// What a load has to read, as far as the folder tells.
 pub(crate) fn loading(config: &Config) -> Loading {
-    let total_bytes = folder_bytes(&config.dir.join("sled"));
+    let total_bytes = log_bytes(config);
     Loading {
         since: Instant::now(),
         unix_seconds: clock::since_epoch().as_secs(),
@@ -234,5 +247,12 @@ fn folder_bytes(folder: &Path) -> u64 {
 
 /// Whether the folder holds a log that a node with `appendonly no` leaves alone.
 pub(crate) fn has_files(config: &Config) -> bool {
-    folder_bytes(&config.dir.join("sled")) > 0
+    log_bytes(config) > 0
+}
+
+/// Both may be there: `appendonly no` does not look which one the node is to use.
+fn log_bytes(config: &Config) -> u64 {
+    let folders = ["sled", "log"];
+    let bytes = folders.map(|name| folder_bytes(&config.dir.join(name)));
+    bytes.iter().sum()
 }

@@ -16,11 +16,15 @@ use tracing::{error, info, warn};
 use super::driver::{Driver, Shared, settings};
 use crate::config::{AppendFsync, Config};
 
+mod backup;
 mod load;
 mod rewrite;
+mod space;
 
+pub(crate) use backup::{Backups, NoBackup};
 pub(crate) use load::{has_files, load, loading};
 pub(crate) use rewrite::Rewrite;
+pub(crate) use space::watch_space;
 
 /// Past this age of the oldest unsynced record, adds wait for the disk whatever `appendfsync` says: the contract.
 const STALL: Duration = Duration::from_secs(2);
@@ -47,14 +51,37 @@ impl LogState {
     }
 }
 
-/// Whether the log can be written: set by the journal's daemon, read before each add.
-#[derive(Debug, Default)]
+/// Whether the log can be written: set by the journal's daemon, and by who watches the disk; read before each add.
+#[derive(Debug)]
 pub(crate) struct Health {
     failing: AtomicBool,
     /// The disk takes less than is added: adds wait until they are written.
     behind: AtomicBool,
     stalls: AtomicU64,
     reason: Mutex<String>,
+    /// The disk has only its reserve left.
+    short: AtomicBool,
+    /// It had, when it was last looked at.
+    was_short: AtomicBool,
+    /// What clients are told of that.
+    shortage: Mutex<String>,
+    /// The disk is taken to be short once so many bytes were appended, without looking at it.
+    room_until: AtomicU64,
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        Health {
+            behind: AtomicBool::new(false),
+            failing: AtomicBool::new(false),
+            stalls: AtomicU64::new(0),
+            reason: Mutex::default(),
+            short: AtomicBool::new(false),
+            was_short: AtomicBool::new(false),
+            shortage: Mutex::default(),
+            room_until: AtomicU64::new(u64::MAX),
+        }
+    }
 }
 
 impl Health {
@@ -70,6 +97,36 @@ impl Health {
     /// What is wrong, as the last fault said.
     pub(crate) fn reason(&self) -> String {
         self.reason.lock().clone()
+    }
+
+    /// The disk has only its reserve left: no more jobs, but all that ends them.
+    pub(crate) fn is_short(&self) -> bool {
+        self.short.load(Ordering::Acquire)
+    }
+
+    /// Whether no job may be taken that would have to be written.
+    pub(crate) fn refuses_jobs(&self) -> bool {
+        self.is_failing() || self.is_short()
+    }
+
+    /// What clients are told while the disk is short.
+    pub(crate) fn shortage(&self) -> String {
+        self.shortage.lock().clone()
+    }
+
+    /// The disk was looked at. Returns whether it is news that it is short, or that it is not.
+    fn set_short(&self, short: bool, shortage: String, room_until: u64) -> bool {
+        *self.shortage.lock() = shortage;
+        self.room_until.store(room_until, Ordering::Release);
+        self.short.store(short, Ordering::Release);
+        self.was_short.swap(short, Ordering::AcqRel) != short
+    }
+
+    /// So many bytes were appended since the log was opened.
+    pub(crate) fn note_appended(&self, bytes: u64) {
+        if bytes > self.room_until.load(Ordering::Acquire) {
+            self.short.store(true, Ordering::Release);
+        }
     }
 
     /// How often adds had to wait for a disk that stalled.
@@ -116,9 +173,13 @@ fn open_journal(
     config: &Config,
     after: Position,
 ) -> Result<Journal, Fault> {
+    // A disk that does not say how large it is has segments as configured.
+    let space = space::Space::of(&config.dir).ok();
     let options = Options {
         policy: policy(config),
-        segment_bytes: config.storage_segment_size,
+        segment_bytes: space.map_or(config.storage_segment_size, |space| {
+            space.segment_bytes(config)
+        }),
         after,
     };
     let (health, sender) = (Arc::clone(&shared.health), shared.released.clone());

@@ -83,8 +83,8 @@ impl Backend for Memory {
         }
     }
 
-    fn reader(&self) -> Arc<dyn Reader> {
-        Arc::new(self.clone())
+    fn reader(&self) -> Option<Arc<dyn Reader>> {
+        Some(Arc::new(self.clone()))
     }
 }
 

@@ -10,10 +10,13 @@ use shoalmq_core::record::Segment;
 
 use crate::fault::Fault;
 
+mod lock;
+pub mod log;
 pub mod memory;
 pub mod sled;
 
-/// The number of a frame: rises from frame to frame, across segments and restarts, though not always by one.
+/// The number of a frame: rises from frame to frame, across segments and restarts, though not always by one. A log
+/// without a frame may begin anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Sequence(pub u64);
 
@@ -35,13 +38,26 @@ pub struct Stats {
 /// What is visited by a replay: a frame, with its segment and number. A fault that it returns ends the replay.
 pub type Visit<'a> = dyn FnMut(Segment, Sequence, &[u8]) -> Result<(), Fault> + 'a;
 
-/// A log of frames.
+/// A log of frames: the contract of a backend, which `tests/conformance.rs` holds all of them to.
 ///
-/// Frames keep the order of their appends. A crash may take away the frames since the last sync, but only from the
-/// end: when one is there, all before it are. A frame is there whole or not at all, as far as the disk does not lie.
+/// **Order.** Frames keep the order of their appends, within a segment and across them. One thread at a time uses a
+/// backend, and calls wait for the disk.
 ///
-/// One thread at a time uses a backend, and calls wait for the disk. After a fault the backend is still to be used:
-/// a later call tries again, with a fresh start if its engine needs one.
+/// **Sync.** What was appended and retired before a [`Backend::sync`] that succeeded survives a loss of power.
+///
+/// **After a crash** a replay visits all frames that were synced, and of those after them a part from the front: when one
+/// is there, all before it are, each of them whole and as it was appended. When only the process ends it is the
+/// same, as a backend may buffer frames; `log` does not, and has them all. What was retired is gone, or may come back if no
+/// sync followed. A frame whose append did not return may be there.
+///
+/// **Damage.** What was synced and cannot be read as it was written is [`Fault::Corrupt`], with the place if it is known,
+/// at the open or at the replay; never is a frame visited that was not appended so, nor one left out in between. As
+/// far as the backend can tell, the same goes for frames that are missing at the end; what it cannot tell, it documents.
+/// An end that was never synced is [`Backend::unfinished`] instead: it is no damage.
+///
+/// **Faults.** [`Fault::Full`]: works again once there is space. [`Fault::Locked`], [`Fault::Denied`], [`Fault::Newer`]:
+/// for an operator. [`Fault::Io`]: the disk. After a fault the backend is still to be used: a later call tries again,
+/// with a fresh start if its engine needs one. Only a sync that failed for another reason than space is final.
 pub trait Backend: Send {
     /// Appends a frame, which may be empty, to a segment that is not below the one appended to last.
     ///
@@ -75,11 +91,19 @@ pub trait Backend: Send {
     /// Drops all segments below this one, whole. A crash before the next sync may bring them back.
     fn retire(&mut self, below: Segment) -> Result<(), Fault>;
 
+    /// The numbers that the frames of a replay go from and to, when they are known before: for telling how far it is.
+    fn span(&self) -> Option<(Sequence, Sequence)> {
+        None
+    }
+
     /// How much there is.
     fn stats(&self) -> Stats;
 
-    /// The way to read what was appended or replayed, from any thread, for as long as the backend lives.
-    fn reader(&self) -> Arc<dyn Reader>;
+    /// The way to read what was appended or replayed, from any thread, for as long as the backend lives; none when it
+    /// reads nothing but whole logs.
+    fn reader(&self) -> Option<Arc<dyn Reader>> {
+        None
+    }
 }
 
 /// Reads what was appended, from any thread, beside the appends.

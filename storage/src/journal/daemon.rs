@@ -33,8 +33,8 @@ pub(super) struct Daemon {
     on_progress: Box<dyn Fn(Progress) + Send>,
     /// Taken from the state, and not written yet.
     writing: VecDeque<Frame>,
-    /// Something is written that is not synced.
-    dirty: bool,
+    /// The segment of what is written and not synced; none when there is nothing.
+    unsynced: Option<Segment>,
     retry: Option<Retry>,
     stats_at: Instant,
 }
@@ -72,7 +72,7 @@ impl Daemon {
             shared,
             on_progress,
             writing: VecDeque::new(),
-            dirty: false,
+            unsynced: None,
             retry: None,
             stats_at: Instant::now(),
         }
@@ -130,10 +130,12 @@ impl Daemon {
                 Due::Never
             };
         }
-        if !self.writing.is_empty() {
-            return Due::Now(Step::Write);
+        if let Some(next) = self.writing.front() {
+            // A segment begins once all before it is on disk: a sync that fails must be seen to be one.
+            let begins = self.unsynced.is_some_and(|segment| segment < next.segment);
+            return Due::Now(if begins { Step::Sync } else { Step::Write });
         }
-        if self.dirty && sync_is_due(state, now) {
+        if self.unsynced.is_some() && sync_is_due(state, now) {
             return Due::Now(Step::Sync);
         }
         let written = state.progress.written;
@@ -164,9 +166,12 @@ impl Daemon {
 
     fn write(&mut self) -> Result<(), Fault> {
         while let Some(frame) = self.writing.front() {
+            if self.unsynced.is_some_and(|segment| segment < frame.segment) {
+                break;
+            }
             self.backend.append(frame.segment, &frame.bytes)?;
             let frame = self.writing.pop_front().expect("it was just there");
-            self.dirty = true;
+            self.unsynced = Some(frame.segment);
             let mut state = self.shared.state.lock();
             state.progress.written = frame.end;
             state.progress.readable = frame.until;
@@ -184,12 +189,13 @@ impl Daemon {
     fn sync(&mut self) -> Result<(), Fault> {
         let began = Instant::now();
         self.backend.sync()?;
-        self.dirty = false;
+        self.unsynced = None;
         let now = Instant::now();
         let disk = (now >= self.stats_at).then(|| self.backend.stats());
         let mut state = self.shared.state.lock();
         state.progress.synced = state.progress.written;
         state.unsynced_since = None;
+        state.stats.synced_bytes = state.stats.written_bytes;
         state.stats.syncs += 1;
         state.stats.sync_time += now - began;
         if let Some(disk) = disk {
@@ -212,7 +218,7 @@ impl Daemon {
         let shared = Arc::clone(&self.shared);
         let mut state = shared.state.lock();
         // Only a sync proves that the disk takes writes again: some backends buffer what they append.
-        let healed = !self.dirty && state.progress.fault.take().is_some();
+        let healed = self.unsynced.is_none() && state.progress.fault.take().is_some();
         if healed {
             self.retry = None;
         }

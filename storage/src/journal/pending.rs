@@ -39,6 +39,9 @@ pub(super) struct State {
     /// Somebody waits for a sync up to here.
     pub(super) flush_to: Position,
     pub(super) retire: Option<Retire>,
+    /// A backup reads: what is given up meanwhile waits in `held`.
+    pub(super) is_held: bool,
+    pub(super) held: Option<Retire>,
     pub(super) stopping: bool,
     pub(super) stopped: bool,
     pub(super) progress: Progress,
@@ -92,6 +95,8 @@ impl State {
             spare: Vec::new(),
             flush_to: after,
             retire: None,
+            is_held: false,
+            held: None,
             stopping: false,
             stopped: false,
             progress: Progress {
@@ -107,6 +112,7 @@ impl State {
                 pending_bytes: 0,
                 last_write_ok: true,
                 written_bytes: 0,
+                synced_bytes: 0,
                 frames: 0,
                 syncs: 0,
                 sync_time: Duration::ZERO,

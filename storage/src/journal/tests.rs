@@ -116,7 +116,7 @@ impl Backend for Puppet {
         self.memory.stats()
     }
 
-    fn reader(&self) -> Arc<dyn backend::Reader> {
+    fn reader(&self) -> Option<Arc<dyn backend::Reader>> {
         self.memory.reader()
     }
 }
@@ -405,6 +405,7 @@ fn segments_are_retired_after_what_was_appended_before_is_synced() {
         puppet.calls(),
         [
             Call::Append(1),
+            Call::Sync,
             Call::Append(2),
             Call::Sync,
             Call::Retire(2),
@@ -412,6 +413,18 @@ fn segments_are_retired_after_what_was_appended_before_is_synced() {
         ]
     );
     assert_eq!(puppet.records(), [(2, record(2))]);
+}
+
+#[test]
+fn a_segment_begins_once_all_before_it_is_on_disk() {
+    let puppet = Puppet::default();
+    puppet.orders.lock().broken_syncs = 1;
+    let (journal, progress) = start(&puppet, Policy::No);
+    journal.append(&record(1));
+    journal.roll();
+    journal.append(&record(2));
+    wait_for(&progress, |told| told.fatal);
+    assert_eq!(puppet.calls(), [Call::Append(1), Call::Sync]);
 }
 
 #[test]

@@ -3,7 +3,6 @@
 use std::fs::{File, TryLockError};
 use std::mem;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::thread;
 use std::time::Duration;
@@ -11,10 +10,9 @@ use std::time::Duration;
 use shoalmq_core::record::Segment;
 use sled::{Config, Db, IVec, Mode, Tree};
 
-use super::read::Shelf;
-use super::scan::Piece;
+use super::scan::{Piece, Scanned};
 use super::verdict::fault;
-use crate::backend::{Sequence, Stats};
+use crate::backend::Sequence;
 use crate::fault::{Damage, Fault, Place};
 
 /// Sled's cache: it is read only at the start, so more of it changes nothing that was measured.
@@ -22,12 +20,17 @@ const CACHE_BYTES: u64 = 32 << 20;
 /// The unit in which sled writes and cleans its file.
 const SLED_SEGMENT: usize = 512 << 10;
 /// The largest value.
-pub(super) const PIECE: usize = 7 << 10;
-/// Values in a leaf just before it splits.
-const LEAF_VALUES: usize = 17;
-/// Keys, lengths and headers, generously.
+const PIECE: usize = 7 << 10;
+/// A tree with so many values, which make up so many bytes, takes no more.
+///
+/// The tenth value makes sled write the whole leaf anew, and the seventeenth both halves of it: what it wrote before
+/// stays in the file, which then takes twice the bytes of the values. A tree costs as much as some 40 bytes for each
+/// tree before it, so small values go on in the same one.
+const TREE_VALUES: usize = 9;
+const TREE_BYTES: usize = 32 << 10;
+/// Keys, lengths and headers of a leaf, generously.
 const LEAF_OVERHEAD: usize = 2 << 10;
-const _: () = assert!(PIECE * LEAF_VALUES + LEAF_OVERHEAD < SLED_SEGMENT / 4);
+const _: () = assert!(TREE_BYTES + TREE_VALUES * PIECE + LEAF_OVERHEAD < SLED_SEGMENT / 4);
 /// The threads of a database that was just dropped are given so many pauses to let go of its file.
 const RELEASE_TRIES: u32 = 200;
 const RELEASE_PAUSE: Duration = Duration::from_millis(10);
@@ -39,10 +42,18 @@ const PREFIX: &str = "seg";
 /// An open database.
 #[derive(Debug)]
 pub(super) struct Engine {
-    current: Option<(Segment, Tree)>,
+    growing: Option<Growing>,
     db: Db,
     file: File,
-    shelf: Arc<Shelf>,
+}
+
+/// The tree that takes the next value.
+#[derive(Debug)]
+struct Growing {
+    segment: Segment,
+    tree: Tree,
+    values: usize,
+    bytes: usize,
 }
 
 /// Where the log ends.
@@ -61,8 +72,18 @@ pub(super) struct Key {
     pub(super) more: bool,
 }
 
+impl Default for End {
+    /// That of an empty log.
+    fn default() -> Self {
+        End {
+            next: 1,
+            unfinished: None,
+        }
+    }
+}
+
 impl Engine {
-    pub(super) fn open(path: &Path, shelf: &Arc<Shelf>) -> Result<Self, Fault> {
+    pub(super) fn open(path: &Path) -> Result<Self, Fault> {
         let config = Config::new()
             .path(path)
             .mode(Mode::HighThroughput)
@@ -75,24 +96,28 @@ impl Engine {
             .map_err(|error| fault("open job log", path, error))?;
         let file = path.join("db");
         let file = File::open(&file).map_err(|cause| Fault::from_io("open", &file, cause))?;
-        shelf.open(&db);
         Ok(Engine {
-            current: None,
+            growing: None,
             db,
             file,
-            shelf: Arc::clone(shelf),
         })
     }
 
-    /// The segments, oldest first, with the names of their trees.
-    fn segments(&self) -> Vec<(Segment, IVec)> {
-        let mut segments: Vec<_> = self
-            .db
-            .tree_names()
+    /// The trees in the order of what they hold, each with its segment.
+    fn trees(&self) -> Vec<(Segment, IVec)> {
+        let mut names: Vec<IVec> = self.db.tree_names();
+        // Numbers have leading zeros, and the tree of an earlier version, which has none, comes first.
+        names.sort_unstable();
+        names
             .into_iter()
             .filter_map(|name| Some((segment_of(&name)?, name)))
-            .collect();
-        segments.sort_unstable_by_key(|(segment, _)| *segment);
+            .collect()
+    }
+
+    /// The segments, oldest first.
+    pub(super) fn segments(&self) -> Vec<Segment> {
+        let mut segments: Vec<Segment> = self.trees().into_iter().map(|tree| tree.0).collect();
+        segments.dedup();
         segments
     }
 
@@ -103,13 +128,6 @@ impl Engine {
         first: u64,
         frame: &[u8],
     ) -> sled::Result<u64> {
-        let tree = match &self.current {
-            Some((current, tree)) if *current == segment => tree,
-            _ => {
-                let tree = self.db.open_tree(tree_name(segment))?;
-                &self.current.insert((segment, tree)).1
-            }
-        };
         let pieces = frame.len().div_ceil(PIECE).max(1) as u64;
         let mut rest = frame;
         for piece in 1..=pieces {
@@ -118,10 +136,33 @@ impl Engine {
                 number: first + piece - 1,
                 more: piece < pieces,
             };
-            tree.insert(key.bytes(), value)?;
+            let growing = self.growing(segment, key.number)?;
+            growing.tree.insert(key.bytes(), value)?;
+            growing.values += 1;
+            growing.bytes += value.len();
             rest = after;
         }
         Ok(first + pieces)
+    }
+
+    /// The tree that takes the piece of this number.
+    fn growing(&mut self, segment: Segment, number: u64) -> sled::Result<&mut Growing> {
+        let takes = |growing: &Growing| {
+            let full = growing.values >= TREE_VALUES && growing.bytes >= TREE_BYTES;
+            growing.segment == segment && !full
+        };
+        let growing = match self.growing.take().filter(takes) {
+            Some(growing) => growing,
+            None => Growing {
+                segment,
+                tree: self
+                    .db
+                    .open_tree(format!("{PREFIX}{segment:012}.{number:020}"))?,
+                values: 0,
+                bytes: 0,
+            },
+        };
+        Ok(self.growing.insert(growing))
     }
 
     /// Removes the keys from this number on.
@@ -130,7 +171,8 @@ impl Engine {
             number,
             more: false,
         };
-        for (_, name) in self.segments().into_iter().rev() {
+        self.growing = None;
+        for (_, name) in self.trees().into_iter().rev() {
             let tree = self.db.open_tree(name)?;
             for key in tree.range(from.bytes()..).keys() {
                 tree.remove(key?)?;
@@ -139,26 +181,35 @@ impl Engine {
         Ok(())
     }
 
-    /// The bytes of a frame, and the number of its first piece.
-    pub(super) fn frame(&self, segment: Segment, last: Sequence) -> sled::Result<(u64, Vec<u8>)> {
-        let tree = self.db.open_tree(tree_name(segment))?;
-        let key = |number, more| Key { number, more }.bytes();
-        let mut first = last.0;
-        while first > 0 && tree.contains_key(key(first - 1, true))? {
-            first -= 1;
+    /// The bytes of the last frame, and the number of its first piece.
+    pub(super) fn frame(&self, path: &Path, last: Sequence) -> Result<(u64, Vec<u8>), Fault> {
+        let read = |error| fault("read job log", path, error);
+        let (mut first, mut pieces) = (last.0, Vec::new());
+        'frame: for (segment, name) in self.trees().into_iter().rev() {
+            let tree = self.db.open_tree(name).map_err(read)?;
+            for entry in tree.iter().rev() {
+                let (key, value) = entry.map_err(read)?;
+                let key = Key::read(segment, &key, path)?;
+                if key.number > last.0 {
+                    continue;
+                }
+                if key.number < last.0 && !key.more {
+                    break 'frame;
+                }
+                first = key.number;
+                pieces.push(value);
+            }
         }
-        let mut bytes = Vec::new();
-        for value in tree.range(key(first, false)..=key(last.0, true)).values() {
-            bytes.extend_from_slice(&value?);
-        }
-        Ok((first, bytes))
+        let bytes = pieces.iter().rev().flat_map(|piece| piece.iter());
+        Ok((first, bytes.copied().collect()))
     }
 
     /// The number of the key after the last whole frame, and where a frame begins behind it that a crash cut off.
-    pub(super) fn end(&self, path: &Path) -> Result<End, Fault> {
+    /// Without a whole frame, the next one has the number `first`.
+    pub(super) fn end(&self, path: &Path, first: u64) -> Result<End, Fault> {
         let open = |error| fault("open job log", path, error);
         let mut unfinished = None;
-        for (segment, name) in self.segments().into_iter().rev() {
+        for (segment, name) in self.trees().into_iter().rev() {
             let tree = self.db.open_tree(name).map_err(open)?;
             for bytes in tree.iter().keys().rev() {
                 let key = Key::read(segment, &bytes.map_err(open)?, path)?;
@@ -169,7 +220,7 @@ impl Engine {
                 unfinished = Some((segment, Sequence(key.number)));
             }
         }
-        let next = 1;
+        let next = first;
         Ok(End { next, unfinished })
     }
 
@@ -178,36 +229,14 @@ impl Engine {
         Ok(self.file.sync_data()?)
     }
 
-    /// Drops the segments below this one.
-    pub(super) fn retire(&mut self, below: Segment) -> sled::Result<()> {
-        if self.current.as_ref().is_some_and(|open| open.0 < below) {
-            self.current = None;
-        }
-        for (segment, name) in self.segments() {
-            if segment < below {
-                self.db.drop_tree(name)?;
-            }
-        }
-        Ok(())
-    }
-
-    pub(super) fn stats(&self) -> Stats {
-        Stats {
-            disk_bytes: self.db.size_on_disk().unwrap_or(0),
-            segments: self.segments().len() as u64,
-        }
-    }
-
-    /// Sends every piece in order, many at a time; ends early when nobody takes them.
-    pub(super) fn scan(&self, path: &Path, pieces: &SyncSender<Vec<Piece>>) -> Result<(), Fault> {
+    /// Sends every piece in order, many at a time. Returns whether anybody still takes them.
+    pub(super) fn scan(&self, path: &Path, pieces: &SyncSender<Scanned>) -> Result<bool, Fault> {
         let read = |error| fault("read job log", path, error);
         let (mut batch, mut bytes) = (Vec::new(), 0);
-        for (segment, name) in self.segments() {
+        for (segment, name) in self.trees() {
             let tree = self.db.open_tree(name).map_err(read)?;
             for entry in &tree {
                 let (key, value) = entry.map_err(read)?;
-                // Only what is accessed often makes sled look at the bounds of its cache.
-                tree.contains_key(&key).map_err(read)?;
                 let key = Key::read(segment, &key, path)?;
                 bytes += value.len();
                 batch.push(Piece {
@@ -217,27 +246,18 @@ impl Engine {
                 });
                 if bytes > SCAN_BYTES || batch.len() >= SCAN_PIECES {
                     bytes = 0;
-                    if pieces.send(mem::take(&mut batch)).is_err() {
-                        return Ok(());
+                    if pieces.send(Scanned::Pieces(mem::take(&mut batch))).is_err() {
+                        return Ok(false);
                     }
                 }
             }
         }
-        // Whoever stopped listening knows why.
-        let _ = pieces.send(batch);
-        Ok(())
-    }
-}
-
-impl Drop for Engine {
-    /// Only without readers is the file free to be opened anew.
-    fn drop(&mut self) {
-        self.shelf.close();
+        Ok(pieces.send(Scanned::Pieces(batch)).is_ok())
     }
 }
 
 impl Key {
-    pub(super) fn bytes(self) -> [u8; 9] {
+    fn bytes(self) -> [u8; 9] {
         let mut bytes = [u8::from(self.more); 9];
         bytes[..8].copy_from_slice(&self.number.to_be_bytes());
         bytes
@@ -270,13 +290,10 @@ fn await_release(path: &Path) {
     }
 }
 
-/// The name of the tree that holds a segment.
-pub(super) fn tree_name(segment: Segment) -> String {
-    format!("{PREFIX}{segment:012}")
-}
-
 /// The segment that a tree holds, when it is one of ours.
 fn segment_of(tree: &[u8]) -> Option<Segment> {
     let name = std::str::from_utf8(tree).ok()?;
-    name.strip_prefix(PREFIX)?.parse().ok()
+    let name = name.strip_prefix(PREFIX)?;
+    let segment = name.split_once('.').map_or(name, |(segment, _)| segment);
+    segment.parse().ok()
 }

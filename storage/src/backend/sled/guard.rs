@@ -1,7 +1,5 @@
-//! Who may open the folder, and where sled may panic.
+//! Where sled may panic.
 
-use std::cell::Cell;
-use std::fs::{File, TryLockError};
 use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 use std::thread;
@@ -11,28 +9,6 @@ use crate::fault::{Damage, Fault, Place};
 
 /// The thread on which sled opens and scans; the process's panic hook leaves the panics of this name to us.
 pub const OPEN_THREAD: &str = "storage-open";
-
-thread_local! {
-    static CAUGHT: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Whether a panic of this thread becomes a fault, and is not to end the process: what sled does with damaged files.
-pub fn is_caught() -> bool {
-    CAUGHT.get()
-}
-
-/// Takes the lock of the folder, which ends with the process at the latest.
-pub(super) fn lock(path: &Path) -> Result<File, Fault> {
-    let file = path.join("lock");
-    let lock = File::create(&file).map_err(|cause| Fault::from_io("open", &file, cause))?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => Err(Fault::Locked {
-            path: path.to_owned(),
-        }),
-        Err(TryLockError::Error(cause)) => Err(Fault::from_io("lock", &file, cause)),
-    }
-}
 
 pub(super) fn named() -> thread::Builder {
     thread::Builder::new().name(OPEN_THREAD.to_owned())
@@ -53,10 +29,7 @@ pub(super) fn guarded<T: Send>(
 }
 
 pub(super) fn caught<T>(path: &Path, work: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
-    let before = CAUGHT.replace(true);
-    let done = panic::catch_unwind(AssertUnwindSafe(work));
-    CAUGHT.set(before);
-    done.unwrap_or_else(|panic| {
+    panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
         let text = match panic.downcast::<String>() {
             Ok(text) => *text,
             Err(panic) => match panic.downcast::<&'static str>() {

@@ -7,7 +7,6 @@ use shoalmq_core::record::Segment;
 use sled::IVec;
 
 use super::engine::Key;
-use super::read::Shelf;
 use crate::backend::{Sequence, Visit};
 use crate::fault::{Damage, Fault, Place};
 
@@ -18,50 +17,72 @@ pub(super) struct Piece {
     pub(super) value: IVec,
 }
 
-/// Visits the frames that the pieces below the key `end` make up, while no number is missing; returns their bytes.
+/// What the scan hands over.
+pub(super) enum Scanned {
+    /// A database of this segment begins, with a piece of this number, if that is known.
+    Database(Segment, Option<u64>),
+    Pieces(Vec<Piece>),
+}
+
+/// Visits the frames that the pieces below the key `end` make up, while no number is missing.
 pub(super) fn assemble(
     path: &Path,
-    pieces: &Receiver<Vec<Piece>>,
+    scanned: &Receiver<Scanned>,
     end: u64,
-    shelf: &Shelf,
     visit: &mut Visit<'_>,
-) -> Result<u64, Fault> {
-    let mut bytes = 0;
+) -> Result<(), Fault> {
     let mut expected = None;
     let mut frame = Vec::new();
-    for Piece {
-        segment,
-        key,
-        value,
-    } in pieces.iter().flatten()
-    {
-        if key.number >= end {
-            break;
-        }
-        let sequence = Sequence(key.number);
-        if let Some(expected) = expected
-            && expected != key.number
+    for scanned in scanned {
+        let pieces = match scanned {
+            Scanned::Database(segment, first) => {
+                if let Some(first) = first.filter(|&first| first < end) {
+                    check(path, segment, first, expected)?;
+                    expected = Some(first);
+                }
+                continue;
+            }
+            Scanned::Pieces(pieces) => pieces,
+        };
+        for Piece {
+            segment,
+            key,
+            value,
+        } in pieces
         {
-            return Err(Fault::Corrupt {
-                path: path.to_owned(),
-                place: Place::Frame { segment, sequence },
-                damage: Damage::Gap {
-                    expected: Sequence(expected),
-                },
-            });
-        }
-        expected = Some(key.number + 1);
-        bytes += value.len() as u64;
-        shelf.note(segment, key.number, value.len());
-        if key.more {
-            frame.extend_from_slice(&value);
-        } else if frame.is_empty() {
-            visit(segment, sequence, &value)?;
-        } else {
-            frame.extend_from_slice(&value);
-            visit(segment, sequence, &frame)?;
-            frame.clear();
+            if key.number >= end {
+                return Ok(());
+            }
+            let sequence = Sequence(key.number);
+            check(path, segment, key.number, expected)?;
+            expected = Some(key.number + 1);
+            if key.more {
+                frame.extend_from_slice(&value);
+            } else if frame.is_empty() {
+                visit(segment, sequence, &value)?;
+            } else {
+                frame.extend_from_slice(&value);
+                visit(segment, sequence, &frame)?;
+                frame.clear();
+            }
         }
     }
-    Ok(bytes)
+    Ok(())
+}
+
+/// Nothing is missing before a number.
+fn check(path: &Path, segment: Segment, found: u64, expected: Option<u64>) -> Result<(), Fault> {
+    match expected {
+        Some(expected) if expected != found => Err(Fault::Corrupt {
+            path: path.to_owned(),
+            place: Place::Frame {
+                segment,
+                sequence: Sequence(found),
+            },
+            damage: Damage::Gap {
+                expected: Sequence(expected),
+            },
+        }),
+        Some(_) | None => Ok(()),
+    }
 }

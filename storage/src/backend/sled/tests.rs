@@ -54,11 +54,24 @@ fn a_folder_that_cannot_be_made_is_named() {
     assert_eq!(fault.to_string(), format!("create {}", name.display()));
 }
 
+/// The folder of the only database.
+fn database(dir: &Path) -> PathBuf {
+    let folders = folders::list(&dir.join("sled")).expect("it can be read");
+    assert_eq!(folders.len(), 1);
+    folders[0].path.clone()
+}
+
+/// What lies below a folder.
+fn bytes_below(dir: &Path) -> u64 {
+    let folders = folders::list(&dir.join("sled")).expect("it can be read");
+    folders.iter().map(Folder::size).sum()
+}
+
 #[test]
 fn no_frame_makes_sled_write_files_that_it_does_not_sync() {
     let dir = folder();
     let _sled = filled(dir.path(), 20, 1 << 20);
-    let files = fs::read_dir(dir.path().join("sled/blobs")).expect("sled makes the folder");
+    let files = fs::read_dir(database(dir.path()).join("blobs")).expect("sled makes the folder");
     assert_eq!(files.count(), 0);
 }
 
@@ -67,27 +80,30 @@ fn frames_survive_an_engine_that_failed_before_their_sync() {
     let dir = folder();
     let mut sled = filled(dir.path(), 100, 1000);
     sled.append(1, &vec![100; 50_000]).expect("there is space");
-    sled.append(2, b"unsynced").expect("there is space");
+    sled.append(1, b"unsynced").expect("there is space");
     // What an error of sled leads to; and what it may have left behind of a frame that failed.
     let mut engine = sled.engine.take().expect("it is open");
     let next = sled.end.next;
     engine
-        .insert(2, next, &vec![9; 100_000])
+        .insert(1, next, &vec![9; 100_000])
         .expect("there is space");
     engine.remove_from(101).expect("the disk works");
     engine
-        .insert(2, next, &vec![9; 100_000])
+        .insert(1, next, &vec![9; 100_000])
         .expect("there is space");
     drop(engine);
-    sled.append(2, b"after").expect("it is opened anew");
+    sled.append(1, b"after").expect("it is opened anew");
+    sled.append(2, b"elsewhere").expect("there is space");
+    sled.engine = None;
     sled.sync().expect("the disk works");
     drop(sled);
     let mut sled = Sled::open(dir.path()).expect("the folder is free");
     let frames = replayed(&mut sled).expect("the log is whole");
-    assert_eq!(frames.len(), 103);
+    assert_eq!(frames.len(), 104);
     assert!(frames[100] == vec![100; 50_000]);
     assert_eq!(frames[101], b"unsynced");
     assert_eq!(frames[102], b"after");
+    assert_eq!(frames[103], b"elsewhere");
 }
 
 #[test]
@@ -99,6 +115,8 @@ fn an_unfinished_frame_at_the_end_is_dropped() {
     for _ in 0..3 {
         sled.append(1, &frame).expect("there is space");
     }
+    sled.begin(2).expect("there is space");
+    sled.engine = Some(sled.reopen().expect("it opens"));
     let engine = sled.engine.as_mut().expect("it is open");
     let next = engine
         .insert(2, 4, &vec![9; 100_000])
@@ -127,7 +145,7 @@ fn an_unfinished_frame_at_the_end_is_dropped() {
     assert!(loaded.torn.is_some());
     let mut sled = Sled::open(dir.path()).expect("the folder is free");
     assert_eq!(
-        sled.append(2, b"next").expect("there is space"),
+        sled.append(3, b"next").expect("there is space"),
         Sequence(4)
     );
     assert_eq!(replayed(&mut sled).expect("the log is whole").len(), 4);
@@ -169,7 +187,9 @@ fn damaged_files_never_panic_and_never_yield_a_wrong_frame() {
     let source = folder();
     let bytes = 20_000;
     drop(filled(source.path(), 500, bytes));
-    let good = fs::read(source.path().join("sled/db")).expect("sled's file");
+    let database = database(source.path());
+    let name = database.file_name().expect("it has a name");
+    let good = fs::read(database.join("db")).expect("sled's file");
     for step in 0..12 {
         let mut bad = good.clone();
         let at = good.len() / 12 * step;
@@ -179,8 +199,9 @@ fn damaged_files_never_panic_and_never_yield_a_wrong_frame() {
             _ => bad.truncate(at),
         }
         let dir = folder();
-        copy_files(&source.path().join("sled"), &dir.path().join("sled"));
-        fs::write(dir.path().join("sled/db"), &bad).expect("a temporary file");
+        let copy = dir.path().join("sled").join(name);
+        copy_files(&database, &copy);
+        fs::write(copy.join("db"), &bad).expect("a temporary file");
         let frames = Sled::open(dir.path()).and_then(|mut sled| replayed(&mut sled));
         for (number, frame) in frames.unwrap_or_default().iter().enumerate() {
             assert!(*frame == vec![number as u8; bytes], "frame {number}");
@@ -189,11 +210,143 @@ fn damaged_files_never_panic_and_never_yield_a_wrong_frame() {
 }
 
 fn copy_files(from: &Path, to: &Path) {
-    fs::create_dir(to).expect("a temporary folder");
+    fs::create_dir_all(to).expect("a temporary folder");
     for entry in fs::read_dir(from).expect("sled's folder") {
         let entry = entry.expect("sled's folder");
         if entry.file_type().expect("sled's folder").is_file() {
             fs::copy(entry.path(), to.join(entry.file_name())).expect("a temporary file");
         }
     }
+}
+
+#[test]
+fn the_files_take_little_more_than_the_frames() {
+    let dir = folder();
+    let frames = 150;
+    drop(filled(dir.path(), frames, 100_000));
+    let (bytes, taken) = (frames * 100_000, bytes_below(dir.path()));
+    assert!(taken > bytes && taken < bytes * 6 / 5, "{taken}");
+}
+
+#[test]
+fn a_retired_segment_gives_its_room_back() {
+    let dir = folder();
+    let mut sled = Sled::open(dir.path()).expect("the folder is free");
+    for segment in 1..=4 {
+        for _ in 0..10 {
+            sled.append(segment, &vec![7; 300_000])
+                .expect("there is space");
+        }
+    }
+    sled.sync().expect("the disk works");
+    let full = sled.stats();
+    assert_eq!(full.segments, 4);
+    sled.retire(4).expect("the disk works");
+    let left = sled.stats();
+    assert_eq!(left.segments, 1);
+    assert!(
+        left.disk_bytes * 3 < full.disk_bytes,
+        "{left:?} of {full:?}"
+    );
+    assert_eq!(bytes_below(dir.path()), left.disk_bytes);
+    assert_eq!(replayed(&mut sled).expect("the log is whole").len(), 10);
+}
+
+#[test]
+fn what_a_crash_left_half_made_or_half_removed_is_gone() {
+    let dir = folder();
+    let mut sled = filled(dir.path(), 3, 1000);
+    sled.append(2, b"next").expect("there is space");
+    sled.sync().expect("the disk works");
+    drop(sled);
+    let root = dir.path().join("sled");
+    fs::create_dir(root.join("new")).expect("a temporary folder");
+    fs::write(root.join("new/conf"), b"half").expect("a temporary file");
+    let oldest = folders::list(&root).expect("it can be read").remove(0);
+    fs::rename(oldest.path, root.join("retired")).expect("a temporary folder");
+    fs::remove_file(root.join("retired/db")).expect("sled's file");
+    let mut sled = Sled::open(dir.path()).expect("the folder is free");
+    assert_eq!(replayed(&mut sled).expect("the log is whole"), [b"next"]);
+    assert!(!root.join("new").exists() && !root.join("retired").exists());
+}
+
+#[test]
+fn a_segment_that_lost_its_end_is_told_from_one_that_had_none() {
+    let dir = folder();
+    let mut sled = filled(dir.path(), 3, 1000);
+    let engine = sled.engine.as_mut().expect("it is open");
+    engine.remove_from(3).expect("the disk works");
+    sled.append(2, b"next").expect("there is space");
+    sled.sync().expect("the disk works");
+    let fault = replayed(&mut sled).expect_err("a frame is missing");
+    assert!(
+        matches!(
+            fault,
+            Fault::Corrupt {
+                damage: Damage::Gap {
+                    expected: Sequence(3),
+                },
+                ..
+            }
+        ),
+        "{fault:?}"
+    );
+}
+
+/// A log as versions before this one wrote it: one database, with a tree for each segment.
+fn of_an_earlier_version(root: &Path) {
+    let db = ::sled::open(root).expect("sled makes it");
+    for (segment, numbers) in [(1, 1..=40_u64), (2, 41..=50)] {
+        let tree = db.open_tree(format!("seg{segment:012}"));
+        let tree = tree.expect("sled makes it");
+        for number in numbers {
+            let mut key = number.to_be_bytes().to_vec();
+            key.push(0);
+            tree.insert(key, vec![number as u8; 1000])
+                .expect("there is space");
+        }
+    }
+}
+
+#[test]
+fn the_log_of_an_earlier_version_is_read_and_goes_when_its_last_segment_retires() {
+    let dir = folder();
+    let root = dir.path().join("sled");
+    of_an_earlier_version(&root);
+    for _ in 0..2 {
+        let mut sled = Sled::open(dir.path()).expect("the folder is free");
+        let frames = replayed(&mut sled).expect("the log is whole");
+        assert_eq!(frames.len(), 50);
+        assert!(
+            (1..)
+                .zip(&frames)
+                .all(|(number, frame)| *frame == vec![number; 1000])
+        );
+        assert_eq!(sled.stats().segments, 2);
+    }
+    let mut sled = Sled::open(dir.path()).expect("the folder is free");
+    assert_eq!(
+        sled.append(3, b"new").expect("there is space"),
+        Sequence(51)
+    );
+    sled.retire(2).expect("the disk works");
+    assert_eq!(replayed(&mut sled).expect("the log is whole").len(), 51);
+    sled.retire(3).expect("the disk works");
+    assert!(!root.join("old").exists());
+    assert_eq!(replayed(&mut sled).expect("the log is whole"), [b"new"]);
+    drop(sled);
+    of_an_earlier_version(&root);
+    drop(Sled::open(dir.path()).expect("they do not meet"));
+    of_an_earlier_version(&root);
+    let fault = Sled::open(dir.path()).expect_err("two of them");
+    assert!(
+        matches!(
+            fault,
+            Fault::Corrupt {
+                damage: Damage::Mixed,
+                ..
+            }
+        ),
+        "{fault:?}"
+    );
 }

@@ -1,4 +1,4 @@
-//! A clean stop: recording where every job stands, a part with each event.
+//! A clean stop: recording where every job stands, so that the next start goes on from there.
 
 use crate::effect::Effect;
 use crate::id::Guarantee;
@@ -10,6 +10,7 @@ use crate::record::{Record, Standing};
 use crate::time::{Now, Time};
 
 impl Node {
+    /// A clean stop, or its next step: where every job stands goes into the log, and then that it is closed.
     pub(crate) fn on_stop(&mut self, now: Now, effects: &mut Vec<Effect>) {
         if self.settings.log == Log::Off {
             self.stopping = None;

@@ -1,0 +1,196 @@
+//! `shoalmq storage convert`: the log anew, for another backend.
+//!
+//! ```text
+//! read      the whole old log: damage ends it here
+//! write     every frame into the folder `convert`, synced
+//! compare   what the new log holds with what was written
+//! rename    convert/NEW to NEW, then OLD to OLD.converted; then the folder `convert` goes
+//! ```
+//!
+//! A crash leaves the old log where it was, or both in their places, with an empty folder `convert` beside them: no node
+//! starts on that, and the same command finishes the work. Segments, frames and records stay what they are, and with them where every job stands.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use shoalmq_core::record::Segment;
+use shoalmq_storage::Store;
+use shoalmq_storage::backend::Backend;
+use shoalmq_storage::examine::Examined;
+use shoalmq_storage::fault::{Fault, Place};
+
+use super::folder::Folder;
+use super::verdict::{self, Health};
+use super::{Disk, ToolError, Verdict, progress};
+
+/// Where the new log is written.
+const WORK: &str = "convert";
+/// What the old log's name gets added.
+const KEPT: &str = "converted";
+
+/// The flags of `shoalmq storage convert`.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct Args {
+    /// The backend to keep the log from now on: set `storage` to it as well.
+    #[arg(long, value_name = "BACKEND")]
+    to: Disk,
+    /// The data folder of the node: its `dir`.
+    #[arg(default_value = ".", value_name = "DIR")]
+    dir: PathBuf,
+}
+
+/// What two equal logs agree in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Fingerprint {
+    frames: u64,
+    bytes: u64,
+    /// Of all segment numbers and frames, in order.
+    checksum: u32,
+}
+
+pub(super) fn run(args: &Args) -> Result<Verdict, ToolError> {
+    let folder = Folder::to_write(&args.dir)?;
+    let logs = folder.logs()?;
+    let Some(&from) = logs.iter().find(|disk| **disk != args.to) else {
+        return Err(ToolError::SameKind(args.to.name()));
+    };
+    let (new, old) = (args.dir.join(args.to.name()), args.dir.join(from.name()));
+    let work = args.dir.join(WORK);
+    let ready = work.join(args.to.name());
+    if logs.contains(&args.to) {
+        // Its place was taken already, by a run that ended before the old log made way.
+        if !work.is_dir() || ready.exists() {
+            return Err(ToolError::InTheWay(new));
+        }
+    } else {
+        let health = verdict::read(open(from, &args.dir), "read", |_| Ok(()))?;
+        let Some(examined) = health.examined.filter(|seen| seen.damaged == 0) else {
+            tell_damage(&health);
+            return Ok(Verdict::Damaged);
+        };
+        remove(&work)?;
+        fs::create_dir(&work).map_err(ToolError::io("make", &work))?;
+        copy(from, args, &work, &examined)?;
+        // A node that was refused, or stopped before it wrote anything, may have left a folder without a log.
+        remove(&new)?;
+        fs::rename(&ready, &new).map_err(ToolError::io("rename to", &new))?;
+        sync_folder(&args.dir)?;
+        tell(&examined);
+    }
+    let kept = free_name(&args.dir, from);
+    fs::rename(&old, &kept).map_err(ToolError::io("rename", &old))?;
+    sync_folder(&args.dir)?;
+    remove(&work)?;
+    println!(
+        "the log is {} now: start the node with `storage {}`",
+        new.display(),
+        args.to.name()
+    );
+    println!(
+        "the former one is {}: remove it when the node has started well",
+        kept.display()
+    );
+    Ok(Verdict::Sound)
+}
+
+fn tell(examined: &Examined) {
+    let Examined { records, bytes, .. } = examined;
+    println!("converted {records} records in {bytes} bytes");
+    if let Some(place) = examined.torn {
+        println!("the log was torn at its end, {place}: what follows there was left out");
+    }
+}
+
+fn open(disk: Disk, dir: &Path) -> Result<Store, ToolError> {
+    Ok(Store::open(disk.kind(), dir)?)
+}
+
+fn tell_damage(health: &Health) {
+    for damage in &health.damage {
+        eprintln!("shoalmq storage convert: damaged {damage}");
+    }
+    eprintln!("shoalmq storage convert: the log is damaged; nothing was changed");
+}
+
+/// Writes the new log below `work`, whole and synced, and compares it with the old one.
+fn copy(from: Disk, args: &Args, work: &Path, examined: &Examined) -> Result<(), ToolError> {
+    let bar = progress::bytes("write", examined.bytes);
+    let mut source = open(from, &args.dir)?.into_backend();
+    let mut target = open(args.to, work)?.into_backend();
+    let written = frames(source.as_mut(), examined.torn, |segment, frame| {
+        bar.inc(frame.len() as u64);
+        target.append(segment, frame).map(drop)
+    })?;
+    target.sync()?;
+    bar.finish_and_clear();
+    drop((source, target));
+    if fingerprint(open(args.to, work)?.into_backend().as_mut())? != written {
+        return Err(ToolError::Miswritten(work.to_owned()));
+    }
+    sync_folder(work)
+}
+
+fn fingerprint(backend: &mut dyn Backend) -> Result<Fingerprint, ToolError> {
+    let bar = progress::counter("compare");
+    let found = frames(backend, None, |_, frame| {
+        bar.inc(frame.len() as u64);
+        Ok(())
+    });
+    bar.finish_and_clear();
+    found
+}
+
+/// Visits every frame, the last one up to where it is torn.
+fn frames(
+    backend: &mut dyn Backend,
+    torn: Option<Place>,
+    mut visit: impl FnMut(Segment, &[u8]) -> Result<(), Fault>,
+) -> Result<Fingerprint, ToolError> {
+    let mut seen = Fingerprint::default();
+    backend.replay(&mut |segment, sequence, frame| {
+        let whole = match torn {
+            Some(Place::Record {
+                sequence: torn,
+                offset,
+                ..
+            }) if torn == sequence => &frame[..offset],
+            _ => frame,
+        };
+        if whole.is_empty() {
+            return Ok(());
+        }
+        seen.frames += 1;
+        seen.bytes += whole.len() as u64;
+        seen.checksum = crc32c::crc32c_append(seen.checksum, &segment.to_le_bytes());
+        seen.checksum = crc32c::crc32c_append(seen.checksum, whole);
+        visit(segment, whole)
+    })?;
+    Ok(seen)
+}
+
+/// The first name that nothing has yet.
+fn free_name(dir: &Path, disk: Disk) -> PathBuf {
+    let name = |number: u32| match number {
+        1 => dir.join(format!("{}.{KEPT}", disk.name())),
+        _ => dir.join(format!("{}.{KEPT}-{number}", disk.name())),
+    };
+    let mut number = 1;
+    while name(number).exists() {
+        number += 1;
+    }
+    name(number)
+}
+
+fn remove(folder: &Path) -> Result<(), ToolError> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(ToolError::io("remove", folder)(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn sync_folder(folder: &Path) -> Result<(), ToolError> {
+    shoalmq_storage::backup::sync_folder(folder).map_err(ToolError::io("sync", folder))
+}

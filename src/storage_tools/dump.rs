@@ -1,0 +1,133 @@
+//! `shoalmq storage dump`: a line of JSON for every record, in the order of the log.
+//!
+//! Every line has `segment`, `frame`, `offset` and `bytes`, which say where the record lies, and `kind`. Ids are text.
+//! Bodies and names of queues are text where they are UTF-8; else they are in `body_base64` and `queue_base64`.
+//! Times are milliseconds: of the node's own timeline, or of the wall clock where the name says so.
+
+use std::io::{self, BufWriter, Write};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Map, Value, json};
+use shoalmq_core::id::NodeId;
+use shoalmq_core::record::Record;
+use shoalmq_core::time::Time;
+
+use super::census::kind;
+use super::folder::ReadOnly;
+use super::verdict::{self, At};
+use super::{ReadArgs, ToolError, Verdict};
+
+/// The flags of `shoalmq storage dump`.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    read: ReadArgs,
+}
+
+pub(super) fn run(args: &Args) -> Result<Verdict, ToolError> {
+    let log = ReadOnly::copied(&args.read)?;
+    let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
+    let read = verdict::read(log.open(), "dump", |at| {
+        writeln!(out, "{}", line(&at)).map_err(ToolError::Output)
+    });
+    let health =
+        match read.and_then(|health| out.flush().map(|()| health).map_err(ToolError::Output)) {
+            // Whoever closed the pipe has seen enough.
+            Err(ToolError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+                return Ok(Verdict::Sound);
+            }
+            read => read?,
+        };
+    for damage in &health.damage {
+        eprintln!("shoalmq storage dump: damaged {damage}");
+    }
+    if let Some(place) = health.examined.and_then(|seen| seen.torn) {
+        eprintln!("shoalmq storage dump: torn at its end, {place}");
+    }
+    Ok(health.verdict())
+}
+
+fn line(at: &At<'_>) -> Value {
+    let mut line = Map::new();
+    line.insert("segment".to_owned(), at.segment.into());
+    line.insert("frame".to_owned(), at.sequence.0.into());
+    line.insert("offset".to_owned(), at.offset.into());
+    line.insert("bytes".to_owned(), at.bytes.into());
+    line.insert("kind".to_owned(), kind(at.record).into());
+    let Value::Object(fields) = fields(at.record) else {
+        unreachable!("fields are an object");
+    };
+    line.extend(fields);
+    match at.record {
+        Record::Added(job) => {
+            text(&mut line, "queue", job.queue.as_bytes());
+            text(&mut line, "body", job.body.as_bytes());
+        }
+        Record::Acked(ack) => {
+            if let Some(queue) = &ack.queue {
+                text(&mut line, "queue", queue.as_bytes());
+            }
+        }
+        _ => {}
+    }
+    Value::Object(line)
+}
+
+fn fields(record: &Record) -> Value {
+    match record {
+        Record::Started {
+            generation,
+            time,
+            wall,
+        } => json!({ "generation": generation, "time": time.as_millis(), "wall": wall.0 }),
+        Record::Mark { time, wall } | Record::Closed { time, wall } => {
+            json!({ "time": time.as_millis(), "wall": wall.0 })
+        }
+        Record::Added(job) => json!({
+            "id": job.id.to_string(),
+            "created": job.created,
+            "added": job.added.as_millis(),
+            "ttl_seconds": job.ttl,
+            "delay_seconds": job.delay,
+            "retry_seconds": job.retry,
+            "replicate": job.replicate,
+            "nacks": job.nacks,
+            "additional_deliveries": job.additional_deliveries,
+            "holders": nodes(&job.holders),
+        }),
+        Record::Holders { id, holders } => {
+            json!({ "id": id.to_string(), "holders": nodes(holders) })
+        }
+        Record::Acked(ack) => json!({
+            "id": ack.id.to_string(),
+            "expires": ack.expires.as_millis(),
+            "unheard": nodes(&ack.unheard),
+        }),
+        Record::Deleted(id) => json!({ "id": id.to_string() }),
+        Record::Peer { id, store } => {
+            json!({ "node": id.to_string(), "store": store.to_string() })
+        }
+        Record::PeerForgotten(id) => json!({ "node": id.to_string() }),
+        Record::Flushed => json!({}),
+        Record::Standing(standing) => json!({
+            "id": standing.id.to_string(),
+            "queued": standing.queued,
+            "requeue": standing.requeue.map(Time::as_millis),
+            "nacks": standing.nacks,
+            "additional_deliveries": standing.additional_deliveries,
+        }),
+    }
+}
+
+fn nodes(ids: &[NodeId]) -> Vec<String> {
+    ids.iter().map(ToString::to_string).collect()
+}
+
+/// Bytes as text where they are UTF-8, else under another name in base64.
+fn text(line: &mut Map<String, Value>, name: &str, bytes: &[u8]) {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => line.insert(name.to_owned(), text.into()),
+        Err(_) => line.insert(format!("{name}_base64"), STANDARD.encode(bytes).into()),
+    };
+}

@@ -1,0 +1,73 @@
+//! SHUTDOWN, signals and DEBUG RESTART.
+
+use std::time::{Duration, Instant};
+
+use super::start;
+use crate::fixture::{Launch, eventually};
+use crate::wire::{Connection, Reply, bulk, encode_words, error};
+
+#[test]
+fn shutdown_closes_without_an_answer_and_exits_with_0() {
+    for command in ["SHUTDOWN", "shutdown REWRITE-AOF"] {
+        let (mut node, mut client) = start();
+        let mut blocked = node.connect();
+        blocked.send("GETJOB FROM q");
+        node.wait_for_blocked(1);
+        for wrong in [
+            "SHUTDOWN NOSAVE",
+            "SHUTDOWN SAVE",
+            "SHUTDOWN REWRITE-AOF now",
+        ] {
+            assert_eq!(client.call(wrong), error("ERR syntax error"), "{wrong}");
+        }
+        client.send(command);
+        client.assert_closed();
+        assert!(node.wait_for_end().success(), "{command}");
+        blocked.rest();
+    }
+}
+
+#[test]
+fn signals_stop_the_server_even_when_clients_are_busy() {
+    for interrupt in [false, true] {
+        let (mut node, mut client) = start();
+        let mut blocked = node.connect();
+        blocked.send("GETJOB FROM q");
+        node.wait_for_blocked(1);
+        client.send_raw(&encode_words("ADDJOB other body 0").repeat(500));
+        let start = Instant::now();
+        let status = if interrupt {
+            node.interrupt()
+        } else {
+            node.terminate()
+        };
+        assert!(status.success(), "{status}");
+        assert!(
+            start.elapsed() < Duration::from_secs(10),
+            "{:?}",
+            start.elapsed()
+        );
+    }
+}
+
+#[test]
+fn debug_restart_comes_back_with_its_jobs() {
+    let mut node = Launch::new().flags("--appendfsync always").start();
+    let mut client = node.connect();
+    let id = client.add("q", "body", "");
+    client.send("DEBUG RESTART");
+    client.rest();
+    // It either replaces its process or ends with success for a supervisor: in both cases the pid is ours to reap.
+    let shown = eventually("the node serves again", || {
+        let mut client = Connection::try_open(node.port()).ok()?;
+        client
+            .try_send_raw(&encode_words(&format!("SHOW {id}")))
+            .ok()?;
+        client
+            .try_receive()
+            .ok()
+            .filter(|reply| !matches!(reply, Reply::Error(_)))
+    });
+    assert_eq!(*shown.field("body"), bulk("body"));
+    assert!(node.terminate().success());
+}
