@@ -492,9 +492,8 @@ impl Node {
     /// Records a job whole.
     pub(crate) fn persist_job(&mut self, key: JobKey, effects: &mut Vec<Effect>) {
         if self.settings.log == Log::On {
-            let job = &mut self.jobs[key];
             // Known once it is given to the log.
-            job.offset = Location::FAR;
+            self.jobs[key].offset = Location::FAR;
             let job = &self.jobs[key];
             let holders = self.peers.list(job.holders, None);
             let record = job.record(self.queues[job.queue].name.clone(), holders);

@@ -107,7 +107,7 @@ impl Plan {
             leaving_grace: Duration::from_secs(dice.pick(&[1, 5])),
             bug: None,
             segment: dice.between(50, 2000) as usize,
-            memory: dice.weighted(&[(60, 0), (20, 10_000), (20, 30_000)]),
+            memory: dice.weighted(&[(60, 0), (20, 60_000), (20, 200_000)]),
         }
     }
 
