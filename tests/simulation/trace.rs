@@ -186,9 +186,8 @@ fn jobs_of_effect(effect: &Effect) -> Vec<JobId> {
             Record::Standing(standing) => vec![standing.id],
             _ => Vec::new(),
         },
-        Effect::Reply(_, Reply::Added(id)) => vec![*id],
+        Effect::Reply(_, Reply::Added(id)) | Effect::Fetch(id, _) => vec![*id],
         Effect::Reply(_, reply @ (Reply::Delivered(..) | Reply::Unread(_))) => reply.delivered(),
-        Effect::Fetch(id, _) => vec![*id],
         Effect::Reply(..) | Effect::Retire(_) => Vec::new(),
     }
 }
