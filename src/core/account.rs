@@ -28,9 +28,7 @@ impl Node {
 
     /// Bytes in use by the core's own account; 0 for an empty node without clients.
     pub fn used_memory(&self) -> u64 {
-        let bodies = self.jobs.len() - self.spilling.jobs;
-        let jobs = self.jobs.len() * limits::JOB_BYTES;
-        let jobs = jobs + bodies * limits::BODY_BYTES + self.body_bytes;
+        let jobs = self.jobs.len() * limits::JOB_BYTES + self.body_bytes;
         let queues = self.queues.known() * limits::QUEUE_BYTES + self.queues.name_bytes();
         let waiters = self.waiters.len() * limits::WAITER_BYTES;
         let collections = self.collections.len() * limits::COLLECTION_BYTES;

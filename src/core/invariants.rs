@@ -22,7 +22,7 @@ pub fn check(node: &Node) {
             assert_eq!((at.segment, at.offset), place, "{}: its record", job.id);
             assert!(at < node.spilling.readable, "{} can be read", job.id);
         } else {
-            bytes += job.body.len();
+            bytes += job.body.memory();
         }
         if !job.is_tombstone() {
             of_queue[job.queue.0 as usize] += 1;

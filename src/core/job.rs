@@ -72,6 +72,14 @@ impl Body {
         }
     }
 
+    /// Bytes of memory that it takes beside its job.
+    pub(crate) fn memory(&self) -> usize {
+        match &self.0 {
+            Held::Memory(bytes) => limits::allocated(limits::BODY_BYTES + bytes.slice.len()),
+            Held::Spilled { .. } | Held::Lost => 0,
+        }
+    }
+
     /// Where the record lies that holds its bytes, when they are not in memory.
     pub fn spilled_to(&self) -> Option<Location> {
         match self.0 {

@@ -179,7 +179,7 @@ pub struct Node {
     pub(crate) leaving: bool,
     /// What the peers were told of this node, while there are any.
     pub(crate) told: Option<PeerState>,
-    /// Of the bodies in memory.
+    /// What the bodies in memory take.
     pub(crate) body_bytes: usize,
     pub(crate) spilling: Spilling,
     pub(crate) client_bytes: u64,

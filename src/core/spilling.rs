@@ -112,9 +112,8 @@ impl Node {
         if body.spilled_to().is_some() {
             self.spilling.jobs += 1;
             self.spilling.bytes += body.len();
-        } else {
-            self.body_bytes += body.len();
         }
+        self.body_bytes += body.memory();
     }
 
     /// The reverse of [`Node::count_body`].
@@ -122,9 +121,8 @@ impl Node {
         if body.spilled_to().is_some() {
             self.spilling.jobs -= 1;
             self.spilling.bytes -= body.len();
-        } else {
-            self.body_bytes -= body.len();
         }
+        self.body_bytes -= body.memory();
     }
 
     /// Gives a job another body.
@@ -173,7 +171,8 @@ impl Node {
 
     /// What lies before `readable` is written: the next step of spilling.
     pub(crate) fn on_written(&mut self, now: Time, readable: Location) {
-        self.spilling.readable = readable;
+        // Of two that cross on their way, the later one knows more.
+        self.spilling.readable = self.spilling.readable.max(readable);
         if self.may_spill() {
             let mut looks = limits::SPILL_LOOKS;
             let mut excess = self.excess();
@@ -262,13 +261,13 @@ impl Node {
         if !self.is_readable(job) {
             return 0;
         }
-        let length = job.body.len();
-        let Ok(kept) = u32::try_from(length) else {
+        let Ok(length) = u32::try_from(job.body.len()) else {
             return 0;
         };
-        let body = Body::spilled(location(job), kept);
+        let freed = job.body.memory();
+        let body = Body::spilled(location(job), length);
         self.replace_body(key, body);
-        (length + limits::BODY_BYTES) as u64
+        freed as u64
     }
 
     /// While the log is read: keeps memory within its bounds.

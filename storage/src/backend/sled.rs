@@ -29,6 +29,7 @@ use std::fs::{self, File};
 use std::io;
 use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::{self, SyncSender};
 use std::thread;
 
@@ -37,8 +38,9 @@ use shoalmq_core::record::Segment;
 use self::engine::{End, Engine};
 use self::folders::Folder;
 use self::scan::Scanned;
+use self::shelf::Shelf;
 use self::synced::Synced;
-use super::{Backend, Sequence, Stats, Visit, lock};
+use super::{Backend, Reader, Sequence, Stats, Visit, lock};
 use crate::backup::files_below;
 use crate::fault::{Damage, Fault, Place};
 
@@ -46,6 +48,7 @@ mod engine;
 mod folders;
 mod guard;
 mod scan;
+mod shelf;
 mod synced;
 #[cfg(test)]
 mod tests;
@@ -71,6 +74,7 @@ pub struct Sled {
     kept: Vec<Kept>,
     kept_bytes: usize,
     synced: Synced,
+    shelf: Arc<Shelf>,
     /// Dropped last, after the engine.
     _lock: File,
 }
@@ -111,6 +115,10 @@ impl Sled {
                 damage: Damage::Lost { expected },
             });
         }
+        let shelf = Arc::new(Shelf::new(&path, folders.iter()));
+        if let Some(engine) = &engine {
+            shelf.lend(engine.db());
+        }
         Ok(Sled {
             path,
             folders: folders.into(),
@@ -119,6 +127,7 @@ impl Sled {
             kept: Vec::new(),
             kept_bytes: 0,
             synced,
+            shelf,
             _lock: lock,
         })
     }
@@ -160,9 +169,16 @@ impl Sled {
         Ok(done)
     }
 
+    /// Lets go of the last database.
+    fn close(&mut self) {
+        self.shelf.close();
+        self.engine = None;
+    }
+
     fn reopen(&self) -> Result<Engine, Fault> {
+        self.shelf.close();
         let last = self.folders.back().expect("a database was made");
-        guard::guarded(&self.path, || {
+        let engine = guard::guarded(&self.path, || {
             let mut engine = Engine::open(&last.path)?;
             let refill = |error| verdict::fault("write job log", &self.path, error);
             if self.end.unfinished.is_none() {
@@ -174,7 +190,9 @@ impl Sled {
                     .map_err(refill)?;
             }
             Ok(engine)
-        })
+        })?;
+        self.shelf.lend(engine.db());
+        Ok(engine)
     }
 
     /// Makes the database of a segment, once all before it is on disk.
@@ -189,7 +207,7 @@ impl Sled {
             })?;
             self.end.unfinished = None;
         }
-        self.engine = None;
+        self.close();
         if let Some(full) = self.folders.back_mut() {
             // The first open after a close makes the file grow: not at a start, when the disk may be full.
             if full.first.is_some() {
@@ -199,8 +217,16 @@ impl Sled {
         }
         let (path, first) = (&self.path, self.end.next);
         let folder = guard::guarded(path, || Folder::create(path, segment, first))?;
+        self.shelf.add(&folder);
         self.folders.push_back(folder);
         Ok(())
+    }
+}
+
+impl Drop for Sled {
+    fn drop(&mut self) {
+        // Readers may stay for longer, with nothing to read from.
+        self.shelf.close_all();
     }
 }
 
@@ -227,6 +253,7 @@ impl Backend for Sled {
             next,
             unfinished: None,
         };
+        self.shelf.note(segment, next - 1, frame.len());
         self.kept_bytes += frame.len();
         self.kept.push(Kept {
             segment,
@@ -253,25 +280,32 @@ impl Backend for Sled {
     fn replay(&mut self, visit: &mut Visit<'_>) -> Result<(), Fault> {
         self.sync()?;
         // Each database is closed when it is read, the last one too: what a scan reads stays in memory until then.
-        self.engine = None;
+        self.close();
+        self.shelf.clear();
+        let readable = Arc::clone(&self.shelf);
+        let mut noting = |segment, last: Sequence, frame: &[u8]| {
+            readable.note(segment, last.0, frame.len());
+            visit(segment, last, frame)
+        };
         let (sender, scanned) = mpsc::sync_channel(SCAN_AHEAD);
         let (path, folders) = (&self.path, &self.folders);
-        let (read, visited) = thread::scope(|scope| {
+        let (read, assembled) = thread::scope(|scope| {
             let scan = move || guard::caught(path, || read_all(path, folders, &sender));
             let thread = guard::named().spawn_scoped(scope, scan);
-            let visited = scan::assemble(path, &scanned, self.end.next, visit);
+            let assembled = scan::assemble(path, &scanned, self.end.next, &mut noting);
             // The scan ends at once when nobody takes its pieces any more.
             drop(scanned);
             let read = match thread {
                 Ok(thread) => thread.join().expect("panics are caught in there"),
                 Err(cause) => Err(Fault::from_io("start a thread to read", path, cause)),
             };
-            (read, visited)
+            (read, assembled)
         });
+        self.shelf.leave();
         for folder in &mut self.folders {
             folder.measure();
         }
-        visited?;
+        assembled?;
         read
     }
 
@@ -281,6 +315,7 @@ impl Backend for Sled {
 
     fn cut(&mut self, segment: Segment, last: Sequence, keep: usize) -> Result<(), Fault> {
         let (first, mut frame) = self.with_engine(|engine, path| engine.frame(path, last))?;
+        self.shelf.cut(segment, first, frame.len());
         frame.truncate(keep);
         self.synced.lower(first)?;
         self.with_engine(|engine, path| {
@@ -304,6 +339,7 @@ impl Backend for Sled {
                 (self.engine, self.kept_bytes) = (None, 0);
                 self.kept.clear();
             }
+            self.shelf.retire(oldest);
             oldest.remove(&self.path)?;
             self.folders.pop_front();
         }
@@ -314,6 +350,10 @@ impl Backend for Sled {
         let first = self.folders.front()?.first?;
         let last = self.end.next - 1;
         (first <= last).then_some((Sequence(first), Sequence(last)))
+    }
+
+    fn reader(&self) -> Option<Arc<dyn Reader>> {
+        Some(Arc::clone(&self.shelf) as Arc<dyn Reader>)
     }
 
     fn stats(&self) -> Stats {

@@ -20,7 +20,7 @@ const CACHE_BYTES: u64 = 32 << 20;
 /// The unit in which sled writes and cleans its file.
 const SLED_SEGMENT: usize = 512 << 10;
 /// The largest value.
-const PIECE: usize = 7 << 10;
+pub(super) const PIECE: usize = 7 << 10;
 /// A tree with so many values, which make up so many bytes, takes no more.
 ///
 /// The tenth value makes sled write the whole leaf anew, and the seventeenth both halves of it: what it wrote before
@@ -105,13 +105,13 @@ impl Engine {
 
     /// The trees in the order of what they hold, each with its segment.
     fn trees(&self) -> Vec<(Segment, IVec)> {
-        let mut names: Vec<IVec> = self.db.tree_names();
-        // Numbers have leading zeros, and the tree of an earlier version, which has none, comes first.
-        names.sort_unstable();
-        names
-            .into_iter()
-            .filter_map(|name| Some((segment_of(&name)?, name)))
-            .collect()
+        let trees = trees_of(&self.db).into_iter();
+        trees.map(|((segment, _), name)| (segment, name)).collect()
+    }
+
+    /// The database, for those who read beside the appends.
+    pub(super) fn db(&self) -> &Db {
+        &self.db
     }
 
     /// The segments, oldest first.
@@ -257,10 +257,17 @@ impl Engine {
 }
 
 impl Key {
-    fn bytes(self) -> [u8; 9] {
+    pub(super) fn bytes(self) -> [u8; 9] {
         let mut bytes = [u8::from(self.more); 9];
         bytes[..8].copy_from_slice(&self.number.to_be_bytes());
         bytes
+    }
+
+    /// The number that a key tells, when it is one.
+    pub(super) fn number(bytes: &[u8]) -> Option<u64> {
+        bytes
+            .first_chunk()
+            .map(|number| u64::from_be_bytes(*number))
     }
 
     fn read(segment: Segment, bytes: &[u8], path: &Path) -> Result<Self, Fault> {
@@ -290,10 +297,23 @@ fn await_release(path: &Path) {
     }
 }
 
-/// The segment that a tree holds, when it is one of ours.
-fn segment_of(tree: &[u8]) -> Option<Segment> {
+/// The trees of a database in the order of what they hold: each with its segment and the number of its first piece.
+pub(super) fn trees_of(db: &Db) -> Vec<((Segment, u64), IVec)> {
+    let names = db.tree_names().into_iter();
+    let mut trees: Vec<_> = names
+        .filter_map(|name| Some((content_of(&name)?, name)))
+        .collect();
+    trees.sort_unstable_by_key(|tree| tree.0);
+    trees
+}
+
+/// The segment that a tree holds, and from which number on, when it is one of ours. That of an earlier version names no
+/// number: it holds the segment from its begin.
+fn content_of(tree: &[u8]) -> Option<(Segment, u64)> {
     let name = std::str::from_utf8(tree).ok()?;
     let name = name.strip_prefix(PREFIX)?;
-    let segment = name.split_once('.').map_or(name, |(segment, _)| segment);
-    segment.parse().ok()
+    match name.split_once('.') {
+        Some((segment, first)) => Some((segment.parse().ok()?, first.parse().ok()?)),
+        None => Some((name.parse().ok()?, 0)),
+    }
 }
