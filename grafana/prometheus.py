@@ -20,7 +20,8 @@ class Prometheus:
             with urllib.request.urlopen(f"{self.url}/api/v1/{path}?{query}", timeout=30) as reply:
                 return json.load(reply)["data"]
         except urllib.error.HTTPError as error:
-            raise Refused(json.load(error).get("error")) from None
+            # While it starts, the answer is no JSON.
+            raise Refused(error.read().decode()) from None
 
     def now(self, expression):
         """The series that an expression has now: [{"metric": labels, "value": [time, text]}...]."""
