@@ -15,6 +15,7 @@ mod agreement;
 mod collection;
 pub mod command;
 mod copies;
+mod counters;
 mod delivery;
 pub mod effect;
 pub mod event;
@@ -51,6 +52,7 @@ mod shipping;
 mod spilling;
 mod standings;
 mod sweep;
+pub mod tally;
 #[cfg(test)]
 mod tests;
 pub mod time;

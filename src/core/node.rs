@@ -9,6 +9,7 @@ use crate::agenda::{Agenda, Due, Timer};
 use crate::agreement::Agreement;
 use crate::collection::Collections;
 use crate::command::{Command, Reply};
+pub use crate::counters::Counters;
 use crate::effect::Effect;
 use crate::event::{Event, Pace};
 use crate::federation::Federation;
@@ -51,6 +52,8 @@ pub struct Settings {
     pub heal_delay: Duration,
     /// How long after CLUSTER LEAVING the jobs begin to move to other nodes.
     pub leaving_grace: Duration,
+    /// So many queues are tallied each for itself, for the metrics.
+    pub tallied_queues: u32,
 }
 
 impl Default for Settings {
@@ -65,6 +68,7 @@ impl Default for Settings {
             min_replicate: 2,
             heal_delay: Duration::from_mins(1),
             leaving_grace: Duration::from_secs(5),
+            tallied_queues: 1000,
         }
     }
 }
@@ -107,43 +111,6 @@ pub enum MemoryLevel {
     Evict,
     /// From 100 %: commands that need memory are refused.
     Full,
-}
-
-/// What has happened since the node started, for its metrics.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[expect(missing_docs, reason = "each is named for what it counts")]
-pub struct Counters {
-    pub added: u64,
-    pub delivered: u64,
-    pub acked: u64,
-    pub nacked: u64,
-    pub expired: u64,
-    pub evicted: u64,
-    /// Queued again because the retry was over.
-    pub redelivered_timeout: u64,
-    /// Queued again by NACK.
-    pub redelivered_nack: u64,
-    /// Queued again by ENQUEUE.
-    pub redelivered_asked: u64,
-    /// Queued again after an unclean start.
-    pub redelivered_restart: u64,
-    /// At-most-once jobs dropped at an unclean start, since nothing may deliver them any more.
-    pub dropped_restart: u64,
-    /// Queued here because a move to another node was not confirmed.
-    pub redelivered_heal: u64,
-    /// Queued here again because a node that it was handed over to, before a stop or on leaving, did not confirm it.
-    pub redelivered_drain: u64,
-    /// ADDJOBs whose copies were not confirmed in time.
-    pub replication_timeouts: u64,
-    /// Copies made anew for lack of living ones.
-    pub healed: u64,
-    /// Jobs that came from other nodes because clients waited here, and that went to others.
-    pub imported: u64,
-    pub exported: u64,
-    /// Tombstones pushed out by their bounds.
-    pub tombstones_dropped: u64,
-    /// Bodies that could not be read back from the log.
-    pub unreadable: u64,
 }
 
 /// One node: feed it events, carry out its effects.
@@ -196,12 +163,14 @@ impl Node {
     pub fn new(id: NodeId, settings: Settings, now: Time, seed: [u8; 32]) -> Self {
         let mut random = StdRng::from_seed(seed);
         let mut agenda = Agenda::new(now);
+        let mut queues = Queues::new(random.next_u64());
+        queues.tallies.most = settings.tallied_queues;
         agenda.add_timer(now + limits::MARK_EVERY, Timer::Mark);
         Node {
             id,
             settings,
             jobs: Jobs::new(random.next_u64()),
-            queues: Queues::new(random.next_u64()),
+            queues,
             agenda,
             waiters: Waiters::default(),
             peers: Peers::default(),
@@ -451,6 +420,7 @@ impl Node {
             self.agenda.add_timer(now, Timer::Absence);
         }
         self.settings = settings;
+        self.queues.tallies.most = settings.tallied_queues;
         if settings.log == Log::Off {
             self.stop_rewrite();
         }
@@ -543,6 +513,7 @@ impl Node {
             self.agenda.remove_job(&mut self.jobs, key);
             self.agenda.add_job(&mut self.jobs, key);
         }
+        self.recount(key);
     }
 
     /// Takes a job out of everything that holds it.
@@ -572,7 +543,9 @@ impl Node {
         if !job.is_tombstone() {
             self.queues[job.queue].jobs += 1;
         }
-        self.jobs.insert(job)
+        let key = self.jobs.insert(job);
+        self.recount(key);
+        key
     }
 
     /// The reverse of [`Node::keep`], for a job that nothing else holds.
@@ -581,6 +554,7 @@ impl Node {
         if job.short {
             self.healing.forget_job(key);
         }
+        self.uncount(&job);
         self.uncount_body(&job.body);
         self.segments.remove(job.segment, self.recorded_bytes(&job));
         if !job.is_tombstone() {

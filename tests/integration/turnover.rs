@@ -124,7 +124,7 @@ fn consume(client: &mut Connection, acknowledged: &AtomicU64, ended: &AtomicBool
             client.call(&format!("NACK {}", again[0]));
         }
         let count = client.call(&format!("ACKJOB {}", done.join(" "))).int();
-        acknowledged.fetch_add(count as u64, Ordering::Relaxed);
+        acknowledged.fetch_add(count.cast_unsigned(), Ordering::Relaxed);
     }
 }
 
