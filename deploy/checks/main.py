@@ -1,0 +1,118 @@
+"""All checks of deploy/: see deploy/check."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import yaml
+
+import manifests
+from results import Results
+
+DEPLOY = Path(__file__).resolve().parent.parent
+ROOT = DEPLOY.parent
+KUBERNETES = DEPLOY / "kubernetes"
+# systemd's measure of what a service could do, from 0, nothing, to 100.
+EXPOSURE = 15
+
+
+def run(*command, **options):
+    return subprocess.run([str(word) for word in command], capture_output=True, text=True, **options)
+
+
+def faults_of(*command, **options):
+    """What a command said, if it failed or warned."""
+    done = run(*command, **options)
+    said = (done.stdout + done.stderr).strip()
+    if done.returncode:
+        return [said or f"{command[0]} ended with {done.returncode}"]
+    return []
+
+
+def render(folder):
+    """The objects of a kustomization, and what went wrong."""
+    done = run("kubectl", "kustomize", folder)
+    if done.returncode or done.stderr.strip():
+        return [], [done.stderr]
+    return [thing for thing in yaml.safe_load_all(done.stdout) if thing], []
+
+
+def check_objects(results, what, objects, faults):
+    results.check(f"{what} renders", faults)
+    if objects:
+        results.check(f"{what} is valid", manifests.invalid(objects))
+        results.check(f"{what} fits together", list(manifests.inconsistent(objects)))
+
+
+def kustomizations(results):
+    """The base, each overlay, and each component on top of the base."""
+    for folder in [KUBERNETES / "base", *sorted((KUBERNETES / "overlays").iterdir())]:
+        check_objects(results, folder.relative_to(ROOT), *render(folder))
+    for component in sorted((KUBERNETES / "components").iterdir()):
+        # Kustomize takes relative paths alone, and only of folders beside or below.
+        with tempfile.TemporaryDirectory(dir=KUBERNETES, prefix=".check-") as folder:
+            text = {"kind": "Kustomization", "namespace": "other", "resources": ["../base"],
+                    "components": [f"../components/{component.name}"]}
+            Path(folder, "kustomization.yaml").write_text(yaml.safe_dump(text))
+            check_objects(results, component.relative_to(ROOT), *render(folder))
+    for example in sorted((KUBERNETES / "examples").iterdir()):
+        objects = list(yaml.safe_load_all(example.read_text()))
+        faults = [*manifests.invalid(objects), *manifests.pods(objects), *manifests.custom(objects)]
+        results.check(f"{example.relative_to(ROOT)} is valid", faults)
+
+
+def compose(results):
+    done = run("docker-compose", "-f", DEPLOY / "compose.yaml", "config", "--format", "json")
+    results.check("compose.yaml is accepted", [done.stderr] if done.returncode else [])
+    if done.returncode:
+        return
+    faults = []
+    services = json.loads(done.stdout)["services"]
+    for name in ("node-1", "node-2", "node-3", "prometheus", "grafana"):
+        if name not in services:
+            faults.append(f"no {name}")
+    for name, service in services.items():
+        faults += [f"{name} is open to other machines: {port}" for port in service.get("ports", [])
+                   if port.get("host_ip") != "127.0.0.1"]
+        faults += [f"{name} mounts {volume['source']}, which is not there" for volume in service.get("volumes", [])
+                   if volume["type"] == "bind" and not Path(volume["source"]).exists()]
+    results.check("compose.yaml fits together", faults)
+
+
+def systemd(results, binary):
+    unit = DEPLOY / "systemd/shoalmq.service"
+    results.check("systemd-analyze security", faults_of(
+        "systemd-analyze", "security", "--offline=yes", f"--threshold={EXPOSURE}", "--no-pager", unit))
+    # The program has to be there to be verified: any stands in for it.
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder, unit.name)
+        copy.write_text(re.sub("/usr/local/bin/shoalmq", str(binary or shutil.which("true")), unit.read_text()))
+        done = run("systemd-analyze", "verify", copy)
+        results.check("systemd-analyze verify", [done.stderr] if done.returncode or unit.name in done.stderr else [])
+
+
+def texts(results):
+    results.check("hadolint", faults_of("hadolint", "--failure-threshold", "style", ROOT / "Dockerfile"))
+    scripts = [path for path in sorted(DEPLOY.rglob("*")) if path.is_file() and not path.is_symlink()
+               and path.open("rb").readline().startswith((b"#!/bin/sh", b"#!/usr/bin/env bash"))]
+    results.check("shellcheck", faults_of("shellcheck", "--severity=warning", *scripts))
+
+
+def main():
+    binary = Path(sys.argv[1]).resolve() if len(sys.argv) > 1 else None
+    results = Results()
+    missing = [tool for tool in ("kubectl", "systemd-analyze") if not shutil.which(tool)]
+    results.check("the tools are there", missing)
+    if not missing:
+        kustomizations(results)
+        systemd(results, binary)
+    compose(results)
+    texts(results)
+    sys.exit(results.close())
+
+
+main()
