@@ -10,6 +10,7 @@ from pathlib import Path
 
 import yaml
 
+import chart
 import manifests
 from results import Results
 
@@ -110,6 +111,7 @@ def main():
     if not missing:
         kustomizations(results)
         systemd(results, binary)
+    chart.check(results, DEPLOY / "helm/shoalmq")
     compose(results)
     texts(results)
     sys.exit(results.close())
