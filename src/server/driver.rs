@@ -520,9 +520,10 @@ pub(crate) fn settings(config: &Config, log: Log) -> Settings {
             MaxmemoryPolicy::Noeviction => shoalmq_core::node::Eviction::Never,
         },
         memory: match (config.memory_policy, config.storage) {
-            // Sled reads whole databases only.
-            (MemoryPolicy::Spill, Storage::Log) => shoalmq_core::node::MemoryPolicy::Spill,
-            (MemoryPolicy::Refuse, _) | (_, Storage::Sled | Storage::Memory) => {
+            (MemoryPolicy::Spill, Storage::Sled | Storage::Log) => {
+                shoalmq_core::node::MemoryPolicy::Spill
+            }
+            (MemoryPolicy::Refuse, _) | (_, Storage::Memory) => {
                 shoalmq_core::node::MemoryPolicy::Refuse
             }
         },

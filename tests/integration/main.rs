@@ -24,4 +24,5 @@ mod protocol;
 mod queues;
 mod spilling;
 mod storage_tools;
+mod turnover;
 mod wire;

@@ -13,16 +13,17 @@ fn body(number: usize) -> String {
     format!("{number:08}").repeat(512)
 }
 
-fn launch() -> Launch {
-    Launch::new().flags("--storage log --maxmemory 8mb")
+/// How a node of this backend is launched.
+fn flags(storage: &str) -> String {
+    format!("--storage {storage} --maxmemory 8mb")
 }
 
 fn figure(client: &mut Connection, name: &str) -> u64 {
     client.info(name).parse().expect("a number")
 }
 
-fn filled() -> Node {
-    let node = launch().start();
+fn filled(storage: &str) -> Node {
+    let node = Launch::new().flags(&flags(storage)).start();
     let mut client = node.connect();
     for number in 0..JOBS {
         client.add("q", &body(number), "RETRY 600");
@@ -56,7 +57,12 @@ fn take_all(client: &mut Connection, from: usize, to: usize) {
 
 #[test]
 fn jobs_that_memory_does_not_hold_are_taken_and_delivered_in_order() {
-    let node = filled();
+    delivers_in_order("sled");
+    delivers_in_order("log");
+}
+
+fn delivers_in_order(storage: &str) {
+    let node = filled(storage);
     take_all(&mut node.connect(), 0, JOBS);
     let mut client = node.connect();
     assert_eq!(figure(&mut client, "spilled_jobs"), 0);
@@ -64,8 +70,17 @@ fn jobs_that_memory_does_not_hold_are_taken_and_delivered_in_order() {
 }
 
 #[test]
-fn they_outlive_a_restart_and_a_crash() {
-    let mut node = filled();
+fn they_outlive_a_restart_and_a_crash_in_sled() {
+    outlive_a_restart_and_a_crash("sled");
+}
+
+#[test]
+fn they_outlive_a_restart_and_a_crash_in_the_log() {
+    outlive_a_restart_and_a_crash("log");
+}
+
+fn outlive_a_restart_and_a_crash(storage: &str) {
+    let mut node = filled(storage);
     let mut client = node.connect();
     take_all(&mut client, 0, JOBS / 4);
     node.restart_cleanly();
@@ -73,7 +88,7 @@ fn they_outlive_a_restart_and_a_crash() {
     assert!(figure(&mut client, "used_memory") < LIMIT);
     take_all(&mut client, JOBS / 4, JOBS / 2);
     node.kill();
-    node.restart_with("--storage log --maxmemory 8mb --aof-enqueue-jobs-once yes");
+    node.restart_with(&(flags(storage) + " --aof-enqueue-jobs-once yes"));
     let mut client = node.connect();
     assert!(figure(&mut client, "used_memory") < LIMIT);
     let left = eventually("the queue", || match client.call("QLEN q").int() {
@@ -87,7 +102,7 @@ fn they_outlive_a_restart_and_a_crash() {
 
 #[test]
 fn looking_at_jobs_reads_their_bodies_too() {
-    let node = filled();
+    let node = filled("log");
     let mut client = node.connect();
     let newest = jobs(&client.call("QPEEK q -3"));
     let bodies: Vec<String> = newest.iter().map(|job| job.body.clone()).collect();

@@ -346,6 +346,10 @@ impl Cluster {
         let Some(process) = &mut host.process else {
             return;
         };
+        // One that was armed before a sooner one.
+        if process.armed != self.now {
+            return;
+        }
         process.armed = Micros::MAX;
         if process.core.deadline() > time {
             return self.arm(index);

@@ -1,5 +1,6 @@
 //! The log of jobs: reading it at the start, writing it from then on, switching it at run time.
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -29,8 +30,8 @@ pub(crate) use space::watch_space;
 /// Past this age of the oldest unsynced record, adds wait for the disk whatever `appendfsync` says: the contract.
 const STALL: Duration = Duration::from_secs(2);
 
-/// When bodies are to leave memory, but so many bytes are not written yet, or such a part of maxmemory, adds wait.
-const BEHIND_BYTES: u64 = 64 << 20;
+/// When so many bytes are not written yet, or such a part of maxmemory, adds wait.
+const BEHIND_BYTES: u64 = 32 << 20;
 const BEHIND_SHARE: u64 = 16;
 
 /// Whether there is a log.
@@ -246,12 +247,11 @@ impl Driver {
         }
     }
 
-    /// Whether so much waits to be written that adds must wait, too: what is not written cannot leave memory.
+    /// Whether so much waits to be written that adds must wait, too: it takes memory, no body leaves memory before it is
+    /// written, and what is dead is freed behind it.
     pub(crate) fn is_behind(&self, pending: u64) -> bool {
-        let Some(max_memory) = self.config.maxmemory.filter(|_| self.node.may_spill()) else {
-            return false;
-        };
-        let most = (max_memory.get() / BEHIND_SHARE).min(BEHIND_BYTES);
+        let max_memory = self.config.maxmemory.map_or(u64::MAX, NonZeroU64::get);
+        let most = (max_memory / BEHIND_SHARE).min(BEHIND_BYTES);
         // Once adds wait, they do so until half of it is written.
         let was = self.health.is_behind();
         pending > if was { most / 2 } else { most }

@@ -11,7 +11,7 @@ use super::{LogState, describe};
 use crate::server::driver::{Driver, Shared};
 
 /// So much of the log may be dead whatever is live: a pass for less is not worth it.
-const SLACK: u64 = 64 << 20;
+const SLACK: u64 = 32 << 20;
 /// On a disk that is full, or nearly, the log may grow by this part of the percentage only, and by so much.
 const SHORT_PART: u32 = 4;
 const SHORT_SLACK: u64 = 2 << 20;
@@ -185,10 +185,10 @@ mod tests {
 
     #[test]
     fn a_log_may_grow_by_half_of_the_percentage_and_a_slack() {
-        assert_eq!(excess(63 * MIB, 0, 100, SLACK), None);
-        assert_eq!(excess(64 * MIB, 0, 100, SLACK), Some(32 * MIB));
+        assert_eq!(excess(31 * MIB, 0, 100, SLACK), None);
+        assert_eq!(excess(32 * MIB, 0, 100, SLACK), Some(16 * MIB));
         assert_eq!(excess(2 * GIB, 4 * GIB, 100, SLACK), None);
-        let grown = 2 * GIB + 64 * MIB;
+        let grown = 2 * GIB + 32 * MIB;
         assert_eq!(excess(grown, 4 * GIB, 100, SLACK), Some(grown / 2));
         assert_eq!(
             excess(u64::MAX, GIB, u32::MAX, SLACK).map(|it| it > GIB),
