@@ -237,6 +237,7 @@ impl Node {
             job.place = Place::Nowhere;
         }
         job.ours = true;
+        self.recount(key);
     }
 
     /// Another node has the job: this one looks again at `requeue`.
@@ -250,6 +251,7 @@ impl Node {
         }
         job.ours = false;
         let id = job.id;
+        self.recount(key);
         self.hand_over.confirm_turn(&id);
         self.federation.moves.settle(id);
         self.postpone(key, requeue);

@@ -121,6 +121,7 @@ impl Node {
         more: NodeSet,
         effects: &mut Vec<Effect>,
     ) {
+        self.tally_service(now, key);
         self.leave_place(now, key);
         let patience = limits::ACK_PATIENCE.as_millis() as u64;
         let spread = self.random.random_range(0..patience / 4);
@@ -278,6 +279,8 @@ impl Node {
         let id = job.id;
         if job.state == JobState::Acked {
             self.send_delete(job.holders, id, effects);
+        } else {
+            self.tally_service(now, key);
         }
         self.forget(now, key, effects);
         self.remember(now, id);

@@ -14,6 +14,7 @@ use crate::node::{MemoryLevel, Node};
 use crate::peers::{NodeSet, PeerKey};
 use crate::record::{Location, Record};
 use crate::requeue::Cause;
+use crate::tally::Share;
 use crate::time::Time;
 
 impl Node {
@@ -249,6 +250,8 @@ impl Node {
             replicate: copy.replicate,
             state: JobState::Active,
             place: Place::Before,
+            counted: Share::None,
+            since: 0,
             ours: false,
             warned: false,
             short: false,

@@ -15,6 +15,7 @@ use crate::jobs::JobKey;
 use crate::node::Node;
 use crate::queue::QueueKey;
 use crate::requeue::Cause;
+use crate::tally::millis;
 use crate::time::Time;
 use crate::waiters::{Waiter, WaiterId};
 
@@ -108,6 +109,7 @@ impl Node {
 
     /// Takes a job out of its queue for a client.
     fn deliver(&mut self, now: Time, key: JobKey) -> Delivery {
+        self.tally_delivery(now, key);
         self.leave_queue(now, key);
         let job = &self.jobs[key];
         let requeue = match job.guarantee() {
@@ -121,6 +123,8 @@ impl Node {
         }
         let job = &mut self.jobs[key];
         (job.ours, job.moves) = (true, 0);
+        self.recount(key);
+        let job = &self.jobs[key];
         let queue = &mut self.queues[job.queue];
         queue.jobs_out += 1;
         self.counters.delivered += 1;
@@ -276,6 +280,7 @@ impl Node {
     fn keep_out(&mut self, now: Time, key: JobKey, requeue: Time, effects: &mut Vec<Effect>) {
         self.move_job(key, JobState::Active, requeue);
         self.take_turn(key);
+        self.jobs[key].since = millis(now);
         self.tell_working(now, key, effects);
     }
 }

@@ -21,6 +21,7 @@ use crate::node::Node;
 use crate::peers::{NodeSet, PeerKey};
 use crate::planted::Bug;
 use crate::record::Record;
+use crate::tally::Share;
 use crate::time::Time;
 
 impl Node {
@@ -35,6 +36,7 @@ impl Node {
             match self.jobs.find(&id) {
                 Some(key) if self.jobs[key].state == JobState::Acked => {}
                 Some(key) => {
+                    self.tally(self.jobs[key].queue, |tally| tally.acked += 1);
                     self.ack(now, key, effects);
                     count += 1;
                 }
@@ -88,6 +90,11 @@ impl Node {
                         job.holders
                     };
                     self.send_delete(holders, id, effects);
+                    if self.jobs[key].state != JobState::Acked {
+                        self.tally_service(now, key);
+                        self.tally(self.jobs[key].queue, |tally| tally.acked += 1);
+                        self.counters.acked += 1;
+                    }
                     self.forget(now, key, effects);
                     count += 1;
                 }
@@ -222,6 +229,9 @@ impl Node {
     pub(crate) fn expire(&mut self, now: Time, key: JobKey, effects: &mut Vec<Effect>) {
         if self.jobs[key].state != JobState::Acked {
             self.counters.expired += 1;
+            if self.jobs[key].counted != Share::Copy {
+                self.tally(self.jobs[key].queue, |tally| tally.expired += 1);
+            }
         }
         self.forget(now, key, effects);
     }

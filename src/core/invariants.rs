@@ -6,6 +6,7 @@ use crate::job::{Job, JobState, Place};
 use crate::jobs::JobKey;
 use crate::node::Node;
 use crate::queue::QueueKey;
+use crate::tally::Depths;
 use crate::time::Time;
 
 /// Walks over everything that the node holds.
@@ -14,6 +15,7 @@ use crate::time::Time;
 /// When something does not hold.
 pub fn check(node: &Node) {
     let (mut bytes, mut spilled) = (0, (0, 0));
+    let mut depths = vec![Depths::default(); node.queues.end() as usize];
     let mut of_queue = vec![0_u64; node.queues.end() as usize];
     for (key, job) in node.jobs.iter() {
         if let Some(at) = job.body.spilled_to() {
@@ -26,8 +28,15 @@ pub fn check(node: &Node) {
         }
         if !job.is_tombstone() {
             of_queue[job.queue.0 as usize] += 1;
+            assert_eq!(job.counted, job.share(), "{}: what it counts for", job.id);
+            depths[job.queue.0 as usize].add(job.share(), job.body.len() as u64);
         }
         check_job(node, key, job);
+    }
+    for (slot, depths) in (0..).zip(depths) {
+        if let Some(queue) = node.queues.get(QueueKey(slot)) {
+            assert_eq!(queue.depths, depths, "the jobs of a queue are counted");
+        }
     }
     assert_eq!(bytes, node.body_bytes, "the bytes of bodies are counted");
     let counted = (node.spilling.jobs, node.spilling.bytes);

@@ -11,6 +11,7 @@ use crate::message::Holders;
 use crate::peers::NodeSet;
 use crate::queue::QueueKey;
 use crate::record::{JobRecord, Location, Segment};
+use crate::tally::Share;
 use crate::time::Time;
 
 /// The opaque bytes that a job carries: one allocation, shared, so that handing it out copies nothing. When memory is
@@ -178,7 +179,7 @@ pub(crate) enum Place {
     Acked,
 }
 
-/// One job as this node holds it: 128 bytes beside the bytes of its body.
+/// One job as this node holds it: 136 bytes beside the bytes of its body.
 #[derive(Debug)]
 pub(crate) struct Job {
     pub(crate) id: JobId,
@@ -220,10 +221,14 @@ pub(crate) struct Job {
     pub(crate) short: bool,
     /// How often it went from node to node since it was last handed out.
     pub(crate) moves: u8,
+    /// What it is counted for.
+    pub(crate) counted: Share,
+    /// When it was queued or handed out last, as [`crate::tally::millis`] has it.
+    pub(crate) since: u32,
 }
 
 const _: () = assert!(
-    size_of::<Option<Job>>() <= 128,
+    size_of::<Option<Job>>() <= 136,
     "ten million jobs whose bodies are on disk fit into 2 GiB"
 );
 

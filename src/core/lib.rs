@@ -51,6 +51,7 @@ mod shipping;
 mod spilling;
 mod standings;
 mod sweep;
+pub mod tally;
 #[cfg(test)]
 mod tests;
 pub mod time;

@@ -51,6 +51,8 @@ pub struct Settings {
     pub heal_delay: Duration,
     /// How long after CLUSTER LEAVING the jobs begin to move to other nodes.
     pub leaving_grace: Duration,
+    /// So many queues are tallied each for itself, for the metrics.
+    pub tallied_queues: u32,
 }
 
 impl Default for Settings {
@@ -65,6 +67,7 @@ impl Default for Settings {
             min_replicate: 2,
             heal_delay: Duration::from_mins(1),
             leaving_grace: Duration::from_secs(5),
+            tallied_queues: 1000,
         }
     }
 }
@@ -196,12 +199,14 @@ impl Node {
     pub fn new(id: NodeId, settings: Settings, now: Time, seed: [u8; 32]) -> Self {
         let mut random = StdRng::from_seed(seed);
         let mut agenda = Agenda::new(now);
+        let mut queues = Queues::new(random.next_u64());
+        queues.tallies.most = settings.tallied_queues;
         agenda.add_timer(now + limits::MARK_EVERY, Timer::Mark);
         Node {
             id,
             settings,
             jobs: Jobs::new(random.next_u64()),
-            queues: Queues::new(random.next_u64()),
+            queues,
             agenda,
             waiters: Waiters::default(),
             peers: Peers::default(),
@@ -451,6 +456,7 @@ impl Node {
             self.agenda.add_timer(now, Timer::Absence);
         }
         self.settings = settings;
+        self.queues.tallies.most = settings.tallied_queues;
         if settings.log == Log::Off {
             self.stop_rewrite();
         }
@@ -543,6 +549,7 @@ impl Node {
             self.agenda.remove_job(&mut self.jobs, key);
             self.agenda.add_job(&mut self.jobs, key);
         }
+        self.recount(key);
     }
 
     /// Takes a job out of everything that holds it.
@@ -572,7 +579,9 @@ impl Node {
         if !job.is_tombstone() {
             self.queues[job.queue].jobs += 1;
         }
-        self.jobs.insert(job)
+        let key = self.jobs.insert(job);
+        self.recount(key);
+        key
     }
 
     /// The reverse of [`Node::keep`], for a job that nothing else holds.
@@ -581,6 +590,7 @@ impl Node {
         if job.short {
             self.healing.forget_job(key);
         }
+        self.uncount(&job);
         self.uncount_body(&job.body);
         self.segments.remove(job.segment, self.recorded_bytes(&job));
         if !job.is_tombstone() {

@@ -8,6 +8,7 @@ use crate::id::{ClientId, Ticket};
 use crate::jobs::JobKey;
 use crate::limits;
 use crate::peers::{NodeSet, PeerKey};
+use crate::tally::{COPY_MILLIS, Histogram};
 use crate::time::Time;
 
 /// A job that waits for copies.
@@ -35,6 +36,8 @@ pub(crate) struct Replications {
     abandoned: Vec<Ticket>,
     /// How long a confirmation takes.
     pub(crate) usual: Median,
+    /// How long it took until there were enough, in milliseconds.
+    pub(crate) times: Histogram<{ COPY_MILLIS.len() }>,
 }
 
 impl Replications {

@@ -17,6 +17,7 @@ use crate::command::PauseState;
 use crate::id::QueueName;
 use crate::job::{Job, Links, Place};
 use crate::jobs::{JobKey, Jobs};
+use crate::tally::{Depths, Tallies, TallyKey};
 use crate::time::Time;
 use crate::waiters::WaiterId;
 
@@ -55,6 +56,8 @@ pub(crate) struct Queue {
     pub(crate) idle_check: Option<Time>,
     pub(crate) jobs_in: u64,
     pub(crate) jobs_out: u64,
+    pub(crate) tally: TallyKey,
+    pub(crate) depths: Depths,
 }
 
 /// A list that runs through the jobs themselves.
@@ -145,6 +148,8 @@ impl Queue {
             idle_check: None,
             jobs_in: 0,
             jobs_out: 0,
+            tally: TallyKey::OTHER,
+            depths: Depths::default(),
         }
     }
 
@@ -265,6 +270,7 @@ pub(crate) struct Queues {
     hasher: FixedState,
     open: usize,
     name_bytes: usize,
+    pub(crate) tallies: Tallies,
 }
 
 impl Queues {
@@ -277,6 +283,7 @@ impl Queues {
             hasher: FixedState::with_seed(seed),
             open: 0,
             name_bytes: 0,
+            tallies: Tallies::default(),
         }
     }
 
@@ -313,7 +320,8 @@ impl Queues {
         if let Some(key) = self.find(name) {
             return key;
         }
-        let queue = Queue::new(QueueName::new(name));
+        let mut queue = Queue::new(QueueName::new(name));
+        queue.tally = self.tallies.take();
         self.name_bytes += name.len();
         let key = if let Some(key) = self.free.pop() {
             self.slots[key as usize] = Some(queue);
@@ -362,12 +370,14 @@ impl Queues {
         if queue.open || queue.jobs > 0 {
             return;
         }
+        let tally = queue.tally;
         let hash = self.hasher.hash_one(queue.name.as_bytes());
         self.name_bytes -= queue.name.as_bytes().len();
         let entry = self.by_name.find_entry(hash, |&other| other == key.0);
         entry.expect("every known queue is in the table").remove();
         self.slots[key.0 as usize] = None;
         self.free.push(key.0);
+        self.tallies.give_back(tally);
     }
 
     /// The queue at `key`, if one is known there.

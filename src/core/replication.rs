@@ -22,6 +22,7 @@ use crate::pending::Pending;
 use crate::planted::Bug;
 use crate::record::{Location, Record};
 use crate::requeue::Cause;
+use crate::tally::{COPY_MILLIS, Share};
 use crate::time::{Now, Time};
 
 impl Node {
@@ -46,6 +47,9 @@ impl Node {
         let deadline = deadline.map_or(Time::NEVER, |timeout| now.time + timeout);
         let ask = waits.then(|| deadline.min(now.time + self.replications.patience()));
         let key = self.make_job(now, add, &plan, holders, ask);
+        if at_once || !waits {
+            self.count_added(key);
+        }
         if waits {
             let pending = Pending {
                 ticket: (!at_once).then_some(ticket),
@@ -73,7 +77,6 @@ impl Node {
             }
         }
         if at_once || !waits {
-            self.counters.added += 1;
             effects.push(Effect::Reply(ticket, Reply::Added(id)));
         }
     }
@@ -201,7 +204,12 @@ impl Node {
         }
         let pending = self.replications.remove(key);
         let pending = pending.expect("it was just looked at");
-        let id = self.jobs[key].id;
+        let Job { id, added, .. } = self.jobs[key];
+        let took = now.since(added).as_millis() as u64;
+        self.replications.times.add(&COPY_MILLIS, took);
+        if pending.ticket.is_some() {
+            self.count_added(key);
+        }
         match pending.home {
             Home::Here => {
                 self.release(now, key, effects);
@@ -210,10 +218,14 @@ impl Node {
             Home::Elsewhere => self.give_away(now, key, queued_by, effects),
         }
         if let Some(ticket) = pending.ticket {
-            self.counters.added += 1;
             effects.push(Effect::Reply(ticket, Reply::Added(id)));
         }
         true
+    }
+
+    fn count_added(&mut self, key: JobKey) {
+        self.counters.added += 1;
+        self.tally(self.jobs[key].queue, |tally| tally.added += 1);
     }
 
     /// Queues an accepted job, unless it has a delay. It may have gone to another node when this returns.
@@ -331,6 +343,8 @@ impl Node {
             replicate: plan.replicate,
             state: ask.map_or(JobState::Active, |_| JobState::WaitReplicas),
             place: Place::Before,
+            counted: Share::None,
+            since: 0,
             ours: true,
             warned: false,
             short: false,

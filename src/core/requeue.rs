@@ -14,6 +14,7 @@ use crate::limits;
 use crate::message::Message;
 use crate::node::{MemoryLevel, Node};
 use crate::queue::QueueKey;
+use crate::tally::{Reason, millis};
 use crate::time::Time;
 
 /// Why a job is queued.
@@ -147,6 +148,7 @@ impl Node {
         self.move_job(key, JobState::Queued, requeue);
         self.queues.open(queue, now);
         self.queues[queue].push(&mut self.jobs, key);
+        self.jobs[key].since = millis(now);
         self.queues[queue].used = now;
         self.queues[queue].jobs_in += 1;
         match cause {
@@ -163,12 +165,13 @@ impl Node {
 
     fn count_queueing(&mut self, key: JobKey, cause: Cause) {
         let job = &mut self.jobs[key];
-        let again = job.queued_before();
+        let (again, queue) = (job.queued_before(), job.queue);
         match cause {
             Cause::First | Cause::Restored | Cause::Given => return,
             Cause::Nack => {
                 job.nacks = job.nacks.saturating_add(1);
                 self.counters.nacked += 1;
+                self.tally(queue, |tally| tally.nacked += 1);
             }
             Cause::Retry | Cause::Asked | Cause::Restart | Cause::Drain | Cause::Heal if again => {
                 job.additional_deliveries = job.additional_deliveries.saturating_add(1);
@@ -185,6 +188,9 @@ impl Node {
             Cause::Drain => &mut self.counters.redelivered_drain,
         };
         *redelivered += u64::from(again);
+        if let Some(reason) = Reason::of(cause).filter(|_| again) {
+            self.tally(queue, |tally| tally.redelivered[reason as usize] += 1);
+        }
     }
 
     fn dequeue(&mut self, now: Time, key: JobKey) -> bool {

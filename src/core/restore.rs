@@ -18,6 +18,7 @@ use crate::planted::Bug;
 use crate::queue::QueueKey;
 use crate::record::{AckRecord, JobRecord, Location, Record, Segment, Standing};
 use crate::requeue::Cause;
+use crate::tally::Share;
 use crate::time::{Now, Time, WallTime};
 
 /// What becomes of at-least-once jobs after an unclean stop.
@@ -160,6 +161,9 @@ impl Restore {
             {
                 queue.push(key);
             }
+            if node.jobs.get(key).is_some() {
+                node.recount(key);
+            }
         }
         queue.retain(|&key| node.jobs.get(key).is_some());
         queue.sort_unstable_by_key(|&key| node.jobs[key].created);
@@ -228,6 +232,8 @@ impl Restore {
             warned: false,
             short: false,
             moves: 0,
+            counted: Share::None,
+            since: 0,
         });
         self.node.spill_while_loading(key, at);
     }
@@ -254,6 +260,7 @@ impl Restore {
             node.drop_body(key);
             node.move_record(key, segment);
             node.jobs[key].state = JobState::Acked;
+            node.recount(key);
             key
         } else {
             let queue = ack.queue.as_ref();

@@ -130,6 +130,7 @@ impl Node {
         self.count_body(&body);
         let former = std::mem::replace(&mut self.jobs[key].body, body);
         self.uncount_body(&former);
+        self.recount_body(key, former.len());
     }
 
     /// The records of these jobs were given to the log, and will lie there.

@@ -24,5 +24,6 @@ mod restarting;
 mod rewriting;
 mod shoal;
 mod spilling;
+mod tallying;
 
 pub(crate) use bench::plain_job;

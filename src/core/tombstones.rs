@@ -14,6 +14,7 @@ use crate::node::Node;
 use crate::peers::NodeSet;
 use crate::queue::{List, QueueKey};
 use crate::record::{Location, Segment};
+use crate::tally::Share;
 use crate::time::Time;
 
 /// All tombstones. They are kept among the jobs.
@@ -97,6 +98,8 @@ impl Node {
             replicate: 0,
             state: JobState::Acked,
             place: Place::Nowhere,
+            counted: Share::None,
+            since: 0,
             ours: false,
             warned: false,
             moves: 0,

@@ -17,12 +17,14 @@ use crate::node::{Eviction, Log, MemoryPolicy, Node, Settings};
 use crate::queue::QueueKey;
 use crate::record::{Location, Record, Segment};
 use crate::restore::{Reload, Restore, Start};
+use crate::tally::Share;
 use crate::time::{Now, Time, WallTime};
 
 /// The wall clock when a bench starts: 2026-01-01.
 pub(crate) const WALL: u64 = 1_767_225_600_000;
 
 pub(crate) const SETTINGS: Settings = Settings {
+    tallied_queues: 1000,
     max_memory: 0,
     eviction: Eviction::Acks,
     memory: MemoryPolicy::Refuse,
@@ -465,6 +467,8 @@ pub(crate) fn plain_job(number: u32) -> Job {
         replicate: 1,
         state: JobState::Active,
         place: Place::Before,
+        counted: Share::None,
+        since: 0,
         ours: false,
         warned: false,
         short: false,

@@ -92,7 +92,7 @@ fn with_the_policy_refuse_nothing_leaves_memory() {
         memory: MemoryPolicy::Refuse,
         ..SPILLING
     };
-    let (bench, _) = filled(settings, 600);
+    let (bench, _) = filled(settings, 500);
     assert_eq!(bench.node.spilled_jobs(), 0);
     let full = Settings {
         max_memory: 3_000_000,

@@ -1,0 +1,404 @@
+//! What happened to the jobs of each queue, and how long it took: for the metrics.
+//!
+//! Each of the first so many queues has a tally of its own, the rest share one: queues are named by users, and so is the
+//! number of them. A tally only grows while its queue is known, and goes with it; that of all queues never goes.
+
+use std::ops::{Index, IndexMut};
+use std::time::Duration;
+
+use crate::job::{Job, JobState, Place};
+use crate::jobs::JobKey;
+use crate::node::Node;
+use crate::queue::QueueKey;
+use crate::requeue::Cause;
+use crate::time::Time;
+
+/// Upper bounds of the buckets for how long jobs wait and are worked on, in milliseconds: to a day.
+pub const JOB_MILLIS: [u64; 17] = [
+    1, 5, 10, 50, 100, 500, 1000, 5000, 10_000, 30_000, 60_000, 300_000, 600_000, 1_800_000,
+    3_600_000, 21_600_000, 86_400_000,
+];
+/// The same for how long the copies of a new job take.
+pub const COPY_MILLIS: [u64; 12] = [1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 5000, 10_000];
+
+/// How many values fell into each bucket, and their sum. The bounds are a constant beside it, inclusive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Histogram<const N: usize> {
+    /// Of each bucket alone.
+    pub counts: [u64; N],
+    /// Above the last bound.
+    pub above: u64,
+    /// Of all values.
+    pub sum: u64,
+}
+
+impl<const N: usize> Default for Histogram<N> {
+    fn default() -> Self {
+        Histogram {
+            counts: [0; N],
+            above: 0,
+            sum: 0,
+        }
+    }
+}
+
+impl<const N: usize> Histogram<N> {
+    /// Counts a value, in the unit of `bounds`, which rise.
+    pub fn add(&mut self, bounds: &[u64; N], value: u64) {
+        match bounds.iter().position(|&bound| value <= bound) {
+            Some(bucket) => self.counts[bucket] += 1,
+            None => self.above += 1,
+        }
+        self.sum = self.sum.saturating_add(value);
+    }
+}
+
+/// Why a job was queued again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// Its retry was over.
+    Timeout,
+    /// NACK.
+    Nack,
+    /// ENQUEUE.
+    Enqueue,
+    /// The node started.
+    Restart,
+    /// A move to another node was not confirmed.
+    Heal,
+    /// A node that stops or leaves handed it over, and nobody confirmed.
+    Drain,
+}
+
+impl Reason {
+    /// All of them, in the order of [`Tally::redelivered`].
+    pub const ALL: [Reason; 6] = [
+        Reason::Timeout,
+        Reason::Nack,
+        Reason::Enqueue,
+        Reason::Restart,
+        Reason::Heal,
+        Reason::Drain,
+    ];
+
+    /// As a label.
+    pub fn name(self) -> &'static str {
+        match self {
+            Reason::Timeout => "timeout",
+            Reason::Nack => "nack",
+            Reason::Enqueue => "enqueue",
+            Reason::Restart => "restart",
+            Reason::Heal => "heal",
+            Reason::Drain => "drain",
+        }
+    }
+
+    pub(crate) fn of(cause: Cause) -> Option<Self> {
+        match cause {
+            Cause::First | Cause::Restored | Cause::Given => None,
+            Cause::Retry => Some(Reason::Timeout),
+            Cause::Nack => Some(Reason::Nack),
+            Cause::Asked => Some(Reason::Enqueue),
+            Cause::Restart => Some(Reason::Restart),
+            Cause::Heal => Some(Reason::Heal),
+            Cause::Drain => Some(Reason::Drain),
+        }
+    }
+}
+
+/// What happened on this node to the jobs of a queue, or of all.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is named for what it counts")]
+pub struct Tally {
+    pub added: u64,
+    /// Hand-outs to clients, those included that broke off on the way.
+    pub delivered: u64,
+    /// ACKJOB and FASTACK of jobs that this node knew.
+    pub acked: u64,
+    pub nacked: u64,
+    /// Never acknowledged; counted where the job was queued or handed out last.
+    pub expired: u64,
+    /// By [`Reason`].
+    pub redelivered: [u64; Reason::ALL.len()],
+    /// From when a job was due, or queued again, to its delivery; in milliseconds.
+    pub wait: Histogram<{ JOB_MILLIS.len() }>,
+    /// From the delivery, or the last WORKING, to the acknowledgement; in milliseconds.
+    pub service: Histogram<{ JOB_MILLIS.len() }>,
+}
+
+/// Which of a queue's gauges a job counts for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Share {
+    /// None: not accepted yet, or acknowledged.
+    None,
+    Ready,
+    /// Handed out by this node.
+    Active,
+    Delayed,
+    /// Another node queues it.
+    Copy,
+}
+
+/// How many jobs of a queue this node has, by what it does with them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Depths {
+    /// In the queue.
+    pub ready: u64,
+    /// Handed out, and not acknowledged.
+    pub active: u64,
+    /// Never queued yet.
+    pub delayed: u64,
+    /// Held for another node that queues them.
+    pub copies: u64,
+    /// Bytes of the bodies of all but the copies.
+    pub bytes: u64,
+}
+
+impl Depths {
+    fn of(&mut self, share: Share) -> Option<&mut u64> {
+        match share {
+            Share::None => None,
+            Share::Ready => Some(&mut self.ready),
+            Share::Active => Some(&mut self.active),
+            Share::Delayed => Some(&mut self.delayed),
+            Share::Copy => Some(&mut self.copies),
+        }
+    }
+
+    pub(crate) fn add(&mut self, share: Share, bytes: u64) {
+        if let Some(jobs) = self.of(share) {
+            *jobs += 1;
+        }
+        if share.is_ours() {
+            self.bytes += bytes;
+        }
+    }
+
+    fn remove(&mut self, share: Share, bytes: u64) {
+        if let Some(jobs) = self.of(share) {
+            *jobs -= 1;
+        }
+        if share.is_ours() {
+            self.bytes -= bytes;
+        }
+    }
+
+    /// Adds those of another queue.
+    pub fn merge(&mut self, other: &Depths) {
+        self.ready += other.ready;
+        self.active += other.active;
+        self.delayed += other.delayed;
+        self.copies += other.copies;
+        self.bytes += other.bytes;
+    }
+}
+
+impl Share {
+    fn is_ours(self) -> bool {
+        matches!(self, Share::Ready | Share::Active | Share::Delayed)
+    }
+}
+
+impl Job {
+    /// What it counts for now.
+    pub(crate) fn share(&self) -> Share {
+        match self.state {
+            JobState::WaitReplicas | JobState::Acked => Share::None,
+            JobState::Queued => Share::Ready,
+            JobState::Active if !self.ours => Share::Copy,
+            JobState::Active if self.place == Place::Before => Share::Delayed,
+            JobState::Active => Share::Active,
+        }
+    }
+}
+
+/// Names the tally of a queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TallyKey(u32);
+
+impl TallyKey {
+    /// The one that queues without one of their own share.
+    pub(crate) const OTHER: TallyKey = TallyKey(0);
+}
+
+/// The tallies of all queues.
+#[derive(Debug)]
+pub(crate) struct Tallies {
+    /// The first is [`TallyKey::OTHER`].
+    tallies: Vec<Tally>,
+    free: Vec<TallyKey>,
+    pub(crate) most: u32,
+    pub(crate) total: Tally,
+}
+
+impl Default for Tallies {
+    fn default() -> Self {
+        Tallies {
+            tallies: vec![Tally::default()],
+            free: Vec::new(),
+            most: 0,
+            total: Tally::default(),
+        }
+    }
+}
+
+impl Tallies {
+    /// A tally for a queue that is new.
+    pub(crate) fn take(&mut self) -> TallyKey {
+        if let Some(key) = self.free.pop() {
+            return key;
+        }
+        let next = self.tallies.len() as u32;
+        if next > self.most {
+            return TallyKey::OTHER;
+        }
+        self.tallies.push(Tally::default());
+        TallyKey(next)
+    }
+
+    /// Its queue is gone.
+    pub(crate) fn give_back(&mut self, key: TallyKey) {
+        if key == TallyKey::OTHER {
+            return;
+        }
+        self[key] = Tally::default();
+        self.free.push(key);
+    }
+}
+
+impl Index<TallyKey> for Tallies {
+    type Output = Tally;
+
+    fn index(&self, key: TallyKey) -> &Tally {
+        &self.tallies[key.0 as usize]
+    }
+}
+
+impl IndexMut<TallyKey> for Tallies {
+    fn index_mut(&mut self, key: TallyKey) -> &mut Tally {
+        &mut self.tallies[key.0 as usize]
+    }
+}
+
+/// A queue, for the metrics.
+#[derive(Debug, Clone, Copy)]
+#[expect(missing_docs, reason = "each is named for what it tells")]
+pub struct QueueMetrics<'a> {
+    pub name: &'a [u8],
+    /// None: it is one of those that share a tally.
+    pub tally: Option<&'a Tally>,
+    pub depths: Depths,
+    /// For how long the job that is delivered next has been due.
+    pub oldest: Duration,
+    /// Clients that wait here for its jobs.
+    pub consumers: u64,
+    pub paused: bool,
+}
+
+impl Node {
+    /// Something happened to a job of a queue.
+    pub(crate) fn tally(&mut self, queue: QueueKey, note: impl Fn(&mut Tally)) {
+        let key = self.queues[queue].tally;
+        let tallies = &mut self.queues.tallies;
+        note(&mut tallies[key]);
+        note(&mut tallies.total);
+    }
+
+    /// Lets a job count for what it is now, after anything of that changed.
+    pub(crate) fn recount(&mut self, key: JobKey) {
+        let job = &mut self.jobs[key];
+        if job.is_tombstone() {
+            return;
+        }
+        let share = job.share();
+        let before = std::mem::replace(&mut job.counted, share);
+        if before != share {
+            let bytes = job.body.len() as u64;
+            let depths = &mut self.queues[job.queue].depths;
+            depths.remove(before, bytes);
+            depths.add(share, bytes);
+        }
+    }
+
+    /// Its body has another length from now on.
+    pub(crate) fn recount_body(&mut self, key: JobKey, before: usize) {
+        let job = &self.jobs[key];
+        if job.counted.is_ours() {
+            let depths = &mut self.queues[job.queue].depths;
+            depths.bytes = depths.bytes - before as u64 + job.body.len() as u64;
+        }
+    }
+
+    /// It counts for nothing any more.
+    pub(crate) fn uncount(&mut self, job: &Job) {
+        if !job.is_tombstone() {
+            let depths = &mut self.queues[job.queue].depths;
+            depths.remove(job.counted, job.body.len() as u64);
+        }
+    }
+
+    /// A ready job is about to be handed out.
+    pub(crate) fn tally_delivery(&mut self, now: Time, key: JobKey) {
+        let job = &self.jobs[key];
+        let waited = if job.nacks == 0 && job.additional_deliveries == 0 {
+            let due = job.added.after_secs(job.delay);
+            now.since(due).as_millis() as u64
+        } else {
+            u64::from(millis(now).wrapping_sub(job.since))
+        };
+        self.jobs[key].since = millis(now);
+        self.tally(self.jobs[key].queue, |tally| {
+            tally.delivered += 1;
+            tally.wait.add(&JOB_MILLIS, waited);
+        });
+    }
+
+    /// A job is about to be acknowledged, by a client here or elsewhere.
+    pub(crate) fn tally_service(&mut self, now: Time, key: JobKey) {
+        let job = &self.jobs[key];
+        if job.counted == Share::Active {
+            let took = u64::from(millis(now).wrapping_sub(job.since));
+            self.tally(job.queue, |tally| tally.service.add(&JOB_MILLIS, took));
+        }
+    }
+
+    /// What happened to all jobs since the node started.
+    pub fn total_tally(&self) -> &Tally {
+        &self.queues.tallies.total
+    }
+
+    /// What happened to the jobs of queues without a tally of their own.
+    pub fn other_tally(&self) -> &Tally {
+        &self.queues.tallies[TallyKey::OTHER]
+    }
+
+    /// How long the copies of new jobs took, in milliseconds, by [`COPY_MILLIS`].
+    pub fn replication_times(&self) -> &Histogram<{ COPY_MILLIS.len() }> {
+        &self.replications.times
+    }
+
+    /// All queues that are open, or hold jobs.
+    pub fn queue_metrics(&self, now: Time) -> impl Iterator<Item = QueueMetrics<'_>> {
+        (0..self.queues.end()).filter_map(move |slot| {
+            let queue = self.queues.get(QueueKey(slot))?;
+            let own = queue.tally != TallyKey::OTHER;
+            let due = |key: JobKey| {
+                let job = &self.jobs[key];
+                now.since(job.added.after_secs(job.delay))
+            };
+            Some(QueueMetrics {
+                name: queue.name.as_bytes(),
+                tally: own.then(|| &self.queues.tallies[queue.tally]),
+                depths: queue.depths,
+                oldest: queue.first(&self.jobs).map_or(Duration::ZERO, due),
+                consumers: queue.waiters.len() as u64,
+                paused: queue.pause.input || queue.pause.output,
+            })
+        })
+    }
+}
+
+/// The moment as a job keeps it: differences are right for 49 days.
+pub(crate) fn millis(now: Time) -> u32 {
+    now.as_millis() as u32
+}
