@@ -25,7 +25,7 @@ VOLUME /var/lib/shoalmq
 # Clients, HTTP, and other nodes: TCP and UDP.
 EXPOSE 7711 7712 17711 17711/udp
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=10s --timeout=5s --start-period=15m --start-interval=1s --retries=3 \
+HEALTHCHECK --interval=5s --timeout=5s --start-period=15m --retries=3 \
   CMD ["/usr/local/bin/shoalmq", "health", "live"]
 ENTRYPOINT ["/usr/local/bin/shoalmq"]
 CMD ["server", "/etc/shoalmq/shoalmq.conf"]

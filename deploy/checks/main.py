@@ -11,6 +11,7 @@ from pathlib import Path
 import yaml
 
 import chart
+import image
 import manifests
 from results import Results
 
@@ -66,6 +67,30 @@ def kustomizations(results):
         results.check(f"{example.relative_to(ROOT)} is valid", faults)
 
 
+def alerts():
+    """The alerts of grafana/ as the operator of Prometheus takes them: its groups are those of the files."""
+    groups = [group for file in sorted((ROOT / "grafana/alerts").glob("*.yaml"))
+              for group in yaml.safe_load(file.read_text())["groups"]]
+    rule = {"apiVersion": "monitoring.coreos.com/v1", "kind": "PrometheusRule",
+            "metadata": {"name": "shoalmq", "labels": {"app.kubernetes.io/name": "shoalmq"}}, "spec": {"groups": groups}}
+    head = "# Made from grafana/alerts by `deploy/check --write`.\n"
+    return head + yaml.safe_dump(rule, sort_keys=False, allow_unicode=True, width=120)
+
+
+def made(results):
+    """What is made from other files is as they are."""
+    for path, text in MADE.items():
+        results.check(f"{path.relative_to(ROOT)} is as deploy/check --write makes it",
+                      [] if path.exists() and path.read_text() == text() else ["it is not"])
+    dashboards = {file.name for file in (ROOT / "grafana/dashboards").glob("*.json")}
+    listed = {Path(file).name for made in yaml.safe_load((ROOT / "grafana/kustomization.yaml").read_text())["configMapGenerator"]
+              for file in made["files"]}
+    results.check("grafana/kustomization.yaml has all dashboards", sorted(dashboards ^ listed))
+
+
+MADE = {KUBERNETES / "overlays/monitoring/prometheusrule.yaml": alerts}
+
+
 def compose(results):
     done = run("docker-compose", "-f", DEPLOY / "compose.yaml", "config", "--format", "json")
     results.check("compose.yaml is accepted", [done.stderr] if done.returncode else [])
@@ -104,8 +129,13 @@ def texts(results):
 
 
 def main():
+    if sys.argv[1:] == ["--write"]:
+        for path, text in MADE.items():
+            path.write_text(text())
+        return
     binary = Path(sys.argv[1]).resolve() if len(sys.argv) > 1 else None
     results = Results()
+    made(results)
     missing = [tool for tool in ("kubectl", "systemd-analyze") if not shutil.which(tool)]
     results.check("the tools are there", missing)
     if not missing:
@@ -114,6 +144,8 @@ def main():
     chart.check(results, DEPLOY / "helm/shoalmq")
     compose(results)
     texts(results)
+    if binary:
+        image.check(results, binary)
     sys.exit(results.close())
 
 
