@@ -244,7 +244,9 @@ where
         Ok(session) => session,
         Err(refused) => {
             let mut line = Vec::new();
-            Failure::Server(refused).encode(&mut line);
+            if let Some(refused) = refused {
+                Failure::Server(refused).encode(&mut line);
+            }
             // The connection ends either way.
             let _ = stream.write_all(&line).await;
             let _ = stream.shutdown().await;
@@ -254,15 +256,19 @@ where
     Connection::new(shared, session, stream).serve().await;
 }
 
-/// Gives a connection its number, unless it may not come in.
+/// Gives a connection its number, unless it may not come in. A node that has let its clients go takes no others, and has
+/// nothing to say to them.
 fn register(
     shared: &Shared,
     address: String,
     fd: RawFd,
     origin: Origin,
-) -> Result<Session, ServerError<'static>> {
+) -> Result<Session, Option<ServerError<'static>>> {
     let mut driver = shared.driver.lock();
     let driver = &mut *driver;
+    if driver.is_closed {
+        return Err(None);
+    }
     driver.stats.connections += 1;
     let refusal = if driver.peers.len() >= driver.config.maxclients.get() as usize {
         Some(ServerError::TooManyClients)
@@ -276,7 +282,7 @@ fn register(
     };
     if let Some(refusal) = refusal {
         driver.stats.rejected += 1;
-        return Err(refusal);
+        return Err(Some(refusal));
     }
     let id = driver.next_client();
     let mailbox = Arc::new(Mailbox::default());

@@ -13,7 +13,7 @@ use super::Health;
 use crate::config::{BindAddress, Config, Host, Seed};
 use crate::server::driver::{Driver, Shared};
 
-/// Between two looks at the names of seeds: while alone, and while only some members are missing.
+/// Between two looks at the names of seeds: while no member is to be seen, and while only some are missing.
 const SEEDS_ALONE: Duration = Duration::from_secs(1);
 const SEEDS_EVERY: Duration = Duration::from_secs(5);
 /// Between two looks at `cluster-announce-host`.
@@ -87,6 +87,12 @@ impl Driver {
         members.len() == 0 || members.any(|member| member.health == Health::Down)
     }
 
+    /// Whether no member is there, be it that none is known.
+    fn sees_nobody(&self) -> bool {
+        let mut members = self.cluster.members.values();
+        members.all(|member| member.health == Health::Down)
+    }
+
     /// This is where seeds are by now.
     fn look_at(&mut self, seeds: Vec<SocketAddr>) {
         if let Some(first) = seeds.first() {
@@ -123,7 +129,7 @@ pub(super) async fn look_for_seeds(shared: Arc<Shared>, seeds: Vec<Seed>, port: 
             let addresses = resolve(&seeds, port).await;
             shared.act(|driver| driver.look_at(addresses));
         }
-        let alone = shared.driver.lock().cluster.members.is_empty();
+        let alone = shared.driver.lock().sees_nobody();
         tokio::time::sleep(if alone { SEEDS_ALONE } else { SEEDS_EVERY }).await;
     }
 }

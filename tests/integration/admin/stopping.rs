@@ -1,5 +1,7 @@
 //! SHUTDOWN, signals and DEBUG RESTART.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use super::start;
@@ -47,6 +49,38 @@ fn signals_stop_the_server_even_when_clients_are_busy() {
             "{:?}",
             start.elapsed()
         );
+    }
+}
+
+#[test]
+fn clients_that_keep_coming_do_not_keep_a_node_from_stopping() {
+    for _ in 0..5 {
+        let mut node = Launch::new().flags("--shutdown-timeout 60").start();
+        let (port, stop) = (node.port(), AtomicBool::new(false));
+        let took = thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    // They stay: each that is let in while the node closes would have to be waited for.
+                    let mut connections = Vec::new();
+                    while !stop.load(Ordering::Relaxed) && connections.len() < 2000 {
+                        match Connection::try_open(port) {
+                            Ok(connection) => connections.push(connection),
+                            Err(_) => thread::yield_now(),
+                        }
+                    }
+                });
+            }
+            let mut client = node.connect();
+            eventually("some are there", || {
+                let connected: usize = client.info("connected_clients").parse().ok()?;
+                (connected > 100).then_some(())
+            });
+            let start = Instant::now();
+            assert!(node.terminate().success());
+            stop.store(true, Ordering::Relaxed);
+            start.elapsed()
+        });
+        assert!(took < Duration::from_secs(10), "{took:?}");
     }
 }
 

@@ -1,0 +1,1 @@
+../../../kubernetes/components/zone-from-node/zone.sh
