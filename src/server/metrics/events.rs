@@ -89,7 +89,7 @@ pub(crate) fn note_protocol_error() {
 }
 
 /// The configuration was read, or could not be.
-pub(super) fn note_reload(succeeded: bool) {
+pub(crate) fn note_reload(succeeded: bool) {
     gauge!(RELOADED).set(f64::from(u8::from(succeeded)));
     if succeeded {
         gauge!(RELOADED_AT).set(clock::since_epoch().as_secs_f64());
