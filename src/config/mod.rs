@@ -52,8 +52,8 @@ pub use seeds::{BUS_OFFSET, Host, Seed, SeedPorts};
 pub use source::{FileSource, Sources};
 pub use table::{Config, DIRECTIVES};
 pub use types::{
-    AppendFsync, BindAddress, BufferLimit, LogFormat, LogLevel, MaxmemoryPolicy, MemoryPolicy,
-    Password, Storage, SyslogFacility, UnixMode,
+    AppendFsync, BindAddress, BufferLimit, HttpAuth, HttpPort, LogFormat, LogLevel,
+    MaxmemoryPolicy, MemoryPolicy, Password, Storage, SyslogFacility, UnixMode,
 };
 pub use units::{Off, Unit};
 pub use value::Allowed;

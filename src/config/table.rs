@@ -4,8 +4,8 @@ use super::directive::{Change, Computed, Directive, Group, Standing};
 use super::memory;
 use super::seeds::{BUS_OFFSET, Host, Seed};
 use super::types::{
-    AppendFsync, BindAddress, BufferLimit, LogFormat, LogLevel, MaxmemoryPolicy, MemoryPolicy,
-    Password, Storage, SyslogFacility, UnixMode,
+    AppendFsync, BindAddress, BufferLimit, HttpAuth, HttpPort, LogFormat, LogLevel,
+    MaxmemoryPolicy, MemoryPolicy, Password, Storage, SyslogFacility, UnixMode,
 };
 use super::units::{Off, Unit};
 use super::value::{Allowed, Setting, YES_OR_NO};
@@ -115,6 +115,20 @@ directives! {
         "bind" bind: Vec<BindAddress> = vec![BindAddress::Ip(IpAddr::V4(Ipv4Addr::LOCALHOST))];
         Allowed::Addresses, AtStart, Disque;
 
+        /// The port for HTTP: metrics, health, and a small API. `auto` is `port` + 1000 where that is free; 0
+        /// is none.
+        "http-port" http_port: HttpPort = HttpPort::Auto;
+        Allowed::HttpPort, AtStart, Ours;
+
+        /// The addresses to listen on for HTTP; without one, those of `bind`.
+        "http-bind" http_bind: Vec<BindAddress> = Vec::new();
+        Allowed::MoreAddresses, AtStart, Ours;
+
+        /// What is asked for `requirepass` over HTTP, as a basic or bearer password, while it is set: metrics
+        /// and the API (`all`), the API alone (`api`), or nothing (`none`). Health is open always.
+        "http-auth" http_auth: HttpAuth = HttpAuth::All;
+        HttpAuth::ALLOWED, AtRunTime, Ours;
+
         /// A Unix socket to listen on too.
         "unixsocket" unixsocket: Option<PathBuf> = None;
         Allowed::File, AtStart, Disque;
@@ -203,6 +217,11 @@ directives! {
         /// jobs (`acks`), or nothing.
         "maxmemory-policy" maxmemory_policy: MaxmemoryPolicy = MaxmemoryPolicy::Acks;
         MaxmemoryPolicy::ALLOWED, AtRunTime, Disque;
+
+        /// So many queues have series of their own in the metrics; the rest are told of together, as
+        /// `__other__`. A queue that is gone makes room for another. 0 leaves the sum of all.
+        "metrics-max-queues" metrics_max_queues: u32 = 1000;
+        number(0, 100_000), AtRunTime, Ours;
 
         /// What happens to jobs that memory does not hold. `spill`: from 75 % of `maxmemory` the bodies of
         /// those that are delivered last stay in the log alone, and are read from there; what counts against

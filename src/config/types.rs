@@ -4,7 +4,7 @@ use super::units::{digits, size};
 use super::value::{Allowed, Setting, single};
 use std::fmt;
 use std::net::IpAddr;
-use std::num::NonZeroU64;
+use std::num::{NonZeroU16, NonZeroU64};
 use std::time::Duration;
 
 /// An enum whose variants are words: the first is shown, the others are taken too.
@@ -105,6 +105,49 @@ words_enum! {
 }
 
 words_enum! {
+    /// What is asked for a password over HTTP.
+    HttpAuth {
+        /// Metrics and the API.
+        All = "all",
+        /// The API.
+        Api = "api",
+        /// Nothing.
+        None = "none",
+    }
+}
+
+/// Where HTTP is served.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum HttpPort {
+    /// 1000 above the port for clients, where that is free.
+    Auto,
+    /// Nowhere.
+    Off,
+    /// There.
+    Port(NonZeroU16),
+}
+
+impl Setting for HttpPort {
+    fn parse(words: &[String], _: &Allowed) -> Option<Self> {
+        let word = single(words)?;
+        if word.eq_ignore_ascii_case("auto") {
+            return Some(HttpPort::Auto);
+        }
+        let port = Some(word).filter(|word| word.bytes().all(|byte| byte.is_ascii_digit()));
+        let port: u16 = port?.parse().ok()?;
+        Some(NonZeroU16::new(port).map_or(HttpPort::Off, HttpPort::Port))
+    }
+
+    fn words(&self, _: &Allowed) -> Vec<String> {
+        vec![match self {
+            HttpPort::Auto => "auto".to_owned(),
+            HttpPort::Off => "0".to_owned(),
+            HttpPort::Port(port) => port.to_string(),
+        }]
+    }
+}
+
+words_enum! {
     /// What keeps jobs on disk.
     Storage {
         /// sled, as an append log.
@@ -200,12 +243,18 @@ pub(super) fn is_host_name(word: &str) -> bool {
 const ADDRESSES_MAX: usize = 16;
 
 impl Setting for Vec<BindAddress> {
-    fn parse(words: &[String], _: &Allowed) -> Option<Self> {
+    fn parse(words: &[String], allowed: &Allowed) -> Option<Self> {
+        if *allowed == Allowed::MoreAddresses && single(words) == Some("") {
+            return Some(Vec::new());
+        }
         let addresses: Option<Self> = pieces(words).map(BindAddress::parse).collect();
         addresses.filter(|addresses| (1..=ADDRESSES_MAX).contains(&addresses.len()))
     }
 
     fn words(&self, _: &Allowed) -> Vec<String> {
+        if self.is_empty() {
+            return vec![String::new()];
+        }
         self.iter().map(ToString::to_string).collect()
     }
 }

@@ -57,10 +57,14 @@ pub enum Allowed {
     Host,
     /// Nodes to join.
     Seeds,
+    /// A port, `auto`, or 0 for none.
+    HttpPort,
     /// Access rights in octal.
     Mode,
     /// Addresses to listen on.
     Addresses,
+    /// The same, or nothing.
+    MoreAddresses,
     /// A class of clients and its limits.
     BufferLimit,
 }
@@ -126,12 +130,14 @@ impl fmt::Display for Allowed {
             Self::Seeds => f.write_str(
                 "at most 64 of `host:port` with a port up to 55535, `host:port@bus`, or a host name, or \"\" for none",
             ),
+            Self::HttpPort => f.write_str("`auto`, or a port up to 65535, or 0 for none"),
             Self::Mode => {
                 f.write_str("access rights in octal up to 777, or 0 for the system's own")
             }
             Self::Addresses => {
                 f.write_str("1 to 16 IP addresses or host names, or `*` for every address")
             }
+            Self::MoreAddresses => write!(f, "{}, or \"\" for none", Self::Addresses),
             Self::BufferLimit => f.write_str(
                 "`normal HARD SOFT SECONDS`: two sizes such as 256mb and a number, 0 for no limit",
             ),

@@ -67,6 +67,16 @@ impl Node {
         self.tombstones.len
     }
 
+    /// Bytes of memory that they take.
+    pub fn tombstone_bytes(&self) -> usize {
+        self.tombstones.len * limits::TOMBSTONE_BYTES
+    }
+
+    /// Jobs that nothing will ever look at again by itself: none.
+    pub fn jobs_without_wakeup(&self) -> usize {
+        self.jobs.len().abs_diff(self.agenda.jobs())
+    }
+
     /// Queues that clients see.
     pub fn queue_count(&self) -> usize {
         self.queues.open_count()

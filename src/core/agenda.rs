@@ -71,6 +71,7 @@ pub(crate) struct Agenda {
     /// First job of each bucket.
     heads: [JobKey; LEVELS * WIDTH],
     timers: BTreeSet<(Time, Timer)>,
+    jobs: usize,
 }
 
 impl Agenda {
@@ -80,7 +81,13 @@ impl Agenda {
             occupied: [0; LEVELS],
             heads: [JobKey::NONE; LEVELS * WIDTH],
             timers: BTreeSet::new(),
+            jobs: 0,
         }
+    }
+
+    /// Jobs on the agenda.
+    pub(crate) fn jobs(&self) -> usize {
+        self.jobs
     }
 
     /// Puts a job that is not on the agenda where its wake time belongs.
@@ -97,6 +104,7 @@ impl Agenda {
             next,
         };
         self.occupied[level] |= 1 << (bucket % WIDTH);
+        self.jobs += 1;
     }
 
     /// Takes a job off the agenda.
@@ -116,6 +124,7 @@ impl Agenda {
             }
         }
         jobs[key].agenda = Links::NONE;
+        self.jobs -= 1;
     }
 
     pub(crate) fn add_timer(&mut self, when: Time, timer: Timer) {
@@ -163,6 +172,7 @@ impl Agenda {
         self.occupied[bucket / WIDTH] &= !(1 << (bucket % WIDTH));
         while !key.is_none() {
             let next = jobs[key].agenda.next;
+            self.jobs -= 1;
             self.add_job(jobs, key);
             key = next;
         }

@@ -33,6 +33,16 @@ pub fn check(node: &Node) {
         }
         check_job(node, key, job);
     }
+    assert_eq!(node.jobs_without_wakeup(), 0, "every job is on the agenda");
+    let mut all = Depths::default();
+    for depths in &depths {
+        all.merge(depths);
+    }
+    assert_eq!(
+        node.total_depths(),
+        all,
+        "the jobs of all queues are counted"
+    );
     for (slot, depths) in (0..).zip(depths) {
         if let Some(queue) = node.queues.get(QueueKey(slot)) {
             assert_eq!(queue.depths, depths, "the jobs of a queue are counted");

@@ -15,6 +15,7 @@ mod agreement;
 mod collection;
 pub mod command;
 mod copies;
+mod counters;
 mod delivery;
 pub mod effect;
 pub mod event;

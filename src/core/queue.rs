@@ -320,16 +320,14 @@ impl Queues {
         if let Some(key) = self.find(name) {
             return key;
         }
-        let mut queue = Queue::new(QueueName::new(name));
-        queue.tally = self.tallies.take();
         self.name_bytes += name.len();
-        let key = if let Some(key) = self.free.pop() {
-            self.slots[key as usize] = Some(queue);
-            key
-        } else {
-            self.slots.push(Some(queue));
+        let key = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(None);
             u32::try_from(self.slots.len() - 1).expect("fewer queues than jobs, and those fit")
-        };
+        });
+        let mut queue = Queue::new(QueueName::new(name));
+        queue.tally = self.tallies.take(QueueKey(key));
+        self.slots[key as usize] = Some(queue);
         let Queues {
             slots,
             by_name,

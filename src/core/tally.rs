@@ -21,6 +21,12 @@ pub const JOB_MILLIS: [u64; 17] = [
 /// The same for how long the copies of a new job take.
 pub const COPY_MILLIS: [u64; 12] = [1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 5000, 10_000];
 
+/// The same for what takes moments (commands, syncs, round trips), in microseconds: to 10 s.
+pub const WAIT_MICROS: [u64; 15] = [
+    100, 500, 1000, 2500, 5000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000,
+    2_500_000, 5_000_000, 10_000_000,
+];
+
 /// How many values fell into each bucket, and their sum. The bounds are a constant beside it, inclusive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Histogram<const N: usize> {
@@ -183,6 +189,15 @@ impl Depths {
         }
     }
 
+    /// Takes away those of a part.
+    pub fn subtract(&mut self, part: &Depths) {
+        self.ready -= part.ready;
+        self.active -= part.active;
+        self.delayed -= part.delayed;
+        self.copies -= part.copies;
+        self.bytes -= part.bytes;
+    }
+
     /// Adds those of another queue.
     pub fn merge(&mut self, other: &Depths) {
         self.ready += other.ready;
@@ -225,35 +240,42 @@ impl TallyKey {
 #[derive(Debug)]
 pub(crate) struct Tallies {
     /// The first is [`TallyKey::OTHER`].
-    tallies: Vec<Tally>,
+    each: Vec<Tally>,
+    /// The queue of each; none for the first, and for those that are free.
+    owners: Vec<QueueKey>,
     free: Vec<TallyKey>,
     pub(crate) most: u32,
     pub(crate) total: Tally,
+    pub(crate) depths: Depths,
 }
 
 impl Default for Tallies {
     fn default() -> Self {
         Tallies {
-            tallies: vec![Tally::default()],
+            each: vec![Tally::default()],
+            owners: vec![QueueKey::NONE],
             free: Vec::new(),
             most: 0,
             total: Tally::default(),
+            depths: Depths::default(),
         }
     }
 }
 
 impl Tallies {
     /// A tally for a queue that is new.
-    pub(crate) fn take(&mut self) -> TallyKey {
-        if let Some(key) = self.free.pop() {
-            return key;
-        }
-        let next = self.tallies.len() as u32;
-        if next > self.most {
+    pub(crate) fn take(&mut self, queue: QueueKey) -> TallyKey {
+        let used = self.each.len() - self.free.len();
+        if used > self.most as usize {
             return TallyKey::OTHER;
         }
-        self.tallies.push(Tally::default());
-        TallyKey(next)
+        let key = self.free.pop().unwrap_or_else(|| {
+            self.each.push(Tally::default());
+            self.owners.push(QueueKey::NONE);
+            TallyKey(self.each.len() as u32 - 1)
+        });
+        self.owners[key.0 as usize] = queue;
+        key
     }
 
     /// Its queue is gone.
@@ -262,6 +284,7 @@ impl Tallies {
             return;
         }
         self[key] = Tally::default();
+        self.owners[key.0 as usize] = QueueKey::NONE;
         self.free.push(key);
     }
 }
@@ -270,13 +293,13 @@ impl Index<TallyKey> for Tallies {
     type Output = Tally;
 
     fn index(&self, key: TallyKey) -> &Tally {
-        &self.tallies[key.0 as usize]
+        &self.each[key.0 as usize]
     }
 }
 
 impl IndexMut<TallyKey> for Tallies {
     fn index_mut(&mut self, key: TallyKey) -> &mut Tally {
-        &mut self.tallies[key.0 as usize]
+        &mut self.each[key.0 as usize]
     }
 }
 
@@ -285,8 +308,7 @@ impl IndexMut<TallyKey> for Tallies {
 #[expect(missing_docs, reason = "each is named for what it tells")]
 pub struct QueueMetrics<'a> {
     pub name: &'a [u8],
-    /// None: it is one of those that share a tally.
-    pub tally: Option<&'a Tally>,
+    pub tally: &'a Tally,
     pub depths: Depths,
     /// For how long the job that is delivered next has been due.
     pub oldest: Duration,
@@ -314,9 +336,13 @@ impl Node {
         let before = std::mem::replace(&mut job.counted, share);
         if before != share {
             let bytes = job.body.len() as u64;
-            let depths = &mut self.queues[job.queue].depths;
-            depths.remove(before, bytes);
-            depths.add(share, bytes);
+            let queue = job.queue;
+            let of_queue = &mut self.queues[queue].depths;
+            of_queue.remove(before, bytes);
+            of_queue.add(share, bytes);
+            let of_all = &mut self.queues.tallies.depths;
+            of_all.remove(before, bytes);
+            of_all.add(share, bytes);
         }
     }
 
@@ -324,16 +350,20 @@ impl Node {
     pub(crate) fn recount_body(&mut self, key: JobKey, before: usize) {
         let job = &self.jobs[key];
         if job.counted.is_ours() {
-            let depths = &mut self.queues[job.queue].depths;
-            depths.bytes = depths.bytes - before as u64 + job.body.len() as u64;
+            let after = job.body.len() as u64;
+            let of_queue = &mut self.queues[job.queue].depths;
+            of_queue.bytes = of_queue.bytes - before as u64 + after;
+            let of_all = &mut self.queues.tallies.depths;
+            of_all.bytes = of_all.bytes - before as u64 + after;
         }
     }
 
     /// It counts for nothing any more.
     pub(crate) fn uncount(&mut self, job: &Job) {
         if !job.is_tombstone() {
-            let depths = &mut self.queues[job.queue].depths;
-            depths.remove(job.counted, job.body.len() as u64);
+            let bytes = job.body.len() as u64;
+            self.queues[job.queue].depths.remove(job.counted, bytes);
+            self.queues.tallies.depths.remove(job.counted, bytes);
         }
     }
 
@@ -377,24 +407,38 @@ impl Node {
         &self.replications.times
     }
 
-    /// All queues that are open, or hold jobs.
+    /// The jobs of all queues.
+    pub fn total_depths(&self) -> Depths {
+        self.queues.tallies.depths
+    }
+
+    /// The queues that have a tally of their own.
     pub fn queue_metrics(&self, now: Time) -> impl Iterator<Item = QueueMetrics<'_>> {
-        (0..self.queues.end()).filter_map(move |slot| {
-            let queue = self.queues.get(QueueKey(slot))?;
-            let own = queue.tally != TallyKey::OTHER;
-            let due = |key: JobKey| {
-                let job = &self.jobs[key];
-                now.since(job.added.after_secs(job.delay))
-            };
-            Some(QueueMetrics {
-                name: queue.name.as_bytes(),
-                tally: own.then(|| &self.queues.tallies[queue.tally]),
-                depths: queue.depths,
-                oldest: queue.first(&self.jobs).map_or(Duration::ZERO, due),
-                consumers: queue.waiters.len() as u64,
-                paused: queue.pause.input || queue.pause.output,
-            })
-        })
+        let tallies = &self.queues.tallies;
+        let owned = tallies.owners.iter().filter(|key| !key.is_none());
+        owned.map(move |&key| self.metrics_of(now, key))
+    }
+
+    /// One queue, which may share its tally with others.
+    pub fn find_queue_metrics(&self, now: Time, name: &[u8]) -> Option<QueueMetrics<'_>> {
+        let key = self.queues.find(name)?;
+        Some(self.metrics_of(now, key))
+    }
+
+    fn metrics_of(&self, now: Time, key: QueueKey) -> QueueMetrics<'_> {
+        let queue = &self.queues[key];
+        let due = |key: JobKey| {
+            let job = &self.jobs[key];
+            now.since(job.added.after_secs(job.delay))
+        };
+        QueueMetrics {
+            name: queue.name.as_bytes(),
+            tally: &self.queues.tallies[queue.tally],
+            depths: queue.depths,
+            oldest: queue.first(&self.jobs).map_or(Duration::ZERO, due),
+            consumers: queue.waiters.len() as u64,
+            paused: queue.pause.input || queue.pause.output,
+        }
     }
 }
 

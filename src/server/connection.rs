@@ -310,6 +310,7 @@ impl<S: AsyncRead + AsyncWrite + AsFd + Unpin> Connection<S> {
             && !self.closing
         {
             if self.session.replies == Replies::On {
+                super::metrics::note_protocol_error();
                 encode::protocol_error(self.output.tail(), error);
             }
             self.closing = true;

@@ -532,5 +532,6 @@ pub(crate) fn settings(config: &Config, log: Log) -> Settings {
         min_replicate: config.min_replicate.min(config.default_replicate).get(),
         heal_delay: config.heal_delay,
         leaving_grace: config.leaving_grace,
+        tallied_queues: config.metrics_max_queues,
     }
 }

@@ -11,6 +11,7 @@ use shoalmq_storage::journal::Position;
 
 use super::admin;
 use super::driver::{Answered, Driver, Shared};
+use super::metrics;
 use super::output::{Audience, Place, UNANSWERED_MAX, WRITE_BYTES};
 use super::session::{Replies, Session};
 use crate::command::{Admin, CommandSpec, Failure, Flags, Parsed, Request, ServerError, resolve};
@@ -102,21 +103,28 @@ impl Execution<'_> {
             self.session.replies = Replies::On;
         }
         let before = self.out.len();
-        let outcome = match self.check(command) {
-            Ok((spec, request)) => {
-                if !self.driver.monitors.is_empty() {
-                    admin::monitor::show(self.driver, self.session, &args());
-                }
-                self.command = spec.name;
-                let outcome = match request {
-                    Request::Core(command) => self.core(command.clone()),
-                    Request::Admin(command) => admin::run(self, command),
-                };
-                self.account(spec, args);
-                outcome
+        let outcome = if let Ok((spec, request)) = self.check(command) {
+            if !self.driver.monitors.is_empty() {
+                admin::monitor::show(self.driver, self.session, &args());
             }
-            Err(Refused) => Outcome::Done,
+            self.command = spec.name;
+            let outcome = match request {
+                Request::Core(command) => self.core(command.clone()),
+                Request::Admin(command) => admin::run(self, command),
+            };
+            let failed = self.out.get(before) == Some(&b'-');
+            self.account(spec, failed, args);
+            outcome
+        } else {
+            if let Ok((spec, _)) = &command.parsed {
+                self.driver.stats.refuse(spec.index);
+            }
+            Outcome::Done
         };
+        if self.out.get(before) == Some(&b'-') {
+            let reason = metrics::note_error(&self.out[before + 1..]);
+            self.driver.stats.norepl += u64::from(reason == Some("norepl"));
+        }
         if replies != Replies::On && self.session.replies != Replies::On
             || replies == Replies::SkipNext
         {
@@ -205,11 +213,16 @@ impl Execution<'_> {
     }
 
     /// Counts the command, and the time since the last one ended as its own.
-    fn account(&mut self, spec: &'static CommandSpec, args: impl Fn() -> Vec<Vec<u8>>) {
+    fn account(
+        &mut self,
+        spec: &'static CommandSpec,
+        failed: bool,
+        args: impl Fn() -> Vec<Vec<u8>>,
+    ) {
         let ended = Instant::now();
         let took = ended - std::mem::replace(&mut self.clock, ended);
         let driver = &mut *self.driver;
-        driver.stats.count(spec.index, took);
+        driver.stats.count(spec.index, took, failed);
         if driver
             .config
             .slowlog_log_slower_than

@@ -133,7 +133,7 @@ pub(super) fn addresses(bind: &BindAddress) -> Result<Vec<IpAddr>, ListenError> 
     }
 }
 
-fn listen(address: SocketAddr, backlog: u16) -> io::Result<TcpListener> {
+pub(super) fn listen(address: SocketAddr, backlog: u16) -> io::Result<TcpListener> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,

@@ -8,9 +8,11 @@
 //! | `admin` | what never reaches the core: AUTH, INFO, CONFIG, CLIENT … |
 //! | `persistence` | the log of jobs: reading it, writing it, switching it |
 //! | `closing` | a stop: jobs handed over, clients let go, the log closed |
+//! | `http` | health, metrics and the API over HTTP |
 //! | `identity` | the data folder: its lock, the node's id |
 //! | `cluster` | the other nodes: who they are, the links to them, gossip |
-//! | `clock`, `logging`, `stats`, `slowlog` | time and entropy; the log of events; figures |
+//! | `clock`, `logging`, `stats`, `slowlog`, `process` | time and entropy; the log of events; figures |
+//! | `metrics`, `readiness` | what Prometheus reads; whether the node should get clients |
 
 mod admin;
 mod clock;
@@ -20,12 +22,16 @@ mod connection;
 mod driver;
 mod execute;
 mod gate;
+mod http;
 mod identity;
 mod listener;
 mod logging;
 mod mailbox;
+mod metrics;
 mod output;
 mod persistence;
+mod process;
+mod readiness;
 mod reading;
 mod session;
 mod slowlog;
@@ -51,6 +57,7 @@ use tracing::{debug, error, info, warn};
 use crate::config::{BindAddress, Config, Loaded};
 use cluster::Sockets;
 use driver::{Driver, Parts, Shared, Stop};
+use http::Http;
 use identity::Identity;
 use listener::Listeners;
 use persistence::Health;
@@ -75,6 +82,8 @@ enum StartError {
     Folder(#[from] identity::FolderError),
     #[error(transparent)]
     Listen(#[from] listener::ListenError),
+    #[error(transparent)]
+    Http(#[from] http::HttpError),
     #[error(transparent)]
     Bus(#[from] cluster::BusError),
 }
@@ -111,10 +120,11 @@ fn start(loaded: Loaded) -> Result<ExitCode, StartError> {
         .build();
     let runtime = runtime.map_err(StartError::Runtime)?;
     // A start that fails for its port leaves the folder as it is.
-    let (listeners, sockets) = runtime.block_on(async {
+    let (listeners, sockets, http) = runtime.block_on(async {
         let listeners = Listeners::open(&config)?;
         let sockets = Sockets::open(&config, listeners.port)?;
-        Ok::<_, StartError>((listeners, sockets))
+        let http = Http::open(&config, listeners.port)?;
+        Ok::<_, StartError>((listeners, sockets, http))
     })?;
     let identity = Identity::take(&config.dir)?;
     let released = watch::Sender::new(Position(u64::MAX));
@@ -139,7 +149,12 @@ fn start(loaded: Loaded) -> Result<ExitCode, StartError> {
     });
     let socket = shared.driver.lock().config.unixsocket.clone().map(Leftover);
     let pid = write_pid_file(&shared);
-    let stop = runtime.block_on(serve(&shared, listeners, sockets));
+    metrics::start();
+    process::Process::started();
+    let stop = runtime.block_on(async {
+        http.serve(&shared);
+        serve(&shared, listeners, sockets).await
+    });
     runtime.shutdown_timeout(Duration::from_millis(100));
     drop((pid, socket));
     match stop {
@@ -250,6 +265,13 @@ async fn housekeeping(shared: Arc<Shared>) {
         let mut driver = shared.driver.lock();
         let buffered = driver.buffered_bytes() + driver.cluster.unsent_bytes();
         driver.feed(Event::ClientBuffers(buffered));
+        driver.stats.short_since = match driver.node.under_replicated() {
+            0 => None,
+            _ => driver
+                .stats
+                .short_since
+                .or_else(|| Some(std::time::Instant::now())),
+        };
         let used = driver.node.used_memory();
         driver.stats.sample(used);
         if driver.node.memory_level() > MemoryLevel::Normal {

@@ -52,6 +52,11 @@ impl SlowLog {
         self.entries.truncate(keep);
     }
 
+    /// How many there were since the node started.
+    pub(crate) fn total(&self) -> u64 {
+        self.next
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }

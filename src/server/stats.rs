@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use shoalmq_core::tally::{Histogram, WAIT_MICROS};
+
 use crate::command::{CommandIndex, table};
 
 /// INFO's rates are means over this many of the last samples, one every [`SAMPLE_EVERY`].
@@ -13,6 +15,12 @@ pub(crate) const SAMPLE_EVERY: Duration = Duration::from_millis(100);
 pub(crate) struct CommandStats {
     pub(crate) calls: u64,
     pub(crate) time: Duration,
+    /// Calls that were answered with an error at once.
+    pub(crate) failed: u64,
+    /// Calls that were refused before they ran; not among `calls`.
+    pub(crate) refused: u64,
+    /// In microseconds, by [`WAIT_MICROS`].
+    pub(crate) times: Histogram<{ WAIT_MICROS.len() }>,
 }
 
 /// A figure that only grows, and how fast it did lately.
@@ -47,6 +55,12 @@ pub(crate) struct Stats {
     pub(crate) input_bytes: Rate,
     pub(crate) output_bytes: Rate,
     pub(crate) memory_peak: u64,
+    /// ADDJOBs refused at once for lack of nodes.
+    pub(crate) norepl: u64,
+    /// Passes of compaction that ended.
+    pub(crate) rewrites: u64,
+    /// Since when there have been jobs with too few copies.
+    pub(crate) short_since: Option<Instant>,
     pub(crate) per_command: Vec<CommandStats>,
     sampled: Instant,
 }
@@ -60,24 +74,40 @@ impl Stats {
             input_bytes: Rate::default(),
             output_bytes: Rate::default(),
             memory_peak: 0,
+            norepl: 0,
+            rewrites: 0,
+            short_since: None,
             per_command: vec![CommandStats::default(); table::COUNT],
             sampled: Instant::now(),
         }
+    }
+
+    /// When the rates were looked at last.
+    pub(crate) fn sampled(&self) -> Instant {
+        self.sampled
     }
 
     /// CONFIG RESETSTAT: everything but the peak of memory begins anew.
     pub(crate) fn reset(&mut self) {
         *self = Stats {
             memory_peak: self.memory_peak,
+            short_since: self.short_since,
             ..Stats::new()
         };
     }
 
-    pub(crate) fn count(&mut self, command: CommandIndex, took: Duration) {
+    pub(crate) fn count(&mut self, command: CommandIndex, took: Duration, failed: bool) {
         let stats = &mut self.per_command[usize::from(command.0)];
         stats.calls += 1;
+        stats.failed += u64::from(failed);
         stats.time += took;
+        stats.times.add(&WAIT_MICROS, took.as_micros() as u64);
         self.commands.total += 1;
+    }
+
+    /// A command was refused before it ran.
+    pub(crate) fn refuse(&mut self, command: CommandIndex) {
+        self.per_command[usize::from(command.0)].refused += 1;
     }
 
     pub(crate) fn sample(&mut self, used_memory: u64) {

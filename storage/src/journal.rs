@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use shoalmq_core::record::{Location, Record, Segment};
+use shoalmq_core::tally::{Histogram, WAIT_MICROS};
 
 use crate::backend::{self, Backend, Reader};
 use crate::fault::Fault;
@@ -102,6 +103,10 @@ pub struct Stats {
     pub syncs: u64,
     /// The time that they took together.
     pub sync_time: Duration,
+    /// How long each took, in microseconds, by [`WAIT_MICROS`].
+    pub sync_times: Histogram<{ WAIT_MICROS.len() }>,
+    /// Writes and syncs that failed since the start.
+    pub faults: u64,
     /// What the backend holds, as of the last sync, or up to a second older.
     pub disk: backend::Stats,
 }

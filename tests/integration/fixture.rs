@@ -56,7 +56,7 @@ pub(crate) fn binary() -> Command {
 
 /// A port that is free together with those derived from it (bus and HTTP). Below the ephemeral range, so that no
 /// outgoing connection takes it in between; another test process still might, which [`Launch::start`] bears.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     const FIRST: u16 = 10_000;
     const PORTS: u16 = 2_700;
     static NEXT: AtomicU16 = AtomicU16::new(0);
@@ -184,6 +184,10 @@ impl Launch {
                 "--dir",
             ])
             .arg(self.data());
+        // The port that is chosen by itself may be that of another test.
+        if !self.flags.iter().any(|flag| flag == "--http-port") {
+            command.args(["--http-port", "0"]);
+        }
         command
             .args(&self.flags)
             .envs(self.environment.iter().cloned());

@@ -15,6 +15,7 @@ mod config;
 mod crash;
 mod disk_full;
 mod fixture;
+mod http;
 mod jobs;
 mod links;
 mod local;

@@ -58,6 +58,7 @@ fn turn_over(storage: &str, total: u64) {
                     total / BODY as u64,
                     &added,
                     &acknowledged,
+                    &ended,
                 );
             });
         }
@@ -94,12 +95,21 @@ fn assert_delayed(node: &Node, late: &str) {
 }
 
 /// Adds jobs while not too many wait, until so many were added by all.
-fn produce(client: &mut Connection, total: u64, added: &AtomicU64, acknowledged: &AtomicU64) {
+fn produce(
+    client: &mut Connection,
+    total: u64,
+    added: &AtomicU64,
+    acknowledged: &AtomicU64,
+    ended: &AtomicBool,
+) {
     let body = "x".repeat(BODY);
     let command = format!("ADDJOB turn {body} 0 RETRY 600");
     let batch = encode_words(&command).repeat(BATCH);
     while added.fetch_add(BATCH as u64, Ordering::Relaxed) < total {
         while added.load(Ordering::Relaxed) > acknowledged.load(Ordering::Relaxed) + BACKLOG {
+            if ended.load(Ordering::Relaxed) {
+                return;
+            }
             thread::sleep(Duration::from_millis(1));
         }
         client.send_raw(&batch);
@@ -124,7 +134,7 @@ fn consume(client: &mut Connection, acknowledged: &AtomicU64, ended: &AtomicBool
             client.call(&format!("NACK {}", again[0]));
         }
         let count = client.call(&format!("ACKJOB {}", done.join(" "))).int();
-        acknowledged.fetch_add(count as u64, Ordering::Relaxed);
+        acknowledged.fetch_add(count.cast_unsigned(), Ordering::Relaxed);
     }
 }
 

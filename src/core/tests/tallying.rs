@@ -16,7 +16,7 @@ fn tally(bench: &Bench, queue: &str) -> Tally {
     let now = bench.now().time;
     let mut queues = bench.node.queue_metrics(now);
     let found = queues.find(|found| found.name == queue.as_bytes());
-    *found.expect("a queue").tally.expect("it has its own")
+    *found.expect("it has its own").tally
 }
 
 #[test]

@@ -271,6 +271,8 @@ mod tests {
             linked: true,
             ping_sent: 0,
             pong_received: 0,
+            skew_ms: 0,
+            software: String::new(),
         }
     }
 

@@ -73,7 +73,7 @@ fn apply(execution: &mut Execution<'_>, name: &str) -> Result<(), String> {
     let (driver, shared) = (&mut *execution.driver, execution.shared);
     match name {
         "maxmemory" | "maxmemory-policy" | "memory-policy" | "default-replicate"
-        | "min-replicate" | "heal-delay" | "leaving-grace" => {
+        | "min-replicate" | "heal-delay" | "leaving-grace" | "metrics-max-queues" => {
             let log = if driver.log.journal().is_some() {
                 Log::On
             } else {

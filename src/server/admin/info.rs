@@ -11,6 +11,7 @@ use crate::resp::encode;
 use crate::server::driver::Driver;
 use crate::server::execute::Execution;
 use crate::server::persistence::LogState;
+use crate::server::process;
 
 /// A section: its name, whether a plain INFO shows it, and what writes its fields.
 type Section = (&'static str, bool, fn(&Driver, &mut Fields));
@@ -114,7 +115,7 @@ fn clients(driver: &Driver, fields: &mut Fields) {
 fn memory(driver: &Driver, fields: &mut Fields) {
     let used = driver.node.used_memory();
     let peak = driver.stats.memory_peak.max(used);
-    let resident = resident_bytes();
+    let (_, resident) = process::memory();
     fields.add("used_memory", used);
     fields.add("used_memory_human", human(used));
     fields.add("used_memory_rss", resident);
@@ -262,7 +263,7 @@ fn stats(driver: &Driver, fields: &mut Fields) {
 }
 
 fn cpu(_: &Driver, fields: &mut Fields) {
-    let (system, user) = cpu_time();
+    let (system, user) = process::cpu_time();
     fields.add("used_cpu_sys", format_args!("{system:.2}"));
     fields.add("used_cpu_user", format_args!("{user:.2}"));
     fields.add("used_cpu_sys_children", "0.00");
@@ -283,32 +284,6 @@ fn command_stats(driver: &Driver, fields: &mut Fields) {
             );
         }
     }
-}
-
-/// System and user seconds of this process, from `/proc/self/stat`, where a tick is 10 ms on every Linux.
-fn cpu_time() -> (f64, f64) {
-    const TICKS_PER_SECOND: f64 = 100.0;
-    let text = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // The name, which may hold anything, is in parentheses; utime and stime are the 14th and 15th fields.
-    let after_name = text.rsplit(')').next().unwrap_or_default();
-    let field = |index: usize| {
-        after_name
-            .split_whitespace()
-            .nth(index)
-            .and_then(|word| word.parse::<f64>().ok())
-    };
-    let seconds = |index| field(index).unwrap_or(0.0) / TICKS_PER_SECOND;
-    (seconds(12), seconds(11))
-}
-
-/// The resident size of this process, from `/proc/self/statm`; 0 where there is none.
-fn resident_bytes() -> u64 {
-    let text = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    let pages = text
-        .split_whitespace()
-        .nth(1)
-        .and_then(|word| word.parse::<u64>().ok());
-    pages.unwrap_or(0) * rustix::param::page_size() as u64
 }
 
 /// A size as Redis writes it for people.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use shoalmq_core::event::{Event, PeerUp};
 use shoalmq_core::id::NodeId;
 use shoalmq_core::message::Message;
+use shoalmq_core::tally::WAIT_MICROS;
 use shoalmq_storage::journal::Position;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
@@ -50,6 +51,7 @@ struct Up {
     heard: Instant,
     number: u64,
     pinged: Option<u64>,
+    pinged_at: Instant,
 }
 
 impl Link {
@@ -141,6 +143,7 @@ impl Cluster {
         }
         up.number += 1;
         up.pinged = Some(up.number);
+        up.pinged_at = Instant::now();
         if let Some(member) = self.members.get_mut(id) {
             member.ping_sent = clock::wall().0;
         }
@@ -155,6 +158,8 @@ impl Cluster {
         if let Some(up) = &mut link.up {
             up.heard = Instant::now();
             if up.pinged == Some(number) {
+                let took = up.pinged_at.elapsed().as_micros() as u64;
+                self.pings.add(&WAIT_MICROS, took);
                 up.pinged = None;
                 member.ping_sent = 0;
             }
@@ -210,6 +215,7 @@ impl Driver {
             heard: Instant::now(),
             number: 0,
             pinged: None,
+            pinged_at: Instant::now(),
         });
         info!(peer = %id, address = %hello.claim.bus, start, store = %hello.claim.store, software = hello.profile.software, restarted, "link up");
         self.seen(&hello.claim);

@@ -281,16 +281,21 @@ impl Member {
             linked: false,
             ping_sent: 0,
             pong_received: 0,
+            skew_ms: 0,
+            software: String::new(),
         }
     }
 
     /// Takes over what the node says of itself.
     pub(super) fn adopt(&mut self, profile: &Profile) {
-        if self.client.is_none() {
-            let wall = clock::wall().0;
-            if profile.wall_ms.abs_diff(wall) > CLOCKS_APART_MS {
-                warn!(peer = %self.id, here_ms = wall, there_ms = profile.wall_ms, "wall clocks differ by more than an hour");
-            }
+        let wall = clock::wall().0;
+        self.skew_ms = profile
+            .wall_ms
+            .cast_signed()
+            .saturating_sub(wall.cast_signed());
+        self.software.clone_from(&profile.software);
+        if self.client.is_none() && profile.wall_ms.abs_diff(wall) > CLOCKS_APART_MS {
+            warn!(peer = %self.id, here_ms = wall, there_ms = profile.wall_ms, "wall clocks differ by more than an hour");
         }
         if !profile.client.ip().is_unspecified() {
             self.client = Some(profile.client);

@@ -27,6 +27,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use shoalmq_core::id::{NodeId, StoreId};
+use shoalmq_core::tally::{Histogram, WAIT_MICROS};
 
 pub(crate) use gossip::open;
 pub(crate) use meet::meet_name;
@@ -70,6 +71,10 @@ pub(crate) struct Member {
     pub(crate) ping_sent: u64,
     /// When it last answered, in unix ms; 0 for never.
     pub(crate) pong_received: u64,
+    /// How far its wall clock was ahead of this one's when it last told of itself, in milliseconds, the way included.
+    pub(crate) skew_ms: i64,
+    /// The version of its software; empty before it told.
+    pub(crate) software: String,
 }
 
 /// The cluster as this node knows it.
@@ -87,6 +92,8 @@ pub(crate) struct Cluster {
     pub(crate) copies_held_back: u64,
     /// Links that were reset because the peer took too little.
     pub(crate) outboxes_overflowed: u64,
+    /// How long peers took to answer pings on their links, in microseconds, by [`WAIT_MICROS`].
+    pub(crate) pings: Histogram<{ WAIT_MICROS.len() }>,
     pub(crate) refusals: Refusals,
     /// Until when each of `meeting` is shown.
     meeting_until: Vec<Instant>,
@@ -101,6 +108,23 @@ pub(crate) struct Cluster {
     /// What the core was last told of the log.
     log_failing: bool,
     running: Option<Running>,
+}
+
+impl Cluster {
+    /// Packets of gossip that came and went.
+    pub(crate) fn packets(&self) -> [(&'static str, u64); 2] {
+        let stats = self
+            .running
+            .as_ref()
+            .map(|running| running.membership.stats());
+        let (received, sent) = stats.map_or((0, 0), |stats| (stats.packets_in, stats.packets_out));
+        [("in", received), ("out", sent)]
+    }
+
+    /// Links of other nodes to this one.
+    pub(crate) fn inbound_links(&self) -> usize {
+        self.inbound.len()
+    }
 }
 
 impl Shared {

@@ -25,7 +25,7 @@ mod space;
 pub(crate) use backup::{Backups, NoBackup};
 pub(crate) use load::{has_files, load, loading};
 pub(crate) use rewrite::Rewrite;
-pub(crate) use space::watch_space;
+pub(crate) use space::{Space, watch_space};
 
 /// Past this age of the oldest unsynced record, adds wait for the disk whatever `appendfsync` says: the contract.
 const STALL: Duration = Duration::from_secs(2);

@@ -75,6 +75,7 @@ impl Driver {
             }
         }
         if let Some(since) = self.rewrite.since {
+            self.stats.rewrites += 1;
             self.rewrite = Rewrite {
                 since: None,
                 last: Some(since.elapsed()),

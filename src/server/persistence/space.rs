@@ -29,7 +29,7 @@ const SEGMENT_PART: u64 = 24;
 const SEGMENT_BYTES: u64 = 1 << 20;
 
 /// A disk as the system describes it, in bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Space {
     pub(crate) total: u64,
     /// What this process may still use.
@@ -38,7 +38,7 @@ pub(crate) struct Space {
 
 impl Space {
     /// The disk that holds a folder.
-    pub(super) fn of(folder: &Path) -> io::Result<Self> {
+    pub(crate) fn of(folder: &Path) -> io::Result<Self> {
         let disk = rustix::fs::statvfs(folder)?;
         Ok(Space {
             total: disk.f_blocks.saturating_mul(disk.f_frsize),

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::MutexGuard;
 use shoalmq_core::record::Segment;
+use shoalmq_core::tally::WAIT_MICROS;
 
 use super::pending::{Frame, Shared, State};
 use super::{Policy, Progress};
@@ -198,6 +199,8 @@ impl Daemon {
         state.stats.synced_bytes = state.stats.written_bytes;
         state.stats.syncs += 1;
         state.stats.sync_time += now - began;
+        let micros = (now - began).as_micros() as u64;
+        state.stats.sync_times.add(&WAIT_MICROS, micros);
         if let Some(disk) = disk {
             state.stats.disk = disk;
             self.stats_at = now + STATS_EVERY;
@@ -240,6 +243,7 @@ impl Daemon {
         // A stop tries once: whoever stops the node will not wait for space.
         state.progress.fatal = fatal || state.stopping;
         state.progress.fault = Some(Arc::new(fault));
+        state.stats.faults += 1;
         let pause = match self.retry {
             Some(retry) => (retry.pause * 2).min(RETRY_MAX),
             None => RETRY_MIN,

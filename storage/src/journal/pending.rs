@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use shoalmq_core::record::{Location, Record, Segment};
+use shoalmq_core::tally::Histogram;
 
 use super::{FRAME_BYTES, Options, Policy, Position, Progress, Stats};
 use crate::backend;
@@ -116,6 +117,8 @@ impl State {
                 frames: 0,
                 syncs: 0,
                 sync_time: Duration::ZERO,
+                sync_times: Histogram::default(),
+                faults: 0,
                 disk,
             },
         }

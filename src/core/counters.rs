@@ -1,0 +1,38 @@
+//! What happened to all jobs of a node, beside what the tallies of its queues tell.
+
+/// What has happened since the node started, for its metrics.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is named for what it counts")]
+pub struct Counters {
+    pub added: u64,
+    pub delivered: u64,
+    pub acked: u64,
+    pub nacked: u64,
+    pub expired: u64,
+    pub evicted: u64,
+    /// Queued again because the retry was over.
+    pub redelivered_timeout: u64,
+    /// Queued again by NACK.
+    pub redelivered_nack: u64,
+    /// Queued again by ENQUEUE.
+    pub redelivered_asked: u64,
+    /// Queued again after an unclean start.
+    pub redelivered_restart: u64,
+    /// At-most-once jobs dropped at an unclean start, since nothing may deliver them any more.
+    pub dropped_restart: u64,
+    /// Queued here because a move to another node was not confirmed.
+    pub redelivered_heal: u64,
+    /// Queued here again because a node that it was handed over to, before a stop or on leaving, did not confirm it.
+    pub redelivered_drain: u64,
+    /// ADDJOBs whose copies were not confirmed in time.
+    pub replication_timeouts: u64,
+    /// Copies made anew for lack of living ones.
+    pub healed: u64,
+    /// Jobs that came from other nodes because clients waited here, and that went to others.
+    pub imported: u64,
+    pub exported: u64,
+    /// Tombstones pushed out by their bounds.
+    pub tombstones_dropped: u64,
+    /// Bodies that could not be read back from the log.
+    pub unreadable: u64,
+}

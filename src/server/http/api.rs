@@ -1,0 +1,153 @@
+//! `/api/v1`: small JSON for KEDA, for scripts, and for people.
+//!
+//! | path | answers |
+//! |---|---|
+//! | `cluster` | this node and the others |
+//! | `queues` | the queues that have series of their own, and the sum of all |
+//! | `queues/{name}` | one queue; zeros when it is not known, so that a scaler can begin from nothing |
+//! | `safe-to-delete` | 200 when this node may be removed for good, 409 with the reasons when not |
+//!
+//! Figures are those of this node; sum them over all nodes for the cluster.
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use serde_json::{Value, json};
+use shoalmq_core::tally::Depths;
+
+use super::Node;
+use crate::server::cluster::Health;
+use crate::server::driver::Driver;
+
+pub(super) fn routes() -> Router<Node> {
+    Router::new()
+        .route("/api/v1/cluster", get(cluster))
+        .route("/api/v1/queues", get(queues))
+        .route("/api/v1/queues/{name}", get(queue))
+        .route("/api/v1/safe-to-delete", get(safe_to_delete))
+}
+
+async fn cluster(State(shared): State<Node>) -> Json<Value> {
+    let driver = shared.driver.lock();
+    let others = driver.cluster.members.values().map(|member| {
+        json!({
+            "id": member.id.to_string(),
+            "address": member.client.map(|address| address.to_string()),
+            "name": member.name,
+            "zone": member.zone,
+            "version": member.software,
+            "state": state(member.health),
+            "linked": member.linked,
+            "leaving": member.leaving,
+        })
+    });
+    let others: Vec<Value> = others.collect();
+    let own = json!({
+        "id": driver.identity.id.to_string(),
+        "version": env!("CARGO_PKG_VERSION"),
+        "zone": driver.config.zone,
+        "port": driver.port,
+        "ready": driver.not_ready().is_empty(),
+        "not_ready": driver.not_ready(),
+        "leaving": driver.node.is_leaving(),
+        "jobs": driver.node.job_count(),
+        "under_replicated_jobs": driver.node.under_replicated(),
+        "remaining_jobs": driver.node.handing_over(),
+    });
+    Json(json!({ "name": driver.config.cluster_name, "node": own, "others": others }))
+}
+
+fn state(health: Health) -> &'static str {
+    match health {
+        Health::Alive => "alive",
+        Health::Suspect => "suspect",
+        Health::Down => "down",
+    }
+}
+
+async fn queues(State(shared): State<Node>) -> Json<Value> {
+    let driver = shared.driver.lock();
+    let now = driver.clock.now().time;
+    let queues = driver.node.queue_metrics(now).map(|queue| {
+        let mut shown = depths(&queue.depths);
+        shown["name"] = json!(String::from_utf8_lossy(queue.name));
+        shown["oldest_ready_age_seconds"] = json!(queue.oldest.as_secs_f64());
+        shown["consumers"] = json!(queue.consumers);
+        shown["paused"] = json!(queue.paused);
+        shown
+    });
+    let queues: Vec<Value> = queues.collect();
+    let mut total = depths(&driver.node.total_depths());
+    total["queues"] = json!(driver.node.queue_count());
+    Json(json!({ "queues": queues, "total": total }))
+}
+
+async fn queue(State(shared): State<Node>, Path(name): Path<String>) -> Json<Value> {
+    let driver = shared.driver.lock();
+    let now = driver.clock.now().time;
+    let found = driver.node.find_queue_metrics(now, name.as_bytes());
+    let mut shown = depths(&found.map(|queue| queue.depths).unwrap_or_default());
+    shown["name"] = json!(name);
+    shown["exists"] = json!(found.is_some());
+    let oldest = found.map(|queue| queue.oldest).unwrap_or_default();
+    shown["oldest_ready_age_seconds"] = json!(oldest.as_secs_f64());
+    shown["consumers"] = json!(found.map_or(0, |queue| queue.consumers));
+    shown["paused"] = json!(found.is_some_and(|queue| queue.paused));
+    Json(shown)
+}
+
+fn depths(depths: &Depths) -> Value {
+    json!({
+        "ready": depths.ready,
+        "active": depths.active,
+        "delayed": depths.delayed,
+        "copies": depths.copies,
+        "bytes": depths.bytes,
+    })
+}
+
+/// Whether nothing is lost when this node and its volume go away.
+async fn safe_to_delete(State(shared): State<Node>) -> Response {
+    let driver = shared.driver.lock();
+    let reasons = unsafe_to_delete(&driver);
+    drop(driver);
+    let status = if reasons.is_empty() {
+        StatusCode::OK
+    } else {
+        StatusCode::CONFLICT
+    };
+    let answer = json!({ "safe": reasons.is_empty(), "reasons": reasons });
+    (status, Json(answer)).into_response()
+}
+
+fn unsafe_to_delete(driver: &Driver) -> Vec<String> {
+    let node = &driver.node;
+    let mut reasons = Vec::new();
+    if driver.loading.is_some() {
+        return vec!["the job log is being read".to_owned()];
+    }
+    if !node.is_leaving() {
+        reasons.push("the node is not leaving: send it CLUSTER LEAVING yes".to_owned());
+    }
+    let left = node.handing_over();
+    if left > 0 {
+        reasons.push(format!("{left} jobs are yet to be handed over"));
+    }
+    let jobs = node.job_count();
+    let depths = node.total_depths();
+    let own = depths.ready + depths.active + depths.delayed;
+    if own > 0 && left == 0 {
+        reasons.push(format!(
+            "{own} of {jobs} jobs here are this node's to deliver"
+        ));
+    }
+    let waiting = node.collecting_count();
+    if waiting > 0 {
+        reasons.push(format!(
+            "{waiting} acknowledgements are yet to be told to others"
+        ));
+    }
+    reasons
+}

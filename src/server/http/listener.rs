@@ -1,0 +1,146 @@
+//! Where HTTP is served, and one connection of it.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::{Extension, Router};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use thiserror::Error;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tracing::{debug, info, warn};
+
+use super::auth::From;
+use super::{Node, routes};
+use crate::config::{BindAddress, Config, HttpPort};
+use crate::server::listener::addresses;
+
+/// Above the port for clients.
+const BESIDE_CLIENTS: u16 = 1000;
+/// So many connections at a time: a Prometheus or two, probes, people.
+const CONNECTIONS: usize = 128;
+/// A client has so long for the head of a request, and an idle connection for the next one.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// Room for the head of a request.
+const HEAD_BYTES: usize = 16 << 10;
+/// After an accept that failed, for want of file descriptors for example.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Why HTTP cannot be served.
+#[derive(Debug, Error)]
+pub(crate) enum HttpError {
+    #[error(
+        "listen on {address} for HTTP: {source}; choose another with --http-port or --http-bind, or none with --http-port 0"
+    )]
+    Listen {
+        address: SocketAddr,
+        source: io::Error,
+    },
+    #[error("{0}; it is for HTTP: choose another address with --http-bind")]
+    Address(#[from] crate::server::listener::ListenError),
+}
+
+/// The open doors for HTTP.
+#[derive(Debug, Default)]
+pub(crate) struct Http {
+    listeners: Vec<TcpListener>,
+    /// Why there are none, though nobody switched them off.
+    missing: Option<String>,
+}
+
+impl Http {
+    /// Opens what the configuration asks for. `clients` is the port for clients.
+    pub(crate) fn open(config: &Config, clients: u16) -> Result<Self, HttpError> {
+        let (port, wanted) = match config.http_port {
+            HttpPort::Off => return Ok(Http::default()),
+            HttpPort::Port(port) => (port.get(), true),
+            HttpPort::Auto => (clients.wrapping_add(BESIDE_CLIENTS), false),
+        };
+        let bind = if config.http_bind.is_empty() {
+            &config.bind
+        } else {
+            &config.http_bind
+        };
+        let mut http = Http::default();
+        for bind in bind {
+            for ip in addresses(bind)? {
+                let address = SocketAddr::new(ip, port);
+                match listen(address) {
+                    Ok(listener) => http.listeners.push(listener),
+                    // `*` means IPv6 only where the machine has it.
+                    Err(error) if matches!(bind, BindAddress::Every) && ip.is_ipv6() => {
+                        debug!(%error, "no IPv6 for HTTP");
+                    }
+                    Err(source) => {
+                        let error = HttpError::Listen { address, source };
+                        if wanted {
+                            return Err(error);
+                        }
+                        http.listeners.clear();
+                        http.missing = Some(error.to_string());
+                        return Ok(http);
+                    }
+                }
+            }
+        }
+        Ok(http)
+    }
+
+    /// Serves until the tasks are dropped.
+    pub(crate) fn serve(self, shared: &Node) {
+        if let Some(reason) = self.missing {
+            warn!("no metrics and no health over HTTP: {reason}");
+        }
+        let routes = routes(shared);
+        let permits = Arc::new(Semaphore::new(CONNECTIONS));
+        for listener in self.listeners {
+            if let Ok(address) = listener.local_addr() {
+                info!(%address, "HTTP: health, metrics, API");
+            }
+            tokio::spawn(accept(listener, routes.clone(), Arc::clone(&permits)));
+        }
+    }
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let listener = crate::server::listener::listen(address, 128)?;
+    Ok(listener)
+}
+
+async fn accept(listener: TcpListener, routes: Router, permits: Arc<Semaphore>) {
+    loop {
+        let Ok(permit) = Arc::clone(&permits).acquire_owned().await else {
+            return;
+        };
+        match listener.accept().await {
+            Ok((stream, from)) => {
+                let routes = routes.clone();
+                tokio::spawn(async move {
+                    serve_one(stream, from, routes).await;
+                    drop(permit);
+                });
+            }
+            Err(error) => {
+                warn!(%error, "accept a connection for HTTP");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn serve_one(stream: TcpStream, from: SocketAddr, routes: Router) {
+    let service = TowerToHyperService::new(routes.layer(Extension(From(from))));
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(HEAD_BYTES)
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
+    if let Err(error) = served {
+        debug!(%from, %error, "a connection for HTTP ended");
+    }
+}

@@ -1,0 +1,84 @@
+//! Metrics for Prometheus: everything that an operator watches, read when somebody asks.
+//!
+//! What is counted lives where it happens: jobs in the core's tallies, commands in `stats`, the log in its journal.
+//! With the lock held, all of it is copied; the text is written after.
+
+mod cluster;
+mod commands;
+mod events;
+mod exposition;
+mod jobs;
+mod node;
+
+use std::sync::Arc;
+
+use self::exposition::Exposition;
+use super::driver::{Driver, Shared};
+
+pub(crate) use events::{note_auth_failure, note_error, note_protocol_error, start};
+
+/// How metrics are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// Prometheus' text, version 0.0.4.
+    Text,
+    /// OpenMetrics 1.0.
+    OpenMetrics,
+}
+
+impl Format {
+    /// The one that a client prefers, by its `Accept` header.
+    pub(crate) fn accepted(header: &str) -> Self {
+        if header.contains("application/openmetrics-text") {
+            Format::OpenMetrics
+        } else {
+            Format::Text
+        }
+    }
+
+    /// The `Content-Type`.
+    pub(crate) fn content_type(self) -> &'static str {
+        match self {
+            Format::Text => "text/plain; version=0.0.4; charset=utf-8",
+            Format::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        }
+    }
+}
+
+/// All metrics of this node.
+pub(crate) fn render(shared: &Arc<Shared>, format: Format) -> String {
+    let space = node::Space::read(shared);
+    let copied = {
+        let driver = shared.driver.lock();
+        Copied::of(&driver)
+    };
+    let mut text = Exposition::default();
+    copied.jobs.write(&mut text);
+    copied.commands.write(&mut text);
+    copied.cluster.write(&mut text);
+    copied.node.write(&mut text, space);
+    let text = text.finish(&events::render());
+    match format {
+        Format::Text => text,
+        Format::OpenMetrics => exposition::openmetrics(&text),
+    }
+}
+
+/// What was read with the lock held.
+struct Copied {
+    jobs: jobs::Jobs,
+    commands: commands::Commands,
+    cluster: cluster::Nodes,
+    node: node::Figures,
+}
+
+impl Copied {
+    fn of(driver: &Driver) -> Self {
+        Copied {
+            jobs: jobs::Jobs::of(driver),
+            commands: commands::Commands::of(driver),
+            cluster: cluster::Nodes::of(driver),
+            node: node::Figures::of(driver),
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! HTTP: health, metrics, the API, and who may read them.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use crate::fixture::{Launch, Node, eventually, free_port};
+
+/// An answer.
+struct Answer {
+    status: u16,
+    head: String,
+    body: String,
+}
+
+/// A node, and its port for HTTP.
+fn node(flags: &str) -> (Node, u16) {
+    let port = free_port();
+    let launch = Launch::new().flag("--http-port", &port.to_string());
+    (launch.flags(flags).start(), port)
+}
+
+fn request(port: u16, method: &str, path: &str, headers: &str) -> Answer {
+    let text =
+        format!("{method} {path} HTTP/1.1\r\nHost: node\r\nConnection: close\r\n{headers}\r\n");
+    send(port, text.as_bytes())
+}
+
+fn send(port: u16, bytes: &[u8]) -> Answer {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("HTTP is served");
+    stream.write_all(bytes).expect("it is read");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
+    let status = head.split(' ').nth(1).and_then(|code| code.parse().ok());
+    Answer {
+        status: status.expect("a status"),
+        head: head.to_lowercase(),
+        body: body.to_owned(),
+    }
+}
+
+fn get(port: u16, path: &str) -> Answer {
+    request(port, "GET", path, "")
+}
+
+fn json(port: u16, path: &str) -> serde_json::Value {
+    serde_json::from_str(&get(port, path).body).expect("JSON")
+}
+
+/// The value of a series, named as it is written.
+fn sample(text: &str, series: &str) -> Option<f64> {
+    let of = |line: &str| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok();
+    text.lines().find_map(of)
+}
+
+#[test]
+fn a_node_is_healthy_until_it_leaves() {
+    let (node, port) = node("");
+    for probe in ["startup", "ready", "live"] {
+        let answer = get(port, &format!("/healthz/{probe}"));
+        assert_eq!(
+            (answer.status, answer.body.as_str()),
+            (200, "ok\n"),
+            "{probe}"
+        );
+    }
+    let answer = get(port, "/api/v1/safe-to-delete");
+    assert_eq!(answer.status, 409);
+    assert!(
+        answer.body.contains("CLUSTER LEAVING yes"),
+        "{}",
+        answer.body
+    );
+    node.connect().call("CLUSTER LEAVING yes");
+    let answer = get(port, "/healthz/ready");
+    assert_eq!((answer.status, answer.body.as_str()), (503, "leaving\n"));
+    assert_eq!(get(port, "/healthz/live").status, 200);
+    assert_eq!(get(port, "/api/v1/safe-to-delete").status, 200);
+    node.connect().call("CLUSTER LEAVING no");
+    assert_eq!(get(port, "/healthz/ready").status, 200);
+}
+
+#[test]
+fn a_queue_is_told_of() {
+    let (node, port) = node("");
+    let mut client = node.connect();
+    for _ in 0..3 {
+        client.add("mail/box", "12345", "");
+    }
+    client.add("mail/box", "later", "DELAY 100");
+    client.take("mail/box");
+    let queue = json(port, "/api/v1/queues/mail%2Fbox");
+    let told = ["ready", "active", "delayed", "bytes"].map(|name| queue[name].as_u64());
+    assert_eq!(told, [Some(2), Some(1), Some(1), Some(20)]);
+    assert_eq!(queue["exists"], true);
+    let unknown = json(port, "/api/v1/queues/none");
+    assert_eq!(
+        (&unknown["ready"], &unknown["exists"]),
+        (&0.into(), &false.into())
+    );
+    assert_eq!(json(port, "/api/v1/queues")["total"]["ready"], 2);
+    assert_eq!(json(port, "/api/v1/cluster")["node"]["jobs"], 4);
+    let text = get(port, "/metrics").body;
+    let named = |name: &str| sample(&text, &format!("shoalmq_{name}{{queue=\"mail/box\"}}"));
+    assert_eq!(named("queue_ready_jobs"), Some(2.0));
+    assert_eq!(named("queue_active_jobs"), Some(1.0));
+    assert_eq!(named("queue_delayed_jobs"), Some(1.0));
+    assert_eq!(named("jobs_added_total"), Some(4.0));
+    assert_eq!(named("job_wait_seconds_count"), Some(1.0));
+    assert_eq!(
+        sample(&text, "shoalmq_node_jobs_delivered_total"),
+        Some(1.0)
+    );
+}
+
+#[test]
+fn what_clients_do_is_counted() {
+    let (node, port) = node("");
+    let mut client = node.connect();
+    let id = client.add("q", "x", "RETRY 1");
+    client.take("q");
+    client.call(&format!("NACK {id}"));
+    client.take("q");
+    client.call(&format!("ACKJOB {id}"));
+    client.call("ADDJOB q");
+    client.call("ADDJOB q x 0 REPLICATE 3");
+    client.add("short", "x", "TTL 1 RETRY 0");
+    let text = eventually("the job to expire", || {
+        let text = get(port, "/metrics").body;
+        (sample(&text, "shoalmq_node_jobs_expired_total") == Some(1.0)).then_some(text)
+    });
+    for (series, value) in [
+        ("node_jobs_nacked_total", 1.0),
+        ("node_jobs_acked_total", 1.0),
+        ("node_jobs_redelivered_total{reason=\"nack\"}", 1.0),
+        ("node_job_service_seconds_count", 1.0),
+        ("commands_total{command=\"addjob\",status=\"ok\"}", 2.0),
+        ("norepl_total", 1.0),
+        ("rejected_total{reason=\"norepl\"}", 1.0),
+        ("jobs_without_wakeup", 0.0),
+        ("ready", 1.0),
+        ("cluster_members{state=\"alive\"}", 1.0),
+    ] {
+        assert_eq!(
+            sample(&text, &format!("shoalmq_{series}")),
+            Some(value),
+            "{series}"
+        );
+    }
+    let families = text
+        .lines()
+        .filter(|line| line.starts_with("# TYPE "))
+        .count();
+    assert!(families >= 40, "{families} families");
+}
+
+#[test]
+fn series_of_queues_are_bounded_and_go_with_their_queue() {
+    let (node, port) = node("--metrics-max-queues 2");
+    let mut client = node.connect();
+    for queue in ["a", "b", "c", "d"] {
+        client.add(queue, "x", "");
+    }
+    let text = get(port, "/metrics").body;
+    let ready = |queue: &str| {
+        sample(
+            &text,
+            &format!("shoalmq_queue_ready_jobs{{queue=\"{queue}\"}}"),
+        )
+    };
+    assert_eq!(
+        ["a", "b", "c", "__other__"].map(ready),
+        [Some(1.0), Some(1.0), None, Some(2.0)]
+    );
+    client.call("CONFIG SET metrics-max-queues 0");
+    let text = get(port, "/metrics").body;
+    assert!(!text.contains("{queue="), "{text}");
+    assert_eq!(sample(&text, "shoalmq_node_ready_jobs"), Some(4.0));
+}
+
+#[test]
+fn openmetrics_is_given_when_asked_for() {
+    let (_node, port) = node("");
+    let answer = request(
+        port,
+        "GET",
+        "/metrics",
+        "Accept: application/openmetrics-text; version=1.0.0\r\n",
+    );
+    assert!(
+        answer
+            .head
+            .contains("content-type: application/openmetrics-text; version=1.0.0")
+    );
+    assert!(answer.body.ends_with("# EOF\n"));
+    assert!(
+        answer
+            .body
+            .contains("# TYPE shoalmq_node_jobs_added counter\n")
+    );
+    assert!(
+        get(port, "/metrics")
+            .head
+            .contains("content-type: text/plain; version=0.0.4")
+    );
+}
+
+#[test]
+fn with_a_password_only_health_is_open() {
+    let port = free_port();
+    let launch = Launch::new().flag("--http-port", &port.to_string());
+    let node = launch.password("secret").start();
+    for path in ["/metrics", "/api/v1/cluster"] {
+        let refused = get(port, path);
+        assert_eq!(refused.status, 401, "{path}");
+        assert!(refused.head.contains("www-authenticate: basic"));
+        // :wrong and any:secret
+        for (header, status) in [
+            ("Bearer wrong", 401),
+            ("Basic Ondyb25n", 401),
+            ("Bearer secret", 200),
+            ("Basic YW55OnNlY3JldA==", 200),
+        ] {
+            let answer = request(port, "GET", path, &format!("Authorization: {header}\r\n"));
+            assert_eq!(answer.status, status, "{path}: {header}");
+        }
+    }
+    assert_eq!(get(port, "/healthz/ready").status, 200);
+    let mut client = node.connect();
+    client.call("CONFIG SET http-auth api");
+    assert_eq!(get(port, "/metrics").status, 200);
+    assert_eq!(get(port, "/api/v1/queues").status, 401);
+}
+
+#[test]
+fn bad_requests_are_answered_and_slow_ones_end() {
+    let (_node, port) = node("");
+    assert_eq!(get(port, "/nothing").status, 404);
+    assert_eq!(
+        request(port, "POST", "/metrics", "Content-Length: 0\r\n").status,
+        405
+    );
+    assert_eq!(request(port, "HEAD", "/healthz/ready", "").status, 200);
+    assert_eq!(send(port, b"nonsense\r\n\r\n").status, 400);
+    let long = format!("X: {}\r\n", "x".repeat(64 << 10));
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("HTTP is served");
+    let text = format!("GET / HTTP/1.1\r\n{long}\r\n");
+    // The node may hang up before all of it is sent.
+    let _ = stream.write_all(text.as_bytes());
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    assert!(!answer.starts_with(b"HTTP/1.1 200"));
+    let mut slow = TcpStream::connect(("127.0.0.1", port)).expect("HTTP is served");
+    slow.set_read_timeout(Some(Duration::from_secs(20)))
+        .expect("a timeout");
+    slow.write_all(b"GET /metr").expect("it is read");
+    let mut rest = Vec::new();
+    slow.read_to_end(&mut rest).expect("the node hangs up");
+}
