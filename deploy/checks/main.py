@@ -13,6 +13,7 @@ import yaml
 import chart
 import image
 import manifests
+import zone
 from results import Results
 
 DEPLOY = Path(__file__).resolve().parent.parent
@@ -144,6 +145,7 @@ def main():
     chart.check(results, DEPLOY / "helm/shoalmq")
     compose(results)
     texts(results)
+    zone.check(results, KUBERNETES / "components/zone-from-node/zone.sh")
     if binary:
         image.check(results, binary)
     sys.exit(results.close())

@@ -36,9 +36,8 @@ class Pod:
         self.binary, self.extra = binary, extra
         self.root, self.volume, self.log = f"{folder}/{self.name}/root", f"{folder}/{self.name}/data", f"{folder}/{self.name}/log"
         os.makedirs(self.volume)
-        if os.geteuid() == 0 and os.getuid() == 0 and not mapped():
+        if not mapped():
             os.chown(self.volume, manifest.user, manifest.user)
-            os.chmod(folder, 0o755)
 
     @property
     def address(self):
