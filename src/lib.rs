@@ -6,6 +6,7 @@ pub mod cli;
 pub mod client;
 pub mod command;
 pub mod config;
+pub mod probe;
 pub mod resp;
 pub mod server;
 pub mod storage_tools;

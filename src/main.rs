@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use shoalmq::config::{self, Config, Sources};
-use shoalmq::{bench, cli, server, storage_tools};
+use shoalmq::{bench, cli, probe, server, storage_tools};
 
 #[cfg(feature = "jemalloc")]
 #[global_allocator]
@@ -36,6 +36,10 @@ enum Command {
     Cli(cli::Args),
     /// Measure a node.
     Bench(bench::Args),
+    /// Ask a node whether it is well.
+    Health(probe::HealthArgs),
+    /// Let a node hand over its jobs before it is stopped.
+    Drain(probe::DrainArgs),
     /// Look after the job log of a node.
     Storage(storage_tools::Args),
 }
@@ -45,6 +49,8 @@ fn main() -> ExitCode {
         Command::Server { args } => server(args),
         Command::Cli(args) => run(cli::run(args, cli::of_all_commands())),
         Command::Bench(args) => run(bench::run(args)),
+        Command::Health(args) => run(probe::health(args)),
+        Command::Drain(args) => run(probe::drain(args)),
         Command::Storage(args) => storage_tools::run(args),
     }
 }
@@ -68,8 +74,10 @@ fn server(args: Vec<OsString>) -> ExitCode {
         print!("{}", config::help());
         return ExitCode::SUCCESS;
     }
-    match Sources::from_args(args, std::env::vars_os()).and_then(Config::load) {
-        Ok(loaded) => server::run(loaded),
+    let loaded = Sources::from_args(args, std::env::vars_os())
+        .and_then(|sources| Ok((Config::load(sources.clone())?, sources)));
+    match loaded {
+        Ok((loaded, sources)) => server::run(loaded, sources),
         Err(error) => {
             eprintln!("shoalmq: {error}");
             ExitCode::from(2)

@@ -16,6 +16,18 @@ impl Config {
             .collect()
     }
 
+    /// The directives that another configuration sets otherwise.
+    pub fn changes(&self, other: &Config) -> Vec<&'static Directive> {
+        let differs = |row: &&Directive| row.words(self) != row.words(other);
+        DIRECTIVES.iter().filter(differs).collect()
+    }
+
+    /// Takes over what another configuration says of a directive.
+    pub fn adopt(&mut self, row: &Directive, other: &Config) {
+        let taken = row.set(self, &row.words(other));
+        debug_assert!(taken.is_some(), "{} reads what it writes", row.name);
+    }
+
     /// Sets a directive, and returns its row; who runs the node must carry out the change.
     ///
     /// After a refusal nothing has changed.

@@ -65,15 +65,21 @@ pub(super) async fn close(shared: &Arc<Shared>, asked: Stop) -> Result<Stop, Fai
     }
 }
 
-/// Hands what is queued here to other nodes, if there are any, and lets go of those who wait for jobs.
-async fn hand_over(shared: &Shared, deadline: Instant) {
-    {
-        let mut driver = shared.driver.lock();
+/// Begins to hand what is queued here to other nodes; twice is as once. Returns how many jobs are left.
+pub(super) fn drain(shared: &Shared) -> usize {
+    let mut driver = shared.driver.lock();
+    if !driver.node.is_about_to_stop() {
         driver.feed(Event::HandOver);
         driver.feed(Event::Leaving(true));
         driver.settle();
+        shared.tick_sooner.notify_one();
     }
-    shared.tick_sooner.notify_one();
+    driver.node.handing_over()
+}
+
+/// Hands what is queued here to other nodes, if there are any, and lets go of those who wait for jobs.
+async fn hand_over(shared: &Shared, deadline: Instant) {
+    drain(shared);
     let left = || shared.driver.lock().node.handing_over();
     let mut still = left();
     if still > 0 {

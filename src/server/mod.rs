@@ -13,6 +13,7 @@
 //! | `cluster` | the other nodes: who they are, the links to them, gossip |
 //! | `clock`, `logging`, `stats`, `slowlog`, `process` | time and entropy; the log of events; figures |
 //! | `metrics`, `readiness` | what Prometheus reads; whether the node should get clients |
+//! | `reload` | SIGHUP: the configuration read again |
 
 mod admin;
 mod clock;
@@ -33,6 +34,7 @@ mod persistence;
 mod process;
 mod readiness;
 mod reading;
+mod reload;
 mod session;
 mod slowlog;
 mod stats;
@@ -44,6 +46,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use sd_notify::NotifyState;
 use shoalmq_core::event::Event;
 use shoalmq_core::node::MemoryLevel;
 use shoalmq_storage::backend::sled::OPEN_THREAD;
@@ -54,13 +57,14 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, watch};
 use tracing::{debug, error, info, warn};
 
-use crate::config::{BindAddress, Config, Loaded};
+use crate::config::{BindAddress, Config, Loaded, Sources};
 use cluster::Sockets;
 use driver::{Driver, Parts, Shared, Stop};
 use http::Http;
 use identity::Identity;
 use listener::Listeners;
 use persistence::Health;
+use reload::Reload;
 
 /// Files that the node itself opens: listeners, the log, the storage; with room to spare.
 const FILES_OF_OUR_OWN: u64 = 64;
@@ -89,8 +93,10 @@ enum StartError {
 }
 
 /// Runs a node until it is told to stop. 0 after a clean stop, 1 when it could not start or had to give up.
-pub fn run(loaded: Loaded) -> ExitCode {
-    match start(loaded) {
+///
+/// `sources` is where the configuration came from: SIGHUP reads it again.
+pub fn run(loaded: Loaded, sources: Sources) -> ExitCode {
+    match start(loaded, sources) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("shoalmq: {error}");
@@ -99,8 +105,12 @@ pub fn run(loaded: Loaded) -> ExitCode {
     }
 }
 
-fn start(loaded: Loaded) -> Result<ExitCode, StartError> {
+fn start(loaded: Loaded, sources: Sources) -> Result<ExitCode, StartError> {
     let mut config = loaded.config;
+    let reload = Reload {
+        sources,
+        last: config.clone(),
+    };
     let logging = logging::start(&config).map_err(|source| StartError::Logging {
         path: config.logfile.clone().unwrap_or_default(),
         source,
@@ -153,7 +163,7 @@ fn start(loaded: Loaded) -> Result<ExitCode, StartError> {
     process::Process::started();
     let stop = runtime.block_on(async {
         http.serve(&shared);
-        serve(&shared, listeners, sockets).await
+        serve(&shared, listeners, sockets, reload).await
     });
     runtime.shutdown_timeout(Duration::from_millis(100));
     drop((pid, socket));
@@ -175,6 +185,7 @@ async fn serve(
     shared: &Arc<Shared>,
     listeners: Listeners,
     sockets: Sockets,
+    reload: Reload,
 ) -> Result<Stop, Failed> {
     {
         let mut driver = shared.driver.lock();
@@ -194,15 +205,24 @@ async fn serve(
     tokio::spawn(housekeeping(Arc::clone(shared)));
     tokio::spawn(reading::read_for_core(Arc::clone(shared)));
     tokio::spawn(persistence::watch_space(Arc::clone(shared)));
-    tokio::spawn(signals(Arc::clone(shared)));
+    tokio::spawn(signals(Arc::clone(shared), reload));
     let mut stop = shared.stop.subscribe();
     load(shared, listeners, sockets).await?;
     info!("ready");
+    tell_systemd(&[NotifyState::Ready]);
     let asked = stop.wait_for(Option::is_some).await;
     let asked = asked
         .expect("the sender lives in `shared`")
         .unwrap_or(Stop::Exit);
+    tell_systemd(&[NotifyState::Stopping]);
     closing::close(shared, asked).await
+}
+
+/// Tells systemd, if it asked to be told.
+fn tell_systemd(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        warn!(%error, "systemd cannot be told");
+    }
 }
 
 /// Loads the log, if there is one, and opens the doors: at once when the log is short, so that no client of a small node
@@ -290,7 +310,7 @@ async fn housekeeping(shared: Arc<Shared>) {
     }
 }
 
-async fn signals(shared: Arc<Shared>) {
+async fn signals(shared: Arc<Shared>, mut reload: Reload) {
     let listen = |kind| signal(kind).expect("a handler can be installed for this signal");
     let mut terminate = listen(SignalKind::terminate());
     let mut interrupt = listen(SignalKind::interrupt());
@@ -302,6 +322,9 @@ async fn signals(shared: Arc<Shared>) {
             _ = hangup.recv() => {
                 let logging = shared.driver.lock().logging.clone();
                 logging.reopen();
+                tell_systemd(&[NotifyState::Reloading, NotifyState::monotonic_usec_now().unwrap_or(NotifyState::MonotonicUsec(0))]);
+                reload.run(&shared);
+                tell_systemd(&[NotifyState::Ready]);
                 continue;
             }
         }

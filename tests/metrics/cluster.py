@@ -72,7 +72,7 @@ class Node:
             self.process = subprocess.Popen(
                 [self.binary, "server", "--port", str(self.port), "--dir", self.folder, "--http-port", str(self.http),
                  "--requirepass", PASSWORD, "--cluster-secret", "behind the reef", "--cluster-join", self.seed,
-                 "--slowlog-log-slower-than", "1000", "--maxmemory", "200mb"],
+                 "--slowlog-log-slower-than", "1000", "--maxmemory", "20mb"],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         deadline = time.monotonic() + 30
         while not self.answers():
@@ -142,7 +142,7 @@ class Traffic:
         for _ in range(100):
             if not self.going:
                 return
-            for _, job, _ in client.call("GETJOB", "TIMEOUT", 500, "COUNT", 4, "FROM", *self.QUEUES, "short") or []:
+            for _, job, _ in client.call("GETJOB", "TIMEOUT", 500, "COUNT", 4, "FROM", *self.QUEUES) or []:
                 time.sleep(dice.expovariate(60))
                 fate = dice.random()
                 with contextlib.suppress(Refused):

@@ -1,5 +1,7 @@
 //! CONFIG: reading and changing what the node runs with.
 
+use std::sync::Arc;
+
 use shoalmq_core::event::Event;
 use shoalmq_core::node::Log;
 
@@ -8,7 +10,7 @@ use crate::command::admin::Config as Command;
 use crate::command::{Failure, ServerError};
 use crate::config::{RewriteError, SetError};
 use crate::resp::encode;
-use crate::server::driver::settings;
+use crate::server::driver::{Driver, Shared, settings};
 use crate::server::execute::Execution;
 use crate::server::persistence::{LogState, describe};
 
@@ -44,7 +46,7 @@ fn get(execution: &mut Execution<'_>, pattern: &[u8]) -> Answer {
 fn set(execution: &mut Execution<'_>, name: &[u8], value: &[u8]) -> Answer {
     let before = execution.driver.config.clone();
     let refused = match execution.driver.config.set(name, value) {
-        Ok(row) => match apply(execution, row.name) {
+        Ok(row) => match apply(execution.driver, execution.shared, row.name) {
             Ok(()) => return ok(execution),
             Err(reason) => {
                 execution.driver.config = before;
@@ -69,8 +71,11 @@ fn set(execution: &mut Execution<'_>, name: &[u8], value: &[u8]) -> Answer {
 }
 
 /// Carries a change out. What is not named here is read where it is used.
-fn apply(execution: &mut Execution<'_>, name: &str) -> Result<(), String> {
-    let (driver, shared) = (&mut *execution.driver, execution.shared);
+pub(in crate::server) fn apply(
+    driver: &mut Driver,
+    shared: &Arc<Shared>,
+    name: &str,
+) -> Result<(), String> {
     match name {
         "maxmemory" | "maxmemory-policy" | "memory-policy" | "default-replicate"
         | "min-replicate" | "heal-delay" | "leaving-grace" | "metrics-max-queues" => {

@@ -8,7 +8,7 @@
 mod auth;
 mod client;
 mod cluster;
-mod config;
+pub(super) mod config;
 mod debug;
 mod info;
 mod latency;

@@ -5,6 +5,7 @@
 //! | `cluster` | this node and the others |
 //! | `queues` | the queues that have series of their own, and the sum of all |
 //! | `queues/{name}` | one queue; zeros when it is not known, so that a scaler can begin from nothing |
+//! | `drain` (POST) | hands queued jobs over before a stop: how many are left |
 //! | `safe-to-delete` | 200 when this node may be removed for good, 409 with the reasons when not |
 //!
 //! Figures are those of this node; sum them over all nodes for the cluster.
@@ -12,12 +13,13 @@
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde_json::{Value, json};
 use shoalmq_core::tally::Depths;
 
-use super::Node;
+use super::{Node, problem};
+use crate::server::closing;
 use crate::server::cluster::Health;
 use crate::server::driver::Driver;
 
@@ -27,6 +29,7 @@ pub(super) fn routes() -> Router<Node> {
         .route("/api/v1/queues", get(queues))
         .route("/api/v1/queues/{name}", get(queue))
         .route("/api/v1/safe-to-delete", get(safe_to_delete))
+        .route("/api/v1/drain", post(drain))
 }
 
 async fn cluster(State(shared): State<Node>) -> Json<Value> {
@@ -106,6 +109,18 @@ fn depths(depths: &Depths) -> Value {
         "copies": depths.copies,
         "bytes": depths.bytes,
     })
+}
+
+/// The node is about to be stopped: it is not ready from now on, and hands over its queued jobs.
+async fn drain(State(shared): State<Node>) -> Response {
+    if shared.driver.lock().loading.is_some() {
+        return problem(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the node reads its job log: it has nothing to hand over yet",
+        );
+    }
+    let left = closing::drain(&shared);
+    Json(json!({ "draining": true, "remaining_jobs": left })).into_response()
 }
 
 /// Whether nothing is lost when this node and its volume go away.

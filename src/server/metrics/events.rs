@@ -15,6 +15,9 @@ const PROTOCOL_ERRORS: &str = "shoalmq_protocol_errors_total";
 const RELOADED_AT: &str = "shoalmq_config_last_reload_success_timestamp_seconds";
 const RELOADED: &str = "shoalmq_config_last_reload_successful";
 
+/// What AUTH and HELLO answer to a wrong password: Disque's words, without a code of their own.
+const WRONG_PASSWORD: &[u8] = b"ERR invalid password";
+
 /// The codes that errors begin with, and the reasons that they are counted under. All others are no rejections: the
 /// command was wrong.
 const REASONS: [(&[u8], &str); 10] = [
@@ -26,7 +29,7 @@ const REASONS: [(&[u8], &str); 10] = [
     (b"MAXLEN", "maxlen"),
     (b"PAUSED", "paused"),
     (b"NOAUTH", "noauth"),
-    (b"WRONGPASS", "wrongpass"),
+    (WRONG_PASSWORD, "wrongpass"),
     (b"DENIED", "denied"),
 ];
 
@@ -68,7 +71,11 @@ pub(super) fn render() -> String {
 
 /// A command was answered with this error line, without its `-`. Returns the reason that it is counted under.
 pub(crate) fn note_error(line: &[u8]) -> Option<&'static str> {
-    let code = line.split(|&byte| byte == b' ').next().unwrap_or_default();
+    let code = if line.starts_with(WRONG_PASSWORD) {
+        WRONG_PASSWORD
+    } else {
+        line.split(|&byte| byte == b' ').next().unwrap_or_default()
+    };
     let reason = REASONS.iter().find(|(known, _)| *known == code);
     let &(_, reason) = reason?;
     counter!(REJECTED, "reason" => reason).increment(1);
@@ -89,7 +96,7 @@ pub(crate) fn note_protocol_error() {
 }
 
 /// The configuration was read, or could not be.
-pub(super) fn note_reload(succeeded: bool) {
+pub(crate) fn note_reload(succeeded: bool) {
     gauge!(RELOADED).set(f64::from(u8::from(succeeded)));
     if succeeded {
         gauge!(RELOADED_AT).set(clock::since_epoch().as_secs_f64());

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use self::exposition::Exposition;
 use super::driver::{Driver, Shared};
 
-pub(crate) use events::{note_auth_failure, note_error, note_protocol_error, start};
+pub(crate) use events::{note_auth_failure, note_error, note_protocol_error, note_reload, start};
 
 /// How metrics are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
