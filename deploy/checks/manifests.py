@@ -170,7 +170,7 @@ def stateful_sets(objects):
         if spec["template"]["spec"]["terminationGracePeriodSeconds"] < deadline:
             yield f"{who}: a stop may take {deadline} s, and is killed before"
         container = spec["template"]["spec"]["containers"][0]
-        for port, directive in ((7711, "port"), (7712, "http-port")):
+        for port, directive in ((7711, "port"), (8711, "http-port")):
             if int(directives.get(directive, 0)) != port or port not in {each["containerPort"] for each in container["ports"]}:
                 yield f"{who}: {directive} is {directives.get(directive)}"
         for variable in container["env"]:
