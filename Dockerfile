@@ -23,7 +23,7 @@ USER 65532:65532
 WORKDIR /var/lib/shoalmq
 VOLUME /var/lib/shoalmq
 # Clients, HTTP, and other nodes: TCP and UDP.
-EXPOSE 7711 7712 17711 17711/udp
+EXPOSE 7711 8711 17711 17711/udp
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=5s --timeout=5s --start-period=15m --retries=3 \
   CMD ["/usr/local/bin/shoalmq", "health", "live"]

@@ -148,7 +148,7 @@ def mistakes(image):
     found = []
     if image["User"] != USER:
         found.append(f"it runs as {image['User']}")
-    if set(image["ExposedPorts"]) != {"7711/tcp", "7712/tcp", "17711/tcp", "17711/udp"}:
+    if set(image["ExposedPorts"]) != {"7711/tcp", "8711/tcp", "17711/tcp", "17711/udp"}:
         found.append(f"it exposes {sorted(image['ExposedPorts'])}")
     if not image.get("Healthcheck"):
         found.append("it has no health check")

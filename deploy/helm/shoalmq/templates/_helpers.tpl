@@ -58,7 +58,7 @@ app.kubernetes.io/part-of: shoalmq
 
 {{/* The file that every node reads. `config` comes over what the chart sets, but not over what its other objects rely on. */}}
 {{- define "shoalmq.conf" -}}
-{{- $fixed := dict "bind" "*" "port" 7711 "http-port" 7712 "dir" "/var/lib/shoalmq" "cluster-join" (include "shoalmq.headless" .) "shutdown-timeout" (int .Values.shutdownTimeout) -}}
+{{- $fixed := dict "bind" "*" "port" 7711 "http-port" 8711 "dir" "/var/lib/shoalmq" "cluster-join" (include "shoalmq.headless" .) "shutdown-timeout" (int .Values.shutdownTimeout) -}}
 {{- range $name := keys .Values.config | sortAlpha -}}
 {{- if hasKey $fixed $name -}}
 {{- fail (printf "config.%s is set by the chart" $name) -}}
