@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use crate::fixture::{Launch, Node, eventually, free_port};
+use crate::fixture::{Launch, Node, binary, eventually, free_port, run};
 
 /// An answer.
 struct Answer {
@@ -257,4 +257,74 @@ fn bad_requests_are_answered_and_slow_ones_end() {
     slow.write_all(b"GET /metr").expect("it is read");
     let mut rest = Vec::new();
     slow.read_to_end(&mut rest).expect("the node hangs up");
+}
+
+#[test]
+fn a_node_can_be_asked_without_curl() {
+    let (mut node, port) = node("");
+    let url = format!("http://127.0.0.1:{port}");
+    let ask = |words: &[&str]| {
+        let mut command = binary();
+        command.args(words).args(["--url", &url]);
+        run(command, b"")
+    };
+    for kind in ["startup", "ready", "live"] {
+        let asked = ask(&["health", kind]);
+        assert_eq!(
+            (asked.status.code(), asked.stdout.as_str()),
+            (Some(0), "ok\n"),
+            "{kind}"
+        );
+    }
+    // Alone it has nobody to hand a job to: it is kept for the next start.
+    let id = node.connect().add("q", "x", "");
+    assert_eq!(ask(&["drain"]).stdout, "drained\n");
+    assert_eq!(ask(&["drain", "--timeout", "0"]).stdout, "drained\n");
+    let ready = ask(&["health", "ready"]);
+    assert_eq!(ready.status.code(), Some(1));
+    assert!(ready.stdout.contains("draining"), "{}", ready.stdout);
+    node.restart_cleanly();
+    assert_eq!(node.connect().take("q").id, id);
+    node.kill();
+    assert_eq!(ask(&["drain"]).status.code(), Some(0));
+    let gone = ask(&["health", "live"]);
+    assert_eq!(gone.status.code(), Some(1));
+    assert!(gone.stderr.contains("connect to"), "{}", gone.stderr);
+    assert_eq!(ask(&["health", "nonsense"]).status.code(), Some(2));
+}
+
+#[test]
+fn sighup_reads_the_configuration_again() {
+    let port = free_port();
+    let launch = Launch::new().flag("--http-port", &port.to_string());
+    let node = launch
+        .configuration("maxclients 500\nloglevel notice\n")
+        .start();
+    let mut client = node.connect();
+    client.call("CONFIG SET slowlog-max-len 7");
+    let change = |text: &str| {
+        std::fs::write(node.launch().configuration_path(), text).expect("write the configuration");
+        let lines = node.log().lines().count();
+        node.hang_up();
+        eventually("the reload", || {
+            let log = node.log();
+            let new: Vec<&str> = log.lines().skip(lines).collect();
+            let done = new.iter().any(|line| {
+                line.contains("configuration reloaded") || line.contains("not reloaded")
+            });
+            done.then(|| new.join("\n"))
+        })
+    };
+    let log = change("maxclients 400\nmaxmemory 123mb\ntcp-backlog 77\n");
+    assert!(log.contains("directive=\"maxmemory\""), "{log}");
+    assert!(log.contains("needs a restart"), "{log}");
+    let mut value = |name: &str| client.call(&format!("CONFIG GET {name}")).items()[1].text();
+    assert_eq!(value("maxmemory"), (123 << 20).to_string());
+    assert_eq!(value("slowlog-max-len"), "7");
+    let succeeded = |text: &str| sample(text, "shoalmq_config_last_reload_successful");
+    assert_eq!(succeeded(&get(port, "/metrics").body), Some(1.0));
+    let log = change("maxmemory nonsense\n");
+    assert!(log.contains("maxmemory"), "{log}");
+    assert_eq!(value("maxmemory"), (123 << 20).to_string());
+    assert_eq!(succeeded(&get(port, "/metrics").body), Some(0.0));
 }
