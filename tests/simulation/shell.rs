@@ -39,6 +39,8 @@ impl Cluster {
             host.store = StoreId(self.dice.next());
         }
         let settings = Settings {
+            // Few, so that queues share a tally, too.
+            tallied_queues: 2,
             max_memory: plan.memory,
             eviction: Eviction::Acks,
             memory: MemoryPolicy::Spill,
