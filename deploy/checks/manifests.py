@@ -5,7 +5,7 @@ import kubernetes_validate
 VERSIONS = [f"1.{minor}" for minor in range(28, 35)]
 # Of operators: their schemas are not among those of Kubernetes.
 CUSTOM = {"monitoring.coreos.com/v1", "keda.sh/v1alpha1", "cert-manager.io/v1"}
-# A stop has this long after the deadline of the node.
+# A stop has this long after the deadlines of the hook and of the node.
 AFTER_THE_DEADLINE = 20
 
 
@@ -166,7 +166,9 @@ def stateful_sets(objects):
         directives = configuration(objects, spec["template"])
         if directives.get("cluster-join", "").split(".")[0] != spec["serviceName"]:
             yield f"{who}: nodes look for each other at {directives.get('cluster-join')}"
-        deadline = int(directives["shutdown-timeout"]) + AFTER_THE_DEADLINE
+        hook = spec["template"]["spec"]["containers"][0]["lifecycle"]["preStop"]["exec"]["command"]
+        drain = int(hook[-1].removeprefix("--timeout="))
+        deadline = drain + int(directives["shutdown-timeout"]) + AFTER_THE_DEADLINE
         if spec["template"]["spec"]["terminationGracePeriodSeconds"] < deadline:
             yield f"{who}: a stop may take {deadline} s, and is killed before"
         container = spec["template"]["spec"]["containers"][0]
