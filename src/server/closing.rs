@@ -50,7 +50,11 @@ pub(super) async fn close(shared: &Arc<Shared>, asked: Stop) -> Result<Stop, Fai
             Ok(())
         }
     });
-    match closed.await.expect("a panic ends the process") {
+    let Ok(closed) = tokio::time::timeout(timeout, closed).await else {
+        error!("the disk takes nothing: the job log was not closed, as after a crash");
+        return Err(Failed);
+    };
+    match closed.expect("a panic ends the process") {
         Ok(()) => {
             info!("bye");
             Ok(asked)

@@ -135,6 +135,7 @@ impl<S: AsyncRead + AsyncWrite + AsFd + Unpin> Connection<S> {
                     return Ok(());
                 }
             }
+            self.closing |= self.session.mailbox.is_closing();
             if self.closing && self.output.is_done() {
                 return self.stream.shutdown().await;
             }

@@ -434,16 +434,14 @@ impl Driver {
         for effect in effects.drain(..) {
             match effect {
                 Effect::Persist(_) => {}
-                // A node that stops lets go of those who would wait for jobs. Clients know what to do then: they go to
-                // another node, and no program is bothered with an error.
-                Effect::Reply(ticket, Reply::Refused(Refusal::Leaving))
-                    if self.node.is_about_to_stop() =>
-                {
-                    if let Some(peer) = self.peers.get(&ticket.client) {
-                        peer.mailbox.kill();
-                    }
-                }
                 Effect::Reply(ticket, mut reply) => {
+                    // A node that stops lets go of those who would wait for jobs: else they ask again and again.
+                    if matches!(reply, Reply::Refused(Refusal::Leaving))
+                        && self.node.is_about_to_stop()
+                        && let Some(peer) = self.peers.get(&ticket.client)
+                    {
+                        peer.mailbox.close();
+                    }
                     let gate = match journal {
                         Some(_) => self.gates.of(policy, &reply, persisted),
                         None => Position(0),

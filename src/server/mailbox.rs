@@ -1,6 +1,6 @@
 //! What others have for a connection: replies that came late, lines of MONITOR, the order to end.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 use shoalmq_core::command::Reply;
@@ -23,6 +23,8 @@ pub(crate) struct Mailbox {
     pub(crate) buffers: Buffers,
     /// Something came in.
     pub(crate) arrived: Notify,
+    /// The connection ends once its replies have left.
+    closes: AtomicBool,
     /// The connection must end.
     pub(crate) ended: Notify,
 }
@@ -159,6 +161,16 @@ impl Mailbox {
     /// Bytes that wait to be taken.
     pub(crate) fn unread(&self) -> usize {
         self.letters.lock().unread()
+    }
+
+    /// Orders the connection to end once its replies have left.
+    pub(crate) fn close(&self) {
+        self.closes.store(true, Ordering::Release);
+    }
+
+    /// Whether it is to.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closes.load(Ordering::Acquire)
     }
 
     /// Orders the connection to end without another word.

@@ -323,7 +323,12 @@ async fn signals(shared: Arc<Shared>, mut reload: Reload) {
                 let logging = shared.driver.lock().logging.clone();
                 logging.reopen();
                 tell_systemd(&[NotifyState::Reloading, NotifyState::monotonic_usec_now().unwrap_or(NotifyState::MonotonicUsec(0))]);
-                reload.run(&shared);
+                let reloading = Arc::clone(&shared);
+                let reloaded = tokio::task::spawn_blocking(move || {
+                    reload.run(&reloading);
+                    reload
+                });
+                reload = reloaded.await.expect("a panic ends the process");
                 tell_systemd(&[NotifyState::Ready]);
                 continue;
             }

@@ -33,6 +33,7 @@ impl Reload {
             warn!("{warning}");
         }
         let (mut changed, mut succeeded) = (0, true);
+        let mut last = loaded.config.clone();
         for row in self.last.changes(&loaded.config) {
             if row.change != Change::AtRunTime {
                 warn!(
@@ -44,7 +45,12 @@ impl Reload {
             let mut driver = shared.driver.lock();
             let before = driver.config.clone();
             driver.config.adopt(row, &loaded.config);
-            match admin::config::apply(&mut driver, shared, row.name) {
+            let applied = if driver.config.dir.is_dir() {
+                admin::config::apply(&mut driver, shared, row.name)
+            } else {
+                Err("there is no such folder".to_owned())
+            };
+            match applied {
                 Ok(()) => {
                     changed += 1;
                     let value = if row.is_secret() {
@@ -57,6 +63,8 @@ impl Reload {
                 Err(reason) => {
                     driver.config = before;
                     error!(directive = row.name, reason, "not changed");
+                    // The next reload tries again.
+                    last.adopt(row, &self.last);
                     succeeded = false;
                 }
             }
@@ -67,7 +75,7 @@ impl Reload {
             }
         }
         info!(changed, "configuration reloaded");
-        self.last = loaded.config;
+        self.last = last;
         metrics::note_reload(succeeded);
     }
 }

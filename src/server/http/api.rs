@@ -29,7 +29,10 @@ pub(super) fn routes() -> Router<Node> {
         .route("/api/v1/queues", get(queues))
         .route("/api/v1/queues/{name}", get(queue))
         .route("/api/v1/safe-to-delete", get(safe_to_delete))
-        .route("/api/v1/drain", post(drain))
+}
+
+pub(super) fn drain_route() -> Router<Node> {
+    Router::new().route("/api/v1/drain", post(drain))
 }
 
 async fn cluster(State(shared): State<Node>) -> Json<Value> {

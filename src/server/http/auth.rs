@@ -18,62 +18,66 @@ use crate::server::metrics;
 pub(super) enum Guard {
     Metrics,
     Api,
+    /// What stops a node: asks for the password whatever `http-auth` says.
+    Drain,
 }
 
 /// Where a request came from.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct From(pub(super) SocketAddr);
 
-/// Lets a request through, or answers 401.
+/// Lets a request through, or answers 401 or 403.
 pub(super) async fn check(
     State((shared, guard)): State<(Node, Guard)>,
     request: Request,
     next: Next,
 ) -> Response {
-    let header = request.headers().get(header::AUTHORIZATION);
-    let refused = {
-        let driver = shared.driver.lock();
-        let config = &driver.config;
-        let asks = match config.http_auth {
-            HttpAuth::All => true,
-            HttpAuth::Api => guard == Guard::Api,
-            HttpAuth::None => false,
-        };
-        match &config.requirepass {
-            Some(password) if asks => {
-                let given = header.and_then(given_password);
-                !given.is_some_and(|given| password.matches(&given))
-            }
-            Some(_) => false,
-            // Without a password, strangers are kept out as from the other port.
-            None => {
-                let remote = request.extensions().get::<From>();
-                let loopback = remote.is_some_and(|from| from.0.ip().to_canonical().is_loopback());
-                if asks && guard == Guard::Api && config.protected_mode && !loopback {
-                    return problem(
-                        StatusCode::FORBIDDEN,
-                        "no password is set, and protected-mode keeps other machines out: set requirepass, or http-auth none",
-                    );
-                }
-                false
-            }
-        }
-    };
-    if !refused {
-        return next.run(request).await;
+    match refusal(&shared, guard, &request) {
+        None => next.run(request).await,
+        Some(refused) => refused,
     }
+}
+
+fn refusal(shared: &Node, guard: Guard, request: &Request) -> Option<Response> {
+    let headers = request.headers();
+    // Pages of other sites may make a browser send this request, with no answer for them.
+    if guard == Guard::Drain && headers.contains_key(header::ORIGIN) {
+        let error = "this is not for browsers";
+        return Some(problem(StatusCode::FORBIDDEN, error));
+    }
+    let driver = shared.driver.lock();
+    let config = &driver.config;
+    let asks = match config.http_auth {
+        HttpAuth::All => true,
+        HttpAuth::Api => guard != Guard::Metrics,
+        HttpAuth::None => guard == Guard::Drain,
+    };
+    if !asks {
+        return None;
+    }
+    let Some(password) = &config.requirepass else {
+        // Strangers are kept out as from the other port; nobody who is one may stop a node.
+        let remote = request.extensions().get::<From>();
+        let loopback = remote.is_some_and(|from| from.0.ip().to_canonical().is_loopback());
+        let open = loopback || guard != Guard::Drain && !config.protected_mode;
+        let error = "no password is set, so other machines are kept out: set requirepass";
+        return (!open).then(|| problem(StatusCode::FORBIDDEN, error));
+    };
+    let header = headers.get(header::AUTHORIZATION);
+    let given = header.and_then(given_password);
+    if given.is_some_and(|given| password.matches(&given)) {
+        return None;
+    }
+    drop(driver);
     if header.is_some() {
         metrics::note_auth_failure();
     }
-    let mut answer = problem(
-        StatusCode::UNAUTHORIZED,
-        "this needs the password of requirepass, as a basic or bearer one",
-    );
+    let error = "this needs the password of requirepass, as a basic or bearer one";
+    let mut answer = problem(StatusCode::UNAUTHORIZED, error);
     let scheme = HeaderValue::from_static("Basic realm=\"shoalmq\", charset=\"UTF-8\"");
-    answer
-        .headers_mut()
-        .insert(header::WWW_AUTHENTICATE, scheme);
-    answer
+    let headers = answer.headers_mut();
+    headers.insert(header::WWW_AUTHENTICATE, scheme);
+    Some(answer)
 }
 
 /// The password of an `Authorization` header; any user name will do.

@@ -9,8 +9,10 @@ use axum::response::{IntoResponse, Response};
 use shoalmq_storage::journal::Journal;
 
 use super::Node;
-use crate::server::driver::Shared;
+use crate::server::driver::{Driver, Shared};
 
+/// A probe waits no longer for the lock.
+const LOCKED: Duration = Duration::from_secs(1);
 /// The lock is held for milliseconds; a process that holds it for so long makes no progress.
 const LOCKED_LONG: Duration = Duration::from_secs(10);
 /// The same for the task that looks after clients and buffers ten times a second.
@@ -20,21 +22,36 @@ const STALLED_LONG: Duration = Duration::from_mins(2);
 
 /// The log is read, and clients are served.
 pub(super) async fn startup(State(shared): State<Node>) -> Response {
-    let driver = shared.driver.lock();
-    let loading = driver.loading.map(|loading| {
-        format!(
-            "loading: {:.0} % of the job log are read",
-            loading.share() * 100.0
-        )
-    });
-    drop(driver);
-    answer(&Vec::from_iter(loading))
+    look(shared, |driver| {
+        let loading = driver.loading.map(|loading| {
+            let percent = loading.share() * 100.0;
+            format!("loading: {percent:.0} % of the job log are read")
+        });
+        Vec::from_iter(loading)
+    })
+    .await
 }
 
 /// Clients should be sent here.
 pub(super) async fn ready(State(shared): State<Node>) -> Response {
-    let reasons = shared.driver.lock().not_ready();
-    answer(&reasons)
+    look(shared, |driver| {
+        let reasons = driver.not_ready().into_iter();
+        reasons.map(str::to_owned).collect()
+    })
+    .await
+}
+
+/// Answers with what is wrong; a node that is locked for long is not well either.
+async fn look(
+    shared: Node,
+    reasons: impl FnOnce(&Driver) -> Vec<String> + Send + 'static,
+) -> Response {
+    let looked = tokio::task::spawn_blocking(move || {
+        let driver = shared.driver.try_lock_for(LOCKED);
+        driver.map_or_else(|| vec!["busy".to_owned()], |driver| reasons(&driver))
+    });
+    let stops = || vec!["the node stops".to_owned()];
+    answer(&looked.await.unwrap_or_else(|_| stops()))
 }
 
 /// The process makes progress.

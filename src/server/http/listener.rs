@@ -25,6 +25,8 @@ const BESIDE_CLIENTS: u16 = 1000;
 const CONNECTIONS: usize = 128;
 /// A client has so long for the head of a request, and an idle connection for the next one.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// A connection ends after so long: one that takes its answers slowly, or never, keeps no other out.
+const CONNECTION_TIMEOUT: Duration = Duration::from_mins(1);
 /// Room for the head of a request.
 const HEAD_BYTES: usize = 16 << 10;
 /// After an accept that failed, for want of file descriptors for example.
@@ -58,7 +60,16 @@ impl Http {
         let (port, wanted) = match config.http_port {
             HttpPort::Off => return Ok(Http::default()),
             HttpPort::Port(port) => (port.get(), true),
-            HttpPort::Auto => (clients.wrapping_add(BESIDE_CLIENTS), false),
+            HttpPort::Auto => {
+                let Some(port) = clients.checked_add(BESIDE_CLIENTS) else {
+                    let missing = "there is no port 1000 above that for clients".to_owned();
+                    return Ok(Http {
+                        missing: Some(missing),
+                        ..Http::default()
+                    });
+                };
+                (port, false)
+            }
         };
         let bind = if config.http_bind.is_empty() {
             &config.bind
@@ -138,9 +149,8 @@ async fn serve_one(stream: TcpStream, from: SocketAddr, routes: Router) {
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(HEAD_BYTES)
-        .serve_connection(TokioIo::new(stream), service)
-        .await;
-    if let Err(error) = served {
+        .serve_connection(TokioIo::new(stream), service);
+    if let Ok(Err(error)) = tokio::time::timeout(CONNECTION_TIMEOUT, served).await {
         debug!(%from, %error, "a connection for HTTP ended");
     }
 }

@@ -45,6 +45,7 @@ fn routes(shared: &Node) -> Router {
         .merge(open)
         .merge(guarded(numbers, auth::Guard::Metrics))
         .merge(guarded(api::routes(), auth::Guard::Api))
+        .merge(guarded(api::drain_route(), auth::Guard::Drain))
         .fallback(async || problem(StatusCode::NOT_FOUND, "there is nothing here: see /"))
         .method_not_allowed_fallback(async || {
             problem(StatusCode::METHOD_NOT_ALLOWED, "this takes another method")
