@@ -161,6 +161,12 @@ impl Node {
             JobState::Queued if !self.outranks(from, &id) => {
                 self.send(from, self.queued_message(key), effects);
             }
+            // It came here from node to node, maybe faster than what the sender said when it had the job on that way: it
+            // is asked whether it has it still. Silence means no; a second QUEUED is believed.
+            JobState::Queued if self.jobs[key].moves > 0 => {
+                self.jobs[key].moves = 0;
+                self.send(from, Message::WillQueue(id), effects);
+            }
             JobState::Queued | JobState::Active => {
                 let requeue = now.after_secs(self.jobs[key].retry) + self.stagger();
                 self.give_turn(now, key, requeue);
