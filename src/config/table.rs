@@ -225,7 +225,7 @@ directives! {
 
         /// What happens to jobs that memory does not hold. `spill`: from 75 % of `maxmemory` the bodies of
         /// those that are delivered last stay in the log alone, and are read from there; what counts against
-        /// `maxmemory` is then what must stay in memory, some 140 bytes a job. `refuse`, or where nothing is kept
+        /// `maxmemory` is then what must stay in memory, some 150 bytes a job. `refuse`, or where nothing is kept
         /// on disk: more jobs are refused.
         "memory-policy" memory_policy: MemoryPolicy = MemoryPolicy::Spill;
         MemoryPolicy::ALLOWED, AtRunTime, Ours;
