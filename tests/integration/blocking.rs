@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::fixture::Node;
-use crate::wire::{Connection, Reply, bodies, bulk, encode_words, int, jobs, simple};
+use crate::wire::{Connection, LEAVING, Reply, bodies, bulk, encode_words, int, jobs, simple};
 
 /// A node, a client that is blocked by each of the commands, in their order, and one more client.
 fn blocked_by(commands: &[&str]) -> (Node, Vec<Connection>, Connection) {
@@ -297,11 +297,10 @@ fn a_blocked_client_is_not_served_by_a_queue_paused_in_output() {
 #[test]
 fn leaving_answers_the_blocked_and_those_who_would_block() {
     let (_node, mut waiting, mut client) = blocked_by(&["GETJOB FROM q"]);
-    let leaving = "LEAVING This node is leaving the cluster, please connect to a different one";
     client.add("other", "left over", "RETRY 60");
     assert_eq!(client.call("CLUSTER LEAVING yes"), simple("OK"));
-    assert_eq!(waiting[0].receive().error_text(), leaving);
-    assert_eq!(client.call("GETJOB FROM q").error_text(), leaving);
+    assert_eq!(waiting[0].receive().error_text(), LEAVING);
+    assert_eq!(client.call("GETJOB FROM q").error_text(), LEAVING);
     assert_eq!(client.call("GETJOB NOHANG FROM q"), Reply::NilArray);
     assert_eq!(
         client.take("other").body,

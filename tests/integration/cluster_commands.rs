@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::fixture::{Node, eventually};
-use crate::wire::{Connection, Reply, bulk, error, int, simple};
+use crate::wire::{Connection, LEAVING, Reply, bulk, error, int, simple};
 
 fn start() -> (Node, Connection) {
     let node = Node::start();
@@ -370,7 +370,8 @@ fn a_stop_hands_queued_jobs_over_and_turns_waiting_clients_away() {
     waiting.send("GETJOB FROM empty");
     a.wait_for_blocked(1);
     assert!(a.terminate().success());
-    // Clients go to another node when a connection breaks; an error would be their program's to handle.
+    // Told why, for a connection that only breaks looks like a crash.
+    assert_eq!(waiting.receive().error_text(), LEAVING);
     waiting.assert_closed();
     eventually("the jobs are at the other node", || {
         (other.length("q") == 50).then_some(())

@@ -10,6 +10,10 @@ use std::time::Duration;
 /// Longer than any answer may take, on a machine that is busy with other tests.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// What a node that leaves or stops tells clients that wait.
+pub(crate) const LEAVING: &str =
+    "LEAVING This node is leaving the cluster, please connect to a different one";
+
 /// One reply, by its type on the wire.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) enum Reply {

@@ -3,9 +3,7 @@
 use std::time::Duration;
 
 use crate::cluster::fixture::{Shoal, assert_each_once, drain, until};
-use crate::wire::{Connection, Reply, bulk, error, simple};
-
-const LEAVING: &str = "LEAVING This node is leaving the cluster, please connect to a different one";
+use crate::wire::{Connection, LEAVING, Reply, bulk, error, simple};
 
 /// The priority of a node in HELLO.
 fn priority(connection: &mut Connection, id: &str) -> Option<String> {
