@@ -72,7 +72,7 @@ class Node:
             self.process = subprocess.Popen(
                 [self.binary, "server", "--port", str(self.port), "--dir", self.folder, "--http-port", str(self.http),
                  "--requirepass", PASSWORD, "--cluster-secret", "behind the reef", "--cluster-join", self.seed,
-                 "--slowlog-log-slower-than", "1000", "--maxmemory", "20mb"],
+                 "--slowlog-log-slower-than", "0", "--maxmemory", "20mb"],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         deadline = time.monotonic() + 30
         while not self.answers():
