@@ -5,7 +5,8 @@
 //! - A queued job goes to a holder, by ENQUEUE; if none is left, whole, by YOURJOBS. It is out of the queue here from
 //!   that moment on, and QUEUED settles the move. Without an answer it goes the way of any job whose retry is over: the
 //!   holders are asked, and it is queued here again.
-//! - An at-most-once job goes whole, and is deleted here in the same turn: lost with the message, but never in two places.
+//! - An at-most-once job goes whole, and is deleted here in the same turn: lost with the message, but never in two
+//!   places. One that is delayed takes what is left of its delay along.
 //! - A job that is out or delayed needs a copy elsewhere: when the operator wants this node to go for good, one of the
 //!   holders is asked for its copy; without any, another node gets one.
 //! - Before a stop the holders hear how long the jobs that this node handed out will be out.
@@ -311,18 +312,30 @@ impl Node {
                 let pending = self.replications.get(key);
                 pending.is_some_and(|pending| pending.home == Home::Elsewhere)
             }
-            JobState::Queued if once => {
-                let heir = self.heir(self.peers.takers());
-                if let Some(to) = heir {
-                    budget.add(to, self.give_away_once(now, key, effects));
-                }
-                heir.is_some()
+            JobState::Queued if once => self.leave_once(now, key, budget, effects),
+            JobState::Active if once && job.is_delayed() => {
+                self.leave_once(now, key, budget, effects)
             }
             JobState::Queued => self.give_away_turn(now, key, budget, effects),
             JobState::Active if once => job.queued_before(),
             JobState::Active => self.leave_with_others(now, key, budget, effects),
         };
         self.hand_over.met += usize::from(!done);
+    }
+
+    /// An at-most-once job goes whole.
+    fn leave_once(
+        &mut self,
+        now: Time,
+        key: JobKey,
+        budget: &mut Budget,
+        effects: &mut Vec<Effect>,
+    ) -> bool {
+        let heir = self.heir(self.peers.takers());
+        if let Some(to) = heir {
+            budget.add(to, self.give_away_once(now, key, effects));
+        }
+        heir.is_some()
     }
 
     /// A queued job goes to a holder, or whole to another node.
@@ -373,7 +386,7 @@ impl Node {
             self.expect(now, id, Sent::Copy);
         }
         let job = &self.jobs[key];
-        if job.ours && job.place == Place::Before {
+        if job.is_delayed() {
             // Its delay is not over: another holder ends it. Should this be lost, it is late by a retry, but not lost.
             let delay_ms = job.requeue.since(now).as_millis() as u64;
             let requeue = job.requeue.after_secs(job.retry) + self.stagger();
@@ -419,6 +432,11 @@ impl Budget {
 }
 
 impl Job {
+    /// It was never in a queue, and this node is to put it there when its delay is over.
+    fn is_delayed(&self) -> bool {
+        self.state == JobState::Active && self.ours && self.place == Place::Before
+    }
+
     fn size(&self) -> usize {
         self.body.len()
     }

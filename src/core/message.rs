@@ -8,6 +8,7 @@
 //! holders are only ever merged.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::command::{Answer, PauseState, Question};
 use crate::id::{JobId, NodeId, QueueName};
@@ -194,4 +195,12 @@ pub struct Copy {
     pub moves: u8,
     /// Who may hold it.
     pub holders: Holders,
+}
+
+impl Copy {
+    /// How long until its delay is over, if it has one that is not.
+    pub(crate) fn delay_left(&self) -> Option<Duration> {
+        let left = (u64::from(self.delay) * 1000).saturating_sub(self.age_ms);
+        (left > 0).then(|| Duration::from_millis(left))
+    }
 }

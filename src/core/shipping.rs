@@ -135,8 +135,13 @@ impl Node {
         key: JobKey,
         effects: &mut Vec<Effect>,
     ) -> Copy {
+        let queued = self.jobs[key].state == JobState::Queued;
         let mut copy = self.copy_of(now, key);
         copy.holders = Holders::from([]);
+        if queued && copy.delay_left().is_some() {
+            // Somebody ended its delay early.
+            copy.delay = 0;
+        }
         self.persist(Record::Deleted(copy.id), effects);
         self.remove(now, key);
         copy
@@ -198,9 +203,15 @@ impl Node {
         if !at_most_once && self.refuses(&copy) {
             return TakenIn::Refused;
         }
+        let delay_left = copy.delay_left().filter(|_| at_most_once);
         let key = self.keep_copy(now, copy);
         self.persist_job(key, effects);
         self.note_short(now, key);
+        if let Some(left) = delay_left {
+            self.counters.imported += 1;
+            self.delay(key, now + left);
+            return TakenIn::Settled;
+        }
         self.queue_here(now, key, effects)
     }
 

@@ -372,6 +372,41 @@ fn at_most_once_jobs_move_whole_and_exist_once() {
     has_each_once(&mut shoal, "q", &[]);
 }
 
+#[test]
+fn delayed_at_most_once_jobs_leave_with_what_is_left_of_their_delay() {
+    for event in [Event::HandOver, Event::Leaving(true)] {
+        let mut shoal = Shoal::new(3);
+        let delayed = AddJob {
+            delay: 60,
+            ..job_with_retry_and_one_copy("q")
+        };
+        let ids = add_many(&mut shoal, 0, 20, &delayed);
+        shoal.advance(20);
+        shoal.feed(0, event);
+        shoal.advance(10);
+        assert_eq!(shoal.node(0).handing_over(), 0);
+        assert_eq!(shoal.node(0).job_count(), 0);
+        shoal.kill(0);
+        shoal.advance_ms(29_900);
+        has_each_once(&mut shoal, "q", &[]);
+        shoal.advance_ms(200);
+        has_each_once(&mut shoal, "q", &ids);
+    }
+}
+
+#[test]
+fn an_at_most_once_job_whose_delay_was_ended_is_queued_where_it_goes() {
+    let mut shoal = Shoal::new(2);
+    let delayed = AddJob {
+        delay: 60,
+        ..job_with_retry_and_one_copy("q")
+    };
+    let id = shoal.add(0, delayed);
+    assert_eq!(shoal.count(0, Command::Enqueue(vec![id])), 1);
+    shut_down(&mut shoal, 0);
+    has_each_once(&mut shoal, "q", &[id]);
+}
+
 fn job_with_retry_and_one_copy(queue: &str) -> AddJob<'_> {
     AddJob {
         replicate: Some(1),
