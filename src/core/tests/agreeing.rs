@@ -3,9 +3,10 @@
 use super::bench::job;
 use super::shoal::Shoal;
 use crate::command::{AddJob, Command, Pause, PauseState, Reply};
-use crate::id::JobId;
-use crate::job::JobState;
-use crate::message::Message;
+use crate::event::Event;
+use crate::id::{JobId, NodeId, QueueName};
+use crate::job::{Body, JobState};
+use crate::message::{Copy, Message};
 use crate::node::Counters;
 
 fn copies(queue: &str, replicate: u16, retry: u32) -> AddJob<'_> {
@@ -315,4 +316,64 @@ fn pause_bcast_reaches_every_node() {
     shoal.run(1, pause(PauseState::default()));
     shoal.advance_ms(5);
     assert_eq!(shoal.got(0, consumer), Some(id));
+}
+
+#[test]
+fn a_queued_that_the_job_has_overtaken_takes_it_out_of_no_queue() {
+    let mut shoal = Shoal::new(3);
+    // Queued here by a node that got it from another one, which said so only now, and whose word counts more.
+    let id = loop {
+        let id = shoal.add(1, copies("q", 3, 60));
+        if id.rank(&Shoal::id(2)) > id.rank(&Shoal::id(0)) {
+            break id;
+        }
+    };
+    shoal.advance_ms(10);
+    let copy = moved_copy(id);
+    shoal.feed(
+        0,
+        Event::Message(Shoal::id(1), Message::YourJobs(vec![copy])),
+    );
+    let queued_there = || {
+        Event::Message(
+            Shoal::id(2),
+            Message::Queued {
+                id,
+                nacks: 0,
+                additional_deliveries: 0,
+            },
+        )
+    };
+    shoal.sent.clear();
+    shoal.feed(0, queued_there());
+    assert_eq!(shoal.states(id)[0], Some(JobState::Queued));
+    let asked = (0, 2, Message::WillQueue(id));
+    assert!(shoal.sent.contains(&asked), "{:?}", shoal.sent);
+    shoal.feed(0, queued_there());
+    assert_eq!(
+        shoal.states(id)[0],
+        Some(JobState::Active),
+        "said twice, it is so"
+    );
+}
+
+/// A job that went from node to node once.
+fn moved_copy(id: JobId) -> Copy {
+    let mut holders: Vec<NodeId> = (0..3).map(Shoal::id).collect();
+    holders.sort_unstable();
+    Copy {
+        id,
+        queue: QueueName::new(b"q"),
+        body: Body::new(b"body"),
+        created: 1,
+        age_ms: 10,
+        ttl: 86_400,
+        delay: 0,
+        retry: 60,
+        replicate: 3,
+        nacks: 0,
+        additional_deliveries: 0,
+        moves: 1,
+        holders: holders.into(),
+    }
 }
