@@ -23,7 +23,7 @@ use crate::backend::{self, Backend, Reader};
 use crate::fault::Fault;
 
 use self::daemon::Daemon;
-use self::pending::{Retire, Shared, State};
+use self::pending::{Shared, State};
 
 mod daemon;
 mod pending;
@@ -209,21 +209,8 @@ impl Journal {
     /// Drops all segments below this one, after what was appended so far is synced. Does not wait for it.
     pub fn retire(&self, below: Segment) {
         let mut state = self.state();
-        let before = if state.is_held {
-            state.held
-        } else {
-            state.retire
-        };
-        let retire = Some(Retire {
-            below: before.map_or(below, |retire| retire.below.max(below)),
-            after: state.appended,
-        });
-        if state.is_held {
-            state.held = retire;
-        } else {
-            state.retire = retire;
-            self.0.shared.wake(&mut state);
-        }
+        state.retire(below);
+        self.0.shared.wake(&mut state);
     }
 
     /// Drops no segment until [`Journal::release`]: from the end of what the daemon is doing on.
@@ -231,17 +218,13 @@ impl Journal {
         let mut state = self.state();
         assert!(!state.is_held, "one backup at a time");
         state.is_held = true;
-        state.held = state.retire.take();
     }
 
     /// Segments are dropped again, with those that were given up meanwhile.
     pub(crate) fn release(&self) {
         let mut state = self.state();
         state.is_held = false;
-        if let Some(held) = state.held.take() {
-            state.retire = Some(held);
-            self.0.shared.wake(&mut state);
-        }
+        self.0.shared.wake(&mut state);
     }
 
     /// Changes when the daemon syncs.

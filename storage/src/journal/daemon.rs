@@ -139,11 +139,8 @@ impl Daemon {
         if self.unsynced.is_some() && sync_is_due(state, now) {
             return Due::Now(Step::Sync);
         }
-        let written = state.progress.written;
-        if let Some(retire) = state.retire
-            && retire.after <= written
-        {
-            return Due::Now(Step::Retire(retire.below));
+        if let Some(below) = state.may_retire() {
+            return Due::Now(Step::Retire(below));
         }
         if write_is_due(state, now) {
             self.take(state);
@@ -210,10 +207,7 @@ impl Daemon {
 
     fn retire(&mut self, below: Segment) -> Result<(), Fault> {
         self.backend.retire(below)?;
-        let mut state = self.shared.state.lock();
-        if state.retire.is_some_and(|retire| retire.below == below) {
-            state.retire = None;
-        }
+        self.shared.state.lock().retired(below);
         Ok(())
     }
 
@@ -290,7 +284,7 @@ fn sync_is_due(state: &State, now: Instant) -> bool {
     } = state.progress;
     let by_policy = sync_at(state).is_some_and(|at| now >= at);
     let wanted = synced < state.flush_to && state.flush_to <= written;
-    let retiring = state.retire.is_some_and(|retire| retire.after <= written);
+    let retiring = state.may_retire().is_some();
     let stopping = state.stopping && state.frames.is_empty();
     by_policy || wanted || retiring || stopping || fault.is_some()
 }
@@ -304,7 +298,7 @@ fn write_is_due(state: &State, now: Instant) -> bool {
     state.policy == Policy::Always
         || state.stopping
         || state.flush_to > written
-        || state.retire.is_some_and(|retire| retire.after > written)
+        || state.retires_later()
         || state.queued_bytes >= LINGER_BYTES
         || now >= oldest.since + LINGER
 }

@@ -39,10 +39,10 @@ pub(super) struct State {
     spare: Vec<Vec<u8>>,
     /// Somebody waits for a sync up to here.
     pub(super) flush_to: Position,
-    pub(super) retire: Option<Retire>,
-    /// A backup reads: what is given up meanwhile waits in `held`.
+    /// Both numbers rise. One for each order, and not only the last: each is due on its own, however many follow.
+    retires: VecDeque<Retire>,
+    /// A backup reads: they wait.
     pub(super) is_held: bool,
-    pub(super) held: Option<Retire>,
     pub(super) stopping: bool,
     pub(super) stopped: bool,
     pub(super) progress: Progress,
@@ -64,9 +64,9 @@ pub(super) struct Frame {
 
 /// Segments to drop, once what was appended before is synced.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Retire {
-    pub(super) below: Segment,
-    pub(super) after: Position,
+struct Retire {
+    below: Segment,
+    after: Position,
 }
 
 /// The journal, held for a batch of records; others wait until it is dropped.
@@ -95,9 +95,8 @@ impl State {
             wake_at: usize::MAX,
             spare: Vec::new(),
             flush_to: after,
-            retire: None,
+            retires: VecDeque::new(),
             is_held: false,
-            held: None,
             stopping: false,
             stopped: false,
             progress: Progress {
@@ -122,6 +121,34 @@ impl State {
                 disk,
             },
         }
+    }
+
+    /// Segments below this one are to go, once what was appended so far is synced.
+    pub(super) fn retire(&mut self, below: Segment) {
+        let after = self.appended;
+        if self.retires.back().is_none_or(|last| last.below < below) {
+            self.retires.push_back(Retire { below, after });
+        }
+    }
+
+    /// Segments below this one may go, as far as what is written decides it.
+    pub(super) fn may_retire(&self) -> Option<Segment> {
+        let written = self.progress.written;
+        let due = self
+            .retires
+            .partition_point(|retire| retire.after <= written);
+        let last = due.checked_sub(1).filter(|_| !self.is_held);
+        last.map(|last| self.retires[last].below)
+    }
+
+    /// Segments are to go as soon as more is written.
+    pub(super) fn retires_later(&self) -> bool {
+        !self.is_held && !self.retires.is_empty() && self.may_retire().is_none()
+    }
+
+    /// Segments below this one are gone.
+    pub(super) fn retired(&mut self, below: Segment) {
+        self.retires.retain(|retire| retire.below > below);
     }
 
     /// Keeps the buffer of a written frame for a later one.

@@ -416,6 +416,44 @@ fn segments_are_retired_after_what_was_appended_before_is_synced() {
 }
 
 #[test]
+fn segments_are_retired_in_their_time_however_many_follow() {
+    let puppet = Puppet::default();
+    // An append takes what was sent while it was under way, and no earlier.
+    let (gate, receiver) = mpsc::sync_channel(0);
+    *puppet.gate.lock() = Some(receiver);
+    let (journal, _progress) = start(&puppet, Policy::No);
+    journal.append(&record(1));
+    gate.send(()).expect("the daemon waits for it");
+    journal.roll();
+    let mut writer = journal.writer();
+    writer.push(&big(FRAME_BYTES));
+    writer.push(&record(2));
+    drop(writer);
+    journal.retire(2);
+    gate.send(()).expect("the daemon waits for it");
+    journal.roll();
+    journal.append(&record(3));
+    journal.retire(3);
+    gate.send(()).expect("the daemon waits for it");
+    gate.send(()).expect("the daemon waits for it");
+    journal.stop().expect("nothing is wrong");
+    assert_eq!(
+        puppet.calls(),
+        [
+            Call::Append(1),
+            Call::Sync,
+            Call::Append(2),
+            Call::Append(2),
+            Call::Sync,
+            Call::Retire(2),
+            Call::Append(3),
+            Call::Sync,
+            Call::Retire(3),
+        ]
+    );
+}
+
+#[test]
 fn a_segment_begins_once_all_before_it_is_on_disk() {
     let puppet = Puppet::default();
     puppet.orders.lock().broken_syncs = 1;
