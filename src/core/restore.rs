@@ -113,6 +113,11 @@ impl Restore {
         Time::from_millis(time.as_millis().saturating_add(stopped)).max(self.latest)
     }
 
+    /// When the log was last known to be written to, by the wall clock of then.
+    pub fn last_wall(&self) -> Option<WallTime> {
+        self.mark.map(|(_, wall)| wall)
+    }
+
     /// Whether the log ends with a clean stop.
     pub fn is_clean(&self) -> bool {
         self.closed

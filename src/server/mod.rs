@@ -63,7 +63,7 @@ use driver::{Driver, Parts, Shared, Stop};
 use http::Http;
 use identity::Identity;
 use listener::Listeners;
-use persistence::Health;
+use persistence::{Health, Scanned};
 use reload::Reload;
 
 /// Files that the node itself opens: listeners, the log, the storage; with room to spare.
@@ -228,35 +228,56 @@ fn tell_systemd(states: &[NotifyState<'_>]) {
 /// Loads the log, if there is one, and opens the doors: at once when the log is short, so that no client of a small node
 /// ever meets LOADING; else while it is read, so that clients and probes learn how far it is.
 async fn load(shared: &Arc<Shared>, listeners: Listeners, sockets: Sockets) -> Result<(), Failed> {
-    if shared.driver.lock().loading.is_some() {
-        let loader = Arc::clone(shared);
-        let mut loading = tokio::task::spawn_blocking(move || persistence::load(&loader));
-        let early = tokio::time::timeout(LOADING_UNSEEN, &mut loading).await;
-        let Ok(result) = early else {
+    let (mut listeners, mut sockets) = (Some(listeners), Some(sockets));
+    let mut serve = || {
+        if let Some(listeners) = listeners.take() {
             listeners.serve(shared);
-            finish_load(loading.await)?;
-            return meet_others(shared, sockets);
-        };
-        finish_load(result)?;
+        }
+    };
+    if shared.driver.lock().loading.is_some() {
+        let mut loading = std::pin::pin!(load_log(shared, &mut sockets));
+        if let Ok(loaded) = tokio::time::timeout(LOADING_UNSEEN, &mut loading).await {
+            loaded?;
+        } else {
+            serve();
+            loading.await?;
+        }
     }
-    meet_others(shared, sockets)?;
-    listeners.serve(shared);
+    // Not before the log is read, for the jobs that other nodes ask about are in it.
+    if let Some(sockets) = sockets {
+        cluster::open(shared, sockets).map_err(give_up)?;
+    }
+    serve();
     Ok(())
 }
 
-/// Opens the doors for other nodes: not before the log is read, for the jobs that they ask about are in it.
-fn meet_others(shared: &Arc<Shared>, sockets: Sockets) -> Result<(), Failed> {
-    cluster::open(shared, sockets).map_err(|error| {
-        error!("{error}");
-        Failed
-    })
+/// Reads the log, and starts the node from it. When the clock says that it stood still for long, other nodes are let in
+/// before, to be asked for the time.
+async fn load_log(shared: &Arc<Shared>, sockets: &mut Option<Sockets>) -> Result<(), Failed> {
+    let reader = Arc::clone(shared);
+    let log = beside(move || Scanned::at_start(&reader)).await?;
+    let correction_ms = if log.stopped_for() > cluster::LONG_STOP {
+        let asked = cluster::peers_time(shared, sockets).await;
+        asked.map_err(give_up)?
+    } else {
+        0
+    };
+    let starter = Arc::clone(shared);
+    beside(move || log.install(&starter, correction_ms)).await
 }
 
-fn finish_load(result: Result<Result<(), Fault>, tokio::task::JoinError>) -> Result<(), Failed> {
-    result.expect("a panic ends the process").map_err(|fault| {
-        error!("{}", persistence::describe(&fault));
-        Failed
-    })
+/// Does what waits for the disk on a thread of its own.
+async fn beside<R: Send + 'static>(
+    work: impl FnOnce() -> Result<R, Fault> + Send + 'static,
+) -> Result<R, Failed> {
+    let done = tokio::task::spawn_blocking(work).await;
+    let result = done.expect("a panic ends the process");
+    result.map_err(|fault| give_up(persistence::describe(&fault)))
+}
+
+fn give_up(reason: impl std::fmt::Display) -> Failed {
+    error!("{reason}");
+    Failed
 }
 
 /// Gives the core its ticks.

@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use shoalmq_core::event::Event;
 use shoalmq_core::id::NodeId;
 use shoalmq_core::time::Time;
 use shoalmq_gossip::Reason as Dropped;
@@ -21,7 +20,7 @@ use super::address::{self, Own};
 use super::{Cluster, Sockets, inbound};
 use crate::bus::handshake::{Key, Refused};
 use crate::config::Config;
-use crate::server::clock;
+use crate::server::clock::{self, Clock};
 use crate::server::driver::{Driver, Shared};
 
 const FILE: &str = "members.conf";
@@ -43,6 +42,8 @@ pub(crate) enum MembersError {
 /// Membership, and what it works with.
 pub(super) struct Running {
     pub(super) membership: Membership,
+    /// Its own: that of the core may begin anew once the log is read.
+    pub(super) clock: Clock,
     pub(super) shared: Weak<Shared>,
     key: Key,
     pub(super) own: Own,
@@ -110,6 +111,12 @@ impl Cluster {
     }
 }
 
+/// Whether there may be other nodes: members that are remembered, or seeds.
+pub(super) fn knows_others(config: &Config) -> Result<bool, MembersError> {
+    let memory = recall(&config.dir.join(FILE))?;
+    Ok(!memory.members.is_empty() || !config.cluster_join.is_empty())
+}
+
 /// Opens the doors for other nodes, and begins to look for them: once the log is read, so that what they say can be
 /// taken.
 pub(crate) fn open(shared: &Arc<Shared>, sockets: Sockets) -> Result<(), MembersError> {
@@ -130,13 +137,14 @@ pub(crate) fn open(shared: &Arc<Shared>, sockets: Sockets) -> Result<(), Members
             store: driver.identity.store,
             bus: SocketAddr::new(ip, sockets.port),
         };
-        let now = driver.clock.now().time;
-        let barred: Vec<NodeId> = memory.barred.iter().map(|&(id, _)| id).collect();
+        let clock = Clock::starting_at(Time::from_millis(clock::wall().0));
+        let now = clock.now().time;
         let membership = Membership::new(me, settings(&config), memory, clock::entropy(), now);
         let members: Vec<Identity> = membership.members().map(|member| member.identity).collect();
         let secret = config.cluster_secret.as_ref();
         driver.cluster.running = Some(Running {
             membership,
+            clock,
             shared: Arc::downgrade(shared),
             key: Key::new(
                 config.cluster_name.as_bytes(),
@@ -153,12 +161,7 @@ pub(crate) fn open(shared: &Arc<Shared>, sockets: Sockets) -> Result<(), Members
         for identity in &members {
             driver.join(identity);
         }
-        // The log may have lost that they were forgotten: acks would wait for them for ever.
-        for id in barred {
-            if !driver.cluster.members.contains_key(&id) {
-                driver.feed(Event::PeerForgotten(id));
-            }
-        }
+        driver.forget_barred();
         // Those that were to be met before anybody could be.
         driver.cluster.meeting_until.clear();
         for bus in std::mem::take(&mut driver.cluster.meeting) {
@@ -223,14 +226,13 @@ impl Driver {
 
     /// Runs the timer of membership if it is due. Returns when the next one is.
     fn tick_gossip(&mut self) -> Option<std::time::Instant> {
-        let now = self.clock.now().time;
-        let deadline = self.cluster.running.as_ref()?.membership.deadline();
-        if deadline <= now {
+        let running = self.cluster.running.as_ref()?;
+        if running.membership.deadline() <= running.clock.now().time {
             self.gossip(Gossip::Tick);
         }
         let running = self.cluster.running.as_mut()?;
         running.armed = running.membership.deadline();
-        self.clock.instant(running.armed)
+        running.clock.instant(running.armed)
     }
 
     /// Leaves quietly: no more links, no more gossip.

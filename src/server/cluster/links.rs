@@ -203,6 +203,11 @@ impl Driver {
             self.cluster.links.get_mut(id)?,
         );
         member.meet(hello);
+        if self.loading.is_some() {
+            // The core that is to hear of it is not there yet.
+            self.cluster.answer_time(hello);
+            return None;
+        }
         member.linked = true;
         let start = hello.claim.start;
         let restarted = link.last_start.is_some_and(|last| last != start);

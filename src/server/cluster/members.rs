@@ -21,7 +21,7 @@ use crate::server::driver::Driver;
 /// Gossip asks an address of CLUSTER MEET for so long.
 const MEETING: Duration = Duration::from_secs(15);
 /// Wall clocks that differ by more than this are worth a warning: creation times order queues.
-const CLOCKS_APART_MS: u64 = 3_600_000;
+pub(super) const CLOCKS_APART_MS: u64 = 3_600_000;
 
 impl Driver {
     /// CLUSTER MEET: asks who listens at this bus address, again and again for a while, and joins them.
@@ -52,10 +52,10 @@ impl Driver {
 
     /// Gives membership an event, and carries out what it asks for.
     pub(super) fn gossip(&mut self, event: Gossip) {
-        let now = self.clock.now().time;
         let Some(running) = &mut self.cluster.running else {
             return;
         };
+        let now = running.clock.now().time;
         let mut effects = Vec::new();
         running.membership.handle(now, event, &mut effects);
         running.arm();
@@ -247,6 +247,19 @@ impl Driver {
             // What is on its way belongs to the former one.
             self.link_down(&id);
             self.cluster.hurry(&id);
+        }
+        self.forget_barred();
+    }
+
+    /// The log may have lost that they were forgotten: acks would wait for them for ever.
+    pub(super) fn forget_barred(&mut self) {
+        let Some(running) = &self.cluster.running else {
+            return;
+        };
+        for (id, _) in running.membership.memory().barred {
+            if !self.cluster.members.contains_key(&id) {
+                self.feed(Event::PeerForgotten(id));
+            }
         }
     }
 }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `sockets`, `refusals` | the doors for other nodes; who was turned away there |
 //! | `gossip` | membership: packets, timers, the file of members |
+//! | `time` | a start after a long time: whether the peers' clocks agree |
 //! | `address`, `meet` | this node's own address, and the seeds; CLUSTER MEET with a name |
 //! | `members` | what membership tells, turned into links and into events for the core |
 //! | `links`, `outbox` | the link to each member, as the owner of the node sees it; what waits to be written to it |
@@ -21,6 +22,7 @@ mod members;
 mod outbox;
 mod refusals;
 mod sockets;
+mod time;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -32,11 +34,13 @@ use shoalmq_core::tally::{Histogram, WAIT_MICROS};
 pub(crate) use gossip::open;
 pub(crate) use meet::meet_name;
 pub(crate) use sockets::{BusError, Sockets};
+pub(crate) use time::{LONG_STOP, peers_time};
 
 use gossip::Running;
 use inbound::Inbound;
 use links::Link;
 use refusals::Refusals;
+use tokio::sync::oneshot;
 
 use super::driver::{Driver, Shared};
 
@@ -105,6 +109,8 @@ pub(crate) struct Cluster {
     broken: Vec<NodeId>,
     next_inbound: u64,
     watched: Option<Instant>,
+    /// A start waits to hear how far a peer's wall clock is ahead of ours, in milliseconds.
+    time_asked: Option<oneshot::Sender<i64>>,
     /// What the core was last told of the log.
     log_failing: bool,
     running: Option<Running>,

@@ -9,6 +9,7 @@ use shoalmq_core::event::Event;
 use shoalmq_core::id::NodeId;
 use shoalmq_core::node::{Log, Node};
 use shoalmq_core::restore::{Reload, Restore, Start};
+use shoalmq_core::time::WallTime;
 use shoalmq_storage::fault::Fault;
 use shoalmq_storage::journal::{Journal, Position};
 use shoalmq_storage::{Loaded, StorageKind, Store, TornTail};
@@ -49,68 +50,42 @@ struct Read {
     clean: bool,
 }
 
-/// Reads the log, and starts a node from it.
-fn read(
-    shared: &Shared,
-    config: &Config,
-    id: NodeId,
-    generation: u64,
-    after: Position,
-    progress: &mut dyn FnMut(&Loaded),
-) -> Result<Read, Fault> {
-    let mut store = Store::open(kind(config), &config.dir)?;
-    let mut restore = Restore::new(id, settings(config, Log::On), clock::entropy());
-    let loaded = store.load(
-        torn_tail(config),
-        |at, record| restore.apply(at, record),
-        progress,
-    )?;
-    let segment = loaded.last_segment.map_or(1, |last| last + 1);
-    let clean = restore.is_clean();
-    let clock = Clock::starting_at(restore.timeline(clock::wall()));
-    let reload = if config.aof_enqueue_jobs_once {
-        Reload::Queued
-    } else {
-        Reload::Active
-    };
-    let start = Start {
-        now: clock.now(),
-        generation,
-        segment,
-        reload,
-    };
-    let mut effects = Vec::new();
-    let node = restore.finish(start, &mut effects);
-    let journal = open_journal(shared, store, segment, config, after)?;
-    Ok(Read {
-        node,
-        clock,
-        journal,
-        effects,
-        loaded,
-        clean,
-    })
+/// A log that was read to its end; no node is started from it yet.
+pub(crate) struct Scanned {
+    store: Store,
+    restore: Restore,
+    loaded: Loaded,
+    began: Instant,
 }
 
-/// Reads the log at the start of the process. Waits for the disk: not for a thread that serves clients.
-pub(crate) fn load(shared: &Shared) -> Result<(), Fault> {
-    let (config, id, generation) = {
-        let driver = shared.driver.lock();
-        (
-            driver.config.clone(),
-            driver.identity.id,
-            driver.identity.generation,
-        )
-    };
-    let began = Instant::now();
-    let mut told = began;
-    let read = read(
-        shared,
-        &config,
-        id,
-        generation,
-        Position(0),
-        &mut |progress| {
+impl Scanned {
+    /// Reads the log.
+    fn scan(config: &Config, id: NodeId, progress: &mut dyn FnMut(&Loaded)) -> Result<Self, Fault> {
+        let began = Instant::now();
+        let mut store = Store::open(kind(config), &config.dir)?;
+        let mut restore = Restore::new(id, settings(config, Log::On), clock::entropy());
+        let loaded = store.load(
+            torn_tail(config),
+            |at, record| restore.apply(at, record),
+            progress,
+        )?;
+        Ok(Scanned {
+            store,
+            restore,
+            loaded,
+            began,
+        })
+    }
+
+    /// Reads the log at the start of the process, and tells how far it is. Waits for the disk: not for a thread that
+    /// serves clients.
+    pub(crate) fn at_start(shared: &Shared) -> Result<Self, Fault> {
+        let (config, id) = {
+            let driver = shared.driver.lock();
+            (driver.config.clone(), driver.identity.id)
+        };
+        let mut told = Instant::now();
+        Scanned::scan(&config, id, &mut |progress| {
             let mut driver = shared.driver.lock();
             if let Some(loading) = &mut driver.loading {
                 loading.loaded_bytes = progress.bytes;
@@ -122,35 +97,97 @@ pub(crate) fn load(shared: &Shared) -> Result<(), Fault> {
                     info!(percent, records, ?left, "the job log is read");
                 }
             }
-        },
-    )?;
-    let (journal, loaded, clean, jobs) = (
-        read.journal.clone(),
-        read.loaded,
-        read.clean,
-        read.node.job_count(),
-    );
-    shared.driver.lock().install(read);
-    // Whatever the policy: a second crash must not deliver at-most-once jobs twice.
-    journal
-        .sync_now()
-        .map_err(|fault| unshare(&fault, &config.dir))?;
-    let mut driver = shared.driver.lock();
-    if loaded.records == 0 {
-        driver.identity.renew_store();
+        })
     }
-    keep_store(&mut driver.identity, &config.dir)?;
-    driver.loading = None;
-    driver.config.aof_enqueue_jobs_once = false;
-    drop(driver);
-    shared.tick_sooner.notify_one();
-    let (records, bytes, took) = (loaded.records, loaded.bytes, began.elapsed());
-    if records == 0 {
-        info!(?took, "the job log is empty");
-    } else {
-        info!(jobs, records, bytes, clean, ?took, "job log loaded");
+
+    /// For how long nothing was written, by the wall clock.
+    pub(crate) fn stopped_for(&self) -> Duration {
+        let now = clock::wall();
+        let last = self.restore.last_wall().unwrap_or(now);
+        Duration::from_millis(now.0.saturating_sub(last.0))
     }
-    Ok(())
+
+    /// Starts a node from the log. Our wall clock is off by `correction_ms`.
+    fn start(
+        self,
+        shared: &Shared,
+        config: &Config,
+        generation: u64,
+        after: Position,
+        correction_ms: i64,
+    ) -> Result<Read, Fault> {
+        let Scanned {
+            store,
+            restore,
+            loaded,
+            ..
+        } = self;
+        let segment = loaded.last_segment.map_or(1, |last| last + 1);
+        let clean = restore.is_clean();
+        let wall = clock::wall().0.saturating_add_signed(correction_ms);
+        let clock = Clock::starting_at(restore.timeline(WallTime(wall)));
+        let reload = if config.aof_enqueue_jobs_once {
+            Reload::Queued
+        } else {
+            Reload::Active
+        };
+        let start = Start {
+            now: clock.now(),
+            generation,
+            segment,
+            reload,
+        };
+        let mut effects = Vec::new();
+        let node = restore.finish(start, &mut effects);
+        let journal = open_journal(shared, store, segment, config, after)?;
+        Ok(Read {
+            node,
+            clock,
+            journal,
+            effects,
+            loaded,
+            clean,
+        })
+    }
+
+    /// Puts a node that is started from the log in place, at the start of the process: clients are served from then on.
+    /// Our wall clock is off by `correction_ms`. Waits for the disk.
+    pub(crate) fn install(self, shared: &Shared, correction_ms: i64) -> Result<(), Fault> {
+        let began = self.began;
+        let (config, generation) = {
+            let driver = shared.driver.lock();
+            (driver.config.clone(), driver.identity.generation)
+        };
+        let read = self.start(shared, &config, generation, Position(0), correction_ms)?;
+        let (journal, loaded, clean, jobs) = (
+            read.journal.clone(),
+            read.loaded,
+            read.clean,
+            read.node.job_count(),
+        );
+        shared.driver.lock().install(read);
+        // Whatever the policy: a second crash must not deliver at-most-once jobs twice.
+        journal
+            .sync_now()
+            .map_err(|fault| unshare(&fault, &config.dir))?;
+        let mut driver = shared.driver.lock();
+        if loaded.records == 0 {
+            driver.identity.renew_store();
+        }
+        keep_store(&mut driver.identity, &config.dir)?;
+        driver.loading = None;
+        driver.config.aof_enqueue_jobs_once = false;
+        driver.introduce_members();
+        drop(driver);
+        shared.tick_sooner.notify_one();
+        let (records, bytes, took) = (loaded.records, loaded.bytes, began.elapsed());
+        if records == 0 {
+            info!(?took, "the job log is empty");
+        } else {
+            info!(jobs, records, bytes, clean, ?took, "job log loaded");
+        }
+        Ok(())
+    }
 }
 
 /// From now on the log holds what the node's store holds.
@@ -207,7 +244,8 @@ impl Driver {
             self.identity.generation,
             self.gates.position(),
         );
-        let read = read(shared, &self.config, id, generation, after, &mut |_| {})
+        let read = Scanned::scan(&self.config, id, &mut |_| {})
+            .and_then(|log| log.start(shared, &self.config, generation, after, 0))
             .map_err(|fault| describe(&fault))?;
         let journal = read.journal.clone();
         self.install(read);

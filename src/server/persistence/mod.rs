@@ -23,7 +23,7 @@ mod rewrite;
 mod space;
 
 pub(crate) use backup::{Backups, NoBackup};
-pub(crate) use load::{has_files, load, loading};
+pub(crate) use load::{Scanned, has_files, loading};
 pub(crate) use rewrite::Rewrite;
 pub(crate) use space::{Space, watch_space};
 

@@ -1,9 +1,16 @@
 //! All nodes gone and back: who they are, whom they know, what they hold.
 
-use std::time::Duration;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use shoalmq_core::record::Record;
+use shoalmq_core::time::WallTime;
+use shoalmq_storage::record::encode;
+use shoalmq_storage::{StorageKind, Store, TornTail};
 
 use crate::cluster::fixture::{Shoal, assert_each_once, drain, throughout, until};
-use crate::wire::{Reply, int, simple};
+use crate::fixture::eventually;
+use crate::wire::{Connection, Reply, int, simple};
 
 #[test]
 fn jobs_outlive_the_kill_of_all_nodes() {
@@ -41,6 +48,79 @@ fn jobs_outlive_the_kill_of_all_nodes() {
         assert_each_once(&seen, bodies);
         shoal.wait_until_empty();
     }
+}
+
+/// Has the log of a stopped node end so many hours ago.
+fn date_back(data: &Path, hours: u64) {
+    let mut store = Store::open(StorageKind::Sled, data).expect("open the log");
+    let mut last = None;
+    let note = |_, record| {
+        if let Record::Started { time, wall, .. }
+        | Record::Mark { time, wall }
+        | Record::Closed { time, wall } = record
+        {
+            last = Some((time, wall));
+        }
+    };
+    let loaded = store.load(TornTail::Refuse, note, |_| {});
+    let segment = loaded.expect("read the log").last_segment.expect("records");
+    let (time, wall) = last.expect("a start");
+    let wall = WallTime(wall.0 - hours * 3_600_000);
+    let mut frame = Vec::new();
+    encode(&Record::Mark { time, wall }, &mut frame);
+    let mut backend = store.into_backend();
+    backend.append(segment + 1, &frame).expect("write the log");
+    backend.sync().expect("sync the log");
+}
+
+#[test]
+fn after_a_long_stop_a_peer_is_asked_for_the_time_before_jobs_expire() {
+    let mut shoal = Shoal::with(2, "--appendfsync always");
+    let short = shoal
+        .connect(0)
+        .add("q", "short", "TTL 7200 RETRY 600 REPLICATE 1");
+    let long = shoal
+        .connect(0)
+        .add("q", "long", "TTL 86400 RETRY 600 REPLICATE 1");
+    let data = shoal.nodes[0].launch().data().to_owned();
+    let asked = "a peer is asked for the time";
+    for peer_is_there in [true, false] {
+        shoal.nodes[0].kill();
+        if !peer_is_there {
+            shoal.nodes[1].kill();
+        }
+        date_back(&data, 3);
+        let before = shoal.nodes[0].log();
+        let began = Instant::now();
+        shoal.nodes[0].restart();
+        let mut connection = shoal.connect(0);
+        let ttl = throughout_loading(&mut connection, &format!("SHOW {long}"));
+        let took = began.elapsed();
+        assert!(!matches!(ttl, Reply::NilBulk), "the long job is there");
+        // Both clocks say that it is three hours later.
+        assert_eq!(
+            connection.call(&format!("SHOW {short}")),
+            Reply::NilBulk,
+            "with a peer: {peer_is_there}"
+        );
+        let told = shoal.nodes[0].log().split_off(before.len());
+        assert!(told.contains(asked), "{told}");
+        assert_eq!(
+            told.contains("no peer tells the time"),
+            !peer_is_there,
+            "{told}"
+        );
+        // 10 s are what a start waits when nobody is there.
+        assert_eq!(took < Duration::from_secs(9), peer_is_there, "{took:?}");
+    }
+}
+
+/// What a command is answered once the node has read its log.
+fn throughout_loading(connection: &mut Connection, command: &str) -> Reply {
+    eventually("the log is read", || match connection.call(command) {
+        Reply::Error(error) if error.starts_with("LOADING") => None,
+        reply => Some(reply),
+    })
 }
 
 #[test]
