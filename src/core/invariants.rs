@@ -6,7 +6,7 @@ use crate::job::{Job, JobState, Place};
 use crate::jobs::JobKey;
 use crate::node::Node;
 use crate::queue::QueueKey;
-use crate::tally::Depths;
+use crate::tally::{Depths, Share};
 use crate::time::Time;
 
 /// Walks over everything that the node holds.
@@ -29,7 +29,7 @@ pub fn check(node: &Node) {
         if !job.is_tombstone() {
             of_queue[job.queue.0 as usize] += 1;
             assert_eq!(job.counted, job.share(), "{}: what it counts for", job.id);
-            depths[job.queue.0 as usize].add(job.share(), job.body.len() as u64);
+            depths[job.queue.0 as usize].shift(Share::None, job.share(), job.body.len() as u64);
         }
         check_job(node, key, job);
     }

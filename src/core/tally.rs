@@ -57,6 +57,15 @@ impl<const N: usize> Histogram<N> {
         }
         self.sum = self.sum.saturating_add(value);
     }
+
+    /// Adds the values of another one with the same bounds.
+    fn merge(&mut self, other: &Self) {
+        for (sum, count) in self.counts.iter_mut().zip(&other.counts) {
+            *sum += count;
+        }
+        self.above += other.above;
+        self.sum = self.sum.saturating_add(other.sum);
+    }
 }
 
 /// Why a job was queued again.
@@ -132,6 +141,32 @@ pub struct Tally {
     pub service: Histogram<{ JOB_MILLIS.len() }>,
 }
 
+impl Tally {
+    /// Adds what happened to the jobs of another queue.
+    fn merge(&mut self, other: &Tally) {
+        let Tally {
+            added,
+            delivered,
+            acked,
+            nacked,
+            expired,
+            redelivered,
+            wait,
+            service,
+        } = other;
+        self.added += added;
+        self.delivered += delivered;
+        self.acked += acked;
+        self.nacked += nacked;
+        self.expired += expired;
+        for (sum, count) in self.redelivered.iter_mut().zip(redelivered) {
+            *sum += count;
+        }
+        self.wait.merge(wait);
+        self.service.merge(service);
+    }
+}
+
 /// Which of a queue's gauges a job counts for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Share {
@@ -171,24 +206,6 @@ impl Depths {
         }
     }
 
-    pub(crate) fn add(&mut self, share: Share, bytes: u64) {
-        if let Some(jobs) = self.of(share) {
-            *jobs += 1;
-        }
-        if share.is_ours() {
-            self.bytes += bytes;
-        }
-    }
-
-    fn remove(&mut self, share: Share, bytes: u64) {
-        if let Some(jobs) = self.of(share) {
-            *jobs -= 1;
-        }
-        if share.is_ours() {
-            self.bytes -= bytes;
-        }
-    }
-
     /// Takes away those of a part.
     pub fn subtract(&mut self, part: &Depths) {
         self.ready -= part.ready;
@@ -196,6 +213,21 @@ impl Depths {
         self.delayed -= part.delayed;
         self.copies -= part.copies;
         self.bytes -= part.bytes;
+    }
+
+    /// A job that counted for one counts for the other now.
+    pub(crate) fn shift(&mut self, from: Share, to: Share, bytes: u64) {
+        if let Some(jobs) = self.of(from) {
+            *jobs -= 1;
+        }
+        if let Some(jobs) = self.of(to) {
+            *jobs += 1;
+        }
+        match (from.is_ours(), to.is_ours()) {
+            (true, false) => self.bytes -= bytes,
+            (false, true) => self.bytes += bytes,
+            (true, true) | (false, false) => {}
+        }
     }
 
     /// Adds those of another queue.
@@ -245,8 +277,10 @@ pub(crate) struct Tallies {
     owners: Vec<QueueKey>,
     free: Vec<TallyKey>,
     pub(crate) most: u32,
-    pub(crate) total: Tally,
-    pub(crate) depths: Depths,
+    /// What happened to the jobs of queues that are gone.
+    gone: Tally,
+    /// Of the queues that share a tally.
+    other: Depths,
 }
 
 impl Default for Tallies {
@@ -256,8 +290,8 @@ impl Default for Tallies {
             owners: vec![QueueKey::NONE],
             free: Vec::new(),
             most: 0,
-            total: Tally::default(),
-            depths: Depths::default(),
+            gone: Tally::default(),
+            other: Depths::default(),
         }
     }
 }
@@ -283,7 +317,8 @@ impl Tallies {
         if key == TallyKey::OTHER {
             return;
         }
-        self[key] = Tally::default();
+        let tally = std::mem::take(&mut self[key]);
+        self.gone.merge(&tally);
         self.owners[key.0 as usize] = QueueKey::NONE;
         self.free.push(key);
     }
@@ -319,11 +354,9 @@ pub struct QueueMetrics<'a> {
 
 impl Node {
     /// Something happened to a job of a queue.
-    pub(crate) fn tally(&mut self, queue: QueueKey, note: impl Fn(&mut Tally)) {
+    pub(crate) fn tally(&mut self, queue: QueueKey, note: impl FnOnce(&mut Tally)) {
         let key = self.queues[queue].tally;
-        let tallies = &mut self.queues.tallies;
-        note(&mut tallies[key]);
-        note(&mut tallies.total);
+        note(&mut self.queues.tallies[key]);
     }
 
     /// Lets a job count for what it is now, after anything of that changed.
@@ -337,12 +370,16 @@ impl Node {
         if before != share {
             let bytes = job.body.len() as u64;
             let queue = job.queue;
-            let of_queue = &mut self.queues[queue].depths;
-            of_queue.remove(before, bytes);
-            of_queue.add(share, bytes);
-            let of_all = &mut self.queues.tallies.depths;
-            of_all.remove(before, bytes);
-            of_all.add(share, bytes);
+            self.depths(queue, |depths| depths.shift(before, share, bytes));
+        }
+    }
+
+    /// The depths of a queue change, and with them those of all that share its tally.
+    fn depths(&mut self, queue: QueueKey, change: impl Fn(&mut Depths)) {
+        let queue = &mut self.queues[queue];
+        change(&mut queue.depths);
+        if queue.tally == TallyKey::OTHER {
+            change(&mut self.queues.tallies.other);
         }
     }
 
@@ -351,10 +388,9 @@ impl Node {
         let job = &self.jobs[key];
         if job.counted.is_ours() {
             let after = job.body.len() as u64;
-            let of_queue = &mut self.queues[job.queue].depths;
-            of_queue.bytes = of_queue.bytes - before as u64 + after;
-            let of_all = &mut self.queues.tallies.depths;
-            of_all.bytes = of_all.bytes - before as u64 + after;
+            self.depths(job.queue, |depths| {
+                depths.bytes = depths.bytes - before as u64 + after;
+            });
         }
     }
 
@@ -362,8 +398,9 @@ impl Node {
     pub(crate) fn uncount(&mut self, job: &Job) {
         if !job.is_tombstone() {
             let bytes = job.body.len() as u64;
-            self.queues[job.queue].depths.remove(job.counted, bytes);
-            self.queues.tallies.depths.remove(job.counted, bytes);
+            self.depths(job.queue, |depths| {
+                depths.shift(job.counted, Share::None, bytes);
+            });
         }
     }
 
@@ -393,8 +430,13 @@ impl Node {
     }
 
     /// What happened to all jobs since the node started.
-    pub fn total_tally(&self) -> &Tally {
-        &self.queues.tallies.total
+    pub fn total_tally(&self) -> Tally {
+        let tallies = &self.queues.tallies;
+        let mut total = tallies.gone;
+        for tally in &tallies.each {
+            total.merge(tally);
+        }
+        total
     }
 
     /// What happened to the jobs of queues without a tally of their own.
@@ -409,7 +451,12 @@ impl Node {
 
     /// The jobs of all queues.
     pub fn total_depths(&self) -> Depths {
-        self.queues.tallies.depths
+        let tallies = &self.queues.tallies;
+        let mut total = tallies.other;
+        for &key in tallies.owners.iter().filter(|key| !key.is_none()) {
+            total.merge(&self.queues[key].depths);
+        }
+        total
     }
 
     /// The queues that have a tally of their own.

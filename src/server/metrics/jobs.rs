@@ -76,7 +76,7 @@ impl Jobs {
         Jobs {
             queues,
             known: node.queue_count(),
-            total: *node.total_tally(),
+            total: node.total_tally(),
             depths,
             replication: *node.replication_times(),
             unconfirmed: counters.replication_timeouts,
