@@ -92,9 +92,9 @@ impl Node {
         self.leaving
     }
 
-    /// Whether a pass is under way that records jobs anew.
+    /// Whether a pass is under way that records jobs anew, or bodies are still read for it.
     pub fn is_rewriting(&self) -> bool {
-        self.rewrite.is_some()
+        self.rewrite.is_some() || self.spilling.is_fetching()
     }
 
     /// Whether that pass records all of them.
@@ -115,6 +115,11 @@ impl Node {
     /// The segment that records go to; 0 without a log.
     pub fn log_segment(&self) -> Segment {
         self.segments.current()
+    }
+
+    /// No live record lies in a segment below this one.
+    pub fn oldest_log_segment(&self) -> Segment {
+        self.segments.oldest()
     }
 
     /// About how many bytes the records of the log take, dead ones included, by the same account as

@@ -40,8 +40,13 @@ pub enum Event<'a> {
     LogOpened(Segment),
     /// BGREWRITEAOF: record every job anew, so that all earlier segments can go.
     Rewrite,
-    /// Shrink the log by about so many bytes: record anew what is live in its oldest segments, so that they can go.
-    Compact(u64),
+    /// Shrink the log: record anew what is live in its oldest segments, so that they can go.
+    Compact {
+        /// By about so many bytes.
+        bytes: u64,
+        /// About so many bytes may be recorded anew before the first segment goes; those of one segment always may.
+        room: u64,
+    },
     /// How well the disk keeps up with what is recorded, and so how fast a pass over the log may be.
     LogPace(Pace),
     /// SHUTDOWN REWRITE-AOF: take the next step of the pass now.

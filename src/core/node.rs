@@ -226,7 +226,7 @@ impl Node {
             Event::Configured(settings) => self.on_configured(now.time, settings),
             Event::LogOpened(segment) => self.on_log_opened(now, segment, effects),
             Event::Rewrite => self.on_rewrite_asked(now.time),
-            Event::Compact(bytes) => self.on_compact(now.time, bytes),
+            Event::Compact { bytes, room } => self.on_compact(now.time, bytes, room),
             Event::RewriteOn => self.step_rewrite(effects),
             Event::LogPace(pace) => self.pace = pace,
             Event::Recorded(records) => self.on_recorded(now.time, records),
@@ -240,7 +240,7 @@ impl Node {
                 self.client_bytes = bytes;
                 self.watch_memory(now.time);
             }
-            Event::LogFailing(failing) => self.on_log_failing(failing, effects),
+            Event::LogFailing(failing) => self.on_log_failing(now.time, failing, effects),
             Event::MemoryPressure => self.on_memory_pressure(now.time, effects),
             Event::Leaving(leaving) => self.on_leaving(now.time, leaving, effects),
             Event::Renamed(id) => {
@@ -529,7 +529,7 @@ impl Node {
     /// Takes a job out of the list that it stands in. Its state is still as before: the caller moves it on.
     pub(crate) fn leave_place(&mut self, now: Time, key: JobKey) {
         match self.jobs[key].place {
-            Place::Before | Place::Nowhere | Place::Unsettled => {}
+            Place::Before | Place::BeforeUnsure | Place::Nowhere | Place::Unsettled => {}
             Place::List | Place::Tree => self.leave_queue(now, key),
             Place::Evictable => self.evictable.remove(&mut self.jobs, key),
             Place::Acked => self.end_collection(key),

@@ -76,11 +76,11 @@ impl Node {
         }
     }
 
-    /// Frees as many of the oldest segments as it takes; does nothing while a pass is under way.
-    pub(crate) fn on_compact(&mut self, now: Time, bytes: u64) {
-        if self.rewrite.is_none()
+    /// Frees as many of the oldest segments as it takes and room allows; does nothing while a pass is under way.
+    pub(crate) fn on_compact(&mut self, now: Time, bytes: u64, room: u64) {
+        if !self.is_rewriting()
             && self.settings.log == Log::On
-            && let Some(below) = self.segments.shrunk_by(bytes)
+            && let Some(below) = self.segments.shrunk_by(bytes, room)
         {
             self.begin_rewrite(now, below, false);
         }

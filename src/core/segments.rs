@@ -105,19 +105,23 @@ impl Segments {
         }
     }
 
-    /// The first segment that may stay when the log is to shrink by so many bytes, oldest segments first; none when it
-    /// cannot shrink. The current one always stays.
-    pub(crate) fn shrunk_by(&self, bytes: u64) -> Option<Segment> {
-        let mut freed = 0;
+    /// The first segment that may stay when the log is to shrink by so many bytes, oldest segments first; none when there
+    /// is but the current one, which always stays.
+    ///
+    /// What is live in the others takes at most `room` bytes, unless it is one segment: that is written anew before any of
+    /// them goes. So it may be that nothing dead is among them yet, and what is dead comes later in line.
+    pub(crate) fn shrunk_by(&self, bytes: u64, room: u64) -> Option<Segment> {
+        let (mut freed, mut copied) = (0, 0);
         let mut below = self.oldest;
         for content in self.kept.iter().take(self.kept.len().saturating_sub(1)) {
-            if freed >= bytes {
+            copied += content.live_bytes;
+            if freed >= bytes || below > self.oldest && copied > room {
                 break;
             }
             freed += content.dead_bytes();
             below += 1;
         }
-        (freed > 0).then_some(below)
+        (below > self.oldest).then_some(below)
     }
 
     /// Gives up the oldest segments without live records. Returns the oldest that stays, if any was given up.

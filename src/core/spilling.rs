@@ -74,6 +74,11 @@ impl Spilling {
     }
 
     /// So much is being read that more should wait.
+    /// Bodies are on their way for a pass over the log.
+    pub(crate) fn is_fetching(&self) -> bool {
+        self.fetching > 0
+    }
+
     pub(crate) fn is_fetching_enough(&self) -> bool {
         self.fetching >= limits::FETCH_BYTES
     }
@@ -356,6 +361,8 @@ impl Node {
             Guarantee::AtLeastOnce if holders.is_empty() => now + limits::LOST_AGAIN,
             Guarantee::AtLeastOnce => now + limits::LOST_ASK,
         };
+        // Nor is it this node's turn: another one with a copy need not wait for it.
+        self.jobs[key].ours = false;
         self.move_job(key, JobState::Active, requeue);
         for peer in holders.iter() {
             self.send(peer, Message::Missing(id), effects);

@@ -248,6 +248,12 @@ fn the_log_needs_bytes_for_what_is_live() {
     assert_eq!(bench.node.live_log_bytes(), 0);
 }
 
+/// To shrink by so many bytes, with all the room there is.
+fn compact(bytes: u64) -> Event<'static> {
+    let room = u64::MAX;
+    Event::Compact { bytes, room }
+}
+
 /// Segments of 100 jobs, of which the first of each is left.
 fn with_one_job_a_segment(segments: usize) -> (Bench, Vec<JobId>) {
     let mut bench = Bench::new();
@@ -268,7 +274,7 @@ fn the_oldest_segments_are_freed_first_and_no_more_than_it_takes() {
     let (mut bench, left) = with_one_job_a_segment(10);
     assert_eq!(bench.segments().len(), 11);
     // A segment holds 6.9 kB of jobs that are gone, and their deletions.
-    bench.feed(Event::Compact(15_000));
+    bench.feed(compact(15_000));
     bench.advance_ms(10);
     assert!(!bench.node.is_rewriting());
     assert_eq!(bench.segments(), [3, 4, 5, 6, 7, 8, 9, 10, 11]);
@@ -295,7 +301,7 @@ fn one_old_job_does_not_hold_what_came_after_it() {
         }
         let dead = bench.node.log_bytes() - bench.node.live_log_bytes();
         if dead > 50_000 {
-            bench.feed(Event::Compact(dead));
+            bench.feed(compact(dead));
             bench.advance_ms(10);
         }
         assert!(bench.segments().len() < 8, "{:?}", bench.segments());
@@ -305,7 +311,7 @@ fn one_old_job_does_not_hold_what_came_after_it() {
 }
 
 #[test]
-fn a_log_without_anything_dead_is_left_alone() {
+fn a_log_of_the_current_segment_alone_is_left_alone() {
     let mut bench = Bench::new();
     bench.roll();
     let ids = bench.add_many("q", 10);
@@ -314,15 +320,52 @@ fn a_log_without_anything_dead_is_left_alone() {
     }
     bench.roll();
     bench.add_many("q", 10);
-    bench.feed(Event::Compact(1 << 30));
+    bench.feed(compact(1 << 30));
     assert!(!bench.node.is_rewriting(), "all is in the current segment");
+}
+
+#[test]
+fn live_segments_ahead_of_dead_ones_go_by_in_passes_that_keep_within_their_room() {
+    let mut bench = Bench::new();
+    for _ in 0..10 {
+        bench.add_many("q", 100);
+        bench.roll();
+    }
+    for _ in 0..10 {
+        for id in bench.add_many("q", 50) {
+            bench.ack(id);
+        }
+        bench.roll();
+    }
+    let live = bench.node.live_log_bytes();
+    let room = live / 8;
+    let mut dead = bench.node.dead_log_bytes();
+    let mut passes = 0;
+    // Each segment begins with a few bytes that are dead at once.
+    while dead > room / 4 {
+        bench.feed(Event::Compact { bytes: dead, room });
+        bench.advance_ms(10);
+        assert!(!bench.node.is_rewriting());
+        let current = bench.segment;
+        let anew = bench.log.iter().filter(|(segment, _)| *segment == current);
+        let recorded: u64 = anew.map(|(_, record)| record.size()).sum();
+        // And what is said of the timeline and of peers.
+        assert!(recorded <= room + 200, "{recorded} bytes");
+        bench.roll();
+        dead = bench.node.dead_log_bytes();
+        passes += 1;
+        assert!(passes < 20, "{dead} bytes are dead still");
+    }
+    assert!(passes > 2, "{passes}");
+    bench.crash(secs(0));
+    assert_eq!(bench.node.job_count(), 1000);
 }
 
 #[test]
 fn a_pass_waits_while_the_disk_takes_nothing() {
     let (mut bench, _) = with_one_job_a_segment(3);
     bench.feed(Event::LogPace(Pace::Stopped));
-    bench.feed(Event::Compact(1 << 30));
+    bench.feed(compact(1 << 30));
     let before = bench.log.len();
     bench.advance_ms(1000);
     assert!(bench.node.is_rewriting());
@@ -336,7 +379,7 @@ fn a_pass_waits_while_the_disk_takes_nothing() {
 fn a_rewrite_that_is_asked_for_takes_the_place_of_a_smaller_pass() {
     let (mut bench, left) = with_one_job_a_segment(3);
     bench.feed(Event::LogPace(Pace::Stopped));
-    bench.feed(Event::Compact(1));
+    bench.feed(compact(1));
     assert!(bench.node.is_rewriting() && !bench.node.is_rewriting_all());
     bench.feed(Event::Rewrite);
     assert!(bench.node.is_rewriting_all());

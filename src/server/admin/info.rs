@@ -149,7 +149,7 @@ fn queues(driver: &Driver, fields: &mut Fields) {
 }
 
 fn persistence(driver: &Driver, fields: &mut Fields) {
-    let rewriting = driver.node.is_rewriting();
+    let rewriting = driver.current_rewrite().is_some();
     let on = matches!(driver.log, LogState::On(_)) || driver.loading.is_some();
     let state = match (on, driver.opening_log()) {
         (false, _) => "off",

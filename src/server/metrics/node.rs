@@ -70,7 +70,7 @@ impl Figures {
             faults: log.map_or(0, |log| log.faults),
             unreadable: node.counters().unreadable,
             rewrites: driver.stats.rewrites,
-            rewriting: node.is_rewriting(),
+            rewriting: driver.current_rewrite().is_some(),
             writable: !driver.health.refuses_jobs(),
             used: node.used_memory(),
             limit: driver.config.maxmemory.map_or(0, std::num::NonZeroU64::get),

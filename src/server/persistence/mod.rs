@@ -68,6 +68,8 @@ pub(crate) struct Health {
     shortage: Mutex<String>,
     /// The disk is taken to be short once so many bytes were appended, without looking at it.
     room_until: AtomicU64,
+    /// What the disk had left when it was last looked at.
+    free: AtomicU64,
 }
 
 impl Default for Health {
@@ -81,6 +83,7 @@ impl Default for Health {
             was_short: AtomicBool::new(false),
             shortage: Mutex::default(),
             room_until: AtomicU64::new(u64::MAX),
+            free: AtomicU64::new(u64::MAX),
         }
     }
 }
@@ -121,6 +124,11 @@ impl Health {
         self.room_until.store(room_until, Ordering::Release);
         self.short.store(short, Ordering::Release);
         self.was_short.swap(short, Ordering::AcqRel) != short
+    }
+
+    /// What the disk had left when it was last looked at, in bytes.
+    pub(crate) fn free_bytes(&self) -> u64 {
+        self.free.load(Ordering::Relaxed)
     }
 
     /// So many bytes were appended since the log was opened.

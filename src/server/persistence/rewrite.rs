@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use shoalmq_core::event::{Event, Pace};
+use shoalmq_core::record::Segment;
 use shoalmq_storage::journal::{Journal, Position};
 use tracing::debug;
 
@@ -15,14 +16,21 @@ const SLACK: u64 = 32 << 20;
 /// On a disk that is full, or nearly, the log may grow by this part of the percentage only, and by so much.
 const SHORT_PART: u32 = 4;
 const SHORT_SLACK: u64 = 2 << 20;
+/// A pass records at most this part of what is live before the first segments go, unless that is less than the slack: so
+/// a log whose dead bytes are the youngest passes by its own live ones without doubling them.
+const ROOM_PART: u64 = 8;
+/// Nor more than this part of what the disk has left, which sled may take twice.
+const FREE_PART: u64 = 4;
 /// A pass is slow while so many bytes wait for the disk.
 const BEHIND: u64 = 4 << 20;
 
-/// A pass that records jobs anew.
+/// Passes that record jobs anew, one after the other until enough is freed.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Rewrite {
-    /// Since when it is under way.
+    /// Since when they are under way.
     since: Option<Instant>,
+    /// BGREWRITEAOF: they go on until no live record lies below this segment.
+    whole: Option<Segment>,
     /// How long the last one took.
     last: Option<Duration>,
     /// It brings a log that was switched on up to what is in memory.
@@ -43,65 +51,80 @@ impl Rewrite {
             ..self
         }
     }
+
+    fn ended(self, last: Option<Duration>) -> Self {
+        Rewrite {
+            last,
+            pace: self.pace,
+            ..Rewrite::default()
+        }
+    }
 }
 
 impl Driver {
-    /// Records everything anew into a fresh segment, so that all earlier ones can go. Returns whether it began.
+    /// Records everything anew into fresh segments, so that all earlier ones can go. Returns whether it began.
     pub(crate) fn rewrite_log(&mut self) -> bool {
-        if self.node.is_rewriting_all() {
+        if self.is_rewriting_whole_log() {
             return false;
         }
         if let Some(journal) = self.log.journal() {
             let segment = journal.roll();
             self.feed(Event::SegmentStarted(segment));
-            self.feed(Event::Rewrite);
-            self.rewrite = Rewrite {
-                since: Some(Instant::now()),
-                ..self.rewrite
-            };
+            self.rewrite.whole = Some(segment);
+            self.watch_rewrite();
         }
         true
     }
 
-    /// Looks whether a pass over the log has ended, and begins one when too much of the log is dead.
+    /// Looks whether a pass over the log has ended, and begins the next while too much of the log is dead.
     pub(crate) fn watch_rewrite(&mut self) {
         if self.node.is_rewriting() {
             return;
         }
-        if let (true, Some(journal)) = (self.rewrite.opening, self.log.journal()) {
+        let Some(journal) = self.log.journal() else {
+            self.rewrite = self.rewrite.ended(self.rewrite.last);
+            return;
+        };
+        if self.rewrite.opening {
             let end = *self.rewrite.opened_at.get_or_insert(journal.position());
             if journal.progress().synced < end {
                 return;
             }
         }
-        if let Some(since) = self.rewrite.since {
+        let oldest = self.node.oldest_log_segment();
+        self.rewrite.whole = self.rewrite.whole.filter(|&whole| oldest < whole);
+        let bytes = match self.rewrite.whole {
+            Some(_) => Some(u64::MAX),
+            None => self.excess(),
+        };
+        if let Some(bytes) = bytes {
+            let live = self.node.live_log_bytes();
+            let room = (live / ROOM_PART).max(SLACK);
+            let room = room.min(self.health.free_bytes() / FREE_PART);
+            self.feed(Event::Compact { bytes, room });
+        }
+        if self.node.is_rewriting() {
+            let dead = self.node.dead_log_bytes();
+            debug!(dead, bytes, oldest, "the job log is compacted");
+            self.rewrite.since.get_or_insert_with(Instant::now);
+        } else if let Some(since) = self.rewrite.since {
             self.stats.rewrites += 1;
-            self.rewrite = Rewrite {
-                since: None,
-                last: Some(since.elapsed()),
-                opening: false,
-                ..self.rewrite
-            };
+            self.rewrite = self.rewrite.ended(Some(since.elapsed()));
         }
-        if self.log.journal().is_none() {
-            return;
-        }
+    }
+
+    /// How many bytes the log is to give up now.
+    fn excess(&self) -> Option<u64> {
         let (dead, live) = (self.node.dead_log_bytes(), self.node.live_log_bytes());
         let percentage = self.config.auto_aof_rewrite_percentage;
-        let excess = if self.health.refuses_jobs() {
-            excess(dead, live, percentage / SHORT_PART, SHORT_SLACK)
+        let growth = if self.health.refuses_jobs() {
+            growth(live, percentage / SHORT_PART, SHORT_SLACK)
+        } else if self.node.log_bytes() >= self.config.auto_aof_rewrite_min_size {
+            growth(live, percentage, SLACK)
         } else {
-            let min_size = self.config.auto_aof_rewrite_min_size;
-            excess(dead, live, percentage, SLACK).filter(|_| self.node.log_bytes() >= min_size)
+            None
         };
-        let Some(excess) = excess else {
-            return;
-        };
-        self.feed(Event::Compact(excess));
-        if self.node.is_rewriting() {
-            debug!(dead, live, excess, "the job log is compacted");
-            self.rewrite.since = Some(Instant::now());
-        }
+        excess(dead, growth?, self.rewrite.since.is_some())
     }
 
     /// Neither the memory nor the disk may fill faster than somebody looks at it.
@@ -138,6 +161,7 @@ impl Driver {
             self.feed(Event::RewriteOn);
             self.settle();
             self.read_wanted_now();
+            self.watch_rewrite();
             if self.rewrite.pace != Pace::Full
                 && let Some(journal) = self.log.journal()
             {
@@ -157,6 +181,11 @@ impl Driver {
         self.rewrite.opening
     }
 
+    /// BGREWRITEAOF, or a log that was switched on: every job is recorded anew.
+    pub(crate) fn is_rewriting_whole_log(&self) -> bool {
+        self.rewrite.whole.is_some() || self.node.is_rewriting_all()
+    }
+
     pub(crate) fn last_rewrite(&self) -> Option<Duration> {
         self.rewrite.last
     }
@@ -166,14 +195,18 @@ impl Driver {
     }
 }
 
-/// How many bytes the log is to give up, if too many are dead for what is live.
+/// How many dead bytes the log may have beside what is live; any number if none.
 ///
-/// It may grow by so much that, with what the engine adds and what comes while a pass runs, its files stay below the
-/// percentage and 256 MiB: a pass begins at half of that, and makes half of that again.
-fn excess(dead: u64, live: u64, percentage: u32, slack: u64) -> Option<u64> {
+/// It may grow by so much that, with what the engine adds and what comes while passes run, its files stay below the
+/// percentage and 256 MiB: passes begin at half of that, and go on until half of that again is left.
+fn growth(live: u64, percentage: u32, slack: u64) -> Option<u64> {
     let half = live.saturating_mul(percentage.into()) / 200;
-    let growth = half.saturating_add(slack);
-    let is_due = percentage > 0 && dead >= growth;
+    (percentage > 0).then(|| half.saturating_add(slack))
+}
+
+/// How many of the dead bytes are to go.
+fn excess(dead: u64, growth: u64, under_way: bool) -> Option<u64> {
+    let is_due = dead >= growth || under_way && dead > growth / 2;
     is_due.then(|| dead - growth / 2)
 }
 
@@ -186,19 +219,21 @@ mod tests {
 
     #[test]
     fn a_log_may_grow_by_half_of_the_percentage_and_a_slack() {
-        assert_eq!(excess(31 * MIB, 0, 100, SLACK), None);
-        assert_eq!(excess(32 * MIB, 0, 100, SLACK), Some(16 * MIB));
-        assert_eq!(excess(2 * GIB, 4 * GIB, 100, SLACK), None);
-        let grown = 2 * GIB + 32 * MIB;
-        assert_eq!(excess(grown, 4 * GIB, 100, SLACK), Some(grown / 2));
+        assert_eq!(growth(0, 100, SLACK), Some(32 * MIB));
+        assert_eq!(growth(4 * GIB, 100, SLACK), Some(2 * GIB + 32 * MIB));
         assert_eq!(
-            excess(u64::MAX, GIB, u32::MAX, SLACK).map(|it| it > GIB),
-            Some(true)
+            growth(u64::MAX, u32::MAX, SLACK),
+            Some(u64::MAX / 200 + SLACK)
         );
+        assert_eq!(growth(100 * GIB, 0, SLACK), None, "0 switches it off");
     }
 
     #[test]
-    fn a_log_that_is_left_alone_is() {
-        assert_eq!(excess(100 * GIB, 0, 0, SLACK), None);
+    fn passes_go_on_until_half_of_that_is_left() {
+        assert_eq!(excess(31, 32, false), None);
+        assert_eq!(excess(32, 32, false), Some(16));
+        assert_eq!(excess(17, 32, false), None);
+        assert_eq!(excess(17, 32, true), Some(1));
+        assert_eq!(excess(16, 32, true), None);
     }
 }

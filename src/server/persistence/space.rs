@@ -6,6 +6,7 @@
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use shoalmq_storage::journal::{Journal, Stats};
@@ -113,6 +114,7 @@ pub(crate) async fn watch_space(shared: Arc<Shared>) {
 }
 
 fn look(health: &Health, space: Space, config: &Config, log: &Stats) {
+    health.free.store(space.free, Ordering::Relaxed);
     let reserve = space.reserve(config);
     let appended = log.written_bytes + log.pending_bytes;
     let unsynced = appended - log.synced_bytes;
