@@ -458,8 +458,11 @@ impl<S: AsyncRead + AsyncWrite + AsFd + Unpin> Connection<S> {
             driver.feed(Event::Undelivered(unseen));
         }
         driver.forget_peer(self.session.id);
-        driver.settle();
+        let sooner = driver.settle();
         drop(driver);
+        if sooner {
+            self.shared.tick_sooner.notify_one();
+        }
         self.shared.client_left.notify_one();
     }
 }

@@ -24,8 +24,8 @@ pub(super) struct Output {
     written: usize,
     /// Ends of stretches of `ready`, and how far the log must be on disk before they may leave.
     gates: VecDeque<(usize, Position)>,
-    /// Jobs of late answers in `ready`, while it has not left.
-    unseen: Vec<JobId>,
+    /// Ends in `ready` of late answers that hand out jobs, while they have not left.
+    unseen: VecDeque<(usize, Vec<JobId>)>,
     /// Commands without an answer, and those behind them that were answered late; by number.
     slots: VecDeque<Slot>,
     /// What the commands between the slots were answered at once; those below `moved` are in `ready` already.
@@ -143,7 +143,9 @@ impl Output {
         let slot = self.slots.pop_front().expect("it is the first slot's");
         if slot.audience == Audience::Client {
             self.ready.extend_from_slice(bytes);
-            self.unseen.extend(jobs);
+            if !jobs.is_empty() {
+                self.unseen.push_back((self.ready.len(), jobs));
+            }
             self.close_gate(gate, released);
         }
         self.move_held(slot.end, slot.gate, released);
@@ -203,16 +205,20 @@ impl Output {
     /// So many of them have left.
     pub(super) fn advance(&mut self, written: usize) {
         self.written += written;
+        while let Some((end, _)) = self.unseen.front()
+            && *end <= self.written
+        {
+            self.unseen.pop_front();
+        }
         if self.written == self.ready.len() {
             empty(&mut self.ready);
             self.gates.clear();
-            self.unseen.clear();
             self.written = 0;
         } else if self.written >= WRITE_BYTES {
             self.ready.drain(..self.written);
-            self.gates
-                .iter_mut()
-                .for_each(|(end, _)| *end -= self.written);
+            let gates = self.gates.iter_mut().map(|(end, _)| end);
+            let ends = gates.chain(self.unseen.iter_mut().map(|(end, _)| end));
+            ends.for_each(|end| *end -= self.written);
             self.written = 0;
         }
     }
@@ -255,7 +261,8 @@ impl Output {
 
     /// The jobs of late answers that have not left.
     pub(super) fn take_unseen(&mut self) -> Vec<JobId> {
-        let mut unseen = std::mem::take(&mut self.unseen);
+        let ready = std::mem::take(&mut self.unseen).into_iter();
+        let mut unseen: Vec<JobId> = ready.flat_map(|(_, jobs)| jobs).collect();
         for slot in &mut self.slots {
             unseen.extend(
                 slot.answer
