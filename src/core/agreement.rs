@@ -34,6 +34,8 @@ pub(crate) struct Agreement {
     untold: NodeSet,
     /// Until then a node that has just started waits for a link before it queues what others may hold.
     pub(crate) alone_from: Time,
+    /// And until then for the links to all holders: one of them may have handed the job out meanwhile.
+    pub(crate) links_by: Time,
     /// Why jobs in [`Place::Unsettled`] are queued.
     pub(crate) cause: Cause,
 }
@@ -44,6 +46,7 @@ impl Default for Agreement {
             telling: None,
             untold: NodeSet::EMPTY,
             alone_from: Time::ZERO,
+            links_by: Time::ZERO,
             cause: Cause::Restored,
         }
     }
@@ -53,8 +56,14 @@ impl Node {
     /// The retry of a job that others may hold is almost over: asks them. It is queued if nobody answers.
     pub(crate) fn warn_holders(&mut self, now: Time, key: JobKey, effects: &mut Vec<Effect>) {
         let job = &mut self.jobs[key];
-        let nobody = job.holders.and(self.peers.up()).is_empty();
-        if nobody && now < self.agreement.alone_from {
+        let holders = job.holders.without(self.peers.gone());
+        let nobody = holders.and(self.peers.up()).is_empty();
+        let somebody_missing = !holders
+            .without(self.peers.up().or(self.peers.lost()))
+            .is_empty();
+        if nobody && now < self.agreement.alone_from
+            || somebody_missing && now < self.agreement.links_by
+        {
             job.requeue = now + limits::ALONE_CHECK + limits::WILLQUEUE_AHEAD;
         } else {
             let patience = if job.place == Place::Unsettled {
@@ -168,7 +177,7 @@ impl Node {
                 self.send(from, Message::WillQueue(id), effects);
             }
             JobState::Queued | JobState::Active => {
-                let requeue = now.after_secs(self.jobs[key].retry) + self.stagger();
+                let requeue = self.jobs[key].retry_elsewhere(now) + self.stagger();
                 self.give_turn(now, key, requeue);
             }
             JobState::WaitReplicas => self.send_working(key, from, effects),
@@ -239,7 +248,7 @@ impl Node {
     /// From now on it is this node's turn.
     pub(crate) fn take_turn(&mut self, key: JobKey) {
         let job = &mut self.jobs[key];
-        if job.queued_before() && matches!(job.place, Place::Before | Place::Unsettled) {
+        if job.queued_before() && (job.place.is_before() || job.place == Place::Unsettled) {
             job.place = Place::Nowhere;
         }
         job.ours = true;
@@ -254,6 +263,8 @@ impl Node {
         let job = &mut self.jobs[key];
         if job.place == Place::Unsettled {
             job.place = Place::Nowhere;
+        } else if job.place == Place::BeforeUnsure {
+            job.place = Place::Before;
         }
         job.ours = false;
         let id = job.id;

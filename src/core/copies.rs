@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::admission::Home;
 use crate::effect::Effect;
-use crate::id::{JobId, NodeId};
+use crate::id::{Guarantee, JobId, NodeId};
 use crate::job::{Job, JobState, Links, Place};
 use crate::jobs::JobKey;
 use crate::message::{Copy, Holders, Message};
@@ -177,7 +177,7 @@ impl Node {
         let job = &self.jobs[key];
         match job.state {
             // Who has it out waits for its ack, and nothing brings an at-most-once job back.
-            JobState::Active if job.ours && job.place != Place::Before => {
+            JobState::Active if job.ours && !job.place.is_before() => {
                 self.tell_working(now, key, effects);
             }
             JobState::Active if delay_ms > 0 => {
@@ -223,19 +223,14 @@ impl Node {
     pub(crate) fn keep_copy(&mut self, now: Time, copy: Copy) -> JobKey {
         let added = now - Duration::from_millis(copy.age_ms);
         let due = added.after_secs(copy.delay).max(now);
-        let requeue = if copy.retry == 0 {
-            Time::NEVER
-        } else {
-            due.after_secs(copy.retry) + self.stagger()
-        };
         let holders = self.peers.set_of(&copy.holders, self.id);
         let queue = self.queues.find_or_add(copy.queue.as_bytes());
-        let job = Job {
+        let mut job = Job {
             id: copy.id,
             body: copy.body,
             created: copy.created,
             added,
-            requeue,
+            requeue: Time::NEVER,
             holders,
             ttl: copy.ttl,
             delay: copy.delay,
@@ -257,6 +252,9 @@ impl Node {
             short: false,
             moves: copy.moves,
         };
+        if job.guarantee() == Guarantee::AtLeastOnce {
+            job.requeue = job.retry_elsewhere(due) + self.stagger();
+        }
         self.insert(job)
     }
 }

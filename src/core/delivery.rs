@@ -219,10 +219,13 @@ impl Node {
             let Some(key) = self.jobs.find(id) else {
                 continue;
             };
-            if self.jobs[key].state != JobState::Active {
+            let job = &self.jobs[key];
+            // Another node may have asked for its turn meanwhile, and got it.
+            let elsewhere = !job.ours && job.guarantee() == Guarantee::AtLeastOnce;
+            if job.state != JobState::Active || elsewhere {
                 continue;
             }
-            if self.jobs[key].place == Place::Evictable {
+            if job.place == Place::Evictable {
                 self.evictable.remove(&mut self.jobs, key);
                 // That a job is delivered once at most is not at stake: it was not delivered.
                 self.jobs[key].place = Place::Before;

@@ -227,6 +227,14 @@ impl Node {
         }
     }
 
+    /// Whether anything may come in changed.
+    pub(crate) fn want_all_again(&mut self, now: Time, effects: &mut Vec<Effect>) {
+        let names: Vec<QueueName> = self.federation.wants.keys().cloned().collect();
+        for name in names {
+            self.look_at_want(now, name.as_bytes(), effects);
+        }
+    }
+
     /// Jobs of a queue came from a peer.
     pub(crate) fn note_import(
         &mut self,
@@ -271,7 +279,7 @@ impl Node {
     fn here(&self, name: &[u8]) -> Here {
         let level = self.memory_level();
         let Some(key) = self.queues.find(name) else {
-            let barred = self.leaving || level == MemoryLevel::Full;
+            let barred = self.leaving || self.log_failing || level == MemoryLevel::Full;
             return Here {
                 barred,
                 ..Here::default()
@@ -281,6 +289,7 @@ impl Node {
         let waiters = queue.waiters.len() as u64;
         Here {
             barred: self.leaving
+                || self.log_failing
                 || queue.pause.output
                 || waiters == 0 && level == MemoryLevel::Full,
             waiters,

@@ -134,7 +134,7 @@ impl Node {
     }
 
     /// Copies that a job is to have, here and elsewhere.
-    fn wanted_copies(&self, job: &Job) -> u16 {
+    pub(crate) fn wanted_copies(&self, job: &Job) -> u16 {
         job.replicate.min(self.peers.cluster_size())
     }
 
@@ -212,10 +212,9 @@ impl Node {
         let more = self.choose(missing, holders);
         if more.is_empty() || steps > limits::HEALING_STEPS {
             self.healing.close(key);
-            self.set_short(now, key, missing > 0);
-            if missing > 0 {
-                self.sweep_again(now);
-            }
+            // Whether those who are expected back have it is known when they are.
+            let short = missing > 0 || 1 + confirmed.len() < wanted;
+            self.set_short(now, key, short);
             return;
         }
         if let Some(case) = self.healing.cases.get_mut(&key) {

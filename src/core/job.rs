@@ -1,6 +1,7 @@
 //! A job, and its legal moves.
 
 use std::fmt;
+use std::time::Duration;
 
 use triomphe::ThinArc;
 
@@ -165,6 +166,8 @@ impl Links {
 pub(crate) enum Place {
     /// None, and it never was in its queue: its next queueing is the first.
     Before,
+    /// As `Before`, but another node may have been told to end its delay before this one crashed: it is asked first.
+    BeforeUnsure,
     /// None.
     Nowhere,
     /// None, but it was in its queue when the node stopped, and goes back unless another node has it.
@@ -177,6 +180,13 @@ pub(crate) enum Place {
     Evictable,
     /// The list of acked jobs, or that of tombstones.
     Acked,
+}
+
+impl Place {
+    /// Its next queueing is the first here.
+    pub(crate) fn is_before(self) -> bool {
+        matches!(self, Place::Before | Place::BeforeUnsure)
+    }
 }
 
 /// One job as this node holds it: 136 bytes beside the bytes of its body.
@@ -238,11 +248,25 @@ impl Job {
         self.added.after_secs(self.ttl)
     }
 
+    /// When a retry ends that begins now, for a node that does not have the job's turn. One that lasts longer than the job
+    /// would leave this copy undelivered should the other nodes be gone: half of what is left must do, while it is long
+    /// enough to ask them.
+    pub(crate) fn retry_elsewhere(&self, now: Time) -> Time {
+        let asked_by = limits::STAGGER_MAX + limits::WILLQUEUE_AHEAD;
+        let over = now.after_secs(self.retry);
+        let half = Duration::from_millis(self.expires().since(now).as_millis() as u64 / 2);
+        if over + asked_by < self.expires() || half < asked_by {
+            over
+        } else {
+            now + half
+        }
+    }
+
     /// Whether it was in a queue at least once: the next queueing is an additional one. A copy of an at-least-once job
     /// that is queued for lack of news was most likely queued elsewhere.
     pub(crate) fn queued_before(&self) -> bool {
         let elsewhere = !self.ours && self.guarantee() == Guarantee::AtLeastOnce;
-        self.place != Place::Before || elsewhere
+        !self.place.is_before() || elsewhere
     }
 
     /// When the node must look at it next.
@@ -260,8 +284,10 @@ impl Job {
 
     /// Whether the holders must hear of it before its retry is over.
     pub(crate) fn must_warn(&self) -> bool {
-        let again = self.guarantee() == Guarantee::AtLeastOnce && self.queued_before();
-        again && !self.warned && !self.holders.is_empty() && self.requeue != Time::NEVER
+        let unsure = self.place == Place::BeforeUnsure || self.queued_before();
+        let again = self.guarantee() == Guarantee::AtLeastOnce && unsure;
+        let others = !self.holders.is_empty() && !self.body.is_lost();
+        again && !self.warned && others && self.requeue != Time::NEVER
     }
 
     /// Whether it stands for a job that is not held here, and was acked.

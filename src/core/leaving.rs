@@ -20,7 +20,7 @@ use crate::agenda::{Agenda, Timer};
 use crate::command::{Refusal, Reply};
 use crate::effect::Effect;
 use crate::id::{Guarantee, JobId};
-use crate::job::{Job, JobState, Place};
+use crate::job::{Job, JobState};
 use crate::jobs::JobKey;
 use crate::limits;
 use crate::message::{Copy, Message};
@@ -317,7 +317,8 @@ impl Node {
                 self.leave_once(now, key, budget, effects)
             }
             JobState::Queued => self.give_away_turn(now, key, budget, effects),
-            JobState::Active if once => job.queued_before(),
+            // A copy that no other node hands over is nobody's: see `take_in_known`.
+            JobState::Active if once => job.queued_before() || !job.ours,
             JobState::Active => self.leave_with_others(now, key, budget, effects),
         };
         self.hand_over.met += usize::from(!done);
@@ -434,7 +435,7 @@ impl Budget {
 impl Job {
     /// It was never in a queue, and this node is to put it there when its delay is over.
     fn is_delayed(&self) -> bool {
-        self.state == JobState::Active && self.ours && self.place == Place::Before
+        self.state == JobState::Active && self.ours && self.place.is_before()
     }
 
     fn size(&self) -> usize {

@@ -36,6 +36,8 @@ pub(crate) const TELL_PAUSE: Duration = Duration::from_millis(5);
 /// After a start, jobs with other holders are queued only when one of these was asked; if no link comes up for so long,
 /// this node must be alone.
 pub(crate) const ALONE_AFTER: Duration = Duration::from_secs(10);
+/// Most links are up within milliseconds of a start; a holder whose link is not up by then is taken to be away.
+pub(crate) const LINKS_WITHIN: Duration = Duration::from_secs(2);
 /// How often a job looks whether a link to a holder is up by then.
 pub(crate) const ALONE_CHECK: Duration = Duration::from_secs(1);
 /// What was queued before a stop is asked after for so long, since the others have much to ask at that moment, too.

@@ -148,9 +148,10 @@ impl Node {
         }
     }
 
-    pub(crate) fn on_log_failing(&mut self, failing: bool, effects: &mut Vec<Effect>) {
+    pub(crate) fn on_log_failing(&mut self, now: Time, failing: bool, effects: &mut Vec<Effect>) {
         if std::mem::replace(&mut self.log_failing, failing) != failing {
             self.tell_state(effects);
+            self.want_all_again(now, effects);
         }
     }
 

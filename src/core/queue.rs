@@ -177,7 +177,12 @@ impl Queue {
                 assert!(removed, "{} is in its queue's tree", jobs[key].id);
                 jobs[key].place = Place::Nowhere;
             }
-            Place::Before | Place::Nowhere | Place::Unsettled | Place::Evictable | Place::Acked => {
+            Place::Before
+            | Place::BeforeUnsure
+            | Place::Nowhere
+            | Place::Unsettled
+            | Place::Evictable
+            | Place::Acked => {
                 panic!("{} is not in its queue", jobs[key].id)
             }
         }

@@ -214,6 +214,11 @@ impl Node {
             Home::Here => {
                 self.release(now, key, effects);
                 self.note_short(now, key);
+                let job = &self.jobs[key];
+                // Fewer were waited for than asked in the end: the others may lack it.
+                if !job.short && 1 + pending.confirmed.len() < self.wanted_copies(job) {
+                    self.heal_soon(now, key);
+                }
             }
             Home::Elsewhere => self.give_away(now, key, queued_by, effects),
         }

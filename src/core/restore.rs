@@ -178,6 +178,7 @@ impl Restore {
             Cause::Restart
         };
         node.agreement.alone_from = now.time + limits::ALONE_AFTER;
+        node.agreement.links_by = now.time + limits::LINKS_WITHIN;
         node.agreement.cause = cause;
         let mut asking = 0;
         for key in queue {
@@ -394,8 +395,11 @@ fn start_job(
     if again {
         (job.place, job.ours) = (Place::Nowhere, false);
     }
-    let requeue = job.requeue;
+    let (requeue, delayed_here) = (job.requeue, job.ours);
     if node.may_be_elsewhere(key) && (!clean || requeue <= now) {
+        if delayed_here {
+            node.jobs[key].place = Place::BeforeUnsure;
+        }
         let stagger = node.stagger();
         node.jobs[key].requeue = requeue.max(now) + stagger;
     }

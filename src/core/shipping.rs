@@ -5,6 +5,7 @@
 //! receiver is asked when it is back, and without an answer the job is queued here again.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use crate::effect::Effect;
 use crate::id::{Guarantee, JobId, NodeId};
@@ -118,7 +119,7 @@ impl Node {
         }
         self.merge_holders(key, NodeSet::only(to), effects);
         let id = self.jobs[key].id;
-        let requeue = now.after_secs(self.jobs[key].retry) + self.stagger();
+        let requeue = self.jobs[key].retry_elsewhere(now) + self.stagger();
         self.give_turn(now, key, requeue);
         // Its copy may be lost in a crash soon after.
         self.healing.recent.note(now, to, key);
@@ -207,6 +208,17 @@ impl Node {
         let key = self.keep_copy(now, copy);
         self.persist_job(key, effects);
         self.note_short(now, key);
+        self.queue_after(now, key, delay_left, effects)
+    }
+
+    /// Queues a job that came from another node, when what is left of its delay is over.
+    fn queue_after(
+        &mut self,
+        now: Time,
+        key: JobKey,
+        delay_left: Option<Duration>,
+        effects: &mut Vec<Effect>,
+    ) -> TakenIn {
         if let Some(left) = delay_left {
             self.counters.imported += 1;
             self.delay(key, now + left);
@@ -227,6 +239,14 @@ impl Node {
         let holders = self.peers.set_of(&copy.holders, self.id);
         let job = &self.jobs[key];
         match job.state {
+            // Of those that were asked for a copy it was one that was not told to queue it: now it is the only one.
+            JobState::Active
+                if job.guarantee() == Guarantee::AtMostOnce
+                    && !job.ours
+                    && !job.queued_before() =>
+            {
+                return self.queue_after(now, key, copy.delay_left(), effects);
+            }
             _ if job.guarantee() == Guarantee::AtMostOnce => {}
             JobState::Queued => {
                 self.merge_holders(key, holders, effects);
@@ -270,7 +290,7 @@ impl Node {
     fn refuses(&self, copy: &Copy) -> bool {
         let queue = self.queues.find(copy.queue.as_bytes());
         let waited_for = queue.is_some_and(|key| !self.queues[key].waiters.is_empty());
-        self.leaving || !waited_for && self.memory_level() == MemoryLevel::Full
+        self.leaving || self.log_failing || !waited_for && self.memory_level() == MemoryLevel::Full
     }
 
     /// The link to a peer came up: it is asked what became of the jobs that went to it last.

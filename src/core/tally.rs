@@ -6,7 +6,7 @@
 use std::ops::{Index, IndexMut};
 use std::time::Duration;
 
-use crate::job::{Job, JobState, Place};
+use crate::job::{Job, JobState};
 use crate::jobs::JobKey;
 use crate::node::Node;
 use crate::queue::QueueKey;
@@ -253,7 +253,7 @@ impl Job {
             JobState::WaitReplicas | JobState::Acked => Share::None,
             JobState::Queued => Share::Ready,
             JobState::Active if !self.ours => Share::Copy,
-            JobState::Active if self.place == Place::Before => Share::Delayed,
+            JobState::Active if self.place.is_before() => Share::Delayed,
             JobState::Active => Share::Active,
         }
     }

@@ -377,3 +377,90 @@ fn moved_copy(id: JobId) -> Copy {
         holders: holders.into(),
     }
 }
+
+#[test]
+fn a_retry_that_outlasts_the_job_does_not_keep_a_copy_from_being_delivered() {
+    let add = AddJob {
+        ttl: 100,
+        ..copies("q", 3, 100)
+    };
+    let mut shoal = Shoal::new(3);
+    let id = shoal.add(0, add.clone());
+    stays_at(&mut shoal, id, 0, 90_000, 1_000);
+    assert_eq!(sum(&shoal, redelivered), 0, "its node is there");
+
+    let id = shoal.add(0, add);
+    shoal.kill(0);
+    shoal.advance(60);
+    let at = queued(&mut shoal, id);
+    assert_eq!(at.len(), 1);
+    assert_eq!(shoal.get(at[0], "q", 9)[0].id, id);
+}
+
+#[test]
+fn a_delayed_job_that_was_given_away_before_a_crash_is_delivered_once() {
+    let mut shoal = Shoal::new(3);
+    let id = shoal.add(
+        0,
+        AddJob {
+            delay: 60,
+            ..copies("q", 3, 600)
+        },
+    );
+    shoal.feed(0, Event::Leaving(true));
+    shoal.advance(10);
+    shoal.kill(0);
+    shoal.start(0);
+    assert_eq!(shoal.node(0).counters().added, 0);
+    for _ in 0..700 {
+        shoal.advance_ms(100);
+        assert!(queued(&mut shoal, id).len() <= 1);
+    }
+    let at = queued(&mut shoal, id);
+    assert_eq!(at.len(), 1, "it is due");
+    let taken = shoal.get(at[0], "q", 9);
+    assert_eq!((taken.len(), taken[0].additional_deliveries), (1, 0));
+    assert_eq!(sum(&shoal, redelivered), 0);
+}
+
+#[test]
+fn a_delayed_job_whose_node_crashed_is_queued_there_when_it_is_due() {
+    let mut shoal = Shoal::new(3);
+    let id = shoal.add(
+        0,
+        AddJob {
+            delay: 60,
+            ..copies("q", 3, 600)
+        },
+    );
+    shoal.kill(0);
+    shoal.start(0);
+    shoal.advance(62);
+    assert_eq!(queued(&mut shoal, id), [0]);
+    assert_eq!(shoal.get(0, "q", 9)[0].additional_deliveries, 0);
+}
+
+#[test]
+fn after_a_start_holders_whose_links_come_up_late_are_asked_too() {
+    let mut shoal = Shoal::new(3);
+    shoal.advance(20);
+    let id = shoal.add(0, copies("q", 3, 5));
+    // It is queued at the last node, and handed out there just before the first one comes back.
+    shoal.cut(0, 1);
+    shoal.kill(0);
+    shoal.kill(1);
+    shoal.advance_ms(7_500);
+    assert_eq!(queued(&mut shoal, id), [2]);
+    assert_eq!(shoal.get(2, "q", 9).len(), 1);
+    shoal.start(1);
+    shoal.cut(0, 2);
+    shoal.start(0);
+    shoal.advance_ms(1_000);
+    shoal.mend();
+    shoal.advance_ms(3_500);
+    assert_eq!(
+        queued(&mut shoal, id),
+        [] as [usize; 0],
+        "it is out at the last one"
+    );
+}

@@ -831,3 +831,19 @@ fn consumers_anywhere_get_each_job_of_many_queues_once() {
     assert_eq!(counts.len(), ids.len(), "all");
     assert_eq!(redelivered(&shoal), 0);
 }
+
+#[test]
+fn a_node_whose_log_fails_takes_no_jobs_from_others_until_it_is_written_again() {
+    let mut shoal = Shoal::new(2);
+    shoal.feed(1, Event::LogFailing(true));
+    let consumer = shoal.wait(1, 7, "q");
+    let id = shoal.add(0, once("q"));
+    let other = shoal.add(0, job("q"));
+    shoal.advance(2);
+    assert_eq!(shoal.got(1, consumer), None);
+    assert_eq!(shoal.count(0, Command::QueueLength(b"q")), 2);
+    shoal.feed(1, Event::LogFailing(false));
+    shoal.advance_ms(20);
+    assert_eq!(shoal.got(1, consumer), Some(id));
+    assert_eq!(shoal.get(0, "q", 9)[0].id, other);
+}

@@ -427,3 +427,66 @@ fn a_stop_does_not_wait_for_adds_that_others_keep() {
     assert_eq!(shoal.answer(0, asked), None);
     assert_eq!(shoal.node(0).handing_over(), 0);
 }
+
+#[test]
+fn a_copy_of_an_at_most_once_job_that_was_asked_for_in_vain_takes_the_job_in() {
+    // A node without memory asks another one to hold the job; that one is slow, and so a third one is asked, too.
+    let mut shoal = Shoal::new(3);
+    shoal.feed(0, Event::Leaving(true));
+    let mut idle = None;
+    for _ in 0..20 {
+        shoal.hang(1);
+        let ticket = shoal.send(
+            0,
+            1,
+            Command::AddJob(AddJob {
+                replicate: Some(1),
+                ..job_with_retry("q", 0)
+            }),
+        );
+        shoal.advance_ms(200);
+        shoal.wake(1);
+        shoal.advance_ms(50);
+        let Some(&Reply::Added(id)) = shoal.answer(0, ticket) else {
+            panic!("it is added elsewhere");
+        };
+        let states = shoal.states(id);
+        if (states[1], states[2]) == (Some(JobState::Active), Some(JobState::Queued)) {
+            idle = Some(id);
+            break;
+        }
+        take_all(&mut shoal, "q");
+    }
+    let id = idle.expect("both were asked at least once");
+    // The one that queued it goes: the other takes it in.
+    shoal.feed(2, Event::Leaving(true));
+    shoal.advance(8);
+    assert_eq!(shoal.node(2).handing_over(), 0);
+    assert_eq!(shoal.states(id), [None, Some(JobState::Queued), None]);
+    assert_eq!(take_all(&mut shoal, "q"), [id]);
+}
+
+#[test]
+fn an_idle_copy_of_an_at_most_once_job_does_not_keep_its_node_from_leaving() {
+    let mut shoal = Shoal::new(3);
+    shoal.feed(0, Event::Leaving(true));
+    for _ in 0..20 {
+        shoal.hang(1);
+        shoal.send(
+            0,
+            1,
+            Command::AddJob(AddJob {
+                replicate: Some(1),
+                ..job_with_retry("q", 0)
+            }),
+        );
+        shoal.advance_ms(200);
+        shoal.wake(1);
+        shoal.advance_ms(50);
+    }
+    let taken = take_all(&mut shoal, "q");
+    assert_eq!(taken.len(), 20);
+    shoal.feed(1, Event::Leaving(true));
+    shoal.advance(8);
+    assert_eq!(shoal.node(1).handing_over(), 0);
+}

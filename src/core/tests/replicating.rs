@@ -594,3 +594,26 @@ fn a_copy_is_queued_when_its_retry_is_over_and_nobody_else_has_it() {
     shoal.advance_ms(2_500);
     assert_eq!(shoal.got(1, wait), Some(id));
 }
+
+#[test]
+fn a_copy_that_was_given_up_while_the_producer_waited_is_made_when_its_node_is_back() {
+    // Without REPLICATE three copies are aimed at, and two waited for.
+    let mut shoal = Shoal::new(3);
+    shoal.hang(2);
+    let ticket = shoal.send(0, 1, Command::AddJob(job("q")));
+    shoal.advance_ms(5);
+    assert_eq!(shoal.answer(0, ticket), None);
+    shoal.cut(0, 2);
+    shoal.cut(1, 2);
+    shoal.advance_ms(5);
+    let Some(&Reply::Added(id)) = shoal.answer(0, ticket) else {
+        panic!("two copies will do");
+    };
+    shoal.advance(5);
+    assert_eq!(shoal.node(0).under_replicated(), 1);
+    shoal.wake(2);
+    shoal.mend();
+    shoal.advance(5);
+    assert!(shoal.states(id).iter().all(Option::is_some));
+    assert_eq!(shoal.node(0).under_replicated(), 0);
+}

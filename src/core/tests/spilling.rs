@@ -151,3 +151,22 @@ fn a_client_goes_on_waiting_when_all_that_it_would_get_is_damaged() {
     let fresh = bench.add(job_with_retry("q", 10));
     assert_eq!(bench.got(waiting), Some(vec![fresh]));
 }
+
+#[test]
+fn an_at_most_once_job_whose_body_is_damaged_does_not_hold_up_a_stop() {
+    let (mut bench, _) = filled(SPILLING, 2000);
+    let id = bench.add(AddJob {
+        body: &body(7),
+        ..job_with_retry("last", 0)
+    });
+    bench.add_many("q", 1);
+    bench.advance_ms(5000);
+    let key = bench.node.jobs.find(&id).expect("it is held");
+    assert!(!bench.node.jobs[key].body.is_here(), "its body left memory");
+    bench.damaged.insert(id);
+    assert_eq!(bench.get(&["last"], 1).len(), 0);
+    bench.feed(Event::HandOver);
+    bench.advance_ms(100);
+    assert_eq!(bench.node.handing_over(), 0);
+    assert_eq!(bench.state(id), JobState::Active);
+}
