@@ -40,7 +40,16 @@ impl Drop for Disk {
 }
 
 #[test]
-fn a_full_disk_refuses_adds_and_nothing_else_and_loses_nothing() {
+fn a_full_disk_refuses_adds_and_nothing_else_and_loses_nothing_on_sled() {
+    a_full_disk_refuses_adds_and_nothing_else_and_loses_nothing("sled");
+}
+
+#[test]
+fn a_full_disk_refuses_adds_and_nothing_else_and_loses_nothing_on_log() {
+    a_full_disk_refuses_adds_and_nothing_else_and_loses_nothing("log");
+}
+
+fn a_full_disk_refuses_adds_and_nothing_else_and_loses_nothing(storage: &str) {
     let launch = Launch::new();
     let folder = launch.folder().join("disk");
     let Some(disk) = Disk::mount(folder.clone(), "size=24m") else {
@@ -50,6 +59,7 @@ fn a_full_disk_refuses_adds_and_nothing_else_and_loses_nothing() {
     let mut node = launch
         .in_data(&folder)
         .flags("--appendonly yes --appendfsync everysec --disk-reserve 1")
+        .flag("--storage", storage)
         .start();
     let mut client = node.connect();
     let body = "x".repeat(10_000);
@@ -116,7 +126,16 @@ fn fill(client: &mut Connection, ids: &mut Vec<String>) -> String {
 }
 
 #[test]
-fn adds_stop_at_the_reserve_and_go_on_when_jobs_are_acknowledged() {
+fn adds_stop_at_the_reserve_and_go_on_when_jobs_are_acknowledged_on_sled() {
+    adds_stop_at_the_reserve_and_go_on_when_jobs_are_acknowledged("sled");
+}
+
+#[test]
+fn adds_stop_at_the_reserve_and_go_on_when_jobs_are_acknowledged_on_log() {
+    adds_stop_at_the_reserve_and_go_on_when_jobs_are_acknowledged("log");
+}
+
+fn adds_stop_at_the_reserve_and_go_on_when_jobs_are_acknowledged(storage: &str) {
     let launch = Launch::new();
     let folder = launch.folder().join("disk");
     let Some(disk) = Disk::mount(folder.clone(), "size=48m") else {
@@ -126,6 +145,7 @@ fn adds_stop_at_the_reserve_and_go_on_when_jobs_are_acknowledged() {
     let mut node = launch
         .in_data(&folder)
         .flags("--appendonly yes --appendfsync everysec")
+        .flag("--storage", storage)
         .start();
     let mut client = node.connect();
     // Without compaction, it would hold the whole log for ever.
