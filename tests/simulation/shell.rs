@@ -22,6 +22,8 @@ use crate::schedule::{Happening, HostIndex, MS, Micros, SECOND};
 
 /// A node that wants to be woken so often at one moment is in a loop.
 const TICKS_AT_ONCE: u32 = 200;
+/// What a pass over the log records anew at most, in bytes: some dozens of jobs.
+const COMPACTION_ROOM: u64 = 4096;
 
 impl Cluster {
     /// Starts the process of a machine from what is on its disk.
@@ -317,10 +319,13 @@ impl Cluster {
             return;
         }
         let segment = disk.roll();
-        let rewrite = self.disk_dice.percent(30);
+        let (rewrite, compact) = (self.disk_dice.percent(15), self.disk_dice.percent(30));
         self.feed(index, Event::SegmentStarted(segment));
         if rewrite {
             self.feed(index, Event::Rewrite);
+        } else if compact {
+            let (bytes, room) = (u64::MAX, COMPACTION_ROOM);
+            self.feed(index, Event::Compact { bytes, room });
         }
     }
 

@@ -158,6 +158,12 @@ impl Scanned {
             let driver = shared.driver.lock();
             (driver.config.clone(), driver.identity.generation)
         };
+        if self.loaded.records == 0 {
+            // Before the log holds anything: a crash must not leave it under the name of the store that is gone.
+            let mut driver = shared.driver.lock();
+            driver.identity.renew_store();
+            save_store(&mut driver.identity, &config.dir, false)?;
+        }
         let read = self.start(shared, &config, generation, Position(0), correction_ms)?;
         let (journal, loaded, clean, jobs) = (
             read.journal.clone(),
@@ -171,10 +177,7 @@ impl Scanned {
             .sync_now()
             .map_err(|fault| unshare(&fault, &config.dir))?;
         let mut driver = shared.driver.lock();
-        if loaded.records == 0 {
-            driver.identity.renew_store();
-        }
-        keep_store(&mut driver.identity, &config.dir)?;
+        save_store(&mut driver.identity, &config.dir, true)?;
         driver.loading = None;
         driver.config.aof_enqueue_jobs_once = false;
         driver.introduce_members();
@@ -190,10 +193,10 @@ impl Scanned {
     }
 }
 
-/// From now on the log holds what the node's store holds.
-pub(super) fn keep_store(identity: &mut Identity, folder: &Path) -> Result<(), Fault> {
+/// Says whether the log holds what the node's store holds.
+fn save_store(identity: &mut Identity, folder: &Path, kept: bool) -> Result<(), Fault> {
     identity
-        .keep_store(true)
+        .keep_store(kept)
         .map_err(|error| Fault::from_io("write node.conf in", folder, error))
 }
 

@@ -287,7 +287,6 @@ impl Driver {
                 "the job log held records of another time: they are replaced by what is in memory"
             );
         }
-        load::keep_store(&mut self.identity, &self.config.dir)?;
         self.set_log(LogState::On(journal));
         self.feed(Event::LogOpened(segment));
         self.rewrite = self.rewrite.begun_by_opening();

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use shoalmq_core::event::{Event, Pace};
 use shoalmq_core::record::Segment;
 use shoalmq_storage::journal::{Journal, Position};
-use tracing::debug;
+use tracing::{debug, warn};
 
 use super::{LogState, describe};
 use crate::server::driver::{Driver, Shared};
@@ -90,6 +90,7 @@ impl Driver {
             if journal.progress().synced < end {
                 return;
             }
+            self.keep_opened_store();
         }
         let oldest = self.node.oldest_log_segment();
         self.rewrite.whole = self.rewrite.whole.filter(|&whole| oldest < whole);
@@ -173,7 +174,21 @@ impl Driver {
         let LogState::On(journal) = &self.log else {
             return Ok(());
         };
-        journal.sync_now().map_err(|fault| describe(fault.as_ref()))
+        journal
+            .sync_now()
+            .map_err(|fault| describe(fault.as_ref()))?;
+        if self.rewrite.opening {
+            self.keep_opened_store();
+        }
+        Ok(())
+    }
+
+    /// The log that was switched on holds what the node's store holds: the next start goes on with that store. Before, it
+    /// would have lacked jobs that peers count on.
+    fn keep_opened_store(&mut self) {
+        if let Err(error) = self.identity.keep_store(true) {
+            warn!(%error, "node.conf cannot be written: after the next start peers take this node's jobs for lost, and make copies anew");
+        }
     }
 
     /// For INFO: a log that was switched on does not hold all jobs yet; how long passes take.
