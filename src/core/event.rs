@@ -111,9 +111,11 @@ pub struct PeerUp {
 /// How fast a pass over the log may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Pace {
-    /// As fast as it can.
+    /// As fast as it can while clients notice nothing.
     #[default]
     Full,
+    /// It falls behind what is added: several times as fast as that, whatever clients notice.
+    Urgent,
     /// Records wait for the disk: slowly. It must go on, for clients can keep the disk busy for ever.
     Slow,
     /// The disk takes nothing.

@@ -26,6 +26,8 @@ pub(crate) struct Pass {
     below: Segment,
     /// Those are all jobs that were there when it began.
     pub(crate) whole: bool,
+    /// What had been written to the log when its last step ended.
+    written: u64,
 }
 
 impl Node {
@@ -99,6 +101,7 @@ impl Node {
             next: 0,
             below,
             whole,
+            written: self.segments.written(),
         });
     }
 
@@ -114,7 +117,7 @@ impl Node {
         }
         if self.rewrite.is_some() {
             let pause = match self.pace {
-                Pace::Full => limits::REWRITE_PAUSE,
+                Pace::Full | Pace::Urgent => limits::REWRITE_PAUSE,
                 Pace::Slow | Pace::Stopped => limits::REWRITE_PAUSE_SLOW,
             };
             self.agenda.add_timer(now + pause, Timer::Rewrite);
@@ -122,26 +125,33 @@ impl Node {
     }
 
     pub(crate) fn step_rewrite(&mut self, effects: &mut Vec<Effect>) {
-        let Some(Pass { next, below, whole }) = self.rewrite else {
+        let Some(mut pass) = self.rewrite else {
             return;
         };
         let end = self.jobs.end();
-        let last = end.min(next.saturating_add(limits::REWRITE_SLOTS));
-        let (mut slot, mut records) = (next, 0);
-        let most = self.segments.bytes() + limits::REWRITE_BYTES;
-        while slot < last
-            && records < limits::REWRITE_RECORDS
-            && self.segments.bytes() < most
+        let last = end.min(pass.next.saturating_add(limits::REWRITE_SLOTS));
+        let (mut records, before) = (0, self.segments.written());
+        let (most, most_bytes) = match self.pace {
+            Pace::Urgent => {
+                let others = before - pass.written;
+                let bytes = (others * limits::REWRITE_FACTOR)
+                    .clamp(limits::REWRITE_BYTES, limits::REWRITE_BYTES_URGENT);
+                (limits::REWRITE_RECORDS_URGENT, bytes)
+            }
+            Pace::Full | Pace::Slow | Pace::Stopped => {
+                (limits::REWRITE_RECORDS, limits::REWRITE_BYTES)
+            }
+        };
+        while pass.next < last
+            && records < most
+            && self.segments.written() < before + most_bytes
             && !self.spilling.is_fetching_enough()
         {
-            records += u32::from(self.record_anew(JobKey(slot), below, effects));
-            slot += 1;
+            records += u32::from(self.record_anew(JobKey(pass.next), pass.below, effects));
+            pass.next += 1;
         }
-        self.rewrite = (slot < end).then_some(Pass {
-            next: slot,
-            below,
-            whole,
-        });
+        pass.written = self.segments.written();
+        self.rewrite = (pass.next < end).then_some(pass);
     }
 
     /// The node stops: a pass that began with the log has no time left, and what it has not met yet lies nowhere.

@@ -13,6 +13,8 @@ pub(crate) struct Segments {
     kept: VecDeque<Content>,
     /// Of all segments that are kept.
     total: Content,
+    /// About how many bytes were ever written.
+    written: u64,
 }
 
 /// What one segment holds.
@@ -61,6 +63,7 @@ impl Segments {
             oldest: segment,
             kept: VecDeque::from([Content::default()]),
             total: Content::default(),
+            written: self.written,
         };
     }
 
@@ -102,6 +105,7 @@ impl Segments {
         if let Some(content) = self.kept.back_mut() {
             content.bytes += bytes;
             self.total.bytes += bytes;
+            self.written += bytes;
         }
     }
 
@@ -158,6 +162,11 @@ impl Segments {
     pub(crate) fn dead_bytes(&self) -> u64 {
         let current = self.kept.back().map_or(0, Content::dead_bytes);
         self.total.dead_bytes().saturating_sub(current)
+    }
+
+    /// About how many bytes were written since the node began to read its log.
+    pub(crate) fn written(&self) -> u64 {
+        self.written
     }
 
     /// About how many bytes all records of all segments take, dead ones included.

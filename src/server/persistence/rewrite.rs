@@ -23,6 +23,10 @@ const ROOM_PART: u64 = 8;
 const FREE_PART: u64 = 4;
 /// A pass is slow while so many bytes wait for the disk.
 const BEHIND: u64 = 4 << 20;
+/// It is urgent when the dead bytes are by this part of what they may be above it, unless so many bytes wait: adds wait by
+/// then, too.
+const OUTRUN_PART: u64 = 8;
+const BEHIND_URGENT: u64 = 32 << 20;
 
 /// Passes that record jobs anew, one after the other until enough is freed.
 #[derive(Debug, Clone, Copy, Default)]
@@ -116,16 +120,27 @@ impl Driver {
 
     /// How many bytes the log is to give up now.
     fn excess(&self) -> Option<u64> {
-        let (dead, live) = (self.node.dead_log_bytes(), self.node.live_log_bytes());
+        let dead = self.node.dead_log_bytes();
+        excess(dead, self.growth()?, self.rewrite.since.is_some())
+    }
+
+    /// How many dead bytes the log may have now; any number if none.
+    fn growth(&self) -> Option<u64> {
+        let live = self.node.live_log_bytes();
         let percentage = self.config.auto_aof_rewrite_percentage;
-        let growth = if self.health.refuses_jobs() {
+        if self.health.refuses_jobs() {
             growth(live, percentage / SHORT_PART, SHORT_SLACK)
         } else if self.node.log_bytes() >= self.config.auto_aof_rewrite_min_size {
             growth(live, percentage, SLACK)
         } else {
             None
-        };
-        excess(dead, growth?, self.rewrite.since.is_some())
+        }
+    }
+
+    /// Whether passes fall behind what is added.
+    fn is_outrun(&self) -> bool {
+        let growth = self.growth().unwrap_or(u64::MAX);
+        self.node.dead_log_bytes() > growth.saturating_add(growth / OUTRUN_PART)
     }
 
     /// Neither the memory nor the disk may fill faster than somebody looks at it.
@@ -135,14 +150,19 @@ impl Driver {
         };
         self.health
             .note_appended(log.written_bytes + log.pending_bytes);
+        if !self.node.is_rewriting() {
+            return;
+        }
         let pace = if self.health.is_failing() {
             Pace::Stopped
+        } else if self.is_outrun() && log.pending_bytes <= BEHIND_URGENT {
+            Pace::Urgent
         } else if log.pending_bytes > BEHIND {
             Pace::Slow
         } else {
             Pace::Full
         };
-        if self.node.is_rewriting() && pace != self.rewrite.pace {
+        if pace != self.rewrite.pace {
             self.rewrite.pace = pace;
             self.feed(Event::LogPace(pace));
         }
@@ -163,7 +183,7 @@ impl Driver {
             self.settle();
             self.read_wanted_now();
             self.watch_rewrite();
-            if self.rewrite.pace != Pace::Full
+            if matches!(self.rewrite.pace, Pace::Slow | Pace::Stopped)
                 && let Some(journal) = self.log.journal()
             {
                 journal
