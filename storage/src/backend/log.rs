@@ -61,6 +61,8 @@ mod segment;
 #[cfg(test)]
 mod tests;
 
+pub use reader::OPEN_MOST;
+
 /// A log in files of its own.
 pub struct Log(Engine<Native>);
 
@@ -115,8 +117,14 @@ impl Log {
 struct LogReader(Reader<Native>);
 
 impl super::Reader for LogReader {
-    fn read(&self, segment: Segment, offset: u64, buffer: &mut [u8]) -> Result<(), Fault> {
-        self.0.read(segment, offset, buffer)
+    fn read_some(
+        &self,
+        segment: Segment,
+        offset: u64,
+        least: usize,
+        buffer: &mut [u8],
+    ) -> Result<usize, Fault> {
+        self.0.read(segment, offset, least, buffer)
     }
 }
 
@@ -137,7 +145,7 @@ struct Engine<D: Disk> {
     removed: bool,
     /// A sync failed: nobody knows what the disk holds.
     lost: bool,
-    places: Places,
+    places: Places<D::File>,
     buffer: Vec<u8>,
     _lock: Option<File>,
 }
