@@ -22,7 +22,7 @@ mod load;
 mod rewrite;
 mod space;
 
-pub(crate) use backup::{Backups, NoBackup};
+pub(crate) use backup::{Backups, NoBackup, usable};
 pub(crate) use load::{Scanned, has_files, loading};
 pub(crate) use rewrite::Rewrite;
 pub(crate) use space::{Space, watch_space};

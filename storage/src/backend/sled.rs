@@ -41,7 +41,7 @@ use self::scan::Scanned;
 use self::shelf::Shelf;
 use self::synced::Synced;
 use super::{Backend, Reader, Sequence, Stats, Visit, lock};
-use crate::backup::files_below;
+use crate::backup::{Part, files_below};
 use crate::fault::{Damage, Fault, Place};
 
 mod engine;
@@ -138,8 +138,8 @@ impl Sled {
         })
     }
 
-    /// The files of the databases of all segments below one, as paths below `dir`.
-    pub(crate) fn files(dir: &Path, below: Segment) -> io::Result<Vec<PathBuf>> {
+    /// The files of the databases of all segments below one. Sled may write to them whenever it opens them.
+    pub(crate) fn files(dir: &Path, below: Segment) -> io::Result<Vec<Part>> {
         let root = Path::new("sled");
         let mut files = Vec::new();
         for entry in fs::read_dir(dir.join(root))? {
@@ -148,7 +148,11 @@ impl Sled {
                 files.extend(files_below(dir, &root.join(name))?);
             }
         }
-        Ok(files)
+        let part = |name| Part {
+            name,
+            is_final: false,
+        };
+        Ok(files.into_iter().map(part).collect())
     }
 
     /// The folder that holds the log and nothing else.
