@@ -53,7 +53,7 @@ pub use source::{FileSource, Sources};
 pub use table::{Config, DIRECTIVES};
 pub use types::{
     AppendFsync, BindAddress, BufferLimit, HttpAuth, HttpPort, LogFormat, LogLevel,
-    MaxmemoryPolicy, MemoryPolicy, Password, Storage, SyslogFacility, UnixMode,
+    MaxmemoryPolicy, MemoryPolicy, Password, Storage, StorageOnCorrupt, SyslogFacility, UnixMode,
 };
 pub use units::{Off, Unit};
 pub use value::Allowed;

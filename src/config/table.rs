@@ -5,7 +5,7 @@ use super::memory;
 use super::seeds::{BUS_OFFSET, Host, Seed};
 use super::types::{
     AppendFsync, BindAddress, BufferLimit, HttpAuth, HttpPort, LogFormat, LogLevel,
-    MaxmemoryPolicy, MemoryPolicy, Password, Storage, SyslogFacility, UnixMode,
+    MaxmemoryPolicy, MemoryPolicy, Password, Storage, StorageOnCorrupt, SyslogFacility, UnixMode,
 };
 use super::units::{Off, Unit};
 use super::value::{Allowed, Setting, YES_OR_NO};
@@ -271,6 +271,13 @@ directives! {
         /// dropped with a warning. With `no` it refuses to start.
         "aof-load-truncated" aof_load_truncated: bool = true;
         YES_OR_NO, AtRunTime, Disque;
+
+        /// What a start does when the log is damaged before its end. `refuse`: it names the place and
+        /// stops, for these may be the only copies. `set-aside`: it renames the folder of the log to
+        /// `sled.corrupt-` or `log.corrupt-` with the time in seconds, starts empty, and other nodes make the
+        /// copies that it held anew.
+        "storage-on-corrupt" storage_on_corrupt: StorageOnCorrupt = StorageOnCorrupt::Refuse;
+        StorageOnCorrupt::ALLOWED, AtRunTime, Ours;
 
         /// Put jobs back in their queues at the next start, once: this directive is then `no` again.
         /// Jobs that were being worked on are delivered again.

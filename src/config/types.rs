@@ -105,6 +105,16 @@ words_enum! {
 }
 
 words_enum! {
+    /// What a start does when the job log is damaged.
+    StorageOnCorrupt {
+        /// It refuses, and changes nothing.
+        Refuse = "refuse",
+        /// It moves the log away, and goes on without one.
+        SetAside = "set-aside",
+    }
+}
+
+words_enum! {
     /// What is asked for a password over HTTP.
     HttpAuth {
         /// Metrics and the API.

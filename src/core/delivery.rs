@@ -12,6 +12,7 @@ use crate::federation::Found;
 use crate::id::{ClientId, Guarantee, JobId, QueueName, Ticket};
 use crate::job::{JobState, Place};
 use crate::jobs::JobKey;
+use crate::limits;
 use crate::node::Node;
 use crate::queue::QueueKey;
 use crate::requeue::Cause;
@@ -216,25 +217,43 @@ impl Node {
     /// Nobody has seen these deliveries: each job goes back to its place, as if it had not been handed out.
     pub(crate) fn on_undelivered(&mut self, now: Time, ids: &[JobId], effects: &mut Vec<Effect>) {
         for id in ids {
-            let Some(key) = self.jobs.find(id) else {
-                continue;
-            };
-            let job = &self.jobs[key];
-            // Another node may have asked for its turn meanwhile, and got it.
-            let elsewhere = !job.ours && job.guarantee() == Guarantee::AtLeastOnce;
-            if job.state != JobState::Active || elsewhere {
-                continue;
+            if let Some(key) = self.take_back(id) {
+                self.enqueue(now, key, Cause::Restored, effects);
             }
-            if job.place == Place::Evictable {
-                self.evictable.remove(&mut self.jobs, key);
-                // That a job is delivered once at most is not at stake: it was not delivered.
-                self.jobs[key].place = Place::Before;
-            }
-            let queue = self.jobs[key].queue;
-            self.queues[queue].jobs_out = self.queues[queue].jobs_out.saturating_sub(1);
-            self.counters.delivered = self.counters.delivered.saturating_sub(1);
-            self.enqueue(now, key, Cause::Restored, effects);
         }
+    }
+
+    /// Nobody has seen these deliveries, for the bodies cannot be read at the moment. The jobs are queued again in a
+    /// while: at once they would only hold up those behind them. The other holders are asked for a copy.
+    pub(crate) fn on_postponed(&mut self, now: Time, ids: &[JobId], effects: &mut Vec<Effect>) {
+        for id in ids {
+            if let Some(key) = self.take_back(id) {
+                // It has not been handed out, so the next queueing is none that counts as another one.
+                self.jobs[key].place = Place::Before;
+                self.move_job(key, JobState::Active, now + limits::LOST_ASK);
+                self.ask_holders(key, effects);
+            }
+        }
+    }
+
+    /// A job that was handed out, and has not been seen: it stands nowhere, and its delivery does not count.
+    fn take_back(&mut self, id: &JobId) -> Option<JobKey> {
+        let key = self.jobs.find(id)?;
+        let job = &self.jobs[key];
+        // Another node may have asked for its turn meanwhile, and got it.
+        let elsewhere = !job.ours && job.guarantee() == Guarantee::AtLeastOnce;
+        if job.state != JobState::Active || elsewhere {
+            return None;
+        }
+        if job.place == Place::Evictable {
+            self.evictable.remove(&mut self.jobs, key);
+            // That a job is delivered once at most is not at stake: it was not delivered.
+            self.jobs[key].place = Place::Before;
+        }
+        let queue = self.jobs[key].queue;
+        self.queues[queue].jobs_out = self.queues[queue].jobs_out.saturating_sub(1);
+        self.counters.delivered = self.counters.delivered.saturating_sub(1);
+        Some(key)
     }
 
     fn stop_waiting(&mut self, now: Time, id: WaiterId) -> Waiter {

@@ -16,6 +16,8 @@ pub enum Event<'a> {
     Disconnected(ClientId),
     /// These jobs were handed to a client that was gone before its reply left: nobody has seen them.
     Undelivered(Vec<JobId>),
+    /// These jobs were to be handed out, but their bodies cannot be read at the moment: nobody has seen them.
+    Postponed(Vec<JobId>),
     /// This node is a member of the cluster, reachable or not.
     PeerKnown(NodeId),
     /// It is a member no more, and does not count as a holder: CLUSTER FORGET, CLUSTER RESET.
@@ -63,10 +65,13 @@ pub enum Event<'a> {
         id: JobId,
         /// The body that was to be read.
         place: Body,
-        /// The same with its bytes; none when they cannot be read.
+        /// The same with its bytes; none when they are damaged, or gone.
         read: Option<Body>,
     },
-    /// A body that a reply or a message carried cannot be read.
+    /// The answer to [`crate::effect::Effect::Fetch`] when this body cannot be read at the moment: its job stays where it
+    /// is recorded.
+    NotFetched(Body),
+    /// A body that a reply or a message carried is damaged, or gone.
     Unreadable {
         /// Of which job.
         id: JobId,

@@ -241,7 +241,8 @@ pub(crate) const SPILL_AHEAD: Duration = Duration::from_secs(1);
 pub(crate) const SPILL_HOT: u64 = 1024;
 /// Bodies that are read for records to be copied, all at once: what a disk reads in some milliseconds.
 pub(crate) const FETCH_BYTES: usize = 1 << 20;
-/// The holders of a job whose body is lost here are asked for it so often; where there are none, nobody is.
+/// The holders of a job whose body is lost here are asked for it so often; where there are none, nobody is. A body that
+/// cannot be read at the moment is tried again as often.
 pub(crate) const LOST_ASK: Duration = Duration::from_secs(1);
 pub(crate) const LOST_AGAIN: Duration = Duration::from_mins(1);
 

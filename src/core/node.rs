@@ -221,6 +221,7 @@ impl Node {
                 self.on_peer_failing(now.time, &id, failing, effects);
             }
             Event::Undelivered(ids) => self.on_undelivered(now.time, &ids, effects),
+            Event::Postponed(ids) => self.on_postponed(now.time, &ids, effects),
             Event::Tick => self.on_tick(now, effects),
             Event::SegmentStarted(segment) => self.on_segment_started(now, segment, effects),
             Event::Configured(settings) => self.on_configured(now.time, settings),
@@ -234,6 +235,7 @@ impl Node {
             Event::Fetched { id, place, read } => {
                 self.on_fetched(now.time, &id, &place, read, effects);
             }
+            Event::NotFetched(place) => self.on_not_fetched(&place),
             Event::Unreadable { id, place } => self.on_unreadable(now.time, &id, &place, effects),
             Event::GetAgain(ticket, again) => self.get_again(now.time, ticket, &again, effects),
             Event::ClientBuffers(bytes) => {

@@ -6,8 +6,9 @@
 //! handed the place, and the shell reads them ([`Body::spilled_to`]). A record that is to be copied into a newer segment
 //! is read first ([`Effect::Fetch`]); from then on the body is in memory like that of a new job.
 //!
-//! A body that cannot be read is lost here. Its job is set aside: it is never queued, and its holders are asked for
-//! their copy until one sends it.
+//! A body that is damaged, or gone, is lost here. Its job is set aside: it is never queued, and its holders are asked for
+//! their copy until one sends it. One that only cannot be read at the moment is no reason to give up what may be the last
+//! copy: its record stays, and the job is queued again a while later ([`Event::Postponed`](crate::event::Event::Postponed)).
 
 use std::collections::VecDeque;
 
@@ -320,13 +321,18 @@ impl Node {
         }
     }
 
+    /// A body that was asked for, to record its job anew, cannot be read at the moment. The next pass asks again.
+    pub(crate) fn on_not_fetched(&mut self, place: &Body) {
+        self.spilling.fetching = self.spilling.fetching.saturating_sub(place.len());
+    }
+
     /// The record of a job lies in the current segment from now on.
     pub(crate) fn record_again(&mut self, key: JobKey, effects: &mut Vec<Effect>) {
         self.move_record(key, self.segments.current());
         self.persist_job(key, effects);
     }
 
-    /// The bytes of a body that was handed out, or looked at, cannot be had from where they should be.
+    /// The bytes of a body that was handed out, or looked at, are not where they should be.
     pub(crate) fn on_unreadable(
         &mut self,
         now: Time,
@@ -355,26 +361,35 @@ impl Node {
     /// A job whose body is lost is not queued. Its holders are asked for it, now and then.
     pub(crate) fn set_aside(&mut self, now: Time, key: JobKey, effects: &mut Vec<Effect>) {
         let job = &self.jobs[key];
-        let (id, holders) = (job.id, job.holders);
         let requeue = match job.guarantee() {
             Guarantee::AtMostOnce => Time::NEVER,
-            Guarantee::AtLeastOnce if holders.is_empty() => now + limits::LOST_AGAIN,
+            Guarantee::AtLeastOnce if job.holders.is_empty() => now + limits::LOST_AGAIN,
             Guarantee::AtLeastOnce => now + limits::LOST_ASK,
         };
         // Nor is it this node's turn: another one with a copy need not wait for it.
         self.jobs[key].ours = false;
         self.move_job(key, JobState::Active, requeue);
+        self.ask_holders(key, effects);
+    }
+
+    /// Asks for the copies of a job whose body cannot be read here.
+    pub(crate) fn ask_holders(&mut self, key: JobKey, effects: &mut Vec<Effect>) {
+        let (id, holders) = (self.jobs[key].id, self.jobs[key].holders);
         for peer in holders.iter() {
             self.send(peer, Message::Missing(id), effects);
         }
     }
 
-    /// A peer sent a job whose body is lost here: there it is again. Its timer queues it.
+    /// A peer sent a job whose body is lost here, or may be unreadable: there it is again. Its timer queues it.
     pub(crate) fn regain(&mut self, id: &JobId, body: &Body, effects: &mut Vec<Effect>) {
         let Some(key) = self.jobs.find(id) else {
             return;
         };
-        if self.jobs[key].body.is_lost() {
+        let Job {
+            body: held, state, ..
+        } = &self.jobs[key];
+        let unread = held.spilled_to().is_some() && *state == JobState::Active;
+        if held.is_lost() || unread {
             self.replace_body(key, body.clone());
             self.record_again(key, effects);
         }

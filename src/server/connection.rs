@@ -241,6 +241,7 @@ impl<S: AsyncRead + AsyncWrite + AsFd + Unpin> Connection<S> {
             command: "NULL",
             unanswered,
             unread: 0,
+            usable: Ok(()),
         };
         let mut open: Vec<Place> = Vec::new();
         let mut end = None;

@@ -1,5 +1,8 @@
 //! Running one command: the checks in Disque's order, then the core or the server itself.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -13,6 +16,7 @@ use super::admin;
 use super::driver::{Answered, Driver, Shared};
 use super::metrics;
 use super::output::{Audience, Place, UNANSWERED_MAX, WRITE_BYTES};
+use super::persistence;
 use super::session::{Replies, Session};
 use crate::command::{Admin, CommandSpec, Failure, Flags, Parsed, Request, ServerError, resolve};
 
@@ -21,6 +25,8 @@ use crate::command::{Admin, CommandSpec, Failure, Flags, Parsed, Request, Server
 pub(crate) struct Prepared<'a> {
     /// Its row and what its parser says; or why it is refused before all else.
     parsed: Result<(&'static CommandSpec, Parsed<'a>), Failure<'a>>,
+    /// Whether the folder that it names, if it does, can be used.
+    usable: Result<(), &'static str>,
 }
 
 /// What became of a command.
@@ -51,10 +57,17 @@ impl Outcome {
 }
 
 impl<'a> Prepared<'a> {
-    /// Parses a command; `args` begins with its name.
+    /// Parses a command; `args` begins with its name. May wait for the disk that it names.
     pub(crate) fn new(args: &[&'a [u8]]) -> Self {
         let parsed = resolve(args).map(|spec| (spec, (spec.parse)(&args[1..])));
-        Prepared { parsed }
+        let usable = match &parsed {
+            Ok((_, Ok(Request::Admin(Admin::Backup(directory))))) => {
+                let directory = Path::new(OsStr::from_bytes(directory));
+                tokio::task::block_in_place(|| persistence::usable(directory))
+            }
+            _ => Ok(()),
+        };
+        Prepared { parsed, usable }
     }
 
     fn is_monitor(&self) -> bool {
@@ -82,6 +95,8 @@ pub(crate) struct Execution<'a> {
     pub(crate) unanswered: usize,
     /// Bytes of bodies that are to be read for commands of the batch.
     pub(crate) unread: usize,
+    /// Whether the folder that the command names, if it does, can be used.
+    pub(crate) usable: Result<(), &'static str>,
 }
 
 impl Execution<'_> {
@@ -108,6 +123,7 @@ impl Execution<'_> {
                 admin::monitor::show(self.driver, self.session, &args());
             }
             self.command = spec.name;
+            self.usable = command.usable;
             let outcome = match request {
                 Request::Core(command) => self.core(command.clone()),
                 Request::Admin(command) => admin::run(self, command),

@@ -49,7 +49,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sd_notify::NotifyState;
 use shoalmq_core::event::Event;
 use shoalmq_core::node::MemoryLevel;
-use shoalmq_storage::backend::sled::OPEN_THREAD;
+use shoalmq_storage::backend::log::OPEN_MOST;
+use shoalmq_storage::backend::sled::panic_is_caught;
 use shoalmq_storage::fault::Fault;
 use shoalmq_storage::journal::Position;
 use thiserror::Error;
@@ -66,8 +67,9 @@ use listener::Listeners;
 use persistence::{Health, Scanned};
 use reload::Reload;
 
-/// Files that the node itself opens: listeners, the log, the storage; with room to spare.
-const FILES_OF_OUR_OWN: u64 = 64;
+/// Files that the node itself opens: listeners, the log of events, the storage and what is read back from it; with room
+/// to spare.
+const FILES_OF_OUR_OWN: u64 = 64 + OPEN_MOST as u64;
 
 /// A load that is over sooner than this is not shown to clients: their connections just wait.
 const LOADING_UNSEEN: Duration = Duration::from_secs(1);
@@ -410,15 +412,15 @@ fn raise_file_limit(config: &mut Config) {
     }
 }
 
-/// A bug ends the process at once: the node recovers from its log. Threads that open a damaged sled are an exception:
-/// there a panic becomes a fault.
+/// A bug ends the process at once: the node recovers from its log. Sled panics on damaged files, and that is no bug of
+/// ours: where the storage catches it, and on the threads of sled itself, the panic becomes a fault.
 fn install_panic_hook() {
     let default = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         let thread = std::thread::current();
         match thread.name() {
             // It comes back as a fault, in plain words.
-            Some(OPEN_THREAD) => debug!(%panic, "the storage engine gave up on its files"),
+            _ if panic_is_caught() => debug!(%panic, "the storage engine gave up on its files"),
             Some(name) if name.starts_with("sled") => {
                 warn!(%panic, thread = name, "the storage engine gave up");
             }

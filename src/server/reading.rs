@@ -2,7 +2,7 @@
 //!
 //! While somebody is about to read, the segments that he reads from are pinned: they retire later.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -23,7 +23,7 @@ use super::driver::{Driver, Shared};
 use super::persistence::describe;
 use crate::resp::Protocol;
 
-/// A disk that fails may only do so for a moment: so often a read is tried again, and after such pauses.
+/// A disk that fails may only do so for a moment: so often reading is tried again, and after pauses that grow by this.
 const TRIES: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -115,12 +115,32 @@ impl Drop for Access {
     }
 }
 
+/// How often reading is tried again that may succeed later: the pauses of one batch, together.
+#[derive(Debug, Default)]
+struct Patience {
+    tries: u32,
+}
+
+impl Patience {
+    /// Waits, unless it was waited often enough.
+    fn waits(&mut self) -> bool {
+        let waits = self.tries < TRIES;
+        if waits {
+            self.tries += 1;
+            thread::sleep(PAUSE * self.tries);
+        }
+        waits
+    }
+}
+
 impl Access {
     /// Reads bodies into their places. Returns those that cannot be read. Waits for the disk.
-    pub(crate) fn read(&self, unread: Vec<(JobId, &mut Body)>) -> Vec<Failed> {
-        let mut failed = Vec::new();
+    pub(crate) fn read(&self, mut unread: Vec<(JobId, &mut Body)>) -> Vec<Failed> {
+        // A backend may have to open something for each segment.
+        unread.sort_by_key(|(_, body)| body.spilled_to());
+        let (mut failed, mut patience) = (Vec::new(), Patience::default());
         for (id, body) in unread {
-            match self.read_one(&id, body) {
+            match self.read_one(&id, body, &mut patience) {
                 Ok(read) => *body = read,
                 Err(why) => failed.push(Failed {
                     id,
@@ -132,16 +152,18 @@ impl Access {
         failed
     }
 
-    fn read_one(&self, id: &JobId, body: &Body) -> Result<Body, Unreadable> {
+    fn read_one(
+        &self,
+        id: &JobId,
+        body: &Body,
+        patience: &mut Patience,
+    ) -> Result<Body, Unreadable> {
         let at = body.spilled_to().expect("only such a body is to be read");
-        let mut tries = 0;
         loop {
             let read = fetch(self.bodies.reader.as_ref(), at, id, body.len());
             match read {
-                Err(why) if why.may_pass() && tries < TRIES => {
-                    tries += 1;
+                Err(why) if why.may_pass() && patience.waits() => {
                     warn!(%id, reason = describe(&why), "a job is read from the log again");
-                    thread::sleep(PAUSE * tries);
                 }
                 read => return read,
             }
@@ -150,10 +172,11 @@ impl Access {
 }
 
 impl Driver {
-    /// Tells the core of bodies that cannot be read: it sets their jobs aside.
+    /// Tells the core of bodies that cannot be read: it sets those aside that are lost, and tries the others again later.
     ///
     /// Those among them that were to be handed out have been seen by nobody.
     pub(crate) fn give_up_bodies(&mut self, failed: Vec<Failed>, undelivered: Vec<JobId>) {
+        let mut passing = BTreeSet::new();
         for Failed { id, place, why } in failed {
             // What was only looked at, and is gone by now, is not missed.
             if matches!(why, Unreadable::Fault(_, Fault::Retired { .. })) {
@@ -161,11 +184,22 @@ impl Driver {
             }
             let queue = self.node.queue_of(&id);
             let queue = queue.map(|name| name.as_bytes().escape_ascii().to_string());
+            // An at-most-once job on its way to another node is here no more, and cannot be tried again.
+            if why.may_pass() && queue.is_some() {
+                warn!(%id, queue, reason = describe(&why), "the body of a job cannot be read now: it is tried again later");
+                passing.insert(id);
+                continue;
+            }
             error!(%id, queue, reason = describe(&why), "the body of a job cannot be read: the job is set aside");
             self.feed(Event::Unreadable { id, place });
         }
+        let (postponed, undelivered): (Vec<_>, Vec<_>) =
+            undelivered.into_iter().partition(|id| passing.contains(id));
         if !undelivered.is_empty() {
             self.feed(Event::Undelivered(undelivered));
+        }
+        if !postponed.is_empty() {
+            self.feed(Event::Postponed(postponed));
         }
     }
 
@@ -177,11 +211,25 @@ impl Driver {
 
     fn take_read(&mut self, read: Vec<(JobId, Body, Result<Body, Unreadable>)>) {
         for (id, place, read) in read {
-            if let Err(why) = &read {
-                error!(%id, reason = describe(why), "the body of a job cannot be read: the job is set aside");
+            match read {
+                Ok(body) => self.feed(Event::Fetched {
+                    id,
+                    place,
+                    read: Some(body),
+                }),
+                Err(why) if why.may_pass() => {
+                    warn!(%id, reason = describe(&why), "the body of a job cannot be read now: its record stays where it is");
+                    self.feed(Event::NotFetched(place));
+                }
+                Err(why) => {
+                    error!(%id, reason = describe(&why), "the body of a job cannot be read: the job is set aside");
+                    self.feed(Event::Fetched {
+                        id,
+                        place,
+                        read: None,
+                    });
+                }
             }
-            let read = read.ok();
-            self.feed(Event::Fetched { id, place, read });
         }
     }
 }
@@ -209,9 +257,11 @@ pub(crate) struct Wanted {
     pub(crate) access: Access,
 }
 
-fn read_all(wanted: Vec<Wanted>) -> Vec<(JobId, Body, Result<Body, Unreadable>)> {
+fn read_all(mut wanted: Vec<Wanted>) -> Vec<(JobId, Body, Result<Body, Unreadable>)> {
+    wanted.sort_by_key(|wanted| wanted.place.spilled_to());
+    let mut patience = Patience::default();
     let read = |Wanted { id, place, access }: Wanted| {
-        let read = access.read_one(&id, &place);
+        let read = access.read_one(&id, &place, &mut patience);
         (id, place, read)
     };
     wanted.into_iter().map(read).collect()

@@ -69,11 +69,16 @@ pub(super) fn run(args: &Args) -> Result<Verdict, ToolError> {
             tell_damage(&health);
             return Ok(Verdict::Damaged);
         };
+        vacate(&new, args.to)?;
         remove(&work)?;
         fs::create_dir(&work).map_err(ToolError::io("make", &work))?;
-        copy(from, args, &work, &examined)?;
-        // A node that was refused, or stopped before it wrote anything, may have left a folder without a log.
-        remove(&new)?;
+        if let Err(error) = copy(from, args, &work, &examined) {
+            // It is of no use, and may be what fills the disk.
+            if let Err(left) = remove(&work) {
+                eprintln!("shoalmq storage convert: {left}");
+            }
+            return Err(error);
+        }
         fs::rename(&ready, &new).map_err(ToolError::io("rename to", &new))?;
         sync_folder(&args.dir)?;
         tell(&examined);
@@ -180,6 +185,24 @@ fn free_name(dir: &Path, disk: Disk) -> PathBuf {
         number += 1;
     }
     name(number)
+}
+
+/// Removes the folder of a log that holds none: a node that was refused, or stopped before it wrote anything, may have
+/// left it. What else is in there is not ours.
+fn vacate(folder: &Path, disk: Disk) -> Result<(), ToolError> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.and_then(Iterator::collect::<io::Result<Vec<_>>>),
+    };
+    let entries = entries.map_err(ToolError::io("read", folder))?;
+    let ours = |entry: &fs::DirEntry| {
+        let name = entry.file_name();
+        name.to_str().is_some_and(|name| disk.kind().leaves(name))
+    };
+    if !entries.iter().all(ours) {
+        return Err(ToolError::InTheWay(folder.to_owned()));
+    }
+    remove(folder)
 }
 
 fn remove(folder: &Path) -> Result<(), ToolError> {

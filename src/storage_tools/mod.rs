@@ -17,7 +17,7 @@ use std::thread;
 
 use clap::{Subcommand, ValueEnum};
 use shoalmq_storage::StorageKind;
-use shoalmq_storage::backend::sled::OPEN_THREAD;
+use shoalmq_storage::backend::sled::panic_is_caught;
 use shoalmq_storage::fault::Fault;
 use thiserror::Error;
 
@@ -160,12 +160,12 @@ pub fn run(args: Args) -> ExitCode {
     }
 }
 
-/// Sled panics on damaged files: on these threads that becomes a fault, which is told in plain words.
+/// Sled panics on damaged files: where that is caught it becomes a fault, which is told in plain words.
 fn quiet_panics() {
     let default = panic::take_hook();
     panic::set_hook(Box::new(move |panic| {
-        let of_sled = |name: &str| name == OPEN_THREAD || name.starts_with("sled");
-        if !thread::current().name().is_some_and(of_sled) {
+        let of_sled = |name: &str| name.starts_with("sled");
+        if !panic_is_caught() && !thread::current().name().is_some_and(of_sled) {
             default(panic);
         }
     }));

@@ -1,11 +1,13 @@
 //! A copy of a log while it is written.
 //!
 //! Whoever wants a copy of everything so far rolls the journal first, so that it lies in closed segments. Their files
-//! are written no more, and until the copy ends no segment is dropped. In the end the copy is opened, and every record
-//! in it read.
+//! are written no more, and until they are copied no segment is dropped. Then the copy is opened, and every record in it
+//! read. Where a closed file is never changed in place, and both folders are on one file system, a second name is as
+//! good as a copy.
 
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,15 +18,37 @@ use crate::fault::Fault;
 use crate::journal::{Journal, Position};
 use crate::{StorageKind, Store};
 
+#[cfg(test)]
+mod tests;
+
 /// The segments of a journal before one, none of which is dropped while this lives.
 #[derive(Debug)]
 pub struct Backup {
-    journal: Journal,
+    hold: Hold,
     kind: StorageKind,
     /// The data folder.
     folder: PathBuf,
     below: Segment,
     until: Position,
+}
+
+/// The journal drops no segment while this lives.
+#[derive(Debug)]
+struct Hold(Journal);
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.0.release();
+    }
+}
+
+/// A file that belongs into the copy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Part {
+    /// Below the data folder.
+    pub(crate) name: PathBuf,
+    /// It is never changed in place, only removed: a second name for it will do.
+    pub(crate) is_final: bool,
 }
 
 /// Why there is no copy.
@@ -44,6 +68,21 @@ pub enum BackupError {
         #[source]
         cause: io::Error,
     },
+    /// The disk has no room for it.
+    #[error(
+        "the copy takes {wanted} bytes, and {} has {free} free, of which {reserve} are to stay so; free some, or name a \
+         folder on another disk", to.display()
+    )]
+    NoRoom {
+        /// Where the copy goes.
+        to: PathBuf,
+        /// What it takes.
+        wanted: u64,
+        /// What the disk has.
+        free: u64,
+        /// What the node needs of that.
+        reserve: u64,
+    },
     /// The copy cannot be read.
     #[error("read the copy again")]
     Unreadable(#[from] Fault),
@@ -58,7 +97,7 @@ impl Backup {
     pub fn begin(journal: &Journal, kind: StorageKind, folder: &Path, below: Segment) -> Self {
         journal.hold();
         Backup {
-            journal: journal.clone(),
+            hold: Hold(journal.clone()),
             kind,
             folder: folder.to_owned(),
             below,
@@ -66,63 +105,100 @@ impl Backup {
         }
     }
 
-    /// Copies everything to a folder that has no log, and syncs it. Tells `progress` how many bytes of files were
-    /// copied, and how many there are; returns how many records the copy holds.
+    /// Copies everything to a folder that has no log, and syncs it. Leaves `reserve` bytes free on the disk of the node.
+    /// Tells `progress` how many bytes of files were copied, and how many there are; returns how many records the copy
+    /// holds.
     ///
     /// Waits for the disk, and for what is not written yet: not for a thread that serves clients.
-    pub fn copy(&self, to: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<u64, BackupError> {
+    pub fn copy(
+        self,
+        to: &Path,
+        reserve: u64,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<u64, BackupError> {
+        let Backup {
+            hold,
+            kind,
+            folder,
+            below,
+            until,
+        } = self;
         // It also ends a retirement that began before.
-        self.journal
-            .flush(self.until)
-            .map_err(BackupError::Unsynced)?;
+        hold.0.flush(until).map_err(BackupError::Unsynced)?;
         let failed = |from: &Path, to: &Path| {
             let (from, to) = (from.to_owned(), to.to_owned());
             move |cause| BackupError::Copy { from, to, cause }
         };
-        let files = self.kind.files(&self.folder, self.below);
-        let files = files.map_err(failed(&self.folder, to))?;
-        let sizes = files
-            .iter()
-            .map(|name| Ok(fs::metadata(self.folder.join(name))?.len()));
-        let total = sizes.sum::<io::Result<u64>>();
-        let total = total.map_err(failed(&self.folder, to))?;
-        let mut copied = 0;
-        for name in files {
-            let (from, to) = (self.folder.join(&name), to.join(&name));
-            progress(copied, total);
-            copied += copy_file(&from, &to).map_err(failed(&from, &to))?;
+        let parts = kind.files(&folder, below);
+        let parts = parts.map_err(failed(&folder, to))?;
+        let shares = device(&folder).and_then(|device_of| Ok(device_of == device(to)?));
+        let shares = shares.map_err(failed(&folder, to))?;
+        let (mut total, mut wanted) = (0, 0);
+        for Part { name, is_final } in &parts {
+            let bytes = fs::metadata(folder.join(name)).map(|meta| meta.len());
+            let bytes = bytes.map_err(failed(&folder, to))?;
+            total += bytes;
+            wanted += if *is_final && shares { 0 } else { bytes };
         }
-        let records = self.verify(to)?;
-        sync_folder(to).map_err(failed(&self.folder, to))?;
+        let free = free(to).map_err(failed(&folder, to))?;
+        let reserve = if shares { reserve } else { 0 };
+        if free < wanted.saturating_add(reserve) {
+            let to = to.to_owned();
+            return Err(BackupError::NoRoom {
+                to,
+                wanted,
+                free,
+                reserve,
+            });
+        }
+        let mut copied = 0;
+        for Part { name, is_final } in parts {
+            let (from, to) = (folder.join(&name), to.join(&name));
+            progress(copied, total);
+            copied += copy_file(&from, &to, is_final && shares).map_err(failed(&from, &to))?;
+        }
+        drop(hold);
+        kind.finish_copy(to, below)?;
+        let records = verify(kind, to)?;
+        sync_folder(to).map_err(failed(&folder, to))?;
         progress(copied, total);
         Ok(records)
     }
+}
 
-    /// Reads every record of the copy.
-    fn verify(&self, copy: &Path) -> Result<u64, BackupError> {
-        let mut damaged = None;
-        let mut store = Store::open(self.kind, copy)?;
-        let examined = store.examine(|_, found| {
-            if let Found::Damage { place, damage } = found {
-                damaged.get_or_insert_with(|| format!("{place}: {damage}"));
-            }
-        })?;
-        match damaged {
-            Some(damage) => Err(BackupError::Damaged(damage)),
-            None => Ok(examined.records),
+/// Reads every record of the copy.
+fn verify(kind: StorageKind, copy: &Path) -> Result<u64, BackupError> {
+    let mut damaged = None;
+    let mut store = Store::open(kind, copy)?;
+    let examined = store.examine(|_, found| {
+        if let Found::Damage { place, damage } = found {
+            damaged.get_or_insert_with(|| format!("{place}: {damage}"));
         }
+    })?;
+    match damaged {
+        Some(damage) => Err(BackupError::Damaged(damage)),
+        None => Ok(examined.records),
     }
 }
 
-impl Drop for Backup {
-    fn drop(&mut self) {
-        self.journal.release();
-    }
+fn device(folder: &Path) -> io::Result<u64> {
+    Ok(fs::metadata(folder)?.dev())
 }
 
-fn copy_file(from: &Path, to: &Path) -> io::Result<u64> {
+/// What this process may still use of the disk of a folder, in bytes.
+fn free(folder: &Path) -> io::Result<u64> {
+    let disk = rustix::fs::statvfs(folder)?;
+    Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+}
+
+/// Copies a file, or gives it a second name where it may have one. Returns its bytes.
+fn copy_file(from: &Path, to: &Path, links: bool) -> io::Result<u64> {
     if let Some(parent) = to.parent() {
         fs::create_dir_all(parent)?;
+    }
+    // Not every file system knows second names.
+    if links && fs::hard_link(from, to).is_ok() {
+        return Ok(fs::metadata(to)?.len());
     }
     fs::copy(from, to)
 }
@@ -153,116 +229,4 @@ pub(crate) fn files_below(root: &Path, folder: &Path) -> io::Result<Vec<PathBuf>
         }
     }
     Ok(files)
-}
-
-#[cfg(test)]
-mod tests {
-    use shoalmq_core::id::{JobId, QueueName};
-    use shoalmq_core::job::Body;
-    use shoalmq_core::message::Holders;
-    use shoalmq_core::record::{JobRecord, Record};
-    use shoalmq_core::time::Time;
-
-    use super::*;
-    use crate::TornTail;
-    use crate::journal::{Options, Policy};
-
-    const KINDS: [StorageKind; 2] = [StorageKind::Sled, StorageKind::Log];
-
-    fn job(number: u8, bytes: usize) -> Record {
-        Record::Added(Box::new(JobRecord {
-            id: JobId::from_bytes([number; 24]),
-            queue: QueueName::new(b"q"),
-            body: Body::new(&vec![number; bytes]),
-            created: 1,
-            added: Time::ZERO,
-            ttl: 60,
-            delay: 0,
-            retry: 5,
-            replicate: 1,
-            nacks: 0,
-            additional_deliveries: 0,
-            holders: Holders::from([]),
-        }))
-    }
-
-    fn folder() -> tempfile::TempDir {
-        tempfile::tempdir().expect("a temporary folder")
-    }
-
-    /// What a log holds, and a journal that goes on with it.
-    fn open(kind: StorageKind, dir: &Path) -> (Vec<(Segment, Record)>, Journal) {
-        let mut found = Vec::new();
-        let mut store = Store::open(kind, dir).expect("the folder is free");
-        let visit = |at: shoalmq_core::record::Location, record| found.push((at.segment, record));
-        let loaded = store
-            .load(TornTail::Cut, visit, |_| {})
-            .expect("a whole log");
-        let options = Options {
-            policy: Policy::EverySecond,
-            segment_bytes: 1000,
-            after: Position(0),
-        };
-        let segment = loaded.last_segment.map_or(1, |last| last + 1);
-        let backend = store.into_backend();
-        let journal = Journal::start(backend, segment, options, Box::new(|_| {}));
-        (found, journal.expect("a thread"))
-    }
-
-    /// Rolls, as a node does: the next segment begins with a record.
-    fn begin(journal: &Journal, kind: StorageKind, dir: &Path) -> Backup {
-        let below = journal.roll();
-        journal.append(&job(250, 10));
-        Backup::begin(journal, kind, dir, below)
-    }
-
-    #[test]
-    fn a_copy_holds_what_lies_before_the_roll_of_this_journal_and_of_earlier_ones() {
-        for kind in KINDS {
-            let (dir, copy) = (folder(), folder());
-            let (_, former) = open(kind, dir.path());
-            former.append(&job(1, 10));
-            former.append(&job(2, 3 << 20));
-            former.stop().expect("the disk works");
-            let (_, journal) = open(kind, dir.path());
-            for number in 3..200 {
-                journal.append(&job(number, 5000));
-            }
-            let backup = begin(&journal, kind, dir.path());
-            journal.append(&job(200, 10));
-            let mut shares = Vec::new();
-            let count = backup
-                .copy(copy.path(), &mut |copied, total| {
-                    shares.push((copied, total));
-                })
-                .expect("the disk works");
-            assert!(count >= 199, "{count}");
-            assert!(shares.last().is_some_and(|(copied, total)| copied == total));
-            let (found, _) = open(kind, copy.path());
-            assert_eq!(found[..2], [(1, job(1, 10)), (1, job(2, 3 << 20))]);
-            let numbers = (3..200).map(|number| (2, job(number, 5000)));
-            assert!(found[2..199].iter().cloned().eq(numbers));
-        }
-    }
-
-    #[test]
-    fn segments_that_are_given_up_meanwhile_are_copied_and_then_dropped() {
-        for kind in KINDS {
-            let (dir, copy) = (folder(), folder());
-            let (_, journal) = open(kind, dir.path());
-            journal.append(&job(1, 10));
-            let backup = begin(&journal, kind, dir.path());
-            journal.retire(2);
-            journal.append(&job(2, 10));
-            journal.sync_now().expect("the disk works");
-            backup
-                .copy(copy.path(), &mut |_, _| {})
-                .expect("it is still there");
-            assert_eq!(open(kind, copy.path()).0[0], (1, job(1, 10)));
-            drop(backup);
-            journal.stop().expect("the disk works");
-            let (found, _) = open(kind, dir.path());
-            assert_eq!(found, [(2, job(250, 10)), (2, job(2, 10))]);
-        }
-    }
 }

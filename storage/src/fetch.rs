@@ -12,6 +12,8 @@ use crate::record::{HEADER, Invalid, decode, length_of};
 
 /// What a record of a job holds beside its body at most: far more than the longest command brings.
 const BESIDE_BODY: usize = 64 << 20;
+/// What it holds beside its body almost always, so that one read brings all of it.
+const BESIDE_MOSTLY: usize = 256;
 
 /// Why a job did not come back.
 #[derive(Debug, thiserror::Error)]
@@ -53,20 +55,22 @@ pub fn fetch(
     length: usize,
 ) -> Result<Body, Unreadable> {
     let Location { segment, offset } = location;
-    let read = |offset: usize, buffer: &mut [u8]| {
-        let read = reader.read(segment, offset as u64, buffer);
+    let read = |offset: usize, least: usize, buffer: &mut [u8]| {
+        let read = reader.read_some(segment, offset as u64, least, buffer);
         read.map_err(|fault| Unreadable::Fault(location, fault))
     };
     let start = offset as usize;
-    let mut bytes = vec![0; HEADER];
-    read(start, &mut bytes)?;
+    let mut bytes = vec![0; HEADER + length + BESIDE_MOSTLY];
+    let there = read(start, HEADER, &mut bytes)?;
     let payload = length_of(&bytes);
     // Before room is made for it.
     if payload < length || payload > length + BESIDE_BODY {
         return Err(Unreadable::Damaged(location, Invalid::Checksum));
     }
     bytes.resize(HEADER + payload, 0);
-    read(start + HEADER, &mut bytes[HEADER..])?;
+    if let Some(missing) = bytes.get_mut(there..).filter(|rest| !rest.is_empty()) {
+        read(start + there, missing.len(), missing)?;
+    }
     match decode(&bytes) {
         Ok((Record::Added(job), _)) if job.id == *id && job.body.len() == length => Ok(job.body),
         Ok(_) => Err(Unreadable::Another(location)),

@@ -26,6 +26,7 @@ use crate::backend::Backend;
 use crate::backend::log::Log;
 use crate::backend::memory::Memory;
 use crate::backend::sled::Sled;
+use crate::backup::Part;
 use crate::examine::{Examined, Found};
 use crate::fault::Fault;
 
@@ -64,13 +65,30 @@ impl StorageKind {
         }
     }
 
-    /// The files that hold the segments below one, which are closed, as paths below the data folder; in the order in
-    /// which they are to be copied. Something was appended to the segment `below` since.
-    pub(crate) fn files(self, dir: &Path, below: Segment) -> io::Result<Vec<PathBuf>> {
+    /// Whether a file of this name may lie in the folder of a log of this kind that holds nothing yet.
+    pub fn leaves(self, name: &str) -> bool {
+        match self {
+            StorageKind::Sled => matches!(name, "lock" | "synced" | "new" | "retired"),
+            StorageKind::Log => name == "lock" || name.ends_with(".new"),
+            StorageKind::Memory => false,
+        }
+    }
+
+    /// The files that hold the segments below one, which are closed, in the order in which they are to be copied; then
+    /// [`StorageKind::finish_copy`] follows. Something was appended to the segment `below` since.
+    pub(crate) fn files(self, dir: &Path, below: Segment) -> io::Result<Vec<Part>> {
         match self {
             StorageKind::Sled => Sled::files(dir, below),
             StorageKind::Log => Log::files(dir, below),
             StorageKind::Memory => Ok(Vec::new()),
+        }
+    }
+
+    /// Makes a log of the copied files: below the folder `copy`, all up to the segment `below`.
+    pub(crate) fn finish_copy(self, copy: &Path, below: Segment) -> Result<(), Fault> {
+        match self {
+            StorageKind::Log => Log::finish_copy(copy, below),
+            StorageKind::Sled | StorageKind::Memory => Ok(()),
         }
     }
 }

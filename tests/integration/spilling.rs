@@ -1,5 +1,9 @@
 //! More jobs than memory holds: their bodies are read back from the log.
 
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::PathBuf;
+
 use crate::fixture::{Launch, Node, eventually, within};
 use crate::wire::{Connection, Reply, jobs};
 use std::time::Duration;
@@ -116,4 +120,63 @@ fn looking_at_jobs_reads_their_bodies_too() {
         refused.error_text().contains("in the log alone"),
         "{refused:?}"
     );
+}
+
+/// The files of the oldest segments that sled has, all of them closed.
+fn closed_databases(node: &Node) -> Vec<PathBuf> {
+    let entries = fs::read_dir(node.launch().data().join("sled")).expect("sled's folder");
+    let folders = entries.map(|entry| entry.expect("an entry").path());
+    let mut databases: Vec<_> = folders
+        .map(|folder| folder.join("db"))
+        .filter(|database| database.is_file())
+        .collect();
+    databases.sort();
+    databases.pop();
+    databases
+}
+
+#[test]
+fn a_segment_that_is_damaged_while_the_node_runs_costs_its_bodies_alone() {
+    let node = Launch::new()
+        .flags(&flags("sled"))
+        .flags("--loglevel debug")
+        .start();
+    let mut client = node.connect();
+    for number in 0..JOBS {
+        client.add("q", &body(number), "RETRY 600");
+    }
+    let databases = closed_databases(&node);
+    assert!(databases.len() >= 3, "{databases:?}");
+    // On such a begin sled panics.
+    let folder = databases[1].parent().expect("it lies in a folder");
+    for entry in fs::read_dir(folder).expect("sled's folder") {
+        let path = entry.expect("an entry").path();
+        let name = path.file_name().expect("it has a name").to_string_lossy();
+        if name.starts_with("snap.") {
+            fs::remove_file(&path).expect("sled's file");
+        }
+    }
+    let database = File::options().write(true).open(&databases[1]);
+    let mut database = database.expect("sled's file");
+    database.write_all(&[0; 4096]).expect("sled's file");
+    let (mut next, mut missing) = (0, 0);
+    while next < JOBS {
+        let reply = client.call(&format!("GETJOB NOHANG COUNT {BATCH} FROM q"));
+        if reply == Reply::NilArray {
+            break;
+        }
+        for job in jobs(&reply) {
+            let number: usize = job.body[..8].parse().expect("a number");
+            assert_eq!(job.body, body(number));
+            assert!(number >= next, "{number} after {next}");
+            missing += number - next;
+            next = number + 1;
+        }
+    }
+    missing += JOBS - next;
+    assert!(missing > 0 && missing < JOBS / 2, "{missing}");
+    assert_eq!(figure(&mut client, "unreadable_bodies"), missing as u64);
+    let log = node.log();
+    assert!(log.contains("the storage engine gave up on its files"));
+    assert!(log.contains("the body of a job cannot be read: the job is set aside"));
 }

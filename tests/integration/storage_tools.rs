@@ -295,3 +295,27 @@ fn an_interrupted_conversion_is_finished_and_a_foreign_log_left_alone() {
     node.restart_with("--storage log");
     assert_eq!(node.connect().call("QLEN q"), int(2));
 }
+
+#[test]
+fn what_is_not_of_a_log_is_left_where_the_new_one_should_go() {
+    let mut node = node_with_jobs();
+    assert!(node.terminate().success());
+    let data = node.launch().data().to_owned();
+    let (new, old) = ("log", "sled");
+    fs::create_dir(data.join(new)).expect("a temporary folder");
+    fs::write(data.join(new).join("lock"), "").expect("a temporary file");
+    let foreign = data.join(new).join("node.log");
+    fs::write(&foreign, "what the node said").expect("a temporary file");
+    let refused = storage("convert", &["--to", new], &data);
+    assert_eq!(refused.status.code(), Some(2), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("is in the way"),
+        "{}",
+        refused.stderr
+    );
+    assert!(foreign.exists() && data.join(old).exists());
+    assert!(!data.join("convert").exists());
+    fs::remove_file(&foreign).expect("a temporary file");
+    let done = storage("convert", &["--to", new], &data);
+    assert_eq!(done.status.code(), Some(0), "{}", done.stderr);
+}

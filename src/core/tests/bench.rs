@@ -49,6 +49,8 @@ pub(crate) struct Bench {
     pub(crate) segment: Segment,
     /// Jobs whose records cannot be read.
     pub(crate) damaged: BTreeSet<JobId>,
+    /// Jobs whose records cannot be read at the moment.
+    pub(crate) failing: BTreeSet<JobId>,
     /// Commands answered in the order of answering, since last asked.
     pub(crate) answered: Vec<(Ticket, Reply)>,
     /// Messages to peers, since last asked.
@@ -74,6 +76,7 @@ impl Bench {
             log: Vec::new(),
             segment: 0,
             damaged: BTreeSet::new(),
+            failing: BTreeSet::new(),
             answered: Vec::new(),
             sent: Vec::new(),
             replies: BTreeMap::new(),
@@ -158,8 +161,12 @@ impl Bench {
 
     /// Reads the bodies that a reply lacks, or tells the node that they cannot be read.
     fn complete(&mut self, ticket: Ticket, mut reply: Reply) -> Option<Reply> {
-        let mut unreadable = Vec::new();
+        let (mut unreadable, mut postponed) = (Vec::new(), Vec::new());
         for (id, body) in reply.unread_bodies() {
+            if self.failing.contains(&id) {
+                postponed.push(id);
+                continue;
+            }
             match self.read(id, body) {
                 Some(read) => *body = read,
                 None => unreadable.push((id, body.clone())),
@@ -169,15 +176,14 @@ impl Bench {
         for (id, place) in unreadable {
             self.feed(Event::Unreadable { id, place });
         }
-        match reply.into_read() {
-            Ok(reply) => {
-                if matches!(reply, Reply::Delivered(..)) {
-                    self.feed(Event::Undelivered(ids));
-                }
-                Some(reply)
-            }
+        let read = reply.into_read();
+        if matches!(read, Err(_) | Ok(Reply::Delivered(..))) {
+            self.feed(Event::Undelivered(ids));
+            self.feed(Event::Postponed(postponed));
+        }
+        match read {
+            Ok(reply) => Some(reply),
             Err(again) => {
-                self.feed(Event::Undelivered(ids));
                 self.feed(Event::GetAgain(ticket, again));
                 None
             }
@@ -206,6 +212,9 @@ impl Bench {
         for effect in effects {
             match effect {
                 Effect::Persist(_) => {}
+                Effect::Fetch(id, place) if self.failing.contains(&id) => {
+                    self.feed(Event::NotFetched(place));
+                }
                 Effect::Fetch(id, place) => {
                     let read = self.read(id, &place);
                     self.feed(Event::Fetched { id, place, read });

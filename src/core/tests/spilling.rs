@@ -170,3 +170,57 @@ fn an_at_most_once_job_whose_body_is_damaged_does_not_hold_up_a_stop() {
     assert_eq!(bench.node.handing_over(), 0);
     assert_eq!(bench.state(id), JobState::Active);
 }
+
+#[test]
+fn a_job_that_cannot_be_read_at_the_moment_lets_the_others_pass_and_is_delivered_later() {
+    for retry in [0, 600] {
+        let (mut bench, mut ids) = filled(SPILLING, 2000);
+        let id = bench.add(AddJob {
+            body: &body(2000),
+            retry: Some(retry),
+            ..job("q")
+        });
+        ids.push(id);
+        // It leaves memory, too.
+        bench.advance_ms(1);
+        for number in 2001..2100 {
+            bench.add(AddJob {
+                body: &body(number),
+                ..job("q")
+            });
+            bench.advance_ms(1);
+        }
+        bench.failing.insert(id);
+        let taken = bodies(&mut bench);
+        assert_eq!(taken.len(), 2099);
+        assert!(taken.iter().all(|(taken, _)| *taken != id));
+        let waiting = bench.wait(7, &["q"], Wait::Forever);
+        bench.advance(10);
+        assert_eq!(bench.answer(waiting), None);
+        assert_eq!(bench.node.counters().unreadable, 0);
+        bench.failing.clear();
+        bench.advance(1);
+        let got = bench.got(waiting);
+        assert_eq!(got, Some(vec![id]), "with retry {retry}");
+        let additional = bench.counters(id);
+        assert_eq!(additional, (0, 0), "it is handed out for the first time");
+    }
+}
+
+#[test]
+fn a_rewrite_leaves_alone_what_cannot_be_read_at_the_moment() {
+    let (mut bench, ids) = filled(SPILLING, 2000);
+    bench.failing.insert(ids[1950]);
+    for _ in 0..2 {
+        bench.roll();
+        bench.feed(Event::Rewrite);
+        bench.advance(20);
+        assert_eq!(bench.segments()[0], 1, "its record is kept");
+    }
+    bench.failing.clear();
+    bench.roll();
+    bench.feed(Event::Rewrite);
+    bench.advance(20);
+    assert_eq!(bench.segments(), [4]);
+    assert_eq!(bodies(&mut bench), numbered(&ids));
+}

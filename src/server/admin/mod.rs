@@ -98,7 +98,8 @@ fn rewrite_log(execution: &mut Execution<'_>) -> Answer {
 
 fn backup(execution: &mut Execution<'_>, directory: &[u8]) -> Answer {
     let path = Path::new(OsStr::from_bytes(directory));
-    match execution.driver.start_backup(execution.shared, path) {
+    let (shared, usable) = (execution.shared, execution.usable);
+    match execution.driver.start_backup(shared, path, usable) {
         Ok(()) => {
             encode::simple(execution.out, b"Background backup started");
             Ok(())

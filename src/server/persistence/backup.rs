@@ -18,7 +18,8 @@ use shoalmq_storage::backup::{Backup, BackupError, sync_folder};
 use thiserror::Error;
 use tracing::{error, info};
 
-use super::{LogState, load};
+use super::{LogState, Space, load};
+use crate::config::Config;
 use crate::server::driver::{Driver, Shared};
 use crate::server::identity::Identity;
 
@@ -104,6 +105,8 @@ impl Failed {
 /// What the thread works on.
 struct Task {
     backup: Backup,
+    /// Bytes that are to stay free on the disk of the log.
+    reserve: u64,
     directory: PathBuf,
     progress: Arc<Mutex<Copied>>,
     /// What `node.conf` is to say.
@@ -111,11 +114,12 @@ struct Task {
 }
 
 impl Driver {
-    /// Begins a backup of all that was answered so far.
+    /// Begins a backup of all that was answered so far, to a directory that was found [`usable`].
     pub(crate) fn start_backup(
         &mut self,
         shared: &Arc<Shared>,
         directory: &Path,
+        usable: Result<(), &'static str>,
     ) -> Result<(), NoBackup> {
         if self.backups.running.is_some() {
             return Err(NoBackup::Running);
@@ -125,7 +129,7 @@ impl Driver {
             LogState::On(journal) if kind != StorageKind::Memory => journal.clone(),
             LogState::On(_) | LogState::Off => return Err(NoBackup::NoLog),
         };
-        usable(directory).map_err(NoBackup::Directory)?;
+        usable.map_err(NoBackup::Directory)?;
         let segment = journal.roll();
         self.feed(Event::SegmentStarted(segment));
         let backup = Backup::begin(&journal, kind, &self.config.dir, segment);
@@ -136,6 +140,7 @@ impl Driver {
         };
         let task = Task {
             backup,
+            reserve: reserve(&self.config),
             directory: directory.to_owned(),
             progress: Arc::clone(&running.progress),
             identity: self.identity.for_backup(),
@@ -176,7 +181,9 @@ impl Driver {
 }
 
 /// Whether a backup can become this directory: a name that is free, or an empty folder, below one that is there.
-fn usable(directory: &Path) -> Result<(), &'static str> {
+///
+/// Waits for the disk that a client named: not with the lock of the node held.
+pub(crate) fn usable(directory: &Path) -> Result<(), &'static str> {
     if !directory.is_absolute() {
         return Err("not an absolute path");
     }
@@ -201,6 +208,11 @@ fn usable(directory: &Path) -> Result<(), &'static str> {
     }
 }
 
+/// What the node keeps free on its disk; nothing where the disk does not say how large it is.
+fn reserve(config: &Config) -> u64 {
+    Space::of(&config.dir).map_or(0, |space| space.reserve(config))
+}
+
 impl Task {
     fn run(self) -> Result<u64, Failed> {
         let mut partial = self.directory.clone().into_os_string();
@@ -218,17 +230,24 @@ impl Task {
         done
     }
 
-    fn fill(&self, partial: &Path) -> Result<u64, Failed> {
-        let records = self.backup.copy(partial, &mut |bytes, total| {
-            *self.progress.lock() = Copied { bytes, total };
+    fn fill(self, partial: &Path) -> Result<u64, Failed> {
+        let Task {
+            backup,
+            reserve,
+            directory,
+            progress,
+            identity,
+        } = self;
+        let records = backup.copy(partial, reserve, &mut |bytes, total| {
+            *progress.lock() = Copied { bytes, total };
         })?;
         let file = partial.join(Identity::FILE);
         File::create(&file)
-            .and_then(|mut file| file.write_all(self.identity.as_bytes()))
+            .and_then(|mut file| file.write_all(identity.as_bytes()))
             .map_err(Failed::io("write", &file))?;
         sync_folder(partial).map_err(Failed::io("sync", partial))?;
-        fs::rename(partial, &self.directory).map_err(Failed::io("rename to", &self.directory))?;
-        if let Some(parent) = self.directory.parent() {
+        fs::rename(partial, &directory).map_err(Failed::io("rename to", &directory))?;
+        if let Some(parent) = directory.parent() {
             File::open(parent)
                 .and_then(|parent| parent.sync_all())
                 .map_err(Failed::io("sync", parent))?;

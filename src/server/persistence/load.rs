@@ -1,6 +1,7 @@
 //! Reading the log: at the start of the process, and anew for DEBUG LOADAOF.
 
-use std::path::Path;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,7 +17,7 @@ use shoalmq_storage::{Loaded, StorageKind, Store, TornTail};
 use tracing::{error, info, warn};
 
 use super::{LogState, describe, open_journal};
-use crate::config::{Config, Storage};
+use crate::config::{Config, Storage, StorageOnCorrupt};
 use crate::server::clock::{self, Clock};
 use crate::server::driver::{Driver, Loading, Shared, settings};
 use crate::server::identity::Identity;
@@ -85,7 +86,7 @@ impl Scanned {
             (driver.config.clone(), driver.identity.id)
         };
         let mut told = Instant::now();
-        Scanned::scan(&config, id, &mut |progress| {
+        let mut progress = |progress: &Loaded| {
             let mut driver = shared.driver.lock();
             if let Some(loading) = &mut driver.loading {
                 loading.loaded_bytes = progress.bytes;
@@ -97,7 +98,22 @@ impl Scanned {
                     info!(percent, records, ?left, "the job log is read");
                 }
             }
-        })
+        };
+        match Scanned::scan(&config, id, &mut progress) {
+            Err(fault @ Fault::Corrupt { .. })
+                if config.storage_on_corrupt == StorageOnCorrupt::SetAside =>
+            {
+                let folder = set_aside(&config)?;
+                warn!(
+                    fault = describe(&fault),
+                    folder = %folder.display(),
+                    "the job log is damaged and set aside: the node starts empty, and gets its copies again from other nodes; \
+                     jobs that no other node holds are in that folder alone"
+                );
+                Scanned::scan(&config, id, &mut progress)
+            }
+            scanned => scanned,
+        }
     }
 
     /// For how long nothing was written, by the wall clock.
@@ -191,6 +207,22 @@ impl Scanned {
         }
         Ok(())
     }
+}
+
+/// Renames the folder of the log, for good. Returns its new name.
+fn set_aside(config: &Config) -> Result<PathBuf, Fault> {
+    let folder = config.dir.join(kind(config).to_string());
+    let seconds = clock::since_epoch().as_secs();
+    let names = (0..).map(|later| seconds + later);
+    let mut names = names.map(|seconds| folder.with_extension(format!("corrupt-{seconds}")));
+    let free = names.find(|name| !name.exists());
+    let aside = free.expect("not every second was one of damage");
+    let renamed = fs::rename(&folder, &aside).and_then(|()| {
+        let dir = File::open(&config.dir)?;
+        dir.sync_all()
+    });
+    renamed.map_err(|cause| Fault::from_io("set aside the damaged job log", &folder, cause))?;
+    Ok(aside)
 }
 
 /// Says whether the log holds what the node's store holds.

@@ -22,7 +22,7 @@ mod load;
 mod rewrite;
 mod space;
 
-pub(crate) use backup::{Backups, NoBackup};
+pub(crate) use backup::{Backups, NoBackup, usable};
 pub(crate) use load::{Scanned, has_files, loading};
 pub(crate) use rewrite::Rewrite;
 pub(crate) use space::{Space, watch_space};
@@ -58,6 +58,8 @@ pub(crate) struct Health {
     failing: AtomicBool,
     /// The disk takes less than is added: adds wait until they are written.
     behind: AtomicBool,
+    /// The oldest record waits for the disk for longer than is promised: adds wait until they are synced.
+    stalled: AtomicBool,
     stalls: AtomicU64,
     reason: Mutex<String>,
     /// The disk has only its reserve left.
@@ -76,6 +78,7 @@ impl Default for Health {
     fn default() -> Self {
         Health {
             behind: AtomicBool::new(false),
+            stalled: AtomicBool::new(false),
             failing: AtomicBool::new(false),
             stalls: AtomicU64::new(0),
             reason: Mutex::default(),
@@ -222,7 +225,8 @@ fn follow(health: &Health, sender: &watch::Sender<Position>, policy: Policy, pro
         None if news => info!("the job log is written again"),
         Some(_) | None => {}
     }
-    let next = if policy == Policy::Always {
+    let stalled = health.stalled.load(Ordering::Acquire);
+    let next = if policy == Policy::Always || stalled {
         progress.synced
     } else if health.is_behind() {
         progress.written
@@ -241,6 +245,7 @@ impl Driver {
         let stalled = journal
             .waiting_since()
             .is_some_and(|since| since.elapsed() > STALL);
+        self.health.stalled.store(stalled, Ordering::Release);
         let progress = journal.progress();
         let mut next = released(policy(&self.config), progress.synced, stalled);
         let behind = self.is_behind(journal.load().pending_bytes);
@@ -301,6 +306,7 @@ impl Driver {
         self.feed(Event::Configured(settings(&self.config, Log::Off)));
         let stopped = journal.stop();
         shared.health.set(None);
+        shared.health.stalled.store(false, Ordering::Release);
         shared.released.send_replace(Position(u64::MAX));
         if let Err(error) = self.identity.keep_store(false) {
             warn!(%error, "node.conf cannot be written: remove its line `store`, for the job log is no longer what peers take it for");
@@ -323,5 +329,39 @@ impl Driver {
         }
         self.log = LogState::Off;
         journal.stop()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shoalmq_core::record::Location;
+
+    use super::*;
+
+    fn progress(written: u64, synced: u64) -> Progress {
+        Progress {
+            written: Position(written),
+            readable: Location::new(1, 0),
+            synced: Position(synced),
+            fault: None,
+            fatal: false,
+        }
+    }
+
+    #[test]
+    fn adds_wait_for_a_disk_that_stalls_also_while_it_is_behind() {
+        let health = Health::default();
+        let (sender, released) = watch::channel(Position(u64::MAX));
+        let after = |progress: &Progress| {
+            follow(&health, &sender, Policy::EverySecond, progress);
+            *released.borrow()
+        };
+        assert_eq!(after(&progress(5, 3)), Position(u64::MAX));
+        health.behind.store(true, Ordering::Release);
+        assert_eq!(after(&progress(6, 3)), Position(6));
+        health.stalled.store(true, Ordering::Release);
+        assert_eq!(after(&progress(7, 4)), Position(4));
+        health.behind.store(false, Ordering::Release);
+        assert_eq!(after(&progress(8, 5)), Position(5));
     }
 }

@@ -54,7 +54,7 @@ impl Space {
     }
 
     /// Adds stop when no more than this is free.
-    fn reserve(self, config: &Config) -> u64 {
+    pub(super) fn reserve(self, config: &Config) -> u64 {
         config.disk_reserve.map_or_else(
             || {
                 let part = (self.total / RESERVED_PART).min(RESERVED_BYTES);

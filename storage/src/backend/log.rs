@@ -49,6 +49,7 @@ use self::reader::{Places, Reader};
 use self::scan::Scan;
 use self::segment::{Current, SyncError, corrupt};
 use super::{Backend, Sequence, Stats, Visit, lock};
+use crate::backup::Part;
 use crate::fault::{Damage, Fault, Place};
 
 mod disk;
@@ -60,6 +61,8 @@ mod scan;
 mod segment;
 #[cfg(test)]
 mod tests;
+
+pub use reader::OPEN_MOST;
 
 /// A log in files of its own.
 pub struct Log(Engine<Native>);
@@ -74,10 +77,9 @@ impl Log {
         Ok(Log(Engine::open(Native, path, Some(lock))?))
     }
 
-    /// The files of all segments below one, as paths below `dir`, and before them that of the newest segment: it is the
-    /// next one of the last of these, which has to be there. It is copied as a crash might leave it, and first: another
-    /// one may follow it soon.
-    pub(crate) fn files(dir: &Path, below: Segment) -> io::Result<Vec<PathBuf>> {
+    /// The files of all segments below one, and before them that of the segment after: it is the next one of the last of
+    /// these, which has to be there. It is copied as a crash might leave it.
+    pub(crate) fn files(dir: &Path, below: Segment) -> io::Result<Vec<Part>> {
         let folder = Path::new(FOLDER);
         let mut segments = Vec::new();
         for entry in fs::read_dir(dir.join(folder))? {
@@ -87,10 +89,26 @@ impl Log {
         segments.sort_unstable();
         let newest = segments.iter().copied().find(|&segment| segment >= below);
         let closed = segments.iter().copied().filter(|&segment| segment < below);
-        let files = newest.into_iter().chain(closed);
-        Ok(files
-            .map(|segment| segment::path(folder, segment))
+        let part = |segment, is_final| Part {
+            name: segment::path(folder, segment),
+            is_final,
+        };
+        let newest = newest.map(|segment| part(segment, false));
+        Ok(newest
+            .into_iter()
+            .chain(closed.map(|segment| part(segment, true)))
             .collect())
+    }
+
+    /// Makes a log of the copied files: nothing follows the newest, though something did when it was copied.
+    pub(crate) fn finish_copy(copy: &Path, below: Segment) -> Result<(), Fault> {
+        let folder = copy.join(FOLDER);
+        let path = segment::path(&folder, below);
+        let failed = |cause| Fault::from_io("write", &path, cause);
+        let file = Native.open(&path).map_err(failed)?;
+        let mut head = segment::read_head(&file, &folder, below)?;
+        head.next = None;
+        file.write(&head.bytes(), 0).map_err(failed)
     }
 
     /// The folder that holds the log and nothing else.
@@ -115,8 +133,14 @@ impl Log {
 struct LogReader(Reader<Native>);
 
 impl super::Reader for LogReader {
-    fn read(&self, segment: Segment, offset: u64, buffer: &mut [u8]) -> Result<(), Fault> {
-        self.0.read(segment, offset, buffer)
+    fn read_some(
+        &self,
+        segment: Segment,
+        offset: u64,
+        least: usize,
+        buffer: &mut [u8],
+    ) -> Result<usize, Fault> {
+        self.0.read(segment, offset, least, buffer)
     }
 }
 
@@ -137,7 +161,7 @@ struct Engine<D: Disk> {
     removed: bool,
     /// A sync failed: nobody knows what the disk holds.
     lost: bool,
-    places: Places,
+    places: Places<D::File>,
     buffer: Vec<u8>,
     _lock: Option<File>,
 }

@@ -89,7 +89,13 @@ impl Backend for Memory {
 }
 
 impl Reader for Memory {
-    fn read(&self, segment: Segment, offset: u64, buffer: &mut [u8]) -> Result<(), Fault> {
+    fn read_some(
+        &self,
+        segment: Segment,
+        offset: u64,
+        least: usize,
+        buffer: &mut [u8],
+    ) -> Result<usize, Fault> {
         let path = PathBuf::from("memory");
         let contents = self.0.lock();
         let mut frames = contents
@@ -101,14 +107,19 @@ impl Reader for Memory {
             return Err(Fault::Retired { path, segment });
         }
         let bytes = frames.flat_map(|(_, frame)| frame);
-        let mut bytes = bytes.skip(usize::try_from(offset).unwrap_or(usize::MAX));
-        for place in buffer {
-            *place = *bytes.next().ok_or_else(|| Fault::Corrupt {
-                path: path.clone(),
+        let bytes = bytes.skip(usize::try_from(offset).unwrap_or(usize::MAX));
+        let mut filled = 0;
+        for (place, byte) in buffer.iter_mut().zip(bytes) {
+            *place = *byte;
+            filled += 1;
+        }
+        if filled < least {
+            return Err(Fault::Corrupt {
+                path,
                 place: Place::Segment { segment },
                 damage: Damage::Unfinished,
-            })?;
+            });
         }
-        Ok(())
+        Ok(filled)
     }
 }

@@ -13,6 +13,7 @@ use crate::fault::Fault;
 mod lock;
 pub mod log;
 pub mod memory;
+mod open;
 pub mod sled;
 
 /// The number of a frame: rises from frame to frame, across segments and restarts, though not always by one. A log
@@ -109,9 +110,29 @@ pub trait Backend: Send {
 /// Reads what was appended, from any thread, beside the appends.
 pub trait Reader: fmt::Debug + Send + Sync {
     /// Fills `buffer` with the bytes of a segment from `offset` on: its frames laid end to end, as they were appended.
+    /// Where the segment ends sooner, with what there is, but at least `least` bytes. Returns how many.
     ///
     /// A segment that a retire has dropped is [`Fault::Retired`]; bytes that were never appended, or are there no more,
     /// are [`Fault::Corrupt`]. After any other fault the same read may succeed later. Whether the bytes are those that
     /// were written is for the caller to check.
-    fn read(&self, segment: Segment, offset: u64, buffer: &mut [u8]) -> Result<(), Fault>;
+    fn read_some(
+        &self,
+        segment: Segment,
+        offset: u64,
+        least: usize,
+        buffer: &mut [u8],
+    ) -> Result<usize, Fault>;
+
+    /// Fills all of `buffer`: see [`Reader::read_some`].
+    fn read(&self, segment: Segment, offset: u64, buffer: &mut [u8]) -> Result<(), Fault> {
+        self.read_some(segment, offset, buffer.len(), buffer)
+            .map(drop)
+    }
+}
+
+/// How many bytes a read gets of a segment that has `bytes`: none when that is fewer than `least`.
+fn within(bytes: u64, offset: u64, least: usize, wanted: usize) -> Option<usize> {
+    let there = bytes.checked_sub(offset)?;
+    let some = usize::try_from(there).map_or(wanted, |there| there.min(wanted));
+    (some >= least).then_some(some)
 }

@@ -41,7 +41,7 @@ use self::scan::Scanned;
 use self::shelf::Shelf;
 use self::synced::Synced;
 use super::{Backend, Reader, Sequence, Stats, Visit, lock};
-use crate::backup::files_below;
+use crate::backup::{Part, files_below};
 use crate::fault::{Damage, Fault, Place};
 
 mod engine;
@@ -54,7 +54,7 @@ mod synced;
 mod tests;
 mod verdict;
 
-pub use guard::OPEN_THREAD;
+pub use guard::panic_is_caught;
 
 /// Batches of pieces that the scan may be ahead of their visitor.
 const SCAN_AHEAD: usize = 4;
@@ -74,6 +74,10 @@ pub struct Sled {
     kept: Vec<Kept>,
     kept_bytes: usize,
     synced: Synced,
+    /// What failed of writing or syncing, for another reason than space: nobody knows what the disk holds.
+    lost: Option<String>,
+    /// A sync failed for lack of space: what the system took for written may not be.
+    spoiled: bool,
     shelf: Arc<Shelf>,
     /// Dropped last, after the engine.
     _lock: File,
@@ -127,13 +131,15 @@ impl Sled {
             kept: Vec::new(),
             kept_bytes: 0,
             synced,
+            lost: None,
+            spoiled: false,
             shelf,
             _lock: lock,
         })
     }
 
-    /// The files of the databases of all segments below one, as paths below `dir`.
-    pub(crate) fn files(dir: &Path, below: Segment) -> io::Result<Vec<PathBuf>> {
+    /// The files of the databases of all segments below one. Sled may write to them whenever it opens them.
+    pub(crate) fn files(dir: &Path, below: Segment) -> io::Result<Vec<Part>> {
         let root = Path::new("sled");
         let mut files = Vec::new();
         for entry in fs::read_dir(dir.join(root))? {
@@ -142,7 +148,11 @@ impl Sled {
                 files.extend(files_below(dir, &root.join(name))?);
             }
         }
-        Ok(files)
+        let part = |name| Part {
+            name,
+            is_final: false,
+        };
+        Ok(files.into_iter().map(part).collect())
     }
 
     /// The folder that holds the log and nothing else.
@@ -156,6 +166,9 @@ impl Sled {
     }
 
     /// Does something with the last database, opened anew first if it has to be; an error spoils the database.
+    ///
+    /// After one for another reason than space all syncs fail: sled has told the disk to write, and some of it is lost,
+    /// though the system may read it from memory, and say that all is well when it is asked once more.
     fn with_engine<T>(
         &mut self,
         work: impl FnOnce(&mut Engine, &Path) -> Result<T, Fault>,
@@ -164,9 +177,26 @@ impl Sled {
             Some(engine) => engine,
             None => self.reopen()?,
         };
-        let done = work(&mut engine, &self.path)?;
+        let done = work(&mut engine, &self.path).inspect_err(|fault| {
+            if !fault.is_full() {
+                self.lost.get_or_insert_with(|| describe(fault));
+            }
+        })?;
         self.engine = Some(engine);
         Ok(done)
+    }
+
+    /// What a failed sync or write makes of all later syncs.
+    fn check_lost(&self) -> Result<(), Fault> {
+        let Some(reason) = &self.lost else {
+            return Ok(());
+        };
+        let cause = io::Error::other(format!("an earlier write or sync failed: {reason}"));
+        Err(Fault::Io {
+            act: "sync job log",
+            path: self.path.clone(),
+            cause,
+        })
     }
 
     /// Lets go of the last database.
@@ -175,14 +205,19 @@ impl Sled {
         self.engine = None;
     }
 
-    fn reopen(&self) -> Result<Engine, Fault> {
+    fn reopen(&mut self) -> Result<Engine, Fault> {
         self.shelf.close();
         let last = self.folders.back().expect("a database was made");
         let engine = guard::guarded(&self.path, || {
+            if self.spoiled {
+                Engine::write_again(&last.path)?;
+            }
             let mut engine = Engine::open(&last.path)?;
             let refill = |error| verdict::fault("write job log", &self.path, error);
             if self.end.unfinished.is_none() {
-                engine.remove_from(self.end.next).map_err(refill)?;
+                // What is inserted below, too: what it finds with the same bytes, sled does not write.
+                let kept = self.kept.first().map_or(self.end.next, |kept| kept.first);
+                engine.remove_from(kept).map_err(refill)?;
             }
             for kept in &self.kept {
                 engine
@@ -190,7 +225,20 @@ impl Sled {
                     .map_err(refill)?;
             }
             Ok(engine)
+        });
+        let engine = engine.inspect_err(|fault| {
+            // Unless it cannot even be opened, as there are too many open files.
+            if matches!(
+                fault,
+                Fault::Io {
+                    act: "write job log",
+                    ..
+                }
+            ) {
+                self.lost.get_or_insert_with(|| describe(fault));
+            }
         })?;
+        self.spoiled = false;
         self.shelf.lend(engine.db());
         Ok(engine)
     }
@@ -207,12 +255,16 @@ impl Sled {
             })?;
             self.end.unfinished = None;
         }
-        self.close();
         if let Some(full) = self.folders.back_mut() {
-            // The first open after a close makes the file grow: not at a start, when the disk may be full.
-            if full.first.is_some() {
-                guard::guarded(&self.path, || Engine::open(&full.path).map(drop))?;
-            }
+            // Readers go on with it, however long the next one takes to be made.
+            self.shelf.hand_over(|| {
+                self.engine = None;
+                // The first open after a close makes the file grow: not at a start, when the disk may be full.
+                if full.first.is_some() {
+                    guard::guarded(&self.path, || Engine::open(&full.path).map(drop))?;
+                }
+                Ok(())
+            })?;
             full.measure();
         }
         let (path, first) = (&self.path, self.end.next);
@@ -264,12 +316,14 @@ impl Backend for Sled {
     }
 
     fn sync(&mut self) -> Result<(), Fault> {
+        self.check_lost()?;
         // What is not in `kept` is synced, or was cut off and has no promise to keep.
         if !self.kept.is_empty() {
             self.with_engine(|engine, path| {
                 let sync = |error| verdict::fault("sync job log", path, error);
                 engine.sync().map_err(sync)
-            })?;
+            })
+            .inspect_err(|fault| self.spoiled |= fault.is_full())?;
             self.synced.say(self.end.next)?;
         }
         self.kept.clear();
@@ -364,6 +418,12 @@ impl Backend for Sled {
             segments: self.folders.iter().map(|folder| folder.segments).sum(),
         }
     }
+}
+
+/// An error with its causes, on one line.
+fn describe(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |error| error.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 /// Sends the pieces of all databases in order, one database at a time.

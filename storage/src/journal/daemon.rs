@@ -36,7 +36,7 @@ pub(super) struct Daemon {
     writing: VecDeque<Frame>,
     /// The segment of what is written and not synced; none when there is nothing.
     unsynced: Option<Segment>,
-    retry: Option<Retry>,
+    retries: Retries,
     stats_at: Instant,
 }
 
@@ -56,10 +56,61 @@ enum Due {
     Never,
 }
 
+/// When the steps are tried again that failed the last time.
+#[derive(Debug, Default)]
+struct Retries {
+    write: Option<Retry>,
+    sync: Option<Retry>,
+    retire: Option<Retry>,
+}
+
 #[derive(Debug, Clone, Copy)]
 struct Retry {
     at: Instant,
     pause: Duration,
+}
+
+impl Retries {
+    fn of(&mut self, step: Step) -> &mut Option<Retry> {
+        match step {
+            Step::Write => &mut self.write,
+            Step::Sync => &mut self.sync,
+            Step::Retire(_) | Step::Exit => &mut self.retire,
+        }
+    }
+
+    /// A step failed not long ago. A stop waits for nothing, and tries no retirement twice.
+    fn waits(&self, step: Step, state: &State, now: Instant) -> bool {
+        let waits =
+            |retry: Option<Retry>| retry.is_some_and(|retry| now < retry.at) && !state.stopping;
+        match step {
+            Step::Write => waits(self.write),
+            Step::Sync => waits(self.sync),
+            Step::Retire(_) => waits(self.retire) || state.stopping && self.retire.is_some(),
+            Step::Exit => false,
+        }
+    }
+
+    /// When the next pause is over.
+    fn next(&self, now: Instant) -> Option<Instant> {
+        let all = [self.write, self.sync, self.retire].into_iter().flatten();
+        all.map(|retry| retry.at).filter(|&at| at > now).min()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.write.is_none() && self.sync.is_none() && self.retire.is_none()
+    }
+
+    fn note(&mut self, step: Step, now: Instant) {
+        let retry = self.of(step);
+        let pause = retry.map_or(RETRY_MIN, |retry| (retry.pause * 2).min(RETRY_MAX));
+        let at = now + pause;
+        *retry = Some(Retry { at, pause });
+    }
+
+    fn forget(&mut self, step: Step) {
+        *self.of(step) = None;
+    }
 }
 
 impl Daemon {
@@ -74,7 +125,7 @@ impl Daemon {
             on_progress,
             writing: VecDeque::new(),
             unsynced: None,
-            retry: None,
+            retries: Retries::default(),
             stats_at: Instant::now(),
         }
     }
@@ -102,11 +153,8 @@ impl Daemon {
         let mut state = shared.state.lock();
         loop {
             let now = Instant::now();
-            let due = match self.retry {
-                Some(retry) if !state.stopping && now < retry.at => Due::At(retry.at),
-                _ => self.due(&mut state, now),
-            };
-            let backing_off = self.retry.is_some_and(|retry| now < retry.at);
+            let due = self.due(&mut state, now);
+            let backing_off = self.retries.waits(Step::Write, &state, now);
             state.wake_at = match due {
                 Due::Now(_) => usize::MAX,
                 _ if backing_off || state.progress.fatal => usize::MAX,
@@ -123,6 +171,8 @@ impl Daemon {
         }
     }
 
+    /// What comes first: a sync, since clients and the rest of the steps wait for it; then what frees space; then what
+    /// takes some. A step that failed waits by itself, and lets the others pass.
     fn due(&mut self, state: &mut State, now: Instant) -> Due {
         if state.progress.fatal {
             return if state.stopping {
@@ -131,29 +181,41 @@ impl Daemon {
                 Due::Never
             };
         }
-        if let Some(next) = self.writing.front() {
-            // A segment begins once all before it is on disk: a sync that fails must be seen to be one.
-            let begins = self.unsynced.is_some_and(|segment| segment < next.segment);
-            return Due::Now(if begins { Step::Sync } else { Step::Write });
-        }
-        if self.unsynced.is_some() && sync_is_due(state, now) {
+        // A segment begins once all before it is on disk: a sync that fails must be seen to be one.
+        let next = self.writing.front().map(|frame| frame.segment);
+        let begins = next.is_some_and(|next| self.begins(next));
+        let waits = |step| self.retries.waits(step, state, now);
+        let syncs = self.unsynced.is_some() && (begins || sync_is_due(state, now));
+        if syncs && !waits(Step::Sync) {
             return Due::Now(Step::Sync);
         }
-        if let Some(below) = state.may_retire() {
-            return Due::Now(Step::Retire(below));
+        let retires = state.may_retire();
+        if let Some(below) = retires.map(Step::Retire).filter(|&step| !waits(step)) {
+            return Due::Now(below);
         }
-        if write_is_due(state, now) {
-            self.take(state);
+        let writes = next.is_some() && !begins || next.is_none() && write_is_due(state, now);
+        if writes && !waits(Step::Write) {
+            if next.is_none() {
+                self.take(state);
+            }
             return Due::Now(Step::Write);
         }
         if state.stopping {
             return Due::Now(Step::Exit);
         }
         let write_at = state.frames.front().map(|frame| frame.since + LINGER);
-        match write_at.into_iter().chain(sync_at(state)).min() {
+        let write_at = write_at.filter(|_| next.is_none() && !waits(Step::Write));
+        let sync_at = sync_at(state).filter(|_| !waits(Step::Sync));
+        let times = write_at.into_iter().chain(sync_at);
+        match times.chain(self.retries.next(now)).min() {
             Some(at) => Due::At(at),
             None => Due::Never,
         }
+    }
+
+    /// A frame of this segment is not written before a sync.
+    fn begins(&self, segment: Segment) -> bool {
+        self.unsynced.is_some_and(|unsynced| unsynced < segment)
     }
 
     fn take(&mut self, state: &mut State) {
@@ -164,7 +226,7 @@ impl Daemon {
 
     fn write(&mut self) -> Result<(), Fault> {
         while let Some(frame) = self.writing.front() {
-            if self.unsynced.is_some_and(|segment| segment < frame.segment) {
+            if self.begins(frame.segment) {
                 break;
             }
             self.backend.append(frame.segment, &frame.bytes)?;
@@ -214,11 +276,10 @@ impl Daemon {
     fn succeeded(&mut self, step: Step) {
         let shared = Arc::clone(&self.shared);
         let mut state = shared.state.lock();
+        self.retries.forget(step);
         // Only a sync proves that the disk takes writes again: some backends buffer what they append.
-        let healed = self.unsynced.is_none() && state.progress.fault.take().is_some();
-        if healed {
-            self.retry = None;
-        }
+        let heals = self.unsynced.is_none() && self.retries.is_empty();
+        let healed = heals && state.progress.fault.take().is_some();
         let worth_telling = match step {
             // Everybody waits for the sync, which is next.
             Step::Write => state.policy != Policy::Always,
@@ -233,19 +294,13 @@ impl Daemon {
     fn failed(&mut self, step: Step, fault: Fault) {
         let shared = Arc::clone(&self.shared);
         let mut state = shared.state.lock();
-        let fatal = step == Step::Sync && !fault.is_full();
-        // A stop tries once: whoever stops the node will not wait for space.
-        state.progress.fatal = fatal || state.stopping;
+        let lost = step == Step::Sync && !fault.is_full();
+        // A stop tries once: whoever stops the node will not wait for space. What is retired may come back at the start.
+        let gives_up = state.stopping && !matches!(step, Step::Retire(_));
+        state.progress.fatal = lost || gives_up;
         state.progress.fault = Some(Arc::new(fault));
         state.stats.faults += 1;
-        let pause = match self.retry {
-            Some(retry) => (retry.pause * 2).min(RETRY_MAX),
-            None => RETRY_MIN,
-        };
-        self.retry = Some(Retry {
-            at: Instant::now() + pause,
-            pause,
-        });
+        self.retries.note(step, Instant::now());
         self.report(state);
     }
 
@@ -284,7 +339,7 @@ fn sync_is_due(state: &State, now: Instant) -> bool {
     } = state.progress;
     let by_policy = sync_at(state).is_some_and(|at| now >= at);
     let wanted = synced < state.flush_to && state.flush_to <= written;
-    let retiring = state.may_retire().is_some();
+    let retiring = state.retires_with_sync();
     let stopping = state.stopping && state.frames.is_empty();
     by_policy || wanted || retiring || stopping || fault.is_some()
 }

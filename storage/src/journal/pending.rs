@@ -131,19 +131,28 @@ impl State {
         }
     }
 
-    /// Segments below this one may go, as far as what is written decides it.
+    /// Segments below this one may go: what was appended before is synced.
     pub(super) fn may_retire(&self) -> Option<Segment> {
-        let written = self.progress.written;
-        let due = self
-            .retires
-            .partition_point(|retire| retire.after <= written);
-        let last = due.checked_sub(1).filter(|_| !self.is_held);
-        last.map(|last| self.retires[last].below)
+        self.retires_after(self.progress.synced)
+    }
+
+    /// Segments are to go as soon as what is written is synced.
+    pub(super) fn retires_with_sync(&self) -> bool {
+        self.retires_after(self.progress.written) > self.may_retire()
     }
 
     /// Segments are to go as soon as more is written.
     pub(super) fn retires_later(&self) -> bool {
-        !self.is_held && !self.retires.is_empty() && self.may_retire().is_none()
+        let written = self.retires_after(self.progress.written);
+        !self.is_held && !self.retires.is_empty() && written.is_none()
+    }
+
+    fn retires_after(&self, position: Position) -> Option<Segment> {
+        let due = self
+            .retires
+            .partition_point(|retire| retire.after <= position);
+        let last = due.checked_sub(1).filter(|_| !self.is_held);
+        last.map(|last| self.retires[last].below)
     }
 
     /// Segments below this one are gone.

@@ -466,6 +466,57 @@ fn a_segment_begins_once_all_before_it_is_on_disk() {
 }
 
 #[test]
+fn while_no_write_succeeds_the_written_is_synced_and_space_is_freed() {
+    let puppet = Puppet::default();
+    let (journal, progress) = start(&puppet, Policy::No);
+    journal.append(&record(1));
+    journal.roll();
+    let second = journal.append(&record(2));
+    wait_for(&progress, |told| told.written == second);
+    // What is given up now goes when the backup is over.
+    journal.hold();
+    journal.retire(2);
+    puppet.orders.lock().full_appends = u32::MAX;
+    journal.append(&record(3));
+    // The policy would let it wait for longer.
+    let told = wait_for(&progress, |told| told.synced == second);
+    assert!(told.fault.is_some());
+    journal.release();
+    let began = Instant::now();
+    while !puppet.calls().contains(&Call::Retire(2)) {
+        assert!(began.elapsed() < Duration::from_secs(20), "it is dropped");
+        // Each attempt to write is told.
+        wait_for(&progress, |told| told.fault.is_some() && !told.fatal);
+    }
+    puppet.orders.lock().full_appends = 0;
+    wait_for(&progress, |told| told.fault.is_none());
+    assert_eq!(puppet.records(), [(2, record(2)), (2, record(3))]);
+}
+
+#[test]
+fn a_retirement_that_fails_does_not_hold_up_writes() {
+    let puppet = Puppet::default();
+    puppet.orders.lock().broken_retires = u32::MAX;
+    let (journal, progress) = start(&puppet, Policy::No);
+    journal.append(&record(1));
+    journal.roll();
+    journal.append(&record(2));
+    journal.retire(2);
+    wait_for(&progress, |told| told.fault.is_some());
+    let later = journal.append(&record(3));
+    let told = wait_for(&progress, |told| told.synced == later);
+    assert!(told.fault.is_some() && !told.fatal, "it is not forgotten");
+    puppet.orders.lock().broken_retires = 0;
+    wait_for(&progress, |told| told.fault.is_none());
+    puppet.orders.lock().broken_retires = u32::MAX;
+    journal.retire(3);
+    journal.append(&record(4));
+    assert!(journal.stop().is_err(), "it says what is left to do");
+    let left = [record(2), record(3), record(4)].map(|record| (2, record));
+    assert_eq!(puppet.records(), left, "all is written at a stop");
+}
+
+#[test]
 fn dropping_the_last_handle_stops_the_journal() {
     let puppet = Puppet::default();
     let (journal, _progress) = start(&puppet, Policy::No);

@@ -1,6 +1,7 @@
 //! All nodes gone and back: who they are, whom they know, what they hold.
 
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use shoalmq_core::record::Record;
@@ -241,5 +242,68 @@ fn a_reset_node_knows_nobody_and_can_be_met_again() {
         shoal.wait_until_all_met();
         let id = connection.add("q", "body", "REPLICATE 3");
         assert_eq!(shoal.nodes_where(&id, "queued"), [2]);
+    }
+}
+
+/// The files that hold the log of a stopped node, the largest first.
+fn log_files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).expect("a folder of the node");
+    let mut files: Vec<PathBuf> = Vec::new();
+    for entry in entries {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            files.extend(log_files(&path));
+        } else {
+            files.push(path);
+        }
+    }
+    files.sort_by_key(|file| std::cmp::Reverse(fs::metadata(file).map_or(0, |meta| meta.len())));
+    files
+}
+
+#[test]
+fn a_node_whose_log_is_damaged_refuses_to_start_or_starts_empty_and_is_filled_again() {
+    for storage in ["sled", "log"] {
+        let flags = format!("--storage {storage} --appendfsync always --heal-delay 1");
+        let mut shoal = Shoal::with(2, &flags);
+        let mut connection = shoal.connect(0);
+        let ids: Vec<String> = (0..50)
+            .map(|n| {
+                let body = format!("body-{n} {}", "x".repeat(2000));
+                connection.add("q", &body, "REPLICATE 2 RETRY 600")
+            })
+            .collect();
+        let data = shoal.nodes[0].launch().data().to_owned();
+        shoal.nodes[0].kill();
+        let file = log_files(&data.join(storage)).remove(0);
+        let mut bytes = fs::read(&file).expect("a file of the log");
+        for byte in bytes.iter_mut().skip(8000).step_by(512) {
+            *byte ^= 0x55;
+        }
+        fs::write(&file, bytes).expect("a file of the log");
+        let refused = shoal.nodes[0].launch().clone().run();
+        assert_eq!(refused.status.code(), Some(1), "{}", refused.stdout);
+        assert!(!data.join(format!("{storage}.corrupt")).exists());
+        shoal.nodes[0].restart_with("--storage-on-corrupt set-aside");
+        shoal.wait_until_all_met();
+        let log = shoal.nodes[0].log();
+        assert!(
+            log.contains("the job log is damaged and set aside"),
+            "{log}"
+        );
+        let entries = fs::read_dir(&data).expect("a folder of the node");
+        let prefix = format!("{storage}.corrupt-");
+        let aside = entries.filter(|entry| {
+            let name = entry.as_ref().expect("an entry").file_name();
+            name.to_string_lossy().starts_with(&prefix)
+        });
+        assert_eq!(aside.count(), 1);
+        until("both nodes hold all jobs again", || {
+            ids.iter().all(|id| shoal.copies(id) == 2)
+        });
+        shoal.nodes[0].kill();
+        shoal.nodes[0].restart_with("");
+        shoal.wait_until_all_met();
+        assert!(ids.iter().all(|id| shoal.copies(id) == 2));
     }
 }

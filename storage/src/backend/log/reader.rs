@@ -13,16 +13,25 @@ use super::disk::{Disk, DiskFile};
 use super::format::{MARK_BYTES, Mark};
 use super::scan::Window;
 use super::segment::{self, corrupt};
+use crate::backend::open::Opened;
+use crate::backend::within;
 use crate::fault::{Damage, Fault, Place};
 
 /// The place of a frame is kept once in so many bytes; those in between are found by walking.
 const POINT_EVERY: u64 = 16 << 10;
 /// A walk reads so much at a time.
 const STEP_BYTES: u64 = 20 << 10;
+/// So many files are open for reading at a time. The server counts on it when it sets its limit of open files.
+pub const OPEN_MOST: usize = 32;
 
-/// Where the frames of each segment are. Clones are the same one.
-#[derive(Clone, Default)]
-pub(super) struct Places(Arc<Mutex<BTreeMap<Segment, Frames>>>);
+/// Where the frames of each segment are, and which files are open. Clones are the same one.
+pub(super) struct Places<F>(Arc<Mutex<Segments<F>>>);
+
+struct Segments<F> {
+    frames: BTreeMap<Segment, Frames>,
+    /// Of segments with frames only.
+    open: Opened<F>,
+}
 
 /// The frames of a segment.
 #[derive(Default)]
@@ -39,59 +48,84 @@ struct Point {
     offset: u64,
     /// The byte in the file at which its commit mark begins.
     at: u64,
+    length: u64,
 }
 
-impl Places {
+impl<F> Clone for Places<F> {
+    fn clone(&self) -> Self {
+        Places(Arc::clone(&self.0))
+    }
+}
+
+impl<F> Default for Places<F> {
+    fn default() -> Self {
+        Places(Arc::new(Mutex::new(Segments {
+            frames: BTreeMap::new(),
+            open: Opened::new(OPEN_MOST),
+        })))
+    }
+}
+
+impl<F> Places<F> {
     /// A frame of this length was appended, with its mark at this byte.
     pub(super) fn add(&self, segment: Segment, at: u64, length: usize) {
-        let mut places = self.0.lock();
-        let frames = places.entry(segment).or_default();
-        let offset = frames.bytes;
+        let mut segments = self.0.lock();
+        let frames = segments.frames.entry(segment).or_default();
+        let (offset, length) = (frames.bytes, length as u64);
         let last = frames.points.last();
         if last.is_none_or(|last| offset - last.offset >= POINT_EVERY) {
-            frames.points.push(Point { offset, at });
+            frames.points.push(Point { offset, at, length });
         }
-        frames.bytes += length as u64;
+        frames.bytes += length;
     }
 
-    /// So many bytes are gone from the end.
+    /// So many bytes are gone from the end of the last frame, and another file has taken the place of the former one.
     pub(super) fn cut(&self, segment: Segment, bytes: usize) {
-        if let Some(frames) = self.0.lock().get_mut(&segment) {
-            frames.bytes = frames.bytes.saturating_sub(bytes as u64);
+        let mut segments = self.0.lock();
+        segments.open.remove(segment);
+        let Some(frames) = segments.frames.get_mut(&segment) else {
+            return;
+        };
+        frames.bytes = frames.bytes.saturating_sub(bytes as u64);
+        if let Some(last) = frames.points.last_mut() {
+            last.length = last.length.min(frames.bytes.saturating_sub(last.offset));
         }
     }
 
+    /// A segment has no file, or a new one.
     pub(super) fn remove(&self, segment: Segment) {
-        self.0.lock().remove(&segment);
+        let mut segments = self.0.lock();
+        segments.open.remove(segment);
+        segments.frames.remove(&segment);
     }
 }
 
 /// A way to read frames that were appended or replayed.
-pub(super) struct Reader<D> {
+pub(super) struct Reader<D: Disk> {
     disk: D,
     path: PathBuf,
-    places: Places,
+    places: Places<D::File>,
 }
 
 impl<D: Disk> Reader<D> {
-    pub(super) fn new(disk: D, path: PathBuf, places: Places) -> Self {
+    pub(super) fn new(disk: D, path: PathBuf, places: Places<D::File>) -> Self {
         Reader { disk, path, places }
     }
 
     /// Fills `buffer` with the bytes of a segment from `offset` on: its frames laid end to end, as they were appended.
     ///
-    /// As [`crate::backend::Reader`] has it.
+    /// As [`crate::backend::Reader::read_some`] has it.
     pub(super) fn read(
         &self,
         segment: Segment,
         offset: u64,
+        least: usize,
         buffer: &mut [u8],
-    ) -> Result<(), Fault> {
+    ) -> Result<usize, Fault> {
         let missing = |damage| corrupt(&self.path, Place::Segment { segment }, damage);
-        let to = offset + buffer.len() as u64;
-        let point = {
-            let places = self.places.0.lock();
-            let frames = places.get(&segment);
+        let (point, some, file) = {
+            let mut segments = self.places.0.lock();
+            let frames = segments.frames.get(&segment);
             let frames = frames.ok_or_else(|| Fault::Retired {
                 path: self.path.clone(),
                 segment,
@@ -99,24 +133,58 @@ impl<D: Disk> Reader<D> {
             let before = frames
                 .points
                 .partition_point(|point| point.offset <= offset);
-            let within = frames.bytes >= to && before > 0;
-            within.then(|| frames.points[before - 1])
+            let point = before.checked_sub(1).map(|index| frames.points[index]);
+            let some = within(frames.bytes, offset, least, buffer.len());
+            (point, some, segments.open.get(segment))
         };
-        let point = point.ok_or_else(|| missing(Damage::Unfinished))?;
+        let (Some(point), Some(some)) = (point, some) else {
+            return Err(missing(Damage::Unfinished));
+        };
+        let buffer = &mut buffer[..some];
         let path = segment::path(&self.path, segment);
         let read = |cause: io::Error| match cause.kind() {
             io::ErrorKind::NotFound => missing(Damage::Missing),
+            io::ErrorKind::UnexpectedEof => missing(Damage::Unfinished),
             _ => Fault::from_io("read", &path, cause),
         };
-        let file = self.disk.open(&path).map_err(read)?;
-        let mut bytes = Vec::new();
-        let window = Window::new(&file, STEP_BYTES, &mut bytes).map_err(read)?;
-        match walk(window, point, offset, buffer) {
-            Ok(true) => Ok(()),
+        let file = match file {
+            Some(file) => file,
+            None => self.open(segment).map_err(read)?,
+        };
+        match copy(file.as_ref(), point, offset, buffer) {
+            Ok(true) => Ok(some),
             Ok(false) => Err(missing(Damage::Unfinished)),
             Err(cause) => Err(read(cause)),
         }
     }
+
+    /// Opens the file of a segment, and keeps it open if the segment is there still.
+    fn open(&self, segment: Segment) -> io::Result<Arc<D::File>> {
+        let path = segment::path(&self.path, segment);
+        let file = Arc::new(self.disk.open(&path)?);
+        let mut segments = self.places.0.lock();
+        let unused = if segments.frames.contains_key(&segment) {
+            segments.open.insert(segment, Arc::clone(&file))
+        } else {
+            None
+        };
+        // A file may take a while to close: nobody is to wait for that.
+        drop(segments);
+        drop(unused);
+        Ok(file)
+    }
+}
+
+/// Copies the bytes from `offset` on, at once if they lie in the frame that is known; false when a mark does not fit.
+fn copy<F: DiskFile>(file: &F, from: Point, offset: u64, buffer: &mut [u8]) -> io::Result<bool> {
+    let skip = offset - from.offset;
+    if skip + buffer.len() as u64 <= from.length {
+        file.read(buffer, from.at + MARK_BYTES as u64 + skip)?;
+        return Ok(true);
+    }
+    let mut bytes = Vec::new();
+    let window = Window::new(file, STEP_BYTES, &mut bytes)?;
+    walk(window, from, offset, buffer)
 }
 
 /// Copies the bytes from `offset` on, walking from frame to frame; false when a mark does not fit.
@@ -129,6 +197,7 @@ fn walk<F: DiskFile>(
     let Point {
         offset: mut before,
         mut at,
+        ..
     } = from;
     let mut filled = 0;
     while filled < buffer.len() {
@@ -153,7 +222,7 @@ fn walk<F: DiskFile>(
     Ok(true)
 }
 
-impl<D> fmt::Debug for Reader<D> {
+impl<D: Disk> fmt::Debug for Reader<D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reader")
             .field("path", &self.path)

@@ -2,6 +2,7 @@
 
 use std::fs::{File, TryLockError};
 use std::mem;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::mpsc::SyncSender;
 use std::thread;
@@ -44,7 +45,7 @@ const PREFIX: &str = "seg";
 pub(super) struct Engine {
     growing: Option<Growing>,
     db: Db,
-    file: File,
+    pub(super) file: File,
 }
 
 /// The tree that takes the next value.
@@ -222,6 +223,25 @@ impl Engine {
         }
         let next = first;
         Ok(End { next, unfinished })
+    }
+
+    /// Writes the file of a database that is closed once more, as it is: after a sync that failed the system takes for
+    /// written what may not be on disk.
+    pub(super) fn write_again(path: &Path) -> Result<(), Fault> {
+        let path = path.join("db");
+        let written = || {
+            let file = File::options().read(true).write(true).open(&path)?;
+            let (mut at, length) = (0, file.metadata()?.len());
+            let mut buffer = vec![0; SLED_SEGMENT];
+            while at < length {
+                let count = (length - at).min(SLED_SEGMENT as u64) as usize;
+                file.read_exact_at(&mut buffer[..count], at)?;
+                file.write_all_at(&buffer[..count], at)?;
+                at += count as u64;
+            }
+            Ok(())
+        };
+        written().map_err(|cause| Fault::from_io("write job log", &path, cause))
     }
 
     pub(super) fn sync(&mut self) -> sled::Result<()> {

@@ -2,11 +2,13 @@
 //!
 //! Of the database that grows readers have a clone; those of older segments are opened when something is read from
 //! them, a few at a time, as an open database keeps in memory what it read. All of it lies here, so that no handle is
-//! left when a database has to be opened anew or is removed. One thread reads at a time.
+//! left when a database has to be opened anew or is removed. One thread at a time reads from a database.
 
 use std::collections::BTreeMap;
 use std::io;
+use std::mem;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 use shoalmq_core::record::Segment;
@@ -14,8 +16,9 @@ use sled::{Db, IVec};
 
 use super::engine::{Engine, Key, PIECE, trees_of};
 use super::folders::Folder;
-use super::{guard, verdict};
-use crate::backend::Reader;
+use super::{describe, guard, verdict};
+use crate::backend::open::Opened;
+use crate::backend::{Reader, within};
 use crate::fault::{Damage, Fault, Place};
 
 /// The number of a piece is noted so often: 16 bytes in memory for so many on disk.
@@ -33,15 +36,33 @@ pub(super) struct Shelf {
 }
 
 /// All databases, by their last segment.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Databases {
     folders: BTreeMap<Segment, PathBuf>,
-    open: BTreeMap<Segment, Open>,
-    /// That of the folder that grows is lent by the backend.
-    growing: Option<Segment>,
-    /// The backend does without it for now: readers may open it.
-    left: bool,
-    reads: u64,
+    growing: Option<(Segment, Arc<Database>)>,
+    older: Opened<Database>,
+}
+
+/// A database that readers have open, or may open. Whoever has its state keeps it as it is.
+#[derive(Debug)]
+struct Database {
+    path: PathBuf,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Who reads from it opens it.
+    Closed,
+    Open(Open),
+    /// Lent by the backend, which learns by itself of errors.
+    Lent(Open),
+    /// The backend has it closed after an error, with frames that it does not hold, until the next write lends it.
+    Withheld,
+    /// Sled cannot open it, for this reason: to try again would take its time, and change nothing.
+    Damaged(String),
+    /// It is not the one to read from any more.
+    Gone,
 }
 
 #[derive(Debug)]
@@ -49,8 +70,6 @@ struct Open {
     db: Db,
     /// Its trees, as of when they were last listed: by segment and first number.
     trees: BTreeMap<(Segment, u64), IVec>,
-    /// The read that used it last.
-    used: u64,
 }
 
 /// What is known of a segment.
@@ -63,51 +82,81 @@ struct Content {
 
 impl Shelf {
     pub(super) fn new<'a>(path: &Path, folders: impl Iterator<Item = &'a Folder>) -> Self {
-        let shelf = Shelf {
+        let folders: Vec<_> = folders
+            .map(|folder| (folder.last, folder.path.clone()))
+            .collect();
+        let growing = folders.last().cloned();
+        Shelf {
             path: path.to_owned(),
-            databases: Mutex::default(),
+            databases: Mutex::new(Databases {
+                folders: folders.into_iter().collect(),
+                growing: growing.map(|(last, path)| (last, Database::new(path, State::Withheld))),
+                older: Opened::new(OPEN_MOST),
+            }),
             contents: Mutex::default(),
-        };
-        for folder in folders {
-            shelf.add(folder);
         }
-        shelf
     }
 
     /// A folder that is the last one from now on.
     pub(super) fn add(&self, folder: &Folder) {
         let mut databases = self.databases.lock();
-        databases.growing = Some(folder.last);
-        databases.folders.insert(folder.last, folder.path.clone());
+        let Folder { last, path, .. } = folder;
+        databases.folders.insert(*last, path.clone());
+        let growing = Database::new(path.clone(), State::Withheld);
+        let full = databases.growing.replace((*last, growing));
+        let unused = full.and_then(|(last, full)| databases.older.insert(last, full));
+        drop(databases);
+        unused.inspect(|unused| unused.put_away());
     }
 
     /// The database of the last folder was opened.
     pub(super) fn lend(&self, db: &Db) {
-        let mut databases = self.databases.lock();
-        if let Some(last) = databases.growing {
-            databases.open.insert(last, Open::new(db.clone()));
-        }
+        self.set_growing(State::Lent(Open::new(db.clone())));
     }
 
     /// The backend has closed the database of the last folder, and calls [`Shelf::close`] before it opens it.
     pub(super) fn leave(&self) {
-        self.databases.lock().left = true;
+        self.set_growing(State::Closed);
     }
 
     /// Waits for the read under way, and lets go of the database of the last folder.
     pub(super) fn close(&self) {
-        let mut databases = self.databases.lock();
-        databases.left = false;
-        if let Some(last) = databases.growing {
-            databases.open.remove(&last);
+        self.set_growing(State::Withheld);
+    }
+
+    /// Lets go of the database of the last folder, which holds all of its frames, does something with its files, and
+    /// leaves it to readers. Those wait meanwhile.
+    pub(super) fn hand_over<T>(&self, work: impl FnOnce() -> T) -> T {
+        let Some(growing) = self.growing() else {
+            return work();
+        };
+        let mut state = growing.state.lock();
+        *state = State::Closed;
+        work()
+    }
+
+    fn growing(&self) -> Option<Arc<Database>> {
+        let databases = self.databases.lock();
+        databases
+            .growing
+            .as_ref()
+            .map(|(_, growing)| Arc::clone(growing))
+    }
+
+    fn set_growing(&self, state: State) {
+        if let Some(growing) = self.growing() {
+            growing.set(state);
         }
     }
 
-    /// Waits for the read under way, and lets go of all databases.
+    /// Waits for the reads under way, and lets go of all databases.
     pub(super) fn close_all(&self) {
         let mut databases = self.databases.lock();
-        databases.open.clear();
         databases.folders.clear();
+        let growing = databases.growing.take().map(|(_, growing)| growing);
+        let all: Vec<_> = databases.older.take().chain(growing).collect();
+        drop(databases);
+        all.iter().for_each(|database| database.put_away());
     }
 
     /// A folder is about to be removed.
@@ -117,7 +166,12 @@ impl Shelf {
         drop(contents);
         let mut databases = self.databases.lock();
         databases.folders.remove(&folder.last);
-        databases.open.remove(&folder.last);
+        let older = databases.older.remove(folder.last);
+        let retires = |growing: &mut (Segment, _)| growing.0 == folder.last;
+        let growing = databases.growing.take_if(retires);
+        drop(databases);
+        let retired = older.or(growing.map(|(_, growing)| growing));
+        retired.inspect(|retired| retired.put_away());
     }
 
     /// A frame whose last piece has this number is in the log.
@@ -146,8 +200,15 @@ impl Shelf {
         self.contents.lock().clear();
     }
 
-    /// A noted piece at `offset` or before it: the bytes before it, and its number.
-    fn find(&self, segment: Segment, offset: u64, length: usize) -> Result<(u64, u64), Fault> {
+    /// A noted piece at `offset` or before it: the bytes before it, and its number. And how many bytes there are to be
+    /// read.
+    fn find(
+        &self,
+        segment: Segment,
+        offset: u64,
+        least: usize,
+        wanted: usize,
+    ) -> Result<((u64, u64), usize), Fault> {
         let contents = self.contents.lock();
         let content = contents.get(&segment).ok_or_else(|| Fault::Retired {
             path: self.path.clone(),
@@ -157,9 +218,8 @@ impl Shelf {
             .noted
             .partition_point(|&(before, _)| before <= offset);
         let noted = after.checked_sub(1).map(|index| content.noted[index]);
-        let there = offset.checked_add(length as u64);
-        let there = there.is_some_and(|end| end <= content.bytes);
-        noted.filter(|_| there).ok_or_else(|| self.missing(segment))
+        let some = within(content.bytes, offset, least, wanted);
+        noted.zip(some).ok_or_else(|| self.missing(segment))
     }
 
     fn missing(&self, segment: Segment) -> Fault {
@@ -176,45 +236,93 @@ impl Shelf {
         segment: Segment,
         work: impl FnOnce(&mut Open) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
+        loop {
+            let database = self.database(segment)?;
+            let mut state = database.state.lock();
+            match &mut *state {
+                // Since it was looked up.
+                State::Gone => continue,
+                State::Withheld => {
+                    let cause = io::Error::other("the storage engine starts anew");
+                    return Err(Fault::from_io("read job log", &self.path, cause));
+                }
+                State::Damaged(reason) => {
+                    return Err(Fault::Corrupt {
+                        path: self.path.clone(),
+                        place: Place::Segment { segment },
+                        damage: Damage::Engine(reason.clone().into()),
+                    });
+                }
+                State::Closed => {
+                    let open = || Ok(Engine::open(&database.path)?.db().clone());
+                    let db = guard::caught(&self.path, open).inspect_err(|fault| {
+                        if let Fault::Corrupt { damage, .. } = fault {
+                            *state = State::Damaged(describe(damage));
+                        }
+                    })?;
+                    *state = State::Open(Open::new(db));
+                }
+                State::Open(_) | State::Lent(_) => {}
+            }
+            let (State::Open(open) | State::Lent(open)) = &mut *state else {
+                unreachable!("it was opened just now, if it was not");
+            };
+            let done = guard::caught(&self.path, || work(open));
+            if done.is_err() && matches!(&*state, State::Open(_)) {
+                // Sled refuses all work after an error, and where it panicked it may do so once more.
+                guard::caught(&self.path, || {
+                    *state = State::Closed;
+                    Ok(())
+                })?;
+            }
+            return done;
+        }
+    }
+
+    /// The database of a segment, open or not.
+    fn database(&self, segment: Segment) -> Result<Arc<Database>, Fault> {
         let mut databases = self.databases.lock();
         let folder = databases.folders.range(segment..).next();
-        let Some((&last, path)) = folder else {
+        let Some((last, path)) = folder.map(|(last, path)| (*last, path.clone())) else {
             let path = self.path.clone();
             return Err(Fault::Retired { path, segment });
         };
-        if !databases.open.contains_key(&last) {
-            if databases.growing == Some(last) && !databases.left {
-                // After an error, until the next write opens it.
-                let cause = io::Error::other("the storage engine starts anew");
-                return Err(Fault::from_io("read job log", &self.path, cause));
-            }
-            let db = guard::caught(&self.path, || Ok(Engine::open(path)?.db().clone()))?;
-            databases.make_room();
-            databases.open.insert(last, Open::new(db));
+        let growing = databases.growing.as_ref();
+        if let Some((_, growing)) = growing.filter(|growing| growing.0 == last) {
+            return Ok(Arc::clone(growing));
         }
-        databases.reads += 1;
-        let used = databases.reads;
-        let is_growing = databases.growing == Some(last);
-        let open = databases.open.get_mut(&last).expect("it was opened");
-        open.used = used;
-        let done = guard::caught(&self.path, || work(open));
-        // Sled refuses all work after an error.
-        if done.is_err() && !is_growing {
-            databases.open.remove(&last);
+        if let Some(older) = databases.older.get(last) {
+            return Ok(older);
         }
-        done
+        let older = Database::new(path, State::Closed);
+        let unused = databases.older.insert(last, Arc::clone(&older));
+        drop(databases);
+        unused.inspect(|unused| unused.put_away());
+        Ok(older)
     }
 }
 
-impl Databases {
-    /// Closes the database that was not read from for longest, if there are many.
-    fn make_room(&mut self) {
-        let growing = self.growing;
-        let older = || self.open.iter().filter(|open| Some(*open.0) != growing);
-        if older().count() >= OPEN_MOST {
-            let oldest = older().min_by_key(|open| open.1.used).map(|open| *open.0);
-            oldest.map(|last| self.open.remove(&last));
+impl Database {
+    fn new(path: PathBuf, state: State) -> Arc<Self> {
+        let state = Mutex::new(state);
+        Arc::new(Database { path, state })
+    }
+
+    /// Waits for the read under way.
+    fn set(&self, state: State) {
+        let before = mem::replace(&mut *self.state.lock(), state);
+        let close = || {
+            drop(before);
+            Ok(())
+        };
+        if let Err(fault) = guard::caught(&self.path, close) {
+            tracing::warn!(%fault, "the storage engine could not close what was read from");
         }
+    }
+
+    /// Nobody reads from it any more.
+    fn put_away(&self) {
+        self.set(State::Gone);
     }
 }
 
@@ -223,7 +331,6 @@ impl Open {
         Open {
             db,
             trees: BTreeMap::new(),
-            used: 0,
         }
     }
 
@@ -284,21 +391,28 @@ impl Content {
 }
 
 impl Reader for Shelf {
-    fn read(&self, segment: Segment, offset: u64, buffer: &mut [u8]) -> Result<(), Fault> {
-        let (before, number) = self.find(segment, offset, buffer.len())?;
-        if buffer.is_empty() {
-            return Ok(());
+    fn read_some(
+        &self,
+        segment: Segment,
+        offset: u64,
+        least: usize,
+        buffer: &mut [u8],
+    ) -> Result<usize, Fault> {
+        let ((before, number), some) = self.find(segment, offset, least, buffer.len())?;
+        if some == 0 {
+            return Ok(0);
         }
+        let buffer = &mut buffer[..some];
         self.with_database(segment, |open| {
             let fault = |error| verdict::fault("read job log", &self.path, error);
             let skip = offset - before;
-            if open.copy(segment, number, skip, buffer).map_err(fault)? == buffer.len() {
-                return Ok(());
+            if open.copy(segment, number, skip, buffer).map_err(fault)? == some {
+                return Ok(some);
             }
             // Trees were begun since they were listed.
             open.trees = trees_of(&open.db).into_iter().collect();
-            if open.copy(segment, number, skip, buffer).map_err(fault)? == buffer.len() {
-                return Ok(());
+            if open.copy(segment, number, skip, buffer).map_err(fault)? == some {
+                return Ok(some);
             }
             Err(self.missing(segment))
         })

@@ -350,3 +350,142 @@ fn the_log_of_an_earlier_version_is_read_and_goes_when_its_last_segment_retires(
         "{fault:?}"
     );
 }
+
+/// What `fdatasync` of is refused, as by a disk that fails.
+fn no_file() -> File {
+    File::open("/dev/null").expect("it is always there")
+}
+
+#[test]
+fn a_sync_that_failed_is_final_wherever_it_came_up() {
+    let dir = folder();
+    let mut sled = filled(dir.path(), 1, 10);
+    sled.append(1, b"next").expect("there is space");
+    let engine = sled.engine.as_mut().expect("it is open");
+    engine.file = no_file();
+    let fault = sled.sync().expect_err("it cannot be synced");
+    assert!(matches!(fault, Fault::Io { .. }), "{fault:?}");
+    // The files are the right ones again, and would sync well.
+    sled.append(1, b"after").expect("there is space");
+    assert!(sled.engine.is_some());
+    for _ in 0..2 {
+        let fault = sled.sync().expect_err("some of it may be lost");
+        let cause = std::error::Error::source(&fault)
+            .expect("it has one")
+            .to_string();
+        assert!(
+            cause.starts_with("an earlier write or sync failed: sync job log"),
+            "{cause}"
+        );
+    }
+
+    let mut sled = filled(folder().path(), 1, 10);
+    sled.append(1, &vec![1; KEPT_BYTES + 1])
+        .expect("there is space");
+    sled.engine.as_mut().expect("it is open").file = no_file();
+    let fault = sled.append(1, b"more").expect_err("it syncs before");
+    assert!(!fault.is_full(), "{fault:?}");
+    sled.append(1, b"more")
+        .expect_err("nothing is to follow what is lost");
+    sled.sync().expect_err("some of it may be lost");
+}
+
+#[test]
+fn a_write_that_failed_makes_the_next_sync_fail() {
+    let mut sled = filled(folder().path(), 1, 10);
+    let broken = |_: &mut Engine, path: &Path| {
+        let cause = io::Error::from_raw_os_error(5);
+        Err::<(), _>(Fault::from_io("write job log", path, cause))
+    };
+    sled.with_engine(broken).expect_err("the disk fails");
+    sled.append(1, b"next").expect("it is opened anew");
+    let fault = sled.sync().expect_err("some of it may be lost");
+    assert!(matches!(fault, Fault::Io { .. }), "{fault:?}");
+}
+
+#[test]
+fn a_sync_without_space_writes_all_of_it_again() {
+    let dir = folder();
+    let mut sled = filled(dir.path(), 3, 1000);
+    for number in 0..20 {
+        sled.append(1, &vec![number; 30_000])
+            .expect("there is space");
+    }
+    let full = |_: &mut Engine, path: &Path| {
+        let cause = io::ErrorKind::StorageFull.into();
+        Err::<(), _>(Fault::from_io("sync job log", path, cause))
+    };
+    sled.with_engine(full).expect_err("the disk is full");
+    sled.spoiled = true;
+    let before = sled.stats().disk_bytes;
+    sled.sync().expect("there is space again");
+    assert!(!sled.spoiled);
+    let grown = sled.stats().disk_bytes - before;
+    assert!(grown > 20 * 30_000, "only {grown} bytes were written");
+    drop(sled);
+    let mut sled = Sled::open(dir.path()).expect("the folder is free");
+    assert_eq!(replayed(&mut sled).expect("the log is whole").len(), 23);
+}
+
+#[test]
+fn what_is_in_a_full_segment_can_be_read_while_the_next_cannot_be_made() {
+    let dir = folder();
+    let mut sled = filled(dir.path(), 3, 1000);
+    let reader = sled.reader().expect("it has one");
+    let root = dir.path().join("sled");
+    // Where the next database is to be made something is in the way.
+    fs::write(root.join("new"), b"").expect("a temporary file");
+    for _ in 0..2 {
+        let fault = sled.append(2, b"next").expect_err("no database is made");
+        assert!(matches!(fault, Fault::Io { .. }), "{fault:?}");
+        let mut buffer = [0; 1000];
+        reader
+            .read(1, 2000, &mut buffer)
+            .expect("all of it is there");
+        assert_eq!(buffer, [2; 1000]);
+    }
+    fs::remove_file(root.join("new")).expect("a temporary file");
+    sled.append(2, b"next").expect("there is space");
+    let mut buffer = [0; 4];
+    reader
+        .read(2, 0, &mut buffer)
+        .expect("it is in the new one");
+    assert_eq!(&buffer, b"next");
+    sled.sync().expect("the disk works");
+    drop(sled);
+    let mut sled = Sled::open(dir.path()).expect("the folder is free");
+    assert_eq!(replayed(&mut sled).expect("the log is whole").len(), 4);
+}
+
+#[test]
+fn segments_are_read_in_any_order_by_many_at_once() {
+    let dir = folder();
+    let mut sled = Sled::open(dir.path()).expect("the folder is free");
+    for segment in 1..=8 {
+        sled.append(segment, &[segment as u8; 5000])
+            .expect("there is space");
+    }
+    let reader = sled.reader().expect("it has one");
+    thread::scope(|scope| {
+        for start in 0..4 {
+            let reader = Arc::clone(&reader);
+            scope.spawn(move || {
+                for step in 0..40 {
+                    let segment = (start + step * 3) % 7 + 2;
+                    let mut buffer = [0; 5000];
+                    let read = reader.read(segment, 0, &mut buffer);
+                    read.expect("it is there");
+                    assert_eq!(buffer, [segment as u8; 5000]);
+                }
+            });
+        }
+        sled.retire(2).expect("the disk works");
+        sled.append(9, b"more").expect("there is space");
+    });
+    let mut buffer = [0; 1];
+    let retired = reader.read(1, 0, &mut buffer);
+    assert!(matches!(retired, Err(Fault::Retired { .. })), "{retired:?}");
+    drop(sled);
+    let closed = reader.read(3, 0, &mut buffer);
+    assert!(matches!(closed, Err(Fault::Retired { .. })), "{closed:?}");
+}

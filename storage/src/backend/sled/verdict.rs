@@ -10,6 +10,9 @@ use crate::fault::{Damage, Fault, Place};
 /// Sorts what sled says by the decision that it calls for.
 pub(super) fn fault(act: &'static str, path: &Path, error: sled::Error) -> Fault {
     let refused = match error {
+        sled::Error::Io(cause) if cause.kind() == io::ErrorKind::UnexpectedEof => {
+            "a file is shorter than what it wrote".to_owned()
+        }
         sled::Error::Io(cause) => return Fault::from_io(act, path, plain(cause)),
         // Its own text is for its authors: it ends in a backtrace.
         sled::Error::Corruption { .. } => "what it reads is not what it wrote".to_owned(),
@@ -104,20 +107,15 @@ mod tests {
 
     #[test]
     fn whatever_sled_wraps_is_told_in_plain_words() {
-        let end = || io::Error::from(io::ErrorKind::UnexpectedEof);
         for (cause, text) in [
-            (io::Error::other("a \"b\" \\ c"), "a \"b\" \\ c"),
-            (io::Error::other("it's\ntwo lines"), "it's two lines"),
-            (end(), "unexpected end of file"),
-        ] {
-            let kind = cause.kind();
+            (|| io::Error::other("a \"b\" \\ c"), "a \"b\" \\ c"),
+            (|| io::Error::other("it's\ntwo lines"), "it's two lines"),
+            (|| io::ErrorKind::TimedOut.into(), "timed out"),
+        ] as [(fn() -> io::Error, &str); 3]
+        {
             for times in 1..4 {
-                let again = match kind {
-                    io::ErrorKind::UnexpectedEof => end(),
-                    _ => io::Error::other(cause.to_string()),
-                };
                 assert_eq!(
-                    chained(cloned(again, times)),
+                    chained(cloned(cause(), times)),
                     format!("write job log /data/sled: {text}")
                 );
             }
@@ -126,6 +124,15 @@ mod tests {
             chained(cloned(io::Error::other("untouched { x }"), 0)),
             "write job log /data/sled: untouched { x }"
         );
+    }
+
+    #[test]
+    fn a_file_that_is_too_short_is_damaged_and_does_not_become_longer_by_waiting() {
+        for times in 0..3 {
+            let error = cloned(io::ErrorKind::UnexpectedEof.into(), times);
+            let fault = fault("read job log", Path::new("x"), error);
+            assert!(matches!(fault, Fault::Corrupt { .. }), "{fault:?}");
+        }
     }
 
     #[test]

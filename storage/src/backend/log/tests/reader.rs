@@ -20,11 +20,11 @@ fn compare(random: &mut Random, engine: &Engine<Simulated>, segment: Segment, by
         let from = random.below(bytes.len() as u64) as usize;
         let count = random.below((bytes.len() - from) as u64 + 1) as usize;
         let mut buffer = vec![0; count.min(1 + random.below(9000) as usize)];
-        let read = reader.read(segment, from as u64, &mut buffer);
+        let read = reader.read(segment, from as u64, buffer.len(), &mut buffer);
         read.expect("it was appended");
         assert!(buffer == bytes[from..from + buffer.len()], "{from}");
     }
-    let beyond = reader.read(segment, bytes.len() as u64 - 1, &mut [0; 2]);
+    let beyond = reader.read(segment, bytes.len() as u64 - 1, 2, &mut [0; 2]);
     assert!(matches!(beyond, Err(Fault::Corrupt { .. })), "{beyond:?}");
 }
 
@@ -67,7 +67,7 @@ fn bytes_are_read_by_their_place_after_an_append_and_after_a_replay() {
         }
         let reader = engine.reader();
         engine.retire(2).expect("the disk works");
-        let retired = reader.read(1, 0, &mut [0; 1]);
+        let retired = reader.read(1, 0, 1, &mut [0; 1]);
         assert!(matches!(retired, Err(Fault::Retired { .. })), "{retired:?}");
     }
 }
