@@ -69,7 +69,7 @@ impl StorageKind {
     pub fn leaves(self, name: &str) -> bool {
         match self {
             StorageKind::Sled => matches!(name, "lock" | "synced" | "new" | "retired"),
-            StorageKind::Log => name == "lock" || name.ends_with(".new"),
+            StorageKind::Log => Log::leaves(name),
             StorageKind::Memory => false,
         }
     }

@@ -116,6 +116,11 @@ impl Log {
         &self.0.path
     }
 
+    /// Whether a file of this name may lie in a folder without a segment.
+    pub(crate) fn leaves(name: &str) -> bool {
+        name == "lock" || name.ends_with(segment::UNFINISHED)
+    }
+
     /// Whether there is a log below `dir`.
     pub(crate) fn is_in(dir: &Path) -> bool {
         let Ok(entries) = fs::read_dir(dir.join(FOLDER)) else {

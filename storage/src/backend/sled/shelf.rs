@@ -106,7 +106,9 @@ impl Shelf {
         let full = databases.growing.replace((*last, growing));
         let unused = full.and_then(|(last, full)| databases.older.insert(last, full));
         drop(databases);
-        unused.inspect(|unused| unused.put_away());
+        if let Some(unused) = unused {
+            unused.put_away();
+        }
     }
 
     /// The database of the last folder was opened.
@@ -156,7 +158,9 @@ impl Shelf {
         let growing = databases.growing.take().map(|(_, growing)| growing);
         let all: Vec<_> = databases.older.take().chain(growing).collect();
         drop(databases);
-        all.iter().for_each(|database| database.put_away());
+        for database in all {
+            database.put_away();
+        }
     }
 
     /// A folder is about to be removed.
@@ -167,11 +171,13 @@ impl Shelf {
         let mut databases = self.databases.lock();
         databases.folders.remove(&folder.last);
         let older = databases.older.remove(folder.last);
-        let retires = |growing: &mut (Segment, _)| growing.0 == folder.last;
-        let growing = databases.growing.take_if(retires);
+        let growing = databases
+            .growing
+            .take_if(|growing| growing.0 == folder.last);
         drop(databases);
-        let retired = older.or(growing.map(|(_, growing)| growing));
-        retired.inspect(|retired| retired.put_away());
+        if let Some(database) = older.or(growing.map(|(_, growing)| growing)) {
+            database.put_away();
+        }
     }
 
     /// A frame whose last piece has this number is in the log.
@@ -297,7 +303,9 @@ impl Shelf {
         let older = Database::new(path, State::Closed);
         let unused = databases.older.insert(last, Arc::clone(&older));
         drop(databases);
-        unused.inspect(|unused| unused.put_away());
+        if let Some(unused) = unused {
+            unused.put_away();
+        }
         Ok(older)
     }
 }
