@@ -219,7 +219,8 @@ directives! {
         MaxmemoryPolicy::ALLOWED, AtRunTime, Disque;
 
         /// So many queues have series of their own in the metrics; the rest are told of together, as
-        /// `__other__`. A queue that is gone makes room for another. 0 leaves the sum of all.
+        /// `__other__`. A queue that is gone makes room for one of these. Each node has its own first ones. 0
+        /// leaves the sum of all.
         "metrics-max-queues" metrics_max_queues: u32 = 1000;
         number(0, 100_000), AtRunTime, Ours;
 

@@ -5,10 +5,9 @@ use std::time::Duration;
 use shoalmq_core::tally::{COPY_MILLIS, Depths, Histogram, JOB_MILLIS, Reason, Tally};
 
 use super::exposition::{Exposition, Kind};
+use super::label::{OTHER, queue_label};
 use crate::server::driver::Driver;
 
-/// Stands for all queues without series of their own.
-const OTHER: &str = "__other__";
 const MILLIS: f64 = 1000.0;
 
 /// A figure: its name, what it is, and where it is found.
@@ -19,6 +18,7 @@ type TimesOf = fn(&Tally) -> &Histogram<{ JOB_MILLIS.len() }>;
 pub(super) struct Jobs {
     queues: Vec<Queue>,
     known: usize,
+    oldest: Duration,
     total: Tally,
     depths: Depths,
     replication: Histogram<{ COPY_MILLIS.len() }>,
@@ -54,8 +54,7 @@ impl Jobs {
             queues.extend(node.queue_metrics(now).map(|queue| {
                 rest.subtract(&queue.depths);
                 Queue {
-                    // Names are bytes, labels are text.
-                    name: String::from_utf8_lossy(queue.name).into_owned(),
+                    name: queue_label(queue.name).into_owned(),
                     tally: *queue.tally,
                     depths: queue.depths,
                     own: Some(Own {
@@ -76,6 +75,7 @@ impl Jobs {
         Jobs {
             queues,
             known: node.queue_count(),
+            oldest: node.oldest_ready(now),
             total: node.total_tally(),
             depths,
             replication: *node.replication_times(),
@@ -221,11 +221,10 @@ impl Jobs {
         for (name, own) in own() {
             text.sample(&[("queue", name)], u8::from(own.paused));
         }
-        let oldest = own().map(|(_, own)| own.oldest).max().unwrap_or_default();
         text.gauge(
             "node_oldest_ready_age_seconds",
-            "The longest such time of all queues with series of their own.",
-            oldest.as_secs_f64(),
+            "The longest such time of all queues.",
+            self.oldest.as_secs_f64(),
         );
         text.gauge(
             "queues",

@@ -8,6 +8,7 @@ mod commands;
 mod events;
 mod exposition;
 mod jobs;
+mod label;
 mod node;
 
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use self::exposition::Exposition;
 use super::driver::{Driver, Shared};
 
 pub(crate) use events::{note_auth_failure, note_error, note_protocol_error, note_reload, start};
+pub(crate) use label::queue_label;
 
 /// How metrics are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
