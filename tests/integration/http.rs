@@ -194,7 +194,8 @@ fn what_clients_do_is_counted() {
         ("node_jobs_redelivered_total{reason=\"nack\"}", 1.0),
         ("node_job_service_seconds_count", 1.0),
         ("commands_total{command=\"addjob\",status=\"ok\"}", 2.0),
-        ("norepl_total", 1.0),
+        ("norepl_total{reason=\"unreachable\"}", 1.0),
+        ("norepl_total{reason=\"timeout\"}", 0.0),
         ("rejected_total{reason=\"norepl\"}", 1.0),
         ("jobs_without_wakeup", 0.0),
         ("ready", 1.0),
@@ -252,6 +253,19 @@ fn openmetrics_is_given_when_asked_for() {
             .contains("content-type: application/openmetrics-text; version=1.0.0")
     );
     assert!(answer.body.ends_with("# EOF\n"));
+    let declared = answer
+        .body
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE "));
+    let mut families: Vec<&str> = declared.filter_map(|rest| rest.split(' ').next()).collect();
+    let count = families.len();
+    families.sort_unstable();
+    families.dedup();
+    assert_eq!(families.len(), count, "no family is declared twice");
+    assert!(count > 40, "{count}");
+    let least = "Accept: application/openmetrics-text;q=0.1, text/plain;q=0.9\r\n";
+    let head = request(port, "GET", "/metrics", least).head;
+    assert!(head.contains("content-type: text/plain"), "{head}");
     assert!(
         answer
             .body

@@ -195,7 +195,7 @@ impl Nodes {
             self.short_for,
         );
         text.gauge(
-            "repair_jobs",
+            "jobs_in_repair",
             "Jobs whose copies are being made anew at this moment.",
             self.healing,
         );

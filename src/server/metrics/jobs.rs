@@ -22,8 +22,7 @@ pub(super) struct Jobs {
     total: Tally,
     depths: Depths,
     replication: Histogram<{ COPY_MILLIS.len() }>,
-    unconfirmed: u64,
-    refused: u64,
+    refused: [(&'static str, u64); 4],
     tombstones: usize,
     tombstone_bytes: usize,
     sleepless: usize,
@@ -79,8 +78,12 @@ impl Jobs {
             total: node.total_tally(),
             depths,
             replication: *node.replication_times(),
-            unconfirmed: counters.replication_timeouts,
-            refused: driver.stats.norepl,
+            refused: [
+                ("unreachable", counters.refused_unreachable),
+                ("timeout", counters.replication_timeouts),
+                ("leaving", counters.refused_leaving),
+                ("memory", counters.refused_memory),
+            ],
             tombstones: node.tombstone_count(),
             tombstone_bytes: node.tombstone_bytes(),
             sleepless: node.jobs_without_wakeup(),
@@ -108,7 +111,7 @@ impl Jobs {
             }),
             (
                 "acked",
-                "Jobs acknowledged by clients of this node.",
+                "Jobs acknowledged by clients of this node, which had them: job_service_seconds has those told to other nodes, too.",
                 |tally| tally.acked,
             ),
             ("nacked", "Jobs given back by NACK.", |tally| tally.nacked),
@@ -270,11 +273,14 @@ impl Jobs {
             "From ADDJOB to the copies that it waited for, by the result; norepl took its whole timeout.",
         );
         text.histogram(&[("result", "ok")], &COPY_MILLIS, MILLIS, &self.replication);
-        text.counter(
+        text.family(
+            Kind::Counter,
             "norepl_total",
-            "ADDJOBs refused for lack of copies, at once or after their timeout.",
-            self.unconfirmed + self.refused,
+            "ADDJOBs refused for lack of copies, by the reason: at once, or after their timeout.",
         );
+        for (reason, count) in self.refused {
+            text.sample(&[("reason", reason)], count);
+        }
         text.gauge(
             "ack_tombstones",
             "Acknowledgements kept for jobs that are not held here.",
