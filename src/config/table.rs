@@ -189,7 +189,7 @@ directives! {
         number(1, 256), AtStart, Ours;
 
         /// How long a stop may take to hand queued jobs to other nodes and to let clients go, before it is
-        /// cut short.
+        /// cut short. Closing the log may take 12 s more.
         "shutdown-timeout" shutdown_timeout: Duration = Duration::from_secs(10);
         time(Unit::Seconds, 0, 86_400, Off::Never), AtRunTime, Ours;
     }
@@ -206,9 +206,10 @@ directives! {
     }
 
     Memory {
-        /// How much memory jobs may take. From 75 % of it a node keeps no copy of new jobs, so that a
-        /// lone node refuses them; from 95 % it throws out what `maxmemory-policy` names; at 100 % it
-        /// refuses what needs memory. 0 is no limit.
+        /// How much memory jobs may take. With `memory-policy spill`, bodies that may leave memory do not count
+        /// for what follows. From 75 % of it a node keeps no copy of new jobs, so that a lone node refuses them;
+        /// from 95 % it throws out what `maxmemory-policy` names; at 100 % it refuses what needs memory. 0 is no
+        /// limit.
         "maxmemory" maxmemory: Option<NonZeroU64> = memory::default_maxmemory(),
             or "70 % of the memory of the machine or of the cgroup", such as "1gb";
         size(1, PIB, Off::Zero), AtRunTime, Disque;
