@@ -164,13 +164,11 @@ async fn serve_one(stream: TcpStream, from: SocketAddr, routes: Router, limits: 
         .max_buf_size(HEAD_BYTES)
         .serve_connection(TokioIo::new(stream), service);
     let mut served = pin!(served);
-    let ended = match tokio::time::timeout(limits.requests, served.as_mut()).await {
-        Ok(ended) => Ok(ended),
-        Err(_) => {
-            served.as_mut().graceful_shutdown();
-            tokio::time::timeout(limits.answer, served).await
-        }
-    };
+    let mut ended = tokio::time::timeout(limits.requests, served.as_mut()).await;
+    if ended.is_err() {
+        served.as_mut().graceful_shutdown();
+        ended = tokio::time::timeout(limits.answer, served).await;
+    }
     match ended {
         Ok(Ok(())) => {}
         Ok(Err(error)) => debug!(%from, %error, "a connection for HTTP ended"),
