@@ -13,7 +13,7 @@ NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
 SELECTOR = re.compile(rf"(?<![\w$\"])({NAME})\s*(\{{[^}}]*\}})?")
 # Words of PromQL that may stand where the name of a metric may.
 WORDS = set(
-    "sum min max count avg topk by on without and or unless group_left group_right offset bool rate increase delta deriv "
+    "sum min max count avg group topk by on without and or unless group_left group_right offset bool rate increase delta deriv "
     "predict_linear histogram_quantile abs time vector last_over_time".split()
 )
 

@@ -7,6 +7,8 @@ VERSIONS = [f"1.{minor}" for minor in range(28, 35)]
 CUSTOM = {"monitoring.coreos.com/v1", "keda.sh/v1alpha1", "cert-manager.io/v1"}
 # A stop has this long after the deadlines of the hook and of the node.
 AFTER_THE_DEADLINE = 20
+# The label of clients, whatever else they have.
+CLIENT = "shoalmq-client"
 
 
 def invalid(objects):
@@ -27,7 +29,8 @@ def invalid(objects):
 
 def inconsistent(objects):
     """What does not fit together."""
-    return [*unique(objects), *custom(objects), *pods(objects), *selections(objects), *stateful_sets(objects)]
+    return [*unique(objects), *custom(objects), *pods(objects), *selections(objects), *policies(objects),
+            *stateful_sets(objects)]
 
 
 def name(thing):
@@ -117,6 +120,16 @@ def matches(selector, labels):
     return bool(selector) and all(labels.get(key) == value for key, value in selector.items())
 
 
+def selects(selector, labels):
+    """Whether a selector with labels and expressions takes a pod with these labels; an empty one takes all."""
+    def holds(expression):
+        value, values = labels.get(expression["key"]), expression.get("values", [])
+        return {"In": value in values, "NotIn": value not in values, "Exists": value is not None,
+                "DoesNotExist": value is None}[expression["operator"]]
+    return all(labels.get(key) == value for key, value in selector.get("matchLabels", {}).items()) and all(
+        holds(expression) for expression in selector.get("matchExpressions", []))
+
+
 def selections(objects):
     """That services, budgets and policies select the nodes, and name ports that these have."""
     nodes = [thing["spec"]["template"] for thing in of_kind(objects, "StatefulSet")]
@@ -144,6 +157,43 @@ def selections(objects):
         for endpoint in thing["spec"]["endpoints"]:
             if selected and endpoint["port"] not in {port["name"] for port in selected[0]["spec"]["ports"]}:
                 yield f"{name(thing)}: no port {endpoint['port']}"
+
+
+def policies(objects):
+    """That a network policy lets pass what has to: clients, the nodes to each other, and to names."""
+    nodes = [thing["spec"]["template"] for thing in of_kind(objects, "StatefulSet")]
+    for thing in of_kind(objects, "NetworkPolicy"):
+        ingress, egress = thing["spec"]["ingress"], thing["spec"]["egress"]
+        for port in ("resp", "http"):
+            if not passes(ingress, "from", {CLIENT: "true"}, port, elsewhere=True):
+                yield f"{name(thing)}: a client with the label {CLIENT} alone cannot reach the port {port}"
+        if passes(ingress, "from", {}, "resp", elsewhere=True):
+            yield f"{name(thing)}: anybody reaches the port resp"
+        for node in nodes:
+            labels = node["metadata"]["labels"]
+            for protocol in ("TCP", "UDP"):
+                if not passes(ingress, "from", labels, 17711, protocol) or not passes(egress, "to", labels, 17711, protocol):
+                    yield f"{name(thing)}: nodes cannot reach each other by {protocol}"
+                if not passes(egress, "to", None, 53, protocol):
+                    yield f"{name(thing)}: nodes cannot ask for names by {protocol}"
+            asks = [volume["name"] for volume in node["spec"].get("volumes", [])
+                    for source in volume.get("projected", {}).get("sources", []) if "serviceAccountToken" in source]
+            for port in (443, 6443):
+                if asks and not passes(egress, "to", None, port):
+                    yield f"{name(thing)}: who mounts {asks[0]} cannot reach the API of Kubernetes at {port}"
+
+
+def passes(rules, side, labels, port, protocol="TCP", elsewhere=False):
+    """Whether some rule lets this through: for a pod with these labels, of another namespace or of the policy's own; without
+    labels, for anybody."""
+    def is_meant(peer):
+        return (labels is not None and "podSelector" in peer and selects(peer["podSelector"], labels)
+                and (peer.get("namespaceSelector") == {} or not elsewhere and "namespaceSelector" not in peer))
+
+    def is_open(each):
+        return each.get("port") == port and each.get("protocol", "TCP") == protocol
+    return any((side not in rule or any(map(is_meant, rule[side]))) and ("ports" not in rule or any(map(is_open, rule["ports"])))
+               for rule in rules)
 
 
 def configuration(objects, node):

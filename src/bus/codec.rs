@@ -7,7 +7,7 @@
 //! payload  kind     varint    0 ping, 1 pong, 2 node, 3 forget; what the core says: 4 state, 5 replicate job,
 //!                             6 got job, 7 missing, 8 holders, 9 enqueue, 10 will queue, 11 queued, 12 working,
 //!                             13 set ack, 14 got ack, 15 delete job, 16 need jobs, 17 your jobs, 18 pause, 19 ask,
-//!                             20 answer
+//!                             20 answer, 21 ask for queues, 22 queues
 //!          fields             numbers as varints, bytes behind their length; a job id is 24 bytes, a list of nodes
 //!                             their ids of 20 bytes, one behind the other
 //! ```
@@ -21,15 +21,18 @@
 use postcard::ser_flavors::Flavor;
 use serde::{Deserialize, Serialize};
 use serde_bytes::Bytes;
+use shoalmq_core::command::{Answer, Question};
 use shoalmq_core::id::{JobId, NodeId, QueueName};
 use shoalmq_core::message::{Message, PeerState};
 
 use self::job::{JobCopy, Nodes};
+use self::queues::Told;
 use self::view::{Said, Wanted};
 use super::{Claim, Profile};
 use crate::resp::COMMAND_MAX;
 
 mod job;
+mod queues;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -40,7 +43,7 @@ pub const FRAME_MAX: usize = COMMAND_MAX + (1 << 16);
 const BATCH_BYTES: usize = 1 << 20;
 const LENGTH: usize = 4;
 /// Kinds of this version are below this.
-const KINDS: u32 = 21;
+const KINDS: u32 = 23;
 
 /// What one frame says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -253,6 +256,16 @@ enum Payload<'a> {
         #[serde(borrow)]
         answer: Said<'a>,
     },
+    AskQueues {
+        number: u64,
+        #[serde(borrow)]
+        queue: Option<&'a Bytes>,
+    },
+    Queues {
+        number: u64,
+        #[serde(borrow)]
+        queues: Told<'a>,
+    },
 }
 
 impl<'a> Payload<'a> {
@@ -336,9 +349,23 @@ impl<'a> Payload<'a> {
                 input: state.input,
                 output: state.output,
             },
+            Message::Ask {
+                number,
+                question: Question::Queues(queue),
+            } => Payload::AskQueues {
+                number: *number,
+                queue: queue.as_ref().map(|name| Bytes::new(name.as_bytes())),
+            },
             Message::Ask { number, question } => Payload::Ask {
                 number: *number,
                 question: Wanted::of(question),
+            },
+            Message::Answer {
+                number,
+                answer: Answer::Queues(view),
+            } => Payload::Queues {
+                number: *number,
+                queues: Told::of(view),
             },
             Message::Answer { number, answer } => Payload::Answer {
                 number: *number,
@@ -430,6 +457,14 @@ impl<'a> Payload<'a> {
             Payload::Answer { number, answer } => Message::Answer {
                 number,
                 answer: answer.into_answer()?,
+            },
+            Payload::AskQueues { number, queue } => Message::Ask {
+                number,
+                question: Question::Queues(queue.map(|queue| QueueName::new(queue))),
+            },
+            Payload::Queues { number, queues } => Message::Answer {
+                number,
+                answer: Answer::Queues(queues.into_view()),
             },
         }))
     }

@@ -60,6 +60,7 @@ fn global(answer: &Answer, missing: &[NodeId], protocol: Protocol, out: &mut Vec
         Answer::Count(count) => Reply::Count(count),
         Answer::Peeked(jobs) => Reply::Peeked(jobs),
         Answer::QueueStat(queue) => Reply::QueueStat(queue),
+        Answer::Queues(_) => panic!("no command asks for it"),
         Answer::JobIds(cursor, ids) => Reply::JobIds(cursor, ids),
         Answer::Jobs(cursor, jobs) => Reply::Jobs(cursor, jobs),
     };

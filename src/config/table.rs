@@ -189,7 +189,7 @@ directives! {
         number(1, 256), AtStart, Ours;
 
         /// How long a stop may take to hand queued jobs to other nodes and to let clients go, before it is
-        /// cut short.
+        /// cut short. Closing the log may take 12 s more.
         "shutdown-timeout" shutdown_timeout: Duration = Duration::from_secs(10);
         time(Unit::Seconds, 0, 86_400, Off::Never), AtRunTime, Ours;
     }
@@ -206,9 +206,10 @@ directives! {
     }
 
     Memory {
-        /// How much memory jobs may take. From 75 % of it a node keeps no copy of new jobs, so that a
-        /// lone node refuses them; from 95 % it throws out what `maxmemory-policy` names; at 100 % it
-        /// refuses what needs memory. 0 is no limit.
+        /// How much memory jobs may take. With `memory-policy spill`, bodies that may leave memory do not count
+        /// for what follows. From 75 % of it a node keeps no copy of new jobs, so that a lone node refuses them;
+        /// from 95 % it throws out what `maxmemory-policy` names; at 100 % it refuses what needs memory. 0 is no
+        /// limit.
         "maxmemory" maxmemory: Option<NonZeroU64> = memory::default_maxmemory(),
             or "70 % of the memory of the machine or of the cgroup", such as "1gb";
         size(1, PIB, Off::Zero), AtRunTime, Disque;
@@ -219,7 +220,8 @@ directives! {
         MaxmemoryPolicy::ALLOWED, AtRunTime, Disque;
 
         /// So many queues have series of their own in the metrics; the rest are told of together, as
-        /// `__other__`. A queue that is gone makes room for another. 0 leaves the sum of all.
+        /// `__other__`. A queue that is gone makes room for one of these. Each node has its own first ones. 0
+        /// leaves the sum of all.
         "metrics-max-queues" metrics_max_queues: u32 = 1000;
         number(0, 100_000), AtRunTime, Ours;
 

@@ -87,6 +87,11 @@ impl Node {
         self.waiters.len()
     }
 
+    /// Clients that wait for copies of a job that they added.
+    pub fn waiting_for_copies(&self) -> usize {
+        self.replications.clients()
+    }
+
     /// Whether CLUSTER LEAVING holds.
     pub fn is_leaving(&self) -> bool {
         self.leaving

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use crate::depths::QueuesView;
 use crate::id::{JobId, NodeId, QueueName};
 use crate::job::{Body, JobState};
 use crate::time::Time;
@@ -66,6 +67,8 @@ pub enum Question {
     },
     /// QSTAT: the figures of all nodes, added up.
     QueueStat(QueueName),
+    /// Not a command: how many jobs one queue has, or all have, added up.
+    Queues(Option<QueueName>),
     /// JSCAN: one node after the other.
     JobScan {
         /// Where the last answer stopped; 0 to begin.
@@ -90,6 +93,8 @@ pub enum Answer {
     Peeked(Vec<Delivery>),
     /// QSTAT: the queue, if known.
     QueueStat(Option<Box<QueueView>>),
+    /// The queues; none if the one that was asked for is not known.
+    Queues(QueuesView),
     /// JSCAN: the next cursor (0: done) and job ids.
     JobIds(u64, Vec<JobId>),
     /// JSCAN REPLY all: the next cursor (0: done) and jobs.
@@ -358,7 +363,9 @@ impl Answer {
         match self {
             Answer::Peeked(jobs) => unread_of(jobs),
             Answer::Jobs(_, jobs) => unread_views(jobs),
-            Answer::Count(_) | Answer::QueueStat(_) | Answer::JobIds(..) => Vec::new(),
+            Answer::Count(_) | Answer::QueueStat(_) | Answer::Queues(_) | Answer::JobIds(..) => {
+                Vec::new()
+            }
         }
     }
 
@@ -367,7 +374,7 @@ impl Answer {
         match self {
             Answer::Peeked(jobs) => jobs.retain(|job| job.body.spilled_to().is_none()),
             Answer::Jobs(_, jobs) => jobs.iter_mut().for_each(JobView::drop_unread),
-            Answer::Count(_) | Answer::QueueStat(_) | Answer::JobIds(..) => {}
+            Answer::Count(_) | Answer::QueueStat(_) | Answer::Queues(_) | Answer::JobIds(..) => {}
         }
     }
 }

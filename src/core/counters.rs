@@ -26,6 +26,11 @@ pub struct Counters {
     pub redelivered_drain: u64,
     /// ADDJOBs whose copies were not confirmed in time.
     pub replication_timeouts: u64,
+    /// ADDJOBs refused at once: for too few nodes can be reached; and for this one, which would have been needed, takes no
+    /// copy because it is leaving, or is short of memory.
+    pub refused_unreachable: u64,
+    pub refused_leaving: u64,
+    pub refused_memory: u64,
     /// Copies made anew for lack of living ones.
     pub healed: u64,
     /// Jobs that came from other nodes because clients waited here, and that went to others.

@@ -1,4 +1,4 @@
-//! GLOBAL: QLEN, QSTAT, QPEEK and JSCAN of the whole cluster.
+//! GLOBAL: QLEN, QSTAT, QPEEK and JSCAN of the whole cluster, and the depths of queues for the HTTP API.
 //!
 //! The node that is asked answers for itself, asks every member that it has a link to, and replies when all have
 //! answered or too much time has passed; it names the members that did not. JSCAN asks one node after the other, in the
@@ -95,7 +95,7 @@ impl Node {
     ) {
         let (answer, count) = match &question {
             &Question::QueuePeek { count, .. } => (self.answer_here(now, &question), count),
-            Question::QueueLength(_) | Question::QueueStat(_) => {
+            Question::QueueLength(_) | Question::QueueStat(_) | Question::Queues(_) => {
                 (self.answer_here(now, &question), 0)
             }
             Question::JobScan { .. } => {
@@ -238,6 +238,10 @@ impl Node {
             Question::QueueStat(queue) => {
                 Answer::QueueStat(self.stat_of(now, queue.as_bytes()).map(Box::new))
             }
+            Question::Queues(queue) => {
+                let queue = queue.as_ref().map(QueueName::as_bytes);
+                Answer::Queues(self.queues_view(now, queue))
+            }
             Question::JobScan {
                 cursor,
                 count,
@@ -284,10 +288,12 @@ fn merge(answer: &mut Answer, other: Answer, count: i64) -> bool {
             (view, other @ Some(_)) => *view = other,
             (_, None) => {}
         },
+        (Answer::Queues(view), Answer::Queues(other)) => view.merge(other),
         (
             Answer::Count(_)
             | Answer::Peeked(_)
             | Answer::QueueStat(_)
+            | Answer::Queues(_)
             | Answer::JobIds(..)
             | Answer::Jobs(..),
             _,

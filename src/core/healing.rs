@@ -42,6 +42,8 @@ pub(crate) struct Healing {
     by_due: BTreeSet<(Time, JobKey)>,
     /// Jobs whose [`Job::short`] holds.
     short: usize,
+    /// Cases of which nothing was made yet: their holders may still answer in time.
+    fresh: usize,
     /// A pass over all jobs under way, and the one to come after it.
     pub(crate) sweep: Option<Sweep>,
     pub(crate) next_pass: Option<Pass>,
@@ -88,6 +90,7 @@ impl Healing {
 
     fn close(&mut self, key: JobKey) -> Option<Case> {
         let case = self.cases.remove(&key)?;
+        self.fresh -= usize::from(case.steps == 0);
         self.by_due.remove(&(case.due, key));
         Some(case)
     }
@@ -110,10 +113,13 @@ impl Healing {
         })
     }
 
-    /// Whether all cases are in the order of time, for the checks.
+    /// Whether all cases are in the order of time and those to come are counted, for the checks.
     pub(crate) fn is_consistent(&self) -> bool {
         let ordered = |(&key, case): (&JobKey, &Case)| self.by_due.contains(&(case.due, key));
-        self.cases.len() == self.by_due.len() && self.cases.iter().all(ordered)
+        let fresh = self.cases.values().filter(|case| case.steps == 0);
+        self.fresh == fresh.count()
+            && self.cases.len() == self.by_due.len()
+            && self.cases.iter().all(ordered)
     }
 
     /// Jobs of all cases, for the checks.
@@ -123,9 +129,11 @@ impl Healing {
 }
 
 impl Node {
-    /// Jobs that are known to have fewer copies than they are to have, on as many nodes as there are.
+    /// Jobs held here that are known to have fewer copies than they are to have, on as many nodes as there are. Not those
+    /// that were answered a moment ago, whose holders may still confirm them in time: a producer that waits for no copies
+    /// always has some of these.
     pub fn under_replicated(&self) -> usize {
-        self.healing.short
+        self.healing.short - self.healing.fresh
     }
 
     /// Jobs whose copies are being made anew at this moment.
@@ -185,6 +193,7 @@ impl Node {
             steps: 0,
             due,
         };
+        self.healing.fresh += 1;
         self.healing.cases.insert(key, case);
         self.healing.by_due.insert((due, key));
     }
@@ -194,6 +203,7 @@ impl Node {
         let holders = self.jobs[key].holders;
         let case = self.healing.cases.get_mut(&key);
         let case = case.expect("it is one");
+        self.healing.fresh -= usize::from(case.steps == 0);
         case.steps += 1;
         let (confirmed, steps) = (case.confirmed, case.steps);
         let present = holders.and(self.peers.reachable());

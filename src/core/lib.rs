@@ -17,6 +17,7 @@ pub mod command;
 mod copies;
 mod counters;
 mod delivery;
+pub mod depths;
 pub mod effect;
 pub mod event;
 mod eviction;

@@ -423,6 +423,7 @@ impl Node {
         }
         self.settings = settings;
         self.queues.tallies.most = settings.tallied_queues;
+        self.queues.spread_tallies();
         if settings.log == Log::Off {
             self.stop_rewrite();
         }

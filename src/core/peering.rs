@@ -131,7 +131,7 @@ impl Node {
             (true, false) => self.replicate_without(now, key, effects),
             (false, true) => {
                 self.replicate_with(now, key, effects);
-                if self.under_replicated() > 0 {
+                if self.healing.short() > 0 {
                     self.heal_with(now);
                 }
             }

@@ -61,6 +61,15 @@ impl Replications {
         self.by_client.range(own).next().map(|&(_, key)| key)
     }
 
+    /// Clients that wait for copies.
+    pub(crate) fn clients(&self) -> usize {
+        let mut last = None;
+        let clients = self.by_client.iter().map(|&(client, _)| client);
+        clients
+            .filter(|&client| last.replace(client) != Some(client))
+            .count()
+    }
+
     pub(crate) fn keys(&self) -> impl Iterator<Item = JobKey> {
         self.by_job.keys().copied()
     }

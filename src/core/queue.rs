@@ -380,7 +380,8 @@ impl Queues {
         entry.expect("every known queue is in the table").remove();
         self.slots[key.0 as usize] = None;
         self.free.push(key.0);
-        self.tallies.give_back(tally);
+        self.tallies.give_back(tally, key);
+        self.spread_tallies();
     }
 
     /// The queue at `key`, if one is known there.

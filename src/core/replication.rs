@@ -36,6 +36,7 @@ impl Node {
         let plan = match self.admit(add) {
             Ok(plan) => plan,
             Err(refusal) => {
+                self.count_refused(refusal);
                 effects.push(Effect::Reply(ticket, Reply::Refused(refusal)));
                 return;
             }
@@ -226,6 +227,13 @@ impl Node {
             effects.push(Effect::Reply(ticket, Reply::Added(id)));
         }
         true
+    }
+
+    fn count_refused(&mut self, refusal: Refusal) {
+        let counters = &mut self.counters;
+        counters.refused_unreachable += u64::from(refusal == Refusal::TooFewNodes);
+        counters.refused_leaving += u64::from(refusal == Refusal::TooFewNodesLeaving);
+        counters.refused_memory += u64::from(refusal == Refusal::TooFewNodesMemory);
     }
 
     fn count_added(&mut self, key: JobKey) {

@@ -174,7 +174,7 @@ fn conclude(mut gathering: Gathering, scan: &Scan, places: usize, effects: &mut 
     };
     match &mut gathering.answer {
         Answer::JobIds(at, _) | Answer::Jobs(at, _) => *at = cursor,
-        Answer::Count(_) | Answer::Peeked(_) | Answer::QueueStat(_) => {}
+        Answer::Count(_) | Answer::Peeked(_) | Answer::QueueStat(_) | Answer::Queues(_) => {}
     }
     gathering.finish(effects);
 }
@@ -195,7 +195,8 @@ fn append(answer: &mut Answer, found: Answer) -> Option<u64> {
             | Answer::Jobs(..)
             | Answer::Count(_)
             | Answer::Peeked(_)
-            | Answer::QueueStat(_),
+            | Answer::QueueStat(_)
+            | Answer::Queues(_),
             _,
         ) => None,
     }
@@ -205,6 +206,6 @@ fn length(answer: &Answer) -> usize {
     match answer {
         Answer::JobIds(_, ids) => ids.len(),
         Answer::Jobs(_, jobs) => jobs.len(),
-        Answer::Count(_) | Answer::Peeked(_) | Answer::QueueStat(_) => 0,
+        Answer::Count(_) | Answer::Peeked(_) | Answer::QueueStat(_) | Answer::Queues(_) => 0,
     }
 }

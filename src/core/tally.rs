@@ -1,15 +1,17 @@
 //! What happened to the jobs of each queue, and how long it took: for the metrics.
 //!
 //! Each of the first so many queues has a tally of its own, the rest share one: queues are named by users, and so is the
-//! number of them. A tally only grows while its queue is known, and goes with it; that of all queues never goes.
+//! number of them. A tally only grows while its queue is known, and goes with it, to one of those that share; that of all
+//! queues never goes.
 
+use std::collections::BTreeSet;
 use std::ops::{Index, IndexMut};
 use std::time::Duration;
 
 use crate::job::{Job, JobState};
 use crate::jobs::JobKey;
 use crate::node::Node;
-use crate::queue::QueueKey;
+use crate::queue::{QueueKey, Queues};
 use crate::requeue::Cause;
 use crate::time::Time;
 
@@ -230,13 +232,14 @@ impl Depths {
         }
     }
 
-    /// Adds those of another queue.
+    /// Adds those of another queue, or of another node.
     pub fn merge(&mut self, other: &Depths) {
-        self.ready += other.ready;
-        self.active += other.active;
-        self.delayed += other.delayed;
-        self.copies += other.copies;
-        self.bytes += other.bytes;
+        let add = |sum: &mut u64, more: u64| *sum = sum.saturating_add(more);
+        add(&mut self.ready, other.ready);
+        add(&mut self.active, other.active);
+        add(&mut self.delayed, other.delayed);
+        add(&mut self.copies, other.copies);
+        add(&mut self.bytes, other.bytes);
     }
 }
 
@@ -281,6 +284,8 @@ pub(crate) struct Tallies {
     gone: Tally,
     /// Of the queues that share a tally.
     other: Depths,
+    /// These queues; the first gets a tally of its own when one is free.
+    sharing: BTreeSet<QueueKey>,
 }
 
 impl Default for Tallies {
@@ -292,6 +297,7 @@ impl Default for Tallies {
             most: 0,
             gone: Tally::default(),
             other: Depths::default(),
+            sharing: BTreeSet::new(),
         }
     }
 }
@@ -299,9 +305,16 @@ impl Default for Tallies {
 impl Tallies {
     /// A tally for a queue that is new.
     pub(crate) fn take(&mut self, queue: QueueKey) -> TallyKey {
+        self.take_own(queue).unwrap_or_else(|| {
+            self.sharing.insert(queue);
+            TallyKey::OTHER
+        })
+    }
+
+    fn take_own(&mut self, queue: QueueKey) -> Option<TallyKey> {
         let used = self.each.len() - self.free.len();
         if used > self.most as usize {
-            return TallyKey::OTHER;
+            return None;
         }
         let key = self.free.pop().unwrap_or_else(|| {
             self.each.push(Tally::default());
@@ -309,18 +322,34 @@ impl Tallies {
             TallyKey(self.each.len() as u32 - 1)
         });
         self.owners[key.0 as usize] = queue;
-        key
+        Some(key)
     }
 
-    /// Its queue is gone.
-    pub(crate) fn give_back(&mut self, key: TallyKey) {
+    /// The queue, of which no job is left, is gone.
+    pub(crate) fn give_back(&mut self, key: TallyKey, queue: QueueKey) {
         if key == TallyKey::OTHER {
+            self.sharing.remove(&queue);
             return;
         }
         let tally = std::mem::take(&mut self[key]);
         self.gone.merge(&tally);
         self.owners[key.0 as usize] = QueueKey::NONE;
         self.free.push(key);
+    }
+}
+
+impl Queues {
+    /// Gives tallies that are free to queues that have shared one until now. What was counted of them stays where it is.
+    pub(crate) fn spread_tallies(&mut self) {
+        while let Some(&queue) = self.tallies.sharing.first() {
+            let Some(key) = self.tallies.take_own(queue) else {
+                return;
+            };
+            self.tallies.sharing.remove(&queue);
+            let depths = self[queue].depths;
+            self.tallies.other.subtract(&depths);
+            self[queue].tally = key;
+        }
     }
 }
 
@@ -466,6 +495,15 @@ impl Node {
         owned.map(move |&key| self.metrics_of(now, key))
     }
 
+    /// For how long the job has been due that waits longest of those that are delivered next, in any queue.
+    pub fn oldest_ready(&self, now: Time) -> Duration {
+        let tallies = &self.queues.tallies;
+        let all = tallies.owners.iter().chain(&tallies.sharing);
+        let known = all.filter(|key| !key.is_none());
+        let ages = known.map(|&key| self.age_of(now, key));
+        ages.max().unwrap_or_default()
+    }
+
     /// One queue, which may share its tally with others.
     pub fn find_queue_metrics(&self, now: Time, name: &[u8]) -> Option<QueueMetrics<'_>> {
         let key = self.queues.find(name)?;
@@ -474,18 +512,23 @@ impl Node {
 
     fn metrics_of(&self, now: Time, key: QueueKey) -> QueueMetrics<'_> {
         let queue = &self.queues[key];
-        let due = |key: JobKey| {
-            let job = &self.jobs[key];
-            now.since(job.added.after_secs(job.delay))
-        };
         QueueMetrics {
             name: queue.name.as_bytes(),
             tally: &self.queues.tallies[queue.tally],
             depths: queue.depths,
-            oldest: queue.first(&self.jobs).map_or(Duration::ZERO, due),
+            oldest: self.age_of(now, key),
             consumers: queue.waiters.len() as u64,
             paused: queue.pause.input || queue.pause.output,
         }
+    }
+
+    /// For how long the job that is delivered next has been due.
+    fn age_of(&self, now: Time, key: QueueKey) -> Duration {
+        let first = self.queues[key].first(&self.jobs);
+        first.map_or(Duration::ZERO, |key| {
+            let job = &self.jobs[key];
+            now.since(job.added.after_secs(job.delay))
+        })
     }
 }
 

@@ -15,6 +15,10 @@ const HAND_OVER_LOOK: Duration = Duration::from_millis(5);
 /// A node that stops waits at most so long for its last words to be on their way to its clients and peers.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
+/// The log is closed so long after the time for jobs and clients at the latest. Whoever stops a node, Kubernetes or systemd,
+/// gives it 20 s more than `shutdown-timeout`: the rest is for the process to end.
+const CLOSE_LOG: Duration = Duration::from_secs(12);
+
 /// Stops in order: jobs to other nodes, no more commands, then the log.
 pub(super) async fn close(shared: &Arc<Shared>, asked: Stop) -> Result<Stop, Failed> {
     info!("node stops");
@@ -50,7 +54,8 @@ pub(super) async fn close(shared: &Arc<Shared>, asked: Stop) -> Result<Stop, Fai
             Ok(())
         }
     });
-    let Ok(closed) = tokio::time::timeout(timeout, closed).await else {
+    let end = start + timeout + CLOSE_LOG;
+    let Ok(closed) = tokio::time::timeout_at(end.into(), closed).await else {
         error!("the disk takes nothing: the job log was not closed, as after a crash");
         return Err(Failed);
     };

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use shoalmq_core::command::{Again, Command, Refusal, Reply};
+use shoalmq_core::command::{Again, Command, Question, Refusal, Reply};
 use shoalmq_core::effect::Effect;
 use shoalmq_core::event::Event;
 use shoalmq_core::id::{ClientId, JobId, NodeId, Ticket};
@@ -19,7 +19,7 @@ use shoalmq_core::node::{Log, Node, Settings};
 use shoalmq_core::record::{Location, Record, Segment};
 use shoalmq_core::time::{Now, Time};
 use shoalmq_storage::journal::{Journal, Load, Policy, Position};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, oneshot, watch};
 
 use super::clock::{self, Clock};
 use super::gate::{Gates, News, Persisted};
@@ -137,6 +137,8 @@ pub(crate) struct Driver {
     /// The tick that is waited for.
     armed: Time,
     next_client: u64,
+    /// Who asked for the whole cluster over HTTP, and waits for the answer.
+    questions: BTreeMap<ClientId, oneshot::Sender<Reply>>,
 }
 
 /// What a driver is made of.
@@ -193,6 +195,7 @@ impl Driver {
             mailed: Vec::new(),
             armed: Time::NEVER,
             next_client: 1,
+            questions: BTreeMap::new(),
         }
     }
 
@@ -221,6 +224,16 @@ impl Driver {
             peer.unanswered += 1;
         }
         answered
+    }
+
+    /// Asks the whole cluster for somebody who is no client. The answer comes within moments, whoever answers.
+    pub(crate) fn ask(&mut self, question: Question) -> oneshot::Receiver<Reply> {
+        let (sender, answer) = oneshot::channel();
+        let client = self.next_client();
+        self.questions.insert(client, sender);
+        let ticket = Ticket { client, number: 0 };
+        self.feed(Event::Command(ticket, Command::Global(question)));
+        answer
     }
 
     /// Feeds what a peer said, in order.
@@ -483,6 +496,9 @@ impl Driver {
                         if posted.is_first {
                             self.mailed.push(Arc::clone(&peer.mailbox));
                         }
+                    } else if let Some(asker) = self.questions.remove(&ticket.client) {
+                        // Whoever asked may be gone.
+                        let _ = asker.send(reply);
                     }
                 }
                 Effect::Fetch(id, mut place) => {

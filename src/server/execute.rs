@@ -138,8 +138,7 @@ impl Execution<'_> {
             Outcome::Done
         };
         if self.out.get(before) == Some(&b'-') {
-            let reason = metrics::note_error(&self.out[before + 1..]);
-            self.driver.stats.norepl += u64::from(reason == Some("norepl"));
+            metrics::note_error(&self.out[before + 1..]);
         }
         if replies != Replies::On && self.session.replies != Replies::On
             || replies == Replies::SkipNext

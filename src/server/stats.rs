@@ -55,8 +55,6 @@ pub(crate) struct Stats {
     pub(crate) input_bytes: Rate,
     pub(crate) output_bytes: Rate,
     pub(crate) memory_peak: u64,
-    /// ADDJOBs refused at once for lack of nodes.
-    pub(crate) norepl: u64,
     /// Passes of compaction that ended.
     pub(crate) rewrites: u64,
     /// Since when there have been jobs with too few copies.
@@ -74,7 +72,6 @@ impl Stats {
             input_bytes: Rate::default(),
             output_bytes: Rate::default(),
             memory_peak: 0,
-            norepl: 0,
             rewrites: 0,
             short_since: None,
             per_command: vec![CommandStats::default(); table::COUNT],

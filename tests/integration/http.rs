@@ -115,6 +115,64 @@ fn a_queue_is_told_of() {
 }
 
 #[test]
+fn queues_of_any_name_are_told_of_and_bad_requests_say_what_is_wrong() {
+    let (node, port) = node("");
+    let mut client = node.connect();
+    for name in [&b"\xff\x00"[..], b"__other__"] {
+        client.call_arguments(&[b"ADDJOB", name, b"x", b"0"]);
+    }
+    let queue = json(port, "/api/v1/queues/%FF%00");
+    assert_eq!(
+        (&queue["exists"], &queue["ready"]),
+        (&true.into(), &1.into())
+    );
+    assert_eq!(queue["name"], "\\xFF\0");
+    assert_eq!(queue["scope"], "node");
+    let all = json(port, "/api/v1/queues?global=true");
+    assert_eq!(
+        (&all["scope"], &all["complete"]),
+        (&"cluster".into(), &true.into())
+    );
+    assert_eq!(all["missing"], serde_json::json!([]));
+    assert_eq!(
+        (&all["total"]["ready"], &all["queues"][0]["name"]),
+        (&2.into(), &"\\x5F_other__".into())
+    );
+    let text = get(port, "/metrics").body;
+    let named = |label: &str| {
+        sample(
+            &text,
+            &format!("shoalmq_queue_ready_jobs{{queue=\"{label}\"}}"),
+        )
+    };
+    assert_eq!(named("__other__"), Some(0.0), "of those beyond the limit");
+    assert_eq!(
+        named("\\\\x5F_other__"),
+        Some(1.0),
+        "of the one that is called so"
+    );
+    let unknown = json(port, "/api/v1/queues/none?global=true");
+    assert_eq!(
+        (&unknown["exists"], &unknown["ready"]),
+        (&false.into(), &0.into())
+    );
+    for (path, word) in [
+        ("queues/%zz", "percent"),
+        ("queues/q?global=maybe", "global must be"),
+        ("queues?globl=true", "`globl`"),
+    ] {
+        let answer = get(port, &format!("/api/v1/{path}"));
+        assert_eq!(answer.status, 400, "{path}");
+        assert!(answer.head.contains("application/json"), "{}", answer.head);
+        assert!(
+            answer.body.contains("\"error\"") && answer.body.contains(word),
+            "{}",
+            answer.body
+        );
+    }
+}
+
+#[test]
 fn what_clients_do_is_counted() {
     let (node, port) = node("");
     let mut client = node.connect();
@@ -136,7 +194,8 @@ fn what_clients_do_is_counted() {
         ("node_jobs_redelivered_total{reason=\"nack\"}", 1.0),
         ("node_job_service_seconds_count", 1.0),
         ("commands_total{command=\"addjob\",status=\"ok\"}", 2.0),
-        ("norepl_total", 1.0),
+        ("norepl_total{reason=\"unreachable\"}", 1.0),
+        ("norepl_total{reason=\"timeout\"}", 0.0),
         ("rejected_total{reason=\"norepl\"}", 1.0),
         ("jobs_without_wakeup", 0.0),
         ("ready", 1.0),
@@ -194,6 +253,19 @@ fn openmetrics_is_given_when_asked_for() {
             .contains("content-type: application/openmetrics-text; version=1.0.0")
     );
     assert!(answer.body.ends_with("# EOF\n"));
+    let declared = answer
+        .body
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE "));
+    let mut families: Vec<&str> = declared.filter_map(|rest| rest.split(' ').next()).collect();
+    let count = families.len();
+    families.sort_unstable();
+    families.dedup();
+    assert_eq!(families.len(), count, "no family is declared twice");
+    assert!(count > 40, "{count}");
+    let least = "Accept: application/openmetrics-text;q=0.1, text/plain;q=0.9\r\n";
+    let head = request(port, "GET", "/metrics", least).head;
+    assert!(head.contains("content-type: text/plain"), "{head}");
     assert!(
         answer
             .body

@@ -7,9 +7,11 @@ use proptest::prelude::*;
 use shoalmq_core::command::{
     Answer, Delivery, JobView, PauseState, Question, QueueView, ScanReply,
 };
+use shoalmq_core::depths::{QueueDepths, QueuesView};
 use shoalmq_core::id::StoreId;
 use shoalmq_core::job::{Body, JobState};
 use shoalmq_core::message::{Copy, Holders};
+use shoalmq_core::tally::Depths;
 
 use super::*;
 
@@ -172,6 +174,7 @@ fn questions() -> impl Strategy<Value = Question> {
         names().prop_map(Question::QueueLength),
         (names(), any::<i64>()).prop_map(|(queue, count)| Question::QueuePeek { queue, count }),
         names().prop_map(Question::QueueStat),
+        option::of(names()).prop_map(Question::Queues),
         scans.prop_map(|((cursor, count, all), queue, states)| Question::JobScan {
             cursor,
             count,
@@ -182,11 +185,35 @@ fn questions() -> impl Strategy<Value = Question> {
     ]
 }
 
+fn depths() -> impl Strategy<Value = Depths> {
+    any::<[u64; 5]>().prop_map(|[ready, active, delayed, copies, bytes]| Depths {
+        ready,
+        active,
+        delayed,
+        copies,
+        bytes,
+    })
+}
+
+fn queue_depths() -> impl Strategy<Value = QueueDepths> {
+    (names(), depths(), any::<(u32, u64, bool)>()).prop_map(
+        |(name, depths, (oldest, consumers, paused))| QueueDepths {
+            name,
+            depths,
+            oldest: Duration::from_millis(u64::from(oldest)),
+            consumers,
+            paused,
+        },
+    )
+}
+
 fn answers() -> impl Strategy<Value = Answer> {
     prop_oneof![
         any::<u64>().prop_map(Answer::Count),
         vec(deliveries(), 0..4).prop_map(Answer::Peeked),
         option::of(queue_views()).prop_map(|view| Answer::QueueStat(view.map(Box::new))),
+        (vec(queue_depths(), 0..4), depths())
+            .prop_map(|(queues, total)| Answer::Queues(QueuesView { queues, total })),
         (any::<u64>(), vec(job_ids(), 0..4)).prop_map(|(next, ids)| Answer::JobIds(next, ids)),
         (any::<u64>(), vec(job_views(), 0..4)).prop_map(|(next, jobs)| Answer::Jobs(next, jobs)),
     ]

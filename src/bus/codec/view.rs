@@ -130,6 +130,7 @@ impl<'a> Wanted<'a> {
                 count: *count,
             },
             Question::QueueStat(queue) => Wanted::QueueStat(name(queue)),
+            Question::Queues(_) => panic!("it is of another kind"),
             Question::JobScan {
                 cursor,
                 count,
@@ -177,6 +178,7 @@ impl<'a> Said<'a> {
             Answer::Count(count) => Said::Count(*count),
             Answer::Peeked(jobs) => Said::Peeked(jobs.iter().map(Peeked::of).collect()),
             Answer::QueueStat(view) => Said::QueueStat(view.as_deref().map(Stat::of)),
+            Answer::Queues(_) => panic!("it is of another kind"),
             Answer::JobIds(cursor, ids) => Said::JobIds {
                 cursor: *cursor,
                 ids: Ids::of(ids),

@@ -54,6 +54,44 @@ fn stat(shoal: &mut Shoal, seat: usize, queue: &str) -> Option<QueueView> {
     }
 }
 
+#[test]
+fn depths_are_added_up_over_all_nodes() {
+    let mut shoal = Shoal::new(3);
+    for (seat, queue) in [(0, "q"), (1, "q"), (1, "b"), (2, "q")] {
+        shoal.add(seat, one(queue));
+    }
+    shoal.advance_ms(10);
+    let mut ask = |seat, queue| match global(&mut shoal, seat, Question::Queues(queue)) {
+        (Answer::Queues(view), missing) => (view, missing),
+        (other, _) => panic!("{other:?} is no depths"),
+    };
+    let (view, missing) = ask(0, Some(name("q")));
+    assert_eq!(missing, []);
+    let told: Vec<_> = view
+        .queues
+        .iter()
+        .map(|queue| (&queue.name, queue.depths.ready))
+        .collect();
+    assert_eq!(told, [(&name("q"), 3)]);
+    let (view, _) = ask(2, None);
+    let told: Vec<_> = view
+        .queues
+        .iter()
+        .map(|queue| (&queue.name, queue.depths.ready))
+        .collect();
+    assert_eq!(told, [(&name("b"), 1), (&name("q"), 3)]);
+    assert_eq!(view.total.ready, 4);
+    let (view, _) = ask(1, Some(name("nobody knows it")));
+    assert_eq!(view.queues, []);
+    shoal.kill(2);
+    let (view, missing) = match global(&mut shoal, 0, Question::Queues(Some(name("q")))) {
+        (Answer::Queues(view), missing) => (view, missing),
+        (other, _) => panic!("{other:?} is no depths"),
+    };
+    assert_eq!(view.queues[0].depths.ready, 2);
+    assert_eq!(missing, [Shoal::id(2)]);
+}
+
 fn scan(cursor: u64, count: Option<u64>, reply: ScanReply) -> Question {
     Question::JobScan {
         cursor,

@@ -2,6 +2,7 @@
 
 use super::bench::{Bench, SETTINGS, job};
 use crate::command::AddJob;
+use crate::event::Event;
 use crate::node::Settings;
 use crate::tally::{Depths, JOB_MILLIS, Tally};
 
@@ -71,14 +72,29 @@ fn queues_beyond_the_bound_share_a_tally_and_one_that_is_gone_makes_room() {
         ..SETTINGS
     });
     bench.add(job("first"));
+    bench.advance(1);
     bench.add(job("second"));
     assert_eq!(tally(&bench, "first").added, 1);
     assert_eq!(bench.node.other_tally().added, 1);
+    bench.advance(1);
+    let now = bench.now().time;
+    assert_eq!(bench.node.oldest_ready(now).as_secs(), 2);
     let taken = bench.get(&["first"], 1);
     bench.ack(taken[0].id);
     // An empty queue closes after some minutes.
     bench.advance(600);
+    assert_eq!(depths(&bench, "second").ready, 1, "it has its own now");
+    assert_eq!(tally(&bench, "second"), Tally::default());
+    let now = bench.now().time;
+    let oldest = bench.node.oldest_ready(now);
+    assert!(oldest.as_secs() >= 601, "{oldest:?}");
     bench.add(job("third"));
-    assert_eq!(tally(&bench, "third").added, 1);
+    assert_eq!(bench.node.other_tally().added, 2);
+    let settings = Settings {
+        tallied_queues: 2,
+        ..SETTINGS
+    };
+    bench.feed(Event::Configured(settings));
+    assert_eq!(depths(&bench, "third").ready, 1, "and so has this one");
     assert_eq!(bench.node.total_tally().added, 3);
 }

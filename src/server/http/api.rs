@@ -3,20 +3,18 @@
 //! | path | answers |
 //! |---|---|
 //! | `cluster` | this node and the others |
-//! | `queues` | the queues that have series of their own, and the sum of all |
-//! | `queues/{name}` | one queue; zeros when it is not known, so that a scaler can begin from nothing |
+//! | `queues`, `queues/{name}` | see `queues` |
 //! | `drain` (POST) | hands queued jobs over before a stop: how many are left |
 //! | `safe-to-delete` | 200 when this node may be removed for good, 409 with the reasons when not |
 //!
-//! Figures are those of this node; sum them over all nodes for the cluster.
+//! Figures are those of this node, unless the whole cluster is asked for.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde_json::{Value, json};
-use shoalmq_core::tally::Depths;
 
 use super::{Node, problem};
 use crate::server::closing;
@@ -26,8 +24,6 @@ use crate::server::driver::Driver;
 pub(super) fn routes() -> Router<Node> {
     Router::new()
         .route("/api/v1/cluster", get(cluster))
-        .route("/api/v1/queues", get(queues))
-        .route("/api/v1/queues/{name}", get(queue))
         .route("/api/v1/safe-to-delete", get(safe_to_delete))
 }
 
@@ -71,47 +67,6 @@ fn state(health: Health) -> &'static str {
         Health::Suspect => "suspect",
         Health::Down => "down",
     }
-}
-
-async fn queues(State(shared): State<Node>) -> Json<Value> {
-    let driver = shared.driver.lock();
-    let now = driver.clock.now().time;
-    let queues = driver.node.queue_metrics(now).map(|queue| {
-        let mut shown = depths(&queue.depths);
-        shown["name"] = json!(String::from_utf8_lossy(queue.name));
-        shown["oldest_ready_age_seconds"] = json!(queue.oldest.as_secs_f64());
-        shown["consumers"] = json!(queue.consumers);
-        shown["paused"] = json!(queue.paused);
-        shown
-    });
-    let queues: Vec<Value> = queues.collect();
-    let mut total = depths(&driver.node.total_depths());
-    total["queues"] = json!(driver.node.queue_count());
-    Json(json!({ "queues": queues, "total": total }))
-}
-
-async fn queue(State(shared): State<Node>, Path(name): Path<String>) -> Json<Value> {
-    let driver = shared.driver.lock();
-    let now = driver.clock.now().time;
-    let found = driver.node.find_queue_metrics(now, name.as_bytes());
-    let mut shown = depths(&found.map(|queue| queue.depths).unwrap_or_default());
-    shown["name"] = json!(name);
-    shown["exists"] = json!(found.is_some());
-    let oldest = found.map(|queue| queue.oldest).unwrap_or_default();
-    shown["oldest_ready_age_seconds"] = json!(oldest.as_secs_f64());
-    shown["consumers"] = json!(found.map_or(0, |queue| queue.consumers));
-    shown["paused"] = json!(found.is_some_and(|queue| queue.paused));
-    Json(shown)
-}
-
-fn depths(depths: &Depths) -> Value {
-    json!({
-        "ready": depths.ready,
-        "active": depths.active,
-        "delayed": depths.delayed,
-        "copies": depths.copies,
-        "bytes": depths.bytes,
-    })
 }
 
 /// The node is about to be stopped: it is not ready from now on, and hands over its queued jobs.

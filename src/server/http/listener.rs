@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,12 +26,24 @@ const BESIDE_CLIENTS: u16 = 1000;
 const CONNECTIONS: usize = 128;
 /// A client has so long for the head of a request, and an idle connection for the next one.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// A connection ends after so long: one that takes its answers slowly, or never, keeps no other out.
-const CONNECTION_TIMEOUT: Duration = Duration::from_mins(1);
+/// How long a connection lasts: one that takes its answers slowly, or never, keeps no other out.
+const LIMITS: Limits = Limits {
+    requests: Duration::from_mins(1),
+    answer: Duration::from_secs(10),
+};
 /// Room for the head of a request.
 const HEAD_BYTES: usize = 16 << 10;
 /// After an accept that failed, for want of file descriptors for example.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long a connection lasts.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    /// It takes requests for so long, and ends once the answer under way is out,
+    requests: Duration,
+    /// or so much later.
+    answer: Duration,
+}
 
 /// Why HTTP cannot be served.
 #[derive(Debug, Error)]
@@ -131,7 +144,7 @@ async fn accept(listener: TcpListener, routes: Router, permits: Arc<Semaphore>) 
             Ok((stream, from)) => {
                 let routes = routes.clone();
                 tokio::spawn(async move {
-                    serve_one(stream, from, routes).await;
+                    serve_one(stream, from, routes, LIMITS).await;
                     drop(permit);
                 });
             }
@@ -143,14 +156,76 @@ async fn accept(listener: TcpListener, routes: Router, permits: Arc<Semaphore>) 
     }
 }
 
-async fn serve_one(stream: TcpStream, from: SocketAddr, routes: Router) {
+async fn serve_one(stream: TcpStream, from: SocketAddr, routes: Router, limits: Limits) {
     let service = TowerToHyperService::new(routes.layer(Extension(From(from))));
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(HEAD_BYTES)
         .serve_connection(TokioIo::new(stream), service);
-    if let Ok(Err(error)) = tokio::time::timeout(CONNECTION_TIMEOUT, served).await {
-        debug!(%from, %error, "a connection for HTTP ended");
+    let mut served = pin!(served);
+    let mut ended = tokio::time::timeout(limits.requests, served.as_mut()).await;
+    if ended.is_err() {
+        served.as_mut().graceful_shutdown();
+        ended = tokio::time::timeout(limits.answer, served).await;
+    }
+    match ended {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => debug!(%from, %error, "a connection for HTTP ended"),
+        Err(_) => debug!(%from, "a connection for HTTP was cut off: its answer took too long"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    const MOMENT: Duration = Duration::from_millis(50);
+
+    /// What a client reads until the connection ends, which takes requests for a moment.
+    async fn answer(
+        handler: impl Future<Output = &'static str> + Send + 'static,
+        rest: Duration,
+    ) -> String {
+        let handler = std::sync::Mutex::new(Some(Box::pin(handler)));
+        let handler = Arc::new(handler);
+        let answer = async move || {
+            let first = handler.lock().expect("nobody panics").take();
+            first.expect("there is one request").await
+        };
+        let routes = Router::new().route("/", get(answer));
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+        let address = listener.local_addr().expect("it is bound");
+        let mut client = TcpStream::connect(address).await.expect("it listens");
+        let (stream, from) = listener.accept().await.expect("a client");
+        let request = b"GET / HTTP/1.1\r\nHost: node\r\n\r\n";
+        client.write_all(request).await.expect("it is read");
+        let limits = Limits {
+            requests: MOMENT,
+            answer: rest,
+        };
+        tokio::spawn(serve_one(stream, from, routes, limits));
+        let mut answer = String::new();
+        // A connection that is cut off may be reset.
+        let _ = client.read_to_string(&mut answer).await;
+        answer
+    }
+
+    #[tokio::test]
+    async fn a_connection_ends_behind_its_last_answer() {
+        let slow = async {
+            tokio::time::sleep(4 * MOMENT).await;
+            "done"
+        };
+        let answer = answer(slow, Duration::from_secs(10)).await;
+        assert!(answer.ends_with("done"), "{answer}");
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_takes_too_long_is_cut_off() {
+        assert_eq!(answer(std::future::pending(), MOMENT).await, "");
     }
 }

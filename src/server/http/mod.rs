@@ -12,6 +12,8 @@ mod api;
 mod auth;
 mod health;
 mod listener;
+mod queues;
+mod request;
 
 use std::sync::Arc;
 
@@ -44,7 +46,10 @@ fn routes(shared: &Node) -> Router {
     Router::new()
         .merge(open)
         .merge(guarded(numbers, auth::Guard::Metrics))
-        .merge(guarded(api::routes(), auth::Guard::Api))
+        .merge(guarded(
+            api::routes().merge(queues::routes()),
+            auth::Guard::Api,
+        ))
         .merge(guarded(api::drain_route(), auth::Guard::Drain))
         .fallback(async || problem(StatusCode::NOT_FOUND, "there is nothing here: see /"))
         .method_not_allowed_fallback(async || {

@@ -186,7 +186,7 @@ impl Nodes {
     fn write_healing(&self, text: &mut Exposition) {
         text.gauge(
             "jobs_under_replicated",
-            "Jobs with fewer copies than they are to have.",
+            "Jobs with fewer copies than they are to have. Each node that holds one counts it: take the maximum, not a sum.",
             self.short,
         );
         text.gauge(
@@ -195,7 +195,7 @@ impl Nodes {
             self.short_for,
         );
         text.gauge(
-            "repair_jobs",
+            "jobs_in_repair",
             "Jobs whose copies are being made anew at this moment.",
             self.healing,
         );

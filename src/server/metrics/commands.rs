@@ -14,7 +14,8 @@ pub(super) struct Commands {
     each: Vec<(&'static str, CommandStats)>,
     normal: usize,
     monitors: usize,
-    blocked: usize,
+    for_jobs: usize,
+    for_copies: usize,
     connections: u64,
     rejected: u64,
     input: u64,
@@ -31,7 +32,8 @@ impl Commands {
             each: commands.collect(),
             normal: driver.peers.len() - driver.monitors.len(),
             monitors: driver.monitors.len(),
-            blocked: driver.node.waiting_count(),
+            for_jobs: driver.node.waiting_count(),
+            for_copies: driver.node.waiting_for_copies(),
             connections: stats.connections,
             rejected: stats.rejected,
             input: stats.input_bytes.total,
@@ -63,11 +65,13 @@ impl Commands {
         text.family(Kind::Gauge, "connected_clients", "Connections of clients.");
         text.sample(&[("kind", "normal")], self.normal);
         text.sample(&[("kind", "monitor")], self.monitors);
-        text.gauge(
+        text.family(
+            Kind::Gauge,
             "blocked_clients",
-            "Clients that wait for a job.",
-            self.blocked,
+            "Clients that wait: for a job, or for the copies of one that they added.",
         );
+        text.sample(&[("kind", "jobs")], self.for_jobs);
+        text.sample(&[("kind", "replicas")], self.for_copies);
         text.counter(
             "connections_total",
             "Connections taken in.",

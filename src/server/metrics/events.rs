@@ -69,20 +69,20 @@ pub(super) fn render() -> String {
         .unwrap_or_default()
 }
 
-/// A command was answered with this error line, without its `-`. Returns the reason that it is counted under.
-pub(crate) fn note_error(line: &[u8]) -> Option<&'static str> {
+/// A command was answered with this error line, without its `-`.
+pub(crate) fn note_error(line: &[u8]) {
     let code = if line.starts_with(WRONG_PASSWORD) {
         WRONG_PASSWORD
     } else {
         line.split(|&byte| byte == b' ').next().unwrap_or_default()
     };
     let reason = REASONS.iter().find(|(known, _)| *known == code);
-    let &(_, reason) = reason?;
-    counter!(REJECTED, "reason" => reason).increment(1);
-    if reason == "wrongpass" {
-        counter!(AUTH_FAILURES).increment(1);
+    if let Some(&(_, reason)) = reason {
+        counter!(REJECTED, "reason" => reason).increment(1);
+        if reason == "wrongpass" {
+            counter!(AUTH_FAILURES).increment(1);
+        }
     }
-    Some(reason)
 }
 
 /// A wrong password came over HTTP.

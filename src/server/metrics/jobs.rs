@@ -5,10 +5,9 @@ use std::time::Duration;
 use shoalmq_core::tally::{COPY_MILLIS, Depths, Histogram, JOB_MILLIS, Reason, Tally};
 
 use super::exposition::{Exposition, Kind};
+use super::label::{OTHER, queue_label};
 use crate::server::driver::Driver;
 
-/// Stands for all queues without series of their own.
-const OTHER: &str = "__other__";
 const MILLIS: f64 = 1000.0;
 
 /// A figure: its name, what it is, and where it is found.
@@ -19,11 +18,11 @@ type TimesOf = fn(&Tally) -> &Histogram<{ JOB_MILLIS.len() }>;
 pub(super) struct Jobs {
     queues: Vec<Queue>,
     known: usize,
+    oldest: Duration,
     total: Tally,
     depths: Depths,
     replication: Histogram<{ COPY_MILLIS.len() }>,
-    unconfirmed: u64,
-    refused: u64,
+    refused: [(&'static str, u64); 4],
     tombstones: usize,
     tombstone_bytes: usize,
     sleepless: usize,
@@ -54,8 +53,7 @@ impl Jobs {
             queues.extend(node.queue_metrics(now).map(|queue| {
                 rest.subtract(&queue.depths);
                 Queue {
-                    // Names are bytes, labels are text.
-                    name: String::from_utf8_lossy(queue.name).into_owned(),
+                    name: queue_label(queue.name).into_owned(),
                     tally: *queue.tally,
                     depths: queue.depths,
                     own: Some(Own {
@@ -76,11 +74,16 @@ impl Jobs {
         Jobs {
             queues,
             known: node.queue_count(),
+            oldest: node.oldest_ready(now),
             total: node.total_tally(),
             depths,
             replication: *node.replication_times(),
-            unconfirmed: counters.replication_timeouts,
-            refused: driver.stats.norepl,
+            refused: [
+                ("unreachable", counters.refused_unreachable),
+                ("timeout", counters.replication_timeouts),
+                ("leaving", counters.refused_leaving),
+                ("memory", counters.refused_memory),
+            ],
             tombstones: node.tombstone_count(),
             tombstone_bytes: node.tombstone_bytes(),
             sleepless: node.jobs_without_wakeup(),
@@ -108,7 +111,7 @@ impl Jobs {
             }),
             (
                 "acked",
-                "Jobs acknowledged by clients of this node.",
+                "Jobs acknowledged by clients of this node, which had them: job_service_seconds has those told to other nodes, too.",
                 |tally| tally.acked,
             ),
             ("nacked", "Jobs given back by NACK.", |tally| tally.nacked),
@@ -221,11 +224,10 @@ impl Jobs {
         for (name, own) in own() {
             text.sample(&[("queue", name)], u8::from(own.paused));
         }
-        let oldest = own().map(|(_, own)| own.oldest).max().unwrap_or_default();
         text.gauge(
             "node_oldest_ready_age_seconds",
-            "The longest such time of all queues with series of their own.",
-            oldest.as_secs_f64(),
+            "The longest such time of all queues.",
+            self.oldest.as_secs_f64(),
         );
         text.gauge(
             "queues",
@@ -271,11 +273,14 @@ impl Jobs {
             "From ADDJOB to the copies that it waited for, by the result; norepl took its whole timeout.",
         );
         text.histogram(&[("result", "ok")], &COPY_MILLIS, MILLIS, &self.replication);
-        text.counter(
+        text.family(
+            Kind::Counter,
             "norepl_total",
-            "ADDJOBs refused for lack of copies, at once or after their timeout.",
-            self.unconfirmed + self.refused,
+            "ADDJOBs refused for lack of copies, by the reason: at once, or after their timeout.",
         );
+        for (reason, count) in self.refused {
+            text.sample(&[("reason", reason)], count);
+        }
         text.gauge(
             "ack_tombstones",
             "Acknowledgements kept for jobs that are not held here.",

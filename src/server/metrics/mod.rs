@@ -8,6 +8,7 @@ mod commands;
 mod events;
 mod exposition;
 mod jobs;
+mod label;
 mod node;
 
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use self::exposition::Exposition;
 use super::driver::{Driver, Shared};
 
 pub(crate) use events::{note_auth_failure, note_error, note_protocol_error, note_reload, start};
+pub(crate) use label::queue_label;
 
 /// How metrics are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +31,10 @@ pub(crate) enum Format {
 impl Format {
     /// The one that a client prefers, by its `Accept` header.
     pub(crate) fn accepted(header: &str) -> Self {
-        if header.contains("application/openmetrics-text") {
+        let openmetrics = weight(header, &["application/openmetrics-text"]);
+        let text = weight(header, &["text/plain", "text/*", "*/*"]);
+        // Whoever names it as willingly as the other knows it.
+        if openmetrics > 0.0 && openmetrics >= text {
             Format::OpenMetrics
         } else {
             Format::Text
@@ -43,6 +48,21 @@ impl Format {
             Format::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
         }
     }
+}
+
+/// How willingly a client takes the first of these types that it names, from 0 to 1.
+fn weight(header: &str, types: &[&str]) -> f64 {
+    let named = |wanted: &&str| {
+        let ranges = header.split(',').filter_map(|range| {
+            let mut parts = range.split(';').map(str::trim);
+            let name = parts.next()?;
+            let weight = parts.find_map(|part| part.strip_prefix("q="));
+            let weight = weight.map_or(1.0, |weight| weight.parse().unwrap_or(0.0));
+            name.eq_ignore_ascii_case(wanted).then_some(weight)
+        });
+        ranges.reduce(f64::max)
+    };
+    types.iter().find_map(named).unwrap_or(0.0)
 }
 
 /// All metrics of this node.
@@ -79,6 +99,39 @@ impl Copied {
             commands: commands::Commands::of(driver),
             cluster: cluster::Nodes::of(driver),
             node: node::Figures::of(driver),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_format_is_what_a_client_likes_best() {
+        let (text, openmetrics) = (Format::Text, Format::OpenMetrics);
+        for (header, format) in [
+            ("", text),
+            ("*/*", text),
+            ("text/plain", text),
+            ("application/openmetrics-text", openmetrics),
+            (
+                "application/openmetrics-text; version=1.0.0, */*",
+                openmetrics,
+            ),
+            (
+                "application/openmetrics-text;q=0.8,text/plain;q=0.5,*/*;q=0.1",
+                openmetrics,
+            ),
+            (
+                "application/openmetrics-text;q=0.5, text/plain;version=0.0.4;q=0.9",
+                text,
+            ),
+            ("application/openmetrics-text;q=0.3,*/*;q=0.6", text),
+            ("Application/OpenMetrics-Text;q=0", text),
+            ("application/openmetrics-text;q=nonsense", text),
+        ] {
+            assert_eq!(Format::accepted(header), format, "{header}");
         }
     }
 }

@@ -60,7 +60,8 @@ app.kubernetes.io/part-of: shoalmq
 {{- define "shoalmq.conf" -}}
 {{- $fixed := dict "bind" "*" "port" 7711 "http-port" 8711 "dir" "/var/lib/shoalmq" "cluster-join" (include "shoalmq.headless" .) "shutdown-timeout" (int .Values.shutdownTimeout) -}}
 {{- range $name := keys .Values.config | sortAlpha -}}
-{{- if hasKey $fixed $name -}}
+{{- /* Probes, ports and logs of the other objects rest on these. */ -}}
+{{- if or (hasKey $fixed $name) (has $name (list "cluster-port" "cluster-announce-host" "http-bind" "logfile" "pidfile")) -}}
 {{- fail (printf "config.%s is set by the chart" $name) -}}
 {{- end -}}
 {{- if has $name (list "requirepass" "cluster-secret") -}}
@@ -73,6 +74,16 @@ app.kubernetes.io/part-of: shoalmq
 {{- end -}}
 {{- range $name := keys $all | sortAlpha }}
 {{- $value := get $all $name }}
-{{ $name }} {{ if kindIs "float64" $value }}{{ int64 $value }}{{ else if kindIs "bool" $value }}{{ ternary "yes" "no" $value }}{{ else }}{{ $value }}{{ end }}
+{{ $name }} {{ if kindIs "float64" $value }}{{ int64 $value }}{{ else if kindIs "bool" $value }}{{ ternary "yes" "no" $value }}{{ else if eq (toString $value) "" }}""{{ else }}{{ $value }}{{ end }}
 {{- end }}
+{{- end -}}
+
+{{/* How long a pod may take to stop: the hook, the node, and 20 s. */}}
+{{- define "shoalmq.gracePeriod" -}}
+{{- $needed := add .Values.shutdownTimeout .Values.shutdownTimeout 20 -}}
+{{- $given := .Values.terminationGracePeriodSeconds | default $needed -}}
+{{- if lt (int64 $given) (int64 $needed) -}}
+{{- fail (printf "terminationGracePeriodSeconds %v is too short: shutdownTimeout %v takes %v s, twice itself and 20" $given .Values.shutdownTimeout $needed) -}}
+{{- end -}}
+{{- $given -}}
 {{- end -}}

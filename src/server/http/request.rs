@@ -1,0 +1,108 @@
+//! What a request says in its path and query, as bytes: names of queues need not be text.
+
+use axum::http::{StatusCode, Uri};
+use axum::response::Response;
+
+use super::problem;
+
+/// Why a request is answered with 400.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct BadRequest(String);
+
+impl From<BadRequest> for Response {
+    fn from(bad: BadRequest) -> Self {
+        problem(StatusCode::BAD_REQUEST, &bad.0)
+    }
+}
+
+/// The last part of the path, decoded.
+pub(super) fn last_segment(uri: &Uri) -> Result<Vec<u8>, BadRequest> {
+    let path = uri.path();
+    let last = path.rsplit('/').next().unwrap_or(path);
+    decode(last).ok_or_else(|| {
+        let wrong =
+            format!("`{last}` in the path is no percent-encoding: `%` takes two hex digits");
+        BadRequest(wrong)
+    })
+}
+
+/// Whether a switch is given as `true`; no others may be given.
+pub(super) fn switch(uri: &Uri, name: &str) -> Result<bool, BadRequest> {
+    let mut given = None;
+    let pairs = uri.query().unwrap_or_default().split('&');
+    for pair in pairs.filter(|pair| !pair.is_empty()) {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        if key != name {
+            let wrong = format!("unknown parameter `{key}`: there is `{name}=true`");
+            return Err(BadRequest(wrong));
+        }
+        let value = match value {
+            "true" => true,
+            "false" => false,
+            _ => {
+                let wrong = format!("{name} must be `true` or `false`, not `{value}`");
+                return Err(BadRequest(wrong));
+            }
+        };
+        if given.replace(value).is_some() {
+            return Err(BadRequest(format!("{name} is given twice")));
+        }
+    }
+    Ok(given.unwrap_or(false))
+}
+
+/// The bytes that are meant; none if a `%` is not followed by two hex digits.
+fn decode(text: &str) -> Option<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = after;
+        if byte != b'%' {
+            bytes.push(byte);
+            continue;
+        }
+        let (&[high, low], after) = rest.split_first_chunk()?;
+        let digit = |digit: u8| char::from(digit).to_digit(16);
+        bytes.push((digit(high)? << 4 | digit(low)?) as u8);
+        rest = after;
+    }
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn uri(text: &'static str) -> Uri {
+        Uri::from_static(text)
+    }
+
+    #[test]
+    fn names_are_any_bytes() {
+        let name = |text| last_segment(&uri(text)).ok();
+        assert_eq!(name("/api/v1/queues/mail"), Some(b"mail".to_vec()));
+        assert_eq!(name("/queues/a%2Fb%20+"), Some(b"a/b +".to_vec()));
+        assert_eq!(name("/queues/%ff%00"), Some(vec![0xff, 0]));
+        for wrong in ["/queues/%", "/queues/%4", "/queues/%zz", "/queues/a%+1"] {
+            assert_eq!(name(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_switch_is_true_or_false_and_alone() {
+        let global = |text| switch(&uri(text), "global").map_err(|bad| bad.0);
+        assert_eq!(global("/q"), Ok(false));
+        assert_eq!(global("/q?"), Ok(false));
+        assert_eq!(global("/q?global=true"), Ok(true));
+        assert_eq!(global("/q?global=false"), Ok(false));
+        for (wrong, word) in [
+            ("/q?global", "global must be"),
+            ("/q?global=1", "not `1`"),
+            ("/q?globl=true", "`globl`"),
+            ("/q?global=true&global=true", "twice"),
+        ] {
+            let error = global(wrong).expect_err(wrong);
+            assert!(error.contains(word), "{error}");
+        }
+    }
+}
