@@ -64,7 +64,12 @@ impl UnreadReply {
 
     /// Reads what it lacks. Waits for the disk.
     pub(crate) fn read(&mut self) -> Vec<Failed> {
-        self.access.read(self.reply.unread_bodies())
+        // What is handed out comes again by itself, and there may be others behind it that can be read.
+        let patience = match self.jobs().next() {
+            Some(_) => Patience::NONE,
+            None => Patience::default(),
+        };
+        self.access.read(self.reply.unread_bodies(), patience)
     }
 }
 
@@ -117,11 +122,13 @@ impl Drop for Access {
 
 /// How often reading is tried again that may succeed later: the pauses of one batch, together.
 #[derive(Debug, Default)]
-struct Patience {
+pub(crate) struct Patience {
     tries: u32,
 }
 
 impl Patience {
+    const NONE: Patience = Patience { tries: TRIES };
+
     /// Waits, unless it was waited often enough.
     fn waits(&mut self) -> bool {
         let waits = self.tries < TRIES;
@@ -135,10 +142,14 @@ impl Patience {
 
 impl Access {
     /// Reads bodies into their places. Returns those that cannot be read. Waits for the disk.
-    pub(crate) fn read(&self, mut unread: Vec<(JobId, &mut Body)>) -> Vec<Failed> {
+    pub(crate) fn read(
+        &self,
+        mut unread: Vec<(JobId, &mut Body)>,
+        mut patience: Patience,
+    ) -> Vec<Failed> {
         // A backend may have to open something for each segment.
         unread.sort_by_key(|(_, body)| body.spilled_to());
-        let (mut failed, mut patience) = (Vec::new(), Patience::default());
+        let mut failed = Vec::new();
         for (id, body) in unread {
             match self.read_one(&id, body, &mut patience) {
                 Ok(read) => *body = read,
@@ -176,7 +187,7 @@ impl Driver {
     ///
     /// Those among them that were to be handed out have been seen by nobody.
     pub(crate) fn give_up_bodies(&mut self, failed: Vec<Failed>, undelivered: Vec<JobId>) {
-        let mut passing = BTreeSet::new();
+        let (mut passing, mut reason) = (BTreeSet::new(), String::new());
         for Failed { id, place, why } in failed {
             // What was only looked at, and is gone by now, is not missed.
             if matches!(why, Unreadable::Fault(_, Fault::Retired { .. })) {
@@ -186,12 +197,16 @@ impl Driver {
             let queue = queue.map(|name| name.as_bytes().escape_ascii().to_string());
             // An at-most-once job on its way to another node is here no more, and cannot be tried again.
             if why.may_pass() && queue.is_some() {
-                warn!(%id, queue, reason = describe(&why), "the body of a job cannot be read now: it is tried again later");
+                reason = describe(&why);
                 passing.insert(id);
                 continue;
             }
             error!(%id, queue, reason = describe(&why), "the body of a job cannot be read: the job is set aside");
             self.feed(Event::Unreadable { id, place });
+        }
+        if let Some(first) = passing.first() {
+            let jobs = passing.len();
+            warn!(jobs, %first, reason, "bodies cannot be read now: they are tried again later");
         }
         let (postponed, undelivered): (Vec<_>, Vec<_>) =
             undelivered.into_iter().partition(|id| passing.contains(id));

@@ -180,3 +180,42 @@ fn a_segment_that_is_damaged_while_the_node_runs_costs_its_bodies_alone() {
     assert!(log.contains("the storage engine gave up on its files"));
     assert!(log.contains("the body of a job cannot be read: the job is set aside"));
 }
+
+#[test]
+fn jobs_that_cannot_be_read_for_now_let_the_others_pass_and_come_later() {
+    let node = filled("log");
+    let mut client = node.connect();
+    // A folder in its place: the system refuses to open it.
+    let file = node.launch().data().join("log/000000000002.log");
+    let away = node.launch().folder().join("away");
+    fs::rename(&file, &away).expect("a file of the log");
+    fs::create_dir(&file).expect("a folder in its place");
+    let command = format!("GETJOB NOHANG COUNT {BATCH} FROM q");
+    let mut numbers = Vec::new();
+    let mut take = |client: &mut Connection| {
+        let reply = client.call(&command);
+        if reply != Reply::NilArray {
+            for job in jobs(&reply) {
+                let number: usize = job.body[..8].parse().expect("a number");
+                assert_eq!(job.body, body(number));
+                numbers.push(number);
+            }
+        }
+        numbers.len()
+    };
+    // Nothing behind the segment waits for it.
+    let refused = within(Duration::from_mins(1), "all that can be read", || {
+        let before = take(&mut client);
+        (take(&mut client) == before).then_some(JOBS - before)
+    });
+    assert!(refused > 1000 && refused < JOBS / 2, "{refused}");
+    assert_eq!(figure(&mut client, "unreadable_bodies"), 0);
+    fs::remove_dir(&file).expect("the folder in its place");
+    fs::rename(&away, &file).expect("a file of the log");
+    within(Duration::from_mins(1), "the rest", || {
+        (take(&mut client) == JOBS).then_some(())
+    });
+    numbers.sort_unstable();
+    assert!(numbers.into_iter().eq(0..JOBS), "each comes once");
+    assert!(node.log().contains("bodies cannot be read now"));
+}

@@ -12,7 +12,7 @@ use shoalmq_storage::journal::Position;
 use tokio::sync::Notify;
 
 use crate::bus::codec::{self, Notice, TooLong};
-use crate::server::reading::{Access, Failed};
+use crate::server::reading::{Access, Failed, Patience};
 
 /// A buffer that grew past this is given back when it is empty.
 const KEPT_BYTES: usize = 1 << 20;
@@ -143,7 +143,8 @@ pub(super) struct Unread {
 impl Unread {
     /// Reads what it lacks. Waits for the disk.
     pub(super) fn read(&mut self) -> Vec<Failed> {
-        self.access.read(self.message.unread_bodies())
+        let unread = self.message.unread_bodies();
+        self.access.read(unread, Patience::default())
     }
 }
 
