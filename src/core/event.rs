@@ -46,6 +46,8 @@ pub enum Event<'a> {
     Compact {
         /// By about so many bytes.
         bytes: u64,
+        /// Of the segments below this one.
+        below: Segment,
         /// About so many bytes may be recorded anew before the first segment goes; those of one segment always may.
         room: u64,
     },

@@ -227,7 +227,7 @@ impl Node {
             Event::Configured(settings) => self.on_configured(now.time, settings),
             Event::LogOpened(segment) => self.on_log_opened(now, segment, effects),
             Event::Rewrite => self.on_rewrite_asked(now.time),
-            Event::Compact { bytes, room } => self.on_compact(now.time, bytes, room),
+            Event::Compact { bytes, below, room } => self.on_compact(now.time, bytes, below, room),
             Event::RewriteOn => self.step_rewrite(effects),
             Event::LogPace(pace) => self.pace = pace,
             Event::Recorded(records) => self.on_recorded(now.time, records),

@@ -79,12 +79,12 @@ impl Node {
     }
 
     /// Frees as many of the oldest segments as it takes and room allows; does nothing while a pass is under way.
-    pub(crate) fn on_compact(&mut self, now: Time, bytes: u64, room: u64) {
+    pub(crate) fn on_compact(&mut self, now: Time, bytes: u64, below: Segment, room: u64) {
         if !self.is_rewriting()
             && self.settings.log == Log::On
-            && let Some(below) = self.segments.shrunk_by(bytes, room)
+            && let Some(stays) = self.segments.shrunk_by(bytes, room)
         {
-            self.begin_rewrite(now, below, false);
+            self.begin_rewrite(now, stays.min(below), false);
         }
     }
 

@@ -324,8 +324,8 @@ impl Cluster {
         if rewrite {
             self.feed(index, Event::Rewrite);
         } else if compact {
-            let (bytes, room) = (u64::MAX, COMPACTION_ROOM);
-            self.feed(index, Event::Compact { bytes, room });
+            let (bytes, below, room) = (u64::MAX, segment, COMPACTION_ROOM);
+            self.feed(index, Event::Compact { bytes, below, room });
         }
     }
 

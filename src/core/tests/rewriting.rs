@@ -6,7 +6,7 @@ use crate::event::{Event, Pace};
 use crate::id::JobId;
 use crate::job::JobState;
 use crate::node::{Log, Settings};
-use crate::record::Record;
+use crate::record::{Record, Segment};
 use crate::restore::Reload;
 
 #[test]
@@ -250,8 +250,8 @@ fn the_log_needs_bytes_for_what_is_live() {
 
 /// To shrink by so many bytes, with all the room there is.
 fn compact(bytes: u64) -> Event<'static> {
-    let room = u64::MAX;
-    Event::Compact { bytes, room }
+    let (below, room) = (Segment::MAX, u64::MAX);
+    Event::Compact { bytes, below, room }
 }
 
 /// Segments of 100 jobs, of which the first of each is left.
@@ -343,7 +343,11 @@ fn live_segments_ahead_of_dead_ones_go_by_in_passes_that_keep_within_their_room(
     let mut passes = 0;
     // Each segment begins with a few bytes that are dead at once.
     while dead > room / 4 {
-        bench.feed(Event::Compact { bytes: dead, room });
+        bench.feed(Event::Compact {
+            bytes: dead,
+            below: Segment::MAX,
+            room,
+        });
         bench.advance_ms(10);
         assert!(!bench.node.is_rewriting());
         let current = bench.segment;

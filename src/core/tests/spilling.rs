@@ -6,6 +6,7 @@ use crate::event::Event;
 use crate::id::JobId;
 use crate::job::JobState;
 use crate::node::{MemoryLevel, MemoryPolicy, Settings};
+use crate::record::Record;
 
 const SPILLING: Settings = Settings {
     max_memory: 4_000_000,
@@ -223,4 +224,31 @@ fn a_rewrite_leaves_alone_what_cannot_be_read_at_the_moment() {
     bench.advance(20);
     assert_eq!(bench.segments(), [4]);
     assert_eq!(bodies(&mut bench), numbered(&ids));
+}
+
+#[test]
+fn what_lies_behind_a_record_that_cannot_be_read_is_recorded_anew_once() {
+    let (mut bench, ids) = filled(SPILLING, 2000);
+    bench.failing.insert(ids[1950]);
+    bench.roll();
+    let compact = Event::Compact {
+        bytes: u64::MAX,
+        below: bench.segment,
+        room: u64::MAX,
+    };
+    let recorded = |bench: &Bench| {
+        let added = bench.log.iter();
+        added
+            .filter(|(_, record)| matches!(record, Record::Added(_)))
+            .count()
+    };
+    bench.feed(compact.clone());
+    bench.advance(20);
+    assert_eq!(recorded(&bench), 2000 + 1999);
+    for _ in 0..3 {
+        bench.roll();
+        bench.feed(compact.clone());
+        bench.advance(20);
+    }
+    assert_eq!(recorded(&bench), 2000 + 1999);
 }

@@ -98,19 +98,20 @@ impl Driver {
         }
         let oldest = self.node.oldest_log_segment();
         self.rewrite.whole = self.rewrite.whole.filter(|&whole| oldest < whole);
-        let bytes = match self.rewrite.whole {
-            Some(_) => Some(u64::MAX),
-            None => self.excess(),
+        // What cannot be read for now keeps its segment, and all behind it: what was recorded anew is not once more.
+        let wanted = match self.rewrite.whole {
+            Some(whole) => Some((u64::MAX, whole)),
+            None => self.excess().map(|bytes| (bytes, Segment::MAX)),
         };
-        if let Some(bytes) = bytes {
+        if let Some((bytes, below)) = wanted {
             let live = self.node.live_log_bytes();
             let room = (live / ROOM_PART).max(SLACK);
             let room = room.min(self.health.free_bytes() / FREE_PART);
-            self.feed(Event::Compact { bytes, room });
+            self.feed(Event::Compact { bytes, below, room });
         }
         if self.node.is_rewriting() {
             let dead = self.node.dead_log_bytes();
-            debug!(dead, bytes, oldest, "the job log is compacted");
+            debug!(dead, ?wanted, oldest, "the job log is compacted");
             self.rewrite.since.get_or_insert_with(Instant::now);
         } else if let Some(since) = self.rewrite.since {
             self.stats.rewrites += 1;
