@@ -104,7 +104,7 @@ impl Node {
 
     /// Whether that pass records all of them.
     pub fn is_rewriting_all(&self) -> bool {
-        self.rewrite.is_some_and(|pass| pass.whole)
+        self.rewrite.as_ref().is_some_and(|pass| pass.whole)
     }
 
     /// Whether a clean stop needs another [`crate::event::Event::Stop`].

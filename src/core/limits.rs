@@ -76,9 +76,10 @@ pub(crate) const REWRITE_SLOTS: u32 = 16 * 1024;
 pub(crate) const REWRITE_RECORDS: u32 = 512;
 pub(crate) const REWRITE_BYTES: u64 = 256 << 10;
 pub(crate) const REWRITE_PAUSE: Duration = Duration::from_millis(2);
-/// When a pass is urgent, one tick records this many times what was recorded since the last, but not more than so many
-/// jobs and bytes (under 4 ms).
+/// When a pass is urgent, one tick records this many times what was recorded since the last, but looks at and records not
+/// more than so many slots, jobs and bytes (under 4 ms).
 pub(crate) const REWRITE_FACTOR: u64 = 4;
+pub(crate) const REWRITE_SLOTS_URGENT: u32 = 64 * 1024;
 pub(crate) const REWRITE_RECORDS_URGENT: u32 = 8192;
 pub(crate) const REWRITE_BYTES_URGENT: u64 = 4 << 20;
 /// The pause while records wait for the disk.

@@ -1,9 +1,10 @@
 //! Recording jobs anew: after the log was switched on, and to free segments that hold few live records.
 //!
-//! A pass walks over all slots, some each tick, and records each live job whose newest record lies in an old segment, as
-//! it stands at that moment. Changes go on being recorded meanwhile. When the pass ends, no old segment holds a live
-//! record, and they retire. Looking at a slot costs a few nanoseconds, and a pass frees a share of the log that grows
-//! with it: so nothing is kept in memory of which job lies in which segment.
+//! A pass walks over all slots, some each tick, to find the live jobs whose newest record lies in an old segment; then it
+//! records each of them, as it stands at that moment, segment by segment: what was written together stays together, and
+//! bodies that are read back in order of age are read from few segments. Changes go on being recorded meanwhile. When the
+//! pass ends, no old segment holds a live record, and they retire. Looking at a slot costs a few nanoseconds, and a pass
+//! frees a share of the log that grows with it: so which job lies in which segment is kept only while a pass lasts.
 
 use crate::agenda::Timer;
 use crate::effect::Effect;
@@ -18,16 +19,43 @@ use crate::record::{Record, Segment};
 use crate::time::{Now, Time};
 
 /// A pass under way.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(crate) struct Pass {
     /// The next slot to look at.
     next: u32,
     /// Jobs whose newest record lies below this segment are recorded anew.
     below: Segment,
-    /// Those are all jobs that were there when it began.
+    /// Those are all jobs that were there when it began: each is recorded as it is met.
     pub(crate) whole: bool,
+    /// What a pass that is not whole has found in the segments from the first on, and not recorded yet; 4 bytes a job.
+    found: Vec<Vec<JobKey>>,
+    first: Segment,
+    /// The first of these segments that may have something left.
+    at: usize,
     /// What had been written to the log when its last step ended.
     written: u64,
+}
+
+impl Pass {
+    /// A job of a segment is to be recorded anew.
+    fn keep(&mut self, key: JobKey, segment: Segment) {
+        let index = segment.checked_sub(self.first);
+        if let Some(found) = index.and_then(|index| self.found.get_mut(index as usize)) {
+            found.push(key);
+        }
+    }
+
+    /// The next job to record.
+    fn take(&mut self) -> Option<JobKey> {
+        while let Some(found) = self.found.get_mut(self.at) {
+            if let Some(key) = found.pop() {
+                return Some(key);
+            }
+            *found = Vec::new();
+            self.at += 1;
+        }
+        None
+    }
 }
 
 impl Node {
@@ -97,10 +125,19 @@ impl Node {
         if self.rewrite.is_none() {
             self.agenda.add_timer(now, Timer::Rewrite);
         }
+        let first = self.segments.oldest();
+        let segments = if whole {
+            0
+        } else {
+            below.saturating_sub(first)
+        };
         self.rewrite = Some(Pass {
             next: 0,
             below,
             whole,
+            found: vec![Vec::new(); segments as usize],
+            first,
+            at: 0,
             written: self.segments.written(),
         });
     }
@@ -125,33 +162,65 @@ impl Node {
     }
 
     pub(crate) fn step_rewrite(&mut self, effects: &mut Vec<Effect>) {
-        let Some(mut pass) = self.rewrite else {
+        let Some(mut pass) = self.rewrite.take() else {
             return;
         };
+        let before = self.segments.written();
+        let (slots, most, most_bytes) = self.rewrite_budget(before - pass.written);
         let end = self.jobs.end();
-        let last = end.min(pass.next.saturating_add(limits::REWRITE_SLOTS));
-        let (mut records, before) = (0, self.segments.written());
-        let (most, most_bytes) = match self.pace {
-            Pace::Urgent => {
-                let others = before - pass.written;
-                let bytes = (others * limits::REWRITE_FACTOR)
-                    .clamp(limits::REWRITE_BYTES, limits::REWRITE_BYTES_URGENT);
-                (limits::REWRITE_RECORDS_URGENT, bytes)
+        let last = end.min(pass.next.saturating_add(slots));
+        if !pass.whole {
+            for slot in pass.next..last {
+                let job = self.jobs.get(JobKey(slot));
+                if let Some(job) = job.filter(|job| job.segment < pass.below) {
+                    pass.keep(JobKey(slot), job.segment);
+                }
             }
-            Pace::Full | Pace::Slow | Pace::Stopped => {
-                (limits::REWRITE_RECORDS, limits::REWRITE_BYTES)
-            }
-        };
-        while pass.next < last
+            pass.next = last;
+        }
+        let looked = last >= end;
+        let (mut records, mut over) = (0, false);
+        while !over
             && records < most
             && self.segments.written() < before + most_bytes
             && !self.spilling.is_fetching_enough()
         {
-            records += u32::from(self.record_anew(JobKey(pass.next), pass.below, effects));
-            pass.next += 1;
+            let key = if pass.whole && pass.next < last {
+                pass.next += 1;
+                Some(JobKey(pass.next - 1))
+            } else if looked {
+                pass.take()
+            } else {
+                None
+            };
+            match key {
+                Some(key) => records += u32::from(self.record_anew(key, pass.below, effects)),
+                None => over = true,
+            }
         }
         pass.written = self.segments.written();
-        self.rewrite = (pass.next < end).then_some(pass);
+        self.rewrite = (!looked || !over).then_some(pass);
+    }
+
+    /// How many slots a step looks at, and how many jobs and bytes it records, when others recorded so many bytes since the
+    /// last.
+    fn rewrite_budget(&self, others: u64) -> (u32, u32, u64) {
+        match self.pace {
+            Pace::Urgent => {
+                let bytes = (others * limits::REWRITE_FACTOR)
+                    .clamp(limits::REWRITE_BYTES, limits::REWRITE_BYTES_URGENT);
+                (
+                    limits::REWRITE_SLOTS_URGENT,
+                    limits::REWRITE_RECORDS_URGENT,
+                    bytes,
+                )
+            }
+            Pace::Full | Pace::Slow | Pace::Stopped => (
+                limits::REWRITE_SLOTS,
+                limits::REWRITE_RECORDS,
+                limits::REWRITE_BYTES,
+            ),
+        }
     }
 
     /// The node stops: a pass that began with the log has no time left, and what it has not met yet lies nowhere.

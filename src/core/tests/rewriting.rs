@@ -410,3 +410,34 @@ fn what_is_counted_of_the_log_survives_a_restart() {
     assert_eq!(bench.segments(), [bench.segment]);
     assert!(bench.node.log_bytes() < 1000, "{}", bench.node.log_bytes());
 }
+
+#[test]
+fn what_was_written_together_stays_together() {
+    let mut bench = Bench::new();
+    // The youngest of these have the lowest slots.
+    let former = bench.add_many("q", 900);
+    for id in former {
+        bench.ack(id);
+    }
+    let mut groups = Vec::new();
+    for _ in 0..3 {
+        bench.roll();
+        groups.push(bench.add_many("q", 300));
+    }
+    bench.roll();
+    bench.feed(compact(u64::MAX));
+    bench.advance_ms(100);
+    let current = bench.segment;
+    assert_eq!(bench.segments(), [current]);
+    let group_of = |id: &JobId| groups.iter().position(|group| group.contains(id));
+    let order: Vec<_> = bench
+        .log
+        .iter()
+        .filter_map(|(_, record)| match record {
+            Record::Added(job) => group_of(&job.id),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(order.len(), 900);
+    assert!(order.is_sorted(), "the oldest come first");
+}
