@@ -428,28 +428,31 @@ fn a_stop_does_not_wait_for_adds_that_others_keep() {
     assert_eq!(shoal.node(0).handing_over(), 0);
 }
 
+/// An at-most-once job is added at the first node, which leaves, so another one is to hold it. Node 1 is slow: if it was
+/// asked, so was node 2 after it.
+fn add_past_a_slow_node(shoal: &mut Shoal) -> JobId {
+    shoal.hang(1);
+    let add = AddJob {
+        replicate: Some(1),
+        ..job_with_retry("q", 0)
+    };
+    let ticket = shoal.send(0, 1, Command::AddJob(add));
+    shoal.advance_ms(200);
+    shoal.wake(1);
+    shoal.advance_ms(50);
+    match shoal.answer(0, ticket) {
+        Some(&Reply::Added(id)) => id,
+        other => panic!("{other:?}: it is added elsewhere"),
+    }
+}
+
 #[test]
 fn a_copy_of_an_at_most_once_job_that_was_asked_for_in_vain_takes_the_job_in() {
-    // A node without memory asks another one to hold the job; that one is slow, and so a third one is asked, too.
     let mut shoal = Shoal::new(3);
     shoal.feed(0, Event::Leaving(true));
     let mut idle = None;
     for _ in 0..20 {
-        shoal.hang(1);
-        let ticket = shoal.send(
-            0,
-            1,
-            Command::AddJob(AddJob {
-                replicate: Some(1),
-                ..job_with_retry("q", 0)
-            }),
-        );
-        shoal.advance_ms(200);
-        shoal.wake(1);
-        shoal.advance_ms(50);
-        let Some(&Reply::Added(id)) = shoal.answer(0, ticket) else {
-            panic!("it is added elsewhere");
-        };
+        let id = add_past_a_slow_node(&mut shoal);
         let states = shoal.states(id);
         if (states[1], states[2]) == (Some(JobState::Active), Some(JobState::Queued)) {
             idle = Some(id);
@@ -471,18 +474,7 @@ fn an_idle_copy_of_an_at_most_once_job_does_not_keep_its_node_from_leaving() {
     let mut shoal = Shoal::new(3);
     shoal.feed(0, Event::Leaving(true));
     for _ in 0..20 {
-        shoal.hang(1);
-        shoal.send(
-            0,
-            1,
-            Command::AddJob(AddJob {
-                replicate: Some(1),
-                ..job_with_retry("q", 0)
-            }),
-        );
-        shoal.advance_ms(200);
-        shoal.wake(1);
-        shoal.advance_ms(50);
+        add_past_a_slow_node(&mut shoal);
     }
     let taken = take_all(&mut shoal, "q");
     assert_eq!(taken.len(), 20);
