@@ -33,8 +33,10 @@ const BEHIND_URGENT: u64 = 32 << 20;
 pub(crate) struct Rewrite {
     /// Since when they are under way.
     since: Option<Instant>,
-    /// BGREWRITEAOF: they go on until no live record lies below this segment.
+    /// BGREWRITEAOF: they go on until no live record lies below this segment,
     whole: Option<Segment>,
+    /// or until one of them freed nothing from this segment on: what cannot be read for now keeps it.
+    begun_from: Option<Segment>,
     /// How long the last one took.
     last: Option<Duration>,
     /// It brings a log that was switched on up to what is in memory.
@@ -75,6 +77,7 @@ impl Driver {
             let segment = journal.roll();
             self.feed(Event::SegmentStarted(segment));
             self.rewrite.whole = Some(segment);
+            self.rewrite.begun_from = None;
             self.watch_rewrite();
         }
         true
@@ -97,7 +100,9 @@ impl Driver {
             self.keep_opened_store();
         }
         let oldest = self.node.oldest_log_segment();
-        self.rewrite.whole = self.rewrite.whole.filter(|&whole| oldest < whole);
+        let goes_on = self.rewrite.begun_from.replace(oldest) != Some(oldest);
+        let whole = self.rewrite.whole;
+        self.rewrite.whole = whole.filter(|&whole| oldest < whole && goes_on);
         // What cannot be read for now keeps its segment, and all behind it: what was recorded anew is not once more.
         let wanted = match self.rewrite.whole {
             Some(whole) => Some((u64::MAX, whole)),
@@ -179,7 +184,7 @@ impl Driver {
                 self.rewrite_log();
             }
         }
-        while self.node.is_rewriting() {
+        while self.is_rewriting_whole_log() {
             self.feed(Event::RewriteOn);
             self.settle();
             self.read_wanted_now();
