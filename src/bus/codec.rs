@@ -183,6 +183,7 @@ enum Payload<'a> {
     Forget(NodeId),
     State {
         leaving: bool,
+        stopping: bool,
         full: bool,
         load: u64,
     },
@@ -283,10 +284,12 @@ impl<'a> Payload<'a> {
         match message {
             &Message::State(PeerState {
                 leaving,
+                stopping,
                 full,
                 load,
             }) => Payload::State {
                 leaving,
+                stopping,
                 full,
                 load,
             },
@@ -382,10 +385,12 @@ impl<'a> Payload<'a> {
             Payload::Forget(id) => return Ok(Frame::Notice(Notice::Forget(id))),
             Payload::State {
                 leaving,
+                stopping,
                 full,
                 load,
             } => Message::State(PeerState {
                 leaving,
+                stopping,
                 full,
                 load,
             }),

@@ -1,8 +1,12 @@
 //! What can refuse an ADDJOB, and how many copies its job gets.
 //!
-//! REPLICATE is strict: so many copies or a refusal. Without it the node's default is an *aim*: the job is accepted with
-//! as many copies as there are nodes to take them, though not with fewer than the floor, and healed up to the aim
-//! later. A node that is short of memory, or leaving, keeps no copy itself.
+//! REPLICATE is strict: that number of copies, or a refusal. Without it the node's default is an *aim*: the job is
+//! accepted with as many copies as there are nodes to take them, though not with fewer than the floor, and healed up to
+//! the aim later. A node that is short of memory, leaving or stopping keeps no copy itself.
+//!
+//! A member that cannot be reached counts for a while (`limits::EXPECTED_BACK`), as do all known members after this
+//! node's start: a restart takes seconds, and a producer that offers to wait is not refused because of one. Copies go
+//! to reachable members alone, so such a job waits for one of them to come back, or for its producer's timeout.
 
 use crate::command::{AddJob, Refusal};
 use crate::limits;
@@ -63,7 +67,7 @@ impl Node {
     fn plan_copies(&self, retry: u32, replicate: u16) -> Result<Plan, Refusal> {
         let home = self.home();
         let wanted = elsewhere(replicate, home);
-        self.check_reach(wanted, replicate, self.peers.staying().len())?;
+        self.check_reach(wanted, replicate, self.peers.expected().len())?;
         Ok(Plan {
             retry,
             replicate,
@@ -77,9 +81,9 @@ impl Node {
     fn plan_aim(&self, retry: u32, aim: u16) -> Result<Plan, Refusal> {
         let home = self.home();
         let least = self.settings.min_replicate.min(aim);
-        let takers = self.peers.takers().len();
         let floor = elsewhere(least, home);
-        self.check_reach(floor, least, takers)?;
+        self.check_reach(floor, least, self.peers.expected_takers().len())?;
+        let takers = self.peers.takers().len().max(floor);
         Ok(Plan {
             retry,
             replicate: aim,
@@ -89,13 +93,13 @@ impl Node {
         })
     }
 
-    /// Whether so many others can be had for this many copies.
-    fn check_reach(&self, others: u16, copies: u16, reachable: u16) -> Result<(), Refusal> {
-        if others <= reachable {
+    /// Whether this many other nodes can be had for this many copies.
+    fn check_reach(&self, others: u16, copies: u16, expected: u16) -> Result<(), Refusal> {
+        if others <= expected {
             Ok(())
-        } else if copies - 1 > reachable {
+        } else if copies - 1 > expected {
             Err(Refusal::TooFewNodes)
-        } else if self.leaving {
+        } else if self.is_going() {
             Err(Refusal::TooFewNodesLeaving)
         } else {
             Err(Refusal::TooFewNodesMemory)
@@ -103,7 +107,7 @@ impl Node {
     }
 
     fn home(&self) -> Home {
-        if self.leaving || self.memory_level() >= MemoryLevel::External {
+        if self.is_going() || self.memory_level() >= MemoryLevel::External {
             Home::Elsewhere
         } else {
             Home::Here

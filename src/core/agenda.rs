@@ -36,6 +36,8 @@ pub(crate) enum Timer {
     Rewrite,
     /// A peer may have been away for too long.
     Absence,
+    /// A peer that cannot be reached may be expected back no more.
+    Expected,
     /// What this node is ready for may have changed.
     State,
     /// Jobs with too few copies are looked at.

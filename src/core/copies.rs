@@ -110,7 +110,7 @@ impl Node {
             return;
         }
         // Who is refused needs no answer: the sender asks somebody else, and hears soon why.
-        if self.leaving || self.memory_level() >= MemoryLevel::Evict {
+        if self.is_going() || self.memory_level() >= MemoryLevel::Evict {
             return;
         }
         let id = copy.id;

@@ -46,7 +46,7 @@ impl Node {
             effects.push(Effect::Reply(ticket, reply));
         } else if get.wait == Wait::No {
             effects.push(Effect::Reply(ticket, Reply::NothingToDeliver));
-        } else if self.leaving {
+        } else if self.is_going() {
             let reply = Reply::Refused(Refusal::Leaving);
             effects.push(Effect::Reply(ticket, reply));
         } else {

@@ -178,7 +178,7 @@ impl Node {
         for name in &get.queues {
             match found {
                 Found::Jobs => self.look_at_want(now, name, effects),
-                Found::Nothing if self.leaving => {}
+                Found::Nothing if self.is_going() => {}
                 Found::Nothing => {
                     let missed = if get.wait == Wait::No { get.count } else { 0 };
                     self.want(now, name, missed, effects);
@@ -279,7 +279,7 @@ impl Node {
     fn here(&self, name: &[u8]) -> Here {
         let level = self.memory_level();
         let Some(key) = self.queues.find(name) else {
-            let barred = self.leaving || self.log_failing || level == MemoryLevel::Full;
+            let barred = self.is_going() || self.log_failing || level == MemoryLevel::Full;
             return Here {
                 barred,
                 ..Here::default()
@@ -288,7 +288,7 @@ impl Node {
         let queue = &self.queues[key];
         let waiters = queue.waiters.len() as u64;
         Here {
-            barred: self.leaving
+            barred: self.is_going()
                 || self.log_failing
                 || queue.pause.output
                 || waiters == 0 && level == MemoryLevel::Full,
@@ -373,7 +373,7 @@ impl Node {
                 names.insert(name.clone());
             }
         }
-        if self.leaving {
+        if self.is_going() {
             return;
         }
         for name in names {

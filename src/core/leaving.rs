@@ -128,9 +128,7 @@ impl Node {
     pub(crate) fn on_leaving(&mut self, now: Time, leaving: bool, effects: &mut Vec<Effect>) {
         let changes = leaving != self.leaving;
         self.leaving = leaving;
-        while let Some(id) = self.waiters.first().filter(|_| leaving) {
-            self.give_up(now, id, Reply::Refused(Refusal::Leaving), effects);
-        }
+        self.turn_waiters_away(now, effects);
         self.tell_state(effects);
         if !changes || self.hand_over.is_stopping() {
             return;
@@ -147,7 +145,20 @@ impl Node {
     pub(crate) fn on_hand_over(&mut self, now: Time, effects: &mut Vec<Effect>) {
         if !self.hand_over.is_stopping() {
             self.begin_hand_over(Reason::Stopping, now);
+            self.turn_waiters_away(now, effects);
             self.tell_state(effects);
+        }
+    }
+
+    /// Whether this node goes away, for good or to come back: it takes no copies, asks for no jobs, and lets nobody wait.
+    pub fn is_going(&self) -> bool {
+        self.leaving || self.hand_over.is_stopping()
+    }
+
+    /// A node that goes away lets nobody wait.
+    fn turn_waiters_away(&mut self, now: Time, effects: &mut Vec<Effect>) {
+        while let Some(id) = self.waiters.first().filter(|_| self.is_going()) {
+            self.give_up(now, id, Reply::Refused(Refusal::Leaving), effects);
         }
     }
 

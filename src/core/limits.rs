@@ -97,6 +97,9 @@ pub(crate) const FORGOTTEN_PEERS: usize = PEERS;
 /// Lists of holders kept ready: three copies on 16 nodes make 105 different ones.
 pub(crate) const HOLDER_LISTS: usize = 1024;
 
+/// How long a member that cannot be reached is expected back: a restart takes seconds, and ADDJOB waits for it if its client does.
+pub(crate) const EXPECTED_BACK: Duration = Duration::from_secs(10);
+
 /// Interest in jobs of other nodes is told again so often, and holds so long without: two refreshes may be lost.
 pub(crate) const INTEREST_REFRESH: Duration = Duration::from_secs(2);
 pub(crate) const INTEREST_EXPIRES: Duration = Duration::from_secs(5);

@@ -158,8 +158,10 @@ impl Message {
 /// What a node is ready for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct PeerState {
-    /// CLUSTER LEAVING holds: no new copies, no questions for jobs.
+    /// CLUSTER LEAVING holds: no new copies, no questions for jobs, and it will not come back.
     pub leaving: bool,
+    /// It is about to stop: no new copies, no questions for jobs. It may come back.
+    pub stopping: bool,
     /// Memory is short: no new copies.
     pub full: bool,
     /// Jobs that it holds: new copies go where there are fewer.

@@ -143,6 +143,9 @@ pub struct Node {
     /// A clean stop under way: the next slot whose standing is recorded.
     pub(crate) stopping: Option<u32>,
     pub(crate) last_created: u64,
+    /// When the node began to serve.
+    pub(crate) started: Time,
+    /// CLUSTER LEAVING holds: the node goes for good.
     pub(crate) leaving: bool,
     /// What the peers were told of this node, while there are any.
     pub(crate) told: Option<PeerState>,
@@ -190,6 +193,7 @@ impl Node {
             marked: None,
             stopping: None,
             last_created: 0,
+            started: now,
             leaving: false,
             told: None,
             body_bytes: 0,
@@ -384,6 +388,7 @@ impl Node {
             Timer::Spilling => self.on_spilling(),
             Timer::Rewrite => self.on_rewrite(now.time, effects),
             Timer::Absence => self.on_absence(now.time),
+            Timer::Expected => self.on_expected(now.time, effects),
             Timer::State => self.on_state_timer(now.time, effects),
             Timer::Healing => self.on_healing(now.time, effects),
             Timer::Collection => self.on_collection_timer(now.time, effects),
@@ -453,6 +458,7 @@ impl Node {
         let peers: Vec<PeerKey> = self.peers.keys().collect();
         for peer in peers {
             self.watch_absence(now.time, peer);
+            self.watch_expected(peer);
         }
         if !self.peers.gone().is_empty() {
             self.heal_with(now.time);

@@ -21,11 +21,17 @@ impl Node {
         }
         self.peers.welcome(id);
         if let Some(key) = self.peers.find_or_add(id) {
+            // After a start, nobody has been met yet.
+            let until = Some(self.started + limits::EXPECTED_BACK).filter(|&until| now < until);
             self.peers.update(key, |peer| {
                 peer.member = true;
                 peer.away_since = peer.away_since.or((!peer.up).then_some(now));
+                if !peer.is_reachable() {
+                    peer.expected_until = peer.expected_until.max(until);
+                }
             });
             self.watch_absence(now, key);
+            self.watch_expected(key);
         }
     }
 
@@ -36,6 +42,7 @@ impl Node {
             self.lose_peer(now, key, effects);
             self.peers.give_up(key);
             self.do_without(now, key, effects);
+            self.refuse_hopeless(now, effects);
         }
     }
 
@@ -59,7 +66,7 @@ impl Node {
             let (id, store) = (up.id, up.store);
             self.persist(Record::Peer { id, store }, effects);
         }
-        self.peers.update(key, |peer| {
+        self.update_peer(now, key, |peer| {
             peer.store = Some(up.store);
             (peer.member, peer.up, peer.away_since) = (true, true, None);
             peer.same_zone = up.same_zone;
@@ -86,7 +93,7 @@ impl Node {
         let Some(key) = self.peers.find(id) else {
             return;
         };
-        self.peers.update(key, |peer| {
+        self.update_peer(now, key, |peer| {
             peer.up = false;
             peer.away_since = Some(now);
         });
@@ -126,7 +133,11 @@ impl Node {
         effects: &mut Vec<Effect>,
     ) {
         let before = self.peers.takers().contains(key);
-        self.peers.update(key, change);
+        let expected = self.peers.expected();
+        self.update_peer(now, key, change);
+        if self.peers.expected() != expected {
+            self.refuse_hopeless(now, effects);
+        }
         match (before, self.peers.takers().contains(key)) {
             (true, false) => self.replicate_without(now, key, effects),
             (false, true) => {
@@ -139,10 +150,25 @@ impl Node {
         }
     }
 
+    /// Changes a peer. One that was reachable until now is expected back for a while.
+    fn update_peer(&mut self, now: Time, key: PeerKey, change: impl FnOnce(&mut Peer)) {
+        self.peers.update(key, |peer| {
+            let before = peer.is_reachable();
+            change(peer);
+            if peer.is_reachable() {
+                peer.expected_until = None;
+            } else if before {
+                peer.expected_until = Some(now + limits::EXPECTED_BACK);
+            }
+        });
+        self.watch_expected(key);
+    }
+
     /// What this node is ready for.
     pub(crate) fn peer_state(&self) -> PeerState {
         PeerState {
-            leaving: self.leaving || self.hand_over.is_stopping(),
+            leaving: self.leaving,
+            stopping: self.hand_over.is_stopping(),
             full: self.log_failing || self.memory_level() >= MemoryLevel::External,
             load: self.jobs.len() as u64,
         }
@@ -211,6 +237,24 @@ impl Node {
             self.agenda
                 .add_timer(now + self.settings.heal_delay, Timer::Absence);
         }
+    }
+
+    /// Looks again when the peer is expected back no more.
+    pub(crate) fn watch_expected(&mut self, key: PeerKey) {
+        if let Some(until) = self.peers.get(key).expected_until {
+            self.agenda.add_timer(until, Timer::Expected);
+        }
+    }
+
+    /// Peers may not have come back in time: no new job counts on them.
+    pub(crate) fn on_expected(&mut self, now: Time, effects: &mut Vec<Effect>) {
+        let keys: Vec<PeerKey> = self.peers.keys().collect();
+        for key in keys {
+            self.peers.update(key, |peer| {
+                peer.expected_until = peer.expected_until.filter(|&until| until > now);
+            });
+        }
+        self.refuse_hopeless(now, effects);
     }
 
     /// Peers may have been away for too long.

@@ -101,6 +101,8 @@ pub(crate) struct Peer {
     pub(crate) state: PeerState,
     /// Since when it has been away, if it is.
     pub(crate) away_since: Option<Time>,
+    /// Until when it is expected back although it cannot be reached: it may only be restarting.
+    pub(crate) expected_until: Option<Time>,
 }
 
 impl Peer {
@@ -109,9 +111,20 @@ impl Peer {
         self.up && !self.failing
     }
 
+    /// It can be reached and goes on running, as far as is known.
+    fn is_staying(&self) -> bool {
+        self.is_reachable() && !self.state.leaving && !self.state.stopping
+    }
+
     /// It may be asked to take a copy.
     pub(crate) fn takes_copies(&self) -> bool {
-        self.is_reachable() && !self.state.leaving && !self.state.full
+        self.is_staying() && !self.state.full
+    }
+
+    /// A new job may count on it: it stays, or is expected back.
+    fn is_expected(&self) -> bool {
+        let present = self.is_reachable() || self.expected_until.is_some();
+        self.member && present && !self.state.leaving
     }
 }
 
@@ -127,10 +140,12 @@ pub(crate) struct Peers {
     members: NodeSet,
     up: NodeSet,
     reachable: NodeSet,
-    /// Those of them that are not leaving.
+    /// Those of them that are neither leaving nor stopping.
     staying: NodeSet,
     /// Those of them that take copies.
     takers: NodeSet,
+    /// Members that can be reached or are expected back, and have not left for good.
+    expected: NodeSet,
     /// Slots whose copies are gone for good: forgotten nodes, and stores that were replaced. Jobs that still name
     /// them are cleaned by the healing pass.
     gone: NodeSet,
@@ -158,7 +173,7 @@ impl Peers {
             .expect("a key names a peer");
         change(peer);
         let (member, up, reachable) = (peer.member, peer.up, peer.is_reachable());
-        let staying = reachable && !peer.state.leaving;
+        let (staying, expected) = (peer.is_staying(), peer.is_expected());
         let takes_copies = peer.takes_copies();
         let set = |set: &mut NodeSet, holds| {
             if holds {
@@ -172,6 +187,7 @@ impl Peers {
         set(&mut self.reachable, reachable);
         set(&mut self.staying, staying);
         set(&mut self.takers, takes_copies);
+        set(&mut self.expected, expected);
     }
 
     /// The peer with this id, in the store that it has now.
@@ -206,6 +222,7 @@ impl Peers {
             same_zone: false,
             state: PeerState::default(),
             away_since: None,
+            expected_until: None,
         });
         // A list made of the slot's former owner must not come back.
         self.lists.clear();
@@ -298,7 +315,7 @@ impl Peers {
         self.lost
     }
 
-    /// Reachable peers that are not leaving: Disque's count of them.
+    /// Reachable peers that are neither leaving nor stopping.
     pub(crate) fn staying(&self) -> NodeSet {
         self.staying
     }
@@ -306,6 +323,20 @@ impl Peers {
     /// Peers that may be asked to take copies.
     pub(crate) fn takers(&self) -> NodeSet {
         self.takers
+    }
+
+    /// Members that a new job may count on: reachable now, or expected back, and not leaving for good.
+    pub(crate) fn expected(&self) -> NodeSet {
+        self.expected
+    }
+
+    /// Of these, those that take copies as far as is known.
+    pub(crate) fn expected_takers(&self) -> NodeSet {
+        let full = |&key: &PeerKey| self.get(key).state.full;
+        self.expected
+            .iter()
+            .filter(full)
+            .fold(self.expected, |left, key| left.without(NodeSet::only(key)))
     }
 
     /// Nodes of the cluster, this one included.

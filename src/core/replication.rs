@@ -169,6 +169,26 @@ impl Node {
         }
     }
 
+    /// Members that were counted on are expected back no more. Refuses the jobs that then lack copies for ever: those whose
+    /// producers set no timeout, for else they would wait for ever.
+    pub(crate) fn refuse_hopeless(&mut self, now: Time, effects: &mut Vec<Effect>) {
+        let hopeless = |&(_, pending): &(JobKey, &Pending)| {
+            let hoped_for = self.peers.expected().or(pending.confirmed);
+            pending.deadline == Time::NEVER && hoped_for.len() < pending.floor
+        };
+        let keys = self.replications.iter().filter(hopeless);
+        let keys: Vec<JobKey> = keys.map(|(key, _)| key).collect();
+        for key in keys {
+            let Some(ticket) = self.replications.of(key).ticket else {
+                // Its producer was answered at once (ASYNC): it waits here for whoever comes back.
+                continue;
+            };
+            self.withdraw(now, key, effects);
+            self.count_refused(Refusal::TooFewNodes);
+            effects.push(Effect::Reply(ticket, Reply::Refused(Refusal::TooFewNodes)));
+        }
+    }
+
     /// The client is gone: what it waited for was never promised to it.
     pub(crate) fn withdraw_all(&mut self, now: Time, client: ClientId, effects: &mut Vec<Effect>) {
         while let Some(key) = self.replications.of_client(client) {

@@ -138,6 +138,7 @@ impl Restore {
             ..
         } = self;
         let now = start.now;
+        node.started = now.time;
         node.agenda = Agenda::new(now.time);
         node.agenda
             .add_timer(now.time + limits::MARK_EVERY, Timer::Mark);

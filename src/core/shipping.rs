@@ -290,7 +290,9 @@ impl Node {
     fn refuses(&self, copy: &Copy) -> bool {
         let queue = self.queues.find(copy.queue.as_bytes());
         let waited_for = queue.is_some_and(|key| !self.queues[key].waiters.is_empty());
-        self.leaving || self.log_failing || !waited_for && self.memory_level() == MemoryLevel::Full
+        self.is_going()
+            || self.log_failing
+            || !waited_for && self.memory_level() == MemoryLevel::Full
     }
 
     /// The link to a peer came up: it is asked what became of the jobs that went to it last.

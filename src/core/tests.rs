@@ -7,6 +7,7 @@ mod bench;
 mod clocks;
 mod collecting;
 mod delivering;
+mod expecting;
 mod federating;
 mod globally;
 mod guarantees;

@@ -35,7 +35,7 @@ impl Node {
             // Nothing brings such a job back: one try to free its memory is enough.
             self.send_delete(self.peers.up(), id, effects);
             self.remember(now, id);
-        } else if self.leaving || self.tombstone_bound() == 0 {
+        } else if self.is_going() || self.tombstone_bound() == 0 {
             // It may be gone before anybody answers: a holder that hears of it now collects without it.
             for peer in self.peers.up().iter() {
                 let holders = Holders::default();

@@ -79,7 +79,6 @@ pub(super) fn drain(shared: &Shared) -> usize {
     let mut driver = shared.driver.lock();
     if !driver.node.is_about_to_stop() {
         driver.feed(Event::HandOver);
-        driver.feed(Event::Leaving(true));
         driver.settle();
         shared.tick_sooner.notify_one();
     }

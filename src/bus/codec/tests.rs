@@ -293,11 +293,14 @@ fn messages() -> impl Strategy<Value = Message> {
         vec(copies(), 1..4).prop_map(Message::YourJobs),
     ];
     let others = prop_oneof![
-        any::<(bool, bool, u64)>().prop_map(|(leaving, full, load)| Message::State(PeerState {
-            leaving,
-            full,
-            load,
-        })),
+        any::<(bool, bool, bool, u64)>().prop_map(|(leaving, stopping, full, load)| {
+            Message::State(PeerState {
+                leaving,
+                stopping,
+                full,
+                load,
+            })
+        }),
         (any::<u64>(), questions())
             .prop_map(|(number, question)| Message::Ask { number, question }),
         (any::<u64>(), answers()).prop_map(|(number, answer)| Message::Answer { number, answer }),

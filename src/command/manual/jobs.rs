@@ -34,11 +34,15 @@ pub(in crate::command) static ADDJOB: Manual = Manual {
         Refused(Refusal::RemovedWhileReplicating),
     ],
     notes: &[
-        "`ms-timeout` is how long to wait for the replicas, in milliseconds; 0 waits for ever.",
-        "`REPLICATE` is how many nodes hold the job before the answer; with fewer reachable it is refused. Without it \
-         `default-replicate` nodes are to hold it, 3 by default: it is accepted with fewer, but not less than \
-         `min-replicate` or all there are, and the rest is made up for later. `TTL` is 86400 s by default; `RETRY` a \
-         tenth of it, at least 1 s and at most 300 s; `RETRY 0` asks for at-most-once delivery. `DELAY` is 0 by default.",
+        "`ms-timeout` is how long to wait for the replicas, in milliseconds; 0 sets no limit.",
+        "`REPLICATE` is the number of nodes that hold the job before ADDJOB answers. Without it the node aims at \
+         `default-replicate` copies, 3 by default: it accepts the job with `min-replicate` copies, or as many as there \
+         are nodes if these are fewer, and makes the missing ones later. `TTL` is 86400 s by default; `RETRY` is a tenth \
+         of it, at least 1 s and at most 300 s; `RETRY 0` asks for at-most-once delivery. `DELAY` is 0 by default.",
+        "A member that became unreachable less than 10 s ago is expected back, for it may only be restarting; in the \
+         first 10 s after its own start a node expects all members it knows. ADDJOB waits for such a member, up to \
+         `ms-timeout`, and is refused at once when even these nodes are too few. With `ms-timeout` 0 it is refused as \
+         soon as the missing nodes are no longer expected. A node that leaves (`CLUSTER LEAVING yes`) is never expected.",
         "`MAXLEN` looks at the queue of this node only. `ASYNC` answers before the replicas confirmed.",
         "Several may be under way on one connection: commands behind one that waits go on, and are answered in order.",
         "Options are checked from left to right, then the timeout. Of an option given twice the last counts. Times above \

@@ -189,7 +189,7 @@ fn more_copies_than_nodes_are_refused_at_once() {
     let refusal = Reply::Refused(Refusal::TooFewNodes);
     assert_eq!(shoal.run(0, Command::AddJob(copies("q", 4))), refusal);
     shoal.kill(2);
-    shoal.advance_ms(10);
+    shoal.advance_ms(10_010);
     assert_eq!(shoal.run(0, Command::AddJob(copies("q", 3))), refusal);
     shoal.feed(1, Event::Leaving(true));
     shoal.advance_ms(10);
@@ -201,7 +201,7 @@ fn more_copies_than_nodes_are_refused_at_once() {
 fn when_a_candidate_dies_a_strict_job_asks_another_or_waits() {
     let mut shoal = Shoal::new(3);
     shoal.hang(2);
-    let ticket = shoal.send(0, 1, Command::AddJob(copies("q", 3)));
+    let ticket = shoal.send(0, 1, Command::AddJob(within("q", 3, 30_000)));
     shoal.advance_ms(10);
     shoal.kill(2);
     shoal.wake(2);
@@ -230,10 +230,15 @@ fn when_a_candidate_dies_an_aim_falls_but_not_below_the_floor() {
     shoal.advance_ms(10);
     shoal.kill(1);
     shoal.wake(1);
-    shoal.advance(10);
-    assert_eq!(shoal.answer(0, ticket), None, "one copy is not enough");
+    shoal.advance_ms(10_010);
+    let refusal = Reply::Refused(Refusal::TooFewNodes);
+    assert_eq!(
+        shoal.answer(0, ticket),
+        Some(&refusal),
+        "one copy is not enough"
+    );
     let below = shoal.run(0, Command::AddJob(job("q")));
-    assert_eq!(below, Reply::Refused(Refusal::TooFewNodes));
+    assert_eq!(below, refusal);
 }
 
 #[test]

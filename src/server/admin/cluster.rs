@@ -83,7 +83,7 @@ fn nodes(execution: &mut Execution<'_>) {
         .expect("a string takes all");
     };
     let own = format!("{}:{}", driver.shown_ip(), driver.port);
-    let leaving = driver.node.is_leaving();
+    let leaving = driver.node.is_going();
     let flags = if leaving { "myself,leaving" } else { "myself" };
     line(driver.node.id(), &own, flags, (0, 0), true);
     for member in driver.cluster.members.values() {
@@ -112,7 +112,7 @@ pub(super) fn hello_nodes(execution: &mut Execution<'_>) -> Answer {
         encode::bulk_integer(out, u64::from(port));
         encode::bulk_integer(out, priority);
     };
-    let own_priority = if driver.node.is_leaving() {
+    let own_priority = if driver.node.is_going() {
         PRIORITY_GONE
     } else {
         PRIORITY_GOOD

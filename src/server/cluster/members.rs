@@ -218,7 +218,7 @@ impl Driver {
             name: self.own_name(),
             zone: self.config.zone.clone(),
             software: env!("CARGO_PKG_VERSION").to_owned(),
-            leaving: self.node.is_leaving(),
+            leaving: self.node.is_going(),
             wall_ms: clock::wall().0,
         }
     }

@@ -66,7 +66,9 @@ impl Load<'_> {
         self.keep(producer, |connection| {
             n += 1;
             let body = format!("{producer}-{n}");
-            connection.try_send_raw(format!("ADDJOB q {body} 5000 RETRY 5\r\n").as_bytes())?;
+            let copies = if n % 2 == 0 { " REPLICATE 2" } else { "" };
+            let add = format!("ADDJOB q {body} 5000 RETRY 5{copies}\r\n");
+            connection.try_send_raw(add.as_bytes())?;
             match connection.try_receive()? {
                 Reply::Error(text) => self.ledger().refused.push(format!("ADDJOB: {text}")),
                 reply => {
@@ -131,7 +133,8 @@ fn a_rolling_restart_under_load_loses_and_refuses_nothing() {
                 wait_for_jobs(&added);
                 assert!(shoal.nodes[node].terminate().success());
                 wait_for_jobs(&added);
-                shoal.restart(node);
+                // Clients find it as soon as it listens: its links come up under their eyes.
+                shoal.nodes[node].restart();
             }
             wait_for_jobs(&added);
             stop.store(true, Ordering::Relaxed);
