@@ -51,7 +51,7 @@ pub(super) fn select<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
     }
 }
 
-/// `AUTH [user] password`: OK. Refused: no password is set, or it is another.
+/// `AUTH [user] password`: OK. Refused: a wrong password, another user than `default`, a password alone while none is set.
 pub(super) fn auth<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
     let (user, password) = match *args {
         [password] => (None, password),

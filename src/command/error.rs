@@ -86,9 +86,9 @@ pub enum ServerError<'a> {
     UnknownCommand(&'a [u8]),
     /// A password is set, and the client has not given it.
     NotAuthenticated,
-    /// AUTH: there is no password.
+    /// AUTH with a password alone: there is none.
     NoPasswordSet,
-    /// AUTH: not the password.
+    /// AUTH, HELLO: not the password, or another user than `default`.
     WrongPassword,
     /// Memory is full, and the command would need more.
     OutOfMemory,
@@ -309,8 +309,13 @@ fn write_server_error(error: &ServerError<'_>, line: &mut Vec<u8>) {
     let parts: &[&[u8]] = match *error {
         ServerError::UnknownCommand(name) => &[b"ERR unknown command '", name, b"'"],
         ServerError::NotAuthenticated => &[b"NOAUTH Authentication required."],
-        ServerError::NoPasswordSet => &[b"ERR Client sent AUTH, but no password is set"],
-        ServerError::WrongPassword => &[b"ERR invalid password"],
+        ServerError::NoPasswordSet => &[
+            b"ERR AUTH <password> called without any password configured for the default user. \
+              Are you sure your configuration is correct?",
+        ],
+        ServerError::WrongPassword => {
+            &[b"WRONGPASS invalid username-password pair or user is disabled."]
+        }
         ServerError::OutOfMemory => &[b"OOM command not allowed when used memory > 'maxmemory'."],
         ServerError::LogUnwritable(reason) => &[
             b"MISCONF Errors writing to the AOF file: ",

@@ -469,7 +469,11 @@ fn commands_of_the_server() {
             "LOADJOB x",
             "ERR LOADJOB is a special command only processed from AOF",
         ),
-        ("AUTH x", "ERR Client sent AUTH, but no password is set"),
+        (
+            "AUTH x",
+            "ERR AUTH <password> called without any password configured for the default user. Are you sure your \
+             configuration is correct?",
+        ),
     ]);
     let refused = checker.client.call("SELECT x");
     assert!(refused.error_text().starts_with("ERR "), "{refused:?}");

@@ -115,9 +115,13 @@ fn the_short_texts_of_core_and_server_are_kept() {
         ),
         (
             S::NoPasswordSet.into(),
-            "ERR Client sent AUTH, but no password is set",
+            "ERR AUTH <password> called without any password configured for the default user. Are you sure your \
+             configuration is correct?",
         ),
-        (S::WrongPassword.into(), "ERR invalid password"),
+        (
+            S::WrongPassword.into(),
+            "WRONGPASS invalid username-password pair or user is disabled.",
+        ),
         (
             S::OutOfMemory.into(),
             "OOM command not allowed when used memory > 'maxmemory'.",

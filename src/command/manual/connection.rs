@@ -9,7 +9,11 @@ pub(in crate::command) static AUTH: Manual = Manual {
         Server(ServerError::NoPasswordSet),
         Server(ServerError::WrongPassword),
     ],
-    notes: &["A wrong password also takes away an authentication already held."],
+    notes: &[
+        "There is one user, `default`. While no password is set, AUTH with this user takes any password, and AUTH with a \
+         password alone is refused.",
+        "A wrong password also takes away an authentication already held.",
+    ],
     ..entry(
         Group::Connection,
         "[ user ] password",

@@ -7,17 +7,23 @@ use crate::resp::{Protocol, encode};
 use crate::server::execute::Execution;
 use crate::server::session::Replies;
 
-/// Any user name will do: there is one user so far.
+/// The one user there is.
+const USER: &[u8] = b"default";
+
 pub(super) fn auth(execution: &mut Execution<'_>, credentials: &Credentials<'_>) -> Answer {
     check(execution, credentials)?;
     ok(execution)
 }
 
+/// As in Redis: without a password set, naming the user is enough, and a password alone is a mistake.
 fn check(execution: &mut Execution<'_>, credentials: &Credentials<'_>) -> Answer {
-    let Some(password) = &execution.driver.config.requirepass else {
-        return Err(ServerError::NoPasswordSet.into());
+    let right = match (credentials.user, &execution.driver.config.requirepass) {
+        (Some(user), _) if user != USER => false,
+        (_, Some(password)) => password.matches(credentials.password),
+        // This proves nothing: a password that is set later is asked of this connection too.
+        (Some(_), None) => return Ok(()),
+        (None, None) => return Err(ServerError::NoPasswordSet.into()),
     };
-    let right = password.matches(credentials.password);
     execution.session.authenticated = right;
     if right {
         Ok(())

@@ -15,9 +15,6 @@ const PROTOCOL_ERRORS: &str = "shoalmq_protocol_errors_total";
 const RELOADED_AT: &str = "shoalmq_config_last_reload_success_timestamp_seconds";
 const RELOADED: &str = "shoalmq_config_last_reload_successful";
 
-/// What AUTH and HELLO answer to a wrong password: Disque's words, without a code of their own.
-const WRONG_PASSWORD: &[u8] = b"ERR invalid password";
-
 /// The codes that errors begin with, and the reasons that they are counted under. All others are no rejections: the
 /// command was wrong.
 const REASONS: [(&[u8], &str); 10] = [
@@ -29,7 +26,7 @@ const REASONS: [(&[u8], &str); 10] = [
     (b"MAXLEN", "maxlen"),
     (b"PAUSED", "paused"),
     (b"NOAUTH", "noauth"),
-    (WRONG_PASSWORD, "wrongpass"),
+    (b"WRONGPASS", "wrongpass"),
     (b"DENIED", "denied"),
 ];
 
@@ -71,11 +68,7 @@ pub(super) fn render() -> String {
 
 /// A command was answered with this error line, without its `-`.
 pub(crate) fn note_error(line: &[u8]) {
-    let code = if line.starts_with(WRONG_PASSWORD) {
-        WRONG_PASSWORD
-    } else {
-        line.split(|&byte| byte == b' ').next().unwrap_or_default()
-    };
+    let code = line.split(|&byte| byte == b' ').next().unwrap_or_default();
     let reason = REASONS.iter().find(|(known, _)| *known == code);
     if let Some(&(_, reason)) = reason {
         counter!(REJECTED, "reason" => reason).increment(1);

@@ -4,12 +4,21 @@ use super::{setting, start};
 use crate::fixture::Launch;
 use crate::wire::{Connection, Reply, bulk, error, int, simple, wrong_arity};
 
+const WRONGPASS: &str = "WRONGPASS invalid username-password pair or user is disabled.";
+
 #[test]
-fn auth_without_a_password_set_is_an_error() {
+fn without_a_password_set_only_the_default_user_may_name_one() {
     let (_node, mut client) = start();
-    let refused = error("ERR Client sent AUTH, but no password is set");
+    let refused = error(
+        "ERR AUTH <password> called without any password configured for the default user. Are you sure your \
+         configuration is correct?",
+    );
     assert_eq!(client.call("AUTH secret"), refused);
-    assert_eq!(client.call("AUTH default secret"), refused);
+    assert_eq!(client.call("AUTH default secret"), simple("OK"));
+    assert_eq!(client.call("AUTH bob secret"), error(WRONGPASS));
+    assert_eq!(client.call("HELLO 3 AUTH bob secret"), error(WRONGPASS));
+    let hello = client.call("HELLO 3 AUTH default secret");
+    assert_eq!(*hello.field("proto"), int(3));
     assert_eq!(client.call("AUTH"), wrong_arity("auth"));
     assert_eq!(client.call("AUTH a b c"), wrong_arity("auth"));
 }
@@ -35,14 +44,14 @@ fn a_password_is_asked_of_everyone_for_everything() {
     }
     assert_eq!(client.call("NOSUCH"), error("ERR unknown command 'NOSUCH'"));
     assert_eq!(client.call("QLEN"), wrong_arity("qlen"));
-    assert_eq!(client.call("AUTH wrong"), error("ERR invalid password"));
+    assert_eq!(client.call("AUTH wrong"), error(WRONGPASS));
     assert_eq!(client.call("PING"), noauth);
     assert_eq!(
         client.call_arguments(&["AUTH", "s3cret word"]),
         simple("OK")
     );
     assert_eq!(client.call("PING"), simple("PONG"));
-    assert_eq!(client.call("AUTH wrong"), error("ERR invalid password"));
+    assert_eq!(client.call("AUTH wrong"), error(WRONGPASS));
     assert_eq!(
         client.call("PING"),
         noauth,
@@ -78,8 +87,11 @@ fn hello_with_a_wrong_password_changes_nothing() {
         .password("right")
         .start();
     let mut client = Connection::open(node.port());
-    let refused = client.call("HELLO 3 AUTH default wrong");
-    refused.error_text();
+    for who in ["default wrong", "bob right", "DEFAULT right"] {
+        let refused = client.call(&format!("HELLO 3 AUTH {who}"));
+        assert_eq!(refused, error(WRONGPASS), "{who}");
+    }
+    assert_eq!(client.call("AUTH bob right"), error(WRONGPASS));
     assert_eq!(
         client.call("PING"),
         error("NOAUTH Authentication required.")
@@ -93,6 +105,7 @@ fn setting_a_password_hits_open_connections_until_it_is_taken_away() {
     let (node, mut client) = start();
     let mut other = node.connect();
     assert_eq!(other.call("PING"), simple("PONG"));
+    assert_eq!(other.call("AUTH default any"), simple("OK"));
     assert_eq!(client.call("CONFIG SET requirepass new"), simple("OK"));
     let noauth = error("NOAUTH Authentication required.");
     assert_eq!(client.call("PING"), noauth);
