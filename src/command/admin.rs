@@ -34,8 +34,8 @@ pub enum Admin<'a> {
     Client(Client<'a>),
     /// COMMAND: what is known of commands.
     Commands(Commands<'a>),
-    /// INFO: these sections, or the default ones.
-    Info(Option<&'a [u8]>),
+    /// INFO: these sections, or the default ones when none is named.
+    Info(Vec<&'a [u8]>),
     /// TIME: the wall clock.
     Time,
     /// MONITOR: see every command from now on.
@@ -203,13 +203,13 @@ pub enum Reset {
 /// The entries of the slow log that GET returns when it names no number.
 const DEFAULT_SLOWLOG_COUNT: u64 = 10;
 
-/// `INFO [section]`: a bulk; an unknown section is an empty one.
+/// `INFO [section ...]`: a bulk; an unknown section adds nothing to it.
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "the table wants one type of all parsers"
+)]
 pub(super) fn info<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
-    match *args {
-        [] => Ok(Request::Admin(Admin::Info(None))),
-        [section] => Ok(Request::Admin(Admin::Info(Some(section)))),
-        _ => Err(ParseError::Syntax),
-    }
+    Ok(Request::Admin(Admin::Info(args.to_vec())))
 }
 
 /// `TIME`: seconds and microseconds, two bulks.

@@ -59,6 +59,10 @@ pub enum ParseError<'a> {
     NodeId,
     /// COMMAND: no such subcommand.
     CommandUsage,
+    /// COMMAND GETKEYS: no such command.
+    KeysOfUnknown,
+    /// COMMAND GETKEYS: no command has keys.
+    NoKeys,
     /// CONFIG: arguments too few or too many for this subcommand, named as the client did.
     ConfigArity(&'a [u8]),
     /// CONFIG: no such subcommand.
@@ -233,6 +237,8 @@ fn write_parse_error(error: &ParseError<'_>, line: &mut Vec<u8>) {
         }
         ParseError::NodeId => &[b"ERR Invalid node identifier"],
         ParseError::CommandUsage => &[b"ERR Unknown subcommand or wrong number of arguments."],
+        ParseError::KeysOfUnknown => &[b"ERR Invalid command specified"],
+        ParseError::NoKeys => &[b"ERR The command has no key arguments"],
         ParseError::ConfigArity(subcommand) => {
             &[b"ERR Wrong number of arguments for CONFIG ", subcommand]
         }

@@ -4,7 +4,7 @@ use std::iter;
 
 use super::admin::Admin;
 use super::args::is;
-use super::manual::Subcommand;
+use super::manual::{Group, Subcommand};
 use super::syntax::{self, Argument, Repeat, Shape};
 use super::table::{self, CommandSpec};
 use super::{ParseError, Parsed, Request};
@@ -17,15 +17,18 @@ pub enum Commands<'a> {
     All,
     /// COUNT: how many there are.
     Count,
-    /// LIST: their names.
+    /// LIST: their names, and those of their subcommands.
     List,
-    /// INFO: a row for each of these names.
+    /// INFO: a row for each of these names, or for every command when none is named.
     Info(Vec<&'a [u8]>),
     /// DOCS: what these commands do, or all of them when none is named.
     Docs(Vec<&'a [u8]>),
 }
 
-/// `COMMAND [COUNT | LIST | INFO [name ...] | DOCS [name ...]]`: rows, a number, names, or documentation.
+/// `COMMAND [COUNT | LIST | INFO [name ...] | DOCS [name ...] | GETKEYS command [argument ...]]`: rows, a number, names, or
+/// documentation.
+///
+/// Refused: GETKEYS, always, for no command has keys; with the reasons that Redis gives.
 pub(super) fn command<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
     let commands = match *args {
         [] => Commands::All,
@@ -33,6 +36,12 @@ pub(super) fn command<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
         [word] if is(word, "LIST") => Commands::List,
         [word, ref names @ ..] if is(word, "INFO") => Commands::Info(names.to_vec()),
         [word, ref names @ ..] if is(word, "DOCS") => Commands::Docs(names.to_vec()),
+        [word, name, ..] if is(word, "GETKEYS") => {
+            return Err(match table::lookup(name) {
+                Some(_) => ParseError::NoKeys,
+                None => ParseError::KeysOfUnknown,
+            });
+        }
         _ => return Err(ParseError::CommandUsage),
     };
     Ok(Request::Admin(Admin::Commands(commands)))
@@ -41,12 +50,8 @@ pub(super) fn command<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
 /// Appends the answer to COMMAND.
 pub fn encode(commands: &Commands<'_>, protocol: Protocol, out: &mut Vec<u8>) {
     match commands {
-        Commands::All => {
-            encode::array(out, table::COUNT);
-            for spec in table::all() {
-                row(out, spec);
-            }
-        }
+        Commands::All => rows(out, protocol, &Entry::all()),
+        Commands::Info(names) if names.is_empty() => rows(out, protocol, &Entry::all()),
         Commands::Count => {
             encode::integer(
                 out,
@@ -54,106 +59,158 @@ pub fn encode(commands: &Commands<'_>, protocol: Protocol, out: &mut Vec<u8>) {
             );
         }
         Commands::List => {
-            encode::array(out, table::COUNT);
-            for spec in table::all() {
-                text(out, spec.name);
+            let entries = Entry::all();
+            let with_children = entries
+                .iter()
+                .flat_map(|entry| iter::once(*entry).chain(entry.children()));
+            let names: Vec<String> = with_children.map(Entry::name).collect();
+            encode::array(out, names.len());
+            for name in names {
+                text(out, &name);
             }
         }
         Commands::Info(names) => {
             encode::array(out, names.len());
             for name in names {
-                match table::lookup(name) {
-                    Some(spec) => row(out, spec),
+                match Entry::find(name) {
+                    Some(entry) => row(out, protocol, entry),
                     None => encode::nil_bulk(out, protocol),
                 }
             }
         }
-        Commands::Docs(names) if names.is_empty() => {
-            docs(out, protocol, &table::all().iter().collect::<Vec<_>>());
-        }
+        Commands::Docs(names) if names.is_empty() => docs(out, protocol, &Entry::all()),
         Commands::Docs(names) => {
-            let known: Vec<_> = names
-                .iter()
-                .filter_map(|name| table::lookup(name))
-                .collect();
+            let known: Vec<_> = names.iter().filter_map(|name| Entry::find(name)).collect();
             docs(out, protocol, &known);
         }
     }
 }
 
-/// Name, arity, flags, and the positions of keys, which no command of ours has.
-fn row(out: &mut Vec<u8>, spec: &CommandSpec) {
-    encode::array(out, 6);
-    text(out, spec.name);
-    encode::integer(out, spec.arity.into());
-    encode::array(out, spec.flags.names().count());
-    for flag in spec.flags.names() {
-        encode::simple(out, flag.as_bytes());
+/// A command, or a subcommand of it.
+#[derive(Clone, Copy)]
+struct Entry {
+    spec: &'static CommandSpec,
+    subcommand: Option<&'static Subcommand>,
+}
+
+impl Entry {
+    fn of(spec: &'static CommandSpec) -> Self {
+        Self {
+            spec,
+            subcommand: None,
+        }
     }
+
+    fn all() -> Vec<Self> {
+        table::all().iter().map(Self::of).collect()
+    }
+
+    /// Finds `command`, or `command|subcommand`, in any case.
+    fn find(name: &[u8]) -> Option<Self> {
+        let Some(bar) = name.iter().position(|&byte| byte == b'|') else {
+            return table::lookup(name).map(Self::of);
+        };
+        let mut children = Self::of(table::lookup(&name[..bar])?).children();
+        children.find(|child| child.name().as_bytes().eq_ignore_ascii_case(name))
+    }
+
+    fn children(self) -> impl Iterator<Item = Self> {
+        let subcommands = match self.subcommand {
+            None => self.spec.manual.subcommands,
+            Some(_) => &[],
+        };
+        subcommands.iter().map(move |subcommand| Self {
+            subcommand: Some(subcommand),
+            ..self
+        })
+    }
+
+    /// Its name in full. redis-cli takes what follows the bar, and relies on there being one.
+    fn name(self) -> String {
+        let name = self.spec.name;
+        match self.subcommand {
+            None => name.to_owned(),
+            Some(subcommand) => format!("{name}|{}", subcommand.name.to_ascii_lowercase()),
+        }
+    }
+
+    fn arity(self) -> i64 {
+        match self.subcommand {
+            None => self.spec.arity.into(),
+            Some(subcommand) => syntax::arity(2, subcommand.syntax),
+        }
+    }
+
+    fn summary(self) -> &'static str {
+        let manual = self.spec.manual;
+        self.subcommand.map_or(manual.summary, |sub| sub.summary)
+    }
+
+    /// Its arguments. Those of a command with subcommands are told at each subcommand.
+    fn arguments(self) -> Vec<Argument> {
+        match self.subcommand {
+            None if !self.spec.manual.subcommands.is_empty() => Vec::new(),
+            None => syntax::arguments(self.spec.manual.syntax),
+            Some(subcommand) => syntax::arguments(subcommand.syntax),
+        }
+    }
+}
+
+fn rows(out: &mut Vec<u8>, protocol: Protocol, entries: &[Entry]) {
+    encode::array(out, entries.len());
+    for entry in entries {
+        row(out, protocol, *entry);
+    }
+}
+
+/// The ten elements of Redis 7: name, arity, flags, first key, last key and step, ACL categories, tips, key specifications,
+/// subcommands. No command of ours has keys or tips, and a subcommand has the flags of its command.
+fn row(out: &mut Vec<u8>, protocol: Protocol, entry: Entry) {
+    let Entry { spec, .. } = entry;
+    encode::array(out, 10);
+    text(out, &entry.name());
+    encode::integer(out, entry.arity());
+    words(out, protocol, &spec.flags.names().collect::<Vec<_>>());
     for _ in 0..3 {
         encode::integer(out, 0);
     }
-}
-
-fn docs(out: &mut Vec<u8>, protocol: Protocol, specs: &[&CommandSpec]) {
-    encode::map(out, protocol, specs.len());
-    for spec in specs {
-        text(out, spec.name);
-        let manual = spec.manual;
-        let parent = Entry {
-            summary: manual.summary,
-            since: manual.since,
-            group: manual.group.name(),
-            syntax: manual.syntax,
-        };
-        entry(out, protocol, &parent, spec.name, manual.subcommands);
+    let connection = (spec.manual.group == Group::Connection).then_some("@connection");
+    let categories: Vec<_> = spec.flags.categories().chain(connection).collect();
+    words(out, protocol, &categories);
+    encode::set(out, protocol, 0);
+    encode::set(out, protocol, 0);
+    let children: Vec<Entry> = entry.children().collect();
+    if children.is_empty() {
+        // As Redis does it: a set when there are none, and an array otherwise.
+        encode::set(out, protocol, 0);
+    } else {
+        rows(out, protocol, &children);
     }
 }
 
-/// What COMMAND DOCS tells of a command, or of a subcommand.
-struct Entry {
-    summary: &'static str,
-    since: &'static str,
-    group: &'static str,
-    syntax: &'static str,
+fn docs(out: &mut Vec<u8>, protocol: Protocol, entries: &[Entry]) {
+    encode::map(out, protocol, entries.len());
+    for entry in entries {
+        text(out, &entry.name());
+        doc(out, protocol, *entry);
+    }
 }
 
-fn entry(
-    out: &mut Vec<u8>,
-    protocol: Protocol,
-    entry_of: &Entry,
-    name: &str,
-    subcommands: &[Subcommand],
-) {
-    // The arguments of a command with subcommands are those of its subcommands.
-    let arguments_of = if subcommands.is_empty() {
-        syntax::arguments(entry_of.syntax)
-    } else {
-        Vec::new()
-    };
-    let pairs = 3 + usize::from(!arguments_of.is_empty()) + usize::from(!subcommands.is_empty());
+fn doc(out: &mut Vec<u8>, protocol: Protocol, entry: Entry) {
+    let arguments_of = entry.arguments();
+    let children: Vec<Entry> = entry.children().collect();
+    let pairs = 3 + usize::from(!arguments_of.is_empty()) + usize::from(!children.is_empty());
     encode::map(out, protocol, pairs);
-    pair(out, "summary", entry_of.summary);
-    pair(out, "since", entry_of.since);
-    pair(out, "group", entry_of.group);
+    pair(out, "summary", entry.summary());
+    pair(out, "since", entry.spec.manual.since);
+    pair(out, "group", entry.spec.manual.group.name());
     if !arguments_of.is_empty() {
         text(out, "arguments");
         arguments(out, protocol, &arguments_of);
     }
-    if !subcommands.is_empty() {
+    if !children.is_empty() {
         text(out, "subcommands");
-        encode::map(out, protocol, subcommands.len());
-        for subcommand in subcommands {
-            // redis-cli takes what follows the bar, and relies on there being one.
-            let full_name = format!("{name}|{}", subcommand.name.to_ascii_lowercase());
-            text(out, &full_name);
-            let child = Entry {
-                summary: subcommand.summary,
-                syntax: subcommand.syntax,
-                ..*entry_of
-            };
-            entry(out, protocol, &child, &full_name, &[]);
-        }
+        docs(out, protocol, &children);
     }
 }
 
@@ -185,15 +242,20 @@ fn arguments(out: &mut Vec<u8>, protocol: Protocol, list: &[Argument]) {
         }
         if !flags.is_empty() {
             text(out, "flags");
-            encode::array(out, flags.len());
-            for flag in flags {
-                encode::simple(out, flag.as_bytes());
-            }
+            words(out, protocol, &flags);
         }
         if !parts.is_empty() {
             text(out, "arguments");
             arguments(out, protocol, parts);
         }
+    }
+}
+
+/// A set of simple strings.
+fn words(out: &mut Vec<u8>, protocol: Protocol, words: &[&str]) {
+    encode::set(out, protocol, words.len());
+    for word in words {
+        encode::simple(out, word.as_bytes());
     }
 }
 

@@ -59,6 +59,44 @@ pub(super) fn arguments(syntax: &'static str) -> Vec<Argument> {
     arguments
 }
 
+/// The arity of a command whose name has `names` words, as COMMAND tells it: negative when more arguments may follow.
+pub(super) fn arity(names: usize, syntax: &'static str) -> i64 {
+    let arguments = arguments(syntax);
+    let least = i64::try_from(names + least_of_all(&arguments)).expect("a syntax line is short");
+    if arguments.iter().all(is_fixed) {
+        least
+    } else {
+        -least
+    }
+}
+
+fn least_of_all(arguments: &[Argument]) -> usize {
+    let required = arguments.iter().filter(|argument| !argument.optional);
+    required.map(least).sum()
+}
+
+/// How many words an argument takes at the least, when it is given. No bracket may be left empty.
+fn least(argument: &Argument) -> usize {
+    let rest = match &argument.shape {
+        Shape::Token => 0,
+        Shape::Value(_) => 1,
+        Shape::OneOf(choices) => choices.iter().map(least).min().unwrap_or(0),
+        Shape::Block(parts) => least_of_all(parts),
+    };
+    (usize::from(argument.token.is_some()) + rest).max(1)
+}
+
+fn is_fixed(argument: &Argument) -> bool {
+    let same = match &argument.shape {
+        Shape::Token | Shape::Value(_) => true,
+        Shape::OneOf(choices) => choices
+            .iter()
+            .all(|choice| is_fixed(choice) && least(choice) == least(&choices[0])),
+        Shape::Block(parts) => parts.iter().all(is_fixed),
+    };
+    same && !argument.optional && argument.repeat == Repeat::No
+}
+
 fn sequence(words: &mut Words) -> Vec<Argument> {
     let mut arguments: Vec<Argument> = Vec::new();
     let mut repeat = Repeat::Value;
@@ -174,5 +212,21 @@ mod tests {
         let choice = plain(None, Shape::OneOf(vec![token("SOFT"), auth]));
         assert_eq!(arguments("< SOFT | AUTH user password >"), [choice]);
         assert_eq!(arguments(""), []);
+    }
+
+    #[test]
+    fn the_arity_counts_what_must_be_there() {
+        for (syntax, expected) in [
+            ("", 2),
+            ("name value", 4),
+            ("< ON | OFF | SKIP >", 3),
+            ("< LIB-NAME name | LIB-VER version >", 4),
+            ("[ < YES | NO > ]", -2),
+            ("command [ argument ... ]", -3),
+            ("name ...", -3),
+            ("< ip:port | [ ID id ] [ ADDR ip:port ] >", -3),
+        ] {
+            assert_eq!(arity(2, syntax), expected, "{syntax}");
+        }
     }
 }

@@ -90,6 +90,23 @@ impl Flags {
         )
     }
 
+    /// The ACL categories that follow from them, in Redis' order and by its rules.
+    pub fn categories(self) -> impl Iterator<Item = &'static str> {
+        let fast = self.contains(Flags::FAST);
+        let admin = self.contains(Flags::ADMIN);
+        let read = !self.contains(Flags::WRITE) && !self.contains(Flags::NEITHER);
+        [
+            (read, "@read"),
+            (self.contains(Flags::WRITE), "@write"),
+            (admin, "@admin"),
+            (fast, "@fast"),
+            (!fast, "@slow"),
+            (admin, "@dangerous"),
+        ]
+        .into_iter()
+        .filter_map(|(applies, name)| applies.then_some(name))
+    }
+
     const fn and(self, flags: Flags) -> Flags {
         Flags(self.0 | flags.0)
     }

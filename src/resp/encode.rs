@@ -67,6 +67,14 @@ pub fn map(out: &mut Vec<u8>, protocol: Protocol, pairs: usize) {
     }
 }
 
+/// Opens a set: `length` elements must follow. RESP2 has an array for it.
+pub fn set(out: &mut Vec<u8>, protocol: Protocol, length: usize) {
+    match protocol {
+        Protocol::Resp2 => count_line(out, b'*', length),
+        Protocol::Resp3 => count_line(out, b'~', length),
+    }
+}
+
 /// Appends the nil of a bulk.
 pub fn nil_bulk(out: &mut Vec<u8>, protocol: Protocol) {
     out.extend_from_slice(match protocol {
@@ -151,13 +159,15 @@ mod tests {
     }
 
     #[test]
-    fn nils_and_maps_follow_the_protocol() {
+    fn nils_maps_and_sets_follow_the_protocol() {
         assert_eq!(written(|out| nil_bulk(out, Protocol::Resp2)), "$-1\r\n");
         assert_eq!(written(|out| nil_array(out, Protocol::Resp2)), "*-1\r\n");
         assert_eq!(written(|out| nil_bulk(out, Protocol::Resp3)), "_\r\n");
         assert_eq!(written(|out| nil_array(out, Protocol::Resp3)), "_\r\n");
         assert_eq!(written(|out| map(out, Protocol::Resp2, 7)), "*14\r\n");
         assert_eq!(written(|out| map(out, Protocol::Resp3, 7)), "%7\r\n");
+        assert_eq!(written(|out| set(out, Protocol::Resp2, 2)), "*2\r\n");
+        assert_eq!(written(|out| set(out, Protocol::Resp3, 2)), "~2\r\n");
     }
 
     #[test]

@@ -31,6 +31,6 @@ pub enum Protocol {
     /// What Disque speaks.
     #[default]
     Resp2,
-    /// Asked for by `HELLO 3`: one nil, and maps.
+    /// Asked for by `HELLO 3`: one nil, maps and sets.
     Resp3,
 }

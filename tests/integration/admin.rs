@@ -15,8 +15,8 @@ use crate::wire::{Connection, Reply, bulk, count, error, int, simple, wrong_arit
 const INFO: [(&str, &str); 8] = [
     (
         "Server",
-        "disque_version disque_git_sha1 disque_git_dirty disque_build_id os arch_bits multiplexing_api gcc_version \
-         process_id run_id tcp_port uptime_in_seconds uptime_in_days hz executable config_file",
+        "disque_version shoalmq_version redis_version disque_git_sha1 disque_git_dirty disque_build_id os arch_bits \
+         multiplexing_api gcc_version process_id run_id tcp_port uptime_in_seconds uptime_in_days hz executable config_file",
     ),
     (
         "Clients",
@@ -179,10 +179,9 @@ fn info_has_its_sections_and_fields_in_order() {
         assert_eq!(found, expected, "section {section}");
     }
     assert_eq!(client.call("INFO nosuchsection"), bulk(""));
-    assert_eq!(
-        client.call("INFO server clients"),
-        error("ERR syntax error")
-    );
+    let two = client.call("INFO clients server nosuchsection").text();
+    let headers: Vec<_> = two.lines().filter(|line| line.starts_with('#')).collect();
+    assert_eq!(headers, ["# Server", "# Clients"]);
     assert!(!info.contains("cmdstat_ping"));
     client.call("PING");
     assert!(
@@ -198,10 +197,16 @@ fn info_has_its_sections_and_fields_in_order() {
         ("aof_enabled", "0".to_owned()),
         ("aof_state", "off".to_owned()),
         ("blocked_clients", "0".to_owned()),
+        ("redis_version", "7.2.4".to_owned()),
     ] {
         assert_eq!(client.info(field), expected, "{field}");
     }
     assert_eq!(client.info("run_id").len(), 40);
+    let replication = client.call("INFO replication").text();
+    assert!(
+        replication.starts_with("# Replication\r\nrole:master\r\n"),
+        "{replication}"
+    );
 }
 
 #[test]
@@ -285,14 +290,44 @@ fn command_lists_every_command_with_arity_and_flags() {
         let row = row
             .unwrap_or_else(|| panic!("{name} is not listed"))
             .items();
-        assert_eq!(row.len(), 6, "{name}");
+        assert_eq!(row.len(), 10, "{name}");
         if arity != 0 {
             assert_eq!(row[1], int(arity), "{name}");
         }
         let expected: Vec<_> = flags.split(' ').map(simple).collect();
         assert_eq!(row[2], Reply::Array(expected), "{name}");
-        assert_eq!(row[3..], [int(0), int(0), int(0)], "{name}");
+        assert_eq!(row[3..6], [int(0), int(0), int(0)], "{name}");
     }
+    client.call("HELLO 3");
+    let list = client.call("COMMAND INFO config");
+    let config = list.items()[0].items();
+    assert_eq!(
+        config[2],
+        Reply::Set(vec![simple("readonly"), simple("admin")])
+    );
+    assert_eq!(
+        config[6],
+        Reply::Set(
+            ["@read", "@admin", "@slow", "@dangerous"]
+                .map(simple)
+                .into()
+        )
+    );
+    assert_eq!(config[7..9], [Reply::Set(vec![]), Reply::Set(vec![])]);
+    let names: Vec<_> = config[9]
+        .items()
+        .iter()
+        .map(|row| row.items()[0].text())
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "config|get",
+            "config|resetstat",
+            "config|rewrite",
+            "config|set"
+        ]
+    );
 }
 
 #[test]
@@ -318,6 +353,8 @@ fn command_info_and_docs_answer_for_single_commands() {
     assert!(!one.items()[1].field("summary").text().is_empty());
     let refused = error("ERR Unknown subcommand or wrong number of arguments.");
     assert_eq!(client.call("COMMAND NOSUCH"), refused);
+    let keyless = error("ERR The command has no key arguments");
+    assert_eq!(client.call("COMMAND GETKEYS addjob q b 0"), keyless);
 }
 
 #[test]

@@ -430,7 +430,6 @@ fn commands_of_the_server() {
         ("DBSIZE", "ERR unknown command 'DBSIZE'"),
         ("MULTI", "ERR unknown command 'MULTI'"),
         ("SUBSCRIBE channel", "ERR unknown command 'SUBSCRIBE'"),
-        ("INFO server clients", SYNTAX),
         ("SHUTDOWN NOW", SYNTAX),
         ("SHUTDOWN REWRITE-AOF twice", SYNTAX),
         ("SELECT 1", "ERR DB index is out of range"),

@@ -33,6 +33,8 @@ pub(crate) enum Reply {
     Array(Vec<Reply>),
     /// `%n`, RESP3
     Map(Vec<(Reply, Reply)>),
+    /// `~n`, RESP3
+    Set(Vec<Reply>),
     /// `_`, RESP3
     Null,
 }
@@ -79,7 +81,7 @@ impl fmt::Debug for Reply {
             Self::Bulk(bytes) => write!(f, "\"{}\"", bytes.escape_ascii()),
             Self::NilBulk => f.write_str("$-1"),
             Self::NilArray => f.write_str("*-1"),
-            Self::Array(items) => f.debug_list().entries(items).finish(),
+            Self::Array(items) | Self::Set(items) => f.debug_list().entries(items).finish(),
             Self::Map(pairs) => f
                 .debug_map()
                 .entries(pairs.iter().map(|(key, value)| (key, value)))
@@ -291,11 +293,8 @@ impl Connection {
             ("$", "-1") => Reply::NilBulk,
             ("*", "-1") => Reply::NilArray,
             ("$", _) => Reply::Bulk(self.body(length()?)?),
-            ("*", _) => Reply::Array(
-                (0..number())
-                    .map(|_| self.try_receive())
-                    .collect::<Result<_, _>>()?,
-            ),
+            ("*", _) => Reply::Array(self.try_receive_all(number())?),
+            ("~", _) => Reply::Set(self.try_receive_all(number())?),
             ("%", _) => Reply::Map(
                 (0..number())
                     .map(|_| Ok((self.try_receive()?, self.try_receive()?)))
@@ -303,6 +302,10 @@ impl Connection {
             ),
             _ => panic!("no reply starts like {line:?}"),
         })
+    }
+
+    fn try_receive_all(&mut self, count: i64) -> std::io::Result<Vec<Reply>> {
+        (0..count).map(|_| self.try_receive()).collect()
     }
 
     fn line(&mut self) -> std::io::Result<String> {

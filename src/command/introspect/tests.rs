@@ -57,21 +57,110 @@ fn subcommands_are_told_apart() {
     );
     assert_eq!(parse(&["Docs"]), Ok(Commands::Docs(vec![])));
     assert_eq!(parse(&["docs", "a"]), Ok(Commands::Docs(vec![b"a"])));
-    for words in [
-        &["getkeys", "a"][..],
-        &["count", "x"],
-        &["list", "x"],
-        &[""],
-    ] {
+    for words in [&["getkeys"][..], &["count", "x"], &["list", "x"], &[""]] {
         assert_eq!(parse(words), Err(ParseError::CommandUsage), "{words:?}");
     }
 }
 
 #[test]
-fn rows_have_six_elements_and_simple_flags() {
-    let all = frame(&Commands::All, Protocol::Resp2);
-    let rows = all.as_array().expect("an array");
-    assert_eq!(rows.len(), 37);
+fn getkeys_refuses_as_redis_refuses_a_command_without_keys() {
+    for (words, refusal) in [
+        (&["GETKEYS", "get", "a"][..], ParseError::KeysOfUnknown),
+        (&["getkeys", "addjob", "q", "b", "0"], ParseError::NoKeys),
+        (&["getkeys", "PING"], ParseError::NoKeys),
+    ] {
+        assert_eq!(parse(words), Err(refusal), "{words:?}");
+    }
+}
+
+/// Checks that a row has the shape of Redis 7's, and those of its subcommands.
+fn check_row(row: &Frame, protocol: Protocol) {
+    let [
+        name,
+        arity,
+        flags,
+        first,
+        last,
+        step,
+        categories,
+        tips,
+        keys,
+        children,
+    ] = row.as_array().expect("an array")
+    else {
+        panic!("not ten elements: {row:?}");
+    };
+    let name = bulk(name);
+    assert!(
+        matches!(arity, Frame::Integer(_)),
+        "an integer of {name}: {arity:?}"
+    );
+    for zero in [first, last, step] {
+        assert_eq!(*zero, Frame::Integer(0), "{name}");
+    }
+    for set in [flags, categories, tips, keys] {
+        match protocol {
+            Protocol::Resp2 => assert!(matches!(set, Frame::Array(_)), "{name}: {set:?}"),
+            Protocol::Resp3 => assert!(matches!(set, Frame::Set(_)), "{name}: {set:?}"),
+        }
+    }
+    for word in [flags, categories].into_iter().filter_map(Frame::as_array) {
+        assert!(
+            word.iter().all(|word| matches!(word, Frame::Simple(_))),
+            "{name}: {word:?}"
+        );
+    }
+    let rows = children.as_array().expect("a list");
+    let is_set = matches!(children, Frame::Set(_));
+    assert_eq!(
+        is_set,
+        rows.is_empty() && protocol == Protocol::Resp3,
+        "{name}: {children:?}"
+    );
+    for child in rows {
+        let child_name = bulk(&child.as_array().expect("an array")[0]);
+        assert!(
+            child_name.starts_with(&format!("{name}|")),
+            "{child_name} of {name}"
+        );
+        check_row(child, protocol);
+    }
+}
+
+#[test]
+fn rows_have_ten_elements_and_sets_where_redis_has_them() {
+    for protocol in [Protocol::Resp2, Protocol::Resp3] {
+        let all = frame(&Commands::All, protocol);
+        let rows = all.as_array().expect("an array");
+        assert_eq!(rows.len(), 37);
+        for row in rows {
+            check_row(row, protocol);
+        }
+    }
+}
+
+#[test]
+fn a_subcommand_has_a_row_of_its_own_under_its_command() {
+    let info = |name| frame(&Commands::Info(vec![name]), Protocol::Resp3);
+    let found = info(b"Config|GET");
+    let [row] = found.as_array().expect("an array") else {
+        panic!("one row: {found:?}");
+    };
+    let elements = row.as_array().expect("an array");
+    assert_eq!(bulk(&elements[0]), "config|get");
+    assert_eq!(elements[1], Frame::Integer(3));
+    let config = info(b"config");
+    let children = &config.as_array().expect("an array")[0]
+        .as_array()
+        .expect("an array")[9];
+    assert!(children.as_array().expect("an array").contains(row));
+    for name in [&b"config|nosuch"[..], b"nosuch|get", b"config|", b"|"] {
+        assert_eq!(info(name), Frame::Array(vec![Frame::Null]));
+    }
+}
+
+#[test]
+fn the_row_of_addjob() {
     let integer = Frame::Integer;
     let simple = |text: &str| Frame::Simple(text.into());
     let addjob = Frame::Array(vec![
@@ -81,11 +170,15 @@ fn rows_have_six_elements_and_simple_flags() {
         integer(0),
         integer(0),
         integer(0),
+        Frame::Array(vec![simple("@write"), simple("@fast")]),
+        Frame::Array(vec![]),
+        Frame::Array(vec![]),
+        Frame::Array(vec![]),
     ]);
-    assert!(rows.contains(&addjob));
-    for row in rows {
-        assert_eq!(row.as_array().expect("an array").len(), 6);
-    }
+    assert_eq!(
+        frame(&Commands::Info(vec![b"addjob"]), Protocol::Resp2),
+        Frame::Array(vec![addjob])
+    );
 }
 
 #[test]
@@ -102,12 +195,12 @@ fn info_answers_every_name_and_an_unknown_one_by_nil() {
     assert_eq!(rows[1], Frame::Null);
     assert_eq!(
         frame(&Commands::Info(vec![]), Protocol::Resp2),
-        Frame::Array(vec![])
+        frame(&Commands::All, Protocol::Resp2)
     );
 }
 
 #[test]
-fn count_and_list_agree() {
+fn the_list_holds_what_is_counted_and_all_subcommands() {
     assert_eq!(frame(&Commands::Count, Protocol::Resp2), Frame::Integer(37));
     let list = frame(&Commands::List, Protocol::Resp2);
     let names: Vec<_> = list
@@ -116,8 +209,10 @@ fn count_and_list_agree() {
         .iter()
         .map(bulk)
         .collect();
-    assert_eq!(names.len(), 37);
-    assert!(names.contains(&"addjob"));
+    let (children, commands): (Vec<_>, Vec<_>) = names.iter().partition(|name| name.contains('|'));
+    assert_eq!(commands.len(), 37);
+    assert!(commands.contains(&"addjob"));
+    assert!(children.contains(&"cluster|nodes"));
 }
 
 /// Checks what redis-cli 7 asserts of an argument.
@@ -171,6 +266,8 @@ fn docs_have_the_shape_that_redis_cli_reads() {
             }
         }
     }
+    let docs = frame(&Commands::Docs(vec![b"config|get"]), Protocol::Resp3);
+    check_entry(get(&docs, "config|get").expect("a subcommand by its name"));
     let docs = Commands::Docs(vec![b"AddJob", b"get"]);
     assert!(matches!(frame(&docs, Protocol::Resp3), Frame::Map(pairs) if pairs.len() == 1));
 }

@@ -105,7 +105,7 @@ pub(in crate::command) static HELLO: Manual = Manual {
     ],
     notes: &[
         "With a protocol it may come before AUTH, if it carries the password itself.",
-        "In RESP3 every nil is `_`; SHOW, QSTAT and the other arrays stay as they are.",
+        "In RESP3 every nil is `_`, and COMMAND answers sets and maps; SHOW, QSTAT and the other arrays stay as they are.",
     ],
     ..entry(
         Group::Connection,

@@ -37,22 +37,41 @@ pub(in crate::command) static BGREWRITEAOF: Manual = Manual {
 };
 
 pub(in crate::command) static COMMAND: Manual = Manual {
-    failures: &[Parse(ParseError::CommandUsage)],
+    failures: &[
+        Parse(ParseError::CommandUsage),
+        Parse(ParseError::KeysOfUnknown),
+        Parse(ParseError::NoKeys),
+    ],
+    notes: &[
+        "A row has the ten elements of Redis 7: name, arity, flags (simple strings), first key, last key and step (0: no command \
+         has keys), ACL categories (simple strings), tips and key specifications (none), and the rows of the subcommands. \
+         In RESP3 flags, categories, tips and specifications are sets.",
+        "INFO and DOCS also take the name of a subcommand: `config|get`.",
+    ],
     subcommands: &[
         sub("COUNT", "", "Tells how many commands there are."),
         sub("DOCS", "[ name ... ]", "Documents these commands, or all."),
         sub(
+            "GETKEYS",
+            "command [ argument ... ]",
+            "Always an error: no command has keys.",
+        ),
+        sub(
             "INFO",
             "[ name ... ]",
-            "Tells the row of each of these commands; nil bulk for an unknown one.",
+            "Tells the row of each of these commands, or of all; nil bulk for an unknown one.",
         ),
-        sub("LIST", "", "Lists the names of all commands."),
+        sub(
+            "LIST",
+            "",
+            "Lists the names of all commands and subcommands.",
+        ),
     ],
     ..entry(
         Group::Server,
         "[ subcommand [ argument ... ] ]",
         "Tells about commands.",
-        "alone, an array with a row for every command: name, arity, flags (simple strings), 0, 0, 0.",
+        "alone, an array with a row for every command.",
     )
 };
 
@@ -146,12 +165,16 @@ pub(in crate::command) static DEBUG: Manual = Manual {
 };
 
 pub(in crate::command) static INFO: Manual = Manual {
-    failures: &[Parse(ParseError::Syntax)],
+    notes: &[
+        "`redis_version` in Server is the version of Redis whose protocol the server speaks, for clients that look at it; \
+         `shoalmq_version` is the server's own, and `disque_version` the same for clients of Disque.",
+        "`role` in Replication is always `master`: every node takes writes.",
+    ],
     ..entry(
         Group::Server,
-        "[ section ]",
+        "[ section ... ]",
         "Tells figures of the server.",
-        "bulk: `# Section` headers and `name:value` lines; empty for an unknown section. `all` has Commandstats and \
+        "bulk: `# Section` headers and `name:value` lines; an unknown section adds nothing. `all` has Commandstats and \
          Replication besides.",
     )
 };

@@ -57,6 +57,20 @@ fn the_rows_are_disques_and_five_more() {
 }
 
 #[test]
+fn categories_follow_from_the_flags() {
+    for (name, categories) in [
+        ("addjob", "@write @fast"),
+        ("qpeek", "@read @slow"),
+        ("cluster", "@read @admin @slow @dangerous"),
+        ("debug", "@admin @slow @dangerous"),
+    ] {
+        let spec = lookup(name.as_bytes()).expect(name);
+        let told: Vec<&str> = spec.flags.categories().collect();
+        assert_eq!(told.join(" "), categories, "{name}");
+    }
+}
+
+#[test]
 fn every_command_is_found_in_any_case_and_at_its_index() {
     for (at, spec) in all().iter().enumerate() {
         assert_eq!(usize::from(spec.index.0), at);

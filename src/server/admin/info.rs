@@ -29,11 +29,17 @@ const SECTIONS: [Section; 10] = [
     ("Replication", false, replication::fields),
 ];
 
-pub(super) fn info(execution: &mut Execution<'_>, wanted: Option<&[u8]>) -> Answer {
-    let is = |name: &str| wanted.is_some_and(|wanted| wanted.eq_ignore_ascii_case(name.as_bytes()));
+/// The Redis whose protocol is spoken, down to CLIENT SETINFO and the rows of COMMAND; the one that Valkey tells too.
+const REDIS_VERSION: &str = "7.2.4";
+
+pub(super) fn info(execution: &mut Execution<'_>, wanted: &[&[u8]]) -> Answer {
+    let is = |name: &str| {
+        let mut wanted = wanted.iter();
+        wanted.any(|wanted| wanted.eq_ignore_ascii_case(name.as_bytes()))
+    };
     let (all, default) = (
         is("all") || is("everything"),
-        wanted.is_none() || is("default"),
+        wanted.is_empty() || is("default"),
     );
     let mut fields = Fields::default();
     for (name, by_default, write) in SECTIONS {
@@ -71,6 +77,8 @@ fn server(driver: &Driver, fields: &mut Fields) {
     let executable = std::env::current_exe().unwrap_or_default();
     let file = driver.config.file.as_deref().unwrap_or_else(|| "".as_ref());
     fields.add("disque_version", env!("CARGO_PKG_VERSION"));
+    fields.add("shoalmq_version", env!("CARGO_PKG_VERSION"));
+    fields.add("redis_version", REDIS_VERSION);
     fields.add("disque_git_sha1", "00000000");
     fields.add("disque_git_dirty", 0);
     fields.add("disque_build_id", "0");

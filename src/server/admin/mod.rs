@@ -56,7 +56,7 @@ pub(super) fn run(execution: &mut Execution<'_>, command: &Admin<'_>) -> Outcome
             introspect::encode(commands, execution.session.protocol, execution.out);
             Ok(())
         }
-        Admin::Info(section) => info::info(execution, *section),
+        Admin::Info(sections) => info::info(execution, sections),
         Admin::Time => time(execution),
         Admin::Monitor => monitor::start(execution),
         Admin::Config(command) => config::run(execution, command),

@@ -1,9 +1,11 @@
-//! INFO replication: the other nodes, copies of jobs, and why jobs were delivered again.
+//! INFO replication: this node's role, the other nodes, copies of jobs, and why jobs were delivered again.
 
 use super::Fields;
 use crate::server::driver::Driver;
 
 pub(super) fn fields(driver: &Driver, fields: &mut Fields) {
+    // Every node takes writes, and valkey-glide refuses a server that does not say so.
+    fields.add("role", "master");
     nodes(driver, fields);
     copies(driver, fields);
     let counters = driver.node.counters();
