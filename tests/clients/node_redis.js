@@ -77,6 +77,9 @@ async function checks(RESP) {
       assert.equal((await client.configGet('maxclients')).maxclients, '10000');
       assert.match(await client.info(), new RegExp(`tcp_port:${port}\r\n`));
       assert.ok((await client.clientId()) > 0);
+      const [row] = await client.commandInfo(['addjob']);
+      assert.deepEqual([row.name, row.arity], ['addjob', -4]);
+      assert.deepEqual([...row.categories], ['@write', '@fast']);
     },
     'a password': async () => {
       for (const username of [undefined, 'default']) {
@@ -85,7 +88,8 @@ async function checks(RESP) {
         await known.close();
       }
       const socket = { host: '127.0.0.1', port: authPort, reconnectStrategy: false };
-      await assert.rejects(connect(RESP, { socket, password: 'wrong' }));
+      await assert.rejects(connect(RESP, { socket, password: 'wrong' }), /WRONGPASS /);
+      await assert.rejects(connect(RESP, { socket, username: 'bob', password }), /WRONGPASS /);
     },
     'a name and a database': async () => {
       const named = await connect(RESP, { name: 'a-name', database: 0 });

@@ -105,6 +105,8 @@ def checks(protocol):
         assert any(entry["name"] == "a-name" for entry in client.client_list())
         assert isinstance(client.slowlog_get(), list)
         assert client.command_count() >= 32
+        equal(len(client.command()["config"]["subcommands"]), 4)
+        equal(client.info("server", "replication")["role"], "master")
 
     def reconnects_after_a_kill():
         name = client.client_id()
@@ -125,6 +127,7 @@ def checks(protocol):
         for stranger in (
             redis.Redis(port=AUTH_PORT, protocol=protocol),
             redis.Redis(port=AUTH_PORT, protocol=protocol, password="wrong"),
+            redis.Redis(port=AUTH_PORT, protocol=protocol, username="bob", password=PASSWORD),
         ):
             try:
                 stranger.ping()
