@@ -2,6 +2,7 @@
 
 use super::table::{Config, DIRECTIVES};
 use super::value::Allowed;
+use crate::suggestion;
 
 /// One directive: everything that is known of it, and how it reaches its field of [`Config`].
 #[derive(Debug)]
@@ -205,34 +206,7 @@ impl Known {
 
 /// The known name that `name` is probably a slip of, if one is close.
 pub(super) fn closest(name: &str) -> Option<&'static str> {
-    let name = name.to_ascii_lowercase().replace('_', "-");
-    let limit = (name.len() / 3).clamp(1, 3);
-    Known::names()
-        .filter(|known| known.len().abs_diff(name.len()) <= limit)
-        .map(|known| (distance(&name, known), known))
-        .filter(|(distance, _)| *distance <= limit)
-        .min()
-        .map(|(_, known)| known)
-}
-
-/// How many bytes to insert, drop, replace or swap with their neighbour to get from one to the other.
-fn distance(from: &str, to: &str) -> usize {
-    let (from, to) = (from.as_bytes(), to.as_bytes());
-    let mut before: Vec<usize> = Vec::new();
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (i, a) in from.iter().enumerate() {
-        let mut next = vec![i + 1];
-        for (j, b) in to.iter().enumerate() {
-            let replaced = row[j] + usize::from(a != b);
-            let mut best = replaced.min(row[j + 1] + 1).min(next[j] + 1);
-            if i > 0 && j > 0 && *a == to[j - 1] && from[i - 1] == *b {
-                best = best.min(before[j - 1] + 1);
-            }
-            next.push(best);
-        }
-        before = std::mem::replace(&mut row, next);
-    }
-    row[to.len()]
+    suggestion::closest(name.replace('_', "-").as_bytes(), Known::names())
 }
 
 #[cfg(test)]
