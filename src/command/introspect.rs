@@ -33,7 +33,7 @@ pub(super) fn command<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
         [word] if is(word, "LIST") => Commands::List,
         [word, ref names @ ..] if is(word, "INFO") => Commands::Info(names.to_vec()),
         [word, ref names @ ..] if is(word, "DOCS") => Commands::Docs(names.to_vec()),
-        _ => return Err(ParseError::CommandUsage),
+        [word, ..] => return Err(ParseError::CommandUsage(word)),
     };
     Ok(Request::Admin(Admin::Commands(commands)))
 }

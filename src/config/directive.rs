@@ -1,5 +1,6 @@
 //! What a row of the table is, and the directives of Disque that mean nothing here.
 
+use super::source::variable;
 use super::table::{Config, DIRECTIVES};
 use super::value::Allowed;
 use crate::suggestion;
@@ -161,7 +162,7 @@ impl Directive {
     /// The present value, as `CONFIG GET` shows it: of a secret only whether there is one.
     pub fn value(&self, config: &Config) -> String {
         let value = self.words(config).join(" ");
-        if self.allowed == Allowed::Secret && !value.is_empty() {
+        if self.is_secret() && !value.is_empty() {
             return HIDDEN.to_owned();
         }
         value
@@ -177,13 +178,31 @@ impl Directive {
         (self.assign)(config, words, &self.allowed)
     }
 
-    /// Whether the value must not be shown in errors and logs.
+    /// Whether the value must not be shown.
     pub fn is_secret(&self) -> bool {
-        matches!(self.allowed, Allowed::Password | Allowed::Secret)
+        self.allowed == Allowed::Password
+    }
+
+    /// How to give a value to a directive that CONFIG SET cannot change.
+    fn at_start(&self) -> String {
+        format!(
+            "it can only be set at a start: in the configuration file, with --{}, or with {}",
+            self.name,
+            variable(self.name)
+        )
     }
 }
 
 impl Known {
+    /// Why CONFIG SET cannot set it, and what to do instead.
+    pub(super) fn advice(self) -> String {
+        match self {
+            Self::Directive(row) => row.at_start(),
+            Self::Include => "it stands in configuration files only".to_owned(),
+            Self::Ignored(row) => format!("it has no effect: {}", row.reason),
+        }
+    }
+
     pub(super) fn find(name: &str) -> Option<Self> {
         if name.eq_ignore_ascii_case(INCLUDE) {
             return Some(Self::Include);

@@ -70,6 +70,12 @@ pub(super) struct Given {
 
 const PREFIX: &str = "SHOALMQ_";
 
+/// The variable of the environment that gives a directive.
+pub(super) fn variable(directive: &str) -> String {
+    let name = directive.to_ascii_uppercase().replace('-', "_");
+    format!("{PREFIX}{name}")
+}
+
 /// The directive that a variable of the environment is meant to give, known or not.
 ///
 /// Kubernetes puts `SHOALMQ_PORT=tcp://…`, `SHOALMQ_PORT_*` and `SHOALMQ_SERVICE_*` into every pod that

@@ -175,7 +175,8 @@ fn flags_take_values_up_to_the_next_flag() {
     );
     assert_eq!((config.port, config.slowlog_log_slower_than), (8, None));
     assert_eq!(value(&config, "bind"), "127.0.0.1 ::1");
-    assert_eq!(value(&config, "requirepass"), "--a=b");
+    let password = config.requirepass.as_ref().map(Password::as_str);
+    assert_eq!(password, Some("--a=b"));
     assert_eq!(config.logfile, None);
 }
 
@@ -435,7 +436,10 @@ fn set_changes_the_typed_value_or_nothing() {
         "\u{ff}",
     ] {
         let result = config.set(name.as_bytes(), b"1");
-        assert!(matches!(result, Err(SetError::Unsupported)), "{name}");
+        assert!(
+            matches!(result, Err(SetError::Unsupported { .. })),
+            "{name}"
+        );
     }
     for (name, value) in [
         ("hz", "x"),
@@ -454,6 +458,50 @@ fn set_changes_the_typed_value_or_nothing() {
         Err(SetError::Invalid { .. })
     ));
     assert_eq!(config, before);
+}
+
+#[test]
+fn a_refused_set_says_what_to_do() {
+    let mut config = Config::default();
+    let mut refusal = |name: &str, value: &str| {
+        let refused = config.set(name.as_bytes(), value.as_bytes());
+        refused.expect_err(name).to_string()
+    };
+    for (name, value, text) in [
+        ("maxmemroy", "1", "did you mean maxmemory?"),
+        ("nosuch", "1", "CONFIG GET * lists all parameters"),
+        (
+            "cluster-port",
+            "1",
+            "it can only be set at a start: in the configuration file, with --cluster-port, or with SHOALMQ_CLUSTER_PORT",
+        ),
+        (
+            "appendfilename",
+            "x",
+            "it has no effect: the storage backend names its own files, inside `dir`",
+        ),
+        (
+            "appendfsync",
+            "often",
+            "appendfsync must be one of `always`, `everysec`, `no`",
+        ),
+        (
+            "maxclients",
+            "0",
+            "maxclients must be a number from 1 to 2147483647",
+        ),
+    ] {
+        assert_eq!(refusal(name, value), text);
+    }
+}
+
+#[test]
+fn no_password_is_shown() {
+    let config = config("requirepass secret\ncluster-secret secret");
+    for name in ["requirepass", "cluster-secret"] {
+        assert_eq!(value(&config, name), "********");
+        assert_eq!(value(&Config::default(), name), "");
+    }
 }
 
 #[test]

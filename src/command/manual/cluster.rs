@@ -6,14 +6,20 @@ use crate::command::{ParseError, ServerError};
 
 pub(in crate::command) static CLUSTER: Manual = Manual {
     failures: &[
-        Parse(ParseError::ClusterUsage),
+        Parse(ParseError::ClusterUsage(b"MEET")),
+        Parse(ParseError::ClusterUsage(b"MET")),
         Parse(ParseError::MeetPort(b"x")),
         Parse(ParseError::MeetAddress(b"host", b"port")),
+        Server(ServerError::MeetName {
+            host: "nosuch.example",
+            port: 7711,
+            reason: "<reason>",
+        }),
         Parse(ParseError::NodeId),
         Server(ServerError::UnknownNode(b"<id>")),
         Server(ServerError::ForgetSelf),
         Parse(ParseError::LeavingAnswer),
-        Parse(ParseError::Syntax),
+        Parse(ParseError::Near(b"SOFTLY", "cluster")),
     ],
     notes: &[
         "A line of `CLUSTER NODES` has six fields: id, address, flags, ping sent, pong received, link. Flags are `myself`, \

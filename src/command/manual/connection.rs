@@ -20,10 +20,11 @@ pub(in crate::command) static AUTH: Manual = Manual {
 
 pub(in crate::command) static CLIENT: Manual = Manual {
     failures: &[
-        Parse(ParseError::ClientUsage),
+        Parse(ParseError::ClientUsage(b"GTNAME")),
         Parse(ParseError::ClientName),
         Parse(ParseError::ClientType(b"x")),
-        Parse(ParseError::Syntax),
+        Parse(ParseError::Near(b"SKIPM", "client")),
+        Parse(ParseError::NoValue(b"ID")),
         Parse(ParseError::NotInteger),
         Parse(ParseError::TimeoutNotInteger),
         Parse(ParseError::TimeoutNegative),

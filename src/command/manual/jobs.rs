@@ -20,7 +20,8 @@ pub(in crate::command) static ADDJOB: Manual = Manual {
         Parse(ParseError::Retry),
         Parse(ParseError::Delay),
         Parse(ParseError::MaxLen),
-        Parse(ParseError::Syntax),
+        Parse(ParseError::Near(b"RETRI", "addjob")),
+        Parse(ParseError::NoValue(b"RETRY")),
         Parse(ParseError::TimeoutNotInteger),
         Parse(ParseError::TimeoutNegative),
         Refused(Refusal::RetryZeroNeedsOneReplica),
@@ -58,7 +59,9 @@ pub(in crate::command) static ADDJOB: Manual = Manual {
 
 pub(in crate::command) static GETJOB: Manual = Manual {
     failures: &[
-        Parse(ParseError::Syntax),
+        Parse(ParseError::Near(b"FORM", "getjob")),
+        Parse(ParseError::NoValue(b"COUNT")),
+        Parse(ParseError::NoQueue),
         Parse(ParseError::TimeoutNotInteger),
         Parse(ParseError::TimeoutNegative),
         Parse(ParseError::Count),
@@ -190,8 +193,8 @@ pub(in crate::command) static SHOW: Manual = Manual {
 
 pub(in crate::command) static JSCAN: Manual = Manual {
     failures: &[
-        Parse(ParseError::CursorOrOption),
-        Parse(ParseError::Syntax),
+        Parse(ParseError::CursorOrOption(b"CUONT", "jscan")),
+        Parse(ParseError::Near(b"CUONT", "jscan")),
         Parse(ParseError::NotInteger),
         Parse(ParseError::JobState),
         Parse(ParseError::ScanReply),

@@ -37,7 +37,7 @@ pub(in crate::command) static BGREWRITEAOF: Manual = Manual {
 };
 
 pub(in crate::command) static COMMAND: Manual = Manual {
-    failures: &[Parse(ParseError::CommandUsage)],
+    failures: &[Parse(ParseError::CommandUsage(b"DOC"))],
     subcommands: &[
         sub("COUNT", "", "Tells how many commands there are."),
         sub("DOCS", "[ name ... ]", "Documents these commands, or all."),
@@ -58,12 +58,16 @@ pub(in crate::command) static COMMAND: Manual = Manual {
 
 pub(in crate::command) static CONFIG: Manual = Manual {
     failures: &[
-        Parse(ParseError::ConfigUsage),
+        Parse(ParseError::ConfigUsage(b"SETT")),
         Parse(ParseError::ConfigArity(b"GET")),
-        Server(ServerError::ConfigUnsupported(b"x")),
+        Server(ServerError::ConfigUnsupported {
+            name: b"maxmemroy",
+            advice: "did you mean maxmemory?",
+        }),
         Server(ServerError::ConfigValue {
-            name: b"name",
-            value: b"value",
+            name: b"maxclients",
+            value: Some(b"many"),
+            allowed: "a number from 1 to 2147483647",
         }),
         Server(ServerError::ConfigFolder("No such file or directory")),
         Server(ServerError::NoConfigFile),
@@ -72,7 +76,7 @@ pub(in crate::command) static CONFIG: Manual = Manual {
         sub(
             "GET",
             "pattern",
-            "Tells the parameters that match a glob pattern: names and values in turn.",
+            "Tells the parameters that match a glob pattern: names and values in turn. A password is shown as `********`.",
         ),
         sub(
             "RESETSTAT",
@@ -100,7 +104,7 @@ pub(in crate::command) static CONFIG: Manual = Manual {
 
 pub(in crate::command) static DEBUG: Manual = Manual {
     failures: &[
-        Parse(ParseError::DebugUsage(b"x")),
+        Parse(ParseError::DebugUsage(b"FLUSHAL")),
         Parse(ParseError::NotFloat),
         Parse(ParseError::NotInteger),
         Server(ServerError::LogUnreadable),
@@ -158,7 +162,8 @@ pub(in crate::command) static INFO: Manual = Manual {
 
 pub(in crate::command) static LATENCY: Manual = Manual {
     failures: &[
-        Parse(ParseError::Syntax),
+        Parse(ParseError::Near(b"HISTORY", "latency")),
+        Parse(ParseError::Near(b"LATST", "latency")),
         Server(ServerError::NoSamples(b"x")),
     ],
     subcommands: &[
@@ -193,7 +198,7 @@ pub(in crate::command) static LATENCY: Manual = Manual {
 };
 
 pub(in crate::command) static MONITOR: Manual = Manual {
-    notes: &["AUTH and its password are shown."],
+    notes: &["A password is shown as `(redacted)`, in the slow log too."],
     ..entry(
         Group::Server,
         "",
@@ -204,7 +209,7 @@ pub(in crate::command) static MONITOR: Manual = Manual {
 
 pub(in crate::command) static SHUTDOWN: Manual = Manual {
     failures: &[
-        Parse(ParseError::Syntax),
+        Parse(ParseError::Near(b"REWRITE-AFO", "shutdown")),
         Server(ServerError::CannotShutDown),
     ],
     notes: &[
@@ -221,7 +226,7 @@ pub(in crate::command) static SHUTDOWN: Manual = Manual {
 
 pub(in crate::command) static SLOWLOG: Manual = Manual {
     failures: &[
-        Parse(ParseError::SlowlogUsage),
+        Parse(ParseError::SlowlogUsage(b"RESTE")),
         Parse(ParseError::NotInteger),
     ],
     subcommands: &[

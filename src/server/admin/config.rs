@@ -57,10 +57,17 @@ fn set(execution: &mut Execution<'_>, name: &[u8], value: &[u8]) -> Answer {
         },
         Err(refused) => refused,
     };
-    let folder;
+    let (allowed, folder);
     let error = match &refused {
-        SetError::Unsupported => ServerError::ConfigUnsupported(name),
-        SetError::Invalid { .. } => ServerError::ConfigValue { name, value },
+        SetError::Unsupported { advice } => ServerError::ConfigUnsupported { name, advice },
+        SetError::Invalid { row } => {
+            allowed = row.allowed.to_string();
+            ServerError::ConfigValue {
+                name,
+                value: (!row.is_secret()).then_some(value),
+                allowed: &allowed,
+            }
+        }
         SetError::Dir(error) => {
             folder = crate::config::plain(error);
             ServerError::ConfigFolder(&folder)
