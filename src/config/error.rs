@@ -70,7 +70,9 @@ pub enum ConfigError {
         problem: SyntaxError,
     },
     /// A word on the command line that belongs to no flag.
-    #[error("unexpected argument `{0}`: flags are `--directive value`")]
+    #[error(
+        "unexpected argument `{0}`: flags are `--directive value`, and `-p` is `--port`; see shoalmq server --help"
+    )]
     Stray(String),
     /// A file cannot be read.
     #[error("{}read configuration file {}: {source}", at(.place.as_ref()), .path.display())]

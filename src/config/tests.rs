@@ -151,6 +151,20 @@ fn flags_override_the_environment_which_overrides_the_file() {
 }
 
 #[test]
+fn the_port_has_a_short_flag_as_in_the_other_subcommands() {
+    let flags = ["--bind", "127.0.0.1", "-p", "7712", "--timeout", "5"];
+    assert_eq!(load("", &[], &flags).expect("it loads").config.port, 7712);
+    let sources = |words: &[&str]| {
+        Sources::from_args(words.iter().map(std::ffi::OsString::from), []).expect("words of UTF-8")
+    };
+    let short = sources(&["-p", "7712"]);
+    assert!(short.file.is_none());
+    assert_eq!(Config::load(short).expect("it loads").config.port, 7712);
+    let unknown = Config::load(sources(&["-x"])).expect_err("no such flag");
+    assert!(unknown.to_string().contains("`-x`"), "{unknown}");
+}
+
+#[test]
 fn flags_take_values_up_to_the_next_flag() {
     let flags = [
         "--client-output-buffer-limit",
@@ -229,7 +243,7 @@ fn an_error_names_directive_place_value_and_what_is_allowed() {
     );
     assert_eq!(
         error("", &[], &["7711"]),
-        "unexpected argument `7711`: flags are `--directive value`"
+        "unexpected argument `7711`: flags are `--directive value`, and `-p` is `--port`; see shoalmq server --help"
     );
     assert!(!error("\"a\\nb\" 1", &[], &[]).contains('\n'));
     assert!(!error("requirepass a secret", &[], &[]).contains("secret"));

@@ -1,7 +1,9 @@
 //! What people see when they get something wrong: the way out, and never a password.
 
-use crate::fixture::{Launch, Node};
-use crate::wire::{array, bulk, error, int, simple};
+use std::fs;
+
+use crate::fixture::{Launch, Node, binary, eventually, free_port, run};
+use crate::wire::{Connection, array, bulk, error, int, simple};
 
 const PASSWORD: &str = "s3cr3t-w0rd";
 
@@ -178,4 +180,117 @@ fn a_name_that_nobody_knows_is_not_met_and_holds_nobody_up() {
     );
     assert_eq!(client.receive(), int(0));
     assert!(client.call("CLUSTER NODES").text().lines().count() == 1);
+}
+
+#[test]
+fn a_port_may_be_given_as_in_the_other_subcommands() {
+    let launch = Launch::new();
+    let port = free_port();
+    let node = launch.flags(&format!("--appendonly no -p {port}")).spawn();
+    eventually("the node serves the port", || {
+        Connection::try_open(port).ok()
+    });
+    drop(node);
+    let mut command = binary();
+    command.args(["server", "-x", "7712"]);
+    let ended = run(command, b"");
+    assert_eq!(ended.status.code(), Some(2));
+    assert!(
+        ended.stderr.contains("`-x`") && ended.stderr.contains("-p"),
+        "{}",
+        ended.stderr
+    );
+}
+
+#[test]
+fn a_data_folder_is_made_with_its_parents_or_the_one_in_the_way_is_named() {
+    let launch = Launch::new().flags("--appendonly no");
+    let deep = launch.folder().join("a/b/c");
+    let node = launch.clone().in_data(&deep).start();
+    assert!(deep.is_dir());
+    assert!(
+        node.log().contains("the data folder is new"),
+        "{}",
+        node.log()
+    );
+    drop(node);
+    let file = launch.folder().join("file");
+    fs::write(&file, "").expect("write a file");
+    let ended = launch.in_data(&file.join("b/c")).run();
+    assert_eq!(ended.status.code(), Some(1));
+    let place = format!("nothing can be made in {}: ", file.display());
+    assert!(
+        ended.stderr.contains(&place) && ended.stderr.contains("--dir"),
+        "{}",
+        ended.stderr
+    );
+}
+
+#[test]
+fn a_taken_port_is_named_with_the_way_out() {
+    let taken = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+    let port = taken.local_addr().expect("an address").port();
+    let ended = Launch::new()
+        .flags(&format!("--port {port} --cluster-port 1"))
+        .run();
+    assert_eq!(ended.status.code(), Some(1));
+    for word in [&port.to_string()[..], "in use", "--port"] {
+        assert!(ended.stderr.contains(word), "{word}: {}", ended.stderr);
+    }
+}
+
+#[test]
+fn every_subcommand_takes_the_same_options_and_the_password_of_the_server() {
+    let http = free_port().to_string();
+    let launch = Launch::new().flag("--http-port", &http);
+    let node = launch.password(PASSWORD).start();
+    let port = node.port().to_string();
+    let url = format!("http://127.0.0.1:{http}");
+    let backup = node.launch().folder().join("backup");
+    let folder = backup.display().to_string();
+    let place = ["-h", "127.0.0.1", "--port", &port];
+    for (subcommand, place, rest) in [
+        (&["cli"][..], &place[..], &["PING"][..]),
+        (&["bench", "--jobs", "10"], &place, &[]),
+        (&["storage", "backup"], &place, &[&folder]),
+        (&["drain"], &["--url", &url], &[]),
+    ] {
+        let ends = |options: &[&str], variable: Option<&str>| {
+            let mut command = binary();
+            for words in [subcommand, place, options, rest] {
+                command.args(words);
+            }
+            if let Some(name) = variable {
+                command.env(name, PASSWORD);
+            }
+            if backup.exists() {
+                fs::remove_dir_all(&backup).expect("remove the backup");
+            }
+            let ended = run(command, b"");
+            let said = format!("{subcommand:?} {options:?} {variable:?}: {}", ended.stderr);
+            (ended.status.code() == Some(0), said)
+        };
+        let (good, said) = ends(&[], None);
+        assert!(!good, "{said}");
+        for option in ["-a", "--password", "--pass"] {
+            let (good, said) = ends(&["--user", "default", option, PASSWORD], None);
+            assert!(good, "{said}");
+        }
+        for variable in ["SHOALMQ_REQUIREPASS", "SHOALMQ_PASSWORD", "REDISCLI_AUTH"] {
+            let (good, said) = ends(&[], Some(variable));
+            assert!(good, "{said}");
+        }
+    }
+}
+
+#[test]
+fn help_is_answered_without_a_node() {
+    let mut command = binary();
+    command.args(["cli", "help", "ADDJOB"]);
+    let ended = run(command, b"");
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+    for option in ["REPLICATE", "DELAY", "RETRY", "TTL", "MAXLEN", "ASYNC"] {
+        let mentions = ended.stdout.matches(option).count();
+        assert!(mentions >= 2, "{option}: {}", ended.stdout);
+    }
 }

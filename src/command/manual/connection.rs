@@ -101,7 +101,8 @@ pub(in crate::command) static HELLO: Manual = Manual {
         Server(ServerError::WrongPassword),
     ],
     notes: &[
-        "With a protocol it may come before AUTH, if it carries the password itself.",
+        "With a protocol it may come before AUTH, if it carries the password itself. `SETNAME` names the connection, as \
+         CLIENT SETNAME does.",
         "In RESP3 every nil is `_`; SHOW, QSTAT and the other arrays stay as they are.",
     ],
     ..entry(

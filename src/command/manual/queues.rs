@@ -65,6 +65,8 @@ pub(in crate::command) static QSCAN: Manual = Manual {
     notes: &[
         "The cursor may stand anywhere among the options; without one the scan begins. `COUNT`, 100 by default, is a hint; \
          `BUSYLOOP` returns everything at once.",
+        "`MINLEN` and `MAXLEN` bound the ready jobs of a queue, `IMPORTRATE` is the least number of jobs a second that it gets \
+         from other nodes.",
     ],
     ..entry(
         Group::Queues,
