@@ -7,18 +7,18 @@ const LENGTH_MAX: usize = 40;
 /// A word of up to this many characters is close to many others.
 const SHORT: usize = 4;
 
-/// The one of `known` that `word` probably stands for, in any case.
+/// The one of `known` that `word` probably stands for, in any case and with `_` for `-`.
 ///
 /// A short word must be one slip away and begin with the same letter: somebody who sends `ACK` does not want `NACK`.
 pub(crate) fn closest<'k>(
     word: &[u8],
     known: impl IntoIterator<Item = &'k str>,
 ) -> Option<&'k str> {
-    let word = std::str::from_utf8(word).ok()?;
     if word.is_empty() || word.len() > LENGTH_MAX {
         return None;
     }
-    let word = word.to_ascii_lowercase();
+    let word = std::str::from_utf8(word).ok()?;
+    let word = word.to_ascii_lowercase().replace('_', "-");
     let limit = (word.len() / 3).clamp(1, 3);
     let could_be = |known: &&str| {
         let first = known.as_bytes().first().map(u8::to_ascii_lowercase);

@@ -134,7 +134,7 @@ impl Catalogue {
             &mut out,
             "",
             0,
-            "help jobs says what each of the first ones does, help ADDJOB explains a command and its options.",
+            "help jobs says what the commands of a group do, help ADDJOB explains one and its options.",
         );
         wrap(
             &mut out,

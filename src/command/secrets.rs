@@ -34,7 +34,7 @@ pub fn begin(args: &[Vec<u8>]) -> Option<usize> {
     (begin < args.len()).then_some(begin)
 }
 
-/// CONFIG SET shows the names and values of parameters up to the first that is a secret, or may be one.
+/// CONFIG SET shows the names and values of parameters up to the first that is a secret, or that nobody knows.
 fn in_config(args: &[Vec<u8>]) -> usize {
     let Some(subcommand) = args.get(1) else {
         return args.len();
@@ -48,14 +48,16 @@ fn in_config(args: &[Vec<u8>]) -> usize {
     if !is(subcommand, "SET") {
         return 2;
     }
-    let shown = |name: &Vec<u8>| {
-        let name = std::str::from_utf8(name).ok();
-        name.and_then(Directive::find)
-            .is_some_and(|row| !row.is_secret())
-    };
-    let mut names = args.iter().enumerate().skip(2).step_by(2);
-    let hidden = names.find(|(_, name)| !shown(name));
-    hidden.map_or(args.len(), |(index, _)| index + usize::from(index == 2))
+    for (index, name) in args.iter().enumerate().skip(2).step_by(2) {
+        let known = std::str::from_utf8(name).ok().and_then(Directive::find);
+        match known {
+            Some(row) if row.is_secret() => return index + 1,
+            Some(_) => {}
+            // Such as `requirepass=secret`.
+            None => return index,
+        }
+    }
+    args.len()
 }
 
 /// Whether `word` is this name, or a slip of it.
@@ -93,7 +95,7 @@ mod tests {
             ),
             (
                 "CONFIG SET maxclients 9 requirepass pw timeout 9",
-                "CONFIG SET maxclients 9 (redacted) (redacted) (redacted) (redacted)",
+                "CONFIG SET maxclients 9 requirepass (redacted) (redacted) (redacted)",
             ),
             (
                 "ACL SETUSER u on >pw",
@@ -112,6 +114,7 @@ mod tests {
             "HELO 3 AUTH u pw",
             "HELLO 3 AUHT u pw",
             "CONFIG SET requirepas pw",
+            "CONFIG SET requirepass=pw x",
             "CONFIG SETT requirepass pw",
             "CONFIG requirepass pw",
             "CONFG SET requirepass pw",

@@ -225,7 +225,7 @@ impl Known {
 
 /// The known name that `name` is probably a slip of, if one is close.
 pub(super) fn closest(name: &str) -> Option<&'static str> {
-    suggestion::closest(name.replace('_', "-").as_bytes(), Known::names())
+    suggestion::closest(name.as_bytes(), Known::names())
 }
 
 #[cfg(test)]

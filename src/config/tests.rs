@@ -246,7 +246,17 @@ fn an_error_names_directive_place_value_and_what_is_allowed() {
         "unexpected argument `7711`: flags are `--directive value`, and `-p` is `--port`; see shoalmq server --help"
     );
     assert!(!error("\"a\\nb\" 1", &[], &[]).contains('\n'));
-    assert!(!error("requirepass a secret", &[], &[]).contains("secret"));
+    for line in [
+        "requirepass a secret",
+        "requirepass=secret",
+        "\"requirepass secret\"",
+    ] {
+        let text = error(line, &[], &[]);
+        assert!(
+            !text.contains("secret") && text.contains("requirepass"),
+            "{text}"
+        );
+    }
     assert!(error("port 1 # x", &[], &[]).ends_with("not `1 \"#\" x`"));
 }
 

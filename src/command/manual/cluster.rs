@@ -13,7 +13,7 @@ pub(in crate::command) static CLUSTER: Manual = Manual {
         Server(ServerError::MeetName {
             host: "nosuch.example",
             port: 7711,
-            reason: "<reason>",
+            reason: "the name does not resolve: <reason>",
         }),
         Parse(ParseError::NodeId),
         Server(ServerError::UnknownNode(b"<id>")),
@@ -46,7 +46,7 @@ pub(in crate::command) static CLUSTER: Manual = Manual {
             "MEET",
             "host port",
             "Joins the cluster of this node: an IP address or a host name, and its port for clients, or `port@bus` when \
-             its `cluster-port` is not the usual one. Answers OK at once.",
+             its `cluster-port` is not the usual one. Answers OK before the node has joined, but not before a name is looked up.",
         ),
         sub("MYID", "", "Tells the id of this node, as a bulk."),
         sub(

@@ -59,7 +59,12 @@ fn set(execution: &mut Execution<'_>, name: &[u8], value: &[u8]) -> Answer {
     };
     let (allowed, folder);
     let error = match &refused {
-        SetError::Unsupported { advice } => ServerError::ConfigUnsupported { name, advice },
+        SetError::Unsupported { advice } => {
+            // What follows may be a password: `requirepass=secret`.
+            let mut parts = name.split(|&byte| byte == b'=');
+            let name = parts.next().unwrap_or_default();
+            ServerError::ConfigUnsupported { name, advice }
+        }
         SetError::Invalid { row } => {
             allowed = row.allowed.to_string();
             ServerError::ConfigValue {

@@ -159,7 +159,11 @@ async fn look_up(name: &str, port: u16) -> Vec<SocketAddr> {
 pub(super) async fn find(name: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
     match timeout(LOOKUP, lookup_host((name, port))).await {
         Ok(Ok(addresses)) => Ok(addresses.collect()),
-        Ok(Err(error)) => Err(error.to_string()),
+        Ok(Err(error)) => {
+            let text = error.to_string();
+            let cause = text.rsplit(": ").next().unwrap_or_default();
+            Err(format!("the name does not resolve: {cause}"))
+        }
         Err(_) => Err("the name server does not answer".to_owned()),
     }
 }
