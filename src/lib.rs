@@ -10,3 +10,4 @@ pub mod probe;
 pub mod resp;
 pub mod server;
 pub mod storage_tools;
+mod suggestion;

@@ -2,6 +2,7 @@
 
 use super::BenchError;
 use super::job::STAMP_BYTES;
+use crate::cli::NodeArgs;
 use clap::{ArgAction, ValueEnum};
 use std::net::IpAddr;
 use std::num::{NonZeroU64, NonZeroUsize};
@@ -14,17 +15,8 @@ pub struct Args {
     #[arg(long, action = ArgAction::Help)]
     help: Option<bool>,
 
-    /// The node: a name or an address
-    #[arg(short = 'h', long, default_value = "127.0.0.1")]
-    pub host: String,
-
-    /// Its port for clients
-    #[arg(short, long, default_value_t = 7711)]
-    pub port: u16,
-
-    /// Its password; better given as `SHOALMQ_PASSWORD` in the environment
-    #[arg(short = 'a', long)]
-    pub password: Option<String>,
+    #[command(flatten)]
+    pub(super) node: NodeArgs,
 
     /// What to measure, in this order
     #[arg(long, value_delimiter = ',', default_value = "produce,consume")]
@@ -118,16 +110,9 @@ impl Args {
         Ok(())
     }
 
-    /// Where to connect: host and port, an IPv6 address in brackets.
-    pub(super) fn address(&self) -> String {
-        match self.host.parse() {
-            Ok(IpAddr::V6(ip)) => format!("[{ip}]:{}", self.port),
-            _ => format!("{}:{}", self.host, self.port),
-        }
-    }
-
     /// Whether the node is on this machine, as far as its address tells.
     pub(super) fn is_local(&self) -> bool {
-        self.host == "localhost" || self.host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+        let host = &self.node.host;
+        host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
     }
 }

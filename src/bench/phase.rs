@@ -16,7 +16,6 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 /// How long to wait for a connection.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often progress is looked at.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 /// A phase that did nothing for so long has failed.
@@ -100,11 +99,8 @@ impl Progress {
 
 impl Session {
     /// Connects, and finds the node's process.
-    pub(super) async fn open(mut args: Args) -> Result<Self, BenchError> {
-        if args.password.is_none() {
-            args.password = std::env::var("SHOALMQ_PASSWORD").ok();
-        }
-        let mut control = connect(&args).await?;
+    pub(super) async fn open(args: Args) -> Result<Self, BenchError> {
+        let mut control = args.node.connect().await?;
         let server = match args.server_pid {
             Some(pid) => {
                 Some(Process::of(pid).ok_or(BenchError::Args("no process of --server-pid"))?)
@@ -151,7 +147,7 @@ impl Session {
     pub(super) async fn run(&mut self, phase: Phase, target: Target) -> Result<Report, BenchError> {
         let mut clients = Vec::new();
         for _ in 0..self.args.connections.get() {
-            clients.push(connect(&self.args).await?);
+            clients.push(self.args.node.connect().await?);
         }
         let progress = Progress::new(target);
         let (stop, stopped) = watch::channel(false);
@@ -176,14 +172,6 @@ impl Session {
     pub(super) fn jobs(&self) -> Arc<Jobs> {
         Arc::clone(&self.jobs)
     }
-}
-
-async fn connect(args: &Args) -> Result<Client, ClientError> {
-    let mut client = Client::connect(&args.address(), CONNECT_TIMEOUT).await?;
-    if let Some(password) = &args.password {
-        client.authenticate(None, password).await?;
-    }
-    Ok(client)
 }
 
 /// Runs a worker until it is done, or everyone has to stop.

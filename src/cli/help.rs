@@ -8,12 +8,24 @@ use rustyline::hint::Hinter;
 use rustyline::validate::Validator;
 use rustyline::{Context, Helper};
 
+use crate::command::manual;
+use crate::suggestion::closest;
+
+/// `help` fits a terminal of this many columns.
+const WIDTH: usize = 80;
+/// Under this heading stand the commands that never reach a node.
+const PROMPT: &str = "prompt";
+
 /// One command, or one subcommand, as the prompt explains it.
 #[derive(Debug, Clone)]
 pub struct CommandHelp {
     name: String,
     syntax: String,
     summary: String,
+    /// The heading that it is listed under; `None` for a subcommand.
+    group: Option<&'static str>,
+    /// What else to know: a paragraph each.
+    details: Vec<String>,
 }
 
 impl CommandHelp {
@@ -23,7 +35,18 @@ impl CommandHelp {
         CommandHelp {
             name: name.to_ascii_uppercase(),
             syntax: syntax.to_owned(),
-            summary: summary.to_owned(),
+            summary: plain(summary),
+            group: None,
+            details: Vec::new(),
+        }
+    }
+
+    /// Lists it under a heading, with all that there is to know of it.
+    fn in_full(self, group: &'static str, details: Vec<String>) -> Self {
+        CommandHelp {
+            group: Some(group),
+            details,
+            ..self
         }
     }
 }
@@ -34,12 +57,21 @@ pub fn of_all_commands() -> Vec<CommandHelp> {
         let manual = spec.manual;
         let subcommands = manual.subcommands.iter().map(|subcommand| {
             let name = format!("{} {}", spec.name, subcommand.name);
-            CommandHelp::new(&name, subcommand.syntax, subcommand.summary)
+            let syntax = manual::call(&[subcommand.syntax]);
+            CommandHelp::new(&name, &syntax, subcommand.summary)
         });
-        std::iter::once(CommandHelp::new(spec.name, manual.syntax, manual.summary))
-            .chain(subcommands)
+        let reply = format!("Reply: {}", manual.reply);
+        let details = std::iter::once(reply.as_str()).chain(manual.notes.iter().copied());
+        let command = CommandHelp::new(spec.name, &manual::call(&[manual.syntax]), manual.summary)
+            .in_full(manual.group.name(), details.map(plain).collect());
+        std::iter::once(command).chain(subcommands)
     });
     rows.collect()
+}
+
+/// A text of the manual without the marks of Markdown.
+fn plain(text: &str) -> String {
+    text.replace('`', "")
 }
 
 /// All commands that the prompt helps with.
@@ -51,15 +83,13 @@ pub(super) struct Catalogue {
 
 impl Catalogue {
     pub(super) fn new(mut commands: Vec<CommandHelp>) -> Self {
-        for name in ["HELP", "QUIT", "EXIT", "CLEAR"] {
-            let (syntax, summary) = match name {
-                "HELP" => ("[command]", "Explain a command, or list them all."),
-                "CLEAR" => ("", "Clear the screen."),
-                _ => ("", "Leave the prompt."),
-            };
-            if !commands.iter().any(|command| command.name == name) {
-                commands.push(CommandHelp::new(name, syntax, summary));
-            }
+        for (name, syntax, summary) in [
+            ("HELP", "[command]", "Explain a command, or list them all."),
+            ("EXIT", "", "Leave the prompt."),
+            ("CLEAR", "", "Clear the screen."),
+        ] {
+            let own = CommandHelp::new(name, syntax, summary);
+            commands.push(own.in_full(PROMPT, Vec::new()));
         }
         commands.sort_by(|a, b| a.name.cmp(&b.name));
         Catalogue { commands }
@@ -67,37 +97,93 @@ impl Catalogue {
 
     /// The text that `help` answers; `about` is what was asked for, empty for everything.
     pub(super) fn help(&self, about: &str) -> String {
-        let about = about.to_ascii_uppercase();
+        let name = about.trim().to_ascii_uppercase();
+        // CLUSTER is a command too, and the only one of its group.
+        let is_command = self.commands.iter().any(|command| command.name == name);
+        let group = self.groups().find(|group| name.eq_ignore_ascii_case(group));
+        let mut out = match group {
+            _ if name.is_empty() => self.overview(),
+            Some(group) if !is_command => self.group(group),
+            _ => self.explain(&name),
+        };
+        out.truncate(out.trim_end().len());
+        out
+    }
+
+    /// The headings, in the order of the manual.
+    fn groups(&self) -> impl Iterator<Item = &'static str> {
+        let named = manual::Group::ALL.map(manual::Group::name);
+        let used = |name: &&str| self.commands.iter().any(|c| c.group == Some(*name));
+        named.into_iter().chain([PROMPT]).filter(used)
+    }
+
+    fn members(&self, group: &'static str) -> impl Iterator<Item = &CommandHelp> {
+        let commands = self.commands.iter();
+        commands.filter(move |command| command.group == Some(group))
+    }
+
+    /// The names of all commands, under their headings.
+    fn overview(&self) -> String {
         let mut out = String::new();
+        for group in self.groups() {
+            let names: Vec<&str> = self.members(group).map(|c| c.name.as_str()).collect();
+            wrap(&mut out, &format!("{group:<12}"), 12, &names.join(" "));
+        }
+        out.push('\n');
+        wrap(
+            &mut out,
+            "",
+            0,
+            "help jobs says what the commands of a group do, help ADDJOB explains one and its options.",
+        );
+        wrap(
+            &mut out,
+            "",
+            0,
+            "Tab completes, Ctrl-C gives up a command, Ctrl-D leaves.",
+        );
+        out
+    }
+
+    /// What each command of a group does.
+    fn group(&self, group: &'static str) -> String {
+        let width = self.members(group).map(|c| c.name.len()).max().unwrap_or(0) + 2;
+        let mut out = String::new();
+        for CommandHelp { name, summary, .. } in self.members(group) {
+            wrap(&mut out, &format!("{name:<width$}"), width, summary);
+        }
+        out
+    }
+
+    /// All there is to know of a command with its subcommands, or of one of these.
+    fn explain(&self, about: &str) -> String {
         let asked = |command: &&CommandHelp| {
-            let rest = command.name.strip_prefix(&about);
+            let rest = command.name.strip_prefix(about);
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
         };
-        if about.is_empty() {
-            let width = self
-                .commands
-                .iter()
-                .map(|c| c.name.len())
-                .max()
-                .unwrap_or(0);
-            for CommandHelp { name, summary, .. } in &self.commands {
-                writeln!(out, "{name:<width$}  {summary}").expect("a String takes any text");
-            }
-            out.push_str("\nhelp COMMAND shows its arguments; Tab completes, Ctrl-D leaves.");
-            return out;
-        }
+        let mut out = String::new();
         for command in self.commands.iter().filter(asked) {
-            let CommandHelp {
-                name,
-                syntax,
-                summary,
-            } = command;
-            writeln!(out, "{name} {syntax}\n  {summary}").expect("a String takes any text");
+            wrap(
+                &mut out,
+                "",
+                4,
+                &format!("{} {}", command.name, command.syntax),
+            );
+            wrap(&mut out, "  ", 2, &command.summary);
+            for paragraph in &command.details {
+                out.push('\n');
+                wrap(&mut out, "  ", 2, paragraph);
+            }
+            if !command.details.is_empty() {
+                out.push('\n');
+            }
         }
         if out.is_empty() {
-            return format!("No such command: {about}");
+            let names = self.commands.iter().map(|command| command.name.as_str());
+            let meant = closest(about.as_bytes(), names);
+            let hint = meant.map_or_else(String::new, |name| format!(": did you mean {name}?"));
+            return format!("No such command: {about}{hint}");
         }
-        out.truncate(out.trim_end().len());
         out
     }
 
@@ -170,6 +256,29 @@ impl Catalogue {
         found.dedup();
         (start, found)
     }
+}
+
+/// Appends a paragraph that begins with `head`; its further lines are indented by so many columns.
+fn wrap(out: &mut String, head: &str, indent: usize, text: &str) {
+    out.push_str(head);
+    let mut column = head.len();
+    let mut is_first = true;
+    for word in text.split_whitespace() {
+        let length = word.chars().count();
+        if !is_first && column + 1 + length > WIDTH {
+            write!(out, "\n{:indent$}", "").expect("a String takes any text");
+            column = indent;
+            is_first = true;
+        }
+        if !is_first {
+            out.push(' ');
+            column += 1;
+        }
+        out.push_str(word);
+        column += length;
+        is_first = false;
+    }
+    out.push('\n');
 }
 
 /// The arguments of a syntax, each bracketed group as one.
@@ -299,18 +408,66 @@ mod tests {
         assert_eq!(complete("nosuch x").1, Vec::<String>::new());
     }
 
+    fn of_the_table() -> Catalogue {
+        Catalogue::new(of_all_commands())
+    }
+
     #[test]
-    fn help_lists_all_or_explains_one() {
+    fn help_lists_all_on_one_screen() {
+        let all = of_the_table().help("");
+        assert!(all.lines().count() <= 22, "{all}");
+        assert!(all.lines().all(|line| line.len() <= WIDTH), "{all}");
+        for spec in crate::command::table::all() {
+            let name = spec.name.to_ascii_uppercase();
+            assert!(all.split_whitespace().any(|word| word == name), "{name}");
+        }
+        let jobs = of_the_table().help("Jobs");
+        assert!(jobs.contains("ADDJOB   Adds a job to a queue.\n"), "{jobs}");
+    }
+
+    #[test]
+    fn help_explains_every_option() {
+        let catalogue = of_the_table();
+        let mut unexplained = Vec::new();
+        for spec in crate::command::table::all() {
+            let text = catalogue.help(spec.name);
+            assert!(text.lines().all(|line| line.len() <= WIDTH), "{text}");
+            let (_, explained) = text.split_once("\n  ").expect("a summary");
+            let explains = |option: &&str| {
+                let mut words = explained.split(|c: char| !c.is_ascii_alphanumeric() && c != '-');
+                words.any(|word| word.eq_ignore_ascii_case(option))
+            };
+            let options = manual::words(spec.manual.syntax);
+            unexplained.extend(
+                options
+                    .filter(|option| !explains(option))
+                    .map(|option| (spec.name, option)),
+            );
+        }
+        assert_eq!(unexplained, []);
+    }
+
+    #[test]
+    fn help_explains_a_command_or_a_subcommand() {
         let catalogue = catalogue();
-        let all = catalogue.help("");
-        assert!(all.contains("ADDJOB        Make a job.\n"));
-        assert!(all.contains("QUIT          Leave the prompt.\n"));
         assert_eq!(
             catalogue.help("cluster meet"),
             "CLUSTER MEET ip port\n  Join a node."
         );
         let family = catalogue.help("cluster");
         assert!(family.contains("subcommand") && family.contains("CLUSTER MYID"));
-        assert_eq!(catalogue.help("clus"), "No such command: CLUS");
+        assert_eq!(catalogue.help("foo"), "No such command: FOO");
+        assert_eq!(
+            catalogue.help("adjob"),
+            "No such command: ADJOB: did you mean ADDJOB?"
+        );
+    }
+
+    #[test]
+    fn an_option_that_is_typed_leaves_the_hint() {
+        let hint = of_the_table()
+            .hint("ADDJOB q b 0 RETRY 5 ASYNC")
+            .unwrap_or_default();
+        assert_eq!(hint, " [REPLICATE n] [DELAY s] [TTL s] [MAXLEN n]");
     }
 }

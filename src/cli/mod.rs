@@ -6,6 +6,7 @@
 
 mod format;
 mod help;
+mod node;
 mod prompt;
 mod session;
 
@@ -18,13 +19,15 @@ use std::time::Duration;
 use clap::ArgAction;
 use thiserror::Error;
 
-use crate::client::{Client, ClientError};
+use crate::client::ClientError;
 use crate::resp::Frame;
 
 pub use help::{CommandHelp, of_all_commands};
+pub(crate) use node::{LoginArgs, NodeArgs};
 
 use format::{Format, Shape};
-use session::{Credentials, Session, Target};
+use help::Catalogue;
+use session::{Session, Target};
 
 /// Talk to a node, as redis-cli does: one command, or a prompt without one.
 #[expect(
@@ -70,31 +73,6 @@ pub struct Args {
     command: Vec<OsString>,
 }
 
-/// Which node to talk to, and as whom.
-#[derive(Debug, Clone, clap::Args)]
-pub(crate) struct NodeArgs {
-    /// Host name or address of the node.
-    #[arg(short = 'h', long, default_value = "127.0.0.1")]
-    host: String,
-    /// Port of the node.
-    #[arg(short = 'p', long, default_value_t = 7711)]
-    port: u16,
-    /// Password; better given in `SHOALMQ_PASSWORD` or `REDISCLI_AUTH`, where `ps` does not show it.
-    #[arg(
-        short = 'a',
-        long = "pass",
-        alias = "password",
-        value_name = "PASSWORD"
-    )]
-    pass: Option<String>,
-    /// User that the password is of.
-    #[arg(long)]
-    user: Option<String>,
-    /// Seconds to wait for the connection.
-    #[arg(short = 't', long, default_value = "5", value_name = "SECONDS", value_parser = seconds)]
-    connect_timeout: Duration,
-}
-
 /// Why the CLI cannot go on.
 #[derive(Debug, Error)]
 enum CliError {
@@ -111,6 +89,18 @@ enum CliError {
 /// Fails when the node cannot be reached, or answers an error to a command that was not typed at the
 /// prompt.
 pub async fn run(args: Args, commands: Vec<CommandHelp>) -> ExitCode {
+    if args
+        .command
+        .first()
+        .is_some_and(|word| word.eq_ignore_ascii_case("help"))
+    {
+        let about: Vec<_> = args.command[1..]
+            .iter()
+            .map(|word| word.to_string_lossy())
+            .collect();
+        println!("{}", Catalogue::new(commands).help(&about.join(" ")));
+        return ExitCode::SUCCESS;
+    }
     let done = match (args.command.is_empty(), io::stdin().is_terminal()) {
         (false, _) => once(args).await,
         (true, true) => prompt::run(args.format(), Session::new(args.target()), commands).await,
@@ -121,42 +111,6 @@ pub async fn run(args: Args, commands: Vec<CommandHelp>) -> ExitCode {
         Err(error) => {
             eprintln!("shoalmq cli: {error}");
             ExitCode::FAILURE
-        }
-    }
-}
-
-impl NodeArgs {
-    /// Connects, and gives the password if there is one.
-    pub(crate) async fn connect(&self) -> Result<Client, ClientError> {
-        let target = self.target(false);
-        let mut client = Client::connect(&target.address, target.timeout).await?;
-        if let Some(Credentials { user, password }) = &target.credentials {
-            client.authenticate(user.as_deref(), password).await?;
-        }
-        Ok(client)
-    }
-
-    fn target(&self, resp3: bool) -> Target {
-        let from_environment = || {
-            ["SHOALMQ_PASSWORD", "REDISCLI_AUTH"]
-                .into_iter()
-                .find_map(|name| std::env::var(name).ok())
-        };
-        let password = self.pass.clone().or_else(from_environment);
-        // An address of IPv6 needs brackets before a port.
-        let address = if self.host.contains(':') && !self.host.starts_with('[') {
-            format!("[{}]:{}", self.host, self.port)
-        } else {
-            format!("{}:{}", self.host, self.port)
-        };
-        Target {
-            address,
-            timeout: self.connect_timeout,
-            credentials: password.map(|password| Credentials {
-                user: self.user.clone(),
-                password,
-            }),
-            resp3,
         }
     }
 }

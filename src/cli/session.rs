@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::client::{Client, ClientError};
+use crate::command::secrets;
 use crate::resp::{Frame, UnbalancedQuotes, Words};
 
 /// Where to connect, and what to say first.
@@ -144,15 +145,7 @@ pub(super) fn is_monitor(words: &[Vec<u8>]) -> bool {
 
 /// Whether the command shows a secret that no history may keep.
 pub(super) fn is_secret(words: &[Vec<u8>]) -> bool {
-    let holds = |text: &str| {
-        words.iter().any(|word| {
-            let word = String::from_utf8_lossy(word).to_ascii_lowercase();
-            word.contains(text)
-        })
-    };
-    is(words, b"AUTH")
-        || is(words, b"HELLO") && holds("auth")
-        || is(words, b"CONFIG") && (holds("pass") || holds("secret"))
+    secrets::begin(words).is_some()
 }
 
 /// What an AUTH command gives, to be given again on the next connection.
@@ -209,6 +202,7 @@ mod tests {
             "HELLO 3 AUTH u p",
             "config set requirepass x",
             "CONFIG SET cluster-secret x",
+            "AUHT x",
         ] {
             assert!(is_secret(&words(line)), "{line}");
         }

@@ -71,8 +71,14 @@ fn the_format_is_as_asked_for() {
 
 #[test]
 fn a_password_goes_with_its_user() {
-    let target = parsed("-a secret --user ann PING").target();
-    let credentials = Credentials {
+    for option in ["-a", "--password", "--pass"] {
+        assert_password_of_user(option);
+    }
+}
+
+fn assert_password_of_user(option: &str) {
+    let target = parsed(&format!("{option} secret --user ann PING")).target();
+    let credentials = session::Credentials {
         user: Some("ann".to_owned()),
         password: "secret".to_owned(),
     };

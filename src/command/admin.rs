@@ -249,6 +249,7 @@ pub(super) fn shutdown<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
     let shutdown = match *args {
         [] => Shutdown::KeepLog,
         [word] if is(word, "REWRITE-AOF") => Shutdown::RewriteLog,
+        [word] => return Err(ParseError::Near(word, "shutdown")),
         _ => return Err(ParseError::Syntax),
     };
     Ok(Request::Admin(Admin::Shutdown(shutdown)))
@@ -271,7 +272,7 @@ pub(super) fn config<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
         {
             return Err(ParseError::ConfigArity(subcommand));
         }
-        _ => return Err(ParseError::ConfigUsage),
+        _ => return Err(ParseError::ConfigUsage(subcommand)),
     };
     Ok(Request::Admin(Admin::Config(config)))
 }
@@ -289,7 +290,7 @@ pub(super) fn slowlog<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
         [count] if named("GET") => {
             Slowlog::Get(u64::try_from(args::any_integer(count)?).unwrap_or(u64::MAX))
         }
-        _ => return Err(ParseError::SlowlogUsage),
+        _ => return Err(ParseError::SlowlogUsage(subcommand)),
     };
     Ok(Request::Admin(Admin::Slowlog(slowlog)))
 }
@@ -306,7 +307,7 @@ pub(super) fn latency<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
         [event] if named("HISTORY") => Latency::History(event),
         [event] if named("GRAPH") => Latency::Graph(event),
         ref events if named("RESET") => Latency::Reset(events.to_vec()),
-        _ => return Err(ParseError::Syntax),
+        _ => return Err(ParseError::Near(subcommand, "latency")),
     };
     Ok(Request::Admin(Admin::Latency(latency)))
 }

@@ -9,22 +9,34 @@ pub(super) use crate::resp::strict_integer as integer;
 /// The arguments that are still to be read, in order.
 pub(super) struct Args<'s, 'a> {
     rest: slice::Iter<'s, &'a [u8]>,
+    /// The one that was read last.
+    last: &'a [u8],
 }
 
 impl<'s, 'a> Args<'s, 'a> {
     /// Starts before the first of `args`.
     pub(super) fn new(args: &'s [&'a [u8]]) -> Self {
-        Args { rest: args.iter() }
+        Args {
+            rest: args.iter(),
+            last: b"",
+        }
     }
 
     /// The next argument.
     pub(super) fn next(&mut self) -> Option<&'a [u8]> {
-        self.rest.next().copied()
+        let next = self.rest.next().copied();
+        self.last = next.unwrap_or(self.last);
+        next
+    }
+
+    /// The argument that was read last; empty before the first.
+    pub(super) fn last(&self) -> &'a [u8] {
+        self.last
     }
 
     /// The value of the option just read; an option at the very end is a syntax error.
     pub(super) fn value(&mut self) -> Result<&'a [u8], ParseError<'a>> {
-        self.next().ok_or(ParseError::Syntax)
+        self.next().ok_or(ParseError::NoValue(self.last))
     }
 
     /// Whether nothing follows.

@@ -85,7 +85,7 @@ pub(super) fn client<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
         [ms] if named("PAUSE") => Client::Pause(args::timeout(ms)?.unwrap_or_default()),
         [mode] if named("REPLY") => Client::Reply(reply_mode(mode)?),
         [word] if named("NO-EVICT") || named("NO-TOUCH") => on_or_off(word)?,
-        _ => return Err(ParseError::ClientUsage),
+        _ => return Err(ParseError::ClientUsage(subcommand)),
     };
     Ok(Request::Admin(Admin::Client(client)))
 }
@@ -105,7 +105,7 @@ fn library(what: &[u8]) -> Result<Library, ParseError<'_>> {
     } else if is(what, "LIB-VER") {
         Ok(Library::Version)
     } else {
-        Err(ParseError::ClientUsage)
+        Err(ParseError::ClientUsage(what))
     }
 }
 
@@ -117,7 +117,7 @@ fn reply_mode(mode: &[u8]) -> Result<ReplyMode, ParseError<'_>> {
     } else if is(mode, "SKIP") {
         Ok(ReplyMode::Skip)
     } else {
-        Err(ParseError::Syntax)
+        Err(ParseError::Near(mode, "client"))
     }
 }
 
@@ -125,7 +125,7 @@ fn on_or_off(word: &[u8]) -> Result<Client<'_>, ParseError<'_>> {
     if is(word, "ON") || is(word, "OFF") {
         Ok(Client::Ignored)
     } else {
-        Err(ParseError::Syntax)
+        Err(ParseError::Near(word, "client"))
     }
 }
 
@@ -138,7 +138,7 @@ fn kill<'a>(filters: &[&'a [u8]]) -> Result<KillFilter<'a>, ParseError<'a>> {
     };
     let mut filters = Args::new(filters);
     if filters.is_empty() {
-        return Err(ParseError::Syntax);
+        return Err(ParseError::Near(b"KILL", "client"));
     }
     while let Some(filter) = filters.next() {
         let value = filters.value()?;
@@ -154,8 +154,10 @@ fn kill<'a>(filters: &[&'a [u8]]) -> Result<KillFilter<'a>, ParseError<'a>> {
             kill.skip_me = true;
         } else if is(filter, "SKIPME") && is(value, "no") {
             kill.skip_me = false;
+        } else if is(filter, "SKIPME") {
+            return Err(ParseError::Near(value, "client"));
         } else {
-            return Err(ParseError::Syntax);
+            return Err(ParseError::Near(filter, "client"));
         }
     }
     Ok(kill)
@@ -243,27 +245,33 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_told_apart() {
+        let near = |word: &'static [u8]| ParseError::Near(word, "client");
         for (args, expected) in [
             (&[][..], ParseError::WrongArity("client")),
-            (&["tracking", "on"], ParseError::ClientUsage),
-            (&["maint_notifications", "on"], ParseError::ClientUsage),
-            (&["list", "type", "normal"], ParseError::ClientUsage),
-            (&["setname"], ParseError::ClientUsage),
+            (&["tracking", "on"], ParseError::ClientUsage(b"tracking")),
+            (
+                &["list", "type", "normal"],
+                ParseError::ClientUsage(b"list"),
+            ),
+            (&["setname"], ParseError::ClientUsage(b"setname")),
             (&["setname", "a b"], ParseError::ClientName),
             (&["setname", "a\n"], ParseError::ClientName),
             (&["setname", "é"], ParseError::ClientName),
-            (&["setinfo", "lib-mood", "x"], ParseError::ClientUsage),
+            (
+                &["setinfo", "lib-mood", "x"],
+                ParseError::ClientUsage(b"lib-mood"),
+            ),
             (&["pause", "x"], ParseError::TimeoutNotInteger),
             (&["pause", "-1"], ParseError::TimeoutNegative),
-            (&["reply", "maybe"], ParseError::Syntax),
-            (&["no-evict", "maybe"], ParseError::Syntax),
-            (&["kill"], ParseError::Syntax),
-            (&["kill", "id", "1", "addr"], ParseError::Syntax),
+            (&["reply", "maybe"], near(b"maybe")),
+            (&["no-evict", "maybe"], near(b"maybe")),
+            (&["kill"], near(b"KILL")),
+            (&["kill", "id", "1", "addr"], ParseError::NoValue(b"addr")),
             (&["kill", "id", "x"], ParseError::NotInteger),
             (&["kill", "id", "0"], ParseError::NotInteger),
             (&["kill", "type", "slave"], ParseError::ClientType(b"slave")),
-            (&["kill", "skipme", "x"], ParseError::Syntax),
-            (&["kill", "laddr", "x"], ParseError::Syntax),
+            (&["kill", "skipme", "x"], near(b"x")),
+            (&["kill", "laddr", "x"], near(b"laddr")),
         ] {
             assert_eq!(parse(args), Err(expected), "{args:?}");
         }

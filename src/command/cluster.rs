@@ -30,7 +30,7 @@ pub(super) fn cluster<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
         [host, port] if named("MEET") => meet(host, port)?,
         [id] if named("FORGET") && id.len() != NODE_ID_TEXT => return Err(ParseError::NodeId),
         [id] if named("FORGET") => Cluster::Forget(id),
-        _ => return Err(ParseError::ClusterUsage),
+        _ => return Err(ParseError::ClusterUsage(subcommand)),
     };
     Ok(Request::Admin(Admin::Cluster(cluster)))
 }
@@ -51,7 +51,7 @@ fn reset(how: &[u8]) -> Result<Reset, ParseError<'_>> {
     } else if is(how, "HARD") {
         Ok(Reset::Hard)
     } else {
-        Err(ParseError::Syntax)
+        Err(ParseError::Near(how, "cluster"))
     }
 }
 
@@ -128,17 +128,23 @@ mod tests {
     fn wrong_subcommands_counts_and_words_are_refused() {
         for (args, expected) in [
             (&[][..], ParseError::WrongArity("cluster")),
-            (&["bogus"], ParseError::ClusterUsage),
-            (&["slots"], ParseError::ClusterUsage),
-            (&["myid", "x"], ParseError::ClusterUsage),
-            (&["meet", "127.0.0.1"], ParseError::ClusterUsage),
-            (&["meet", "127.0.0.1", "1", "2"], ParseError::ClusterUsage),
-            (&["forget"], ParseError::ClusterUsage),
+            (&["bogus"], ParseError::ClusterUsage(b"bogus")),
+            (&["slots"], ParseError::ClusterUsage(b"slots")),
+            (&["myid", "x"], ParseError::ClusterUsage(b"myid")),
+            (&["meet", "127.0.0.1"], ParseError::ClusterUsage(b"meet")),
+            (&["meet", "h", "1", "2"], ParseError::ClusterUsage(b"meet")),
+            (&["forget"], ParseError::ClusterUsage(b"forget")),
             (&["forget", "dcb8"], ParseError::NodeId),
             (&["leaving", "maybe"], ParseError::LeavingAnswer),
-            (&["leaving", "yes", "no"], ParseError::ClusterUsage),
-            (&["reset", "gently"], ParseError::Syntax),
-            (&["reset", "soft", "hard"], ParseError::ClusterUsage),
+            (
+                &["leaving", "yes", "no"],
+                ParseError::ClusterUsage(b"leaving"),
+            ),
+            (&["reset", "gently"], ParseError::Near(b"gently", "cluster")),
+            (
+                &["reset", "soft", "hard"],
+                ParseError::ClusterUsage(b"reset"),
+            ),
         ] {
             assert_eq!(parse(args), Err(expected), "{args:?}");
         }

@@ -5,16 +5,28 @@
 
 use shoalmq_core::command::Refusal;
 
+use super::args::is;
+use super::manual::call;
+use super::{secrets, table};
 use crate::resp::encode;
+use crate::suggestion::closest;
 
-/// Of each name or word of a client at most so many bytes are repeated in an error.
-const QUOTED_MAX: usize = 1024;
+/// Of each name or word of a client at most this many bytes are repeated in an error.
+const QUOTED_MAX: usize = 128;
+/// No error line is longer.
+const LINE_MAX: usize = 1024;
 
 /// What is wrong with the arguments of a command. Nothing was done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ParseError<'a> {
-    /// An unknown option, an option without its value, or a word too many.
+    /// A word too many.
     Syntax,
+    /// This word is no option or subcommand of this command, or a subcommand with the wrong arguments.
+    Near(&'a [u8], &'static str),
+    /// This option stands last, without its value.
+    NoValue(&'a [u8]),
+    /// GETJOB: FROM and its queues are missing.
+    NoQueue,
     /// Too few or too many arguments for this command.
     WrongArity(&'static str),
     /// Not the form of a job id.
@@ -39,8 +51,8 @@ pub enum ParseError<'a> {
     NotInteger,
     /// A number, with a fraction or not, was expected.
     NotFloat,
-    /// A scan: neither a cursor nor an option.
-    CursorOrOption,
+    /// This word is neither a cursor nor an option of this scan, or an option without its value.
+    CursorOrOption(&'a [u8], &'static str),
     /// JSCAN: no such job state.
     JobState,
     /// JSCAN: REPLY is neither `id` nor `all`.
@@ -48,7 +60,7 @@ pub enum ParseError<'a> {
     /// LOADJOB: never for clients.
     LoadJob,
     /// CLUSTER: no such subcommand, or its arguments are too few or too many.
-    ClusterUsage,
+    ClusterUsage(&'a [u8]),
     /// CLUSTER LEAVING: neither `yes` nor `no`.
     LeavingAnswer,
     /// CLUSTER MEET: the port is not a number.
@@ -58,7 +70,7 @@ pub enum ParseError<'a> {
     /// CLUSTER FORGET: not the length of a node id.
     NodeId,
     /// COMMAND: no such subcommand.
-    CommandUsage,
+    CommandUsage(&'a [u8]),
     /// COMMAND GETKEYS: no such command.
     KeysOfUnknown,
     /// COMMAND GETKEYS: no command has keys.
@@ -66,15 +78,15 @@ pub enum ParseError<'a> {
     /// CONFIG: arguments too few or too many for this subcommand, named as the client did.
     ConfigArity(&'a [u8]),
     /// CONFIG: no such subcommand.
-    ConfigUsage,
+    ConfigUsage(&'a [u8]),
     /// CLIENT: no such subcommand, or its arguments are too few or too many.
-    ClientUsage,
+    ClientUsage(&'a [u8]),
     /// A client name with a space or a special character.
     ClientName,
     /// CLIENT KILL: no such type of clients.
     ClientType(&'a [u8]),
     /// SLOWLOG: no such subcommand, or its arguments are too few or too many.
-    SlowlogUsage,
+    SlowlogUsage(&'a [u8]),
     /// DEBUG: no such subcommand, or its arguments are too few or too many.
     DebugUsage(&'a [u8]),
     /// HELLO: neither RESP2 nor RESP3.
@@ -111,13 +123,29 @@ pub enum ServerError<'a> {
     /// CLUSTER FORGET: that is this node.
     ForgetSelf,
     /// CONFIG SET: no such parameter, or not one to be set at run time.
-    ConfigUnsupported(&'a [u8]),
+    ConfigUnsupported {
+        /// Which parameter.
+        name: &'a [u8],
+        /// What to do instead.
+        advice: &'a str,
+    },
     /// CONFIG SET: this parameter cannot have this value.
     ConfigValue {
         /// Which parameter.
         name: &'a [u8],
-        /// The refused value.
-        value: &'a [u8],
+        /// The refused value; `None` if it must not be shown.
+        value: Option<&'a [u8]>,
+        /// The values that it can have, in words.
+        allowed: &'a str,
+    },
+    /// CLUSTER MEET: this name has no address, for this reason.
+    MeetName {
+        /// The name.
+        host: &'a str,
+        /// The port, as the client gave it.
+        port: u16,
+        /// Why.
+        reason: &'a str,
     },
     /// CONFIG SET dir: the folder cannot be entered, for this reason.
     ConfigFolder(&'a str),
@@ -200,13 +228,61 @@ impl Failure<'_> {
 
 fn join(line: &mut Vec<u8>, parts: &[&[u8]]) {
     for part in parts {
-        line.extend_from_slice(&part[..part.len().min(QUOTED_MAX)]);
+        let room = LINE_MAX.saturating_sub(line.len());
+        line.extend_from_slice(&part[..part.len().min(room)]);
     }
+}
+
+/// What an error repeats of a client's word: its start, without control characters, which could steer a terminal.
+fn shown(word: &[u8]) -> Vec<u8> {
+    let mut shown = Vec::new();
+    for chunk in word[..word.len().min(QUOTED_MAX)].utf8_chunks() {
+        let visible = |c: char| if c.is_control() { ' ' } else { c };
+        let valid: String = chunk.valid().chars().map(visible).collect();
+        shown.extend_from_slice(valid.as_bytes());
+        shown.extend_from_slice(chunk.invalid());
+    }
+    if word.len() > QUOTED_MAX {
+        shown.extend_from_slice(b"...");
+    }
+    shown
+}
+
+/// The way out for a client that sent `word` to `command`: how the subcommand of this name is called, or what was
+/// probably meant. `lead` stands before it.
+fn advice(word: &[u8], command: &str, lead: &str) -> Vec<u8> {
+    let Some(spec) = table::lookup(command.as_bytes()) else {
+        return Vec::new();
+    };
+    let subcommands = spec.manual.subcommands;
+    if let Some(found) = subcommands.iter().find(|sub| is(word, sub.name)) {
+        let name = spec.name.to_ascii_uppercase();
+        return format!("{lead}try {}", call(&[&name, found.name, found.syntax])).into_bytes();
+    }
+    let meant = closest(word, spec.manual.words()).filter(|meant| !is(word, meant));
+    did_you_mean(meant, lead)
+}
+
+fn did_you_mean(meant: Option<&str>, lead: &str) -> Vec<u8> {
+    let question = |meant| format!("{lead}did you mean {meant}?").into_bytes();
+    meant.map_or_else(Vec::new, question)
 }
 
 fn write_parse_error(error: &ParseError<'_>, line: &mut Vec<u8>) {
     let parts: &[&[u8]] = match *error {
         ParseError::Syntax => &[b"ERR syntax error"],
+        ParseError::Near(word, command) => &[
+            b"ERR syntax error near '",
+            &shown(word),
+            b"'",
+            &advice(word, command, ": "),
+        ],
+        ParseError::NoValue(option) => &[
+            b"ERR syntax error near '",
+            &shown(option),
+            b"': its value is missing",
+        ],
+        ParseError::NoQueue => &[b"ERR syntax error: FROM and a queue are missing"],
         ParseError::WrongArity(name) => &[
             b"ERR wrong number of arguments for '",
             name.as_bytes(),
@@ -223,40 +299,64 @@ fn write_parse_error(error: &ParseError<'_>, line: &mut Vec<u8>) {
         ParseError::TimeoutNegative => &[b"ERR timeout is negative"],
         ParseError::NotInteger => &[b"ERR value is not an integer or out of range"],
         ParseError::NotFloat => &[b"ERR value is not a valid float"],
-        ParseError::CursorOrOption => &[b"ERR invalid cursor or option name"],
-        ParseError::JobState => &[b"ERR Invalid job state name"],
+        ParseError::CursorOrOption(word, scan) => &[
+            b"ERR invalid cursor or option name near '",
+            &shown(word),
+            b"'",
+            &advice(word, scan, ": "),
+        ],
+        ParseError::JobState => {
+            &[b"ERR Invalid job state name, try wait-repl, active, queued or acked"]
+        }
         ParseError::ScanReply => &[b"ERR Invalid REPLY type, try ID or ALL"],
         ParseError::LoadJob => &[b"ERR LOADJOB is a special command only processed from AOF"],
-        ParseError::ClusterUsage => &[b"ERR Wrong CLUSTER subcommand or number of arguments"],
+        ParseError::ClusterUsage(subcommand) => &[
+            b"ERR Wrong CLUSTER subcommand or number of arguments",
+            &advice(subcommand, "cluster", ": "),
+        ],
         ParseError::LeavingAnswer => {
             &[b"ERR Wrong argument for CLUSTER LEAVING. Use 'yes' or 'no'"]
         }
-        ParseError::MeetPort(port) => &[b"ERR Invalid TCP port specified: ", port],
-        ParseError::MeetAddress(host, port) => {
-            &[b"ERR Invalid node address specified: ", host, b":", port]
-        }
+        ParseError::MeetPort(port) => &[b"ERR Invalid TCP port specified: ", &shown(port)],
+        ParseError::MeetAddress(host, port) => &[
+            b"ERR Invalid node address specified: ",
+            &shown(host),
+            b":",
+            &shown(port),
+        ],
         ParseError::NodeId => &[b"ERR Invalid node identifier"],
-        ParseError::CommandUsage => &[b"ERR Unknown subcommand or wrong number of arguments."],
+        ParseError::CommandUsage(subcommand) => &[
+            b"ERR Unknown subcommand or wrong number of arguments.",
+            &advice(subcommand, "command", " "),
+        ],
         ParseError::KeysOfUnknown => &[b"ERR Invalid command specified"],
         ParseError::NoKeys => &[b"ERR The command has no key arguments"],
-        ParseError::ConfigArity(subcommand) => {
-            &[b"ERR Wrong number of arguments for CONFIG ", subcommand]
-        }
-        ParseError::ConfigUsage => &[b"ERR CONFIG subcommand must be one of \
-               GET, SET, RESETSTAT, REWRITE"],
-        ParseError::ClientUsage => &[
+        ParseError::ConfigArity(subcommand) => &[
+            b"ERR Wrong number of arguments for CONFIG ",
+            &shown(subcommand),
+            &advice(subcommand, "config", ": "),
+        ],
+        ParseError::ConfigUsage(subcommand) => &[
+            b"ERR CONFIG subcommand must be one of GET, SET, RESETSTAT, REWRITE",
+            &advice(subcommand, "config", ": "),
+        ],
+        ParseError::ClientUsage(subcommand) => &[
             b"ERR Syntax error, try CLIENT (LIST | KILL ip:port | GETNAME | \
                SETNAME connection-name)",
+            &advice(subcommand, "client", ": "),
         ],
         ParseError::ClientName => &[b"ERR Client names cannot contain spaces, newlines or \
                special characters."],
-        ParseError::ClientType(name) => &[b"ERR Unknown client type '", name, b"'"],
-        ParseError::SlowlogUsage => &[b"ERR Unknown SLOWLOG subcommand or wrong # of args. \
-               Try GET, RESET, LEN."],
+        ParseError::ClientType(name) => &[b"ERR Unknown client type '", &shown(name), b"'"],
+        ParseError::SlowlogUsage(subcommand) => &[
+            b"ERR Unknown SLOWLOG subcommand or wrong # of args. Try GET, RESET, LEN.",
+            &advice(subcommand, "slowlog", " "),
+        ],
         ParseError::DebugUsage(subcommand) => &[
             b"ERR Unknown DEBUG subcommand or wrong number of arguments for '",
-            subcommand,
+            &shown(subcommand),
             b"'",
+            &advice(subcommand, "debug", ": "),
         ],
         ParseError::ProtocolVersion => &[b"NOPROTO unsupported protocol version"],
         ParseError::DatabaseIndex => &[b"ERR DB index is out of range"],
@@ -313,7 +413,12 @@ const PROTECTED: &str = "DENIED ShoalMQ is running in protected mode, because no
 
 fn write_server_error(error: &ServerError<'_>, line: &mut Vec<u8>) {
     let parts: &[&[u8]] = match *error {
-        ServerError::UnknownCommand(name) => &[b"ERR unknown command '", name, b"'"],
+        ServerError::UnknownCommand(name) => &[
+            b"ERR unknown command '",
+            &shown(name),
+            b"'",
+            &did_you_mean(table::closest(name).as_deref(), ": "),
+        ],
         ServerError::NotAuthenticated => &[b"NOAUTH Authentication required."],
         ServerError::NoPasswordSet => &[
             b"ERR AUTH <password> called without any password configured for the default user. \
@@ -331,21 +436,39 @@ fn write_server_error(error: &ServerError<'_>, line: &mut Vec<u8>) {
         ServerError::Loading => &[b"LOADING Disque is loading the dataset in memory"],
         ServerError::Protected => &[PROTECTED.as_bytes()],
         ServerError::TooManyClients => &[b"ERR max number of clients reached"],
-        ServerError::UnknownNode(id) => &[b"ERR Unknown node ", id],
+        ServerError::UnknownNode(id) => &[b"ERR Unknown node ", &shown(id)],
         ServerError::ForgetSelf => &[b"ERR I tried hard but I can't forget myself..."],
-        ServerError::ConfigUnsupported(name) => &[b"ERR Unsupported CONFIG parameter: ", name],
-        ServerError::ConfigValue { name, value } => &[
-            b"ERR Invalid argument '",
-            value,
-            b"' for CONFIG SET '",
+        ServerError::ConfigUnsupported { name, advice } => &[
+            b"ERR Unsupported CONFIG parameter: ",
+            &shown(name),
+            b": ",
+            advice.as_bytes(),
+        ],
+        ServerError::ConfigValue {
             name,
-            b"'",
+            value,
+            allowed,
+        } => &[
+            b"ERR Invalid argument '",
+            &value.map_or_else(|| secrets::REDACTED.to_vec(), shown),
+            b"' for CONFIG SET '",
+            &shown(name),
+            b"': it must be ",
+            allowed.as_bytes(),
+        ],
+        ServerError::MeetName { host, port, reason } => &[
+            b"ERR Invalid node address specified: ",
+            host.as_bytes(),
+            &format!(":{port}: ").into_bytes(),
+            reason.as_bytes(),
         ],
         ServerError::ConfigFolder(reason) => &[b"ERR Changing directory: ", reason.as_bytes()],
         ServerError::NoConfigFile => &[b"ERR The server is running without a config file"],
         ServerError::ConfigRewrite(reason) => &[b"ERR Rewriting config file: ", reason.as_bytes()],
         ServerError::NoSuchClient => &[b"ERR No such client"],
-        ServerError::NoSamples(event) => &[b"ERR No samples available for event '", event, b"'"],
+        ServerError::NoSamples(event) => {
+            &[b"ERR No samples available for event '", &shown(event), b"'"]
+        }
         ServerError::RewriteInProgress => {
             &[b"ERR Background append only file rewriting already in progress"]
         }

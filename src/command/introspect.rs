@@ -42,7 +42,7 @@ pub(super) fn command<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
                 None => ParseError::KeysOfUnknown,
             });
         }
-        _ => return Err(ParseError::CommandUsage),
+        [word, ..] => return Err(ParseError::CommandUsage(word)),
     };
     Ok(Request::Admin(Admin::Commands(commands)))
 }

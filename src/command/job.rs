@@ -41,7 +41,7 @@ pub(super) fn add_job<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
         } else if is(option, "MAXLEN") {
             job.max_len = Some(args::positive(options.value()?).ok_or(ParseError::MaxLen)?);
         } else {
-            return Err(ParseError::Syntax);
+            return Err(ParseError::Near(option, "addjob"));
         }
     }
     job.timeout = args::timeout(timeout)?;
@@ -83,11 +83,11 @@ pub(super) fn get_job<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
         } else if is(option, "TIMEOUT") {
             timeout = args::timeout(args.value()?)?;
         } else {
-            return Err(ParseError::Syntax);
+            return Err(ParseError::Near(option, "getjob"));
         }
     }
     if get.queues.is_empty() {
-        return Err(ParseError::Syntax);
+        return Err(ParseError::NoQueue);
     }
     get.wait = match (hang, timeout) {
         (false, _) => Wait::No,

@@ -11,7 +11,7 @@ mod server;
 
 use super::Failure;
 
-pub use render::markdown;
+pub use render::{call, markdown};
 
 pub(super) use cluster::CLUSTER;
 pub(super) use connection::*;
@@ -38,6 +38,27 @@ pub struct Manual {
     pub notes: &'static [&'static str],
     /// Its subcommands, each with arguments of its own.
     pub subcommands: &'static [Subcommand],
+}
+
+impl Manual {
+    /// Every word that is written as it stands, after the name of the command.
+    pub(super) fn words(&self) -> impl Iterator<Item = &'static str> {
+        let subcommands = self.subcommands.iter();
+        let of_subcommands = subcommands.flat_map(|sub| [sub.name, sub.syntax]);
+        let syntaxes = std::iter::once(self.syntax).chain(of_subcommands);
+        syntaxes.flat_map(words)
+    }
+}
+
+/// The words of a syntax that are written as they stand.
+pub fn words(syntax: &'static str) -> impl Iterator<Item = &'static str> {
+    let literal = |word: &&str| {
+        word.len() > 1
+            && word
+                .bytes()
+                .all(|byte| byte.is_ascii_uppercase() || byte == b'-')
+    };
+    syntax.split_whitespace().filter(literal)
 }
 
 /// One subcommand of a command.

@@ -15,6 +15,7 @@ mod job;
 pub mod manual;
 mod queue;
 pub mod reply;
+pub mod secrets;
 mod syntax;
 pub mod table;
 #[cfg(test)]

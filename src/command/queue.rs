@@ -80,7 +80,7 @@ pub(super) fn pause<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
         } else if is(option, "all") {
             (state.input, state.output) = (true, true);
         } else {
-            return Err(ParseError::Syntax);
+            return Err(ParseError::Near(option, "pause"));
         }
         set = Some(state);
     }
@@ -104,7 +104,7 @@ pub(super) fn pause_name(state: PauseState) -> &'static str {
 /// `QSCAN [cursor] [COUNT n] [BUSYLOOP] [MINLEN n] [MAXLEN n] [IMPORTRATE n]`: the next cursor, and queue names.
 pub(super) fn queue_scan<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
     let mut args = Args::new(args);
-    let mut window = Window::default();
+    let mut window = Window::of("qscan");
     let (mut min_len, mut max_len, mut import_rate) = (None, None, None);
     while let Some(word) = args.next() {
         if window.take(word, &mut args)? {
@@ -120,7 +120,7 @@ pub(super) fn queue_scan<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
             window.take_cursor(word)?;
             continue;
         };
-        *filter = Some(args::any_integer(scan_value(&mut args)?)?);
+        *filter = Some(args::any_integer(window.value(&mut args)?)?);
     }
     Ok(Request::Core(Command::QueueScan(QueueScan {
         cursor: window.cursor(),
@@ -135,7 +135,7 @@ pub(super) fn queue_scan<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
 /// and ids as simple strings or whole jobs as SHOW tells them.
 pub(super) fn job_scan<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
     let mut args = Args::new(args);
-    let mut window = Window::default();
+    let mut window = Window::of("jscan");
     let (mut queue, mut states, mut reply) = (None, Vec::new(), ScanReply::Id);
     let mut global = false;
     while let Some(word) = args.next() {
@@ -143,15 +143,15 @@ pub(super) fn job_scan<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
             continue;
         }
         if is(word, "QUEUE") {
-            queue = Some(scan_value(&mut args)?);
+            queue = Some(window.value(&mut args)?);
         } else if is(word, "STATE") {
-            let state = state_named(scan_value(&mut args)?).ok_or(ParseError::JobState)?;
+            let state = state_named(window.value(&mut args)?).ok_or(ParseError::JobState)?;
             // At most one of each: the list stays as short as the list of states.
             if !states.contains(&state) {
                 states.push(state);
             }
         } else if is(word, "REPLY") {
-            reply = match scan_value(&mut args)? {
+            reply = match window.value(&mut args)? {
                 all if is(all, "all") => ScanReply::All,
                 id if is(id, "id") => ScanReply::Id,
                 _ => return Err(ParseError::ScanReply),
@@ -204,25 +204,37 @@ fn state_named(name: &[u8]) -> Option<JobState> {
     .find(|&state| is(name, state_name(state)))
 }
 
-/// An option of a scan that stands last might have been meant as a cursor, and so the error says.
-fn scan_value<'a>(args: &mut Args<'_, 'a>) -> Result<&'a [u8], ParseError<'a>> {
-    args.next().ok_or(ParseError::CursorOrOption)
-}
-
 /// What both scans know: where to go on, and how far.
-#[derive(Default)]
 struct Window {
+    /// Which scan it is.
+    scan: &'static str,
     cursor: Option<u64>,
     count: Option<u64>,
     all: bool,
 }
 
 impl Window {
+    fn of(scan: &'static str) -> Self {
+        Window {
+            scan,
+            cursor: None,
+            count: None,
+            all: false,
+        }
+    }
+
+    /// The value of the option just read. One that stands last might have been meant as a cursor, and the error says so.
+    fn value<'a>(&self, args: &mut Args<'_, 'a>) -> Result<&'a [u8], ParseError<'a>> {
+        let option = args.last();
+        args.next()
+            .ok_or(ParseError::CursorOrOption(option, self.scan))
+    }
+
     /// Takes COUNT or BUSYLOOP; says whether `word` was one of them.
     fn take<'a>(&mut self, word: &[u8], args: &mut Args<'_, 'a>) -> Result<bool, ParseError<'a>> {
         if is(word, "COUNT") {
             // 0 and less are no error: the scan then makes the smallest step that is a step.
-            let count = args::any_integer(scan_value(args)?)?;
+            let count = args::any_integer(self.value(args)?)?;
             self.count = Some(u64::try_from(count).map_or(1, |count| count.max(1)));
         } else if is(word, "BUSYLOOP") {
             self.all = true;
@@ -233,14 +245,14 @@ impl Window {
     }
 
     /// Takes the cursor, which may stand anywhere, but once.
-    fn take_cursor<'a>(&mut self, word: &[u8]) -> Result<(), ParseError<'a>> {
+    fn take_cursor<'a>(&mut self, word: &'a [u8]) -> Result<(), ParseError<'a>> {
         if self.cursor.is_some() {
-            return Err(ParseError::Syntax);
+            return Err(ParseError::Near(word, self.scan));
         }
         let cursor = std::str::from_utf8(word).ok();
         let cursor = cursor.filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
         let cursor = cursor.and_then(|text| text.parse().ok());
-        self.cursor = Some(cursor.ok_or(ParseError::CursorOrOption)?);
+        self.cursor = Some(cursor.ok_or(ParseError::CursorOrOption(word, self.scan))?);
         Ok(())
     }
 

@@ -4,6 +4,7 @@ use super::args::is;
 use super::manual::{self, Manual};
 use super::{Failure, ParseError, Parser, ServerError};
 use super::{admin, client, cluster, connection, introspect, job, queue};
+use crate::suggestion;
 
 /// How many commands there are.
 pub const COUNT: usize = 37;
@@ -122,6 +123,12 @@ pub fn all() -> &'static [CommandSpec; COUNT] {
 pub fn lookup(name: &[u8]) -> Option<&'static CommandSpec> {
     let key = key(name)?;
     KEYS.binary_search(&key).ok().map(|index| &TABLE[index])
+}
+
+/// The command that a name is probably a slip of, in capitals.
+pub fn closest(name: &[u8]) -> Option<String> {
+    let meant = suggestion::closest(name, TABLE.iter().map(|spec| spec.name));
+    meant.map(str::to_ascii_uppercase)
 }
 
 /// Finds the command that `args` begin with, and checks their number.

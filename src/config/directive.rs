@@ -1,7 +1,9 @@
 //! What a row of the table is, and the directives of Disque that mean nothing here.
 
+use super::source::variable;
 use super::table::{Config, DIRECTIVES};
 use super::value::Allowed;
+use crate::suggestion;
 
 /// One directive: everything that is known of it, and how it reaches its field of [`Config`].
 #[derive(Debug)]
@@ -160,7 +162,7 @@ impl Directive {
     /// The present value, as `CONFIG GET` shows it: of a secret only whether there is one.
     pub fn value(&self, config: &Config) -> String {
         let value = self.words(config).join(" ");
-        if self.allowed == Allowed::Secret && !value.is_empty() {
+        if self.is_secret() && !value.is_empty() {
             return HIDDEN.to_owned();
         }
         value
@@ -176,13 +178,31 @@ impl Directive {
         (self.assign)(config, words, &self.allowed)
     }
 
-    /// Whether the value must not be shown in errors and logs.
+    /// Whether the value must not be shown.
     pub fn is_secret(&self) -> bool {
-        matches!(self.allowed, Allowed::Password | Allowed::Secret)
+        self.allowed == Allowed::Password
+    }
+
+    /// How to give a value to a directive that CONFIG SET cannot change.
+    fn at_start(&self) -> String {
+        format!(
+            "it can only be set at a start: in the configuration file, with --{}, or with {}",
+            self.name,
+            variable(self.name)
+        )
     }
 }
 
 impl Known {
+    /// Why CONFIG SET cannot set it, and what to do instead.
+    pub(super) fn advice(self) -> String {
+        match self {
+            Self::Directive(row) => row.at_start(),
+            Self::Include => "it stands in configuration files only".to_owned(),
+            Self::Ignored(row) => format!("it has no effect: {}", row.reason),
+        }
+    }
+
     pub(super) fn find(name: &str) -> Option<Self> {
         if name.eq_ignore_ascii_case(INCLUDE) {
             return Some(Self::Include);
@@ -205,34 +225,7 @@ impl Known {
 
 /// The known name that `name` is probably a slip of, if one is close.
 pub(super) fn closest(name: &str) -> Option<&'static str> {
-    let name = name.to_ascii_lowercase().replace('_', "-");
-    let limit = (name.len() / 3).clamp(1, 3);
-    Known::names()
-        .filter(|known| known.len().abs_diff(name.len()) <= limit)
-        .map(|known| (distance(&name, known), known))
-        .filter(|(distance, _)| *distance <= limit)
-        .min()
-        .map(|(_, known)| known)
-}
-
-/// How many bytes to insert, drop, replace or swap with their neighbour to get from one to the other.
-fn distance(from: &str, to: &str) -> usize {
-    let (from, to) = (from.as_bytes(), to.as_bytes());
-    let mut before: Vec<usize> = Vec::new();
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (i, a) in from.iter().enumerate() {
-        let mut next = vec![i + 1];
-        for (j, b) in to.iter().enumerate() {
-            let replaced = row[j] + usize::from(a != b);
-            let mut best = replaced.min(row[j + 1] + 1).min(next[j] + 1);
-            if i > 0 && j > 0 && *a == to[j - 1] && from[i - 1] == *b {
-                best = best.min(before[j - 1] + 1);
-            }
-            next.push(best);
-        }
-        before = std::mem::replace(&mut row, next);
-    }
-    row[to.len()]
+    suggestion::closest(name.as_bytes(), Known::names())
 }
 
 #[cfg(test)]

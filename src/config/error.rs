@@ -1,5 +1,6 @@
 //! What can be wrong with a configuration, said in one line that names the place.
 
+use super::directive::Directive;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -69,7 +70,9 @@ pub enum ConfigError {
         problem: SyntaxError,
     },
     /// A word on the command line that belongs to no flag.
-    #[error("unexpected argument `{0}`: flags are `--directive value`")]
+    #[error(
+        "unexpected argument `{0}`: flags are `--directive value`, and `-p` is `--port`; see shoalmq server --help"
+    )]
     Stray(String),
     /// A file cannot be read.
     #[error("{}read configuration file {}: {source}", at(.place.as_ref()), .path.display())]
@@ -140,15 +143,16 @@ impl fmt::Display for Warning {
 #[derive(Debug, thiserror::Error)]
 pub enum SetError {
     /// No such directive, or one that is fixed at the start.
-    #[error("this parameter is unknown, or fixed while the node runs")]
-    Unsupported,
+    #[error("{advice}")]
+    Unsupported {
+        /// What to do instead.
+        advice: String,
+    },
     /// The value is not one that the directive takes.
-    #[error("{name} must be {allowed}")]
+    #[error("{} must be {}", row.name, row.allowed)]
     Invalid {
         /// The directive.
-        name: &'static str,
-        /// What the directive takes, in words.
-        allowed: String,
+        row: &'static Directive,
     },
     /// `dir` was to become a folder that cannot be used.
     #[error("Changing directory: {}", plain(.0))]

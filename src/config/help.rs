@@ -13,7 +13,7 @@ const WIDTH: usize = 100;
 pub fn help() -> String {
     let mut text = String::from(
         "Run a node.\n\nUsage: shoalmq server [CONF] [--directive value]...\n\n  CONF is a configuration file; `-` reads \
-         standard input.\n\nDIRECTIVES\n",
+         standard input.\n  -p PORT is short for --port PORT.\n\nDIRECTIVES\n",
     );
     wrap(
         &mut text,

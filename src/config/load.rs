@@ -119,11 +119,16 @@ impl Loader {
     fn apply(&mut self, given: Given) -> Result<(), ConfigError> {
         let Given { place, name, words } = given;
         match Known::find(&name) {
-            None => Err(ConfigError::Unknown {
-                place,
-                suggestion: closest(&name),
-                name: words::join([name.as_str()]),
-            }),
+            None => {
+                // What follows may be a password: `requirepass=secret`.
+                let (head, rest) = name.split_at(name.find(['=', ':', ' ']).unwrap_or(name.len()));
+                let cut = if rest.is_empty() { "" } else { "…" };
+                Err(ConfigError::Unknown {
+                    place,
+                    suggestion: closest(head),
+                    name: words::join([head]) + cut,
+                })
+            }
             Some(Known::Include) => self.include(place, &words),
             Some(Known::Directive(row)) => self.assign(row, place, &words),
             Some(Known::Ignored(ignored)) => {

@@ -1,6 +1,6 @@
 //! `CONFIG GET` and `CONFIG SET`: reading and changing the configuration of a running node.
 
-use super::directive::{Change, Directive};
+use super::directive::{Change, Directive, Known, closest};
 use super::error::SetError;
 use super::glob;
 use super::table::{Config, DIRECTIVES};
@@ -32,15 +32,8 @@ impl Config {
     ///
     /// After a refusal nothing has changed.
     pub fn set(&mut self, name: &[u8], value: &[u8]) -> Result<&'static Directive, SetError> {
-        let row = std::str::from_utf8(name)
-            .ok()
-            .and_then(Directive::find)
-            .filter(|row| row.change == Change::AtRunTime)
-            .ok_or(SetError::Unsupported)?;
-        let invalid = || SetError::Invalid {
-            name: row.name,
-            allowed: row.allowed.to_string(),
-        };
+        let row = settable(&String::from_utf8_lossy(name))?;
+        let invalid = || SetError::Invalid { row };
         let value = std::str::from_utf8(value).map_err(|_| invalid())?;
         let mut changed = self.clone();
         row.set(&mut changed, &[value.to_owned()])
@@ -54,4 +47,17 @@ impl Config {
         *self = changed;
         Ok(row)
     }
+}
+
+/// The directive of this name, if `CONFIG SET` can change it.
+fn settable(name: &str) -> Result<&'static Directive, SetError> {
+    let advice = match Known::find(name) {
+        Some(Known::Directive(row)) if row.change == Change::AtRunTime => return Ok(row),
+        Some(known) => known.advice(),
+        None => closest(name).map_or_else(
+            || "CONFIG GET * lists all parameters".to_owned(),
+            |meant| format!("did you mean {meant}?"),
+        ),
+    };
+    Err(SetError::Unsupported { advice })
 }

@@ -30,14 +30,15 @@ pub enum FileSource {
 const FILE_BYTES_MAX: u64 = 4 << 20;
 
 impl Sources {
-    /// Takes what follows `shoalmq server`: a file, if the first word is not a flag, then flags. `-` for a
+    /// Takes what follows `shoalmq server`: a file, if the first word does not begin with `-`, then flags. `-` for a
     /// file reads standard input to its end.
     pub fn from_args(
         args: impl IntoIterator<Item = OsString>,
         env: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, ConfigError> {
         let mut args = args.into_iter().peekable();
-        let file = match args.next_if(|first| !first.as_encoded_bytes().starts_with(b"--")) {
+        let is_file = |word: &OsString| word == "-" || !word.as_encoded_bytes().starts_with(b"-");
+        let file = match args.next_if(is_file) {
             None => None,
             Some(name) if name == "-" => {
                 let text = read_limited(io::stdin().lock());
@@ -70,6 +71,12 @@ pub(super) struct Given {
 
 const PREFIX: &str = "SHOALMQ_";
 
+/// The variable of the environment that gives a directive.
+pub(super) fn variable(directive: &str) -> String {
+    let name = directive.to_ascii_uppercase().replace('-', "_");
+    format!("{PREFIX}{name}")
+}
+
 /// The directive that a variable of the environment is meant to give, known or not.
 ///
 /// Kubernetes puts `SHOALMQ_PORT=tcp://…`, `SHOALMQ_PORT_*` and `SHOALMQ_SERVICE_*` into every pod that
@@ -101,11 +108,19 @@ pub(super) fn from_variable(
     }))
 }
 
-/// Takes flags apart: `--name=value`, or `--name` and the words up to the next that opens with `--`.
+/// The short form of `--port`, as the other subcommands have it.
+const PORT: &str = "-p";
+
+/// Takes flags apart: `--name=value`, or `--name` and the words up to the next that opens with `--` or is `-p`.
 pub(super) fn from_flags(flags: Vec<String>) -> Result<Vec<Given>, ConfigError> {
     let mut found: Vec<Given> = Vec::new();
     let mut takes_more = false;
     for word in flags {
+        let word = if word == PORT {
+            "--port".to_owned()
+        } else {
+            word
+        };
         if let Some(flag) = word.strip_prefix("--").filter(|flag| !flag.is_empty()) {
             let (name, value) = flag
                 .split_once('=')

@@ -311,7 +311,7 @@ directives! {
         /// What the nodes of a cluster prove to each other that they know. Without one, protected mode
         /// keeps out nodes on other machines.
         "cluster-secret" cluster_secret: Option<Password> = None;
-        Allowed::Secret, AtStart, Ours;
+        Allowed::Password, AtStart, Ours;
 
         /// How long another node may be silent before it counts as failed.
         "cluster-node-timeout" cluster_node_timeout: Duration = Duration::from_secs(3);

@@ -151,6 +151,20 @@ fn flags_override_the_environment_which_overrides_the_file() {
 }
 
 #[test]
+fn the_port_has_a_short_flag_as_in_the_other_subcommands() {
+    let flags = ["--bind", "127.0.0.1", "-p", "7712", "--timeout", "5"];
+    assert_eq!(load("", &[], &flags).expect("it loads").config.port, 7712);
+    let sources = |words: &[&str]| {
+        Sources::from_args(words.iter().map(std::ffi::OsString::from), []).expect("words of UTF-8")
+    };
+    let short = sources(&["-p", "7712"]);
+    assert!(short.file.is_none());
+    assert_eq!(Config::load(short).expect("it loads").config.port, 7712);
+    let unknown = Config::load(sources(&["-x"])).expect_err("no such flag");
+    assert!(unknown.to_string().contains("`-x`"), "{unknown}");
+}
+
+#[test]
 fn flags_take_values_up_to_the_next_flag() {
     let flags = [
         "--client-output-buffer-limit",
@@ -175,7 +189,8 @@ fn flags_take_values_up_to_the_next_flag() {
     );
     assert_eq!((config.port, config.slowlog_log_slower_than), (8, None));
     assert_eq!(value(&config, "bind"), "127.0.0.1 ::1");
-    assert_eq!(value(&config, "requirepass"), "--a=b");
+    let password = config.requirepass.as_ref().map(Password::as_str);
+    assert_eq!(password, Some("--a=b"));
     assert_eq!(config.logfile, None);
 }
 
@@ -228,10 +243,20 @@ fn an_error_names_directive_place_value_and_what_is_allowed() {
     );
     assert_eq!(
         error("", &[], &["7711"]),
-        "unexpected argument `7711`: flags are `--directive value`"
+        "unexpected argument `7711`: flags are `--directive value`, and `-p` is `--port`; see shoalmq server --help"
     );
     assert!(!error("\"a\\nb\" 1", &[], &[]).contains('\n'));
-    assert!(!error("requirepass a secret", &[], &[]).contains("secret"));
+    for line in [
+        "requirepass a secret",
+        "requirepass=secret",
+        "\"requirepass secret\"",
+    ] {
+        let text = error(line, &[], &[]);
+        assert!(
+            !text.contains("secret") && text.contains("requirepass"),
+            "{text}"
+        );
+    }
     assert!(error("port 1 # x", &[], &[]).ends_with("not `1 \"#\" x`"));
 }
 
@@ -435,7 +460,10 @@ fn set_changes_the_typed_value_or_nothing() {
         "\u{ff}",
     ] {
         let result = config.set(name.as_bytes(), b"1");
-        assert!(matches!(result, Err(SetError::Unsupported)), "{name}");
+        assert!(
+            matches!(result, Err(SetError::Unsupported { .. })),
+            "{name}"
+        );
     }
     for (name, value) in [
         ("hz", "x"),
@@ -454,6 +482,50 @@ fn set_changes_the_typed_value_or_nothing() {
         Err(SetError::Invalid { .. })
     ));
     assert_eq!(config, before);
+}
+
+#[test]
+fn a_refused_set_says_what_to_do() {
+    let mut config = Config::default();
+    let mut refusal = |name: &str, value: &str| {
+        let refused = config.set(name.as_bytes(), value.as_bytes());
+        refused.expect_err(name).to_string()
+    };
+    for (name, value, text) in [
+        ("maxmemroy", "1", "did you mean maxmemory?"),
+        ("nosuch", "1", "CONFIG GET * lists all parameters"),
+        (
+            "cluster-port",
+            "1",
+            "it can only be set at a start: in the configuration file, with --cluster-port, or with SHOALMQ_CLUSTER_PORT",
+        ),
+        (
+            "appendfilename",
+            "x",
+            "it has no effect: the storage backend names its own files, inside `dir`",
+        ),
+        (
+            "appendfsync",
+            "often",
+            "appendfsync must be one of `always`, `everysec`, `no`",
+        ),
+        (
+            "maxclients",
+            "0",
+            "maxclients must be a number from 1 to 2147483647",
+        ),
+    ] {
+        assert_eq!(refusal(name, value), text);
+    }
+}
+
+#[test]
+fn no_password_is_shown() {
+    let config = config("requirepass secret\ncluster-secret secret");
+    for name in ["requirepass", "cluster-secret"] {
+        assert_eq!(value(&config, name), "********");
+        assert_eq!(value(&Config::default(), name), "");
+    }
 }
 
 #[test]

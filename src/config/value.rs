@@ -42,10 +42,8 @@ pub enum Allowed {
     File,
     /// The path of a folder.
     Folder,
-    /// A password, or nothing.
+    /// A password, or nothing. It is never shown.
     Password,
-    /// As a password, but `CONFIG GET` does not show it.
-    Secret,
     /// Text of so many bytes, without control characters.
     Text {
         /// The least.
@@ -122,9 +120,7 @@ impl fmt::Display for Allowed {
             }
             Self::File => f.write_str("the path of a file, or \"\" for none"),
             Self::Folder => f.write_str("the path of a folder"),
-            Self::Password | Self::Secret => {
-                f.write_str("a password of at most 512 bytes, or \"\" for none")
-            }
+            Self::Password => f.write_str("a password of at most 512 bytes, or \"\" for none"),
             Self::Text { min, max } => write!(f, "text of {min} to {max} bytes"),
             Self::Host => f.write_str("a host name or an IP address, or \"\" for none"),
             Self::Seeds => f.write_str(

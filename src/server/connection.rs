@@ -23,7 +23,7 @@ use super::execute::{Execution, Outcome, Prepared};
 use super::output::{KEPT_BYTES, Output, Place};
 use super::reading::UnreadReply;
 use super::session::{Replies, Session};
-use crate::command::reply;
+use crate::command::{reply, secrets};
 use crate::resp::{COMMAND_MAX, Decoded, Decoder, Status, encode};
 
 /// One read asks for so much.
@@ -250,7 +250,9 @@ impl<S: AsyncRead + AsyncWrite + AsFd + Unpin> Connection<S> {
             let arguments = || {
                 let mut args = Vec::new();
                 batch.args(index, bytes, &mut args);
-                args.iter().map(|arg| arg.to_vec()).collect()
+                let mut args: Vec<_> = args.iter().map(|arg| arg.to_vec()).collect();
+                secrets::redact(&mut args);
+                args
             };
             match execution.run(command, arguments) {
                 Outcome::Done => {}

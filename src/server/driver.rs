@@ -218,12 +218,30 @@ impl Driver {
         self.node
             .handle(now, Event::Command(ticket, command), &mut self.effects);
         let answered = self.carry_out(News::Job, Some((ticket, protocol, out)));
-        if answered.is_none()
-            && let Some(peer) = self.peers.get_mut(&ticket.client)
-        {
-            peer.unanswered += 1;
+        if answered.is_none() {
+            self.expect_answer(ticket);
         }
         answered
+    }
+
+    /// The answer to this ticket comes by mail.
+    pub(crate) fn expect_answer(&mut self, ticket: Ticket) {
+        if let Some(peer) = self.peers.get_mut(&ticket.client) {
+            peer.unanswered += 1;
+        }
+    }
+
+    /// Mails the answer to a command that the core does not know.
+    pub(crate) fn answer(&mut self, ticket: Ticket, reply: &[u8]) {
+        let Some(peer) = self.peers.get_mut(&ticket.client) else {
+            return;
+        };
+        peer.unanswered -= 1;
+        let posted = peer.mailbox.answer_bytes(ticket.number, reply);
+        self.stats.output_bytes.total += posted.bytes as u64;
+        if posted.is_first {
+            self.mailed.push(Arc::clone(&peer.mailbox));
+        }
     }
 
     /// Asks the whole cluster for somebody who is no client. The answer comes within moments, whoever answers.

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use shoalmq_core::command::Command;
 use shoalmq_core::event::Event;
+use shoalmq_core::id::Ticket;
 use shoalmq_core::node::MemoryLevel;
 use shoalmq_core::time::Now;
 use shoalmq_storage::journal::Position;
@@ -196,6 +197,16 @@ impl Execution<'_> {
         self.driver.node.memory_level() < MemoryLevel::Full
     }
 
+    /// Leaves a place for the answer to this ticket, which comes by mail.
+    pub(crate) fn place(&mut self, ticket: Ticket) -> Place {
+        self.unanswered += 1;
+        Place {
+            number: ticket.number,
+            audience: Audience::Client,
+            at: self.out.len(),
+        }
+    }
+
     fn core(&mut self, command: Command<'_>) -> Outcome {
         let ticket = self.session.ticket();
         let adds = matches!(command, Command::AddJob(_));
@@ -214,12 +225,7 @@ impl Execution<'_> {
             }
             Some(Answered::Now(_)) | None => false,
         };
-        self.unanswered += 1;
-        let place = Place {
-            number: ticket.number,
-            audience: Audience::Client,
-            at: self.out.len(),
-        };
+        let place = self.place(ticket);
         if adds || reads {
             Outcome::Late(place)
         } else {

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, flock};
 use shoalmq_core::id::{NodeId, StoreId};
 use thiserror::Error;
+use tracing::info;
 
 use super::clock;
 
@@ -18,8 +19,13 @@ const BACKUP: &str = "backup";
 /// Why a data folder cannot be used.
 #[derive(Debug, Error)]
 pub(crate) enum FolderError {
-    #[error("make the data folder {}: {source}; name another with --dir", path.display())]
-    Create { path: PathBuf, source: io::Error },
+    #[error("make the data folder {}: nothing can be made in {}: {source}; make the folder yourself, or name another with --dir", path.display(), parent.display())]
+    Create {
+        path: PathBuf,
+        /// The last of its parents that is there.
+        parent: PathBuf,
+        source: io::Error,
+    },
     #[error("the data folder {} is not writable: {source}; name another with --dir", path.display())]
     NotWritable { path: PathBuf, source: io::Error },
     #[error("the data folder {} is in use by another node; stop that one, or name another folder with --dir", path.display())]
@@ -52,10 +58,7 @@ impl Identity {
     /// Locks the folder, made if it is not there, and reads or draws the node's id.
     pub(crate) fn take(folder: &Path) -> Result<Self, FolderError> {
         let path = || folder.to_path_buf();
-        fs::create_dir_all(folder).map_err(|source| FolderError::Create {
-            path: path(),
-            source,
-        })?;
+        make(folder)?;
         let lock = OpenOptions::new()
             .create(true)
             .truncate(false)
@@ -135,6 +138,22 @@ impl Identity {
         fs::rename(&temporary, self.folder.join(Identity::FILE))?;
         File::open(&self.folder)?.sync_all()
     }
+}
+
+/// Makes the folder, and all of its parents that are missing.
+fn make(folder: &Path) -> Result<(), FolderError> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let there = |parent: &&Path| parent.exists();
+    let parent = folder.ancestors().find(there).unwrap_or(folder);
+    fs::create_dir_all(folder).map_err(|source| FolderError::Create {
+        path: folder.to_path_buf(),
+        parent: parent.to_path_buf(),
+        source,
+    })?;
+    info!(dir = %folder.display(), "the data folder is new");
+    Ok(())
 }
 
 fn draw_store() -> StoreId {

@@ -95,6 +95,28 @@ pub(crate) struct Posted {
 }
 
 impl Letters {
+    fn answer(
+        &mut self,
+        number: u64,
+        gate: Position,
+        jobs: Vec<JobId>,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) -> Posted {
+        let start = self.replies.len();
+        write(&mut self.replies);
+        let end = self.replies.len();
+        self.answers.push(Answered {
+            number,
+            end,
+            gate,
+            jobs,
+        });
+        Posted {
+            bytes: end - start,
+            is_first: !std::mem::replace(&mut self.announced, true),
+        }
+    }
+
     fn unread(&self) -> usize {
         self.replies.len() + self.lines.len()
     }
@@ -110,21 +132,18 @@ impl Mailbox {
         protocol: Protocol,
         reply: &Reply,
     ) -> Posted {
+        self.letters
+            .lock()
+            .answer(number, gate, reply.delivered(), |replies| {
+                reply::encode(reply, protocol, replies);
+            })
+    }
+
+    /// The same for a command that the core does not know, and whose reply waits for nothing.
+    pub(crate) fn answer_bytes(&self, number: u64, reply: &[u8]) -> Posted {
+        let write = |replies: &mut Vec<u8>| replies.extend_from_slice(reply);
         let mut letters = self.letters.lock();
-        let start = letters.replies.len();
-        reply::encode(reply, protocol, &mut letters.replies);
-        let end = letters.replies.len();
-        let jobs = reply.delivered();
-        letters.answers.push(Answered {
-            number,
-            end,
-            gate,
-            jobs,
-        });
-        Posted {
-            bytes: end - start,
-            is_first: !std::mem::replace(&mut letters.announced, true),
-        }
+        letters.answer(number, Position(0), Vec::new(), write)
     }
 
     /// Puts in a reply that lacks bodies. Returns whether the connection has not been told yet that there is mail.

@@ -68,7 +68,12 @@ impl Checker {
     #[track_caller]
     fn refuses(&mut self, arguments: &[impl AsRef<[u8]>], expected: &Reply) {
         let shown = encode(arguments).escape_ascii().to_string();
-        assert_eq!(self.client.call_arguments(arguments), *expected, "{shown}");
+        let reply = self.client.call_arguments(arguments);
+        let same = match expected {
+            Reply::Error(text) => reply.refuses(text),
+            expected => reply == *expected,
+        };
+        assert!(same, "{shown}: {reply:?}, not {expected:?}");
         assert_eq!(
             self.client.call("PING"),
             simple("PONG"),

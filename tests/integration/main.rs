@@ -14,6 +14,7 @@ mod cluster_commands;
 mod config;
 mod crash;
 mod disk_full;
+mod errors;
 mod fixture;
 mod http;
 mod jobs;

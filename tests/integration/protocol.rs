@@ -480,7 +480,7 @@ fn monitor_shows_the_commands_of_everyone_quoted() {
     let address = client.address();
     let expected = [
         r#""ECHO" "a\"b\\\r\n\t\xff\x00 c""#,
-        r#""AUTH" "secret""#,
+        r#""AUTH" "(redacted)""#,
         r#""ADDJOB" "q" "body" "0""#,
     ]
     .map(str::to_owned);

@@ -132,6 +132,14 @@ impl Reply {
         }
     }
 
+    /// Whether it is an error that says this, with or without the way out behind it.
+    #[track_caller]
+    pub(crate) fn refuses(&self, text: &str) -> bool {
+        let rest = self.error_text().strip_prefix(text);
+        let leads = [" near '", ": ", " did you mean ", " try ", ", try "];
+        rest.is_some_and(|rest| rest.is_empty() || leads.iter().any(|lead| rest.starts_with(lead)))
+    }
+
     #[track_caller]
     pub(crate) fn items(&self) -> &[Reply] {
         match self {

@@ -3,8 +3,17 @@ use super::*;
 #[test]
 fn the_short_texts_of_parsers_are_kept() {
     use ParseError as P;
-    let rows: [(Failure<'_>, &str); 27] = [
+    let rows: [(Failure<'_>, &str); 30] = [
         (P::Syntax.into(), "ERR syntax error"),
+        (P::Near(b"x", "addjob").into(), "ERR syntax error near 'x'"),
+        (
+            P::NoValue(b"retry").into(),
+            "ERR syntax error near 'retry': its value is missing",
+        ),
+        (
+            P::NoQueue.into(),
+            "ERR syntax error: FROM and a queue are missing",
+        ),
         (
             P::WrongArity("addjob").into(),
             "ERR wrong number of arguments for 'addjob' command",
@@ -38,17 +47,20 @@ fn the_short_texts_of_parsers_are_kept() {
             "ERR value is not an integer or out of range",
         ),
         (
-            P::CursorOrOption.into(),
-            "ERR invalid cursor or option name",
+            P::CursorOrOption(b"x", "qscan").into(),
+            "ERR invalid cursor or option name near 'x'",
         ),
-        (P::JobState.into(), "ERR Invalid job state name"),
+        (
+            P::JobState.into(),
+            "ERR Invalid job state name, try wait-repl, active, queued or acked",
+        ),
         (P::ScanReply.into(), "ERR Invalid REPLY type, try ID or ALL"),
         (
             P::LoadJob.into(),
             "ERR LOADJOB is a special command only processed from AOF",
         ),
         (
-            P::ClusterUsage.into(),
+            P::ClusterUsage(b"x").into(),
             "ERR Wrong CLUSTER subcommand or number of arguments",
         ),
         (
@@ -65,12 +77,12 @@ fn the_short_texts_of_parsers_are_kept() {
         ),
         (P::NodeId.into(), "ERR Invalid node identifier"),
         (
-            P::CommandUsage.into(),
+            P::CommandUsage(b"x").into(),
             "ERR Unknown subcommand or wrong number of arguments.",
         ),
         (
             P::ConfigArity(b"Get").into(),
-            "ERR Wrong number of arguments for CONFIG Get",
+            "ERR Wrong number of arguments for CONFIG Get: try CONFIG GET pattern",
         ),
         (
             P::ClientName.into(),
@@ -91,7 +103,7 @@ fn the_short_texts_of_parsers_are_kept() {
 #[test]
 fn the_short_texts_of_core_and_server_are_kept() {
     use {Refusal as R, ServerError as S};
-    let rows: [(Failure<'_>, &str); 17] = [
+    let rows: [(Failure<'_>, &str); 19] = [
         (
             R::QueueTooLong.into(),
             "MAXLEN Queue is already longer than the specified MAXLEN count",
@@ -140,16 +152,39 @@ fn the_short_texts_of_core_and_server_are_kept() {
             "ERR I tried hard but I can't forget myself...",
         ),
         (
-            S::ConfigUnsupported(b"x").into(),
-            "ERR Unsupported CONFIG parameter: x",
+            S::ConfigUnsupported {
+                name: b"x",
+                advice: "do so",
+            }
+            .into(),
+            "ERR Unsupported CONFIG parameter: x: do so",
         ),
         (
             S::ConfigValue {
                 name: b"n",
-                value: b"v",
+                value: Some(b"v"),
+                allowed: "a number",
             }
             .into(),
-            "ERR Invalid argument 'v' for CONFIG SET 'n'",
+            "ERR Invalid argument 'v' for CONFIG SET 'n': it must be a number",
+        ),
+        (
+            S::ConfigValue {
+                name: b"requirepass",
+                value: None,
+                allowed: "short",
+            }
+            .into(),
+            "ERR Invalid argument '(redacted)' for CONFIG SET 'requirepass': it must be short",
+        ),
+        (
+            S::MeetName {
+                host: "nosuch.example",
+                port: 7711,
+                reason: "unknown",
+            }
+            .into(),
+            "ERR Invalid node address specified: nosuch.example:7711: unknown",
         ),
         (
             S::NoSamples(b"e").into(),
@@ -195,15 +230,15 @@ fn the_long_texts_are_kept() {
             "TOOLATE Half of job TTL already elapsed, you are no longer allowed to postpone the next delivery.",
         ),
         (
-            P::ClientUsage.into(),
+            P::ClientUsage(b"x").into(),
             "ERR Syntax error, try CLIENT (LIST | KILL ip:port | GETNAME | SETNAME connection-name)",
         ),
         (
-            P::ConfigUsage.into(),
+            P::ConfigUsage(b"x").into(),
             "ERR CONFIG subcommand must be one of GET, SET, RESETSTAT, REWRITE",
         ),
         (
-            P::SlowlogUsage.into(),
+            P::SlowlogUsage(b"x").into(),
             "ERR Unknown SLOWLOG subcommand or wrong # of args. Try GET, RESET, LEN.",
         ),
         (
@@ -243,7 +278,56 @@ fn an_error_stays_on_its_line_and_keeps_other_bytes() {
 fn an_error_repeats_but_the_start_of_a_long_name() {
     let name = vec![b'x'; 1 << 20];
     let line = Failure::from(ServerError::UnknownCommand(&name)).line();
-    assert!(line.len() < 1100 && line.ends_with('\''));
+    assert!(line.len() < 200 && line.ends_with("xxx...'"), "{line}");
+}
+
+#[test]
+fn an_error_repeats_no_control_characters() {
+    let name = "a\x1b[31mb\0c\u{9b}d\u{7f}é".as_bytes();
+    let line = Failure::from(ServerError::UnknownCommand(name)).line();
+    assert_eq!(line, "ERR unknown command 'a [31mb c d é'");
+}
+
+#[test]
+fn a_slip_is_answered_with_what_was_meant() {
+    use ParseError as P;
+    for (failure, line) in [
+        (
+            ServerError::UnknownCommand(b"GETJBO").into(),
+            "ERR unknown command 'GETJBO': did you mean GETJOB?",
+        ),
+        (
+            ServerError::UnknownCommand(b"auht").into(),
+            "ERR unknown command 'auht': did you mean AUTH?",
+        ),
+        (
+            P::Near(b"RETRI", "addjob").into(),
+            "ERR syntax error near 'RETRI': did you mean RETRY?",
+        ),
+        (
+            P::CursorOrOption(b"cuont", "jscan").into(),
+            "ERR invalid cursor or option name near 'cuont': did you mean COUNT?",
+        ),
+        (
+            P::ClusterUsage(b"NODE").into(),
+            "ERR Wrong CLUSTER subcommand or number of arguments: did you mean NODES?",
+        ),
+        (
+            P::ConfigUsage(b"resetstats").into(),
+            "ERR CONFIG subcommand must be one of GET, SET, RESETSTAT, REWRITE: did you mean RESETSTAT?",
+        ),
+        (
+            P::ClusterUsage(b"meet").into(),
+            "ERR Wrong CLUSTER subcommand or number of arguments: try CLUSTER MEET host port",
+        ),
+        (
+            P::Near(b"HISTORY", "latency").into(),
+            "ERR syntax error near 'HISTORY': try LATENCY HISTORY event",
+        ),
+    ] {
+        let failure: Failure<'_> = failure;
+        assert_eq!(failure.line(), line, "{failure:?}");
+    }
 }
 
 #[test]

@@ -111,17 +111,23 @@ fn addjob_refuses_what_is_out_of_range() {
 
 #[test]
 fn addjob_refuses_unknown_options_and_missing_values() {
-    for line in [
-        "q b 0 BOGUS",
-        "q b 0 0",
-        "q b 0 ASYNC x",
-        "q b 0 REPLICATE",
-        "q b 0 TTL 5 DELAY",
-        "q b 0 RETRY",
-        "q b 0 MAXLEN",
-        "q b 0 TTL",
+    for (line, word) in [
+        ("q b 0 BOGUS", "BOGUS"),
+        ("q b 0 0", "0"),
+        ("q b 0 ASYNC x", "x"),
     ] {
-        assert_eq!(core(add_job, line), Err(ParseError::Syntax), "{line}");
+        let refused = ParseError::Near(word.as_bytes(), "addjob");
+        assert_eq!(core(add_job, line), Err(refused), "{line}");
+    }
+    for (line, option) in [
+        ("q b 0 REPLICATE", "REPLICATE"),
+        ("q b 0 TTL 5 DELAY", "DELAY"),
+        ("q b 0 RETRY", "RETRY"),
+        ("q b 0 MAXLEN", "MAXLEN"),
+        ("q b 0 ttl", "ttl"),
+    ] {
+        let refused = ParseError::NoValue(option.as_bytes());
+        assert_eq!(core(add_job, line), Err(refused), "{line}");
     }
     for line in ["", "q", "q b"] {
         assert_eq!(
@@ -141,7 +147,10 @@ fn addjob_checks_options_from_left_to_right_then_the_timeout() {
         Err(ParseError::Delay)
     );
     assert_eq!(core(add_job, "q b 0 TTL 0 TTL 5"), Err(ParseError::Ttl));
-    assert_eq!(core(add_job, "q b 0 BOGUS TTL 0"), Err(ParseError::Syntax));
+    assert_eq!(
+        core(add_job, "q b 0 BOGUS TTL 0"),
+        Err(ParseError::Near(b"BOGUS", "addjob"))
+    );
 }
 
 #[test]
@@ -192,13 +201,13 @@ fn getjob_reads_options_until_from_and_queues_after_it() {
 fn getjob_tells_apart_what_is_wrong() {
     for (line, expected) in [
         ("", ParseError::WrongArity("getjob")),
-        ("NOHANG", ParseError::Syntax),
-        ("FROM", ParseError::Syntax),
-        ("NOHANG FROM", ParseError::Syntax),
-        ("BOGUS FROM q", ParseError::Syntax),
-        ("q", ParseError::Syntax),
-        ("COUNT", ParseError::Syntax),
-        ("TIMEOUT", ParseError::Syntax),
+        ("NOHANG", ParseError::NoQueue),
+        ("FROM", ParseError::NoQueue),
+        ("NOHANG FROM", ParseError::NoQueue),
+        ("BOGUS FROM q", ParseError::Near(b"BOGUS", "getjob")),
+        ("q", ParseError::Near(b"q", "getjob")),
+        ("COUNT", ParseError::NoValue(b"COUNT")),
+        ("TIMEOUT", ParseError::NoValue(b"TIMEOUT")),
         ("COUNT FROM q", ParseError::Count),
         ("COUNT 0 FROM q", ParseError::Count),
         ("COUNT -1 FROM q", ParseError::Count),

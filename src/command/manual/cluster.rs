@@ -6,14 +6,20 @@ use crate::command::{ParseError, ServerError};
 
 pub(in crate::command) static CLUSTER: Manual = Manual {
     failures: &[
-        Parse(ParseError::ClusterUsage),
+        Parse(ParseError::ClusterUsage(b"MEET")),
+        Parse(ParseError::ClusterUsage(b"MET")),
         Parse(ParseError::MeetPort(b"x")),
         Parse(ParseError::MeetAddress(b"host", b"port")),
+        Server(ServerError::MeetName {
+            host: "nosuch.example",
+            port: 7711,
+            reason: "the name does not resolve: <reason>",
+        }),
         Parse(ParseError::NodeId),
         Server(ServerError::UnknownNode(b"<id>")),
         Server(ServerError::ForgetSelf),
         Parse(ParseError::LeavingAnswer),
-        Parse(ParseError::Syntax),
+        Parse(ParseError::Near(b"SOFTLY", "cluster")),
     ],
     notes: &[
         "A line of `CLUSTER NODES` has six fields: id, address, flags, ping sent, pong received, link. Flags are `myself`, \
@@ -40,7 +46,7 @@ pub(in crate::command) static CLUSTER: Manual = Manual {
             "MEET",
             "host port",
             "Joins the cluster of this node: an IP address or a host name, and its port for clients, or `port@bus` when \
-             its `cluster-port` is not the usual one. Answers OK at once.",
+             its `cluster-port` is not the usual one. Answers OK before the node has joined, but not before a name is looked up.",
         ),
         sub("MYID", "", "Tells the id of this node, as a bulk."),
         sub(

@@ -24,10 +24,11 @@ pub(in crate::command) static AUTH: Manual = Manual {
 
 pub(in crate::command) static CLIENT: Manual = Manual {
     failures: &[
-        Parse(ParseError::ClientUsage),
+        Parse(ParseError::ClientUsage(b"GTNAME")),
         Parse(ParseError::ClientName),
         Parse(ParseError::ClientType(b"x")),
-        Parse(ParseError::Syntax),
+        Parse(ParseError::Near(b"SKIPM", "client")),
+        Parse(ParseError::NoValue(b"ID")),
         Parse(ParseError::NotInteger),
         Parse(ParseError::TimeoutNotInteger),
         Parse(ParseError::TimeoutNegative),
@@ -104,7 +105,8 @@ pub(in crate::command) static HELLO: Manual = Manual {
         Server(ServerError::WrongPassword),
     ],
     notes: &[
-        "With a protocol it may come before AUTH, if it carries the password itself.",
+        "With a protocol it may come before AUTH, if it carries the password itself. `SETNAME` names the connection, as \
+         CLIENT SETNAME does.",
         "In RESP3 every nil is `_`, and COMMAND answers sets and maps; SHOW, QSTAT and the other arrays stay as they are.",
     ],
     ..entry(

@@ -20,7 +20,8 @@ pub(in crate::command) static ADDJOB: Manual = Manual {
         Parse(ParseError::Retry),
         Parse(ParseError::Delay),
         Parse(ParseError::MaxLen),
-        Parse(ParseError::Syntax),
+        Parse(ParseError::Near(b"RETRI", "addjob")),
+        Parse(ParseError::NoValue(b"RETRY")),
         Parse(ParseError::TimeoutNotInteger),
         Parse(ParseError::TimeoutNegative),
         Refused(Refusal::RetryZeroNeedsOneReplica),
@@ -37,13 +38,17 @@ pub(in crate::command) static ADDJOB: Manual = Manual {
         "`ms-timeout` is how long to wait for the replicas, in milliseconds; 0 sets no limit.",
         "`REPLICATE` is the number of nodes that hold the job before ADDJOB answers. Without it the node aims at \
          `default-replicate` copies, 3 by default: it accepts the job with `min-replicate` copies, or as many as there \
-         are nodes if these are fewer, and makes the missing ones later. `TTL` is 86400 s by default; `RETRY` is a tenth \
-         of it, at least 1 s and at most 300 s; `RETRY 0` asks for at-most-once delivery. `DELAY` is 0 by default.",
+         are nodes if these are fewer, and makes the missing ones later.",
         "A member that became unreachable less than 10 s ago is expected back, for it may only be restarting; in the \
          first 10 s after its own start a node expects all members it knows. ADDJOB waits for such a member, up to \
          `ms-timeout`, and is refused at once when even these nodes are too few. With `ms-timeout` 0 it is refused as \
          soon as the missing nodes are no longer expected. A node that leaves (`CLUSTER LEAVING yes`) is never expected.",
-        "`MAXLEN` looks at the queue of this node only. `ASYNC` answers before the replicas confirmed.",
+        "`DELAY` is how long the job waits before it is first ready: 0 by default, and less than `TTL`. `RETRY` is how long \
+         a delivered job may stay unacknowledged before it is delivered again: a tenth of `TTL` by default, at least 1 s \
+         and at most 300 s; `RETRY 0` asks for at-most-once delivery. `TTL` is how long the job is kept: 86400 by default; \
+         then it is dropped, done or not. All three are in seconds.",
+        "`MAXLEN` refuses the job when its queue has this many jobs or more on this node; other nodes do not count. `ASYNC` \
+         answers before the replicas confirmed.",
         "Several may be under way on one connection: commands behind one that waits go on, and are answered in order.",
         "Options are checked from left to right, then the timeout. Of an option given twice the last counts. Times above \
          136 years count as 136 years.",
@@ -58,7 +63,9 @@ pub(in crate::command) static ADDJOB: Manual = Manual {
 
 pub(in crate::command) static GETJOB: Manual = Manual {
     failures: &[
-        Parse(ParseError::Syntax),
+        Parse(ParseError::Near(b"FORM", "getjob")),
+        Parse(ParseError::NoValue(b"COUNT")),
+        Parse(ParseError::NoQueue),
         Parse(ParseError::TimeoutNotInteger),
         Parse(ParseError::TimeoutNegative),
         Parse(ParseError::Count),
@@ -190,8 +197,8 @@ pub(in crate::command) static SHOW: Manual = Manual {
 
 pub(in crate::command) static JSCAN: Manual = Manual {
     failures: &[
-        Parse(ParseError::CursorOrOption),
-        Parse(ParseError::Syntax),
+        Parse(ParseError::CursorOrOption(b"CUONT", "jscan")),
+        Parse(ParseError::Near(b"CUONT", "jscan")),
         Parse(ParseError::NotInteger),
         Parse(ParseError::JobState),
         Parse(ParseError::ScanReply),
@@ -199,7 +206,8 @@ pub(in crate::command) static JSCAN: Manual = Manual {
     notes: &[
         "The cursor may stand anywhere among the options; without one the scan begins. `COUNT`, 100 by default, is a hint; \
          `BUSYLOOP` returns everything at once.",
-        "States are `wait-repl`, `active`, `queued` and `acked`; `STATE` may be repeated.",
+        "`QUEUE` shows the jobs of one queue only. States are `wait-repl`, `active`, `queued` and `acked`; `STATE` may be \
+         repeated.",
         GLOBAL,
     ],
     ..entry(

@@ -42,7 +42,7 @@ pub(in crate::command) static QSTAT: Manual = Manual {
 };
 
 pub(in crate::command) static PAUSE: Manual = Manual {
-    failures: &[Parse(ParseError::Syntax)],
+    failures: &[Parse(ParseError::Near(b"OUTT", "pause"))],
     notes: &[
         "`in` refuses new jobs, `out` hands none out, `all` does both, `none` neither. They add up within one command and \
          replace the former state; `none` clears what came before it.",
@@ -58,13 +58,15 @@ pub(in crate::command) static PAUSE: Manual = Manual {
 
 pub(in crate::command) static QSCAN: Manual = Manual {
     failures: &[
-        Parse(ParseError::CursorOrOption),
-        Parse(ParseError::Syntax),
+        Parse(ParseError::CursorOrOption(b"CUONT", "qscan")),
+        Parse(ParseError::Near(b"CUONT", "qscan")),
         Parse(ParseError::NotInteger),
     ],
     notes: &[
         "The cursor may stand anywhere among the options; without one the scan begins. `COUNT`, 100 by default, is a hint; \
          `BUSYLOOP` returns everything at once.",
+        "`MINLEN` and `MAXLEN` bound the ready jobs of a queue, `IMPORTRATE` is the least number of jobs a second that it gets \
+         from other nodes.",
     ],
     ..entry(
         Group::Queues,

@@ -138,7 +138,7 @@ fn write_subcommands(page: &mut String, name: &str, manual: &Manual) {
 }
 
 /// A call as users write it: the table's notation with its brackets closed up.
-fn call(parts: &[&str]) -> String {
+pub fn call(parts: &[&str]) -> String {
     parts
         .join(" ")
         .trim_end()

@@ -38,7 +38,7 @@ pub(in crate::command) static BGREWRITEAOF: Manual = Manual {
 
 pub(in crate::command) static COMMAND: Manual = Manual {
     failures: &[
-        Parse(ParseError::CommandUsage),
+        Parse(ParseError::CommandUsage(b"DOC")),
         Parse(ParseError::KeysOfUnknown),
         Parse(ParseError::NoKeys),
     ],
@@ -77,12 +77,16 @@ pub(in crate::command) static COMMAND: Manual = Manual {
 
 pub(in crate::command) static CONFIG: Manual = Manual {
     failures: &[
-        Parse(ParseError::ConfigUsage),
+        Parse(ParseError::ConfigUsage(b"SETT")),
         Parse(ParseError::ConfigArity(b"GET")),
-        Server(ServerError::ConfigUnsupported(b"x")),
+        Server(ServerError::ConfigUnsupported {
+            name: b"maxmemroy",
+            advice: "did you mean maxmemory?",
+        }),
         Server(ServerError::ConfigValue {
-            name: b"name",
-            value: b"value",
+            name: b"maxclients",
+            value: Some(b"many"),
+            allowed: "a number from 1 to 2147483647",
         }),
         Server(ServerError::ConfigFolder("No such file or directory")),
         Server(ServerError::NoConfigFile),
@@ -91,7 +95,7 @@ pub(in crate::command) static CONFIG: Manual = Manual {
         sub(
             "GET",
             "pattern",
-            "Tells the parameters that match a glob pattern: names and values in turn.",
+            "Tells the parameters that match a glob pattern: names and values in turn. A password is shown as `********`.",
         ),
         sub(
             "RESETSTAT",
@@ -119,7 +123,7 @@ pub(in crate::command) static CONFIG: Manual = Manual {
 
 pub(in crate::command) static DEBUG: Manual = Manual {
     failures: &[
-        Parse(ParseError::DebugUsage(b"x")),
+        Parse(ParseError::DebugUsage(b"FLUSHAL")),
         Parse(ParseError::NotFloat),
         Parse(ParseError::NotInteger),
         Server(ServerError::LogUnreadable),
@@ -181,7 +185,8 @@ pub(in crate::command) static INFO: Manual = Manual {
 
 pub(in crate::command) static LATENCY: Manual = Manual {
     failures: &[
-        Parse(ParseError::Syntax),
+        Parse(ParseError::Near(b"HISTORY", "latency")),
+        Parse(ParseError::Near(b"LATST", "latency")),
         Server(ServerError::NoSamples(b"x")),
     ],
     subcommands: &[
@@ -216,7 +221,7 @@ pub(in crate::command) static LATENCY: Manual = Manual {
 };
 
 pub(in crate::command) static MONITOR: Manual = Manual {
-    notes: &["AUTH and its password are shown."],
+    notes: &["A password is shown as `(redacted)`, in the slow log too."],
     ..entry(
         Group::Server,
         "",
@@ -227,7 +232,7 @@ pub(in crate::command) static MONITOR: Manual = Manual {
 
 pub(in crate::command) static SHUTDOWN: Manual = Manual {
     failures: &[
-        Parse(ParseError::Syntax),
+        Parse(ParseError::Near(b"REWRITE-AFO", "shutdown")),
         Server(ServerError::CannotShutDown),
     ],
     notes: &[
@@ -244,7 +249,7 @@ pub(in crate::command) static SHUTDOWN: Manual = Manual {
 
 pub(in crate::command) static SLOWLOG: Manual = Manual {
     failures: &[
-        Parse(ParseError::SlowlogUsage),
+        Parse(ParseError::SlowlogUsage(b"RESTE")),
         Parse(ParseError::NotInteger),
     ],
     subcommands: &[

@@ -58,7 +58,7 @@ fn global_elsewhere_is_what_it_was() {
     };
     assert_eq!(scan.queue, Some(&b"GLOBAL"[..]));
     let early = core(job_scan, "GLOBAL COUNT 5");
-    assert_eq!(early, Err(ParseError::CursorOrOption));
+    assert_eq!(early, Err(ParseError::CursorOrOption(b"GLOBAL", "jscan")));
     assert_eq!(
         core(length, "q GLOBAL GLOBAL"),
         Err(ParseError::WrongArity("qlen"))
@@ -91,7 +91,10 @@ fn pause_options_add_up_and_none_clears_them() {
         });
         assert_eq!(core(pause, line), Ok(expected), "{line}");
     }
-    assert_eq!(core(pause, "q in bogus"), Err(ParseError::Syntax));
+    assert_eq!(
+        core(pause, "q in bogus"),
+        Err(ParseError::Near(b"bogus", "pause"))
+    );
     assert_eq!(core(pause, "q"), Err(ParseError::WrongArity("pause")));
     assert_eq!(core(pause, ""), Err(ParseError::WrongArity("pause")));
 }
@@ -173,34 +176,41 @@ fn qscan_takes_the_cursor_anywhere_or_not_at_all() {
 
 #[test]
 fn both_scans_tell_apart_what_is_wrong() {
-    for (line, expected) in [
-        ("x", ParseError::CursorOrOption),
-        ("-1", ParseError::CursorOrOption),
-        ("+1", ParseError::CursorOrOption),
-        ("18446744073709551616", ParseError::CursorOrOption),
-        ("COUNT", ParseError::CursorOrOption),
-        ("0 COUNT", ParseError::CursorOrOption),
-        ("0 0", ParseError::Syntax),
-        ("0 x", ParseError::Syntax),
-        ("COUNT x", ParseError::NotInteger),
-        ("COUNT 1.5", ParseError::NotInteger),
-    ] {
-        assert_eq!(core(queue_scan, line), Err(expected), "QSCAN {line}");
-        assert_eq!(core(job_scan, line), Err(expected), "JSCAN {line}");
+    fn neither<'a>(word: &'a str, scan: &'static str) -> ParseError<'a> {
+        ParseError::CursorOrOption(word.as_bytes(), scan)
+    }
+    for (parse, scan) in [(queue_scan as Parser, "qscan"), (job_scan, "jscan")] {
+        for (line, expected) in [
+            ("x", neither("x", scan)),
+            ("-1", neither("-1", scan)),
+            ("+1", neither("+1", scan)),
+            (
+                "18446744073709551616",
+                neither("18446744073709551616", scan),
+            ),
+            ("COUNT", neither("COUNT", scan)),
+            ("0 COUNT", neither("COUNT", scan)),
+            ("0 0", ParseError::Near(b"0", scan)),
+            ("0 x", ParseError::Near(b"x", scan)),
+            ("COUNT x", ParseError::NotInteger),
+            ("COUNT 1.5", ParseError::NotInteger),
+        ] {
+            assert_eq!(core(parse, line), Err(expected), "{scan} {line}");
+        }
     }
     for option in ["MINLEN", "MAXLEN", "IMPORTRATE"] {
         let line = format!("{option} x");
         assert_eq!(core(queue_scan, &line), Err(ParseError::NotInteger));
-        assert_eq!(core(queue_scan, option), Err(ParseError::CursorOrOption));
+        assert_eq!(core(queue_scan, option), Err(neither(option, "qscan")));
     }
     for option in ["QUEUE", "STATE", "REPLY"] {
-        assert_eq!(core(job_scan, option), Err(ParseError::CursorOrOption));
+        assert_eq!(core(job_scan, option), Err(neither(option, "jscan")));
     }
     assert_eq!(
         core(queue_scan, "STATE active"),
-        Err(ParseError::CursorOrOption)
+        Err(neither("STATE", "qscan"))
     );
-    assert_eq!(core(job_scan, "MINLEN 5"), Err(ParseError::CursorOrOption));
+    assert_eq!(core(job_scan, "MINLEN 5"), Err(neither("MINLEN", "jscan")));
     assert_eq!(core(job_scan, "STATE bogus"), Err(ParseError::JobState));
     assert_eq!(core(job_scan, "REPLY bogus"), Err(ParseError::ScanReply));
 }

@@ -13,7 +13,7 @@ use crate::config::BUS_OFFSET;
 use crate::resp::encode;
 use crate::server::cluster::{Cluster, Health, Member, meet_name};
 use crate::server::driver::Driver;
-use crate::server::execute::Execution;
+use crate::server::execute::{Execution, Outcome};
 
 /// HELLO's priorities of a node: smaller is better.
 const PRIORITY_GOOD: u64 = 1;
@@ -21,30 +21,47 @@ const PRIORITY_NO_LINK: u64 = 5;
 const PRIORITY_SUSPECT: u64 = 10;
 const PRIORITY_GONE: u64 = 100;
 
-pub(super) fn run(execution: &mut Execution<'_>, command: &Command<'_>) -> Answer {
-    match *command {
-        Command::MyId => encode::bulk(execution.out, &execution.driver.node.id().text()),
+pub(super) fn run(execution: &mut Execution<'_>, command: &Command<'_>) -> Outcome {
+    let answer = match *command {
+        Command::MyId => my_id(execution),
         Command::Info => info(execution),
         Command::Nodes => nodes(execution),
-        Command::Leaving(None) => {
-            let leaving = execution.driver.node.is_leaving();
-            encode::simple(execution.out, if leaving { b"yes" } else { b"no" });
-        }
+        Command::Leaving(None) => is_leaving(execution),
         Command::Leaving(Some(leaving)) => {
             tracing::info!(leaving, "CLUSTER LEAVING");
             execution.driver.feed(Event::Leaving(leaving));
-            return ok(execution);
+            ok(execution)
         }
-        Command::Reset(how) => return reset(execution, how),
-        Command::Forget(id) => return forget(execution, id),
-        Command::Meet { host, bus, .. } => return meet(execution, host, bus),
+        Command::Reset(how) => reset(execution, how),
+        Command::Forget(id) => forget(execution, id),
+        Command::Meet { host, port, bus } => match host.parse::<IpAddr>() {
+            Ok(ip) => {
+                execution.driver.meet(SocketAddr::new(ip, bus));
+                ok(execution)
+            }
+            Err(_) => return meet_by_name(execution, host, port, bus),
+        },
         // Every change of the members is written down as it happens.
-        Command::SaveConfig => return ok(execution),
+        Command::SaveConfig => ok(execution),
+    };
+    if let Err(failure) = answer {
+        failure.encode(execution.out);
     }
+    Outcome::Done
+}
+
+fn my_id(execution: &mut Execution<'_>) -> Answer {
+    encode::bulk(execution.out, &execution.driver.node.id().text());
     Ok(())
 }
 
-fn info(execution: &mut Execution<'_>) {
+fn is_leaving(execution: &mut Execution<'_>) -> Answer {
+    let leaving = execution.driver.node.is_leaving();
+    encode::simple(execution.out, if leaving { b"yes" } else { b"no" });
+    Ok(())
+}
+
+fn info(execution: &mut Execution<'_>) -> Answer {
     let driver = &*execution.driver;
     let cluster = &driver.cluster;
     let met = cluster.members.len() + 1;
@@ -68,9 +85,10 @@ fn info(execution: &mut Execution<'_>) {
         execution.out,
         format!("cluster_state:ok\r\n{text}").as_bytes(),
     );
+    Ok(())
 }
 
-fn nodes(execution: &mut Execution<'_>) {
+fn nodes(execution: &mut Execution<'_>) -> Answer {
     let driver = &*execution.driver;
     let mut text = String::new();
     let mut line = |id: NodeId, address: &str, flags: &str, times: (u64, u64), linked: bool| {
@@ -97,6 +115,7 @@ fn nodes(execution: &mut Execution<'_>) {
         line(made_up_id(bus), &address, "handshake", (0, 0), false);
     }
     encode::bulk(execution.out, text.as_bytes());
+    Ok(())
 }
 
 pub(super) fn hello_nodes(execution: &mut Execution<'_>) -> Answer {
@@ -142,13 +161,12 @@ fn forget(execution: &mut Execution<'_>, text: &[u8]) -> Answer {
     Ok(())
 }
 
-/// An address is met at once; a name is looked up first.
-fn meet(execution: &mut Execution<'_>, host: &str, bus: u16) -> Answer {
-    match host.parse::<IpAddr>() {
-        Ok(ip) => execution.driver.meet(SocketAddr::new(ip, bus)),
-        Err(_) => meet_name(execution.shared, host, bus),
-    }
-    ok(execution)
+/// The name is looked up first; the client is answered when that is done.
+fn meet_by_name(execution: &mut Execution<'_>, host: &str, port: u16, bus: u16) -> Outcome {
+    let ticket = execution.session.ticket();
+    execution.driver.expect_answer(ticket);
+    meet_name(execution.shared, ticket, host, port, bus);
+    Outcome::Blocked(execution.place(ticket))
 }
 
 fn reset(execution: &mut Execution<'_>, how: Reset) -> Answer {

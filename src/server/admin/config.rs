@@ -57,10 +57,22 @@ fn set(execution: &mut Execution<'_>, name: &[u8], value: &[u8]) -> Answer {
         },
         Err(refused) => refused,
     };
-    let folder;
+    let (allowed, folder);
     let error = match &refused {
-        SetError::Unsupported => ServerError::ConfigUnsupported(name),
-        SetError::Invalid { .. } => ServerError::ConfigValue { name, value },
+        SetError::Unsupported { advice } => {
+            // What follows may be a password: `requirepass=secret`.
+            let mut parts = name.split(|&byte| byte == b'=');
+            let name = parts.next().unwrap_or_default();
+            ServerError::ConfigUnsupported { name, advice }
+        }
+        SetError::Invalid { row } => {
+            allowed = row.allowed.to_string();
+            ServerError::ConfigValue {
+                name,
+                value: (!row.is_secret()).then_some(value),
+                allowed: &allowed,
+            }
+        }
         SetError::Dir(error) => {
             folder = crate::config::plain(error);
             ServerError::ConfigFolder(&folder)

@@ -39,6 +39,7 @@ pub(super) fn run(execution: &mut Execution<'_>, command: &Admin<'_>) -> Outcome
         Admin::Shutdown(how) => return shutdown(execution, *how),
         Admin::Debug(debug) => return debug::run(execution, debug),
         Admin::Client(client) => return client::run(execution, client),
+        Admin::Cluster(command) => return cluster::run(execution, command),
         Admin::Ping(None) => {
             encode::simple(execution.out, b"PONG");
             Ok(())
@@ -64,7 +65,6 @@ pub(super) fn run(execution: &mut Execution<'_>, command: &Admin<'_>) -> Outcome
         Admin::Latency(command) => latency::latency(execution, command),
         Admin::RewriteLog => rewrite_log(execution),
         Admin::Backup(directory) => backup(execution, directory),
-        Admin::Cluster(command) => cluster::run(execution, command),
     };
     if let Err(failure) = answer {
         failure.encode(execution.out);

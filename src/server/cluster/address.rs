@@ -147,17 +147,24 @@ async fn resolve(seeds: &[Seed], port: u16) -> Vec<SocketAddr> {
     found
 }
 
-pub(super) async fn look_up(name: &str, port: u16) -> Vec<SocketAddr> {
+async fn look_up(name: &str, port: u16) -> Vec<SocketAddr> {
+    let found = find(name, port).await;
+    found.unwrap_or_else(|reason| {
+        debug!(name, reason, "not found");
+        Vec::new()
+    })
+}
+
+/// The addresses of a name, or why there are none.
+pub(super) async fn find(name: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
     match timeout(LOOKUP, lookup_host((name, port))).await {
-        Ok(Ok(addresses)) => addresses.collect(),
+        Ok(Ok(addresses)) => Ok(addresses.collect()),
         Ok(Err(error)) => {
-            debug!(name, %error, "not found");
-            Vec::new()
+            let text = error.to_string();
+            let cause = text.rsplit(": ").next().unwrap_or_default();
+            Err(format!("the name does not resolve: {cause}"))
         }
-        Err(_) => {
-            debug!(name, "the name server does not answer");
-            Vec::new()
-        }
+        Err(_) => Err("the name server does not answer".to_owned()),
     }
 }
 

@@ -1,48 +1,54 @@
 //! CLUSTER MEET with a host name: its addresses are looked up, then each is asked who is there.
+//!
+//! The client waits for the look-up, and nobody else does.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
-use tracing::warn;
+use shoalmq_core::id::Ticket;
 
-use super::address::look_up;
+use super::address::find;
+use crate::command::{Failure, ServerError};
 use crate::config::{BindAddress, Config};
+use crate::resp::encode;
 use crate::server::driver::Shared;
 
-/// A name that is not known yet, as that of a node that just starts, is looked up again for so long.
-const LOOKING: Duration = Duration::from_secs(15);
-const AGAIN: Duration = Duration::from_millis(500);
-
-/// Looks the name up, and meets who is there. Does not wait.
-pub(crate) fn meet_name(shared: &Arc<Shared>, name: &str, bus: u16) {
-    tokio::spawn(meet(Arc::clone(shared), name.to_owned(), bus));
+/// Looks the name up, meets whoever is there, and answers the client by mail. Does not wait.
+pub(crate) fn meet_name(shared: &Arc<Shared>, ticket: Ticket, host: &str, port: u16, bus: u16) {
+    tokio::spawn(meet(Arc::clone(shared), ticket, host.to_owned(), port, bus));
 }
 
-async fn meet(shared: Arc<Shared>, name: String, bus: u16) {
-    let until = Instant::now() + LOOKING;
-    loop {
-        let found = look_up(&name, bus).await;
-        let met = shared.act(|driver| {
-            let usable = |address: &&SocketAddr| reaches(&driver.config, address.ip());
-            let usable: Vec<SocketAddr> = found.iter().filter(usable).copied().collect();
-            for address in &usable {
-                driver.meet(*address);
+async fn meet(shared: Arc<Shared>, ticket: Ticket, host: String, port: u16, bus: u16) {
+    let found = find(&host, bus).await;
+    shared.act(|driver| {
+        let usable = found.and_then(|found| usable(&driver.config, found));
+        let mut line = Vec::new();
+        match usable {
+            Ok(addresses) => {
+                for address in addresses {
+                    driver.meet(address);
+                }
+                encode::simple(&mut line, b"OK");
             }
-            !usable.is_empty()
-        });
-        if met {
-            return;
+            Err(reason) => {
+                let (host, reason) = (&host, &reason);
+                Failure::from(ServerError::MeetName { host, port, reason }).encode(&mut line);
+            }
         }
-        if Instant::now() >= until {
-            warn!(
-                name,
-                "CLUSTER MEET: this name has no address that can be reached from here"
-            );
-            return;
-        }
-        tokio::time::sleep(AGAIN).await;
+        driver.answer(ticket, &line);
+    });
+}
+
+/// Those of the addresses that this node can talk to.
+fn usable(config: &Config, found: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, String> {
+    let mut usable = found;
+    usable.retain(|address| reaches(config, address.ip()));
+    if usable.is_empty() {
+        return Err(
+            "no address of this name can be reached from where this node listens (bind)".to_owned(),
+        );
     }
+    Ok(usable)
 }
 
 /// Whether a node that listens on these addresses can talk to that one: not across families.
@@ -72,5 +78,9 @@ mod tests {
             ..Config::default()
         };
         assert!(reaches(&every, ip("::1")) && reaches(&every, ip("127.0.0.1")));
+        let found = vec![SocketAddr::new(ip("::1"), 1)];
+        assert_eq!(usable(&every, found.clone()), Ok(found.clone()));
+        let refused = usable(&config("127.0.0.1"), found).expect_err("another family");
+        assert!(refused.contains("bind"), "{refused}");
     }
 }

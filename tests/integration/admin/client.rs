@@ -92,10 +92,8 @@ fn client_kill_by_address_id_and_type() {
         error("ERR Unknown client type 'slave'")
     );
     assert_eq!(client.call("CLIENT KILL ID"), error("ERR No such client"));
-    assert_eq!(
-        client.call("CLIENT KILL ID 1 TYPE"),
-        error("ERR syntax error")
-    );
+    let refused = client.call("CLIENT KILL ID 1 TYPE");
+    assert!(refused.refuses("ERR syntax error"), "{refused:?}");
     assert_eq!(client.call("CLIENT KILL TYPE normal SKIPME no"), int(1));
     client.assert_closed();
 }
@@ -140,6 +138,7 @@ fn what_modern_clients_send_at_connect_is_answered() {
         "CLIENT NOSUCH",
         "CLIENT GETNAME x",
     ] {
-        assert_eq!(client.call(command), error(refused), "{command}");
+        let answer = client.call(command);
+        assert!(answer.refuses(refused), "{command}: {answer:?}");
     }
 }

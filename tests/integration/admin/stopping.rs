@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::start;
 use crate::fixture::{Launch, eventually};
-use crate::wire::{Connection, Reply, bulk, encode_words, error};
+use crate::wire::{Connection, Reply, bulk, encode_words};
 
 #[test]
 fn shutdown_closes_without_an_answer_and_exits_with_0() {
@@ -20,7 +20,8 @@ fn shutdown_closes_without_an_answer_and_exits_with_0() {
             "SHUTDOWN SAVE",
             "SHUTDOWN REWRITE-AOF now",
         ] {
-            assert_eq!(client.call(wrong), error("ERR syntax error"), "{wrong}");
+            let refused = client.call(wrong);
+            assert!(refused.refuses("ERR syntax error"), "{wrong}: {refused:?}");
         }
         client.send(command);
         client.assert_closed();
