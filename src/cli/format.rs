@@ -24,6 +24,8 @@ pub(super) enum Shape {
     Plain,
     /// A flat list of names, each followed by its value.
     Pairs,
+    /// An array of such a list and the ids of the nodes that are missing in it.
+    GlobalPairs,
     /// A text of many lines, made to be read as it is.
     Text,
 }
@@ -35,7 +37,10 @@ impl Shape {
             let word = words.get(index).map(Vec::as_slice).unwrap_or_default();
             String::from_utf8_lossy(word).to_ascii_uppercase()
         };
+        // The queue may have any name: GLOBAL counts from the word after it on.
+        let global = (2..words.len()).any(|index| word(index) == "GLOBAL");
         match (word(0).as_str(), word(1).as_str()) {
+            ("QSTAT", _) if global => Shape::GlobalPairs,
             ("SHOW" | "QSTAT", _) | ("CONFIG", "GET") => Shape::Pairs,
             ("INFO", _)
             | ("CLUSTER", "NODES" | "INFO")
@@ -67,6 +72,13 @@ pub(super) fn human(reply: &Frame, shape: Shape) -> String {
             escape(&mut out, text.trim_ascii_end(), Escape::KeepLines);
         }
         (Shape::Pairs, Frame::Array(items)) if let Some(pairs) = pairs(items) => {
+            write_pairs(&mut out, &pairs, 0);
+        }
+        (Shape::GlobalPairs, Frame::Array(items))
+            if let [Frame::Array(figures), missing] = &items[..]
+                && let Some(mut pairs) = pairs(figures) =>
+        {
+            pairs.push(("(missing nodes)", missing));
             write_pairs(&mut out, &pairs, 0);
         }
         _ => write_human(&mut out, reply, 0),
@@ -260,6 +272,9 @@ fn json(reply: &Frame, shape: Shape) -> Value {
                 .into_iter()
                 .map(|(name, value)| (name.to_owned(), plain(value)))
                 .collect()
+        }
+        Frame::Array(items) if shape == Shape::GlobalPairs => {
+            items.iter().map(|item| json(item, Shape::Pairs)).collect()
         }
         Frame::Array(items) | Frame::Set(items) | Frame::Push(items) => {
             items.iter().map(plain).collect()

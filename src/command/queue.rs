@@ -1,6 +1,8 @@
 //! Parsers of the commands on queues, and of the two scans.
 
-use shoalmq_core::command::{Command, JobScan, Pause, PauseState, Question, QueueScan, ScanReply};
+use shoalmq_core::command::{
+    Command, Detail, JobScan, Pause, PauseState, Question, QueueScan, ScanReply,
+};
 use shoalmq_core::id::QueueName;
 use shoalmq_core::job::JobState;
 
@@ -8,7 +10,10 @@ use super::args::{self, Args, is};
 use super::{ParseError, Parsed, Request};
 
 /// As the last argument: what the whole cluster says, as an array of the usual answer and the nodes that are missing in it.
-const GLOBAL: &str = "GLOBAL";
+pub(super) const GLOBAL: &str = "GLOBAL";
+
+/// What makes QSTAT tell of jobs that are not ready, too.
+pub(super) const FULL: &str = "FULL";
 
 /// What a scan returns at a time when it names no COUNT.
 const DEFAULT_SCAN_COUNT: u64 = 100;
@@ -39,14 +44,26 @@ pub(super) fn peek<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
     }))
 }
 
-/// `QSTAT queue [GLOBAL]`: 20 elements, or a nil array.
+/// `QSTAT queue [FULL] [GLOBAL]`: 20 elements, with FULL more after them, or a nil array.
 pub(super) fn stat<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
-    Ok(Request::Core(match *args {
-        [queue] => Command::QueueStat(queue),
-        [queue, word] if is(word, GLOBAL) => {
-            Command::Global(Question::QueueStat(QueueName::new(queue)))
+    let &[queue, ref words @ ..] = args else {
+        return Err(ParseError::WrongArity("qstat"));
+    };
+    let (mut detail, mut global) = (Detail::Plain, false);
+    for word in words {
+        if is(word, FULL) && detail == Detail::Plain {
+            detail = Detail::Full;
+        } else if is(word, GLOBAL) && !global {
+            global = true;
+        } else {
+            return Err(ParseError::WrongArity("qstat"));
         }
-        _ => return Err(ParseError::WrongArity("qstat")),
+    }
+    Ok(Request::Core(if global {
+        let queue = QueueName::new(queue);
+        Command::Global(Question::QueueStat { queue, detail })
+    } else {
+        Command::QueueStat { queue, detail }
     }))
 }
 
@@ -101,11 +118,13 @@ pub(super) fn pause_name(state: PauseState) -> &'static str {
     }
 }
 
-/// `QSCAN [cursor] [COUNT n] [BUSYLOOP] [MINLEN n] [MAXLEN n] [IMPORTRATE n]`: the next cursor, and queue names.
+/// `QSCAN [cursor] [COUNT n] [BUSYLOOP] [MINLEN n] [MAXLEN n] [IMPORTRATE n] [GLOBAL]`: the next cursor, and queue
+/// names.
 pub(super) fn queue_scan<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
     let mut args = Args::new(args);
     let mut window = Window::of("qscan");
     let (mut min_len, mut max_len, mut import_rate) = (None, None, None);
+    let mut global = false;
     while let Some(word) = args.next() {
         if window.take(word, &mut args)? {
             continue;
@@ -116,19 +135,27 @@ pub(super) fn queue_scan<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
             &mut max_len
         } else if is(word, "IMPORTRATE") {
             &mut import_rate
+        } else if is(word, GLOBAL) && args.is_empty() {
+            global = true;
+            continue;
         } else {
             window.take_cursor(word)?;
             continue;
         };
         *filter = Some(args::any_integer(window.value(&mut args)?)?);
     }
-    Ok(Request::Core(Command::QueueScan(QueueScan {
+    let scan = QueueScan {
         cursor: window.cursor(),
         count: window.count(),
         min_len,
         max_len,
         import_rate,
-    })))
+    };
+    Ok(Request::Core(if global {
+        Command::Global(Question::QueueScan(scan))
+    } else {
+        Command::QueueScan(scan)
+    }))
 }
 
 /// `JSCAN [cursor] [COUNT n] [BUSYLOOP] [QUEUE queue] [STATE state ...] [REPLY all|id] [GLOBAL]`: the next cursor,

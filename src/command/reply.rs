@@ -16,6 +16,8 @@ use crate::resp::{Protocol, encode};
 const SHOW_ELEMENTS: usize = 30;
 /// The elements of QSTAT: a key and a value each of 10 times.
 const QSTAT_ELEMENTS: usize = 20;
+/// What FULL appends to them: a key and a value each of 5 times.
+const QSTAT_FULL_ELEMENTS: usize = 10;
 
 /// Appends the reply to one command.
 pub fn encode(reply: &Reply, protocol: Protocol, out: &mut Vec<u8>) {
@@ -28,7 +30,7 @@ pub fn encode(reply: &Reply, protocol: Protocol, out: &mut Vec<u8>) {
         Reply::Shown(None) => encode::nil_bulk(out, protocol),
         Reply::Shown(Some(job)) => show(out, protocol, job),
         Reply::Peeked(jobs) => deliveries(out, jobs, Counters::Without),
-        Reply::QueueStat(Some(queue)) => queue_stat(out, queue),
+        Reply::QueueStat(Some(queue)) => queue_stat(out, protocol, queue),
         Reply::PauseState(state) => encode::simple(out, pause_name(*state).as_bytes()),
         Reply::Queues(cursor, names) => {
             scan(out, *cursor, names.len());
@@ -61,6 +63,7 @@ fn global(answer: &Answer, missing: &[NodeId], protocol: Protocol, out: &mut Vec
         Answer::Peeked(jobs) => Reply::Peeked(jobs),
         Answer::QueueStat(queue) => Reply::QueueStat(queue),
         Answer::Queues(_) => panic!("no command asks for it"),
+        Answer::QueueNames(cursor, names) => Reply::Queues(cursor, names),
         Answer::JobIds(cursor, ids) => Reply::JobIds(cursor, ids),
         Answer::Jobs(cursor, jobs) => Reply::Jobs(cursor, jobs),
     };
@@ -121,8 +124,9 @@ fn show(out: &mut Vec<u8>, protocol: Protocol, job: &JobView) {
     bulk_or_nil(out, protocol, body.map(Body::as_bytes));
 }
 
-fn queue_stat(out: &mut Vec<u8>, queue: &QueueView) {
-    encode::array(out, QSTAT_ELEMENTS);
+fn queue_stat(out: &mut Vec<u8>, protocol: Protocol, queue: &QueueView) {
+    let more = queue.full.map_or(0, |_| QSTAT_FULL_ELEMENTS);
+    encode::array(out, QSTAT_ELEMENTS + more);
     key(out, "name");
     encode::bulk(out, queue.name.as_bytes());
     entry(out, "len", queue.len);
@@ -136,6 +140,14 @@ fn queue_stat(out: &mut Vec<u8>, queue: &QueueView) {
     entry(out, "jobs-out", queue.jobs_out);
     key(out, "pause");
     encode::bulk(out, pause_name(queue.pause).as_bytes());
+    if let Some(full) = &queue.full {
+        entry(out, "active", full.depths.active);
+        entry(out, "delayed", full.depths.delayed);
+        entry(out, "copies", full.depths.copies);
+        entry(out, "restored", full.depths.restored);
+        key(out, "restored-requeue-within");
+        millis_or_nil(out, protocol, full.restored_within);
+    }
 }
 
 /// Opens the answer of a scan; as many elements as `length` must follow.

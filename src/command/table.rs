@@ -2,6 +2,7 @@
 
 use super::args::is;
 use super::manual::{self, Manual};
+use super::queue::{FULL, GLOBAL};
 use super::{Failure, ParseError, Parser, ServerError};
 use super::{admin, client, cluster, connection, introspect, job, queue};
 use crate::suggestion;
@@ -60,6 +61,8 @@ impl Flags {
     pub const NO_AUTH: Flags = Flags(1 << 6);
     /// Takes GLOBAL as one more argument than its arity says, at the end. Not told by COMMAND.
     pub const GLOBAL: Flags = Flags(1 << 8);
+    /// The same of FULL. Not told by COMMAND.
+    pub const FULL: Flags = Flags(1 << 9);
     /// Neither `write` nor `readonly`.
     const NEITHER: Flags = Flags(1 << 7);
     const NONE: Flags = Flags(0);
@@ -135,9 +138,12 @@ pub fn closest(name: &[u8]) -> Option<String> {
 pub fn resolve<'a>(args: &[&'a [u8]]) -> Result<&'static CommandSpec, Failure<'a>> {
     let name = args.first().copied().unwrap_or_default();
     let spec = lookup(name).ok_or(ServerError::UnknownCommand(name))?;
-    let global = args.last().filter(|_| spec.flags.contains(Flags::GLOBAL));
-    let extra = usize::from(global.is_some_and(|word| is(word, "GLOBAL")));
-    if !spec.accepts(args.len()) && !spec.accepts(args.len() - extra) {
+    let is_extra = |word: &&&[u8]| {
+        spec.flags.contains(Flags::GLOBAL) && is(word, GLOBAL)
+            || spec.flags.contains(Flags::FULL) && is(word, FULL)
+    };
+    let extra = args.iter().rev().take(2).take_while(is_extra).count();
+    if !(0..=extra).any(|extra| spec.accepts(args.len() - extra)) {
         return Err(ParseError::WrongArity(spec.name).into());
     }
     Ok(spec)
@@ -244,7 +250,7 @@ const ROWS: [CommandSpec; COUNT] = [
     row("qlen", 2, READ_FAST.and(Flags::GLOBAL), queue::length, &manual::QLEN),
     row("qpeek", 3, READ.and(Flags::GLOBAL), queue::peek, &manual::QPEEK),
     row("qscan", -1, READ, queue::queue_scan, &manual::QSCAN),
-    row("qstat", 2, READ_FAST.and(Flags::GLOBAL), queue::stat, &manual::QSTAT),
+    row("qstat", 2, READ_FAST.and(Flags::GLOBAL).and(Flags::FULL), queue::stat, &manual::QSTAT),
     row("quit", -1, OPEN, connection::quit, &manual::QUIT),
     row("reset", 1, OPEN, connection::reset, &manual::RESET),
     row("select", 2, READ_FAST.and(Flags::LOADING), connection::select, &manual::SELECT),

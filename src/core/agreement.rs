@@ -77,6 +77,7 @@ impl Node {
             let message = Message::WillQueue(job.id);
             self.tell_all(key, &message, effects);
         }
+        self.note_restored(key);
         self.agenda.add_job(&mut self.jobs, key);
     }
 
@@ -248,7 +249,8 @@ impl Node {
     /// From now on it is this node's turn.
     pub(crate) fn take_turn(&mut self, key: JobKey) {
         let job = &mut self.jobs[key];
-        if job.queued_before() && (job.place.is_before() || job.place == Place::Unsettled) {
+        let unsettled = matches!(job.place, Place::Unsettled | Place::Restored);
+        if job.queued_before() && (job.place.is_before() || unsettled) {
             job.place = Place::Nowhere;
         }
         job.ours = true;
@@ -261,7 +263,7 @@ impl Node {
             self.leave_queue(now, key);
         }
         let job = &mut self.jobs[key];
-        if job.place == Place::Unsettled {
+        if matches!(job.place, Place::Unsettled | Place::Restored) {
             job.place = Place::Nowhere;
         } else if job.place == Place::BeforeUnsure {
             job.place = Place::Before;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::depths::QueuesView;
 use crate::id::{JobId, NodeId, QueueName};
 use crate::job::{Body, JobState};
+use crate::tally::Depths;
 use crate::time::Time;
 
 /// A command that reaches the core, its syntax checked.
@@ -42,15 +43,29 @@ pub enum Command<'a> {
         count: i64,
     },
     /// QSTAT: figures of a queue.
-    QueueStat(&'a [u8]),
+    QueueStat {
+        /// Which queue.
+        queue: &'a [u8],
+        /// FULL: how much is told.
+        detail: Detail,
+    },
     /// PAUSE: stop or restart a queue's input and output.
     Pause(Pause<'a>),
     /// QSCAN: walk the queues.
     QueueScan(QueueScan),
     /// JSCAN: walk the jobs.
     JobScan(JobScan<'a>),
-    /// QLEN, QSTAT, QPEEK, JSCAN with GLOBAL: the same of the whole cluster.
+    /// QLEN, QSTAT, QPEEK, QSCAN, JSCAN with GLOBAL: the same of the whole cluster.
     Global(Question),
+}
+
+/// How much QSTAT tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Detail {
+    /// The figures that clients of Disque count on.
+    Plain,
+    /// FULL: also how many jobs are not ready; of a queue that only has copies here, too.
+    Full,
 }
 
 /// What a client asks of the whole cluster; travels to the other nodes.
@@ -66,9 +81,16 @@ pub enum Question {
         count: i64,
     },
     /// QSTAT: the figures of all nodes, added up.
-    QueueStat(QueueName),
+    QueueStat {
+        /// Which queue.
+        queue: QueueName,
+        /// FULL: how much is told.
+        detail: Detail,
+    },
     /// Not a command: how many jobs one queue has, or all have, added up.
     Queues(Option<QueueName>),
+    /// QSCAN: one node after the other.
+    QueueScan(QueueScan),
     /// JSCAN: one node after the other.
     JobScan {
         /// Where the last answer stopped; 0 to begin.
@@ -95,6 +117,8 @@ pub enum Answer {
     QueueStat(Option<Box<QueueView>>),
     /// The queues; none if the one that was asked for is not known.
     Queues(QueuesView),
+    /// QSCAN: the next cursor (0: done) and queue names.
+    QueueNames(u64, Vec<QueueName>),
     /// JSCAN: the next cursor (0: done) and job ids.
     JobIds(u64, Vec<JobId>),
     /// JSCAN REPLY all: the next cursor (0: done) and jobs.
@@ -363,9 +387,11 @@ impl Answer {
         match self {
             Answer::Peeked(jobs) => unread_of(jobs),
             Answer::Jobs(_, jobs) => unread_views(jobs),
-            Answer::Count(_) | Answer::QueueStat(_) | Answer::Queues(_) | Answer::JobIds(..) => {
-                Vec::new()
-            }
+            Answer::Count(_)
+            | Answer::QueueStat(_)
+            | Answer::Queues(_)
+            | Answer::QueueNames(..)
+            | Answer::JobIds(..) => Vec::new(),
         }
     }
 
@@ -374,7 +400,11 @@ impl Answer {
         match self {
             Answer::Peeked(jobs) => jobs.retain(|job| job.body.spilled_to().is_none()),
             Answer::Jobs(_, jobs) => jobs.iter_mut().for_each(JobView::drop_unread),
-            Answer::Count(_) | Answer::QueueStat(_) | Answer::Queues(_) | Answer::JobIds(..) => {}
+            Answer::Count(_)
+            | Answer::QueueStat(_)
+            | Answer::Queues(_)
+            | Answer::QueueNames(..)
+            | Answer::JobIds(..) => {}
         }
     }
 }
@@ -477,6 +507,19 @@ pub struct QueueView {
     pub jobs_out: u64,
     /// What it refuses.
     pub pause: PauseState,
+    /// What FULL tells besides.
+    pub full: Option<QueueWaits>,
+}
+
+/// What QSTAT FULL tells of jobs that are not ready.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueueWaits {
+    /// Clients see the queue on the node that tells. Else it only has copies there, and all other figures are zero.
+    pub open: bool,
+    /// Its jobs, the ready ones included.
+    pub depths: Depths,
+    /// In how long the last of the restored jobs is queued again, at the latest; none when there are none.
+    pub restored_within: Option<Duration>,
 }
 
 /// Why a command cannot be. The node's state is as it was before.

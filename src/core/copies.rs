@@ -181,7 +181,7 @@ impl Node {
                 self.tell_working(now, key, effects);
             }
             JobState::Active if delay_ms > 0 => {
-                self.delay(key, now + Duration::from_millis(delay_ms));
+                self.delay(now, key, now + Duration::from_millis(delay_ms));
             }
             JobState::Active => {
                 // A node that leaves hears of it before a client of this one can have it.

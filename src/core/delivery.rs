@@ -302,6 +302,7 @@ impl Node {
     fn keep_out(&mut self, now: Time, key: JobKey, requeue: Time, effects: &mut Vec<Effect>) {
         self.move_job(key, JobState::Active, requeue);
         self.take_turn(key);
+        self.open_queue(now, self.jobs[key].queue);
         self.jobs[key].since = millis(now);
         self.tell_working(now, key, effects);
     }

@@ -17,6 +17,8 @@ pub struct QueueDepths {
     pub depths: Depths,
     /// For how long the job that is delivered next has been due; the longest such time of several nodes.
     pub oldest: Duration,
+    /// In how long the last of the restored jobs is queued again, at the latest; none when there are none.
+    pub restored_within: Option<Duration>,
     /// Clients that wait for its jobs.
     pub consumers: u64,
     /// Whether it is paused in any direction, on any node.
@@ -39,6 +41,7 @@ impl QueueDepths {
             name,
             depths: Depths::default(),
             oldest: Duration::ZERO,
+            restored_within: None,
             consumers: 0,
             paused: false,
         }
@@ -49,6 +52,7 @@ impl QueueDepths {
             name: QueueName::new(queue.name),
             depths: queue.depths,
             oldest: queue.oldest,
+            restored_within: queue.restored_within,
             consumers: queue.consumers,
             paused: queue.paused,
         }
@@ -57,6 +61,7 @@ impl QueueDepths {
     fn merge(&mut self, other: &QueueDepths) {
         self.depths.merge(&other.depths);
         self.oldest = self.oldest.max(other.oldest);
+        self.restored_within = self.restored_within.max(other.restored_within);
         self.consumers = self.consumers.saturating_add(other.consumers);
         self.paused |= other.paused;
     }

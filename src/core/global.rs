@@ -1,13 +1,15 @@
-//! GLOBAL: QLEN, QSTAT, QPEEK and JSCAN of the whole cluster, and the depths of queues for the HTTP API.
+//! GLOBAL: QLEN, QSTAT, QPEEK, QSCAN and JSCAN of the whole cluster, and the depths of queues for the HTTP API.
 //!
 //! The node that is asked answers for itself, asks every member that it has a link to, and replies when all have
-//! answered or too much time has passed; it names the members that did not. JSCAN asks one node after the other, in the
-//! order of their ids (`scanning`).
+//! answered or too much time has passed; it names the members that did not. QSCAN and JSCAN ask one node after the other,
+//! in the order of their ids (`scanning`).
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::agenda::{Agenda, Timer};
-use crate::command::{Answer, Delivery, JobScan, PauseState, Question, QueueView, Reply};
+use crate::command::{
+    Answer, Delivery, JobScan, PauseState, Question, QueueView, QueueWaits, Reply,
+};
 use crate::effect::Effect;
 use crate::id::{ClientId, JobId, NodeId, QueueName, Ticket};
 use crate::limits;
@@ -95,10 +97,10 @@ impl Node {
     ) {
         let (answer, count) = match &question {
             &Question::QueuePeek { count, .. } => (self.answer_here(now, &question), count),
-            Question::QueueLength(_) | Question::QueueStat(_) | Question::Queues(_) => {
+            Question::QueueLength(_) | Question::QueueStat { .. } | Question::Queues(_) => {
                 (self.answer_here(now, &question), 0)
             }
-            Question::JobScan { .. } => {
+            Question::QueueScan(_) | Question::JobScan { .. } => {
                 return self.scan_all(now, ticket, question, effects);
             }
         };
@@ -235,9 +237,11 @@ impl Node {
             Question::QueuePeek { queue, count } => {
                 Answer::Peeked(self.peek_some(queue.as_bytes(), *count))
             }
-            Question::QueueStat(queue) => {
-                Answer::QueueStat(self.stat_of(now, queue.as_bytes()).map(Box::new))
+            Question::QueueStat { queue, detail } => {
+                let view = self.stat_of(now, queue.as_bytes(), *detail);
+                Answer::QueueStat(view.map(Box::new))
             }
+            Question::QueueScan(scan) => self.scan_some_queues(now, scan.clone()),
             Question::Queues(queue) => {
                 let queue = queue.as_ref().map(QueueName::as_bytes);
                 Answer::Queues(self.queues_view(now, queue))
@@ -294,6 +298,7 @@ fn merge(answer: &mut Answer, other: Answer, count: i64) -> bool {
             | Answer::Peeked(_)
             | Answer::QueueStat(_)
             | Answer::Queues(_)
+            | Answer::QueueNames(..)
             | Answer::JobIds(..)
             | Answer::Jobs(..),
             _,
@@ -313,7 +318,24 @@ fn merge_peeked(jobs: &mut Vec<Delivery>, more: Vec<Delivery>, count: i64) {
     jobs.truncate(usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX));
 }
 
-fn merge_stat(view: &mut QueueView, other: QueueView) {
+fn merge_waits(one: Option<QueueWaits>, other: Option<QueueWaits>) -> Option<QueueWaits> {
+    let (mut sum, other) = (one?, other?);
+    sum.open |= other.open;
+    sum.depths.merge(&other.depths);
+    sum.restored_within = sum.restored_within.max(other.restored_within);
+    Some(sum)
+}
+
+fn merge_stat(view: &mut QueueView, mut other: QueueView) {
+    let full = merge_waits(view.full, other.full);
+    // What a node tells of a queue that is not open there means nothing but its jobs.
+    if view.full.is_some_and(|full| !full.open) {
+        std::mem::swap(view, &mut other);
+    }
+    view.full = full;
+    if other.full.is_some_and(|full| !full.open) {
+        return;
+    }
     view.len += other.len;
     view.age = view.age.max(other.age);
     view.idle = view.idle.min(other.idle);

@@ -3,9 +3,14 @@
 //! A scan's cursor is the slot that it looks at next. A job or queue keeps its slot while it lives, so a scan meets
 //! every one that was there throughout, and bounds what one answer looks at.
 
+use std::time::Duration;
+
 use crate::admission::Home;
-use crate::command::{Delivery, JobScan, JobView, QueueScan, QueueView, Reply, ScanReply};
-use crate::id::{Guarantee, JobId, NodeId};
+use crate::command::{
+    Delivery, Detail, JobScan, JobView, PauseState, QueueScan, QueueView, QueueWaits, Reply,
+    ScanReply,
+};
+use crate::id::{Guarantee, JobId, NodeId, QueueName};
 use crate::job::{Job, JobState};
 use crate::jobs::JobKey;
 use crate::limits;
@@ -57,14 +62,23 @@ impl Node {
         }
     }
 
-    pub(crate) fn queue_stat(&self, now: Time, name: &[u8]) -> Reply {
-        Reply::QueueStat(self.stat_of(now, name).map(Box::new))
+    pub(crate) fn queue_stat(&self, now: Time, name: &[u8], detail: Detail) -> Reply {
+        Reply::QueueStat(self.stat_of(now, name, detail).map(Box::new))
     }
 
-    pub(crate) fn stat_of(&self, now: Time, name: &[u8]) -> Option<QueueView> {
+    pub(crate) fn stat_of(&self, now: Time, name: &[u8], detail: Detail) -> Option<QueueView> {
         let queue = &self.queues[self.queues.find(name)?];
+        let full = (detail == Detail::Full).then(|| QueueWaits {
+            open: queue.open,
+            depths: queue.depths,
+            restored_within: queue.restored_within(now),
+        });
+        if !queue.open {
+            let copies = full.filter(|full| full.depths.copies > 0)?;
+            return Some(QueueView::closed(queue.name.clone(), copies));
+        }
         let (sources, rate) = self.federation.imports(now, &queue.name);
-        queue.open.then(|| QueueView {
+        Some(QueueView {
             name: queue.name.clone(),
             len: queue.len,
             age: now.since(queue.opened),
@@ -75,10 +89,16 @@ impl Node {
             jobs_in: queue.jobs_in,
             jobs_out: queue.jobs_out,
             pause: queue.pause,
+            full,
         })
     }
 
     pub(crate) fn queue_scan(&self, now: Time, scan: &QueueScan) -> Reply {
+        let (cursor, names) = self.scan_queues(now, scan);
+        Reply::Queues(cursor, names)
+    }
+
+    pub(crate) fn scan_queues(&self, now: Time, scan: &QueueScan) -> (u64, Vec<QueueName>) {
         let rate = |queue: &Queue| {
             let (_, rate) = self.federation.imports(now, &queue.name);
             i64::try_from(rate).unwrap_or(i64::MAX)
@@ -90,11 +110,10 @@ impl Node {
                 && scan.max_len.is_none_or(|max| len <= max)
                 && scan.import_rate.is_none_or(|least| rate(queue) >= least)
         };
-        let (cursor, names) = walk(scan.cursor, scan.count, self.queues.end(), |slot| {
+        walk(scan.cursor, scan.count, self.queues.end(), |slot| {
             let queue = self.queues.get(QueueKey(slot)).filter(|queue| fits(queue));
             queue.map(|queue| queue.name.clone())
-        });
-        Reply::Queues(cursor, names)
+        })
     }
 
     pub(crate) fn job_scan(&self, now: Time, scan: &JobScan<'_>) -> Reply {
@@ -173,6 +192,25 @@ impl Node {
             self.peers.names(collection.heard, Some(self.id))
         } else {
             Vec::new()
+        }
+    }
+}
+
+impl QueueView {
+    /// A queue that clients do not see here, for it only has copies.
+    fn closed(name: QueueName, full: QueueWaits) -> Self {
+        QueueView {
+            name,
+            len: 0,
+            age: Duration::ZERO,
+            idle: Duration::ZERO,
+            blocked: 0,
+            import_from: Vec::new(),
+            import_rate: 0,
+            jobs_in: 0,
+            jobs_out: 0,
+            pause: PauseState::default(),
+            full: Some(full),
         }
     }
 }

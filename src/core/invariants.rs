@@ -205,6 +205,15 @@ fn check_job(node: &Node, key: JobKey, job: &Job) {
     );
     let lost = job.body.is_lost() && job.state == JobState::Queued;
     assert!(!lost, "{id}: what cannot be delivered is not queued");
+    let restored = job.place == Place::Restored;
+    if restored {
+        assert!(
+            job.state == JobState::Active && !job.ours,
+            "{id}: a restored job waits for its retry"
+        );
+        let until = node.queues[job.queue].restored_until;
+        assert!(job.requeue <= until, "{id}: its queue knows until when");
+    }
     let in_queue = matches!(job.place, Place::List | Place::Tree);
     assert_eq!(
         in_queue,
@@ -237,7 +246,7 @@ fn check_queue(node: &Node, key: QueueKey, jobs: u64) {
         "{name:?}: jobs that carry the name are counted"
     );
     assert!(
-        queue.open || queue.is_idle(),
+        queue.open || queue.is_done(),
         "{name:?}: only an open queue holds anything"
     );
     assert!(

@@ -172,6 +172,8 @@ pub(crate) enum Place {
     Nowhere,
     /// None, but it was in its queue when the node stopped, and goes back unless another node has it.
     Unsettled,
+    /// None, and it was handed out before the node stopped, or may have been: it waits for its retry.
+    Restored,
     /// The list of its queue.
     List,
     /// The tree of its queue, for jobs that came back out of order.

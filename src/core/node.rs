@@ -290,7 +290,7 @@ impl Node {
             Command::Show(id) => self.show(now.time, id),
             Command::QueueLength(queue) => self.queue_length(queue),
             Command::QueuePeek { queue, count } => self.queue_peek(queue, count),
-            Command::QueueStat(queue) => self.queue_stat(now.time, queue),
+            Command::QueueStat { queue, detail } => self.queue_stat(now.time, queue, detail),
             Command::Pause(pause) => self.pause(now.time, &pause, effects),
             Command::QueueScan(scan) => self.queue_scan(now.time, &scan),
             Command::JobScan(scan) => self.job_scan(now.time, &scan),
@@ -523,6 +523,7 @@ impl Node {
             self.agenda.add_job(&mut self.jobs, key);
         }
         self.recount(key);
+        self.note_restored(key);
     }
 
     /// Takes a job out of everything that holds it.
@@ -538,7 +539,11 @@ impl Node {
     /// Takes a job out of the list that it stands in. Its state is still as before: the caller moves it on.
     pub(crate) fn leave_place(&mut self, now: Time, key: JobKey) {
         match self.jobs[key].place {
-            Place::Before | Place::BeforeUnsure | Place::Nowhere | Place::Unsettled => {}
+            Place::Before
+            | Place::BeforeUnsure
+            | Place::Nowhere
+            | Place::Unsettled
+            | Place::Restored => {}
             Place::List | Place::Tree => self.leave_queue(now, key),
             Place::Evictable => self.evictable.remove(&mut self.jobs, key),
             Place::Acked => self.end_collection(key),

@@ -4,11 +4,13 @@
 //! the jobs; one that comes back between others goes to a tree, and the queue's head is the older of the two heads.
 //!
 //! A name is known while a job carries it; the queue is *open* (clients see it) from its first job, pause or waiter
-//! until it has idled empty for a while.
+//! until it has idled for a while: nothing is in it, and none of its jobs is out or delayed. Copies that are held for
+//! another node do not open it.
 
 use std::collections::BTreeSet;
 use std::hash::BuildHasher;
 use std::ops::{Index, IndexMut};
+use std::time::Duration;
 
 use foldhash::quality::FixedState;
 use hashbrown::HashTable;
@@ -58,6 +60,8 @@ pub(crate) struct Queue {
     pub(crate) jobs_out: u64,
     pub(crate) tally: TallyKey,
     pub(crate) depths: Depths,
+    /// When the last of its restored jobs is queued again, at the latest.
+    pub(crate) restored_until: Time,
 }
 
 /// A list that runs through the jobs themselves.
@@ -150,6 +154,7 @@ impl Queue {
             jobs_out: 0,
             tally: TallyKey::OTHER,
             depths: Depths::default(),
+            restored_until: Time::ZERO,
         }
     }
 
@@ -181,6 +186,7 @@ impl Queue {
             | Place::BeforeUnsure
             | Place::Nowhere
             | Place::Unsettled
+            | Place::Restored
             | Place::Evictable
             | Place::Acked => {
                 panic!("{} is not in its queue", jobs[key].id)
@@ -232,9 +238,20 @@ impl Queue {
         share as u64
     }
 
-    /// Whether it may go: nothing is in it, nobody waits for it, nothing is set on it.
+    /// Whether nothing is in it, nobody waits for it, and nothing is set on it. It goes after a while, unless jobs of it
+    /// are out or delayed.
     pub(crate) fn is_idle(&self) -> bool {
         self.len == 0 && self.waiters.is_empty() && self.pause == PauseState::default()
+    }
+
+    /// In how long the last of its restored jobs is queued again, at the latest; none when it has none.
+    pub(crate) fn restored_within(&self, now: Time) -> Option<Duration> {
+        (self.depths.restored > 0).then(|| self.restored_until.since(now))
+    }
+
+    /// Whether it may go.
+    pub(crate) fn is_done(&self) -> bool {
+        self.is_idle() && !self.depths.wait_here()
     }
 }
 
@@ -361,7 +378,7 @@ impl Queues {
     /// Hides an idle queue from clients, and drops it when no job carries its name.
     pub(crate) fn close(&mut self, key: QueueKey) {
         let queue = &mut self[key];
-        assert!(queue.open && queue.is_idle(), "only an idle queue closes");
+        assert!(queue.open && queue.is_done(), "only an idle queue closes");
         queue.open = false;
         self.open -= 1;
         self.drop_unused(key);

@@ -179,6 +179,8 @@ pub struct Standing {
     pub id: JobId,
     /// It was in its queue.
     pub queued: bool,
+    /// It was this node that had it in its queue, or had handed it out.
+    pub turn: bool,
     /// When it is queued next; none when nothing will.
     pub requeue: Option<Time>,
     /// Times it was given back by NACK.

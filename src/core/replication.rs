@@ -265,7 +265,7 @@ impl Node {
     fn release(&mut self, now: Time, key: JobKey, effects: &mut Vec<Effect>) {
         let due = self.jobs[key].added.after_secs(self.jobs[key].delay);
         if due > now {
-            self.delay(key, due);
+            self.delay(now, key, due);
         } else {
             self.move_job(key, JobState::Active, Time::NEVER);
             self.enqueue(now, key, Cause::First, effects);
@@ -273,9 +273,10 @@ impl Node {
     }
 
     /// Queues an active job at this moment for the first time, which is announced to nobody: no other node does.
-    pub(crate) fn delay(&mut self, key: JobKey, due: Time) {
+    pub(crate) fn delay(&mut self, now: Time, key: JobKey, due: Time) {
         self.jobs[key].ours = true;
         self.move_job(key, JobState::Active, due);
+        self.open_queue(now, self.jobs[key].queue);
     }
 
     /// One of these peers queues the job, and this node forgets it.

@@ -302,6 +302,12 @@ impl Node {
         self.want_again(now, key, effects);
     }
 
+    /// Shows a queue to clients, though no job may be in it.
+    pub(crate) fn open_queue(&mut self, now: Time, key: QueueKey) {
+        self.queues.open(key, now);
+        self.watch_idle(now, key);
+    }
+
     /// Looks at a queue again later, if it is empty now.
     pub(crate) fn watch_idle(&mut self, now: Time, key: QueueKey) {
         let queue = &mut self.queues[key];
@@ -319,13 +325,17 @@ impl Node {
         if !queue.is_idle() {
             return;
         }
-        let when = queue.used + limits::QUEUE_IDLE;
+        let mut when = queue.used + limits::QUEUE_IDLE;
         if when <= now {
-            self.queues.close(key);
-        } else {
-            queue.idle_check = Some(when);
-            self.agenda.add_timer(when, Timer::Queue(key));
+            if queue.is_done() {
+                self.queues.close(key);
+                return;
+            }
+            // Its jobs are out or delayed. Nobody tells when the last of them is gone: it is looked at now and then.
+            when = now + limits::QUEUE_IDLE;
         }
+        queue.idle_check = Some(when);
+        self.agenda.add_timer(when, Timer::Queue(key));
     }
 
     /// Closes every queue that has idled for as long as the level of memory allows.
@@ -344,7 +354,7 @@ impl Node {
             let Some(queue) = self.queues.get(key) else {
                 continue;
             };
-            if queue.open && queue.is_idle() && now.since(queue.used) >= idle {
+            if queue.open && queue.is_done() && now.since(queue.used) >= idle {
                 if let Some(when) = self.queues[key].idle_check.take() {
                     self.agenda.remove_timer(when, Timer::Queue(key));
                 }

@@ -169,6 +169,8 @@ impl Restore {
             }
             if node.jobs.get(key).is_some() {
                 node.recount(key);
+                node.note_restored(key);
+                node.show_queue_of(now.time, key);
             }
         }
         queue.retain(|&key| node.jobs.get(key).is_some());
@@ -328,6 +330,7 @@ impl Restore {
         job.nacks = standing.nacks;
         job.additional_deliveries = standing.additional_deliveries;
         job.requeue = standing.requeue.unwrap_or(Time::NEVER);
+        job.ours = standing.turn;
         self.standing.push((key, standing.queued));
     }
 
@@ -335,7 +338,8 @@ impl Restore {
     fn forget_standing(&mut self) {
         for (key, _) in self.standing.drain(..) {
             if self.node.jobs.get(key).is_some() {
-                self.node.jobs[key].requeue = Time::NEVER;
+                let job = &mut self.node.jobs[key];
+                (job.requeue, job.ours) = (Time::NEVER, job.id.is_of(&self.node.id));
             }
         }
     }
@@ -394,7 +398,14 @@ fn start_job(
         };
     }
     if again {
-        (job.place, job.ours) = (Place::Nowhere, false);
+        // What another node had before a clean stop, it most likely has still.
+        let waits_here = !at_most_once && (!clean || job.ours);
+        job.place = if waits_here {
+            Place::Restored
+        } else {
+            Place::Nowhere
+        };
+        job.ours = false;
     }
     let (requeue, delayed_here) = (job.requeue, job.ours);
     if node.may_be_elsewhere(key) && (!clean || requeue <= now) {

@@ -1,12 +1,15 @@
-//! JSCAN of the whole cluster: one node after the other, in the order of their ids.
+//! QSCAN and JSCAN of the whole cluster: one node after the other, in the order of their ids.
 //!
 //! A cursor is the node's place in that order, and where the scan of that node goes on. Nodes that are away are passed
-//! over. With BUSYLOOP the scan goes on by itself until it is through.
+//! over. With BUSYLOOP the scan goes on by itself until it is through. A queue that several nodes have is named once in an
+//! answer, but again in another one: a cursor does not know what was told before.
 
-use crate::command::{Answer, JobScan, Question, ScanReply};
+use std::collections::BTreeSet;
+
+use crate::command::{Answer, JobScan, Question, QueueScan, ScanReply};
 use crate::effect::Effect;
 use crate::global::Gathering;
-use crate::id::{NodeId, Ticket};
+use crate::id::{NodeId, QueueName, Ticket};
 use crate::job::Body;
 use crate::limits;
 use crate::node::Node;
@@ -26,14 +29,21 @@ pub(crate) struct Scan {
     question: Question,
     /// BUSYLOOP: it goes on by itself.
     whole: bool,
+    /// The queues that the answer names so far.
+    named: BTreeSet<QueueName>,
 }
 
 impl Scan {
     /// What the node whose turn it is is asked.
     fn question(&self) -> Question {
         let mut question = self.question.clone();
-        if let Question::JobScan { cursor, .. } = &mut question {
-            *cursor = self.cursor;
+        match &mut question {
+            Question::JobScan { cursor, .. } => *cursor = self.cursor,
+            Question::QueueScan(scan) => scan.cursor = self.cursor,
+            Question::QueueLength(_)
+            | Question::QueuePeek { .. }
+            | Question::QueueStat { .. }
+            | Question::Queues(_) => {}
         }
         question
     }
@@ -61,24 +71,34 @@ impl Node {
         question: Question,
         effects: &mut Vec<Effect>,
     ) {
-        let Question::JobScan {
-            cursor,
-            count,
-            reply,
-            ..
-        } = &question
-        else {
-            return;
-        };
-        let answer = match reply {
-            ScanReply::Id => Answer::JobIds(0, Vec::new()),
-            ScanReply::All => Answer::Jobs(0, Vec::new()),
+        let (cursor, count, answer) = match &question {
+            Question::QueueScan(scan) => {
+                let answer = Answer::QueueNames(0, Vec::new());
+                (scan.cursor, scan.count, answer)
+            }
+            Question::JobScan {
+                cursor,
+                count,
+                reply,
+                ..
+            } => {
+                let answer = match reply {
+                    ScanReply::Id => Answer::JobIds(0, Vec::new()),
+                    ScanReply::All => Answer::Jobs(0, Vec::new()),
+                };
+                (*cursor, *count, answer)
+            }
+            Question::QueueLength(_)
+            | Question::QueuePeek { .. }
+            | Question::QueueStat { .. }
+            | Question::Queues(_) => return,
         };
         let scan = Scan {
             place: (cursor >> NODE_BITS) as usize,
             cursor: cursor & ((1 << NODE_BITS) - 1),
             whole: count.is_none(),
             question,
+            named: BTreeSet::new(),
         };
         self.scan_on(now, Gathering::new(ticket, answer), scan, effects);
     }
@@ -95,7 +115,8 @@ impl Node {
         while let Some(&id) = places.get(scan.place) {
             if id == self.id {
                 let found = self.answer_here(now, &scan.question());
-                scan.go_to(append(&mut gathering.answer, found).unwrap_or(0));
+                let next = append(&mut gathering.answer, found, &mut scan.named);
+                scan.go_to(next.unwrap_or(0));
                 if scan.pauses(&gathering.answer) {
                     break;
                 }
@@ -125,7 +146,8 @@ impl Node {
         answer: Option<Answer>,
         effects: &mut Vec<Effect>,
     ) {
-        if let Some(next) = answer.and_then(|found| append(&mut gathering.answer, found)) {
+        let all = &mut gathering.answer;
+        if let Some(next) = answer.and_then(|found| append(all, found, &mut scan.named)) {
             scan.go_to(next);
             if scan.pauses(&gathering.answer) {
                 let places = usize::from(self.peers.cluster_size());
@@ -163,6 +185,28 @@ impl Node {
         }
         Answer::Jobs(scan.cursor, jobs)
     }
+
+    /// The same of its queues.
+    pub(crate) fn scan_some_queues(&self, now: Time, mut scan: QueueScan) -> Answer {
+        let most = u64::from(limits::ANSWER_JOBS);
+        let mut wanted = scan.count.unwrap_or(most).clamp(1, most);
+        let (mut names, mut bytes) = (Vec::new(), 0);
+        scan.count = Some(1);
+        while wanted > 0 && bytes < limits::ANSWER_BYTES {
+            wanted -= 1;
+            let (next, found) = self.scan_queues(now, &scan);
+            bytes += found
+                .iter()
+                .map(|name| name.as_bytes().len())
+                .sum::<usize>();
+            names.extend(found);
+            scan.cursor = next;
+            if next == 0 {
+                break;
+            }
+        }
+        Answer::QueueNames(scan.cursor, names)
+    }
 }
 
 /// Tells the client where to go on.
@@ -173,15 +217,20 @@ fn conclude(mut gathering: Gathering, scan: &Scan, places: usize, effects: &mut 
         0
     };
     match &mut gathering.answer {
-        Answer::JobIds(at, _) | Answer::Jobs(at, _) => *at = cursor,
+        Answer::QueueNames(at, _) | Answer::JobIds(at, _) | Answer::Jobs(at, _) => *at = cursor,
         Answer::Count(_) | Answer::Peeked(_) | Answer::QueueStat(_) | Answer::Queues(_) => {}
     }
     gathering.finish(effects);
 }
 
 /// Adds what one node found, and returns where its scan goes on; none if it answers another question.
-fn append(answer: &mut Answer, found: Answer) -> Option<u64> {
+fn append(answer: &mut Answer, found: Answer, known: &mut BTreeSet<QueueName>) -> Option<u64> {
     match (answer, found) {
+        (Answer::QueueNames(_, all), Answer::QueueNames(next, names)) => {
+            let fresh = names.into_iter();
+            all.extend(fresh.filter(|name| known.insert(name.clone())));
+            Some(next)
+        }
         (Answer::JobIds(_, all), Answer::JobIds(next, ids)) => {
             all.extend(ids);
             Some(next)
@@ -191,7 +240,8 @@ fn append(answer: &mut Answer, found: Answer) -> Option<u64> {
             Some(next)
         }
         (
-            Answer::JobIds(..)
+            Answer::QueueNames(..)
+            | Answer::JobIds(..)
             | Answer::Jobs(..)
             | Answer::Count(_)
             | Answer::Peeked(_)
@@ -204,6 +254,7 @@ fn append(answer: &mut Answer, found: Answer) -> Option<u64> {
 
 fn length(answer: &Answer) -> usize {
     match answer {
+        Answer::QueueNames(_, names) => names.len(),
         Answer::JobIds(_, ids) => ids.len(),
         Answer::Jobs(_, jobs) => jobs.len(),
         Answer::Count(_) | Answer::Peeked(_) | Answer::QueueStat(_) | Answer::Queues(_) => 0,

@@ -221,7 +221,7 @@ impl Node {
     ) -> TakenIn {
         if let Some(left) = delay_left {
             self.counters.imported += 1;
-            self.delay(key, now + left);
+            self.delay(now, key, now + left);
             return TakenIn::Settled;
         }
         self.queue_here(now, key, effects)

@@ -38,6 +38,7 @@ impl Node {
             let standing = Standing {
                 id: job.id,
                 queued,
+                turn: queued || job.ours || job.place == Place::Restored,
                 requeue: (job.requeue != Time::NEVER).then_some(job.requeue),
                 nacks: job.nacks,
                 additional_deliveries: job.additional_deliveries,

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::ops::{Index, IndexMut};
 use std::time::Duration;
 
-use crate::job::{Job, JobState};
+use crate::job::{Job, JobState, Place};
 use crate::jobs::JobKey;
 use crate::node::Node;
 use crate::queue::{QueueKey, Queues};
@@ -178,6 +178,8 @@ pub(crate) enum Share {
     /// Handed out by this node.
     Active,
     Delayed,
+    /// Read from the log at the start of this node, and waiting for its retry.
+    Restored,
     /// Another node queues it.
     Copy,
 }
@@ -191,9 +193,11 @@ pub struct Depths {
     pub active: u64,
     /// Never queued yet.
     pub delayed: u64,
+    /// Read from the log at the start of this node, which cannot know who has them: they wait for their retry.
+    pub restored: u64,
     /// Held for another node that queues them.
     pub copies: u64,
-    /// Bytes of the bodies of all but the copies.
+    /// Bytes of the bodies of ready, active and delayed jobs.
     pub bytes: u64,
 }
 
@@ -204,6 +208,7 @@ impl Depths {
             Share::Ready => Some(&mut self.ready),
             Share::Active => Some(&mut self.active),
             Share::Delayed => Some(&mut self.delayed),
+            Share::Restored => Some(&mut self.restored),
             Share::Copy => Some(&mut self.copies),
         }
     }
@@ -213,8 +218,14 @@ impl Depths {
         self.ready -= part.ready;
         self.active -= part.active;
         self.delayed -= part.delayed;
+        self.restored -= part.restored;
         self.copies -= part.copies;
         self.bytes -= part.bytes;
+    }
+
+    /// Whether jobs are out, delayed or waiting for their retry here: their queue may be empty, but it is not done.
+    pub(crate) fn wait_here(&self) -> bool {
+        self.active + self.delayed + self.restored > 0
     }
 
     /// A job that counted for one counts for the other now.
@@ -238,6 +249,7 @@ impl Depths {
         add(&mut self.ready, other.ready);
         add(&mut self.active, other.active);
         add(&mut self.delayed, other.delayed);
+        add(&mut self.restored, other.restored);
         add(&mut self.copies, other.copies);
         add(&mut self.bytes, other.bytes);
     }
@@ -255,6 +267,7 @@ impl Job {
         match self.state {
             JobState::WaitReplicas | JobState::Acked => Share::None,
             JobState::Queued => Share::Ready,
+            JobState::Active if self.place == Place::Restored => Share::Restored,
             JobState::Active if !self.ours => Share::Copy,
             JobState::Active if self.place.is_before() => Share::Delayed,
             JobState::Active => Share::Active,
@@ -376,6 +389,8 @@ pub struct QueueMetrics<'a> {
     pub depths: Depths,
     /// For how long the job that is delivered next has been due.
     pub oldest: Duration,
+    /// In how long the last of the restored jobs is queued again, at the latest; none when there are none.
+    pub restored_within: Option<Duration>,
     /// Clients that wait here for its jobs.
     pub consumers: u64,
     pub paused: bool,
@@ -400,6 +415,23 @@ impl Node {
             let bytes = job.body.len() as u64;
             let queue = job.queue;
             self.depths(queue, |depths| depths.shift(before, share, bytes));
+        }
+    }
+
+    /// Lets the queue of a restored job know until when it waits.
+    pub(crate) fn note_restored(&mut self, key: JobKey) {
+        let job = &self.jobs[key];
+        if job.counted == Share::Restored {
+            let queue = &mut self.queues[job.queue];
+            queue.restored_until = queue.restored_until.max(job.requeue);
+        }
+    }
+
+    /// Opens the queue of a job that waits here.
+    pub(crate) fn show_queue_of(&mut self, now: Time, key: JobKey) {
+        let job = &self.jobs[key];
+        if !job.is_tombstone() && self.queues[job.queue].depths.wait_here() {
+            self.open_queue(now, job.queue);
         }
     }
 
@@ -488,6 +520,18 @@ impl Node {
         total
     }
 
+    /// In how long the last of the restored jobs of all queues is queued again, at the latest; none when there are none.
+    pub fn restored_within(&self, now: Time) -> Option<Duration> {
+        if self.total_depths().restored == 0 {
+            return None;
+        }
+        let tallies = &self.queues.tallies;
+        let all = tallies.owners.iter().chain(&tallies.sharing);
+        let queues = all.filter(|key| !key.is_none());
+        let times = queues.filter_map(|&key| self.queues[key].restored_within(now));
+        times.max()
+    }
+
     /// The queues that have a tally of their own.
     pub fn queue_metrics(&self, now: Time) -> impl Iterator<Item = QueueMetrics<'_>> {
         let tallies = &self.queues.tallies;
@@ -517,6 +561,7 @@ impl Node {
             tally: &self.queues.tallies[queue.tally],
             depths: queue.depths,
             oldest: self.age_of(now, key),
+            restored_within: queue.restored_within(now),
             consumers: queue.waiters.len() as u64,
             paused: queue.pause.input || queue.pause.output,
         }

@@ -113,6 +113,7 @@ fn fields(record: &Record) -> Value {
         Record::Standing(standing) => json!({
             "id": standing.id.to_string(),
             "queued": standing.queued,
+            "turn": standing.turn,
             "requeue": standing.requeue.map(Time::as_millis),
             "nacks": standing.nacks,
             "additional_deliveries": standing.additional_deliveries,

@@ -172,6 +172,7 @@ enum Payload<'a> {
         #[serde(borrow)]
         id: &'a Bytes,
         queued: bool,
+        turn: bool,
         requeue: Option<Time>,
         nacks: u32,
         additional_deliveries: u32,
@@ -267,6 +268,7 @@ impl<'a> Payload<'a> {
             Record::Standing(standing) => Payload::Standing {
                 id: Bytes::new(standing.id.as_bytes()),
                 queued: standing.queued,
+                turn: standing.turn,
                 requeue: standing.requeue,
                 nacks: standing.nacks,
                 additional_deliveries: standing.additional_deliveries,
@@ -374,12 +376,14 @@ impl<'a> Payload<'a> {
             Payload::Standing {
                 id,
                 queued,
+                turn,
                 requeue,
                 nacks,
                 additional_deliveries,
             } => Record::Standing(Standing {
                 id: job_id(id)?,
                 queued,
+                turn,
                 requeue,
                 nacks,
                 additional_deliveries,

@@ -8,6 +8,8 @@ use shoalmq_core::depths::{QueueDepths, QueuesView};
 use shoalmq_core::id::QueueName;
 use shoalmq_core::tally::Depths;
 
+use super::view::millis;
+
 /// Queues, and the jobs of all.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Told<'a> {
@@ -22,15 +24,17 @@ struct Queue<'a> {
     name: &'a Bytes,
     jobs: Jobs,
     oldest_ms: u64,
+    restored_within_ms: Option<u64>,
     consumers: u64,
     paused: bool,
 }
 
 #[derive(Serialize, Deserialize)]
-struct Jobs {
+pub(super) struct Jobs {
     ready: u64,
     active: u64,
     delayed: u64,
+    restored: u64,
     copies: u64,
     bytes: u64,
 }
@@ -41,6 +45,7 @@ impl<'a> Told<'a> {
             name: Bytes::new(queue.name.as_bytes()),
             jobs: Jobs::of(&queue.depths),
             oldest_ms: queue.oldest.as_millis() as u64,
+            restored_within_ms: queue.restored_within.map(millis),
             consumers: queue.consumers,
             paused: queue.paused,
         };
@@ -55,6 +60,7 @@ impl<'a> Told<'a> {
             name: QueueName::new(queue.name),
             depths: queue.jobs.depths(),
             oldest: Duration::from_millis(queue.oldest_ms),
+            restored_within: queue.restored_within_ms.map(Duration::from_millis),
             consumers: queue.consumers,
             paused: queue.paused,
         };
@@ -66,11 +72,12 @@ impl<'a> Told<'a> {
 }
 
 impl Jobs {
-    fn of(depths: &Depths) -> Self {
+    pub(super) fn of(depths: &Depths) -> Self {
         let &Depths {
             ready,
             active,
             delayed,
+            restored,
             copies,
             bytes,
         } = depths;
@@ -78,16 +85,18 @@ impl Jobs {
             ready,
             active,
             delayed,
+            restored,
             copies,
             bytes,
         }
     }
 
-    fn depths(&self) -> Depths {
+    pub(super) fn depths(&self) -> Depths {
         Depths {
             ready: self.ready,
             active: self.active,
             delayed: self.delayed,
+            restored: self.restored,
             copies: self.copies,
             bytes: self.bytes,
         }

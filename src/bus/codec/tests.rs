@@ -5,7 +5,8 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use shoalmq_core::command::{
-    Answer, Delivery, JobView, PauseState, Question, QueueView, ScanReply,
+    Answer, Delivery, Detail, JobView, PauseState, Question, QueueScan, QueueView, QueueWaits,
+    ScanReply,
 };
 use shoalmq_core::depths::{QueueDepths, QueuesView};
 use shoalmq_core::id::StoreId;
@@ -115,9 +116,10 @@ fn queue_views() -> impl Strategy<Value = QueueView> {
         (names(), nodes(), pauses()),
         (spans(), spans()),
         any::<[u64; 5]>(),
+        option::of((any::<bool>(), depths(), option::of(spans()))),
     )
         .prop_map(
-            |((name, import_from, pause), (age, idle), counts)| QueueView {
+            |((name, import_from, pause), (age, idle), counts, full)| QueueView {
                 name,
                 len: counts[0],
                 age,
@@ -128,6 +130,11 @@ fn queue_views() -> impl Strategy<Value = QueueView> {
                 jobs_in: counts[3],
                 jobs_out: counts[4],
                 pause,
+                full: full.map(|(open, depths, restored_within)| QueueWaits {
+                    open,
+                    depths,
+                    restored_within,
+                }),
             },
         )
 }
@@ -173,7 +180,11 @@ fn questions() -> impl Strategy<Value = Question> {
     prop_oneof![
         names().prop_map(Question::QueueLength),
         (names(), any::<i64>()).prop_map(|(queue, count)| Question::QueuePeek { queue, count }),
-        names().prop_map(Question::QueueStat),
+        (names(), any::<bool>()).prop_map(|(queue, full)| Question::QueueStat {
+            queue,
+            detail: if full { Detail::Full } else { Detail::Plain },
+        }),
+        queue_scans().prop_map(Question::QueueScan),
         option::of(names()).prop_map(Question::Queues),
         scans.prop_map(|((cursor, count, all), queue, states)| Question::JobScan {
             cursor,
@@ -185,26 +196,46 @@ fn questions() -> impl Strategy<Value = Question> {
     ]
 }
 
+fn queue_scans() -> impl Strategy<Value = QueueScan> {
+    any::<(u64, Option<u64>, [Option<i64>; 3])>().prop_map(
+        |(cursor, count, [min_len, max_len, import_rate])| QueueScan {
+            cursor,
+            count,
+            min_len,
+            max_len,
+            import_rate,
+        },
+    )
+}
+
 fn depths() -> impl Strategy<Value = Depths> {
-    any::<[u64; 5]>().prop_map(|[ready, active, delayed, copies, bytes]| Depths {
+    any::<[u64; 6]>().prop_map(|[ready, active, delayed, restored, copies, bytes]| Depths {
         ready,
         active,
         delayed,
+        restored,
         copies,
         bytes,
     })
 }
 
 fn queue_depths() -> impl Strategy<Value = QueueDepths> {
-    (names(), depths(), any::<(u32, u64, bool)>()).prop_map(
-        |(name, depths, (oldest, consumers, paused))| QueueDepths {
-            name,
-            depths,
-            oldest: Duration::from_millis(u64::from(oldest)),
-            consumers,
-            paused,
-        },
+    (
+        names(),
+        depths(),
+        option::of(spans()),
+        any::<(u32, u64, bool)>(),
     )
+        .prop_map(
+            |(name, depths, restored_within, (oldest, consumers, paused))| QueueDepths {
+                name,
+                depths,
+                oldest: Duration::from_millis(u64::from(oldest)),
+                restored_within,
+                consumers,
+                paused,
+            },
+        )
 }
 
 fn answers() -> impl Strategy<Value = Answer> {
@@ -212,6 +243,8 @@ fn answers() -> impl Strategy<Value = Answer> {
         any::<u64>().prop_map(Answer::Count),
         vec(deliveries(), 0..4).prop_map(Answer::Peeked),
         option::of(queue_views()).prop_map(|view| Answer::QueueStat(view.map(Box::new))),
+        (any::<u64>(), vec(names(), 0..4))
+            .prop_map(|(cursor, names)| Answer::QueueNames(cursor, names)),
         (vec(queue_depths(), 0..4), depths())
             .prop_map(|(queues, total)| Answer::Queues(QueuesView { queues, total })),
         (any::<u64>(), vec(job_ids(), 0..4)).prop_map(|(next, ids)| Answer::JobIds(next, ids)),

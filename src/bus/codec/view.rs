@@ -5,12 +5,14 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_bytes::Bytes;
 use shoalmq_core::command::{
-    Answer, Delivery, JobView, PauseState, Question, QueueView, ScanReply,
+    Answer, Delivery, Detail, JobView, PauseState, Question, QueueScan, QueueView, QueueWaits,
+    ScanReply,
 };
 use shoalmq_core::id::QueueName;
 use shoalmq_core::job::{Body, JobState};
 
 use super::job::{Ids, Nodes};
+use super::queues::Jobs;
 use super::{Invalid, job_id};
 
 /// What is asked.
@@ -23,8 +25,18 @@ pub(super) enum Wanted<'a> {
         queue: &'a Bytes,
         count: i64,
     },
-    #[serde(borrow)]
-    QueueStat(&'a Bytes),
+    QueueStat {
+        #[serde(borrow)]
+        queue: &'a Bytes,
+        full: bool,
+    },
+    QueueScan {
+        cursor: u64,
+        count: Option<u64>,
+        min_len: Option<i64>,
+        max_len: Option<i64>,
+        import_rate: Option<i64>,
+    },
     JobScan {
         cursor: u64,
         count: Option<u64>,
@@ -43,6 +55,11 @@ pub(super) enum Said<'a> {
     Peeked(Vec<Peeked<'a>>),
     #[serde(borrow)]
     QueueStat(Option<Stat<'a>>),
+    Queues {
+        cursor: u64,
+        #[serde(borrow)]
+        names: Vec<&'a Bytes>,
+    },
     JobIds {
         cursor: u64,
         #[serde(borrow)]
@@ -94,6 +111,15 @@ pub(super) struct Stat<'a> {
     jobs_out: u64,
     input: bool,
     output: bool,
+    full: Option<Waits>,
+}
+
+/// What is told of jobs that are not ready.
+#[derive(Serialize, Deserialize)]
+struct Waits {
+    open: bool,
+    jobs: Jobs,
+    restored_within_ms: Option<u64>,
 }
 
 /// All that is known of a job.
@@ -129,7 +155,23 @@ impl<'a> Wanted<'a> {
                 queue: name(queue),
                 count: *count,
             },
-            Question::QueueStat(queue) => Wanted::QueueStat(name(queue)),
+            Question::QueueStat { queue, detail } => Wanted::QueueStat {
+                queue: name(queue),
+                full: *detail == Detail::Full,
+            },
+            &Question::QueueScan(QueueScan {
+                cursor,
+                count,
+                min_len,
+                max_len,
+                import_rate,
+            }) => Wanted::QueueScan {
+                cursor,
+                count,
+                min_len,
+                max_len,
+                import_rate,
+            },
             Question::Queues(_) => panic!("it is of another kind"),
             Question::JobScan {
                 cursor,
@@ -154,7 +196,23 @@ impl<'a> Wanted<'a> {
                 queue: QueueName::new(queue),
                 count,
             },
-            Wanted::QueueStat(queue) => Question::QueueStat(QueueName::new(queue)),
+            Wanted::QueueStat { queue, full } => Question::QueueStat {
+                queue: QueueName::new(queue),
+                detail: if full { Detail::Full } else { Detail::Plain },
+            },
+            Wanted::QueueScan {
+                cursor,
+                count,
+                min_len,
+                max_len,
+                import_rate,
+            } => Question::QueueScan(QueueScan {
+                cursor,
+                count,
+                min_len,
+                max_len,
+                import_rate,
+            }),
             Wanted::JobScan {
                 cursor,
                 count,
@@ -179,6 +237,10 @@ impl<'a> Said<'a> {
             Answer::Peeked(jobs) => Said::Peeked(jobs.iter().map(Peeked::of).collect()),
             Answer::QueueStat(view) => Said::QueueStat(view.as_deref().map(Stat::of)),
             Answer::Queues(_) => panic!("it is of another kind"),
+            Answer::QueueNames(cursor, names) => Said::Queues {
+                cursor: *cursor,
+                names: names.iter().map(name).collect(),
+            },
             Answer::JobIds(cursor, ids) => Said::JobIds {
                 cursor: *cursor,
                 ids: Ids::of(ids),
@@ -200,6 +262,10 @@ impl<'a> Said<'a> {
             Said::QueueStat(stat) => {
                 let view = stat.map(Stat::into_view).transpose()?;
                 Answer::QueueStat(view.map(Box::new))
+            }
+            Said::Queues { cursor, names } => {
+                let names = names.into_iter().map(|name| QueueName::new(name));
+                Answer::QueueNames(cursor, names.collect())
             }
             Said::JobIds { cursor, ids } => Answer::JobIds(cursor, ids.ids()?),
             Said::Jobs { cursor, jobs } => {
@@ -268,6 +334,7 @@ impl<'a> Stat<'a> {
             jobs_out: view.jobs_out,
             input: view.pause.input,
             output: view.pause.output,
+            full: view.full.as_ref().map(Waits::of),
         }
     }
 
@@ -286,7 +353,26 @@ impl<'a> Stat<'a> {
                 input: self.input,
                 output: self.output,
             },
+            full: self.full.map(Waits::waits),
         })
+    }
+}
+
+impl Waits {
+    fn of(waits: &QueueWaits) -> Self {
+        Waits {
+            open: waits.open,
+            jobs: Jobs::of(&waits.depths),
+            restored_within_ms: waits.restored_within.map(millis),
+        }
+    }
+
+    fn waits(self) -> QueueWaits {
+        QueueWaits {
+            open: self.open,
+            depths: self.jobs.depths(),
+            restored_within: self.restored_within_ms.map(Duration::from_millis),
+        }
     }
 }
 
@@ -336,6 +422,6 @@ fn name(queue: &QueueName) -> &Bytes {
     Bytes::new(queue.as_bytes())
 }
 
-fn millis(duration: Duration) -> u64 {
+pub(super) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

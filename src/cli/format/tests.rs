@@ -93,6 +93,39 @@ fn names_and_values_stand_side_by_side() {
 }
 
 #[test]
+fn figures_of_the_whole_cluster_are_shown_with_the_nodes_that_are_missing() {
+    let figures = Frame::Array(vec![
+        bulk("name"),
+        bulk("q"),
+        bulk("len"),
+        Frame::Integer(2),
+    ]);
+    let reply = Frame::Array(vec![figures, Frame::Array(vec![bulk("abc")])]);
+    for line in [
+        "QSTAT q GLOBAL",
+        "qstat q full global",
+        "QSTAT q GLOBAL FULL",
+    ] {
+        let shape = Shape::of(&words(line));
+        assert_eq!(
+            human(&reply, shape),
+            "name             \"q\"\nlen              (integer) 2\n(missing nodes)  1) \"abc\"",
+            "{line}"
+        );
+        assert_eq!(
+            show(&reply, shape, Format::Json),
+            r#"[{"len":2,"name":"q"},["abc"]]"#
+        );
+    }
+    let unknown = Frame::Array(vec![Frame::NilArray, Frame::Array(Vec::new())]);
+    assert_eq!(
+        human(&unknown, Shape::of(&words("QSTAT q GLOBAL"))),
+        "1) (nil)\n2) (empty array)"
+    );
+    assert_eq!(Shape::of(&words("QSTAT global")), Shape::Pairs);
+}
+
+#[test]
 fn texts_of_many_lines_are_shown_as_they_are() {
     let info = bulk("# Server\r\ntcp_port:7711\r\n");
     let shape = Shape::of(&words("info server"));

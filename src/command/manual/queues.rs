@@ -31,13 +31,27 @@ pub(in crate::command) static QPEEK: Manual = Manual {
 };
 
 pub(in crate::command) static QSTAT: Manual = Manual {
-    notes: &[GLOBAL],
+    notes: &[
+        "`len` counts the jobs that are ready. A queue is known while jobs of it are ready, active, delayed or restored, and \
+         for 5 minutes after.",
+        "`FULL` counts the jobs that are not ready, each by what the node knows of it. `active`: this node handed it out, or \
+         took it out of its queue for DEQUEUE, and it is not acknowledged. `delayed`: it was added here, and its delay is not over. `copies`: another node has it ready, \
+         active or delayed; a queue of copies alone is known to `FULL`. `restored`: this node read it from disk at its start and \
+         cannot tell whether somebody still works on it. After an unclean stop that is every job with a retry, copies too; after \
+         a clean stop, every job that was active.",
+        "`restored-requeue-within` tells in how many milliseconds the last of the restored jobs has been queued again, at the \
+         latest; nil when there are none.",
+        "`FULL` and `GLOBAL` may stand in either order. `GLOBAL` adds the nodes up: a job that several nodes read from disk \
+         counts at each of them.",
+        GLOBAL,
+    ],
     ..entry(
         Group::Queues,
-        "queue [ GLOBAL ]",
+        "queue [ FULL ] [ GLOBAL ]",
         "Tells the figures of a queue on this node, or of the whole cluster.",
         "array of exactly 20 elements, a name and a value in turn: name, len, age, idle, blocked, import-from, import-rate, \
-         jobs-in, jobs-out, pause. Nil array for an unknown queue.",
+         jobs-in, jobs-out, pause. With `FULL` 10 more follow: active, delayed, copies, restored, restored-requeue-within. \
+         Nil array for an unknown queue.",
     )
 };
 
@@ -66,12 +80,14 @@ pub(in crate::command) static QSCAN: Manual = Manual {
         "The cursor may stand anywhere among the options; without one the scan begins. `COUNT`, 100 by default, is a hint; \
          `BUSYLOOP` returns everything at once.",
         "`MINLEN` and `MAXLEN` bound the ready jobs of a queue, `IMPORTRATE` is the least number of jobs a second that it gets \
-         from other nodes.",
+         from other nodes. Each node judges its own queues.",
+        GLOBAL,
+        "With `GLOBAL`, a queue that several nodes know is named once in an answer, but may be named again in a later one.",
     ],
     ..entry(
         Group::Queues,
-        "[ cursor ] [ COUNT n ] [ BUSYLOOP ] [ MINLEN n ] [ MAXLEN n ] [ IMPORTRATE n ]",
-        "Walks the queues of this node.",
+        "[ cursor ] [ COUNT n ] [ BUSYLOOP ] [ MINLEN n ] [ MAXLEN n ] [ IMPORTRATE n ] [ GLOBAL ]",
+        "Walks the queues of this node, or of one node of the cluster after the other.",
         "array of the next cursor (a bulk, `0` at the end) and an array of queue names.",
     )
 };

@@ -173,6 +173,8 @@ pub(in crate::command) static INFO: Manual = Manual {
         "`redis_version` in Server is the version of Redis whose protocol the server speaks, for clients that look at it; \
          `shoalmq_version` is the server's own, and `disque_version` the same for clients of Disque.",
         "`role` in Replication is always `master`: every node takes writes.",
+        "`Jobs` has `registered_jobs`, all that this node holds, and how many of them are ready, active, delayed, copies and \
+         restored, as QSTAT FULL counts them; `restored_requeue_within_seconds` is 0 when no restored job waits.",
     ],
     ..entry(
         Group::Server,

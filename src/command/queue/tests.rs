@@ -12,7 +12,14 @@ fn core(parse: Parser, line: &str) -> Result<Command<'_>, ParseError<'_>> {
 #[test]
 fn qlen_qstat_and_qpeek_name_a_queue() {
     assert_eq!(core(length, "q"), Ok(Command::QueueLength(b"q")));
-    assert_eq!(core(stat, "q"), Ok(Command::QueueStat(b"q")));
+    let stat_of = |detail| {
+        Ok(Command::QueueStat {
+            queue: b"q",
+            detail,
+        })
+    };
+    assert_eq!(core(stat, "q"), stat_of(Detail::Plain));
+    assert_eq!(core(stat, "q full"), stat_of(Detail::Full));
     let peeked = |count| Ok(Command::QueuePeek { queue: b"q", count });
     assert_eq!(core(peek, "q 5"), peeked(5));
     assert_eq!(core(peek, "q -5"), peeked(-5));
@@ -21,7 +28,10 @@ fn qlen_qstat_and_qpeek_name_a_queue() {
         assert_eq!(core(peek, bad), Err(ParseError::NotInteger), "{bad}");
     }
     assert_eq!(core(length, ""), Err(ParseError::WrongArity("qlen")));
-    assert_eq!(core(stat, "q x"), Err(ParseError::WrongArity("qstat")));
+    for bad in ["", "q x", "q FULL x", "q FULL FULL"] {
+        let refused = Err(ParseError::WrongArity("qstat"));
+        assert_eq!(core(stat, bad), refused, "{bad}");
+    }
     assert_eq!(core(peek, "q"), Err(ParseError::WrongArity("qpeek")));
 }
 
@@ -31,8 +41,13 @@ fn with_global_at_the_end_the_whole_cluster_is_asked() {
     let global = |question| Ok(Command::Global(question));
     let length_of = Question::QueueLength(queue.clone());
     assert_eq!(core(length, "q GLOBAL"), global(length_of));
-    let stat_of = Question::QueueStat(queue.clone());
-    assert_eq!(core(stat, "q global"), global(stat_of));
+    let stat_of = |detail| {
+        let queue = queue.clone();
+        global(Question::QueueStat { queue, detail })
+    };
+    assert_eq!(core(stat, "q global"), stat_of(Detail::Plain));
+    assert_eq!(core(stat, "q GLOBAL FULL"), stat_of(Detail::Full));
+    assert_eq!(core(stat, "q Full Global"), stat_of(Detail::Full));
     let peeked = Question::QueuePeek {
         queue: queue.clone(),
         count: -3,
@@ -47,6 +62,14 @@ fn with_global_at_the_end_the_whole_cluster_is_asked() {
     };
     let line = "7 QUEUE q BUSYLOOP STATE queued REPLY all GLOBAL";
     assert_eq!(core(job_scan, line), global(scan));
+    let scan = Question::QueueScan(QueueScan {
+        cursor: 7,
+        count: Some(5),
+        min_len: Some(1),
+        max_len: None,
+        import_rate: None,
+    });
+    assert_eq!(core(queue_scan, "MINLEN 1 7 COUNT 5 GLOBAL"), global(scan));
 }
 
 #[test]
@@ -57,8 +80,14 @@ fn global_elsewhere_is_what_it_was() {
         panic!("a scan of a queue")
     };
     assert_eq!(scan.queue, Some(&b"GLOBAL"[..]));
-    let early = core(job_scan, "GLOBAL COUNT 5");
-    assert_eq!(early, Err(ParseError::CursorOrOption(b"GLOBAL", "jscan")));
+    for (scan, name) in [(job_scan as Parser, "jscan"), (queue_scan, "qscan")] {
+        let early = core(scan, "GLOBAL COUNT 5");
+        let refused = ParseError::CursorOrOption(b"GLOBAL", name);
+        assert_eq!(early, Err(refused));
+    }
+    let (queue, detail) = (&b"GLOBAL"[..], Detail::Plain);
+    let named = Command::QueueStat { queue, detail };
+    assert_eq!(core(stat, "GLOBAL"), Ok(named));
     assert_eq!(
         core(length, "q GLOBAL GLOBAL"),
         Err(ParseError::WrongArity("qlen"))

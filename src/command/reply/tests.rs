@@ -1,5 +1,6 @@
-use shoalmq_core::command::{PauseState, Refusal};
+use shoalmq_core::command::{PauseState, QueueWaits, Refusal};
 use shoalmq_core::job::JobState;
+use shoalmq_core::tally::Depths;
 
 use super::*;
 
@@ -213,6 +214,7 @@ fn qstat_has_twenty_elements_in_their_order() {
             input: true,
             output: true,
         },
+        full: None,
     };
     let expected = wire(&[
         "*20",
@@ -238,9 +240,42 @@ fn qstat_has_twenty_elements_in_their_order() {
         "pause",
         "all",
     ]);
-    let stat = Reply::QueueStat(Some(Box::new(queue)));
+    let stat = Reply::QueueStat(Some(Box::new(queue.clone())));
     assert_eq!(text(&stat, Protocol::Resp2), expected);
     assert_eq!(text(&stat, Protocol::Resp3), expected);
+    let mut waits = QueueWaits {
+        open: true,
+        depths: Depths {
+            ready: 5,
+            active: 1,
+            delayed: 2,
+            restored: 4,
+            copies: 3,
+            bytes: 99,
+        },
+        restored_within: Some(Duration::from_millis(59_500)),
+    };
+    let full = |waits| {
+        let queue = QueueView {
+            full: Some(waits),
+            ..queue.clone()
+        };
+        Reply::QueueStat(Some(Box::new(queue)))
+    };
+    let more = wire(&[
+        "active", ":1", "delayed", ":2", "copies", ":3", "restored", ":4",
+    ]);
+    let more = expected.replacen("*20", "*30", 1) + &more;
+    let within = wire(&["restored-requeue-within", ":59500"]);
+    assert_eq!(text(&full(waits), Protocol::Resp2), more.clone() + &within);
+    waits.restored_within = None;
+    let within = wire(&["restored-requeue-within"]);
+    let told = more + &within;
+    assert_eq!(
+        text(&full(waits), Protocol::Resp2),
+        told.clone() + "$-1\r\n"
+    );
+    assert_eq!(text(&full(waits), Protocol::Resp3), told + "_\r\n");
 }
 
 #[test]

@@ -148,9 +148,15 @@ fn global_is_one_more_argument_where_it_is_taken() {
     };
     assert_eq!(resolved(&["QLEN", "q", "global"]), Ok("qlen"));
     assert_eq!(resolved(&["QPEEK", "q", "1", "GLOBAL"]), Ok("qpeek"));
+    assert_eq!(resolved(&["QSTAT", "FULL"]), Ok("qstat"));
+    assert_eq!(resolved(&["QSTAT", "q", "full"]), Ok("qstat"));
+    assert_eq!(resolved(&["QSTAT", "q", "FULL", "GLOBAL"]), Ok("qstat"));
+    assert_eq!(resolved(&["QSTAT", "q", "GLOBAL", "FULL"]), Ok("qstat"));
     for args in [
         &["QLEN", "q", "x"][..],
-        &["QLEN", "q", "GLOBAL", "GLOBAL"],
+        &["QLEN", "q", "FULL"],
+        &["QPEEK", "q", "1", "FULL", "GLOBAL"],
+        &["QSTAT", "q", "FULL", "GLOBAL", "FULL"],
         &["QSTAT", "q", "x", "GLOBAL"],
         &["SHOW", "x", "GLOBAL"],
     ] {

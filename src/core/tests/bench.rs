@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::command::{
-    AddJob, Command, Counters, Delivery, GetJob, JobView, Pause, PauseState, QueueView, Refusal,
-    Replication, Reply, Wait,
+    AddJob, Command, Counters, Delivery, Detail, GetJob, JobView, Pause, PauseState, QueueView,
+    QueueWaits, Refusal, Replication, Reply, Wait,
 };
 use crate::effect::Effect;
 use crate::event::Event;
@@ -381,8 +381,18 @@ impl Bench {
     }
 
     pub(crate) fn stat(&mut self, queue: &str) -> Option<QueueView> {
-        match self.run(Command::QueueStat(queue.as_bytes())) {
+        match self.run(plain_stat(queue)) {
             Reply::QueueStat(view) => view.map(|view| *view),
+            other => panic!("{other:?} answers no QSTAT"),
+        }
+    }
+
+    /// What QSTAT FULL tells of jobs that are not ready.
+    pub(crate) fn waits(&mut self, queue: &str) -> Option<QueueWaits> {
+        let detail = Detail::Full;
+        let queue = queue.as_bytes();
+        match self.run(Command::QueueStat { queue, detail }) {
+            Reply::QueueStat(view) => view.map(|view| view.full.expect("it was asked for")),
             other => panic!("{other:?} answers no QSTAT"),
         }
     }
@@ -413,6 +423,14 @@ impl Bench {
 
 pub(crate) fn node_id() -> NodeId {
     NodeId::from_bytes([7; 20])
+}
+
+/// QSTAT.
+pub(crate) fn plain_stat(queue: &str) -> Command<'_> {
+    Command::QueueStat {
+        queue: queue.as_bytes(),
+        detail: Detail::Plain,
+    }
 }
 
 pub(crate) fn secs(secs: u64) -> Duration {

@@ -12,7 +12,7 @@ use crate::job::JobState;
 use crate::message::Message;
 use crate::node::Counters;
 
-use super::bench::{get_job, job, job_with_retry, secs};
+use super::bench::{get_job, job, job_with_retry, plain_stat, secs};
 use super::shoal::Shoal;
 
 /// One copy, so that the test is about moving.
@@ -71,7 +71,7 @@ fn pause(shoal: &mut Shoal, seat: usize, queue: &str, input: bool, output: bool)
 }
 
 fn stat(shoal: &mut Shoal, seat: usize, queue: &str) -> QueueView {
-    match shoal.run(seat, Command::QueueStat(queue.as_bytes())) {
+    match shoal.run(seat, plain_stat(queue)) {
         Reply::QueueStat(Some(view)) => *view,
         other => panic!("{other:?} is no view"),
     }

@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 
 use crate::command::{
-    AddJob, Answer, Command, Delivery, PauseState, Question, QueueView, Reply, ScanReply,
+    AddJob, Answer, Command, Delivery, Detail, PauseState, Question, QueueScan, QueueView, Reply,
+    ScanReply,
 };
 use crate::event::Event;
 use crate::id::{ClientId, JobId, NodeId, QueueName};
 
-use super::bench::job_with_retry;
+use super::bench::{job_with_retry, plain_stat};
 use super::shoal::Shoal;
 
 fn one(queue: &str) -> AddJob<'_> {
@@ -48,7 +49,12 @@ fn peek(shoal: &mut Shoal, seat: usize, count: i64) -> Vec<Delivery> {
 }
 
 fn stat(shoal: &mut Shoal, seat: usize, queue: &str) -> Option<QueueView> {
-    match global(shoal, seat, Question::QueueStat(name(queue))) {
+    stat_in(shoal, seat, queue, Detail::Plain)
+}
+
+fn stat_in(shoal: &mut Shoal, seat: usize, queue: &str, detail: Detail) -> Option<QueueView> {
+    let queue = name(queue);
+    match global(shoal, seat, Question::QueueStat { queue, detail }) {
         (Answer::QueueStat(view), _) => view.map(|view| *view),
         (other, _) => panic!("{other:?} is no stat"),
     }
@@ -289,12 +295,102 @@ fn figures_add_up() {
     assert!(view.age.as_millis() >= 3_010 && view.idle.as_millis() < 100);
     let view = stat(&mut shoal, 0, "elsewhere").expect("nodes 1 and 2 know it");
     assert_eq!((view.len, view.blocked), (0, 2));
-    let mut local = |seat| shoal.run(seat, Command::QueueStat(b"elsewhere"));
+    let mut local = |seat| shoal.run(seat, plain_stat("elsewhere"));
     assert_eq!(
         local(0),
         Reply::QueueStat(None),
         "a question makes no queue"
     );
+}
+
+#[test]
+fn waiting_jobs_add_up_and_copies_need_no_queue() {
+    let mut shoal = Shoal::new(3);
+    let all = AddJob {
+        replicate: Some(3),
+        ..job_with_retry("q", 60)
+    };
+    shoal.add(1, all.clone());
+    shoal.add(1, all.clone());
+    shoal.add(1, AddJob { delay: 9, ..all });
+    shoal.advance_ms(100);
+    shoal.get(1, "q", 1);
+    shoal.advance(2);
+    for seat in 0..3 {
+        let view = stat_in(&mut shoal, seat, "q", Detail::Full).expect("it is known");
+        let full = view.full.expect("it was asked for");
+        let depths = full.depths;
+        assert_eq!((view.len, depths.ready, depths.active), (1, 1, 1));
+        assert_eq!((depths.delayed, depths.copies), (1, 6));
+        assert_eq!((depths.restored, full.restored_within), (0, None));
+        let plain = stat(&mut shoal, seat, "q").expect("node 1 knows it");
+        assert_eq!(plain.full, None);
+        assert_eq!(
+            (view.jobs_in, view.jobs_out, view.idle.as_secs()),
+            (2, 1, 2)
+        );
+        assert_eq!((plain.len, plain.jobs_in, plain.jobs_out), (1, 2, 1));
+        assert!(view.age.as_millis() >= 2_100, "{:?}", view.age);
+    }
+    let mut here = |seat, detail| match shoal.run(
+        seat,
+        Command::QueueStat {
+            queue: b"q",
+            detail,
+        },
+    ) {
+        Reply::QueueStat(view) => view,
+        other => panic!("{other:?} is no stat"),
+    };
+    assert_eq!(here(0, Detail::Plain), None, "it only has copies");
+    let view = here(0, Detail::Full).expect("copies count");
+    assert_eq!(view.full.map(|full| full.depths.copies), Some(3));
+}
+
+#[test]
+fn a_scan_of_queues_meets_those_of_all_nodes() {
+    let mut shoal = Shoal::new(3);
+    for (seat, queue) in [(0, "a"), (0, "b"), (1, "b"), (2, "c"), (2, "b")] {
+        shoal.add(seat, one(queue));
+    }
+    shoal.advance_ms(10);
+    let mut scan = QueueScan {
+        cursor: 0,
+        count: None,
+        min_len: None,
+        max_len: None,
+        import_rate: None,
+    };
+    let mut step = |scan: &QueueScan| {
+        let (answer, missing) = global(&mut shoal, 1, Question::QueueScan(scan.clone()));
+        assert_eq!(missing, []);
+        match answer {
+            Answer::QueueNames(next, mut names) => {
+                names.sort_unstable();
+                (next, names)
+            }
+            other => panic!("{other:?} is no scan of queues"),
+        }
+    };
+    let all = [name("a"), name("b"), name("c")];
+    assert_eq!(step(&scan), (0, all.to_vec()), "each is named once");
+    scan.count = Some(1);
+    let mut met = BTreeSet::new();
+    loop {
+        let (next, names) = step(&scan);
+        met.extend(names);
+        scan.cursor = next;
+        if next == 0 {
+            break;
+        }
+    }
+    assert_eq!(met, BTreeSet::from(all));
+    scan = QueueScan {
+        count: None,
+        min_len: Some(2),
+        ..scan
+    };
+    assert_eq!(step(&scan), (0, vec![]), "no node has two");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Queues that are empty for long enough go.
 
 use super::bench::{Bench, SETTINGS, job, job_with_retry, secs};
-use crate::command::Wait;
+use crate::command::{AddJob, Wait};
 use crate::event::Event;
 use crate::node::{MemoryLevel, Settings};
 
@@ -46,16 +46,35 @@ fn a_queue_stays_while_somebody_waits_for_it() {
 }
 
 #[test]
-fn a_job_that_outlives_its_queue_brings_it_back() {
+fn a_queue_stays_while_a_job_of_it_is_out() {
     let mut bench = Bench::new();
     let id = bench.add(job_with_retry("q", 1000));
     bench.take("q", 1);
     bench.advance(999);
-    assert_eq!(bench.stat("q"), None);
+    let view = bench.stat("q").expect("a client has its job");
+    assert_eq!((view.len, view.jobs_out, view.idle), (0, 1, secs(999)));
     bench.advance(1);
     let view = bench.stat("q").expect("the job is queued again");
-    assert_eq!((view.len, view.jobs_in, view.age), (1, 1, secs(0)));
+    assert_eq!((view.len, view.jobs_in, view.age), (1, 2, secs(1000)));
     assert_eq!(bench.take("q", 1), [id]);
+    bench.ack(id);
+    bench.advance(600);
+    assert_eq!((bench.stat("q"), bench.node.used_memory()), (None, 0));
+}
+
+#[test]
+fn a_queue_is_there_while_its_only_job_is_delayed() {
+    let mut bench = Bench::new();
+    let id = bench.add(AddJob {
+        delay: 1000,
+        ..job("q")
+    });
+    bench.advance(999);
+    let view = bench.stat("q").expect("its job will come");
+    assert_eq!((view.len, view.jobs_in, view.age), (0, 0, secs(999)));
+    bench.ack(id);
+    bench.advance(600);
+    assert_eq!((bench.stat("q"), bench.node.used_memory()), (None, 0));
 }
 
 /// A node that is at this level of memory, by what its shell reports.
@@ -95,20 +114,18 @@ fn empty_queues_go_sooner_when_memory_is_short() {
 }
 
 #[test]
-fn a_queue_that_was_swept_while_its_job_lives_idles_again() {
+fn a_queue_whose_job_is_out_is_not_swept_until_that_is_done() {
     let mut bench = pressed(MemoryLevel::Normal);
     let id = bench.add(job_with_retry("q", 20));
     bench.take("q", 1);
     bench.feed(Event::ClientBuffers(960_000));
     bench.advance(10);
     bench.feed(Event::MemoryPressure);
-    assert_eq!(bench.stat("q"), None, "swept, but its name lives on");
-    bench.feed(Event::ClientBuffers(0));
-    bench.advance(10);
-    assert_eq!(bench.take("q", 1), [id]);
+    assert!(bench.stat("q").is_some(), "its job comes back");
     bench.ack(id);
-    bench.advance(300);
-    assert_eq!((bench.stat("q"), bench.node.used_memory()), (None, 0));
+    bench.advance(2);
+    bench.feed(Event::MemoryPressure);
+    assert_eq!(bench.stat("q"), None);
 }
 
 #[test]

@@ -1,12 +1,13 @@
 //! Clean and unclean stops, and what becomes of jobs.
 
 use super::bench::{Bench, SETTINGS, job, job_with_retry, secs};
-use crate::command::{AddJob, Wait};
+use crate::command::{AddJob, Command, Wait};
 use crate::event::Event;
 use crate::job::JobState;
 use crate::node::{Log, Settings};
 use crate::record::{Location, Record};
 use crate::restore::{Reload, Restore};
+use crate::tally::Depths;
 
 #[test]
 fn after_a_clean_stop_every_job_stands_where_it_stood() {
@@ -37,6 +38,76 @@ fn after_a_crash_jobs_are_active_until_their_retry_is_over() {
     assert_eq!(bench.len("q"), 0);
     bench.advance_ms(1);
     assert_eq!(bench.take("q", 9), ids);
+}
+
+#[test]
+fn after_a_crash_a_queue_tells_how_many_jobs_wait_for_their_retry_and_until_when() {
+    let mut bench = Bench::new();
+    let ids: Vec<_> = [10, 20, 30, 40]
+        .map(|retry| bench.add(job_with_retry("q", retry)))
+        .into();
+    bench.add(AddJob {
+        delay: 50,
+        ..job("q")
+    });
+    bench.take("q", 1);
+    bench.crash(secs(5));
+    let told = |bench: &mut Bench| {
+        let view = bench.stat("q").expect("its jobs wait");
+        let waits = bench.waits("q").expect("it is open");
+        let Depths {
+            active,
+            delayed,
+            restored,
+            copies,
+            ..
+        } = waits.depths;
+        assert_eq!((delayed, copies), (1, 0));
+        let now = bench.now().time;
+        assert_eq!(bench.node.total_depths().restored, restored);
+        assert_eq!(bench.node.restored_within(now), waits.restored_within);
+        (view.len, active, restored, waits.restored_within)
+    };
+    assert_eq!(told(&mut bench), (0, 0, 4, Some(secs(40))));
+    bench.advance(10);
+    assert_eq!(told(&mut bench), (1, 0, 3, Some(secs(30))));
+    bench.take("q", 1);
+    bench.nack(ids[1]);
+    bench.ack(ids[2]);
+    assert_eq!(told(&mut bench), (1, 1, 1, Some(secs(30))));
+    bench.advance(5);
+    bench.count(Command::Working(Some(ids[3])));
+    assert_eq!(told(&mut bench), (1, 2, 0, None), "somebody works on it");
+}
+
+#[test]
+fn a_pause_after_a_crash_puts_off_what_waits() {
+    let mut bench = Bench::new();
+    bench.add(job_with_retry("q", 10));
+    bench.crash(secs(5));
+    bench.pause("q", true, false);
+    bench.advance(12);
+    let waits = bench.waits("q").expect("it is open");
+    assert_eq!(
+        (waits.depths.restored, waits.restored_within),
+        (1, Some(secs(8)))
+    );
+}
+
+#[test]
+fn after_a_clean_stop_only_what_was_out_waits_for_its_retry() {
+    let mut bench = Bench::new();
+    let ids = bench.add_many("q", 3);
+    bench.take("q", 1);
+    bench.advance(100);
+    for _ in 0..2 {
+        bench.restart(secs(0));
+        let waits = bench.waits("q").expect("it is open").depths;
+        assert_eq!((waits.ready, waits.restored, waits.copies), (2, 1, 0));
+    }
+    bench.ack(ids[0]);
+    let waits = bench.waits("q").expect("it is open");
+    assert_eq!((waits.depths.restored, waits.restored_within), (0, None));
 }
 
 #[test]

@@ -94,15 +94,16 @@ fn acks() -> impl Strategy<Value = AckRecord> {
 fn standings() -> impl Strategy<Value = Standing> {
     (
         job_ids(),
-        any::<bool>(),
+        any::<(bool, bool)>(),
         proptest::option::of(times()),
         any::<u32>(),
         any::<u32>(),
     )
         .prop_map(
-            |(id, queued, requeue, nacks, additional_deliveries)| Standing {
+            |(id, (queued, turn), requeue, nacks, additional_deliveries)| Standing {
                 id,
                 queued,
+                turn,
                 requeue,
                 nacks,
                 additional_deliveries,

@@ -1,4 +1,4 @@
-//! GLOBAL: what QLEN, QSTAT, QPEEK and JSCAN say of the whole cluster, and that they say what is missing.
+//! GLOBAL: what QLEN, QSTAT, QPEEK, QSCAN and JSCAN say of the whole cluster, and that they say what is missing.
 
 use std::collections::BTreeSet;
 use std::time::SystemTime;
@@ -69,6 +69,11 @@ fn views_are_of_the_whole_cluster_when_asked() {
         assert_eq!(*stat.field("name"), bulk("q"));
         assert_eq!(*stat.field("len"), int(9));
         assert_eq!(*stat.field("jobs-in"), int(9));
+        assert_eq!((missing, stat.items().len()), (none.clone(), 20));
+
+        let (scanned, missing) = view(&mut connection, "QSCAN BUSYLOOP GLOBAL");
+        let all = Reply::Array(vec![bulk("q")]);
+        assert_eq!(scanned.items(), [bulk("0"), all], "three nodes have it");
         assert_eq!(missing, none);
 
         let (scanned, missing) = view(
@@ -87,6 +92,24 @@ fn views_are_of_the_whole_cluster_when_asked() {
         assert_eq!(found.len(), 9, "each once");
         assert_eq!(found.into_iter().collect::<BTreeSet<_>>(), ids);
         assert_eq!(missing, none);
+    }
+}
+
+#[test]
+fn full_figures_are_of_the_whole_cluster_when_asked() {
+    let (shoal, _) = filled("--appendonly no");
+    let none = BTreeSet::new();
+    shoal.connect(1).take("q");
+    shoal.connect(2).add("q", "later", "REPLICATE 1 DELAY 1000");
+    for node in 0..3 {
+        let mut connection = shoal.connect(node);
+        for words in ["FULL GLOBAL", "GLOBAL FULL"] {
+            let (stat, missing) = view(&mut connection, &format!("QSTAT q {words}"));
+            assert_eq!((missing, stat.items().len()), (none.clone(), 30));
+            let counts = ["len", "active", "delayed", "copies", "restored"];
+            let counts = counts.map(|name| stat.field(name).int());
+            assert_eq!(counts, [8, 1, 1, 9, 0], "{words}");
+        }
     }
 }
 
