@@ -91,8 +91,13 @@ fn a_queue_is_told_of() {
     client.add("mail/box", "later", "DELAY 100");
     client.take("mail/box");
     let queue = json(port, "/api/v1/queues/mail%2Fbox");
-    let told = ["ready", "active", "delayed", "bytes"].map(|name| queue[name].as_u64());
-    assert_eq!(told, [Some(2), Some(1), Some(1), Some(20)]);
+    let told = ["ready", "active", "delayed", "restored", "bytes"];
+    let told = told.map(|name| queue[name].as_u64());
+    assert_eq!(told, [Some(2), Some(1), Some(1), Some(0), Some(20)]);
+    assert!(
+        queue["restored_requeue_within_seconds"].is_null(),
+        "{queue}"
+    );
     assert_eq!(queue["exists"], true);
     let unknown = json(port, "/api/v1/queues/none");
     assert_eq!(

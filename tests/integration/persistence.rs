@@ -187,6 +187,49 @@ fn flushall_stays_done_and_later_jobs_stay() {
 }
 
 #[test]
+fn after_a_kill_it_is_told_how_many_jobs_wait_for_their_retry_and_until_when() {
+    const LINE: &str = "jobs wait for their retry";
+    let mut node = durable();
+    let mut client = node.connect();
+    for retry in [3, 60, 600] {
+        client.add("q", "body", &format!("RETRY {retry}"));
+    }
+    client.add("q", "later", "DELAY 600");
+    client.take("q");
+    node.restart_after_kill();
+    let mut client = node.connect();
+    assert_eq!(client.length("q"), 0);
+    let figures = client.call("QSTAT q FULL");
+    let told = ["active", "delayed", "restored"].map(|name| figures.field(name).int());
+    assert_eq!(told, [0, 1, 3]);
+    let within = figures.field("restored-requeue-within").int();
+    assert!((590_000..=600_000).contains(&within), "{within} ms");
+    assert_eq!(client.info("restored_jobs"), "3");
+    let within = client.info("restored_requeue_within_seconds");
+    let within: u32 = within.parse().expect("a number");
+    assert!((590..=600).contains(&within), "{within} s");
+    let log = node.log();
+    let lines: Vec<_> = log.lines().filter(|line| line.contains(LINE)).collect();
+    assert!(lines.len() == 1 && lines[0].contains("restored=3"), "{log}");
+    within_retry(&mut client);
+    let taken = client.take("q");
+    assert_eq!(client.call(&format!("ACKJOB {}", taken.id)), int(1));
+    client.add("q", "queued", "RETRY 600");
+    node.restart_cleanly();
+    let figures = node.connect().call("QSTAT q FULL");
+    let told = ["len", "delayed", "restored"].map(|name| figures.field(name).int());
+    assert_eq!(told, [1, 1, 2], "what waits for its retry goes on waiting");
+    assert_eq!(node.log().matches(LINE).count(), 1, "this stop was clean");
+}
+
+/// The job with a retry of 3 s is queued again.
+fn within_retry(client: &mut Connection) {
+    within(Duration::from_secs(9), "the shortest retry", || {
+        (client.call("QSTAT q FULL").field("restored") == &int(2)).then_some(())
+    });
+}
+
+#[test]
 fn retry_0_delivered_before_a_kill_is_not_delivered_again() {
     let mut node = durable();
     let mut client = node.connect();

@@ -20,6 +20,15 @@ const QSTAT_FIELDS: [&str; 10] = [
     "pause",
 ];
 
+/// What FULL appends to them.
+const FULL_FIELDS: [&str; 5] = [
+    "active",
+    "delayed",
+    "copies",
+    "restored",
+    "restored-requeue-within",
+];
+
 fn start() -> (Node, Connection) {
     let node = Node::start();
     let client = node.connect();
@@ -136,6 +145,49 @@ fn qstat_has_twenty_elements_in_order() {
     }
     assert!((0..=5).contains(&figures.field("age").int()));
     assert!((0..=5).contains(&figures.field("idle").int()));
+}
+
+#[test]
+fn qstat_full_and_info_count_the_jobs_that_are_not_ready() {
+    let (_node, mut client) = start();
+    assert_eq!(client.call("QSTAT q FULL"), Reply::NilArray);
+    client.add("q", "later", "DELAY 100");
+    assert_eq!(stat(&mut client, "q", "len"), int(0), "it is known");
+    assert_eq!(
+        names(&scan(&mut client, "QSCAN CURSOR")),
+        ["q".to_owned()].into()
+    );
+    for n in 0..4 {
+        client.add("q", &n.to_string(), "");
+    }
+    client.call("GETJOB COUNT 3 FROM q");
+    let figures = client.call("QSTAT q full");
+    let found: Vec<_> = figures.items().iter().step_by(2).map(Reply::text).collect();
+    assert_eq!(found, [&QSTAT_FIELDS[..], &FULL_FIELDS].concat());
+    let counts = FULL_FIELDS.map(|name| figures.field(name).clone());
+    let expected = [int(3), int(1), int(0), int(0), Reply::NilBulk];
+    assert_eq!((counts, figures.field("len")), (expected, &int(1)));
+    assert_eq!(client.call("QSTAT q").items().len(), 20, "plain stays");
+    let info = [
+        "registered_jobs",
+        "ready_jobs",
+        "active_jobs",
+        "delayed_jobs",
+        "job_copies",
+        "restored_jobs",
+        "restored_requeue_within_seconds",
+    ];
+    let info = info.map(|name| client.info(name));
+    assert_eq!(info, ["5", "1", "3", "1", "0", "0", "0"]);
+    for bad in ["QSTAT q FULL FULL", "QSTAT q GLOBAL x", "QLEN q FULL"] {
+        let command = bad.split(' ').next().expect("a name").to_lowercase();
+        assert_eq!(
+            client.call(bad),
+            error(&format!(
+                "ERR wrong number of arguments for '{command}' command"
+            ))
+        );
+    }
 }
 
 #[test]

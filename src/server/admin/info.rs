@@ -149,7 +149,23 @@ fn memory(driver: &Driver, fields: &mut Fields) {
 }
 
 fn jobs(driver: &Driver, fields: &mut Fields) {
+    let depths = driver.node.total_depths();
+    let within = driver.node.restored_within(driver.clock.now().time);
     fields.add("registered_jobs", driver.node.job_count());
+    fields.add("ready_jobs", depths.ready);
+    fields.add("active_jobs", depths.active);
+    fields.add("delayed_jobs", depths.delayed);
+    fields.add("job_copies", depths.copies);
+    fields.add("restored_jobs", depths.restored);
+    fields.add(
+        "restored_requeue_within_seconds",
+        seconds_up(within.unwrap_or_default()),
+    );
+}
+
+/// Whole seconds, of which the last may be a part.
+fn seconds_up(duration: Duration) -> u128 {
+    duration.as_millis().div_ceil(1000)
 }
 
 fn queues(driver: &Driver, fields: &mut Fields) {

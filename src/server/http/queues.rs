@@ -113,6 +113,8 @@ fn figures(queue: &QueueDepths) -> Value {
     shown["oldest_ready_age_seconds"] = json!(queue.oldest.as_secs_f64());
     shown["consumers"] = json!(queue.consumers);
     shown["paused"] = json!(queue.paused);
+    shown["restored_requeue_within_seconds"] =
+        json!(queue.restored_within.map(|within| within.as_secs_f64()));
     shown
 }
 
@@ -121,6 +123,7 @@ fn depths(depths: &Depths) -> Value {
         "ready": depths.ready,
         "active": depths.active,
         "delayed": depths.delayed,
+        "restored": depths.restored,
         "copies": depths.copies,
         "bytes": depths.bytes,
     })

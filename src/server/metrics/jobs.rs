@@ -159,7 +159,7 @@ impl Jobs {
     }
 
     fn write_depths(&self, text: &mut Exposition) {
-        let depths: [Told<Depths>; 4] = [
+        let depths: [Told<Depths>; 5] = [
             (
                 "ready",
                 "Jobs in the queue on this node, without copies.",
@@ -174,6 +174,11 @@ impl Jobs {
                 "delayed",
                 "Jobs added here whose delay is not over.",
                 |depths| depths.delayed,
+            ),
+            (
+                "restored",
+                "Jobs read from disk at the start of this node, which wait for their retry.",
+                |depths| depths.restored,
             ),
             ("dead", "Jobs in the dead letter queue.", |_| 0),
         ];

@@ -251,6 +251,16 @@ impl Driver {
                 "at-most-once jobs were dropped: they may have been delivered before the unclean stop"
             );
         }
+        let restored = read.node.total_depths().restored;
+        if !read.clean
+            && let Some(within) = read.node.restored_within(read.clock.now().time)
+        {
+            info!(
+                restored,
+                ?within,
+                "jobs wait for their retry: they may be out, for the stop was not clean"
+            );
+        }
         self.node = read.node;
         self.clock = read.clock;
         self.set_log(LogState::On(read.journal));
