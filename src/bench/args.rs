@@ -42,7 +42,7 @@ pub struct Args {
     #[arg(long, default_value = "16", value_name = "N")]
     pub count: NonZeroUsize,
 
-    /// The queue; it has to be empty
+    /// The queue; no node may hold jobs of it. What the run adds is deleted at its end
     #[arg(short, long, default_value = "shoalmq-bench", value_name = "NAME")]
     pub queue: String,
 

@@ -1,7 +1,7 @@
 //! The phase that adds jobs on half of the connections while the others wait for them.
 
 use super::job::{Delivered, Jobs};
-use super::phase::{Progress, Session, until_stopped};
+use super::phase::{Progress, Session, until_answered, until_stopped};
 use super::tally::Tally;
 use crate::client::{Client, ClientError};
 use std::sync::Arc;
@@ -50,8 +50,8 @@ pub(super) fn spawn(
             let from = common.jobs.queues_of(index, consumers);
             let work = consume(&mut client, &common, &from, &mut tally);
             let result = until_stopped(stopped, work).await;
-            if result.is_err() {
-                // Else producers may wait for ever for this one to make room.
+            if !common.progress.is_complete() {
+                // It failed, or everyone stops: else producers may wait for ever for this one to make room.
                 common.room.close();
             }
             tally.ended(result)
@@ -62,7 +62,7 @@ pub(super) fn spawn(
         workers.spawn(async move {
             let mut tally = Tally::new();
             let work = produce(&mut client, &common, &mut tally);
-            let result = until_stopped(stopped, work).await;
+            let result = until_answered(stopped, work).await;
             tally.ended(result)
         });
     }

@@ -12,8 +12,12 @@
 //! Connections send `pipeline` commands in one write and read the replies before the next, so a latency
 //! is that of a command within its batch. In `end-to-end` no more jobs are under way than the producers'
 //! pipelines hold: it measures delivery, not a backlog.
+//!
+//! A run deletes what it added and nobody acknowledged, whatever ended it. Ctrl-C and SIGTERM end it; the second one leaves
+//! the jobs where they are.
 
 mod args;
+mod cleaning;
 mod consume;
 mod cpu;
 mod end_to_end;
@@ -76,13 +80,37 @@ pub async fn run(args: Args) -> ExitCode {
 /// Runs the phases, handing each report out as it is ready; tells whether all went well.
 async fn measure(args: Args, print: &mut dyn FnMut(&Report, bool)) -> Result<bool, BenchError> {
     args.check()?;
-    let phases = args.phases.clone();
-    let json = args.json;
+    let adds = args.phases.iter().any(|phase| *phase != Phase::Consume);
     let mut session = Session::open(args).await?;
-    let adds = phases.iter().any(|phase| *phase != Phase::Consume);
-    if adds {
-        session.expect_empty().await?;
+    if !adds {
+        return Ok(run_phases(&mut session, print).await? == Ended::Empty);
     }
+    session.expect_unused().await?;
+    let ended = run_phases(&mut session, print).await;
+    if matches!(ended, Ok(Ended::Empty)) {
+        session.expect_empty().await?;
+        return Ok(true);
+    }
+    let cleaned = session.clean_up().await;
+    Ok(ended? == Ended::Full && cleaned)
+}
+
+/// How the phases of a run ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Ended {
+    /// Well: all jobs are acknowledged.
+    Empty,
+    /// Well: the last one added jobs that nobody took.
+    Full,
+    /// With errors, or early.
+    Badly,
+}
+
+async fn run_phases(
+    session: &mut Session,
+    print: &mut dyn FnMut(&Report, bool),
+) -> Result<Ended, BenchError> {
+    let (phases, json) = (session.args.phases.clone(), session.args.json);
     let mut added = None;
     let mut good = true;
     for phase in phases {
@@ -99,11 +127,12 @@ async fn measure(args: Args, print: &mut dyn FnMut(&Report, bool)) -> Result<boo
             added = None;
         }
         if report.interrupted {
-            return Ok(false);
+            return Ok(Ended::Badly);
         }
     }
-    if adds && added.is_none() && good {
-        session.expect_empty().await?;
-    }
-    Ok(good)
+    Ok(match (good, added) {
+        (false, _) => Ended::Badly,
+        (true, None) => Ended::Empty,
+        (true, Some(_)) => Ended::Full,
+    })
 }

@@ -2,6 +2,7 @@
 
 use super::BenchError;
 use super::args::{Args, Phase};
+use super::cleaning::Interrupts;
 use super::cpu::Process;
 use super::job::{Jobs, shown};
 use super::report::Report;
@@ -9,13 +10,14 @@ use super::tally::Tally;
 use super::{consume, end_to_end, produce};
 use crate::client::{Client, ClientError};
 use indicatif::{ProgressBar, ProgressStyle};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-/// How long to wait for a connection.
+/// How long a producer waits for answers when the run stops: longer than ADDJOB waits for copies.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(6);
 /// How often progress is looked at.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 /// A phase that did nothing for so long has failed.
@@ -30,6 +32,8 @@ pub(super) struct Target(pub(super) u64);
 pub(super) struct Progress {
     target: u64,
     claimed: AtomicU64,
+    /// Nobody takes on any more.
+    stopped: AtomicBool,
     done: AtomicU64,
     /// When `done` reached `target`.
     end: OnceLock<Instant>,
@@ -42,8 +46,9 @@ pub(super) struct Progress {
 pub(super) struct Session {
     pub(super) args: Args,
     jobs: Arc<Jobs>,
-    control: Client,
+    pub(super) control: Client,
     server: Option<Process>,
+    pub(super) interrupts: Interrupts,
 }
 
 impl Progress {
@@ -53,6 +58,7 @@ impl Progress {
         Arc::new(Self {
             target,
             claimed,
+            stopped: AtomicBool::new(false),
             done,
             end,
             start: Instant::now(),
@@ -61,12 +67,20 @@ impl Progress {
 
     /// Takes up to `count` of the jobs that nobody has taken on yet: their numbers.
     pub(super) fn claim(&self, count: u64) -> std::ops::Range<u64> {
+        if self.stopped.load(Relaxed) {
+            return 0..0;
+        }
         let claim =
             |claimed: u64| Some(self.target.min(claimed + count)).filter(|end| *end > claimed);
         match self.claimed.fetch_update(Relaxed, Relaxed, claim) {
             Ok(start) => start..self.target.min(start + count),
             Err(end) => end..end,
         }
+    }
+
+    /// From now on there is nothing to claim.
+    fn stop(&self) {
+        self.stopped.store(true, Relaxed);
     }
 
     /// Gives back the claim to `count` jobs.
@@ -117,6 +131,7 @@ impl Session {
             jobs,
             control,
             server,
+            interrupts: Interrupts::watch(),
         })
     }
 
@@ -158,7 +173,8 @@ impl Session {
             Phase::Consume => consume::spawn(&mut workers, self, clients, &progress, &stopped),
             Phase::EndToEnd => end_to_end::spawn(&mut workers, self, clients, &progress, &stopped),
         }
-        let (tally, interrupted) = watch_over(phase, workers, &progress, &stop).await;
+        let (tally, interrupted) =
+            watch_over(phase, workers, &progress, &stop, &self.interrupts).await;
         let took = progress.took();
         let cpu = self.server.and_then(Process::cpu_time).zip(cpu_before);
         let cpu = cpu.map(|(after, before)| after.saturating_sub(before));
@@ -185,24 +201,44 @@ pub(super) async fn until_stopped(
     }
 }
 
+/// As [`until_stopped`], for a worker that adds jobs: it has time to read the answers to what it has sent, for a command
+/// that is still on its way when the run cleans up would leave a job.
+pub(super) async fn until_answered(
+    mut stopped: watch::Receiver<bool>,
+    work: impl Future<Output = Result<(), ClientError>>,
+) -> Result<(), ClientError> {
+    let late = async {
+        // An error, too, means that there is nobody to go on for.
+        let _ = stopped.wait_for(|stop| *stop).await;
+        tokio::time::sleep(ANSWER_TIMEOUT).await;
+    };
+    tokio::select! {
+        result = work => result,
+        () = late => Ok(()),
+    }
+}
+
 /// Waits for the workers, showing progress on a terminal; tells whether Ctrl-C ended it.
 async fn watch_over(
     phase: Phase,
     mut workers: JoinSet<Tally>,
     progress: &Progress,
     stop: &watch::Sender<bool>,
+    interrupts: &Interrupts,
 ) -> (Tally, bool) {
     let mut tally = Tally::new();
-    let mut interrupted = false;
+    let (mut interrupted, mut aborted) = (false, false);
     let mut last = (progress.done(), Instant::now());
     let bar = bar(phase, progress.target);
     let mut ticks = tokio::time::interval(PROGRESS_INTERVAL);
-    let mut interrupt = std::pin::pin!(tokio::signal::ctrl_c());
+    let mut interrupt = std::pin::pin!(interrupts.more_than(0));
+    let mut again = std::pin::pin!(interrupts.more_than(1));
     loop {
         tokio::select! {
             worker = workers.join_next() => match worker {
                 None => break,
                 Some(Ok(part)) => tally.add(part),
+                Some(Err(error)) if error.is_cancelled() => {}
                 Some(Err(error)) => tally.fail(error.to_string()),
             },
             _ = ticks.tick() => {
@@ -212,12 +248,18 @@ async fn watch_over(
                     last = (done, Instant::now());
                 } else if last.1.elapsed() > STALL_TIMEOUT && !*stop.borrow() {
                     tally.fail("nothing was done for 30 s");
+                    progress.stop();
                     stop.send_replace(true);
                 }
             }
-            _ = &mut interrupt, if !interrupted => {
+            () = &mut interrupt, if !interrupted => {
                 interrupted = true;
+                progress.stop();
                 stop.send_replace(true);
+            }
+            () = &mut again, if !aborted => {
+                aborted = true;
+                workers.abort_all();
             }
         }
     }

@@ -1,7 +1,7 @@
 //! The phase that adds jobs.
 
 use super::job::Jobs;
-use super::phase::{Progress, Session, until_stopped};
+use super::phase::{Progress, Session, until_answered};
 use super::tally::Tally;
 use crate::client::{Client, ClientError};
 use std::sync::Arc;
@@ -23,7 +23,7 @@ pub(super) fn spawn(
         workers.spawn(async move {
             let mut tally = Tally::new();
             let work = produce(&mut client, pipeline, &jobs, &progress, &mut tally);
-            let result = until_stopped(stopped, work).await;
+            let result = until_answered(stopped, work).await;
             tally.ended(result)
         });
     }

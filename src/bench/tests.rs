@@ -55,8 +55,13 @@ impl Toy {
                 let length = self.queues.get(*queue).map_or(0, VecDeque::len);
                 encode::integer(out, i64::try_from(length).expect("few"));
             }
+            [b"QSTAT", queue, b"FULL", b"GLOBAL"] => self.figures(queue, out),
+            [b"JSCAN", b"0", .., b"GLOBAL"] => self.scan(words, out),
             [b"ADDJOB", queue, body, ..] => return Some(self.add(queue, body, out)),
             [b"ACKJOB", ids @ ..] => {
+                for jobs in self.queues.values_mut() {
+                    jobs.retain(|(id, _)| !ids.contains(&id.as_bytes()));
+                }
                 let known = if self.fault == Fault::ForgetsAcks {
                     0
                 } else {
@@ -68,6 +73,39 @@ impl Toy {
             _ => encode::error(out, b"ERR unknown command"),
         }
         Some(true)
+    }
+
+    /// Answers QSTAT FULL GLOBAL: of a queue that is there, how long it is.
+    fn figures(&self, queue: &[u8], out: &mut Vec<u8>) {
+        encode::array(out, 2);
+        match self.queues.get(queue) {
+            None => encode::nil_array(out, Protocol::Resp2),
+            Some(jobs) => {
+                encode::array(out, 10);
+                let counts = [jobs.len(), 0, 0, 0, 0];
+                let names = ["len", "active", "delayed", "copies", "restored"];
+                for (name, count) in names.into_iter().zip(counts) {
+                    encode::bulk(out, name.as_bytes());
+                    encode::integer(out, i64::try_from(count).expect("few"));
+                }
+            }
+        }
+        encode::array(out, 0);
+    }
+
+    /// Answers JSCAN GLOBAL: all ids of the queue that it names.
+    fn scan(&self, words: &[&[u8]], out: &mut Vec<u8>) {
+        let queue = words.iter().position(|word| *word == b"QUEUE");
+        let queue = words[queue.expect("QUEUE is given") + 1];
+        let jobs: Vec<&Job> = self.queues.get(queue).into_iter().flatten().collect();
+        encode::array(out, 2);
+        encode::array(out, 2);
+        encode::bulk(out, b"0");
+        encode::array(out, jobs.len());
+        for (id, _) in jobs {
+            encode::simple(out, id.as_bytes());
+        }
+        encode::array(out, 0);
     }
 
     fn add(&mut self, queue: &[u8], body: &[u8], out: &mut Vec<u8>) -> bool {
@@ -193,11 +231,12 @@ struct CommandLine {
     args: Args,
 }
 
-/// Runs with these flags against a new toy node.
+/// Runs with these flags against a new toy node, on which nothing may be left.
 async fn bench(fault: Fault, flags: &str) -> (Result<bool, BenchError>, Vec<Report>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let port = listener.local_addr().expect("a bound socket").port();
-    let toy = Shared::new(fault, HashMap::new());
+    let shared = Shared::new(fault, HashMap::new());
+    let toy = shared.clone();
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             tokio::spawn(toy.clone().serve(stream));
@@ -208,6 +247,9 @@ async fn bench(fault: Fault, flags: &str) -> (Result<bool, BenchError>, Vec<Repo
     let mut reports = Vec::new();
     let mut keep = |report: &Report, _| reports.push(report.clone());
     let result = measure(args.expect("valid flags").args, &mut keep).await;
+    let toy = shared.toy.lock().expect("no panic");
+    let left: usize = toy.queues.values().map(VecDeque::len).sum();
+    assert_eq!(left, 0, "{flags}: a run deletes what it added");
     (result, reports)
 }
 

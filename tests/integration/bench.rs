@@ -1,6 +1,10 @@
 //! `shoalmq bench`: a small run has all phases, and numbers that can be.
 
-use crate::fixture::{Node, binary, run};
+use std::process::{Command, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::fixture::{Node, binary, eventually, run};
 
 #[test]
 fn a_small_run_reports_its_phases_as_json() {
@@ -61,6 +65,84 @@ fn a_small_run_reports_its_phases_as_json() {
         stat.contains("cmdstat_addjob:calls=") && stat.contains("cmdstat_getjob:calls="),
         "{stat}"
     );
+}
+
+/// `shoalmq bench` against a node, with these flags.
+fn bench(node: &Node, flags: &str) -> Command {
+    let mut command = binary();
+    command.args(["bench", "-p", &node.port().to_string()]);
+    command.args(flags.split(' '));
+    command
+}
+
+#[test]
+fn a_run_deletes_the_jobs_that_nobody_took() {
+    let node = Node::start();
+    let flags = "--jobs 2000 --queues 3 --phases produce";
+    let ended = run(bench(&node, flags), b"");
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+    let said = "deleted 2000 of the jobs that it added";
+    assert!(ended.stderr.contains(said), "{}", ended.stderr);
+    assert_eq!(node.connect().info("registered_jobs"), "0");
+}
+
+#[test]
+fn a_run_that_is_interrupted_deletes_what_it_added() {
+    for (flags, signal) in [
+        ("--phases produce --jobs 1000000000", Signal::INT),
+        ("--phases end-to-end --jobs 1000000000", Signal::INT),
+        ("--phases produce,consume --jobs 1000000000", Signal::TERM),
+    ] {
+        let node = Node::start();
+        let mut client = node.connect();
+        let other = client.add("other", "body", "");
+        let mut bench = bench(&node, flags);
+        bench.stdout(Stdio::null()).stderr(Stdio::piped());
+        let child = bench.spawn().expect("the binary runs");
+        eventually("jobs are there", || {
+            let jobs: u64 = client.info("registered_jobs").parse().expect("a number");
+            (jobs > 1).then_some(())
+        });
+        let pid = Pid::from_child(&child);
+        kill_process(pid, signal).expect("it runs");
+        let ended = child.wait_with_output().expect("it ends");
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(1), "{flags}: {said}");
+        assert_eq!(client.info("registered_jobs"), "1", "{flags}: {said}");
+        assert_eq!(client.take("other").id, other, "what others added stays");
+    }
+}
+
+#[test]
+fn a_run_that_cannot_delete_its_jobs_says_so() {
+    let mut node = Node::start();
+    let mut bench = bench(&node, "--phases produce --jobs 1000000000");
+    bench.stdout(Stdio::null()).stderr(Stdio::piped());
+    let child = bench.spawn().expect("the binary runs");
+    let mut client = node.connect();
+    eventually("jobs are there", || {
+        (client.info("registered_jobs") != "0").then_some(())
+    });
+    node.kill();
+    let ended = child.wait_with_output().expect("it ends");
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(1), "{said}");
+    let expected = "jobs that it added may be left in queue shoalmq-bench";
+    assert!(said.contains(expected), "{said}");
+}
+
+#[test]
+fn a_queue_whose_jobs_are_out_or_delayed_is_not_used() {
+    let node = Node::start();
+    let mut client = node.connect();
+    client.add("shoalmq-bench", "body", "DELAY 100");
+    client.add("shoalmq-bench", "body", "");
+    client.take("shoalmq-bench");
+    let ended = run(bench(&node, "--phases produce --jobs 10"), b"");
+    assert_eq!(ended.status.code(), Some(1), "{}", ended.stdout);
+    let said = "queue shoalmq-bench holds 2 jobs";
+    assert!(ended.stderr.contains(said), "{}", ended.stderr);
+    assert_eq!(client.info("registered_jobs"), "2");
 }
 
 #[test]
