@@ -25,14 +25,14 @@ class Terminal:
             os.chdir(folder)
             shell = ["bash", "--norc", "--noprofile", "--noediting", "-i"]
             os.execvpe("bash", shell, {**environment, "TERM": "dumb", "PS1": "", "PS2": ""})
-        self.send("stty -echo cols 500; PS1='\\[\\036$?\\036\\]'; PS1=$'\\036$?\\036'\n")
+        self.send("stty -echo cols 500; PS1=$'\\036$?\\036'\n")
         self.until(SHELL, 20)
 
     def send(self, text):
         os.write(self.handle, text.encode())
 
     def until(self, wanted, seconds):
-        """Reads until the end of the output matches `wanted`, a pattern or a function. Returns the output and the match."""
+        """Reads until the output matches `wanted`, a pattern or a function. Returns the output and the match."""
         deadline = time.monotonic() + seconds
         search = wanted.search if isinstance(wanted, re.Pattern) else wanted
         while not (match := search(self.read_so_far)):
