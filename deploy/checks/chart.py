@@ -74,7 +74,7 @@ def effects(chart):
         yield "the notes do not tell of clients that are kept out"
     rule = one("PrometheusRule", name, {"metrics": {"prometheusRule": {"enabled": True, "runbookBase": "https://git.example.com/"}}})
     urls = [each["annotations"]["runbook_url"] for group in rule["spec"]["groups"] for each in group["rules"] if "alert" in each]
-    if not all(url.startswith("https://git.example.com/docs/OPERATIONS.md#") for url in urls):
+    if not all(url.startswith("https://git.example.com/docs/operations/runbook.md#") for url in urls):
         yield f"runbooks are elsewhere: {urls[0]}"
     values = {"image": {"pullSecrets": [{"name": "pull"}]}, "nodeSelector": {"disk": "ssd"}, "tolerations": [{"operator": "Exists"}]}
     spec = one("Pod", f"{name}-test", values)["spec"]

@@ -6,6 +6,9 @@ use std::process::Command;
 use crate::fixture::{Ended, eventually, run};
 use crate::wire::Connection;
 
+/// The user's home, below the folder of the test.
+const HOME: &str = "home of ann";
+
 /// A folder of a cluster, which is stopped however the test ends.
 struct Local {
     folder: tempfile::TempDir,
@@ -26,6 +29,7 @@ impl Local {
         command
             .args(arguments)
             .current_dir(self.folder.path())
+            .env("HOME", self.folder.path().join(HOME))
             .env("SHOALMQ", env!("CARGO_BIN_EXE_shoalmq"));
         command
     }
@@ -84,6 +88,9 @@ fn a_cluster_on_one_machine_starts_loses_a_node_and_stops() {
     let local = Local::new();
     let port = local.start();
     let id = Connection::open(port).add("q", "body", "REPLICATE 3 RETRY 1");
+    // Nothing is written where the command is typed, which may be a checkout.
+    let mut entries = std::fs::read_dir(local.folder.path()).expect("read the folder");
+    assert!(entries.all(|entry| entry.is_ok_and(|entry| entry.file_name() == HOME)));
     let status = local.run(&["status"]);
     assert_eq!(status.matches(", process ").count(), 3, "{status}");
     assert_eq!(status.matches(" connected").count(), 3, "{status}");

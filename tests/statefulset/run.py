@@ -259,7 +259,7 @@ class Play:
             self.found += self.take_all(queue, count)
 
     def take_out(self, pod):
-        """Out of the cluster, as docs/OPERATIONS.md says: leave, wait until that is safe, stop, forget."""
+        """Out of the cluster, as docs/operations/kubernetes.md says: leave, wait until that is safe, stop, forget."""
         id = pod.ask("CLUSTER", "MYID")
         status, said = pod.get("/api/v1/safe-to-delete") or (None, "")
         if status != 409 or json.loads(said)["safe"]:
