@@ -26,6 +26,16 @@ impl Node {
         }
     }
 
+    /// Whether every add is refused for lack of memory: this node keeps no more copies, and no other node
+    /// is expected to take one.
+    pub fn refuses_adds(&self) -> bool {
+        match self.memory_level() {
+            MemoryLevel::Normal => false,
+            MemoryLevel::External | MemoryLevel::Evict => self.peers.expected_takers().is_empty(),
+            MemoryLevel::Full => true,
+        }
+    }
+
     /// Bytes in use by the core's own account; 0 for an empty node without clients.
     pub fn used_memory(&self) -> u64 {
         let jobs = self.jobs.len() * limits::JOB_BYTES + self.body_bytes;

@@ -88,7 +88,7 @@ pub enum Event<'a> {
     LogFailing(bool),
     /// A command needs memory, and [`crate::node::Node::memory_level`] is above normal: make room.
     MemoryPressure,
-    /// CLUSTER LEAVING: from now on this node is leaving, or is not.
+    /// CLUSTER LEAVING: from now on this node is leaving, or is not. If not, it takes back [`Event::HandOver`], too.
     Leaving(bool),
     /// CLUSTER RESET HARD: the node has another id from now on.
     Renamed(NodeId),

@@ -124,21 +124,18 @@ impl HandOver {
 }
 
 impl Node {
-    /// CLUSTER LEAVING yes or no.
+    /// CLUSTER LEAVING yes or no. No also takes back that the node is about to stop.
     pub(crate) fn on_leaving(&mut self, now: Time, leaving: bool, effects: &mut Vec<Effect>) {
         let changes = leaving != self.leaving;
         self.leaving = leaving;
-        self.turn_waiters_away(now, effects);
-        self.tell_state(effects);
-        if !changes || self.hand_over.is_stopping() {
-            return;
-        }
-        if leaving {
-            self.begin_hand_over(Reason::Leaving, now + self.settings.leaving_grace);
-        } else {
+        if !leaving {
             // What is on its way may still be confirmed, or comes back.
             self.hand_over.reason = None;
+        } else if changes && !self.hand_over.is_stopping() {
+            self.begin_hand_over(Reason::Leaving, now + self.settings.leaving_grace);
         }
+        self.turn_waiters_away(now, effects);
+        self.tell_state(effects);
     }
 
     /// The node is about to stop: begins at once.
@@ -234,6 +231,11 @@ impl Node {
         }
         self.hand_over.next = None;
         if self.hand_over.reason.is_none() {
+            // The node stays: what it sent is settled, or given up.
+            self.give_up_unconfirmed(now);
+            if !self.hand_over.unconfirmed.is_empty() {
+                self.plan_hand_over(now + limits::HAND_OVER_AGAIN);
+            }
             return;
         }
         let mut budget = Budget {

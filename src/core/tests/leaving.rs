@@ -104,6 +104,63 @@ fn leaving_no_stops_it() {
 }
 
 #[test]
+fn a_drain_that_is_undone_leaves_nothing_behind() {
+    let mut shoal = Shoal::new(3);
+    let mut ids = add_many(&mut shoal, 0, 600, &copies("q", 2, 60));
+    shoal.feed(0, Event::HandOver);
+    shoal.advance_ms(5);
+    shoal.feed(0, Event::Leaving(false));
+    let node = shoal.node(0);
+    assert!(!node.is_leaving() && !node.is_about_to_stop());
+    assert_eq!(node.handing_over(), 0);
+    shoal.advance_ms(50);
+    let left = shoal.count(0, Command::QueueLength(b"q"));
+    assert!((1..600).contains(&left), "{left} are left");
+    shoal.advance_ms(10_000);
+    assert_eq!(shoal.count(0, Command::QueueLength(b"q")), left);
+    assert_eq!(shoal.node(0).hand_over.unconfirmed(), 0);
+    // It keeps jobs, the others give it copies, and clients may wait.
+    let id = shoal.add(0, copies("here", 1, 60));
+    assert_eq!(shoal.get(0, "here", 1)[0].id, id);
+    let id = shoal.add(1, copies("all", 3, 60));
+    assert!(shoal.states(id).iter().all(Option::is_some));
+    let wait = shoal.wait(0, 7, "later");
+    assert_eq!(shoal.answer(0, wait), None);
+    let id = shoal.add(2, copies("later", 1, 60));
+    shoal.advance_ms(5);
+    assert_eq!(shoal.got(0, wait), Some(id));
+    has_each_once(&mut shoal, "q", &ids);
+    // And it can be drained again.
+    ids = add_many(&mut shoal, 0, 20, &copies("again", 2, 60));
+    shoal.feed(0, Event::HandOver);
+    shoal.advance_ms(100);
+    assert_eq!(shoal.count(0, Command::QueueLength(b"again")), 0);
+    has_each_once(&mut shoal, "again", &ids);
+}
+
+#[test]
+fn moves_that_nobody_answers_are_given_up_when_a_node_stays() {
+    let mut shoal = Shoal::new(3);
+    let queued = add_many(&mut shoal, 0, 20, &copies("q", 2, 60));
+    let out = add_many(&mut shoal, 0, 20, &copies("out", 1, 60));
+    shoal.get(0, "out", 20);
+    shoal.hang(1);
+    shoal.hang(2);
+    shoal.feed(0, Event::Leaving(true));
+    shoal.advance_ms(5_050);
+    assert_eq!(shoal.node(0).hand_over.unconfirmed(), 40);
+    shoal.feed(0, Event::Leaving(false));
+    shoal.advance_ms(8_000);
+    assert_eq!(shoal.node(0).hand_over.unconfirmed(), 0);
+    assert_eq!(shoal.count(0, Command::QueueLength(b"q")), 20);
+    assert_eq!(shoal.states(out[0])[0], Some(JobState::Active));
+    shoal.wake(1);
+    shoal.wake(2);
+    shoal.advance_ms(3_000);
+    has_each_once(&mut shoal, "q", &queued);
+}
+
+#[test]
 fn jobs_that_only_a_leaving_node_has_get_a_copy_elsewhere() {
     let mut shoal = Shoal::new(3);
     let out = shoal.add(0, copies("out", 1, 30));

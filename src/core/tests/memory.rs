@@ -1,6 +1,7 @@
 //! Levels of memory, and eviction.
 
 use super::bench::{Bench, SETTINGS, job, job_with_retry, secs};
+use super::shoal::Shoal;
 use crate::command::{AddJob, Refusal};
 use crate::event::Event;
 use crate::node::{Eviction, MemoryLevel, Settings};
@@ -54,8 +55,35 @@ fn a_lone_node_refuses_jobs_from_75_percent_and_still_serves() {
     let id = bench.add(job("q"));
     bench.feed(Event::ClientBuffers(75_000));
     assert_eq!(bench.try_add(job("q")), Err(Refusal::TooFewNodesMemory));
+    assert!(bench.node.refuses_adds());
     assert_eq!(bench.take("q", 1), [id]);
     assert_eq!(bench.ack(id), 1);
+    bench.feed(Event::ClientBuffers(74_000));
+    assert!(!bench.node.refuses_adds());
+    bench.add(job("q"));
+}
+
+#[test]
+fn a_node_without_memory_adds_jobs_as_long_as_another_one_takes_them() {
+    let mut shoal = Shoal::with(3, BOUNDED);
+    let add = AddJob {
+        replicate: Some(1),
+        ..job("q")
+    };
+    for seat in [0, 1] {
+        shoal.feed(seat, Event::ClientBuffers(80_000));
+        shoal.advance_ms(1_500);
+        assert!(!shoal.node(0).refuses_adds(), "{seat}");
+        shoal.add(0, add.clone());
+    }
+    shoal.feed(2, Event::ClientBuffers(80_000));
+    shoal.advance_ms(1_500);
+    assert!((0..3).all(|seat| shoal.node(seat).refuses_adds()));
+    shoal.feed(0, Event::ClientBuffers(0));
+    shoal.advance_ms(1_500);
+    assert!((0..3).all(|seat| !shoal.node(seat).refuses_adds()));
+    shoal.feed(1, Event::ClientBuffers(100_000));
+    assert!(shoal.node(1).refuses_adds(), "whatever others have");
 }
 
 #[test]
