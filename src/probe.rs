@@ -68,7 +68,8 @@ enum Kind {
     Live,
 }
 
-/// Let a node hand its queued jobs to others before it is stopped; it stays up, not ready, until SIGTERM.
+/// Let a node hand its queued jobs to others before it is stopped; it stays up, not ready, until SIGTERM, or until
+/// CLUSTER LEAVING no undoes it.
 #[derive(Debug, Clone, clap::Args)]
 #[command(disable_help_flag = true)]
 pub struct DrainArgs {

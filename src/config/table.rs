@@ -207,9 +207,9 @@ directives! {
 
     Memory {
         /// How much memory jobs may take. With `memory-policy spill`, bodies that may leave memory do not count
-        /// for what follows. From 75 % of it a node keeps no copy of new jobs, so that a lone node refuses them;
-        /// from 95 % it throws out what `maxmemory-policy` names; at 100 % it refuses what needs memory. 0 is no
-        /// limit.
+        /// for what follows. From 75 % of it a node keeps no copy of new jobs; if no other node takes copies either,
+        /// it refuses all new jobs and is not ready. From 95 % it throws out what `maxmemory-policy` names; at 100 %
+        /// it refuses what needs memory. 0 is no limit.
         "maxmemory" maxmemory: Option<NonZeroU64> = memory::default_maxmemory(),
             or "70 % of the memory of the machine or of the cgroup", such as "1gb";
         size(1, PIB, Off::Zero), AtRunTime, Disque;

@@ -1,4 +1,4 @@
-//! How a node stops: its jobs go to other nodes, its clients are let go, its log is closed.
+//! How a node stops: its clients are let go, its jobs go to other nodes, its log is closed.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use shoalmq_core::event::Event;
 use tracing::{error, info, warn};
 
-use super::driver::{Shared, Stop};
+use super::driver::{Driver, Shared, Stop};
 use super::{Failed, persistence};
 
 /// Between two looks at how many jobs a node that stops still has to hand over: far below a human's patience.
@@ -19,24 +19,28 @@ const LAST_WORDS: Duration = Duration::from_millis(200);
 /// gives it 20 s more than `shutdown-timeout`: the rest is for the process to end.
 const CLOSE_LOG: Duration = Duration::from_secs(12);
 
-/// Stops in order: jobs to other nodes, no more commands, then the log.
+/// Stops in order: no more commands, jobs to other nodes, then the log.
 pub(super) async fn close(shared: &Arc<Shared>, asked: Stop) -> Result<Stop, Failed> {
     info!("node stops");
     let (timeout, complete) = {
-        let driver = shared.driver.lock();
-        (driver.config.shutdown_timeout, driver.loading.is_none())
+        let mut driver = shared.driver.lock();
+        let complete = driver.loading.is_none();
+        if complete {
+            begin_hand_over(shared, &mut driver);
+        }
+        driver.is_closed = true;
+        for peer in driver.peers.values() {
+            peer.mailbox.close();
+        }
+        (driver.config.shutdown_timeout, complete)
     };
     let start = Instant::now();
     if complete {
         // Part of the time is kept for the clients.
         hand_over(shared, start + timeout * 9 / 10).await;
     }
-    {
-        let mut driver = shared.driver.lock();
-        for peer in driver.peers.values() {
-            peer.mailbox.kill();
-        }
-        driver.is_closed = true;
+    for peer in shared.driver.lock().peers.values() {
+        peer.mailbox.kill();
     }
     // Each gives back the jobs that its client has not seen.
     if tokio::time::timeout_at((start + timeout).into(), all_left(shared))
@@ -74,20 +78,38 @@ pub(super) async fn close(shared: &Arc<Shared>, asked: Stop) -> Result<Stop, Fai
     }
 }
 
-/// Begins to hand what is queued here to other nodes; twice is as once. Returns how many jobs are left.
+/// Begins to hand what is queued here to other nodes, and lets go of those who wait for jobs; twice is as once. Returns how
+/// many jobs are left.
 pub(super) fn drain(shared: &Shared) -> usize {
     let mut driver = shared.driver.lock();
+    begin_hand_over(shared, &mut driver);
+    driver.node.handing_over()
+}
+
+/// Takes a drain back, and CLUSTER LEAVING with it. Returns whether the node stays: not if it stops already.
+pub(super) fn stay(shared: &Shared) -> bool {
+    let mut driver = shared.driver.lock();
+    if driver.is_closed {
+        return false;
+    }
+    if driver.node.is_about_to_stop() || driver.node.is_leaving() {
+        info!("the node stays: no more jobs are handed over");
+        driver.feed(Event::Leaving(false));
+        driver.settle();
+    }
+    true
+}
+
+fn begin_hand_over(shared: &Shared, driver: &mut Driver) {
     if !driver.node.is_about_to_stop() {
         driver.feed(Event::HandOver);
         driver.settle();
         shared.tick_sooner.notify_one();
     }
-    driver.node.handing_over()
 }
 
-/// Hands what is queued here to other nodes, if there are any, and lets go of those who wait for jobs.
+/// Hands what is queued here to other nodes, if there are any, and lets the last replies leave.
 async fn hand_over(shared: &Shared, deadline: Instant) {
-    drain(shared);
     let left = || shared.driver.lock().node.handing_over();
     let mut still = left();
     if still > 0 {

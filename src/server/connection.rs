@@ -120,6 +120,7 @@ impl<S: AsyncRead + AsyncWrite + AsFd + Unpin> Connection<S> {
 
     async fn run(&mut self) -> io::Result<()> {
         loop {
+            self.closing |= self.session.mailbox.is_closing();
             let more = self.execute_all();
             self.show_buffers();
             self.write().await?;
@@ -135,8 +136,7 @@ impl<S: AsyncRead + AsyncWrite + AsFd + Unpin> Connection<S> {
                     return Ok(());
                 }
             }
-            self.closing |= self.session.mailbox.is_closing();
-            if self.closing && self.output.is_done() {
+            if self.closing && self.output.is_done() && self.hold != Hold::Stop {
                 return self.stream.shutdown().await;
             }
             match self.wait().await {
@@ -218,7 +218,7 @@ impl<S: AsyncRead + AsyncWrite + AsFd + Unpin> Connection<S> {
         let clock = Instant::now();
         if driver.is_closed {
             self.batch = Some((decoded, next));
-            self.hold = Hold::Stop;
+            self.closing = true;
             return;
         }
         if let Some(until) = driver.paused_until.filter(|&until| until > clock) {
@@ -291,7 +291,7 @@ impl<S: AsyncRead + AsyncWrite + AsFd + Unpin> Connection<S> {
                 self.hold = Hold::Answers;
                 Some(index)
             }
-            // A node that stops ends all connections: this one just waits for it.
+            // Who stops a node sees the connection end once the node has let go of everything else.
             Some((Outcome::Silent, index)) => {
                 self.hold = Hold::Stop;
                 Some(index + 1)

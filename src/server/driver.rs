@@ -27,6 +27,7 @@ use super::identity::Identity;
 use super::logging::LogHandle;
 use super::mailbox::Mailbox;
 use super::persistence::{Backups, Health, LogState, Rewrite};
+use super::readiness::RefusedAdds;
 use super::reading::{Bodies, UnreadReply, Wanted};
 use super::session::{Peer, Session};
 use super::slowlog::{LatencyMonitor, SlowLog};
@@ -51,6 +52,8 @@ pub(crate) enum Answered {
     Now(Position),
     /// It comes by mail, once so many bytes of bodies are read.
     Unread(usize),
+    /// There is no reply: the connection is to end.
+    HungUp,
 }
 
 /// What all tasks share.
@@ -115,6 +118,7 @@ pub(crate) struct Driver {
     pub(crate) latency: LatencyMonitor,
     pub(crate) logging: LogHandle,
     pub(crate) health: Arc<Health>,
+    pub(crate) refused_adds: RefusedAdds,
     pub(crate) started: Instant,
     pub(crate) run_id: String,
     /// The port that clients connect to, also where the system chose it.
@@ -181,6 +185,7 @@ impl Driver {
             latency: LatencyMonitor::default(),
             logging: parts.logging,
             health: parts.health,
+            refused_adds: RefusedAdds::default(),
             started: Instant::now(),
             run_id: NodeId::from_bytes(clock::entropy()).to_string(),
             port: parts.port,
@@ -389,9 +394,11 @@ impl Driver {
         self.peers.values().map(held).sum()
     }
 
-    /// Whether any client has an answer that has not left yet.
+    /// Whether any client waits for an answer, or has one that has not left yet.
     pub(crate) fn has_unsent(&self) -> bool {
-        let unsent = |peer: &Peer| peer.mailbox.buffers.output() + peer.mailbox.unread() > 0;
+        let unsent = |peer: &Peer| {
+            peer.unanswered > 0 || peer.mailbox.buffers.output() + peer.mailbox.unread() > 0
+        };
         self.peers.values().any(unsent)
     }
 
@@ -433,6 +440,16 @@ impl Driver {
         ClientId(self.next_client - 1)
     }
 
+    /// Whether a connection ends instead of this reply. Clients know what to do when a node stops, which is to connect
+    /// again; many programs end at an error that they do not expect.
+    fn hangs_up(&self, reply: &Reply) -> bool {
+        let is_leaving = matches!(
+            reply,
+            Reply::Refused(Refusal::Leaving | Refusal::TooFewNodesLeaving)
+        );
+        is_leaving && self.node.is_about_to_stop()
+    }
+
     /// Carries out all effects. Returns the gate of the reply to this ticket, if it was answered; others, earlier ones of
     /// the same client too, are answered by mail.
     fn carry_out(
@@ -466,12 +483,16 @@ impl Driver {
             match effect {
                 Effect::Persist(_) => {}
                 Effect::Reply(ticket, mut reply) => {
-                    // A node that stops lets go of those who would wait for jobs: else they ask again and again.
-                    if matches!(reply, Reply::Refused(Refusal::Leaving))
-                        && self.node.is_about_to_stop()
-                        && let Some(peer) = self.peers.get(&ticket.client)
-                    {
-                        peer.mailbox.close();
+                    if self.hangs_up(&reply) {
+                        if asking.as_ref().is_some_and(|asking| asking.0 == ticket) {
+                            answered = Some(Answered::HungUp);
+                        } else if let Some(peer) = self.peers.get_mut(&ticket.client) {
+                            peer.unanswered -= 1;
+                            if peer.mailbox.hang_up(ticket.number) {
+                                self.mailed.push(Arc::clone(&peer.mailbox));
+                            }
+                        }
+                        continue;
                     }
                     let gate = match journal {
                         Some(_) => self.gates.of(policy, &reply, persisted),

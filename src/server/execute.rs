@@ -41,7 +41,7 @@ pub(crate) enum Outcome {
     Blocked(Place),
     /// It did not run: it must wait until those before it are answered, or enough of them.
     Waits,
-    /// It is answered, and the connection ends.
+    /// It is answered, or it is not going to be, and the connection ends.
     Close,
     /// It is never answered: the node stops.
     Silent,
@@ -219,6 +219,7 @@ impl Execution<'_> {
             return Outcome::Done;
         }
         let reads = match answered {
+            Some(Answered::HungUp) => return Outcome::Close,
             Some(Answered::Unread(bytes)) => {
                 self.unread += bytes;
                 true

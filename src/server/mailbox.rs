@@ -182,9 +182,25 @@ impl Mailbox {
         self.letters.lock().unread()
     }
 
-    /// Orders the connection to end once its replies have left.
+    /// Orders the connection to end once the replies to the commands that it ran have left. It runs no more of them.
     pub(crate) fn close(&self) {
         self.closes.store(true, Ordering::Release);
+        self.arrived.notify_one();
+    }
+
+    /// Orders the same, with this command left unanswered. Returns whether the connection has not been told yet that there
+    /// is mail.
+    pub(crate) fn hang_up(&self, number: u64) -> bool {
+        self.closes.store(true, Ordering::Release);
+        let mut letters = self.letters.lock();
+        let end = letters.replies.len();
+        letters.answers.push(Answered {
+            number,
+            end,
+            gate: Position(0),
+            jobs: Vec::new(),
+        });
+        !std::mem::replace(&mut letters.announced, true)
     }
 
     /// Whether it is to.

@@ -42,7 +42,7 @@ mod stats;
 use std::num::NonZeroU32;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -310,16 +310,15 @@ async fn housekeeping(shared: Arc<Shared>) {
         driver.feed(Event::ClientBuffers(buffered));
         driver.stats.short_since = match driver.node.under_replicated() {
             0 => None,
-            _ => driver
-                .stats
-                .short_since
-                .or_else(|| Some(std::time::Instant::now())),
+            _ => driver.stats.short_since.or_else(|| Some(Instant::now())),
         };
         let used = driver.node.used_memory();
         driver.stats.sample(used);
         if driver.node.memory_level() > MemoryLevel::Normal {
             driver.feed(Event::MemoryPressure);
         }
+        let refused = driver.node.refuses_adds();
+        driver.refused_adds.note(Instant::now(), refused);
         driver.close_idle();
         driver.close_unread();
         driver.watch_disk(&shared.released);

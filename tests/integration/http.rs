@@ -5,6 +5,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use crate::fixture::{Launch, Node, binary, eventually, free_port, run};
+use crate::wire::{Reply, simple};
 
 /// An answer.
 struct Answer {
@@ -79,6 +80,106 @@ fn a_node_is_healthy_until_it_leaves() {
     assert_eq!(get(port, "/api/v1/safe-to-delete").status, 200);
     node.connect().call("CLUSTER LEAVING no");
     assert_eq!(get(port, "/healthz/ready").status, 200);
+}
+
+#[test]
+fn a_drain_is_undone_by_delete_and_by_cluster_leaving_no() {
+    let (node, port) = node("");
+    let mut client = node.connect();
+    for way in ["DELETE", "CLUSTER LEAVING no"] {
+        let mut waiting = node.connect();
+        waiting.send("GETJOB FROM q");
+        node.wait_for_blocked(1);
+        let answer = request(port, "POST", "/api/v1/drain", "");
+        assert_eq!(answer.status, 200);
+        // As at a stop: it goes elsewhere, without an error.
+        waiting.assert_closed();
+        let ready = get(port, "/healthz/ready");
+        let reasons = (ready.status, ready.body.as_str());
+        assert_eq!(reasons, (503, "leaving\ndraining\n"), "{way}");
+        let metrics = get(port, "/metrics").body;
+        let flags = ["draining", "leaving", "ready"]
+            .map(|name| sample(&metrics, &format!("shoalmq_{name}")));
+        assert_eq!(flags, [Some(1.0), Some(1.0), Some(0.0)], "{way}");
+
+        for _ in 0..2 {
+            if way == "DELETE" {
+                let answer = request(port, "DELETE", "/api/v1/drain", "");
+                let told = (answer.status, answer.body.as_str());
+                assert_eq!(told, (200, "{\"draining\":false}"));
+            } else {
+                assert_eq!(client.call(way), simple("OK"));
+            }
+        }
+        assert_eq!(get(port, "/healthz/ready").status, 200, "{way}");
+        assert_eq!(client.call("CLUSTER LEAVING"), simple("no"));
+        let metrics = get(port, "/metrics").body;
+        let flags = ["draining", "leaving", "ready"]
+            .map(|name| sample(&metrics, &format!("shoalmq_{name}")));
+        assert_eq!(flags, [Some(0.0), Some(0.0), Some(1.0)], "{way}");
+        let id = client.add("q", "body", "");
+        assert_eq!(client.take("q").id, id);
+        assert_eq!(client.call("GETJOB TIMEOUT 1 FROM q"), Reply::NilArray);
+    }
+}
+
+#[test]
+fn only_who_knows_the_password_may_undo_a_drain() {
+    let port = free_port();
+    let launch = Launch::new().flag("--http-port", &port.to_string());
+    let _node = launch.password("secret").start();
+    assert_eq!(request(port, "DELETE", "/api/v1/drain", "").status, 401);
+    let origin = "Authorization: Bearer secret\r\nOrigin: http://elsewhere\r\n";
+    assert_eq!(request(port, "DELETE", "/api/v1/drain", origin).status, 403);
+    let password = "Authorization: Bearer secret\r\n";
+    assert_eq!(
+        request(port, "DELETE", "/api/v1/drain", password).status,
+        200
+    );
+}
+
+#[test]
+fn a_node_that_refuses_all_adds_for_lack_of_memory_is_not_ready_and_says_so() {
+    for policy in ["refuse", "spill"] {
+        // With `spill`, bodies that may leave memory do not count: some hundred bytes for each job do.
+        let (limit, size) = match policy {
+            "refuse" => ("1mb", 10_000),
+            _ => ("300kb", 1),
+        };
+        let (node, port) = node(&format!("--maxmemory {limit} --memory-policy {policy}"));
+        let mut client = node.connect();
+        let body = "x".repeat(size);
+        let mut ids = Vec::new();
+        let refused = loop {
+            match client.call_arguments(&["ADDJOB", "q", &body, "0"]) {
+                Reply::Simple(id) => ids.push(id),
+                refused => break refused,
+            }
+        };
+        assert!(refused.error_text().contains("out of memory"), "{policy}");
+        let answer = get(port, "/healthz/ready");
+        let told = (answer.status, answer.body.as_str());
+        assert_eq!(told, (503, "memory is short\n"), "{policy}");
+        let lines = |what: &str| {
+            node.log()
+                .lines()
+                .filter(|line| line.contains(what))
+                .count()
+        };
+        eventually("the log says it", || {
+            (lines("all adds are refused") == 1).then_some(())
+        });
+        assert_eq!(lines("adds are taken again"), 0);
+
+        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+        client.call_arguments(&[&["ACKJOB"], &ids[..]].concat());
+        assert_eq!(get(port, "/healthz/ready").status, 200, "{policy}");
+        client.add("q", "there is room again", "");
+        eventually("the log says that it is over", || {
+            (lines("adds are taken again") == 1).then_some(())
+        });
+        assert_eq!(lines("all adds are refused"), 1);
+    }
 }
 
 #[test]

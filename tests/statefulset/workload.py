@@ -50,7 +50,7 @@ class Workload:
             return None
 
     def call(self, client, *words):
-        """The reply, and whether the connection is of further use. A node that is about to go says so, and is left."""
+        """The reply, and whether the connection is of further use. A node that refuses something is left for another one."""
         try:
             return client.call(*words), True
         except Refused as refusal:

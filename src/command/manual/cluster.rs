@@ -40,7 +40,9 @@ pub(in crate::command) static CLUSTER: Manual = Manual {
             "LEAVING",
             "[ < YES | NO > ]",
             "Tells whether this node is leaving (`yes` or `no`), or makes it leave or stay and answers OK. A node that leaves \
-             hands its jobs over after `leaving-grace`; it may stop when `cluster_leaving_jobs_left` of CLUSTER INFO is 0.",
+             hands its jobs over after `leaving-grace`; it may stop when `cluster_leaving_jobs_left` of CLUSTER INFO is 0. `NO` \
+             also ends a drain: the node is ready again, takes jobs and lets clients wait. What was handed over stays where \
+             it is.",
         ),
         sub(
             "MEET",

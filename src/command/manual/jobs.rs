@@ -76,6 +76,10 @@ pub(in crate::command) static GETJOB: Manual = Manual {
          Who had to wait gets exactly one job, whatever `COUNT` says.",
         "Everything after `FROM` is a queue. Jobs are taken one from each queue in turn, round after round.",
         "A job that is not acknowledged within its retry is delivered again.",
+        "Choose a `TIMEOUT` below the socket timeout of your client library, which otherwise gives up before the reply comes. \
+         The socket timeout of redis-py 8 is 5 s by default: use 2000 to 4000 ms.",
+        "A node that drains or stops closes the connections of waiting clients without a reply: connect again, to another \
+         node. After `CLUSTER LEAVING yes` it answers `LEAVING` instead.",
     ],
     ..entry(
         Group::Jobs,

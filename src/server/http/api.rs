@@ -5,6 +5,7 @@
 //! | `cluster` | this node and the others |
 //! | `queues`, `queues/{name}` | see `queues` |
 //! | `drain` (POST) | hands queued jobs over before a stop: how many are left |
+//! | `drain` (DELETE) | the node stays after all: takes a drain back, and CLUSTER LEAVING |
 //! | `safe-to-delete` | 200 when this node may be removed for good, 409 with the reasons when not |
 //!
 //! Figures are those of this node, unless the whole cluster is asked for.
@@ -28,7 +29,7 @@ pub(super) fn routes() -> Router<Node> {
 }
 
 pub(super) fn drain_route() -> Router<Node> {
-    Router::new().route("/api/v1/drain", post(drain))
+    Router::new().route("/api/v1/drain", post(drain).delete(stay))
 }
 
 async fn cluster(State(shared): State<Node>) -> Json<Value> {
@@ -79,6 +80,18 @@ async fn drain(State(shared): State<Node>) -> Response {
     }
     let left = closing::drain(&shared);
     Json(json!({ "draining": true, "remaining_jobs": left })).into_response()
+}
+
+/// The node is not going to be stopped after all.
+async fn stay(State(shared): State<Node>) -> Response {
+    if closing::stay(&shared) {
+        Json(json!({ "draining": false })).into_response()
+    } else {
+        problem(
+            StatusCode::CONFLICT,
+            "the node stops: its clients are gone already, so start it again instead",
+        )
+    }
 }
 
 /// Whether nothing is lost when this node and its volume go away.

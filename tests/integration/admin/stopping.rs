@@ -5,8 +5,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::start;
-use crate::fixture::{Launch, eventually};
-use crate::wire::{Connection, Reply, bulk, encode_words};
+use crate::fixture::{Launch, binary, eventually, free_port, run};
+use crate::wire::{Connection, Reply, bulk, encode_words, simple};
 
 #[test]
 fn shutdown_closes_without_an_answer_and_exits_with_0() {
@@ -50,6 +50,47 @@ fn signals_stop_the_server_even_when_clients_are_busy() {
             "{:?}",
             start.elapsed()
         );
+    }
+}
+
+#[test]
+fn a_stop_closes_connections_without_an_error() {
+    let mut node = Launch::new().flags("--appendonly no").start();
+    let [mut blocked, mut behind, mut pipelined, mut idle] = [(); 4].map(|()| node.connect());
+    blocked.send("GETJOB FROM q");
+    behind.send("GETJOB FROM q");
+    node.wait_for_blocked(2);
+    // It must not be taken for the answer to the GETJOB before it.
+    behind.send("PING");
+    pipelined.send_raw(&[encode_words("PING"), encode_words("GETJOB FROM q")].concat());
+    node.wait_for_blocked(3);
+    assert_eq!(pipelined.receive(), simple("PONG"));
+    assert_eq!(idle.call("PING"), simple("PONG"));
+    assert!(node.terminate().success());
+    for connection in [&mut blocked, &mut behind, &mut pipelined, &mut idle] {
+        connection.assert_closed();
+    }
+    assert!(!node.log().contains("still connected"), "{}", node.log());
+}
+
+#[test]
+fn an_add_that_a_draining_node_cannot_take_ends_its_connection() {
+    let port = free_port();
+    let launch = Launch::new().flag("--http-port", &port.to_string());
+    let node = launch.flags("--appendonly no").start();
+    let mut drain = binary();
+    drain.args(["drain", "--url", &format!("http://127.0.0.1:{port}")]);
+    assert_eq!(run(drain, b"").stdout, "drained\n");
+    for command in ["ADDJOB q body 0", "GETJOB FROM q"] {
+        let mut client = node.connect();
+        let pipelined = [
+            encode_words("ECHO a"),
+            encode_words(command),
+            encode_words("ECHO b"),
+        ];
+        client.send_raw(&pipelined.concat());
+        assert_eq!(client.receive(), bulk("a"), "{command}");
+        client.assert_closed();
     }
 }
 
