@@ -486,11 +486,10 @@ impl Driver {
                     if self.hangs_up(&reply) {
                         if asking.as_ref().is_some_and(|asking| asking.0 == ticket) {
                             answered = Some(Answered::HungUp);
-                        } else if let Some(peer) = self.peers.get_mut(&ticket.client) {
-                            peer.unanswered -= 1;
-                            if peer.mailbox.hang_up(ticket.number) {
-                                self.mailed.push(Arc::clone(&peer.mailbox));
-                            }
+                        } else if let Some(peer) = self.peers.get_mut(&ticket.client)
+                            && peer.hang_up(ticket.number)
+                        {
+                            self.mailed.push(Arc::clone(&peer.mailbox));
                         }
                         continue;
                     }

@@ -70,3 +70,12 @@ pub(crate) struct Peer {
     pub(crate) unread_since: Option<Instant>,
     pub(crate) mailbox: Arc<Mailbox>,
 }
+
+impl Peer {
+    /// Leaves a command that waits unanswered, and orders the connection to end. Returns whether the connection has not been
+    /// told yet that there is mail.
+    pub(crate) fn hang_up(&mut self, number: u64) -> bool {
+        self.unanswered -= 1;
+        self.mailbox.hang_up(number)
+    }
+}
