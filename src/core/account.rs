@@ -26,8 +26,8 @@ impl Node {
         }
     }
 
-    /// Whether every add is refused for lack of memory: this node keeps no more copies, and no other node
-    /// is expected to take one.
+    /// Whether every add is refused for lack of memory: this node keeps no more copies, and no other node is expected to
+    /// take one.
     pub fn refuses_adds(&self) -> bool {
         match self.memory_level() {
             MemoryLevel::Normal => false,

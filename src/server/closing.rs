@@ -78,21 +78,21 @@ pub(super) async fn close(shared: &Arc<Shared>, asked: Stop) -> Result<Stop, Fai
     }
 }
 
-/// Begins to hand what is queued here to other nodes, and lets go of those who wait for jobs; twice is as once. Returns how
-/// many jobs are left.
+/// Begins to hand queued jobs to other nodes, and closes the connections that wait for jobs; a second call changes nothing.
+/// Returns the number of jobs left.
 pub(super) fn drain(shared: &Shared) -> usize {
     let mut driver = shared.driver.lock();
     begin_hand_over(shared, &mut driver);
     driver.node.handing_over()
 }
 
-/// Takes a drain back, and CLUSTER LEAVING with it. Returns whether the node stays: not if it stops already.
+/// Undoes a drain, and CLUSTER LEAVING yes with it. Returns false, and changes nothing, when the node stops already.
 pub(super) fn stay(shared: &Shared) -> bool {
     let mut driver = shared.driver.lock();
     if driver.is_closed {
         return false;
     }
-    if driver.node.is_about_to_stop() || driver.node.is_leaving() {
+    if driver.node.is_going() {
         info!("the node stays: no more jobs are handed over");
         driver.feed(Event::Leaving(false));
         driver.settle();

@@ -291,7 +291,7 @@ impl<S: AsyncRead + AsyncWrite + AsFd + Unpin> Connection<S> {
                 self.hold = Hold::Answers;
                 Some(index)
             }
-            // Who stops a node sees the connection end once the node has let go of everything else.
+            // The client that stops the node sees its connection end after all others.
             Some((Outcome::Silent, index)) => {
                 self.hold = Hold::Stop;
                 Some(index + 1)

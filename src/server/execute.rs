@@ -41,7 +41,7 @@ pub(crate) enum Outcome {
     Blocked(Place),
     /// It did not run: it must wait until those before it are answered, or enough of them.
     Waits,
-    /// It is answered, or it is not going to be, and the connection ends.
+    /// The connection ends, after the answer or without one.
     Close,
     /// It is never answered: the node stops.
     Silent,

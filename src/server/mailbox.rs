@@ -188,7 +188,7 @@ impl Mailbox {
         self.arrived.notify_one();
     }
 
-    /// Orders the same, with this command left unanswered. Returns whether the connection has not been told yet that there
+    /// Does the same, and leaves this command unanswered. Returns whether the connection has not been told yet that there
     /// is mail.
     pub(crate) fn hang_up(&self, number: u64) -> bool {
         self.closes.store(true, Ordering::Release);

@@ -27,13 +27,14 @@ impl Driver {
     }
 }
 
-/// Adds are taken again for this long before the log says so: at the edge, each job that goes makes room for one that comes.
+/// The log says that adds are taken again once none was refused for this long: at the edge of the limit, each job that goes
+/// makes room for the next.
 const CALM: Duration = Duration::from_secs(5);
 
 /// What the log says of adds that are refused for lack of memory.
 #[derive(Debug, Default)]
 pub(crate) struct RefusedAdds {
-    /// When adds were last seen to be refused; `None` once the log says that they are taken again.
+    /// When adds were last refused; `None` once the log says that they are taken again.
     last: Option<Instant>,
 }
 

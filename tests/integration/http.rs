@@ -96,11 +96,11 @@ fn a_drain_is_undone_by_delete_and_by_cluster_leaving_no() {
         waiting.assert_closed();
         let ready = get(port, "/healthz/ready");
         let reasons = (ready.status, ready.body.as_str());
-        assert_eq!(reasons, (503, "leaving\ndraining\n"), "{way}");
+        assert_eq!(reasons, (503, "draining\n"), "{way}");
         let metrics = get(port, "/metrics").body;
         let flags = ["draining", "leaving", "ready"]
             .map(|name| sample(&metrics, &format!("shoalmq_{name}")));
-        assert_eq!(flags, [Some(1.0), Some(1.0), Some(0.0)], "{way}");
+        assert_eq!(flags, [Some(1.0), Some(0.0), Some(0.0)], "{way}");
 
         for _ in 0..2 {
             if way == "DELETE" {

@@ -5,7 +5,7 @@
 //! | `cluster` | this node and the others |
 //! | `queues`, `queues/{name}` | see `queues` |
 //! | `drain` (POST) | hands queued jobs over before a stop: how many are left |
-//! | `drain` (DELETE) | the node stays after all: takes a drain back, and CLUSTER LEAVING |
+//! | `drain` (DELETE) | undoes a drain, and CLUSTER LEAVING yes |
 //! | `safe-to-delete` | 200 when this node may be removed for good, 409 with the reasons when not |
 //!
 //! Figures are those of this node, unless the whole cluster is asked for.
