@@ -229,6 +229,9 @@ pub(crate) struct Job {
     pub(crate) warned: bool,
     /// Fewer nodes are known to hold it than are to, and that is counted.
     pub(crate) short: bool,
+    /// While acked: nobody acknowledged it. Its producer was told, or is gone before it could be told, that the job is
+    /// not added.
+    pub(crate) withdrawn: bool,
     /// How often it went from node to node since it was last handed out.
     pub(crate) moves: u8,
     /// What it is counted for.

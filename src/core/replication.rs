@@ -4,7 +4,9 @@
 //! have answered, one more candidate is asked now and then; the earlier ones are told of it (HOLDERS), which also asks
 //! them again. Once enough have confirmed, the job is queued (here, or by ENQUEUE on a node that has a copy) and its
 //! producer answered. Until then nobody was promised anything: when the producer's time is over, or it is gone, the
-//! job is deleted everywhere.
+//! add is *withdrawn*. That ends as an ack does (`gc`): it is recorded, and all that were sent a copy are told until each
+//! has answered. A holder that cannot hear of it may deliver the job when its retry is over, as one that has not heard of
+//! an ack does.
 
 use rand::Rng;
 
@@ -204,15 +206,21 @@ impl Node {
         }
     }
 
-    /// Deletes a job that waits for copies, here and wherever one was sent.
+    /// Ends a job that waits for copies, here and wherever one was sent.
     fn withdraw(&mut self, now: Time, key: JobKey, effects: &mut Vec<Effect>) {
         self.replications.remove(key);
-        let (id, holders) = (self.jobs[key].id, self.jobs[key].holders);
-        for peer in holders.iter() {
-            self.send(peer, Message::DelJob(id), effects);
+        let job = &mut self.jobs[key];
+        job.withdrawn = true;
+        let (id, holders) = (job.id, job.holders);
+        if self.has(Bug::LostWithdrawal) {
+            self.send_delete(holders, id, effects);
+            self.forget(now, key, effects);
+        } else if self.other_holders(key).is_empty() {
+            self.forget(now, key, effects);
+        } else {
+            self.mark_acked(now, key, NodeSet::EMPTY, effects);
+            self.tell_ack(now, key, effects);
         }
-        self.persist(Record::Deleted(id), effects);
-        self.remove(now, key);
     }
 
     /// Ends the wait if enough copies are confirmed.
@@ -381,6 +389,7 @@ impl Node {
             ours: true,
             warned: false,
             short: false,
+            withdrawn: false,
             moves: 0,
         };
         self.insert(job)

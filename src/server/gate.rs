@@ -6,7 +6,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use foldhash::fast::RandomState;
-use shoalmq_core::command::Reply;
+use shoalmq_core::command::{Refusal, Reply};
 use shoalmq_core::id::JobId;
 use shoalmq_core::message::Message;
 use shoalmq_core::record::Record;
@@ -118,8 +118,10 @@ impl Gates {
     pub(super) fn of(&self, policy: AppendFsync, reply: &Reply, persisted: Persisted) -> Position {
         match (policy, reply) {
             (_, Reply::Added(id)) => self.of_job(policy, id),
-            (AppendFsync::Everysec | AppendFsync::No, _)
-            | (AppendFsync::Always, Reply::NothingToDeliver | Reply::Refused(_)) => OPEN,
+            (AppendFsync::Everysec | AppendFsync::No, _) => OPEN,
+            // No crash may bring back an add that was said to be withdrawn.
+            (AppendFsync::Always, Reply::Refused(Refusal::ReplicationTimeout)) => self.position,
+            (AppendFsync::Always, Reply::NothingToDeliver | Reply::Refused(_)) => OPEN,
             (AppendFsync::Always, Reply::Delivered(..) | Reply::Unread(_)) => {
                 let gates = reply.delivered();
                 let gates = gates.iter().map(|id| self.of_job(policy, id));
@@ -249,6 +251,17 @@ mod tests {
             of(ALWAYS, &Reply::NothingToDeliver, Persisted::NothingYet),
             OPEN
         );
+        let refused = Reply::Refused(Refusal::TooFewNodes);
+        assert_eq!(of(ALWAYS, &refused, Persisted::NothingYet), OPEN);
+    }
+
+    #[test]
+    fn an_add_is_withdrawn_on_disk_before_its_producer_hears_of_it() {
+        let (_released, gates) = gates();
+        let refused = Reply::Refused(Refusal::ReplicationTimeout);
+        let of = |policy| gates.of(policy, &refused, Persisted::Something);
+        assert_eq!(of(ALWAYS), Position(4));
+        assert_eq!(of(AppendFsync::Everysec), OPEN);
     }
 
     #[test]
@@ -258,6 +271,7 @@ mod tests {
         let ack = Message::SetAck {
             id: id(20),
             holders: [].into(),
+            withdrawn: true,
         };
         let asks = Message::WillQueue(id(20));
         let of = |gates: &Gates, policy, message: &Message| gates.of_message(policy, message);
