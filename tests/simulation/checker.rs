@@ -51,6 +51,8 @@ pub(crate) struct Job {
     pub(crate) finished: bool,
     /// When a node said that it is, and which.
     pub(crate) acked: Option<(Micros, HostIndex)>,
+    /// When a node said that it is not added, and which.
+    pub(crate) withdrawn: Option<(Micros, HostIndex)>,
     /// Where its copies are, and where in the log.
     pub(crate) copies: BTreeMap<HostIndex, Position>,
     /// Where a copy ever was that could be counted.
@@ -90,7 +92,7 @@ pub(crate) struct Checker {
     slack: Micros,
     /// Deliveries beyond the first of each job.
     duplicates: u64,
-    counted: Counters,
+    pub(crate) counted: Counters,
     /// Since when all nodes can have told each other of all acks.
     settled: Option<Micros>,
     violation: Option<Violation>,
@@ -155,6 +157,7 @@ impl Checker {
             put_back: 0,
             finished: false,
             acked: None,
+            withdrawn: None,
             copies: BTreeMap::new(),
             had: BTreeSet::new(),
             taken: false,
@@ -181,8 +184,18 @@ impl Checker {
         }
     }
 
-    pub(crate) fn refused(&mut self, _now: Micros, number: Number, refusal: Refusal) {
+    /// A node refused a job at `given`.
+    pub(crate) fn refused(
+        &mut self,
+        given: Micros,
+        host: HostIndex,
+        number: Number,
+        refusal: Refusal,
+    ) {
         let job = &mut self.jobs[number];
+        if refusal == Refusal::ReplicationTimeout {
+            job.withdrawn = Some((given, host));
+        }
         let maybe = matches!(
             refusal,
             Refusal::ReplicationTimeout | Refusal::RemovedWhileReplicating
@@ -317,6 +330,7 @@ impl Checker {
         all.redelivered_restart += counters.redelivered_restart;
         all.redelivered_heal += counters.redelivered_heal;
         all.redelivered_drain += counters.redelivered_drain;
+        all.evicted += counters.evicted;
     }
 
     /// All is well again since `healed`: nothing waits for longer than its retry and a while.
@@ -382,6 +396,7 @@ impl Checker {
             added: count(|job| job.answer == Answer::Added),
             refused: count(|job| job.answer == Answer::Refused),
             unknown: count(|job| job.answer == Answer::Unknown),
+            withdrawn: count(|job| job.withdrawn.is_some()),
             deliveries: self.jobs.iter().map(|job| u64::from(job.deliveries)).sum(),
             duplicates: self.duplicates,
             taken: count(|job| job.taken && job.is_promised() && !job.finished),

@@ -88,6 +88,8 @@ impl Ask {
 pub(crate) enum Step {
     /// Some producer adds a job.
     Add,
+    /// Some producer wants copies on all nodes, at a moment when not all can answer.
+    Insist,
     /// A consumer asks for jobs.
     Fetch(usize),
     /// A client that was not answered hangs up.

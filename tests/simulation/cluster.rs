@@ -35,6 +35,8 @@ pub(crate) struct Cluster {
     pub(crate) workload: Workload,
     pub(crate) faults: Faults,
     pub(crate) slow_disks: BTreeSet<HostIndex>,
+    /// Since when each node has had links with all others, if it has.
+    pub(crate) calm_since: Vec<Option<Micros>>,
     pub(crate) checker: Checker,
     pub(crate) trace: Trace,
     /// Events that cores were fed.
@@ -61,6 +63,7 @@ impl Cluster {
             workload: Workload::default(),
             faults: Faults::default(),
             slow_disks: BTreeSet::new(),
+            calm_since: vec![None; plan.hosts],
             checker: Checker::new(&plan),
             trace: Trace::new(detail),
             events: 0,

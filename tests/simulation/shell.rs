@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use shoalmq_core::command::Reply;
+use shoalmq_core::command::{Refusal, Reply};
 use shoalmq_core::effect::Effect;
 use shoalmq_core::event::Event;
 use shoalmq_core::id::{StoreId, Ticket};
@@ -192,6 +192,7 @@ impl Cluster {
     /// A delivery waits for the records of its jobs alone; nothing waits that tells nothing.
     fn reply_gate(&self, index: HostIndex, reply: &Reply) -> Position {
         match reply {
+            Reply::Refused(Refusal::ReplicationTimeout) => self.gate(index),
             Reply::NothingToDeliver | Reply::Refused(_) => 0,
             Reply::Delivered(jobs, _) if self.plan.policy == Policy::Always => {
                 let positions = jobs
