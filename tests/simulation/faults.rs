@@ -149,8 +149,8 @@ impl Cluster {
             let lasts = if flaps > 0 { 200 * MS } else { self.how_long() };
             self.after(lasts, Happening::FaultEnds(id));
             if kind != Kind::Leaving {
-                for _ in 0..3 {
-                    let wait = self.fault_dice.below(SECOND);
+                for _ in 0..5 {
+                    let wait = self.fault_dice.below(800 * MS);
                     self.after(wait, Happening::Client(Step::Insist));
                 }
             }

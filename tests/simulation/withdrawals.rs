@@ -9,28 +9,31 @@ use crate::client::Number;
 use crate::cluster::Cluster;
 use crate::schedule::{HostIndex, Micros, SECOND};
 
-/// How long a node takes at most to tell the others of what it withdrew, once it has links with all of them.
+/// How long a node takes at most to tell the holders of what it withdrew, once it has links with all of them.
 const TOLD_WITHIN: Micros = 3 * SECOND;
 
 impl Cluster {
-    /// Looks which nodes have links with all others.
+    /// Looks which nodes can tell each other anything.
     pub(crate) fn note_calm(&mut self) {
-        for host in 0..self.hosts.len() {
-            let since = self.calm_since[host].unwrap_or(self.now);
-            self.calm_since[host] = self.reaches_all(host).then_some(since);
+        for one in 0..self.hosts.len() {
+            for other in one + 1..self.hosts.len() {
+                if self.are_linked(one, other) {
+                    self.calm_since.entry((one, other)).or_insert(self.now);
+                } else {
+                    self.calm_since.remove(&(one, other));
+                }
+            }
         }
     }
 
-    /// Whether a node and all others can tell each other anything.
-    fn reaches_all(&self, host: HostIndex) -> bool {
+    fn are_linked(&self, one: HostIndex, other: HostIndex) -> bool {
         let runs = |host: HostIndex| self.hosts[host].serves() && !self.hosts[host].is_paused();
-        let open = |one, other| {
-            self.network.link(one, other).is_some() && self.network.is_open_both_ways(one, other)
-        };
-        let linked = |other| runs(other) && open(host, other) && open(other, host);
-        let others = (0..self.hosts.len()).filter(|&other| other != host);
-        let mut others = others.filter(|&other| !self.hosts[other].removed);
-        runs(host) && others.all(linked)
+        let linked = |from, to| self.network.link(from, to).is_some();
+        runs(one)
+            && runs(other)
+            && linked(one, other)
+            && linked(other, one)
+            && self.network.is_open_both_ways(one, other)
     }
 
     /// A node handed out a job at `given`.
@@ -44,10 +47,13 @@ impl Cluster {
         if evicted + self.checker.counted.evicted > 0 || given + SKEW >= job.expires() {
             return;
         }
+        let told = |&holder: &HostIndex| {
+            let calm = self.calm_since.get(&(by.min(holder), by.max(holder)));
+            calm.is_some_and(|&calm| given > calm.max(withdrawn) + TOLD_WITHIN)
+        };
         let itself = by == host && given > withdrawn;
-        let calm = self.calm_since[by];
-        let told = calm.is_some_and(|calm| given > calm.max(withdrawn) + TOLD_WITHIN);
-        if itself || told {
+        let mut others = job.had.iter().filter(|&&holder| holder != by);
+        if itself || others.all(told) {
             let what = format!("n{host} delivers it, though n{by} withdrew it");
             self.checker.violate(Some(number), what);
         }

@@ -137,7 +137,7 @@ impl Cluster {
         let number = self.checker.next_number();
         self.add_job(number, |cluster, number| Terms {
             replicate: u16::try_from(cluster.plan.hosts).ok(),
-            retry: cluster.client_dice.pick(&[1, 3, 6]),
+            retry: cluster.client_dice.pick(&[1, 3, 6, 10]),
             replication: Replication::Synchronous,
             ..cluster.terms(number)
         });

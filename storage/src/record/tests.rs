@@ -217,8 +217,14 @@ fn the_bytes_of_what_nodes_know_of_each_other_are_these() {
 #[test]
 fn a_newer_version_and_a_newer_kind_are_named() {
     assert_eq!(decode(&sealed(VERSION + 1, &[0])), Err(Invalid::Version(3)));
-    assert_eq!(decode(&sealed(VERSION, &[12, 1, 2])), Err(Invalid::Kind(12)));
-    assert_eq!(decode(&sealed(VERSION, &[0x80, 0x01])), Err(Invalid::Kind(128)));
+    assert_eq!(
+        decode(&sealed(VERSION, &[12, 1, 2])),
+        Err(Invalid::Kind(12))
+    );
+    assert_eq!(
+        decode(&sealed(VERSION, &[0x80, 0x01])),
+        Err(Invalid::Kind(128))
+    );
 }
 
 #[test]
