@@ -119,8 +119,10 @@ impl Gates {
         match (policy, reply) {
             (_, Reply::Added(id)) => self.of_job(policy, id),
             (AppendFsync::Everysec | AppendFsync::No, _) => OPEN,
-            // No crash may bring back an add that was said to be withdrawn.
-            (AppendFsync::Always, Reply::Refused(Refusal::ReplicationTimeout)) => self.position,
+            // An add that waited is withdrawn, and no crash may bring it back. One that is refused at once records nothing.
+            (AppendFsync::Always, Reply::Refused(_)) if persisted == Persisted::Something => {
+                self.position
+            }
             (AppendFsync::Always, Reply::NothingToDeliver | Reply::Refused(_)) => OPEN,
             (AppendFsync::Always, Reply::Delivered(..) | Reply::Unread(_)) => {
                 let gates = reply.delivered();
@@ -258,10 +260,12 @@ mod tests {
     #[test]
     fn an_add_is_withdrawn_on_disk_before_its_producer_hears_of_it() {
         let (_released, gates) = gates();
-        let refused = Reply::Refused(Refusal::ReplicationTimeout);
-        let of = |policy| gates.of(policy, &refused, Persisted::Something);
-        assert_eq!(of(ALWAYS), Position(4));
-        assert_eq!(of(AppendFsync::Everysec), OPEN);
+        for refusal in [Refusal::ReplicationTimeout, Refusal::TooFewNodes] {
+            let refused = Reply::Refused(refusal);
+            let of = |policy| gates.of(policy, &refused, Persisted::Something);
+            assert_eq!(of(ALWAYS), Position(4));
+            assert_eq!(of(AppendFsync::Everysec), OPEN);
+        }
     }
 
     #[test]

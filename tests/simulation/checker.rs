@@ -5,6 +5,7 @@
 //! took away.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use shoalmq_core::command::{Delivery, Refusal, Replication};
 use shoalmq_core::id::JobId;
@@ -193,19 +194,22 @@ impl Checker {
         refusal: Refusal,
     ) {
         let job = &mut self.jobs[number];
-        if refusal == Refusal::ReplicationTimeout {
+        let withdrawn = match refusal {
+            Refusal::ReplicationTimeout => true,
+            Refusal::TooFewNodes => job.terms.timeout.is_none() && job.id.is_some(),
+            _ => false,
+        };
+        if withdrawn {
             job.withdrawn = Some((given, host));
         }
-        let maybe = matches!(
-            refusal,
-            Refusal::ReplicationTimeout | Refusal::RemovedWhileReplicating
-        );
+        let maybe = withdrawn || refusal == Refusal::RemovedWhileReplicating;
         job.answer = if maybe {
             Answer::Unknown
         } else {
             Answer::Refused
         };
-        if maybe && self.quiet && job.terms.timeout.as_secs() > 0 {
+        let is_long = |timeout: Duration| timeout.as_secs() > 0;
+        if maybe && self.quiet && job.terms.timeout.is_none_or(is_long) {
             self.violate(Some(number), format!("{refusal:?} in a quiet run"));
         } else if !maybe && job.id.is_some() {
             self.violate(Some(number), format!("{refusal:?}, but it was recorded"));

@@ -135,11 +135,16 @@ impl Cluster {
             return;
         }
         let number = self.checker.next_number();
-        self.add_job(number, |cluster, number| Terms {
-            replicate: u16::try_from(cluster.plan.hosts).ok(),
-            retry: cluster.client_dice.pick(&[1, 3, 6, 10]),
-            replication: Replication::Synchronous,
-            ..cluster.terms(number)
+        let endless = self.client_dice.percent(20);
+        self.add_job(number, |cluster, number| {
+            let terms = cluster.terms(number);
+            Terms {
+                timeout: terms.timeout.filter(|_| !endless),
+                replicate: u16::try_from(cluster.plan.hosts).ok(),
+                retry: cluster.client_dice.pick(&[1, 3, 6, 10]),
+                replication: Replication::Synchronous,
+                ..terms
+            }
         });
     }
 
@@ -175,7 +180,7 @@ impl Cluster {
         Terms {
             queue: format!("q{queue}"),
             body: format!("job {number:width$}"),
-            timeout: Duration::from_millis(dice.pick(&[100, 1000, 3000])),
+            timeout: Some(Duration::from_millis(dice.pick(&[100, 1000, 3000]))),
             replicate,
             delay,
             retry: if once { 0 } else { dice.pick(&[1, 1, 2, 3, 6]) },

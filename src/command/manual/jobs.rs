@@ -60,8 +60,7 @@ pub(in crate::command) static ADDJOB: Manual = Manual {
          (`maxmemory-policy acks`). With `appendfsync always`, NOREPL is sent when the withdrawal is on disk; otherwise a \
          crash of the adding node may undo the withdrawals of its last seconds.",
         "A node that could not reach the adding node for a whole retry may have delivered the job before NOREPL was sent. \
-         That \
-         node does not deliver the job again once it has been told, and ACKJOB then returns 0 for it.",
+         That node does not deliver the job again once it has been told, and ACKJOB then returns 0 for it.",
         "`-NOREPL job removed …` means that, before there were enough copies, the job was acknowledged or deleted, or its \
          TTL ended. It may have been delivered.",
         "Options are checked from left to right, then the timeout. Of an option given twice the last counts. Times above \

@@ -18,20 +18,27 @@ const RETRY: u32 = 5;
 /// Seconds in which every retry is over, and every round of telling.
 const LONG: u64 = 60;
 
-/// A job on so many nodes, whose producer waits for so long.
-fn within(replicate: u16, ms: u64) -> AddJob<'static> {
+/// A job on this number of nodes, whose producer waits until it is answered.
+fn endless(replicate: u16) -> AddJob<'static> {
     AddJob {
         replicate: Some(replicate),
-        timeout: Some(Duration::from_millis(ms)),
         ..job_with_retry("q", RETRY)
     }
 }
 
+/// The same, whose producer waits for so long.
+fn within(replicate: u16, ms: u64) -> AddJob<'static> {
+    AddJob {
+        timeout: Some(Duration::from_millis(ms)),
+        ..endless(replicate)
+    }
+}
+
 /// Node 1 has a copy and is cut off from node 0, which waits for one more at node 2, which hangs.
-fn half_copied(ms: u64) -> (Shoal, Ticket, JobId) {
+fn half_copied(add: AddJob<'_>) -> (Shoal, Ticket, JobId) {
     let mut shoal = Shoal::new(3);
     shoal.hang(2);
-    let ticket = shoal.send(0, 1, Command::AddJob(within(3, ms)));
+    let ticket = shoal.send(0, 1, Command::AddJob(add));
     shoal.advance_ms(10);
     let id = shoal.node(1).jobs.iter().map(|(_, job)| job.id).next();
     shoal.cut(0, 1);
@@ -40,7 +47,7 @@ fn half_copied(ms: u64) -> (Shoal, Ticket, JobId) {
 
 /// The same, after node 0 has said that the job is not added.
 fn withdrawn() -> (Shoal, JobId) {
-    let (mut shoal, ticket, id) = half_copied(200);
+    let (mut shoal, ticket, id) = half_copied(within(3, 200));
     shoal.advance_ms(300);
     let refused = Reply::Refused(Refusal::ReplicationTimeout);
     assert_eq!(shoal.answer(0, ticket), Some(&refused));
@@ -83,10 +90,23 @@ fn a_holder_that_was_cut_off_hears_of_it_and_never_delivers_the_job() {
 
 #[test]
 fn the_same_when_the_producer_is_gone() {
-    let (mut shoal, _, id) = half_copied(60_000);
+    let (mut shoal, _, id) = half_copied(endless(3));
     shoal.feed(0, Event::Disconnected(ClientId(1)));
     assert!(shoal.show(0, id).expect("it is kept").withdrawn);
     assert_gone(&mut shoal, "no client");
+    assert_uncounted(&shoal);
+}
+
+#[test]
+fn the_same_when_too_few_nodes_are_left() {
+    let (mut shoal, ticket, id) = half_copied(endless(3));
+    shoal.feed(0, Event::PeerFailing(Shoal::id(2), true));
+    shoal.advance_ms(limits::EXPECTED_BACK.as_millis() as u64);
+    let refused = Reply::Refused(Refusal::TooFewNodes);
+    assert_eq!(shoal.answer(0, ticket), Some(&refused));
+    assert!(shoal.show(0, id).expect("it is kept").withdrawn);
+    shoal.feed(0, Event::PeerFailing(Shoal::id(2), false));
+    assert_gone(&mut shoal, "too few nodes");
     assert_uncounted(&shoal);
 }
 
@@ -158,7 +178,7 @@ fn a_copy_made_by_a_holder_ends_too() {
 
 #[test]
 fn what_was_delivered_before_the_answer_is_not_delivered_again() {
-    let (mut shoal, ticket, id) = half_copied(20_000);
+    let (mut shoal, ticket, id) = half_copied(within(3, 20_000));
     // Nobody tells node 1 that the producer still waits.
     shoal.advance(10);
     assert_eq!(shoal.get(1, "q", 1).len(), 1, "its retry was over");
@@ -175,7 +195,7 @@ fn what_was_delivered_before_the_answer_is_not_delivered_again() {
 
 #[test]
 fn an_ack_before_the_answer_counts_and_ends_the_wait() {
-    let (mut shoal, ticket, id) = half_copied(20_000);
+    let (mut shoal, ticket, id) = half_copied(within(3, 20_000));
     shoal.advance(10);
     assert_eq!(shoal.get(1, "q", 1).len(), 1, "its retry was over");
     assert_eq!(shoal.ack(1, id), 1);
