@@ -191,6 +191,10 @@ impl Place {
 
 /// One job as this node holds it: 136 bytes beside the bytes of its body.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each changes on its own, and ten million jobs have no room for more"
+)]
 pub(crate) struct Job {
     pub(crate) id: JobId,
     pub(crate) body: Body,

@@ -6,7 +6,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use foldhash::fast::RandomState;
-use shoalmq_core::command::{Refusal, Reply};
+use shoalmq_core::command::Reply;
 use shoalmq_core::id::JobId;
 use shoalmq_core::message::Message;
 use shoalmq_core::record::Record;
@@ -118,12 +118,12 @@ impl Gates {
     pub(super) fn of(&self, policy: AppendFsync, reply: &Reply, persisted: Persisted) -> Position {
         match (policy, reply) {
             (_, Reply::Added(id)) => self.of_job(policy, id),
-            (AppendFsync::Everysec | AppendFsync::No, _) => OPEN,
             // An add that waited is withdrawn, and no crash may bring it back. One that is refused at once records nothing.
             (AppendFsync::Always, Reply::Refused(_)) if persisted == Persisted::Something => {
                 self.position
             }
-            (AppendFsync::Always, Reply::NothingToDeliver | Reply::Refused(_)) => OPEN,
+            (AppendFsync::Everysec | AppendFsync::No, _)
+            | (AppendFsync::Always, Reply::NothingToDeliver | Reply::Refused(_)) => OPEN,
             (AppendFsync::Always, Reply::Delivered(..) | Reply::Unread(_)) => {
                 let gates = reply.delivered();
                 let gates = gates.iter().map(|id| self.of_job(policy, id));
@@ -160,7 +160,7 @@ pub(super) enum News {
 
 #[cfg(test)]
 mod tests {
-    use shoalmq_core::command::{Counters, Delivery};
+    use shoalmq_core::command::{Counters, Delivery, Refusal};
     use shoalmq_core::id::{JobId, QueueName};
     use shoalmq_core::job::Body;
     use shoalmq_core::record::JobRecord;
