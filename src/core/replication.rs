@@ -172,17 +172,24 @@ impl Node {
     }
 
     /// Members that were counted on are expected back no more. Refuses the jobs that then lack copies for ever: those whose
-    /// producers set no timeout, for else they would wait for ever.
+    /// producers set no timeout, for else they would wait for ever. A job whose producer was answered at once (ASYNC) makes
+    /// do with the copies that there can be.
     pub(crate) fn refuse_hopeless(&mut self, now: Time, effects: &mut Vec<Effect>) {
+        let expected = self.peers.expected();
         let hopeless = |&(_, pending): &(JobKey, &Pending)| {
-            let hoped_for = self.peers.expected().or(pending.confirmed);
-            pending.deadline == Time::NEVER && hoped_for.len() < pending.floor
+            let least = pending.ticket.map_or(pending.wanted, |_| pending.floor);
+            let hoped_for = expected.or(pending.confirmed);
+            pending.deadline == Time::NEVER && hoped_for.len() < least
         };
         let keys = self.replications.iter().filter(hopeless);
         let keys: Vec<JobKey> = keys.map(|(key, _)| key).collect();
         for key in keys {
-            let Some(ticket) = self.replications.of(key).ticket else {
-                // Its producer was answered at once (ASYNC): it waits here for whoever comes back.
+            let pending = self.replications.get_mut(key);
+            let pending = pending.expect("it was just listed");
+            let Some(ticket) = pending.ticket else {
+                let hoped_for = expected.or(pending.confirmed);
+                pending.wanted = hoped_for.len().max(pending.floor);
+                self.finish_if_enough(now, key, effects);
                 continue;
             };
             self.withdraw(now, key, effects);

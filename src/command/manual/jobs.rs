@@ -50,8 +50,8 @@ pub(in crate::command) static ADDJOB: Manual = Manual {
         "`MAXLEN` refuses the job when its queue has this many jobs or more on this node; other nodes do not count. `ASYNC` \
          answers before the replicas confirmed.",
         "Several may be under way on one connection: commands behind one that waits go on, and are answered in order.",
-        "`-NOREPL Timeout reached …` means that the job is withdrawn. So is the job of a producer that disconnects while it \
-         waits. A withdrawn job ends like an acknowledged one: every node that was sent a copy is told until it has \
+        "`-NOREPL Timeout reached …` means that the job is withdrawn. So is a job that is refused for too few nodes after a \
+         wait, and that of a producer that disconnects while it waits. A withdrawn job ends like an acknowledged one: every node that was sent a copy is told until it has \
          answered, across restarts too, and no node that has been told delivers it. SHOW gives its state as `withdrawn` \
          until all nodes have answered. It counts neither as added nor as acknowledged.",
         "A withdrawn job may still be delivered by a node that has a copy and has not been told. That is a node that cannot \
