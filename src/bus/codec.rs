@@ -223,6 +223,7 @@ enum Payload<'a> {
         id: &'a Bytes,
         #[serde(borrow)]
         holders: Nodes<'a>,
+        withdrawn: bool,
     },
     GotAck {
         #[serde(borrow)]
@@ -323,9 +324,14 @@ impl<'a> Payload<'a> {
                 id: id(job),
                 for_ms: *for_ms,
             },
-            Message::SetAck { id: job, holders } => Payload::SetAck {
+            Message::SetAck {
+                id: job,
+                holders,
+                withdrawn,
+            } => Payload::SetAck {
                 id: id(job),
                 holders: Nodes::of(holders),
+                withdrawn: *withdrawn,
             },
             Message::GotAck {
                 id: job,
@@ -424,9 +430,14 @@ impl<'a> Payload<'a> {
                 id: job_id(id)?,
                 for_ms,
             },
-            Payload::SetAck { id, holders } => Message::SetAck {
+            Payload::SetAck {
+                id,
+                holders,
+                withdrawn,
+            } => Message::SetAck {
                 id: job_id(id)?,
                 holders: holders.holders()?,
+                withdrawn,
             },
             Payload::GotAck { id, known, holders } => Message::GotAck {
                 id: job_id(id)?,

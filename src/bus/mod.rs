@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 pub use shoalmq_core::id::{NodeId, StoreId};
 
 /// The bus protocols that this node speaks, the oldest and the newest. Two nodes use the newest that both speak.
-pub const VERSIONS: (u8, u8) = (1, 1);
+pub const VERSIONS: (u8, u8) = (2, 2);
 
 /// Who a node says it is: gossip's identity. The fields never change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -103,7 +103,12 @@ fn show(out: &mut Vec<u8>, protocol: Protocol, job: &JobView) {
     let queue = job.queue.as_ref();
     bulk_or_nil(out, protocol, queue.map(QueueName::as_bytes));
     key(out, "state");
-    encode::bulk(out, state_name(job.state).as_bytes());
+    let state = if job.withdrawn {
+        "withdrawn"
+    } else {
+        state_name(job.state)
+    };
+    encode::bulk(out, state.as_bytes());
     entry(out, "repl", job.replicate);
     entry(out, "ttl", job.ttl);
     entry(out, "ctime", job.created);

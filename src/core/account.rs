@@ -67,9 +67,14 @@ impl Node {
         self.jobs.len() - self.tombstones.len
     }
 
-    /// Acked jobs that not all holders are known to know of.
+    /// Jobs that are over, acked or withdrawn, and that not all holders are known to know of.
     pub fn collecting_count(&self) -> usize {
         self.collections.len() - self.tombstones.len
+    }
+
+    /// Those of them that nobody acknowledged: their adds were withdrawn.
+    pub fn withdrawn_count(&self) -> usize {
+        self.collections.withdrawn
     }
 
     /// Acks kept for jobs that are not held here.

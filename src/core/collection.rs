@@ -27,6 +27,8 @@ pub(crate) struct Collections {
     of: BTreeMap<JobKey, Collection>,
     /// All but the tombstones, oldest ack first.
     pub(crate) list: List,
+    /// How many of them were withdrawn, not acked.
+    pub(crate) withdrawn: usize,
     /// Peers whose links came up, and the next job whose ack they are told.
     tellings: BTreeMap<PeerKey, JobKey>,
     /// A peer holds nothing any more: the next job that may be waiting for nobody else.
@@ -113,7 +115,8 @@ impl Collections {
 }
 
 impl Node {
-    /// A job is acked, and `more` hold it, too. If its caller does not tell the holders, that is left to others for now.
+    /// A job is acked, or was marked as withdrawn before, and `more` hold it, too. If its caller does not tell the holders,
+    /// that is left to others for now.
     pub(crate) fn mark_acked(
         &mut self,
         now: Time,
@@ -121,7 +124,9 @@ impl Node {
         more: NodeSet,
         effects: &mut Vec<Effect>,
     ) {
-        self.tally_service(now, key);
+        if !self.jobs[key].withdrawn {
+            self.tally_service(now, key);
+        }
         self.leave_place(now, key);
         let patience = limits::ACK_PATIENCE.as_millis() as u64;
         let spread = self.random.random_range(0..patience / 4);
@@ -151,6 +156,7 @@ impl Node {
             &mut self.collections.list
         };
         list.push_back(&mut self.jobs, key, Place::Acked);
+        self.collections.withdrawn += usize::from(self.jobs[key].withdrawn);
         self.collections.begin(key);
     }
 
@@ -162,6 +168,7 @@ impl Node {
             &mut self.collections.list
         };
         list.remove(&mut self.jobs, key);
+        self.collections.withdrawn -= usize::from(self.jobs[key].withdrawn);
         self.collections.end(key);
     }
 
@@ -179,12 +186,14 @@ impl Node {
         let job = &self.jobs[key];
         let queue = (!job.is_tombstone()).then(|| self.queues[job.queue].name.clone());
         let (id, expires, holders) = (job.id, job.expires(), job.holders);
+        let withdrawn = job.withdrawn;
         let unheard = holders.without(self.collections.of[&key].heard);
         let record = AckRecord {
             id,
             queue,
             expires,
             unheard: self.peers.list(unheard, None),
+            withdrawn,
         };
         self.persist(Record::Acked(Box::new(record)), effects);
     }
@@ -254,15 +263,19 @@ impl Node {
             return;
         }
         let job = &self.jobs[key];
-        let id = job.id;
+        let (id, withdrawn) = (job.id, job.withdrawn);
         let holders = if job.is_tombstone() {
             Holders::default()
         } else {
             self.peers.list(job.holders, Some(self.id))
         };
         for peer in to.iter() {
-            let holders = holders.clone();
-            self.send(peer, Message::SetAck { id, holders }, effects);
+            let message = Message::SetAck {
+                id,
+                holders: holders.clone(),
+                withdrawn,
+            };
+            self.send(peer, message, effects);
         }
     }
 

@@ -458,6 +458,8 @@ pub struct JobView {
     pub queue: Option<QueueName>,
     /// Where it stands.
     pub state: JobState,
+    /// While acked: nobody acknowledged it, its add was withdrawn.
+    pub withdrawn: bool,
     /// How many copies its producer asked for.
     pub replicate: u16,
     /// Seconds that it still lives.

@@ -250,6 +250,7 @@ impl Node {
             ours: false,
             warned: false,
             short: false,
+            withdrawn: false,
             moves: copy.moves,
         };
         if job.guarantee() == Guarantee::AtLeastOnce {

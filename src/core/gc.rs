@@ -9,6 +9,9 @@
 //! and forgets the job. A holder that hears no DELJOB for a while collects itself, so any of them may fail. Where an ack
 //! comes to a node without a copy, a tombstone finds those who have one (`tombstones`).
 //!
+//! An add that was withdrawn (`replication`) ends in the same way: the job is marked acked and withdrawn, which goes
+//! with SETACK and into the log, and nobody counts it as acked.
+//!
 //! Who has answered is not recorded: after a restart, all holders are asked anew.
 
 use crate::command::Reply;
@@ -124,6 +127,7 @@ impl Node {
         from: PeerKey,
         id: JobId,
         holders: &[NodeId],
+        withdrawn: bool,
         effects: &mut Vec<Effect>,
     ) {
         let of_tombstone = holders.is_empty();
@@ -145,6 +149,7 @@ impl Node {
         let lacks = !of_tombstone && !self.other_holders(key).without(theirs).is_empty();
         let fresh = self.jobs[key].state != JobState::Acked;
         if fresh {
+            self.jobs[key].withdrawn = withdrawn;
             self.mark_acked(now, key, theirs, effects);
         } else {
             self.learn_holders(key, theirs, effects);
@@ -212,8 +217,12 @@ impl Node {
             let forgotten =
                 key.is_none() && self.forgotten.contains(&id) && !self.has(Bug::LateCopy);
             if forgotten {
-                let holders = Holders::default();
-                self.send(from, Message::SetAck { id, holders }, effects);
+                let message = Message::SetAck {
+                    id,
+                    holders: Holders::default(),
+                    withdrawn: false,
+                };
+                self.send(from, message, effects);
             }
             return forgotten;
         };

@@ -165,6 +165,7 @@ impl Node {
             id: job.id,
             queue: (!job.is_tombstone()).then(|| self.queues[job.queue].name.clone()),
             state: job.state,
+            withdrawn: job.withdrawn,
             replicate: job.replicate,
             ttl: u32::try_from(job.expires().since(now).as_millis().div_ceil(1000))
                 .unwrap_or(u32::MAX),

@@ -121,6 +121,13 @@ fn check_collections(node: &Node) {
     let (acked, tombstones) = (acked(false), acked(true));
     assert_eq!(acked, node.collecting_count(), "acked jobs are collected");
     assert_eq!(tombstones, node.tombstone_count(), "so are tombstones");
+    let withdrawn = node.jobs.iter().filter(|(_, job)| job.withdrawn);
+    let withdrawn = withdrawn.map(|(_, job)| assert_eq!(job.state, JobState::Acked, "{}", job.id));
+    assert_eq!(
+        withdrawn.count(),
+        node.withdrawn_count(),
+        "withdrawn jobs are counted"
+    );
     for (list, len) in [
         (node.collections.list, acked),
         (node.tombstones.list, tombstones),

@@ -193,6 +193,10 @@ impl Place {
 
 /// One job as this node holds it: 136 bytes beside the bytes of its body.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each changes on its own, and ten million jobs have no room for more"
+)]
 pub(crate) struct Job {
     pub(crate) id: JobId,
     pub(crate) body: Body,
@@ -231,6 +235,9 @@ pub(crate) struct Job {
     pub(crate) warned: bool,
     /// Fewer nodes are known to hold it than are to, and that is counted.
     pub(crate) short: bool,
+    /// While acked: nobody acknowledged it. Its producer was told, or is gone before it could be told, that the job is
+    /// not added.
+    pub(crate) withdrawn: bool,
     /// How often it went from node to node since it was last handed out.
     pub(crate) moves: u8,
     /// What it is counted for.

@@ -67,13 +67,15 @@ pub enum Message {
         /// Milliseconds.
         for_ms: u64,
     },
-    /// The job is acknowledged. The receiver answers GOTACK; one that holds the job marks it acked, and collects itself when
+    /// The job is acknowledged, or its add was withdrawn. The receiver answers GOTACK; one that holds the job marks it acked, and collects itself when
     /// the sender names no holders (a tombstone does not know any).
     SetAck {
         /// Which job.
         id: JobId,
         /// Who may hold it, as far as the sender knows; empty from a tombstone.
         holders: Holders,
+        /// Nobody acknowledged it: its add was withdrawn, and the receiver counts no ack.
+        withdrawn: bool,
     },
     /// I know that the job is acknowledged.
     GotAck {
@@ -84,7 +86,7 @@ pub enum Message {
         /// The holders that the sender knows; empty unless `known`.
         holders: Holders,
     },
-    /// Forget the job, whatever its state: every holder knows of the ack, or it was never promised to anybody.
+    /// Forget the job, whatever its state: every holder knows of the ack, or FASTACK was given for it.
     DelJob(JobId),
     /// Clients wait here for jobs of this queue: so many would be taken at once. Holds for a while; replaces what the sender
     /// said of this queue before; 0 takes it back.

@@ -328,7 +328,11 @@ impl Node {
                 additional_deliveries,
             } => self.on_queued(time, from, id, nacks, additional_deliveries, effects),
             Message::Working { id, for_ms } => self.on_working(time, from, id, for_ms, effects),
-            Message::SetAck { id, holders } => self.on_set_ack(time, from, id, &holders, effects),
+            Message::SetAck {
+                id,
+                holders,
+                withdrawn,
+            } => self.on_set_ack(time, from, id, &holders, withdrawn, effects),
             Message::GotAck { id, known, holders } => {
                 self.on_got_ack(time, from, id, known, &holders, effects);
             }

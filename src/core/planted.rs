@@ -16,11 +16,19 @@ pub enum Bug {
     SecondRun,
     /// A copy that comes after its job was forgotten is kept.
     LateCopy,
+    /// The holders are told once that an add was withdrawn, and nobody remembers it.
+    LostWithdrawal,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 4] = [Bug::EarlyReply, Bug::LostAck, Bug::SecondRun, Bug::LateCopy];
+    pub const ALL: [Bug; 5] = [
+        Bug::EarlyReply,
+        Bug::LostAck,
+        Bug::SecondRun,
+        Bug::LateCopy,
+        Bug::LostWithdrawal,
+    ];
 }
 
 impl Node {

@@ -67,7 +67,7 @@ pub enum Record {
         /// All other nodes that may hold it.
         holders: Holders,
     },
-    /// A job is acknowledged: takes the place of its other records. A tombstone has no queue.
+    /// A job is acknowledged, or its add was withdrawn: takes the place of its other records. A tombstone has no queue.
     Acked(Box<AckRecord>),
     /// The job is gone from this node: acknowledged everywhere, deleted or expired.
     Deleted(JobId),
@@ -159,7 +159,7 @@ pub struct JobRecord {
     pub holders: Holders,
 }
 
-/// An acknowledged job as it is recorded, until every holder knows.
+/// An acknowledged job as it is recorded, or one whose add was withdrawn, until every holder knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AckRecord {
     /// Its id.
@@ -170,6 +170,8 @@ pub struct AckRecord {
     pub expires: Time,
     /// Other nodes that may hold it, and have not said that they know of the ack.
     pub unheard: Holders,
+    /// Nobody acknowledged it: its producer's add was withdrawn.
+    pub withdrawn: bool,
 }
 
 /// Where a job stood at a clean stop.

@@ -4,7 +4,9 @@
 //! have answered, one more candidate is asked now and then; the earlier ones are told of it (HOLDERS), which also asks
 //! them again. Once enough have confirmed, the job is queued (here, or by ENQUEUE on a node that has a copy) and its
 //! producer answered. Until then nobody was promised anything: when the producer's time is over, or it is gone, the
-//! job is deleted everywhere.
+//! add is *withdrawn*. That ends as an ack does (`gc`): it is recorded, and all that were sent a copy are told until each
+//! has answered. A holder that cannot hear of it may deliver the job when its retry is over, as one that has not heard of
+//! an ack does.
 
 use rand::Rng;
 
@@ -170,17 +172,24 @@ impl Node {
     }
 
     /// Members that were counted on are expected back no more. Refuses the jobs that then lack copies for ever: those whose
-    /// producers set no timeout, for else they would wait for ever.
+    /// producers set no timeout, for else they would wait for ever. A job whose producer was answered at once (ASYNC) makes
+    /// do with the copies that there can be.
     pub(crate) fn refuse_hopeless(&mut self, now: Time, effects: &mut Vec<Effect>) {
+        let expected = self.peers.expected();
         let hopeless = |&(_, pending): &(JobKey, &Pending)| {
-            let hoped_for = self.peers.expected().or(pending.confirmed);
-            pending.deadline == Time::NEVER && hoped_for.len() < pending.floor
+            let least = pending.ticket.map_or(pending.wanted, |_| pending.floor);
+            let hoped_for = expected.or(pending.confirmed);
+            pending.deadline == Time::NEVER && hoped_for.len() < least
         };
         let keys = self.replications.iter().filter(hopeless);
         let keys: Vec<JobKey> = keys.map(|(key, _)| key).collect();
         for key in keys {
-            let Some(ticket) = self.replications.of(key).ticket else {
-                // Its producer was answered at once (ASYNC): it waits here for whoever comes back.
+            let pending = self.replications.get_mut(key);
+            let pending = pending.expect("it was just listed");
+            let Some(ticket) = pending.ticket else {
+                let hoped_for = expected.or(pending.confirmed);
+                pending.wanted = hoped_for.len().max(pending.floor);
+                self.finish_if_enough(now, key, effects);
                 continue;
             };
             self.withdraw(now, key, effects);
@@ -204,15 +213,21 @@ impl Node {
         }
     }
 
-    /// Deletes a job that waits for copies, here and wherever one was sent.
+    /// Ends a job that waits for copies, here and wherever one was sent.
     fn withdraw(&mut self, now: Time, key: JobKey, effects: &mut Vec<Effect>) {
         self.replications.remove(key);
-        let (id, holders) = (self.jobs[key].id, self.jobs[key].holders);
-        for peer in holders.iter() {
-            self.send(peer, Message::DelJob(id), effects);
+        let job = &mut self.jobs[key];
+        job.withdrawn = true;
+        let (id, holders) = (job.id, job.holders);
+        if self.has(Bug::LostWithdrawal) {
+            self.send_delete(holders, id, effects);
+            self.forget(now, key, effects);
+        } else if self.other_holders(key).is_empty() {
+            self.forget(now, key, effects);
+        } else {
+            self.mark_acked(now, key, NodeSet::EMPTY, effects);
+            self.tell_ack(now, key, effects);
         }
-        self.persist(Record::Deleted(id), effects);
-        self.remove(now, key);
     }
 
     /// Ends the wait if enough copies are confirmed.
@@ -382,6 +397,7 @@ impl Node {
             ours: true,
             warned: false,
             short: false,
+            withdrawn: false,
             moves: 0,
         };
         self.insert(job)

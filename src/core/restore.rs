@@ -240,6 +240,7 @@ impl Restore {
             ours,
             warned: false,
             short: false,
+            withdrawn: false,
             moves: 0,
             counted: Share::None,
             since: 0,
@@ -279,7 +280,9 @@ impl Restore {
             // Only its end is recorded, which is all that matters now.
             node.keep_ack(ack.id, queue, ack.expires, 0, segment)
         };
-        node.jobs[key].holders = node.peers.set_of(&ack.unheard, node.id);
+        let holders = node.peers.set_of(&ack.unheard, node.id);
+        let job = &mut node.jobs[key];
+        (job.holders, job.withdrawn) = (holders, ack.withdrawn);
     }
 
     fn peer_store(&mut self, id: &NodeId, store: StoreId) {

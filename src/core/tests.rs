@@ -26,5 +26,6 @@ mod rewriting;
 mod shoal;
 mod spilling;
 mod tallying;
+mod withdrawing;
 
 pub(crate) use bench::plain_job;

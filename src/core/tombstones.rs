@@ -38,8 +38,12 @@ impl Node {
         } else if self.is_going() || self.tombstone_bound() == 0 {
             // It may be gone before anybody answers: a holder that hears of it now collects without it.
             for peer in self.peers.up().iter() {
-                let holders = Holders::default();
-                self.send(peer, Message::SetAck { id, holders }, effects);
+                let message = Message::SetAck {
+                    id,
+                    holders: Holders::default(),
+                    withdrawn: false,
+                };
+                self.send(peer, message, effects);
             }
             self.remember(now, id);
         } else {
@@ -104,6 +108,7 @@ impl Node {
             warned: false,
             moves: 0,
             short: false,
+            withdrawn: false,
         })
     }
 }

@@ -118,6 +118,10 @@ impl Gates {
     pub(super) fn of(&self, policy: AppendFsync, reply: &Reply, persisted: Persisted) -> Position {
         match (policy, reply) {
             (_, Reply::Added(id)) => self.of_job(policy, id),
+            // An add that waited is withdrawn, and no crash may bring it back. One that is refused at once records nothing.
+            (AppendFsync::Always, Reply::Refused(_)) if persisted == Persisted::Something => {
+                self.position
+            }
             (AppendFsync::Everysec | AppendFsync::No, _)
             | (AppendFsync::Always, Reply::NothingToDeliver | Reply::Refused(_)) => OPEN,
             (AppendFsync::Always, Reply::Delivered(..) | Reply::Unread(_)) => {
@@ -156,7 +160,7 @@ pub(super) enum News {
 
 #[cfg(test)]
 mod tests {
-    use shoalmq_core::command::{Counters, Delivery};
+    use shoalmq_core::command::{Counters, Delivery, Refusal};
     use shoalmq_core::id::{JobId, QueueName};
     use shoalmq_core::job::Body;
     use shoalmq_core::record::JobRecord;
@@ -249,6 +253,19 @@ mod tests {
             of(ALWAYS, &Reply::NothingToDeliver, Persisted::NothingYet),
             OPEN
         );
+        let refused = Reply::Refused(Refusal::TooFewNodes);
+        assert_eq!(of(ALWAYS, &refused, Persisted::NothingYet), OPEN);
+    }
+
+    #[test]
+    fn an_add_is_withdrawn_on_disk_before_its_producer_hears_of_it() {
+        let (_released, gates) = gates();
+        for refusal in [Refusal::ReplicationTimeout, Refusal::TooFewNodes] {
+            let refused = Reply::Refused(refusal);
+            let of = |policy| gates.of(policy, &refused, Persisted::Something);
+            assert_eq!(of(ALWAYS), Position(4));
+            assert_eq!(of(AppendFsync::Everysec), OPEN);
+        }
     }
 
     #[test]
@@ -258,6 +275,7 @@ mod tests {
         let ack = Message::SetAck {
             id: id(20),
             holders: [].into(),
+            withdrawn: true,
         };
         let asks = Message::WillQueue(id(20));
         let of = |gates: &Gates, policy, message: &Message| gates.of_message(policy, message);

@@ -158,6 +158,7 @@ mod tests {
             queue: None,
             expires: Time::ZERO,
             unheard: Holders::from([]),
+            withdrawn: false,
         }))
     }
 

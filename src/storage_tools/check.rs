@@ -118,7 +118,9 @@ fn to_text(log: &ReadOnly, census: &Census, health: &Health) -> String {
     );
     line(
         "jobs",
-        format!("{jobs}, and {acked} acknowledged ones that not every node has heard of"),
+        format!(
+            "{jobs}, and {acked} acknowledged or withdrawn ones that not every node has heard of"
+        ),
     );
     if let Some(share) = live_share(census) {
         let (part, whole) = (HumanBytes(total.live_bytes), HumanBytes(total.bytes));

@@ -103,6 +103,7 @@ fn fields(record: &Record) -> Value {
             "id": ack.id.to_string(),
             "expires": ack.expires.as_millis(),
             "unheard": nodes(&ack.unheard),
+            "withdrawn": ack.withdrawn,
         }),
         Record::Deleted(id) => json!({ "id": id.to_string() }),
         Record::Peer { id, store } => {

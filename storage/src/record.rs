@@ -5,7 +5,7 @@
 //!
 //! record   length   u32 LE             bytes that follow the checksum: at least 2
 //!          checksum u32 LE             crc32c of those bytes
-//!          version  u8                 1
+//!          version  u8                 2
 //!          payload                     postcard: kind, then the fields of that kind
 //!
 //! payload  kind     varint             0 started, 1 mark, 2 added, 3 deleted, 4 flushed, 5 standing, 6 closed,
@@ -34,7 +34,7 @@ use shoalmq_core::time::{Time, WallTime};
 mod tests;
 
 /// The version that this node writes, and the only one that it reads.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 /// The bytes before the version: length and checksum.
 pub(crate) const HEADER: usize = 8;
 /// Kinds of this version are below this.
@@ -210,6 +210,7 @@ enum Payload<'a> {
         queue: Option<&'a Bytes>,
         expires: Time,
         unheard: Cow<'a, [NodeId]>,
+        withdrawn: bool,
     },
     Peer {
         id: NodeId,
@@ -283,6 +284,7 @@ impl<'a> Payload<'a> {
                 queue: ack.queue.as_ref().map(|queue| Bytes::new(queue.as_bytes())),
                 expires: ack.expires,
                 unheard: Cow::Borrowed(&ack.unheard),
+                withdrawn: ack.withdrawn,
             },
             &Record::Peer { id, store } => Payload::Peer { id, store },
             &Record::PeerForgotten(id) => Payload::PeerForgotten { id },
@@ -363,11 +365,13 @@ impl<'a> Payload<'a> {
                 queue,
                 expires,
                 unheard,
+                withdrawn,
             } => Record::Acked(Box::new(AckRecord {
                 id: job_id(id)?,
                 queue: queue.map(|name| QueueName::new(name)),
                 expires,
                 unheard: unheard.into_owned().into(),
+                withdrawn,
             })),
             Payload::Peer { id, store } => Record::Peer { id, store },
             Payload::PeerForgotten { id } => Record::PeerForgotten(id),

@@ -444,11 +444,11 @@ impl Connection {
     /// A field of INFO as text.
     #[track_caller]
     pub(crate) fn info(&mut self, field: &str) -> String {
-        let text = self.call("INFO").text();
+        let text = self.call("INFO all").text();
         let line = text
             .lines()
             .find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
-        line.unwrap_or_else(|| panic!("no {field} in INFO"))
+        line.unwrap_or_else(|| panic!("no {field} in INFO all"))
             .to_owned()
     }
 }

@@ -5,6 +5,7 @@
 //! took away.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use shoalmq_core::command::{Delivery, Refusal, Replication};
 use shoalmq_core::id::JobId;
@@ -51,6 +52,8 @@ pub(crate) struct Job {
     pub(crate) finished: bool,
     /// When a node said that it is, and which.
     pub(crate) acked: Option<(Micros, HostIndex)>,
+    /// When a node said that it is not added, and which.
+    pub(crate) withdrawn: Option<(Micros, HostIndex)>,
     /// Where its copies are, and where in the log.
     pub(crate) copies: BTreeMap<HostIndex, Position>,
     /// Where a copy ever was that could be counted.
@@ -90,7 +93,7 @@ pub(crate) struct Checker {
     slack: Micros,
     /// Deliveries beyond the first of each job.
     duplicates: u64,
-    counted: Counters,
+    pub(crate) counted: Counters,
     /// Since when all nodes can have told each other of all acks.
     settled: Option<Micros>,
     violation: Option<Violation>,
@@ -155,6 +158,7 @@ impl Checker {
             put_back: 0,
             finished: false,
             acked: None,
+            withdrawn: None,
             copies: BTreeMap::new(),
             had: BTreeSet::new(),
             taken: false,
@@ -181,18 +185,31 @@ impl Checker {
         }
     }
 
-    pub(crate) fn refused(&mut self, _now: Micros, number: Number, refusal: Refusal) {
+    /// A node refused a job at `given`.
+    pub(crate) fn refused(
+        &mut self,
+        given: Micros,
+        host: HostIndex,
+        number: Number,
+        refusal: Refusal,
+    ) {
         let job = &mut self.jobs[number];
-        let maybe = matches!(
-            refusal,
-            Refusal::ReplicationTimeout | Refusal::RemovedWhileReplicating
-        );
+        let withdrawn = match refusal {
+            Refusal::ReplicationTimeout => true,
+            Refusal::TooFewNodes => job.terms.timeout.is_none() && job.id.is_some(),
+            _ => false,
+        };
+        if withdrawn {
+            job.withdrawn = Some((given, host));
+        }
+        let maybe = withdrawn || refusal == Refusal::RemovedWhileReplicating;
         job.answer = if maybe {
             Answer::Unknown
         } else {
             Answer::Refused
         };
-        if maybe && self.quiet && job.terms.timeout.as_secs() > 0 {
+        let is_long = |timeout: Duration| timeout.as_secs() > 0;
+        if maybe && self.quiet && job.terms.timeout.is_none_or(is_long) {
             self.violate(Some(number), format!("{refusal:?} in a quiet run"));
         } else if !maybe && job.id.is_some() {
             self.violate(Some(number), format!("{refusal:?}, but it was recorded"));
@@ -317,6 +334,7 @@ impl Checker {
         all.redelivered_restart += counters.redelivered_restart;
         all.redelivered_heal += counters.redelivered_heal;
         all.redelivered_drain += counters.redelivered_drain;
+        all.evicted += counters.evicted;
     }
 
     /// All is well again since `healed`: nothing waits for longer than its retry and a while.
@@ -382,6 +400,7 @@ impl Checker {
             added: count(|job| job.answer == Answer::Added),
             refused: count(|job| job.answer == Answer::Refused),
             unknown: count(|job| job.answer == Answer::Unknown),
+            withdrawn: count(|job| job.withdrawn.is_some()),
             deliveries: self.jobs.iter().map(|job| u64::from(job.deliveries)).sum(),
             duplicates: self.duplicates,
             taken: count(|job| job.taken && job.is_promised() && !job.finished),

@@ -38,7 +38,7 @@ pub(crate) enum Ask {
 pub(crate) struct Terms {
     pub(crate) queue: String,
     pub(crate) body: String,
-    pub(crate) timeout: Duration,
+    pub(crate) timeout: Option<Duration>,
     pub(crate) replicate: Option<u16>,
     pub(crate) delay: u32,
     pub(crate) retry: u32,
@@ -54,7 +54,7 @@ impl Ask {
             Ask::Add(terms) => Command::AddJob(AddJob {
                 queue: terms.queue.as_bytes(),
                 body: terms.body.as_bytes(),
-                timeout: Some(terms.timeout),
+                timeout: terms.timeout,
                 replicate: terms.replicate,
                 delay: terms.delay,
                 retry: Some(terms.retry),
@@ -88,6 +88,8 @@ impl Ask {
 pub(crate) enum Step {
     /// Some producer adds a job.
     Add,
+    /// Some producer wants copies on all nodes, at a moment when not all can answer.
+    Insist,
     /// A consumer asks for jobs.
     Fetch(usize),
     /// A client that was not answered hangs up.

@@ -1,6 +1,6 @@
 //! The whole: all machines, the network between them, the clients, and the one clock that moves them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 
@@ -35,6 +35,8 @@ pub(crate) struct Cluster {
     pub(crate) workload: Workload,
     pub(crate) faults: Faults,
     pub(crate) slow_disks: BTreeSet<HostIndex>,
+    /// Since when two nodes have had links with each other, if they have; the smaller number first.
+    pub(crate) calm_since: BTreeMap<(HostIndex, HostIndex), Micros>,
     pub(crate) checker: Checker,
     pub(crate) trace: Trace,
     /// Events that cores were fed.
@@ -61,6 +63,7 @@ impl Cluster {
             workload: Workload::default(),
             faults: Faults::default(),
             slow_disks: BTreeSet::new(),
+            calm_since: BTreeMap::new(),
             checker: Checker::new(&plan),
             trace: Trace::new(detail),
             events: 0,

@@ -75,8 +75,8 @@ impl Checker {
         for job in &mut self.jobs {
             let Some(id) = job.id else { continue };
             if may_lose {
-                // What any holder knew of the ack may be lost.
-                job.acked = None;
+                // What any holder knew of the ack may be lost, and so may a withdrawal.
+                (job.acked, job.withdrawn) = (None, None);
             }
             if survived.contains(&id) {
                 job.copies.insert(host, 0);
@@ -94,6 +94,7 @@ impl Checker {
     pub(crate) fn destroyed(&mut self, _now: Micros, host: HostIndex) {
         for job in &mut self.jobs {
             job.acked = job.acked.filter(|&(_, by)| by != host);
+            job.withdrawn = job.withdrawn.filter(|&(_, by)| by != host);
             if job.copies.remove(&host).is_some() {
                 job.taken |= job.copies.is_empty();
             }

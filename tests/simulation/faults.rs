@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use shoalmq_core::event::Event;
 
+use crate::client::Step;
 use crate::cluster::Cluster;
 use crate::plan::Meeting;
 use crate::schedule::{Happening, HostIndex, MS, SECOND};
@@ -147,6 +148,12 @@ impl Cluster {
             self.faults.active.insert(id, fault);
             let lasts = if flaps > 0 { 200 * MS } else { self.how_long() };
             self.after(lasts, Happening::FaultEnds(id));
+            if kind != Kind::Leaving {
+                for _ in 0..5 {
+                    let wait = self.fault_dice.below(800 * MS);
+                    self.after(wait, Happening::Client(Step::Insist));
+                }
+            }
         }
     }
 

@@ -57,7 +57,7 @@ impl Network {
         self.ways[from][to].cuts > 0
     }
 
-    fn is_open_both_ways(&self, one: HostIndex, other: HostIndex) -> bool {
+    pub(crate) fn is_open_both_ways(&self, one: HostIndex, other: HostIndex) -> bool {
         !self.is_cut(one, other) && !self.is_cut(other, one)
     }
 
@@ -283,6 +283,7 @@ impl Cluster {
                 }
             }
         }
+        self.note_calm();
         self.after(KEEP_ALIVE_EVERY, Happening::KeepAlive);
     }
 

@@ -122,10 +122,12 @@ impl Cluster {
 
     /// Carries out effects. Returns the empty vector.
     fn carry_out(&mut self, index: HostIndex, mut effects: Vec<Effect>) -> Vec<Effect> {
+        let mut persisted = false;
         for effect in &effects {
             self.trace.effect(self.now, index, effect);
             if let Effect::Persist(record) = effect {
                 self.persist(index, record.clone());
+                persisted = true;
             }
         }
         for effect in effects.drain(..) {
@@ -157,7 +159,7 @@ impl Cluster {
                         *body = read.unwrap_or(body.clone());
                     }
                     let reply = reply.into_read().expect("every body was read");
-                    let gate = self.reply_gate(index, &reply);
+                    let gate = self.reply_gate(index, &reply, persisted);
                     let held = Held::Reply(ticket, Box::new(reply), self.now);
                     self.hold(index, gate, held);
                 }
@@ -190,8 +192,9 @@ impl Cluster {
     }
 
     /// A delivery waits for the records of its jobs alone; nothing waits that tells nothing.
-    fn reply_gate(&self, index: HostIndex, reply: &Reply) -> Position {
+    fn reply_gate(&self, index: HostIndex, reply: &Reply, persisted: bool) -> Position {
         match reply {
+            Reply::Refused(_) if persisted => self.gate(index),
             Reply::NothingToDeliver | Reply::Refused(_) => 0,
             Reply::Delivered(jobs, _) if self.plan.policy == Policy::Always => {
                 let positions = jobs

@@ -9,7 +9,7 @@
 //! ```
 //!
 //! A run is a cluster that comes up (`cluster`, `host`, `shell`: what the server does around a core), clients (`workload`, `dealing`),
-//! faults (`faults`, `network`, `disk`), and what must hold (`checker`, `copies`). Then all heals, consumers drain every node, and
+//! faults (`faults`, `network`, `disk`), and what must hold (`checker`, `copies`, `withdrawals`). Then all heals, consumers drain every node, and
 //! nothing may be left. The same seed gives the same course of events, which the fingerprint of a run proves.
 
 use std::process::ExitCode;
@@ -35,6 +35,7 @@ mod schedule;
 mod shell;
 mod summary;
 mod trace;
+mod withdrawals;
 mod workload;
 
 fn main() -> ExitCode {

@@ -9,6 +9,8 @@ pub(crate) struct Summary {
     pub(crate) added: u64,
     pub(crate) refused: u64,
     pub(crate) unknown: u64,
+    /// Of the unknown: those whose producers were told that they are not added.
+    pub(crate) withdrawn: u64,
     pub(crate) deliveries: u64,
     pub(crate) duplicates: u64,
     /// Promised jobs whose copies faults took away, as they may.
@@ -24,6 +26,7 @@ impl fmt::Display for Summary {
             added,
             refused,
             unknown,
+            withdrawn,
             deliveries,
             duplicates,
             taken,
@@ -31,7 +34,7 @@ impl fmt::Display for Summary {
         } = self;
         write!(
             f,
-            "{asked} jobs, {added} added, {refused} refused, {unknown} unknown; {deliveries} deliveries, {duplicates} not \
+            "{asked} jobs, {added} added, {refused} refused, {unknown} unknown, {withdrawn} of them withdrawn; {deliveries} deliveries, {duplicates} not \
              the first; {taken} taken by faults that may; {read} bodies read"
         )
     }
@@ -44,6 +47,7 @@ impl Summary {
         self.added += other.added;
         self.refused += other.refused;
         self.unknown += other.unknown;
+        self.withdrawn += other.withdrawn;
         self.deliveries += other.deliveries;
         self.duplicates += other.duplicates;
         self.taken += other.taken;

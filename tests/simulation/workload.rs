@@ -90,6 +90,7 @@ impl Cluster {
     pub(crate) fn client(&mut self, step: Step) {
         match step {
             Step::Add => self.add(),
+            Step::Insist => self.insist(),
             Step::Fetch(consumer) => self.fetch(consumer),
             Step::HangUp(ticket) => self.hang_up(ticket),
             Step::Deal(deal) => self.deal(&deal),
@@ -124,9 +125,32 @@ impl Cluster {
         }
         let wait = self.client_dice.wait(self.plan.add_every);
         self.after(wait, Happening::Client(Step::Add));
-        let Some(host) = self.any_host() else { return };
         let number = self.checker.next_number();
-        let terms = self.terms(number);
+        self.add_job(number, Self::terms);
+    }
+
+    /// A job that is to be on all nodes: while one of them cannot answer, its add is withdrawn.
+    fn insist(&mut self) {
+        if self.workload.peace {
+            return;
+        }
+        let number = self.checker.next_number();
+        let endless = self.client_dice.percent(20);
+        self.add_job(number, |cluster, number| {
+            let terms = cluster.terms(number);
+            Terms {
+                timeout: terms.timeout.filter(|_| !endless),
+                replicate: u16::try_from(cluster.plan.hosts).ok(),
+                retry: cluster.client_dice.pick(&[1, 3, 6, 10]),
+                replication: Replication::Synchronous,
+                ..terms
+            }
+        });
+    }
+
+    fn add_job(&mut self, number: Number, terms: impl FnOnce(&mut Self, Number) -> Terms) {
+        let Some(host) = self.any_host() else { return };
+        let terms = terms(self, number);
         let process = self.hosts[host].process.as_ref();
         let members = process.map_or(0, |process| process.gossip.members().count());
         self.checker.asked(self.now, &terms, members + 1);
@@ -156,7 +180,7 @@ impl Cluster {
         Terms {
             queue: format!("q{queue}"),
             body: format!("job {number:width$}"),
-            timeout: Duration::from_millis(dice.pick(&[100, 1000, 3000])),
+            timeout: Some(Duration::from_millis(dice.pick(&[100, 1000, 3000]))),
             replicate,
             delay,
             retry: if once { 0 } else { dice.pick(&[1, 1, 2, 3, 6]) },
@@ -271,7 +295,7 @@ impl Cluster {
                 self.checker.added(self.now, number, id, &synced);
             }
             (Purpose::Add(number), Reply::Refused(refusal)) => {
-                self.checker.refused(self.now, number, refusal);
+                self.checker.refused(given, host, number, refusal);
             }
             (Purpose::Get(consumer), Reply::Delivered(jobs, _)) => {
                 for job in jobs {
@@ -321,6 +345,7 @@ impl Cluster {
         let Some(number) = self.checker.delivered(self.now, host, job, given) else {
             return;
         };
+        self.check_withdrawn(host, number, given);
         self.workload.seen.push((job.id, number));
         let retry = u64::from(self.checker.retry(number).max(1)) * SECOND;
         let dice = &mut self.client_dice;

@@ -148,13 +148,14 @@ fn job_views() -> impl Strategy<Value = JobView> {
             option::of(bodies()),
         ),
         (nodes(), nodes(), option::of(spans()), option::of(spans())),
-        any::<(u16, u32, u64, u32, u32, u32, u32)>(),
+        any::<(u16, u32, u64, u32, u32, u32, u32, bool)>(),
     )
         .prop_map(
             |((id, queue, state, body), (holders, confirmed, requeue, awake), numbers)| JobView {
                 id,
                 queue,
                 state,
+                withdrawn: numbers.7,
                 replicate: numbers.0,
                 ttl: numbers.1,
                 created: numbers.2,
@@ -309,7 +310,13 @@ fn messages() -> impl Strategy<Value = Message> {
                     copies,
                 }
             }),
-            (job_ids(), holders()).prop_map(|(id, holders)| Message::SetAck { id, holders }),
+            (job_ids(), holders(), any::<bool>()).prop_map(|(id, holders, withdrawn)| {
+                Message::SetAck {
+                    id,
+                    holders,
+                    withdrawn,
+                }
+            }),
             (job_ids(), any::<bool>(), holders())
                 .prop_map(|(id, known, holders)| Message::GotAck { id, known, holders }),
         ];

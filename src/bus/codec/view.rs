@@ -130,6 +130,7 @@ pub(super) struct Shown<'a> {
     #[serde(borrow)]
     queue: Option<&'a Bytes>,
     state: State,
+    withdrawn: bool,
     replicate: u16,
     ttl: u32,
     created: u64,
@@ -382,6 +383,7 @@ impl<'a> Shown<'a> {
             id: Bytes::new(view.id.as_bytes()),
             queue: view.queue.as_ref().map(name),
             state: State::of(view.state),
+            withdrawn: view.withdrawn,
             replicate: view.replicate,
             ttl: view.ttl,
             created: view.created,
@@ -402,6 +404,7 @@ impl<'a> Shown<'a> {
             id: job_id(self.id)?,
             queue: self.queue.map(|queue| QueueName::new(queue)),
             state: self.state.state(),
+            withdrawn: self.withdrawn,
             replicate: self.replicate,
             ttl: self.ttl,
             created: self.created,

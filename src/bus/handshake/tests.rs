@@ -167,7 +167,7 @@ fn versions_that_do_not_overlap_are_refused_by_number() {
     let refused = refused.expect_err("nothing in common");
     assert_eq!(
         refused.to_string(),
-        "it speaks versions 2 to 5 of the bus protocol, this node 1 to 1"
+        "it speaks versions 3 to 6 of the bus protocol, this node 2 to 2"
     );
     // A newer node that still speaks ours is answered in ours.
     greeting[5..7].copy_from_slice(&[1, VERSIONS.1 + 4]);

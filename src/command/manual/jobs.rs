@@ -50,6 +50,19 @@ pub(in crate::command) static ADDJOB: Manual = Manual {
         "`MAXLEN` refuses the job when its queue has this many jobs or more on this node; other nodes do not count. `ASYNC` \
          answers before the replicas confirmed.",
         "Several may be under way on one connection: commands behind one that waits go on, and are answered in order.",
+        "`-NOREPL Timeout reached …` means that the job is withdrawn. So is a job that is refused for too few nodes after a \
+         wait, and that of a producer that disconnects while it waits. A withdrawn job ends like an acknowledged one: every node that was sent a copy is told until it has \
+         answered, across restarts too, and no node that has been told delivers it. SHOW gives its state as `withdrawn` \
+         until all nodes have answered. It counts neither as added nor as acknowledged.",
+        "A withdrawn job may still be delivered by a node that has a copy and has not been told. That is a node that cannot \
+         reach any node that knows of the withdrawal when its retry ends; one that stays away past the job's TTL; one that \
+         was forgotten (CLUSTER FORGET); and any node, once the others have evicted the withdrawal for lack of memory \
+         (`maxmemory-policy acks`). With `appendfsync always`, NOREPL is sent when the withdrawal is on disk; otherwise a \
+         crash of the adding node may undo the withdrawals of its last seconds.",
+        "A node that could not reach the adding node for a whole retry may have delivered the job before NOREPL was sent. \
+         That node does not deliver the job again once it has been told, and ACKJOB then returns 0 for it.",
+        "`-NOREPL job removed …` means that, before there were enough copies, the job was acknowledged or deleted, or its \
+         TTL ended. It may have been delivered.",
         "Options are checked from left to right, then the timeout. Of an option given twice the last counts. Times above \
          136 years count as 136 years.",
     ],
@@ -210,8 +223,8 @@ pub(in crate::command) static JSCAN: Manual = Manual {
     notes: &[
         "The cursor may stand anywhere among the options; without one the scan begins. `COUNT`, 100 by default, is a hint; \
          `BUSYLOOP` returns everything at once.",
-        "`QUEUE` shows the jobs of one queue only. States are `wait-repl`, `active`, `queued` and `acked`; `STATE` may be \
-         repeated.",
+        "`QUEUE` shows the jobs of one queue only. States are `wait-repl`, `active`, `queued` and `acked`, which includes \
+         withdrawn jobs (see ADDJOB); `STATE` may be repeated.",
         GLOBAL,
     ],
     ..entry(

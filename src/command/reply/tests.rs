@@ -51,6 +51,7 @@ fn view() -> JobView {
         id: id(),
         queue: Some(QueueName::new(b"q")),
         state: JobState::Queued,
+        withdrawn: false,
         replicate: 3,
         ttl: 86_400,
         created: 1_795_305_428_437_000_001,
@@ -196,6 +197,13 @@ fn show_tells_a_tombstone_and_missing_times_by_nils() {
         let shown = text(&Reply::Shown(Some(Box::new(job))), Protocol::Resp2);
         assert!(shown.contains(&wire(&["state", name])));
     }
+    let withdrawn = JobView {
+        state: JobState::Acked,
+        withdrawn: true,
+        ..view()
+    };
+    let shown = text(&Reply::Shown(Some(Box::new(withdrawn))), Protocol::Resp2);
+    assert!(shown.contains(&wire(&["state", "withdrawn"])));
 }
 
 #[test]

@@ -499,6 +499,7 @@ pub(crate) fn plain_job(number: u32) -> Job {
         ours: false,
         warned: false,
         short: false,
+        withdrawn: false,
         moves: 0,
     }
 }

@@ -347,8 +347,12 @@ fn a_copy_that_comes_after_the_ack_is_not_taken() {
         shoal.feed(seat, Event::Message(Shoal::id(from), message));
         assert_eq!(shoal.node(seat).job_count(), 0);
         let answer = shoal.sent.pop_front();
-        let holders = [].into();
-        assert_eq!(answer, Some((seat, from, Message::SetAck { id, holders })));
+        let ack = Message::SetAck {
+            id,
+            holders: [].into(),
+            withdrawn: false,
+        };
+        assert_eq!(answer, Some((seat, from, ack)));
     }
     shoal.advance(1000);
     let message = copy(id, &[1, 2]);

@@ -7,6 +7,8 @@ use super::shoal::Shoal;
 use crate::command::{AddJob, Command, Refusal, Replication, Reply};
 use crate::event::Event;
 use crate::id::Ticket;
+use crate::job::JobState;
+use crate::limits;
 use crate::node::Settings;
 
 /// ADDJOB with REPLICATE and a timeout in seconds; 0 waits for ever.
@@ -169,4 +171,27 @@ fn an_asynchronous_add_is_answered_at_once_while_members_restart() {
     shoal.start(2);
     shoal.advance(20);
     assert_eq!(shoal.states(id).iter().flatten().count(), 3);
+}
+
+#[test]
+fn a_job_whose_producer_was_answered_at_once_makes_do_without_a_member_that_stays_away() {
+    let mut shoal = Shoal::new(4);
+    shoal.feed(0, Event::Leaving(true));
+    shoal.kill(2);
+    shoal.advance_ms(10);
+    let id = shoal.add(
+        0,
+        AddJob {
+            replicate: Some(3),
+            replication: Replication::Asynchronous,
+            ..job("q")
+        },
+    );
+    shoal.advance_ms(limits::EXPECTED_BACK.as_millis() as u64 - 100);
+    assert!(shoal.states(id)[0].is_some(), "it waits for the third");
+    shoal.advance_ms(200);
+    let states = shoal.states(id);
+    assert_eq!(states[0], None, "others have it");
+    let queued = states.iter().filter(|&&it| it == Some(JobState::Queued));
+    assert_eq!(queued.count(), 1, "{states:?}");
 }

@@ -132,7 +132,7 @@ fn unsafe_to_delete(driver: &Driver) -> Vec<String> {
     let waiting = node.collecting_count();
     if waiting > 0 {
         reasons.push(format!(
-            "{waiting} acknowledgements are yet to be told to others"
+            "{waiting} acknowledged or withdrawn jobs are yet to be told to others"
         ));
     }
     reasons

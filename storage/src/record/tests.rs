@@ -83,12 +83,15 @@ fn holders() -> impl Strategy<Value = Holders> {
 
 fn acks() -> impl Strategy<Value = AckRecord> {
     let queue = proptest::option::of(proptest::collection::vec(any::<u8>(), 0..300));
-    (job_ids(), queue, times(), holders()).prop_map(|(id, queue, expires, unheard)| AckRecord {
-        id,
-        queue: queue.map(|name| QueueName::new(&name)),
-        expires,
-        unheard,
-    })
+    (job_ids(), queue, times(), holders(), any::<bool>()).prop_map(
+        |(id, queue, expires, unheard, withdrawn)| AckRecord {
+            id,
+            queue: queue.map(|name| QueueName::new(&name)),
+            expires,
+            unheard,
+            withdrawn,
+        },
+    )
 }
 
 fn standings() -> impl Strategy<Value = Standing> {
@@ -164,12 +167,12 @@ fn the_bytes_of_a_record_are_these() {
         time: Time::from_millis(300),
         wall: WallTime(1),
     };
-    assert_eq!(encoded(&started), sealed(1, &[0, 3, 0xac, 0x02, 1]));
-    assert_eq!(encoded(&Record::Flushed), sealed(1, &[4]));
+    assert_eq!(encoded(&started), sealed(VERSION, &[0, 3, 0xac, 0x02, 1]));
+    assert_eq!(encoded(&Record::Flushed), sealed(VERSION, &[4]));
     let deleted = Record::Deleted(JobId::from_bytes([9; 24]));
     let mut payload = vec![3, 24];
     payload.extend_from_slice(&[9; 24]);
-    assert_eq!(encoded(&deleted), sealed(1, &payload));
+    assert_eq!(encoded(&deleted), sealed(VERSION, &payload));
 }
 
 #[test]
@@ -182,35 +185,47 @@ fn the_bytes_of_what_nodes_know_of_each_other_are_these() {
         holders: nodes.clone(),
     };
     let payload = [&[8, 24][..], &[9; 24], &both].concat();
-    assert_eq!(encoded(&holders), sealed(1, &payload));
-    let ack = |queue: Option<&[u8]>, unheard: Holders| {
+    assert_eq!(encoded(&holders), sealed(VERSION, &payload));
+    let ack = |queue: Option<&[u8]>, unheard: Holders, withdrawn: bool| {
         Record::Acked(Box::new(AckRecord {
             id,
             queue: queue.map(QueueName::new),
             expires: Time::from_millis(300),
             unheard,
+            withdrawn,
         }))
     };
-    let payload = [&[9, 24][..], &[9; 24], &[1, 1, b'q', 0xac, 0x02], &both].concat();
-    assert_eq!(encoded(&ack(Some(b"q"), nodes)), sealed(1, &payload));
-    let payload = [&[9, 24][..], &[9; 24], &[0, 0xac, 0x02, 0]].concat();
-    assert_eq!(encoded(&ack(None, [].into())), sealed(1, &payload));
+    let named = [&[9, 24][..], &[9; 24], &[1, 1, b'q', 0xac, 0x02], &both].concat();
+    for withdrawn in [false, true] {
+        let record = ack(Some(b"q"), nodes.clone(), withdrawn);
+        let payload = [&named[..], &[u8::from(withdrawn)]].concat();
+        assert_eq!(encoded(&record), sealed(VERSION, &payload));
+    }
+    let payload = [&[9, 24][..], &[9; 24], &[0, 0xac, 0x02, 0, 0]].concat();
+    let tombstone = ack(None, [].into(), false);
+    assert_eq!(encoded(&tombstone), sealed(VERSION, &payload));
     let forgotten = Record::PeerForgotten(NodeId::from_bytes([1; 20]));
     let payload = [&[11][..], &[1; 20]].concat();
-    assert_eq!(encoded(&forgotten), sealed(1, &payload));
+    assert_eq!(encoded(&forgotten), sealed(VERSION, &payload));
     let peer = Record::Peer {
         id: NodeId::from_bytes([1; 20]),
         store: StoreId(300),
     };
     let payload = [&[10][..], &[1; 20], &[0xac, 0x02]].concat();
-    assert_eq!(encoded(&peer), sealed(1, &payload));
+    assert_eq!(encoded(&peer), sealed(VERSION, &payload));
 }
 
 #[test]
 fn a_newer_version_and_a_newer_kind_are_named() {
-    assert_eq!(decode(&sealed(2, &[0])), Err(Invalid::Version(2)));
-    assert_eq!(decode(&sealed(1, &[12, 1, 2])), Err(Invalid::Kind(12)));
-    assert_eq!(decode(&sealed(1, &[0x80, 0x01])), Err(Invalid::Kind(128)));
+    assert_eq!(decode(&sealed(VERSION + 1, &[0])), Err(Invalid::Version(3)));
+    assert_eq!(
+        decode(&sealed(VERSION, &[12, 1, 2])),
+        Err(Invalid::Kind(12))
+    );
+    assert_eq!(
+        decode(&sealed(VERSION, &[0x80, 0x01])),
+        Err(Invalid::Kind(128))
+    );
 }
 
 #[test]
@@ -225,7 +240,7 @@ fn whole_records_with_senseless_fields_are_refused() {
     let cut = [&[8, 24][..], &[9; 24], &[1], &[1; 19]].concat();
     let cases: [&[u8]; 5] = [&[], &[0, 1], &[4, 0], &[3, 2, 9, 9], &cut];
     for payload in cases {
-        let bytes = sealed(1, payload);
+        let bytes = sealed(VERSION, payload);
         let refused = decode(&bytes);
         assert!(
             matches!(refused, Err(Invalid::Fields(_))),
@@ -278,7 +293,7 @@ proptest! {
     fn no_payload_panics(payload: Vec<u8>, kind in 0_u8..KINDS as u8) {
         let mut kinded = vec![kind];
         kinded.extend_from_slice(&payload);
-        let _ = decode(&sealed(1, &kinded));
+        let _ = decode(&sealed(VERSION, &kinded));
     }
 
     #[test]

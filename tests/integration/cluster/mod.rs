@@ -15,3 +15,4 @@ mod restarting;
 mod rolling;
 mod spreading;
 mod strangers;
+mod withdrawing;

@@ -97,11 +97,11 @@ fn a_job_that_lacks_copies_in_time_is_refused_and_gone() {
     let mut impatient = shoal.connect(0);
     impatient.send("ADDJOB q body 0 REPLICATE 3");
     until("the job waits", || {
-        connection.info("registered_jobs") == "1"
+        connection.info("adds_waiting_for_copies") == "1"
     });
     drop(impatient);
-    until("the job is dropped", || {
-        connection.info("registered_jobs") == "0"
+    until("the job is withdrawn, too", || {
+        connection.info("withdrawn_jobs_waiting") == "2"
     });
     shoal.nodes[2].thaw();
     shoal.wait_until_empty();

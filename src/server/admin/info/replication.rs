@@ -46,7 +46,10 @@ fn copies(driver: &Driver, fields: &mut Fields) {
     fields.add("under_replicated_jobs", driver.node.under_replicated());
     fields.add("healing_jobs_left", driver.node.healing_left());
     fields.add("copies_healed", counters.healed);
-    fields.add("acked_jobs_waiting", driver.node.collecting_count());
+    let withdrawn = driver.node.withdrawn_count();
+    let acked = driver.node.collecting_count() - withdrawn;
+    fields.add("acked_jobs_waiting", acked);
+    fields.add("withdrawn_jobs_waiting", withdrawn);
     fields.add("tombstones", driver.node.tombstone_count());
     fields.add("tombstones_dropped", counters.tombstones_dropped);
 }
