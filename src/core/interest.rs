@@ -6,6 +6,7 @@
 //! A queue that nobody here has a job of need not exist here: interest is kept by name.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use crate::effect::Effect;
 use crate::id::{Guarantee, QueueName};
@@ -14,6 +15,7 @@ use crate::limits;
 use crate::message::Message;
 use crate::node::Node;
 use crate::peers::{NodeSet, PeerKey};
+use crate::planted::Bug;
 use crate::queue::QueueKey;
 use crate::time::Time;
 
@@ -295,6 +297,11 @@ impl Node {
         let (mut loads, mut next) = (BTreeMap::<PeerKey, Load>::new(), Time::NEVER);
         let mut keep = self.federation.reserve(now, name);
         let asked_here = self.federation.wants(name);
+        let stay = if self.has(Bug::NoStay) {
+            Duration::ZERO
+        } else {
+            limits::STAYS_READY
+        };
         let takers = self.peers.up().and(self.peers.staying());
         let interests = &mut self.federation.interests;
         let Some(Wanted { peers, .. }) = interests.by_name.get_mut(name) else {
@@ -324,7 +331,7 @@ impl Node {
             }
             // A job that nothing queues again, or that is tired, goes only to a client that waits.
             let now_only = tired || job.guarantee() == Guarantee::AtMostOnce;
-            let stays = limits::STAYS_READY.saturating_sub(job.in_state_for(now));
+            let stays = stay.saturating_sub(job.in_state_for(now));
             let fits = |peer: &PeerKey| {
                 let need = peers[peer].need;
                 (!now_only || need.waiting > 0) && (stays.is_zero() || need.at_once > 0)
