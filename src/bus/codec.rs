@@ -239,6 +239,7 @@ enum Payload<'a> {
         queue: &'a Bytes,
         count: u32,
         waiting: u32,
+        at_once: u32,
     },
     #[serde(borrow)]
     YourJobs(Vec<JobCopy<'a>>),
@@ -347,10 +348,12 @@ impl<'a> Payload<'a> {
                 queue,
                 count,
                 waiting,
+                at_once,
             } => Payload::NeedJobs {
                 queue: Bytes::new(queue.as_bytes()),
                 count: *count,
                 waiting: *waiting,
+                at_once: *at_once,
             },
             Message::YourJobs(jobs) => Payload::YourJobs(jobs.iter().map(JobCopy::of).collect()),
             Message::Pause { queue, state } => Payload::Pause {
@@ -449,10 +452,12 @@ impl<'a> Payload<'a> {
                 queue,
                 count,
                 waiting,
+                at_once,
             } => Message::NeedJobs {
                 queue: QueueName::new(queue),
                 count,
                 waiting,
+                at_once,
             },
             Payload::YourJobs(jobs) => {
                 let jobs: Result<_, _> = jobs.into_iter().map(JobCopy::into_copy).collect();

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::depths::QueuesView;
 use crate::id::{JobId, NodeId, QueueName};
 use crate::job::{Body, JobState};
+use crate::limits;
 use crate::tally::Depths;
 use crate::time::Time;
 
@@ -182,6 +183,17 @@ pub enum Wait {
     AtMost(Duration),
     /// Wait until there is one.
     Forever,
+}
+
+impl Wait {
+    /// Whether there is time for a job to come from another node while the client waits.
+    pub(crate) fn is_patient(self) -> bool {
+        match self {
+            Wait::No => false,
+            Wait::AtMost(timeout) => timeout > limits::BRIEF_WAIT,
+            Wait::Forever => true,
+        }
+    }
 }
 
 /// Whether a delivery tells its counters.

@@ -148,7 +148,7 @@ impl Node {
     fn serve_here(&mut self, now: Time, queue: QueueKey, effects: &mut Vec<Effect>) {
         while let Some(&id) = self.queues[queue].waiters.first() {
             let Some(key) = self.ready(queue) else { return };
-            let waiter = self.stop_waiting(now, id);
+            let waiter = self.stop_waiting(now, id, Found::Jobs, effects);
             let delivery = self.deliver(now, key);
             let name = |&queue: &QueueKey| self.queues[queue].name.clone();
             let again = || Again {
@@ -181,6 +181,7 @@ impl Node {
             queues,
             count: get.count,
             counters: get.counters,
+            patient: get.wait.is_patient(),
             until,
         };
         self.waiters.insert(id, waiter);
@@ -197,7 +198,7 @@ impl Node {
         reply: Reply,
         effects: &mut Vec<Effect>,
     ) {
-        let waiter = self.stop_waiting(now, id);
+        let waiter = self.stop_waiting(now, id, Found::Nothing, effects);
         effects.push(Effect::Reply(waiter.ticket, reply));
     }
 
@@ -210,7 +211,7 @@ impl Node {
         self.withdraw_all(now, client, effects);
         self.gatherings.drop_client(client);
         while let Some(id) = self.waiters.of_client(client) {
-            self.stop_waiting(now, id);
+            self.stop_waiting(now, id, Found::Nothing, effects);
         }
     }
 
@@ -256,13 +257,23 @@ impl Node {
         Some(key)
     }
 
-    fn stop_waiting(&mut self, now: Time, id: WaiterId) -> Waiter {
+    fn stop_waiting(
+        &mut self,
+        now: Time,
+        id: WaiterId,
+        found: Found,
+        effects: &mut Vec<Effect>,
+    ) -> Waiter {
         let waiter = self.waiters.remove(id);
         self.agenda.remove_timer(waiter.until, Timer::Waiter(id));
+        let back_by = match found {
+            Found::Jobs if waiter.patient => now + limits::BACK_WITHIN,
+            Found::Jobs | Found::Nothing => now,
+        };
         for &key in &waiter.queues {
             self.queues[key].waiters.remove(&id);
             self.watch_idle(now, key);
-            self.want_less(now, key);
+            self.want_less(now, key, back_by, effects);
         }
         waiter
     }

@@ -36,8 +36,6 @@ pub(crate) struct Federation {
     agenda: BTreeSet<(Time, QueueName)>,
     /// When interest of peers and moves are looked at for what is over; none while there are none.
     sweep_at: Option<Time>,
-    /// When peers get more of what did not go at once.
-    feed_at: Option<Time>,
     /// The one timer that is set.
     timer: Option<Time>,
 }
@@ -122,7 +120,12 @@ impl Federation {
     /// When anything of it is due.
     fn next(&self) -> Time {
         let wants = self.agenda.first().map(|&(when, _)| when);
-        let times = [wants, self.moves.next(), self.sweep_at, self.feed_at];
+        let times = [
+            wants,
+            self.moves.next(),
+            self.sweep_at,
+            self.interests.next(),
+        ];
         times.into_iter().flatten().min().unwrap_or(Time::NEVER)
     }
 
@@ -177,7 +180,14 @@ impl Node {
         }
         for name in &get.queues {
             match found {
-                Found::Jobs => self.look_at_want(now, name, effects),
+                Found::Jobs => {
+                    if let Some(want) = self.federation.wants.get_mut(*name)
+                        && get.wait.is_patient()
+                    {
+                        want.served(now);
+                    }
+                    self.look_at_want(now, name, effects);
+                }
                 Found::Nothing if self.is_going() => {}
                 Found::Nothing => {
                     let missed = if get.wait == Wait::No { get.count } else { 0 };
@@ -189,7 +199,7 @@ impl Node {
 
     /// Clients want jobs of this queue.
     fn want(&mut self, now: Time, name: &[u8], missed: u64, effects: &mut Vec<Effect>) {
-        let here = self.here(name);
+        let here = self.here(now, name);
         if let Some(want) = self.federation.find_or_add(now, name) {
             want.starve(now, &here);
             if missed > 0 {
@@ -199,20 +209,27 @@ impl Node {
         }
     }
 
-    /// A client waits no more.
-    pub(crate) fn want_less(&mut self, now: Time, queue: QueueKey) {
+    /// A client waits no more, and counts as waiting until `back_by`.
+    pub(crate) fn want_less(
+        &mut self,
+        now: Time,
+        queue: QueueKey,
+        back_by: Time,
+        effects: &mut Vec<Effect>,
+    ) {
         let queue = &self.queues[queue];
         if !queue.waiters.is_empty() {
             return;
         }
-        let name = queue.name.as_bytes();
-        let Some(want) = self.federation.wants.get_mut(name) else {
+        let name = queue.name.clone();
+        let Some(want) = self.federation.wants.get_mut(&name) else {
             return;
         };
-        want.left(now);
-        let soon = now + limits::INTEREST_LINGER;
-        if want.wake > soon {
-            self.federation.plan(name, soon);
+        want.left(now, back_by);
+        if back_by <= now {
+            self.look_at_want(now, name.as_bytes(), effects);
+        } else if want.wake > back_by {
+            self.federation.plan(name.as_bytes(), back_by);
             self.set_federation_timer();
         }
     }
@@ -244,7 +261,7 @@ impl Node {
         count: u64,
         effects: &mut Vec<Effect>,
     ) {
-        let here = self.here(queue.as_bytes());
+        let here = self.here(now, queue.as_bytes());
         if let Some(want) = self.federation.wants.get_mut(queue) {
             want.arrived(now, from, count, &here);
             self.look_at_want(now, queue.as_bytes(), effects);
@@ -256,7 +273,7 @@ impl Node {
         if !self.federation.wants.contains_key(name) {
             return;
         }
-        let here = self.here(name);
+        let here = self.here(now, name);
         let up = self.peers.up();
         let Some(want) = self.federation.wants.get_mut(name) else {
             return;
@@ -266,8 +283,9 @@ impl Node {
         for tell in tells {
             let need = Message::NeedJobs {
                 queue: queue.clone(),
-                count: tell.count as u32,
-                waiting: tell.waiting as u32,
+                count: tell.need.count as u32,
+                waiting: tell.need.waiting as u32,
+                at_once: tell.need.at_once as u32,
             };
             self.send(tell.peer, need, effects);
         }
@@ -276,7 +294,7 @@ impl Node {
     }
 
     /// How a queue stands here, for those who want jobs of it.
-    fn here(&self, name: &[u8]) -> Here {
+    fn here(&self, now: Time, name: &[u8]) -> Here {
         let level = self.memory_level();
         let Some(key) = self.queues.find(name) else {
             let barred = self.is_going() || self.log_failing || level == MemoryLevel::Full;
@@ -293,6 +311,7 @@ impl Node {
                 || queue.pause.output
                 || waiters == 0 && level == MemoryLevel::Full,
             waiters,
+            patient_until: self.waiters.patient_until(now, &queue.waiters),
             len: queue.len,
             out: queue.jobs_out,
             used: queue.used,
@@ -312,15 +331,12 @@ impl Node {
             let more = !interests.is_empty() || moves.len() > 0;
             self.federation.sweep_at = more.then_some(now + limits::INTEREST_EXPIRES);
         }
-        if self.federation.feed_at.is_some_and(|when| when <= now) {
-            self.federation.feed_at = None;
-            for name in std::mem::take(&mut self.federation.interests.unfinished) {
-                self.feed_by_name(now, &name, effects);
-            }
+        for name in self.federation.interests.due(now) {
+            self.feed_by_name(now, &name, effects);
         }
         for name in self.federation.due(now) {
             let over = self.federation.wants[&name].is_over(now);
-            if over && self.here(name.as_bytes()).waiters == 0 {
+            if over && self.here(now, name.as_bytes()).waiters == 0 {
                 self.federation.drop_want(name.as_bytes());
             } else {
                 self.look_at_want(now, name.as_bytes(), effects);
@@ -335,14 +351,6 @@ impl Node {
     pub(crate) fn sweep_federation(&mut self, now: Time) {
         let sweep_at = &mut self.federation.sweep_at;
         sweep_at.get_or_insert(now + limits::INTEREST_EXPIRES);
-        self.set_federation_timer();
-    }
-
-    /// More is shipped in a moment.
-    pub(crate) fn feed_on(&mut self, now: Time) {
-        self.federation
-            .feed_at
-            .get_or_insert(now + limits::SHIP_PAUSE);
         self.set_federation_timer();
     }
 

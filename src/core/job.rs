@@ -12,7 +12,7 @@ use crate::message::Holders;
 use crate::peers::NodeSet;
 use crate::queue::QueueKey;
 use crate::record::{JobRecord, Location, Segment};
-use crate::tally::Share;
+use crate::tally::{Share, millis};
 use crate::time::Time;
 
 /// The opaque bytes that a job carries: one allocation, shared, so that handing it out copies nothing. When memory is
@@ -311,6 +311,11 @@ impl Job {
         } else {
             Guarantee::AtLeastOnce
         }
+    }
+
+    /// How long ago it was queued, or handed out, last.
+    pub(crate) fn in_state_for(&self, now: Time) -> Duration {
+        Duration::from_millis(u64::from(millis(now).wrapping_sub(self.since)))
     }
 
     /// The record that brings it back.

@@ -105,6 +105,14 @@ pub(crate) const INTEREST_REFRESH: Duration = Duration::from_secs(2);
 pub(crate) const INTEREST_EXPIRES: Duration = Duration::from_secs(5);
 /// It outlasts the last client that waits by so long: one that asks in a loop must not plant and cancel each time.
 pub(crate) const INTEREST_LINGER: Duration = Duration::from_millis(200);
+/// How long a job stays where it is ready before it goes to a node that wants it, but where no client waits: a client here
+/// may be about to take it.
+pub(crate) const STAYS_READY: Duration = Duration::from_millis(50);
+/// How long a client that waited and got a job counts as waiting: it works on the job, and comes back.
+pub(crate) const BACK_WITHIN: Duration = Duration::from_millis(50);
+/// A GETJOB that ends within this counts as one that does not wait: a job from another node may come too late. So peers hear
+/// in time that nobody waits any more.
+pub(crate) const BRIEF_WAIT: Duration = Duration::from_millis(10);
 /// How long a GETJOB NOHANG that found nothing counts as wanting jobs, and how many at most.
 pub(crate) const MISS_HOLDS: Duration = Duration::from_secs(1);
 pub(crate) const MISS_MAX: u64 = 100;

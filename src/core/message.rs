@@ -88,8 +88,8 @@ pub enum Message {
     },
     /// Forget the job, whatever its state: every holder knows of the ack, or FASTACK was given for it.
     DelJob(JobId),
-    /// Clients wait here for jobs of this queue: so many would be taken at once. Holds for a while; replaces what the sender
-    /// said of this queue before; 0 takes it back.
+    /// Clients here want jobs of this queue. Holds for a while; replaces what the sender said of this queue before; a count
+    /// of 0 takes it back.
     NeedJobs {
         /// Which queue.
         queue: QueueName,
@@ -98,6 +98,9 @@ pub enum Message {
         /// Of these, how many go to clients that wait at this moment, or asked a moment ago: at-most-once jobs go to them
         /// alone.
         waiting: u32,
+        /// Of `count`, how many go out the moment they are ready, because clients wait for them now, or take jobs so fast
+        /// that some must be sent ahead. The rest go only after a moment in which nobody at the receiver took them.
+        at_once: u32,
     },
     /// Take these jobs into your queue: they are in mine no more.
     YourJobs(Vec<Copy>),

@@ -17,6 +17,7 @@ use crate::forgotten::Forgotten;
 use crate::global::Gatherings;
 use crate::healing::Healing;
 use crate::id::{NodeId, Ticket};
+use crate::interest::Need;
 use crate::job::{Job, JobState, Place};
 use crate::jobs::{JobKey, Jobs};
 use crate::leaving::HandOver;
@@ -341,7 +342,11 @@ impl Node {
                 queue,
                 count,
                 waiting,
-            } => self.on_need_jobs(time, from, &queue, count, waiting, effects),
+                at_once,
+            } => {
+                let need = Need::told(count, waiting, at_once);
+                self.on_need_jobs(time, from, &queue, need, effects);
+            }
             Message::YourJobs(jobs) => self.on_your_jobs(now, from, jobs, effects),
             Message::Pause { queue, state } => self.on_pause_message(time, &queue, state, effects),
             Message::Ask { number, question } => {

@@ -18,16 +18,19 @@ pub enum Bug {
     LateCopy,
     /// The holders are told once that an add was withdrawn, and nobody remembers it.
     LostWithdrawal,
+    /// A job leaves at once for a node that wants it, but where no client waits.
+    NoStay,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 5] = [
+    pub const ALL: [Bug; 6] = [
         Bug::EarlyReply,
         Bug::LostAck,
         Bug::SecondRun,
         Bug::LateCopy,
         Bug::LostWithdrawal,
+        Bug::NoStay,
     ];
 }
 

@@ -25,6 +25,7 @@ mod restarting;
 mod rewriting;
 mod shoal;
 mod spilling;
+mod staying;
 mod tallying;
 mod withdrawing;
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::command::Counters;
 use crate::id::{ClientId, Ticket};
+use crate::limits;
 use crate::queue::QueueKey;
 use crate::time::Time;
 
@@ -19,6 +20,8 @@ pub(crate) struct Waiter {
     pub(crate) queues: Vec<QueueKey>,
     pub(crate) count: u64,
     pub(crate) counters: Counters,
+    /// At first there was time for a job to come from another node.
+    pub(crate) patient: bool,
     /// When it gives up; [`Time::NEVER`] when it does not.
     pub(crate) until: Time,
 }
@@ -67,6 +70,17 @@ impl Waiters {
     /// Whether it still waits.
     pub(crate) fn holds(&self, id: WaiterId) -> bool {
         self.by_id.contains_key(&id)
+    }
+
+    /// Until when at least one of these has time for a job to come from another node, as far as that is easily known: it may
+    /// be longer, if it is later than now.
+    pub(crate) fn patient_until(&self, now: Time, ids: &BTreeSet<WaiterId>) -> Time {
+        let ends = ids.iter().map(|id| match self.by_id[id].until {
+            Time::NEVER => Time::NEVER,
+            until => until - limits::BRIEF_WAIT,
+        });
+        let mut patient = ends.filter(|&end| end > now);
+        patient.next().unwrap_or(Time::ZERO)
     }
 
     /// The one that has waited longest.

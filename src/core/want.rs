@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::id::QueueName;
+use crate::interest::Need;
 use crate::limits;
 use crate::peers::{NodeSet, PeerKey};
 use crate::time::Time;
@@ -11,10 +12,8 @@ use crate::time::Time;
 /// What one peer was asked.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Asked {
-    /// Jobs that it may still send.
-    pub(crate) credit: u64,
-    /// Of these, how many may go to clients that waited when it was told.
-    pub(crate) waiting: u64,
+    /// What it may still send.
+    need: Need,
     /// When it was last told, or last sent something.
     heard: Time,
     /// It sent jobs when it was last asked: it may have more.
@@ -23,12 +22,32 @@ pub(crate) struct Asked {
     gave: Option<Time>,
 }
 
+impl Asked {
+    /// Sets what goes to whom of the jobs that it may still send.
+    fn aim(&mut self, wish: &Wish) {
+        self.need.waiting = wish.need.waiting.min(self.need.count);
+        self.need.at_once = wish.need.at_once.min(self.need.count);
+    }
+
+    /// Whether it knows enough of the clients here to send what it has at once, if it is asked for any.
+    fn knows(&self, wish: &Wish) -> bool {
+        self.need.waiting > 0 && (self.need.at_once > 0 || wish.need.at_once == 0)
+    }
+}
+
+/// What is wanted of all peers together.
+#[derive(Debug, Clone, Copy)]
+struct Wish {
+    need: Need,
+    /// Clients wait, or are back in a moment.
+    eager: bool,
+}
+
 /// What a peer is to be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Tell {
     pub(crate) peer: PeerKey,
-    pub(crate) count: u64,
-    pub(crate) waiting: u64,
+    pub(crate) need: Need,
 }
 
 /// How the queue stands here.
@@ -38,6 +57,8 @@ pub(crate) struct Here {
     pub(crate) barred: bool,
     /// Clients that wait.
     pub(crate) waiters: u64,
+    /// Until when at least one of them has time for a job to come from another node.
+    pub(crate) patient_until: Time,
     /// Ready jobs.
     pub(crate) len: u64,
     /// Jobs handed out so far.
@@ -56,6 +77,8 @@ pub(crate) struct Want {
     missed_until: Time,
     /// When somebody last waited, or asked in vain.
     wanted_at: Time,
+    /// Until when a client that waited, and got a job, counts as waiting.
+    back_by: Time,
     /// Jobs to have ready before they are asked for.
     lookahead: u64,
     /// A client that takes jobs fast enough for a look-ahead found nothing.
@@ -78,6 +101,7 @@ impl Want {
             missed: 0,
             missed_until: Time::ZERO,
             wanted_at: now,
+            back_by: Time::ZERO,
             lookahead: 0,
             starves: false,
             wake: Time::NEVER,
@@ -95,9 +119,14 @@ impl Want {
         self.missed_until = now + limits::MISS_HOLDS;
     }
 
-    /// Whoever waited waits no more.
-    pub(crate) fn left(&mut self, now: Time) {
-        self.wanted_at = now;
+    /// The last client that waited waits no more. It counts as waiting until `back_by`.
+    pub(crate) fn left(&mut self, now: Time, back_by: Time) {
+        (self.wanted_at, self.back_by) = (now, back_by);
+    }
+
+    /// A client that would have waited found jobs.
+    pub(crate) fn served(&mut self, now: Time) {
+        self.back_by = now + limits::BACK_WITHIN;
     }
 
     /// Somebody found nothing, soon after jobs that came from elsewhere were taken.
@@ -109,11 +138,10 @@ impl Want {
     /// Jobs came from a peer.
     pub(crate) fn arrived(&mut self, now: Time, from: PeerKey, count: u64, here: &Here) {
         let asked = self.entry(now, from);
-        asked.credit = asked.credit.saturating_sub(count);
-        asked.waiting = asked.waiting.saturating_sub(count);
+        asked.need.meet(count);
         (asked.heard, asked.source, asked.gave) = (now, true, Some(now));
         // It sent all that it was asked for, and yet somebody had to wait: it was asked for too little.
-        if asked.credit == 0 && std::mem::take(&mut self.starves) {
+        if asked.need.count == 0 && std::mem::take(&mut self.starves) {
             if self.lookahead == 0 {
                 (self.out, self.shrink_at) = (here.out, now + limits::INTEREST_LINGER);
             }
@@ -149,7 +177,7 @@ impl Want {
 
     /// Nobody has told peers anything that would still hold.
     pub(crate) fn is_idle(&self) -> bool {
-        self.asked.values().all(|asked| asked.credit == 0)
+        self.asked.values().all(|asked| asked.need.count == 0)
     }
 
     /// Peers that sent jobs lately.
@@ -185,17 +213,19 @@ impl Want {
             return self.cancel();
         }
         self.shrink(now, here);
+        let wish = self.wish(now, hungry, here);
         let mut tells = Vec::new();
+        self.calm(&wish, &mut tells);
         if self.refresh_at <= now {
-            self.refresh(now, hungry, here, up, &mut tells);
+            self.refresh(now, &wish, here, up, &mut tells);
         }
         let starved = hungry > here.len;
         let no_source = self.asked.values().all(|asked| !asked.source);
         if starved && (self.discover_at <= now || no_source) {
-            self.discover(now, up, &mut tells);
+            self.discover(now, &wish, up, &mut tells);
         }
-        self.ask_sources(now, hungry, here, &mut tells);
-        self.discover_at = match (starved && self.may_discover(up), self.discover_at) {
+        self.ask_sources(now, &wish, here, &mut tells);
+        self.discover_at = match (starved && self.may_discover(&wish, up), self.discover_at) {
             (false, _) => Time::NEVER,
             (true, at) if at > now && at != Time::NEVER => at,
             (true, _) => now + limits::DISCOVER_AFTER,
@@ -223,7 +253,39 @@ impl Want {
         } else {
             Time::NEVER
         };
-        over.min(shrink).min(self.discover_at).min(self.refresh_at)
+        let calm = if self.asked.values().any(|it| it.need.at_once > 0) {
+            self.back_by.max(here.patient_until)
+        } else {
+            Time::NEVER
+        };
+        let known = over.min(shrink).min(calm);
+        known.min(self.discover_at).min(self.refresh_at)
+    }
+
+    /// What is wanted now, of all peers together.
+    fn wish(&self, now: Time, hungry: u64, here: &Here) -> Wish {
+        let eager = now < self.back_by.max(here.patient_until);
+        Wish {
+            eager,
+            need: Need {
+                count: hungry + self.lookahead,
+                waiting: hungry,
+                at_once: if eager {
+                    here.waiters + self.lookahead
+                } else {
+                    0
+                },
+            },
+        }
+    }
+
+    /// When no client waits any more, peers hear at once that they may keep their jobs for a moment.
+    fn calm(&mut self, wish: &Wish, tells: &mut Vec<Tell>) {
+        let hurried = self.asked.iter_mut().filter(|(_, it)| it.need.at_once > 0);
+        for (&peer, asked) in hurried.filter(|_| !wish.eager) {
+            asked.aim(wish);
+            tell(tells, peer, asked);
+        }
     }
 
     fn is_active(&self, now: Time) -> bool {
@@ -232,8 +294,7 @@ impl Want {
 
     fn entry(&mut self, now: Time, peer: PeerKey) -> &mut Asked {
         self.asked.entry(peer).or_insert(Asked {
-            credit: 0,
-            waiting: 0,
+            need: Need::default(),
             heard: now,
             source: false,
             gave: None,
@@ -243,13 +304,10 @@ impl Want {
     /// Nobody wants anything any more.
     fn cancel(&mut self) -> Vec<Tell> {
         let mut tells = Vec::new();
-        for (&peer, asked) in self.asked.iter_mut().filter(|(_, asked)| asked.credit > 0) {
-            (asked.credit, asked.waiting) = (0, 0);
-            tells.push(Tell {
-                peer,
-                count: 0,
-                waiting: 0,
-            });
+        let asked = self.asked.iter_mut().filter(|(_, it)| it.need.count > 0);
+        for (&peer, asked) in asked {
+            asked.need = Need::default();
+            tell(&mut tells, peer, asked);
         }
         self.lookahead = 0;
         (self.discover_at, self.refresh_at) = (Time::NEVER, Time::NEVER);
@@ -268,13 +326,13 @@ impl Want {
     }
 
     /// Says again what holds, for messages may be lost; and samples those that were asked for nothing.
-    fn refresh(&mut self, now: Time, hungry: u64, here: &Here, up: NodeSet, tells: &mut Vec<Tell>) {
-        let most = (hungry + self.lookahead).saturating_sub(here.len).max(1);
+    fn refresh(&mut self, now: Time, wish: &Wish, here: &Here, up: NodeSet, tells: &mut Vec<Tell>) {
+        let most = wish.need.count.saturating_sub(here.len).max(1);
         for peer in up.iter() {
             let asked = self.entry(now, peer);
-            if asked.credit > 0 || !asked.source {
-                asked.credit = asked.credit.clamp(1, most);
-                asked.waiting = hungry.min(asked.credit);
+            if asked.need.count > 0 || !asked.source {
+                asked.need.count = asked.need.count.clamp(1, most);
+                asked.aim(wish);
                 tell(tells, peer, asked);
             }
         }
@@ -282,50 +340,59 @@ impl Want {
     }
 
     /// The sources have run dry, or there are none: each other peer is asked for one job.
-    fn discover(&mut self, now: Time, up: NodeSet, tells: &mut Vec<Tell>) {
+    fn discover(&mut self, now: Time, wish: &Wish, up: NodeSet, tells: &mut Vec<Tell>) {
         for peer in up.iter() {
             let asked = self.entry(now, peer);
-            if asked.credit == 0 {
-                (asked.credit, asked.waiting, asked.heard) = (1, 1, now);
+            if asked.need.count == 0 {
+                (asked.need.count, asked.heard) = (1, now);
+                asked.aim(wish);
                 tell(tells, peer, asked);
                 continue;
             }
             asked.source &= now < asked.heard + limits::DISCOVER_AFTER;
-            if !asked.source && asked.waiting == 0 {
-                asked.waiting = 1;
+            if !asked.source && !asked.knows(wish) {
+                asked.aim(wish);
                 tell(tells, peer, asked);
             }
         }
     }
 
     /// Whether a discovery could still change anything.
-    fn may_discover(&self, up: NodeSet) -> bool {
+    fn may_discover(&self, wish: &Wish, up: NodeSet) -> bool {
         let settled = |peer| {
             let asked = self.asked.get(&peer);
-            asked.is_some_and(|asked| asked.waiting > 0 && !asked.source)
+            asked.is_some_and(|asked| asked.knows(wish) && !asked.source)
         };
         !up.iter().all(settled)
     }
 
     /// The sources are asked for what is wanted beyond what they already owe.
-    fn ask_sources(&mut self, now: Time, hungry: u64, here: &Here, tells: &mut Vec<Tell>) {
+    fn ask_sources(&mut self, now: Time, wish: &Wish, here: &Here, tells: &mut Vec<Tell>) {
         let mut sources: Vec<(Time, PeerKey)> = Vec::new();
-        let (mut owed, mut waiting) = (0, 0);
+        let (mut owed, mut waiting, mut at_once) = (0, 0, 0);
         for (&peer, asked) in self.asked.iter().filter(|(_, asked)| asked.source) {
             sources.push((asked.heard, peer));
-            owed += asked.credit;
-            waiting += asked.waiting;
+            owed += asked.need.count;
+            waiting += asked.need.waiting;
+            at_once += asked.need.at_once;
         }
         sources.sort_unstable();
         let Some(&(_, first)) = sources.first() else {
             return;
         };
         let covered = owed + here.len;
-        // Only to those who are known to wait do at-most-once jobs go.
-        let unknown = hungry.saturating_sub(here.len) > waiting;
+        let hungry = wish.need.waiting;
+        // Only to those who are known to wait do at-most-once jobs go, and new ones at once.
+        let hurried = if now < here.patient_until {
+            here.waiters
+        } else {
+            0
+        };
+        let unknown =
+            hungry.saturating_sub(here.len) > waiting || hurried.saturating_sub(here.len) > at_once;
         let mut need = 0;
         if unknown || covered < hungry + self.lookahead / 2 {
-            need = (hungry + self.lookahead).saturating_sub(covered);
+            need = wish.need.count.saturating_sub(covered);
         }
         let share = need.div_ceil(sources.len() as u64).max(limits::SHARE_MIN);
         let told_before = tells.len();
@@ -333,8 +400,8 @@ impl Want {
             let more = need.min(share);
             if more > 0 {
                 let asked = self.entry(now, peer);
-                asked.credit = (asked.credit + more).min(limits::CREDIT);
-                asked.waiting = hungry.min(asked.credit);
+                asked.need.count = (asked.need.count + more).min(limits::CREDIT);
+                asked.aim(wish);
                 asked.heard = now;
                 tell(tells, peer, asked);
                 need -= more;
@@ -342,8 +409,8 @@ impl Want {
         }
         if unknown && tells.len() == told_before {
             let asked = self.entry(now, first);
-            asked.credit = asked.credit.max(1);
-            asked.waiting = hungry.min(asked.credit);
+            asked.need.count = asked.need.count.max(1);
+            asked.aim(wish);
             asked.heard = now;
             tell(tells, first, asked);
         }
@@ -354,8 +421,7 @@ impl Want {
 fn tell(tells: &mut Vec<Tell>, peer: PeerKey, asked: &Asked) {
     let it = Tell {
         peer,
-        count: asked.credit,
-        waiting: asked.waiting,
+        need: asked.need,
     };
     match tells.iter_mut().find(|tell| tell.peer == peer) {
         Some(tell) => *tell = it,

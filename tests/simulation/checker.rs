@@ -216,6 +216,14 @@ impl Checker {
         }
     }
 
+    /// A client that asked for its new job where it had added it found nothing there, and nobody waits elsewhere.
+    pub(crate) fn is_gone(&mut self, now: Micros, host: HostIndex, number: Number) {
+        if self.quiet && self.jobs[number].answer != Answer::Refused {
+            let what = format!("at {} ms it has left n{host} for nobody", now / MS);
+            self.violate(Some(number), what);
+        }
+    }
+
     pub(crate) fn add_is_unknown(&mut self, number: Number) {
         self.jobs[number].answer = Answer::Unknown;
     }

@@ -7,6 +7,8 @@ use shoalmq_core::command::{
 };
 use shoalmq_core::id::{JobId, Ticket};
 
+use crate::schedule::HostIndex;
+
 /// A job, by the number in its body.
 pub(crate) type Number = usize;
 
@@ -100,6 +102,19 @@ pub(crate) enum Step {
     Meddle,
     /// A paused queue goes on.
     Unpause(usize),
+    /// The client with a queue of its own goes on.
+    Keep(Keep),
+}
+
+/// What the client with a queue of its own does next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Keep {
+    /// It asks some node for a job.
+    Look,
+    /// It adds a job at another node.
+    Add(HostIndex),
+    /// It asks there for the job.
+    Take(HostIndex, Number),
 }
 
 /// One act on a delivered job.

@@ -16,6 +16,8 @@ use crate::schedule::{Happening, HostIndex, MS, Micros};
 
 /// How often nodes look whether their links answer.
 pub(crate) const KEEP_ALIVE_EVERY: Micros = 200 * MS;
+/// How much later than usual a message may come.
+pub(crate) const LATE: Micros = 100 * MS;
 
 /// All ways between nodes.
 #[derive(Debug)]
@@ -96,11 +98,7 @@ impl Cluster {
     /// How long something takes from one node to another.
     fn latency(&mut self) -> Micros {
         let dice = &mut self.network_dice;
-        let late = if dice.percent(1) {
-            dice.below(100 * MS)
-        } else {
-            0
-        };
+        let late = if dice.percent(1) { dice.below(LATE) } else { 0 };
         self.plan.latency + dice.below(self.plan.jitter + 1) + late
     }
 

@@ -11,8 +11,8 @@ pub(crate) const USAGE: &str = "\
 --seeds A..B   run these seeds; 0..40 unless told otherwise, which is quick also without optimization
 --seed N       run this one
 --hosts N      so many nodes, whatever the seed says
---bug NAME     give every node a bug: early-reply, lost-ack, second-run, late-copy, lost-withdrawal; or all, one after
-               the other, which fails unless each of them is found (needs --features planted-bugs)
+--bug NAME     give every node a bug: early-reply, lost-ack, second-run, late-copy, lost-withdrawal, no-stay; or
+               all, one after the other, which fails unless each of them is found (needs --features planted-bugs)
 --trace        with --seed: tell all that happens
 --keep-going   do not stop at the first seed that fails";
 
@@ -96,6 +96,7 @@ pub(crate) fn name_of(bug: Bug) -> &'static str {
         Bug::SecondRun => "second-run",
         Bug::LateCopy => "late-copy",
         Bug::LostWithdrawal => "lost-withdrawal",
+        Bug::NoStay => "no-stay",
     }
 }
 

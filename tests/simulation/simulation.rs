@@ -8,7 +8,7 @@
 //! cargo test --profile simulation -p shoalmq-simulation --features planted-bugs -- --bug all --seeds 0..300
 //! ```
 //!
-//! A run is a cluster that comes up (`cluster`, `host`, `shell`: what the server does around a core), clients (`workload`, `dealing`),
+//! A run is a cluster that comes up (`cluster`, `host`, `shell`: what the server does around a core), clients (`workload`, `dealing`, `keeping`),
 //! faults (`faults`, `network`, `disk`), and what must hold (`checker`, `copies`, `withdrawals`). Then all heals, consumers drain every node, and
 //! nothing may be left. The same seed gives the same course of events, which the fingerprint of a run proves.
 
@@ -26,6 +26,7 @@ mod dice;
 mod disk;
 mod faults;
 mod host;
+mod keeping;
 mod membership;
 mod network;
 mod options;

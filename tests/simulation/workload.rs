@@ -7,9 +7,10 @@ use shoalmq_core::command::{Delivery, Replication, Reply, Wait};
 use shoalmq_core::event::Event;
 use shoalmq_core::id::{ClientId, JobId, Ticket};
 
-use crate::client::{Act, Ask, Deal, Number, Step, Terms};
+use crate::client::{Act, Ask, Deal, Keep, Number, Step, Terms};
 use crate::cluster::Cluster;
 use crate::host::Inbound;
+use crate::keeping;
 use crate::schedule::{Happening, HostIndex, MS, Micros, SECOND};
 
 /// When producers and faults begin: the nodes have met by then.
@@ -27,6 +28,8 @@ pub(crate) struct Workload {
     pub(crate) seen: Vec<(JobId, Number)>,
     /// Nothing is added any more, and every job is acknowledged as soon as it is delivered.
     pub(crate) peace: bool,
+    /// The client with a queue of its own last found a job at the node where it looked before it added one.
+    pub(crate) found_elsewhere: bool,
 }
 
 /// A command that is not answered yet.
@@ -42,6 +45,8 @@ pub(crate) enum Purpose {
     Add(Number),
     Get(usize),
     Act(Act, Number),
+    /// GETJOB of the client with a queue of its own: for the job that it added, if it has.
+    Keep(Option<Number>),
     Nothing,
 }
 
@@ -57,6 +62,7 @@ impl Cluster {
     pub(crate) fn begin_workload(&mut self) {
         self.at(WARM_UP, Happening::Client(Step::Add));
         self.at(WARM_UP, Happening::Client(Step::Meddle));
+        self.at(WARM_UP, Happening::Client(Step::Keep(Keep::Look)));
         for number in 0..self.plan.consumers {
             let wait = self.client_dice.below(2 * SECOND);
             self.at(wait + SECOND, Happening::Client(Step::Fetch(number)));
@@ -96,6 +102,7 @@ impl Cluster {
             Step::Deal(deal) => self.deal(&deal),
             Step::Meddle => self.meddle(),
             Step::Unpause(queue) => self.unpause(queue),
+            Step::Keep(step) => self.keep(step),
         }
     }
 
@@ -221,6 +228,8 @@ impl Cluster {
         if consumer.home.is_none() {
             let some = dice.between(1, self.plan.queues) as usize;
             queues.truncate(some);
+        } else {
+            queues.push(keeping::QUEUE.to_owned());
         }
         let count = dice.weighted(&[(60, 1), (30, 3), (10, 20)]);
         let hangs_up = match wait {
@@ -250,7 +259,7 @@ impl Cluster {
                 let wait = self.client_dice.between(10, 500) * MS;
                 self.after(wait, Happening::Client(Step::Fetch(consumer)));
             }
-            Purpose::Act(..) | Purpose::Nothing => {}
+            Purpose::Act(..) | Purpose::Keep(_) | Purpose::Nothing => {}
         }
     }
 
@@ -310,6 +319,7 @@ impl Cluster {
             (Purpose::Act(act, number), Reply::Count(count)) => {
                 self.checker.acted(self.now, host, number, act, count);
             }
+            (Purpose::Keep(number), reply) => self.kept(host, number, reply, given),
             (Purpose::Act(..), Reply::Refused(_)) | (Purpose::Nothing, _) => {}
             (purpose, reply) => {
                 let what = format!("n{host} answers {purpose:?} by {reply:?}");
@@ -341,7 +351,7 @@ impl Cluster {
     }
 
     /// A consumer has a job in hand.
-    fn delivered(&mut self, host: HostIndex, job: &Delivery, given: Micros) {
+    pub(crate) fn delivered(&mut self, host: HostIndex, job: &Delivery, given: Micros) {
         let Some(number) = self.checker.delivered(self.now, host, job, given) else {
             return;
         };

@@ -321,10 +321,13 @@ fn messages() -> impl Strategy<Value = Message> {
                 .prop_map(|(id, known, holders)| Message::GotAck { id, known, holders }),
         ];
     let of_queues = prop_oneof![
-        (names(), any::<(u32, u32)>()).prop_map(|(queue, (count, waiting))| Message::NeedJobs {
-            queue,
-            count,
-            waiting,
+        (names(), any::<(u32, u32, u32)>()).prop_map(|(queue, (count, waiting, at_once))| {
+            Message::NeedJobs {
+                queue,
+                count,
+                waiting,
+                at_once,
+            }
         }),
         (names(), pauses()).prop_map(|(queue, state)| Message::Pause { queue, state }),
     ];

@@ -86,7 +86,9 @@ pub(in crate::command) static GETJOB: Manual = Manual {
     ],
     notes: &[
         "Waits for a job when there is none: `TIMEOUT` bounds the wait (0, the default, is for ever), `NOHANG` does not wait. \
-         Who had to wait gets exactly one job, whatever `COUNT` says.",
+         A client that had to wait gets exactly one job, whatever `COUNT` says.",
+        "Jobs of other nodes come too. A client that waits gets a new one at once. For one that does not wait (`NOHANG`, or \
+         the last 10 ms of `TIMEOUT`) a job first stays for 50 ms at the node that has it, in case a client takes it there: ask again.",
         "Everything after `FROM` is a queue. Jobs are taken one from each queue in turn, round after round.",
         "A job that is not acknowledged within its retry is delivered again.",
         "Choose a `TIMEOUT` below the socket timeout of your client library, which otherwise gives up before the reply comes. \

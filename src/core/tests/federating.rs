@@ -16,7 +16,7 @@ use super::bench::{get_job, job, job_with_retry, plain_stat, secs};
 use super::shoal::Shoal;
 
 /// One copy, so that the test is about moving.
-fn one(queue: &str) -> AddJob<'_> {
+pub(super) fn one(queue: &str) -> AddJob<'_> {
     AddJob {
         replicate: Some(1),
         ..job_with_retry(queue, 60)
@@ -24,7 +24,7 @@ fn one(queue: &str) -> AddJob<'_> {
 }
 
 /// At most once.
-fn once(queue: &str) -> AddJob<'_> {
+pub(super) fn once(queue: &str) -> AddJob<'_> {
     AddJob {
         replicate: Some(1),
         retry: Some(0),
@@ -37,7 +37,7 @@ fn add_many(shoal: &mut Shoal, seat: usize, count: usize) -> Vec<JobId> {
 }
 
 /// How many of the messages so far were about moving: jobs asked for, jobs sent, jobs queued.
-fn traffic(shoal: &Shoal) -> (usize, usize, usize) {
+pub(super) fn traffic(shoal: &Shoal) -> (usize, usize, usize) {
     let (mut asked, mut sent, mut queued) = (0, 0, 0);
     for (_, _, message) in &shoal.sent {
         match message {
@@ -59,7 +59,7 @@ fn redelivered(shoal: &Shoal) -> u64 {
     running.map(|seat| of(shoal.node(seat).counters())).sum()
 }
 
-fn pause(shoal: &mut Shoal, seat: usize, queue: &str, input: bool, output: bool) {
+pub(super) fn pause(shoal: &mut Shoal, seat: usize, queue: &str, input: bool, output: bool) {
     let state = PauseState { input, output };
     let pause = Pause {
         queue: queue.as_bytes(),
@@ -77,12 +77,12 @@ fn stat(shoal: &mut Shoal, seat: usize, queue: &str) -> QueueView {
     }
 }
 
-fn length(shoal: &mut Shoal, seat: usize) -> u64 {
+pub(super) fn length(shoal: &mut Shoal, seat: usize) -> u64 {
     shoal.count(seat, Command::QueueLength(b"q"))
 }
 
 /// A client that takes one job after the other, and acknowledges each.
-struct Consumer {
+pub(super) struct Consumer {
     seat: usize,
     client: u64,
     queue: String,
@@ -90,11 +90,11 @@ struct Consumer {
     work_ms: u64,
     ticket: Option<Ticket>,
     free_at: u64,
-    got: Vec<JobId>,
+    pub(super) got: Vec<JobId>,
 }
 
 impl Consumer {
-    fn new(seat: usize, client: u64, queue: &str, work_ms: u64) -> Self {
+    pub(super) fn new(seat: usize, client: u64, queue: &str, work_ms: u64) -> Self {
         Consumer {
             seat,
             client,
@@ -124,7 +124,7 @@ impl Consumer {
 }
 
 /// Lets time pass while consumers work, a millisecond at a time.
-fn work(shoal: &mut Shoal, consumers: &mut [Consumer], ms: u64) {
+pub(super) fn work(shoal: &mut Shoal, consumers: &mut [Consumer], ms: u64) {
     for _ in 0..ms {
         for consumer in &mut *consumers {
             consumer.act(shoal);
@@ -170,6 +170,8 @@ fn a_client_that_polls_gets_jobs_of_other_nodes() {
     let mut shoal = Shoal::new(3);
     for make in [one, once] {
         let ids: BTreeSet<JobId> = (0..30).map(|_| shoal.add(2, make("q"))).collect();
+        // They are there for long enough that nobody holds them back for clients there.
+        shoal.advance_ms(50);
         assert_eq!(shoal.get(0, "q", 20), []);
         shoal.advance_ms(10);
         let mut taken = shoal.get(0, "q", 20);

@@ -11,6 +11,8 @@ const TRIES: usize = 200;
 const MEDIAN: Duration = Duration::from_millis(2);
 /// and all but one in a hundred within that.
 const TAIL: Duration = Duration::from_millis(10);
+/// How long a ready job stays at its node while nobody waits elsewhere.
+const STAYS: Duration = Duration::from_millis(50);
 
 /// How much slower this machine is at the moment than an idle one, because other processes want its processors too:
 /// runnable processes per processor, at least 1.
@@ -107,6 +109,44 @@ fn jobs_that_were_there_before_are_fetched() {
         let reply = connection.call("GETJOB NOHANG FROM polled");
         reply != Reply::NilArray && jobs(&reply)[0].id == id
     });
+}
+
+#[test]
+fn a_job_stays_where_it_was_added_while_nobody_waits_elsewhere() {
+    let shoal = Shoal::start(2);
+    let (mut a, mut b) = (shoal.connect(0), shoal.connect(1));
+    for asked in ["TIMEOUT 1", "NOHANG"] {
+        let mut gone = 0;
+        for n in 0..100 {
+            let queue = format!("{}-{n}", asked.replace(' ', "-"));
+            let reply = b.call(&format!("GETJOB {asked} FROM {queue}"));
+            assert_eq!(reply, Reply::NilArray);
+            let start = Instant::now();
+            a.add(&queue, "x", "REPLICATE 1");
+            let reply = a.call(&format!("GETJOB TIMEOUT 1 FROM {queue}"));
+            // On a busy machine a command may take longer than a job stays.
+            gone += usize::from(reply == Reply::NilArray && start.elapsed() < STAYS);
+        }
+        assert_eq!(gone, 0, "of 100 after GETJOB {asked} elsewhere");
+    }
+}
+
+#[test]
+fn a_client_that_polls_elsewhere_gets_all_jobs() {
+    let shoal = Shoal::start(2);
+    let (mut a, mut b) = (shoal.connect(0), shoal.connect(1));
+    let mut left: Vec<String> = (0..200).map(|_| a.add("q", "x", "REPLICATE 1")).collect();
+    until("polling finds them all", || {
+        let reply = b.call("GETJOB NOHANG COUNT 10 FROM q");
+        if reply != Reply::NilArray {
+            for job in jobs(&reply) {
+                b.call(&format!("ACKJOB {}", job.id));
+                left.retain(|id| *id != job.id);
+            }
+        }
+        left.is_empty()
+    });
+    shoal.wait_until_empty();
 }
 
 #[test]
