@@ -17,6 +17,8 @@ pub(crate) struct Summary {
     pub(crate) taken: u64,
     /// Bodies that had left memory, and were read back.
     pub(crate) read: u64,
+    /// That of the run; the sum of those of several runs, in whatever order they ended.
+    pub(crate) fingerprint: u64,
 }
 
 impl fmt::Display for Summary {
@@ -31,11 +33,12 @@ impl fmt::Display for Summary {
             duplicates,
             taken,
             read,
+            fingerprint,
         } = self;
         write!(
             f,
             "{asked} jobs, {added} added, {refused} refused, {unknown} unknown, {withdrawn} of them withdrawn; {deliveries} deliveries, {duplicates} not \
-             the first; {taken} taken by faults that may; {read} bodies read"
+             the first; {taken} taken by faults that may; {read} bodies read; fingerprint {fingerprint:016x}"
         )
     }
 }
@@ -52,5 +55,6 @@ impl Summary {
         self.duplicates += other.duplicates;
         self.taken += other.taken;
         self.read += other.read;
+        self.fingerprint = self.fingerprint.wrapping_add(other.fingerprint);
     }
 }
