@@ -50,7 +50,7 @@ pub(in crate::command) static ADDJOB: Manual = Manual {
         "`MAXLEN` refuses the job when its queue has this many jobs or more on this node; other nodes do not count. `ASYNC` \
          answers before the replicas confirmed.",
         "Several may be under way on one connection: commands behind one that waits go on, and are answered in order.",
-        "`-NOREPL Timeout reached …` means that the job is withdrawn. So is a job that is refused for too few nodes after a \
+        "`-NOREPL Timeout reached ...` means that the job is withdrawn. So is a job that is refused for too few nodes after a \
          wait, and that of a producer that disconnects while it waits. A withdrawn job ends like an acknowledged one: every node that was sent a copy is told until it has \
          answered, across restarts too, and no node that has been told delivers it. SHOW gives its state as `withdrawn` \
          until all nodes have answered. It counts neither as added nor as acknowledged.",
@@ -61,7 +61,7 @@ pub(in crate::command) static ADDJOB: Manual = Manual {
          crash of the adding node may undo the withdrawals of its last seconds.",
         "A node that could not reach the adding node for a whole retry may have delivered the job before NOREPL was sent. \
          That node does not deliver the job again once it has been told, and ACKJOB then returns 0 for it.",
-        "`-NOREPL job removed …` means that, before there were enough copies, the job was acknowledged or deleted, or its \
+        "`-NOREPL job removed ...` means that, before there were enough copies, the job was acknowledged or deleted, or its \
          TTL ended. It may have been delivered.",
         "Options are checked from left to right, then the timeout. Of an option given twice the last counts. Times above \
          136 years count as 136 years.",
