@@ -320,10 +320,14 @@ fn a_client_that_is_gone_takes_its_late_addjobs_with_it() {
         (watcher.info("registered_jobs") == "2").then_some(())
     });
     drop(client);
+    eventually(
+        "the adds are withdrawn, and the other node is still to hear of it",
+        || (watcher.info("withdrawn_jobs_waiting") == "2").then_some(()),
+    );
+    b.thaw();
     eventually("the jobs are dropped", || {
         (watcher.info("registered_jobs") == "0").then_some(())
     });
-    b.thaw();
     let mut other = b.connect();
     eventually("their copies too", || {
         (other.info("registered_jobs") == "0").then_some(())

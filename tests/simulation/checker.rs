@@ -415,6 +415,7 @@ impl Checker {
             duplicates: self.duplicates,
             taken: count(|job| job.taken && job.is_promised() && !job.finished),
             read: 0,
+            fingerprint: 0,
         }
     }
 }
