@@ -181,12 +181,7 @@ enum Payload<'a> {
     Pong(u64),
     Node(Box<NodeState>),
     Forget(NodeId),
-    State {
-        leaving: bool,
-        stopping: bool,
-        full: bool,
-        load: u64,
-    },
+    State(PeerState),
     #[serde(borrow)]
     ReplJob(JobCopy<'a>),
     #[serde(borrow)]
@@ -284,17 +279,7 @@ impl<'a> Payload<'a> {
     fn of_message(message: &'a Message) -> Self {
         let id = |id: &'a JobId| Bytes::new(id.as_bytes());
         match message {
-            &Message::State(PeerState {
-                leaving,
-                stopping,
-                full,
-                load,
-            }) => Payload::State {
-                leaving,
-                stopping,
-                full,
-                load,
-            },
+            &Message::State(state) => Payload::State(state),
             Message::ReplJob(copy) => Payload::ReplJob(JobCopy::of(copy)),
             Message::GotJob(job) => Payload::GotJob(id(job)),
             Message::Missing(job) => Payload::Missing(id(job)),
@@ -392,17 +377,7 @@ impl<'a> Payload<'a> {
             Payload::Pong(number) => return Ok(Frame::Notice(Notice::Pong(number))),
             Payload::Node(state) => return Ok(Frame::Notice(Notice::Node(state))),
             Payload::Forget(id) => return Ok(Frame::Notice(Notice::Forget(id))),
-            Payload::State {
-                leaving,
-                stopping,
-                full,
-                load,
-            } => Message::State(PeerState {
-                leaving,
-                stopping,
-                full,
-                load,
-            }),
+            Payload::State(state) => Message::State(state),
             Payload::ReplJob(copy) => Message::ReplJob(Box::new(copy.into_copy()?)),
             Payload::GotJob(id) => Message::GotJob(job_id(id)?),
             Payload::Missing(id) => Message::Missing(job_id(id)?),

@@ -10,6 +10,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::command::{Answer, PauseState, Question};
 use crate::id::{JobId, NodeId, QueueName};
 use crate::job::Body;
@@ -161,7 +163,7 @@ impl Message {
 }
 
 /// What a node is ready for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct PeerState {
     /// CLUSTER LEAVING holds: no new copies, no questions for jobs, and it will not come back.
     pub leaving: bool,

@@ -64,7 +64,11 @@ impl Node {
             };
             self.replications.insert(key, pending);
         }
-        self.persist_job(key, effects);
+        if self.must_record(key) {
+            self.persist_job(key, effects);
+        } else {
+            self.move_record(key, 0);
+        }
         self.offer(now.time, key, holders, effects);
         // An at-most-once job may go to another node at once, and is here no more then.
         let id = self.jobs[key].id;
@@ -82,6 +86,13 @@ impl Node {
         if at_once || !waits {
             effects.push(Effect::Reply(ticket, Reply::Added(id)));
         }
+    }
+
+    /// Whether a job lies in the log. One that only other nodes are to hold, and that nobody was promised yet, does not:
+    /// after a crash this node would hold it, and none of its holders would know to tell it of the ack.
+    pub(crate) fn must_record(&self, key: JobKey) -> bool {
+        let pending = self.replications.get(key);
+        pending.is_none_or(|pending| pending.home == Home::Here || pending.ticket.is_none())
     }
 
     /// A peer says that it has the job.

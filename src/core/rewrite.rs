@@ -239,6 +239,9 @@ impl Node {
         let Some(job) = self.jobs.get(key).filter(|job| job.segment < below) else {
             return false;
         };
+        if !self.must_record(key) {
+            return false;
+        }
         match job.state {
             JobState::Acked => {
                 self.move_record(key, self.segments.current());

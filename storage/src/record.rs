@@ -9,8 +9,7 @@
 //!          payload                     postcard: kind, then the fields of that kind
 //!
 //! payload  kind     varint             0 started, 1 mark, 2 added, 3 deleted, 4 flushed, 5 standing, 6 closed,
-//!                                      7 held (added with its holders), 8 holders, 9 acked, 10 peer,
-//!                                      11 peer forgotten
+//!                                      7 holders, 8 acked, 9 peer, 10 peer forgotten
 //!          fields                      numbers as varints, bytes behind their length, ids of nodes behind
 //!                                      their number
 //! ```
@@ -26,7 +25,6 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::Bytes;
 use shoalmq_core::id::{JobId, NodeId, QueueName, StoreId};
 use shoalmq_core::job::Body;
-use shoalmq_core::message::Holders;
 use shoalmq_core::record::{AckRecord, JobRecord, Record, Standing};
 use shoalmq_core::time::{Time, WallTime};
 
@@ -38,7 +36,7 @@ pub const VERSION: u8 = 2;
 /// The bytes before the version: length and checksum.
 pub(crate) const HEADER: usize = 8;
 /// Kinds of this version are below this.
-const KINDS: u32 = 12;
+const KINDS: u32 = 11;
 
 /// Why bytes are not a record.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -162,6 +160,7 @@ enum Payload<'a> {
         replicate: u16,
         nacks: u32,
         additional_deliveries: u32,
+        holders: Cow<'a, [NodeId]>,
     },
     Deleted {
         #[serde(borrow)]
@@ -180,23 +179,6 @@ enum Payload<'a> {
     Closed {
         time: Time,
         wall: WallTime,
-    },
-    Held {
-        #[serde(borrow)]
-        id: &'a Bytes,
-        #[serde(borrow)]
-        queue: &'a Bytes,
-        #[serde(borrow)]
-        body: &'a Bytes,
-        created: u64,
-        added: Time,
-        ttl: u32,
-        delay: u32,
-        retry: u32,
-        replicate: u16,
-        nacks: u32,
-        additional_deliveries: u32,
-        holders: Cow<'a, [NodeId]>,
     },
     Holders {
         #[serde(borrow)]
@@ -234,21 +216,6 @@ impl<'a> Payload<'a> {
                 wall,
             },
             &Record::Mark { time, wall } => Payload::Mark { time, wall },
-            // One copy, as most jobs of a lone node: the shorter kind.
-            Record::Added(job) if !job.holders.is_empty() => Payload::Held {
-                id: Bytes::new(job.id.as_bytes()),
-                queue: Bytes::new(job.queue.as_bytes()),
-                body: Bytes::new(job.body.as_bytes()),
-                created: job.created,
-                added: job.added,
-                ttl: job.ttl,
-                delay: job.delay,
-                retry: job.retry,
-                replicate: job.replicate,
-                nacks: job.nacks,
-                additional_deliveries: job.additional_deliveries,
-                holders: Cow::Borrowed(&job.holders),
-            },
             Record::Added(job) => Payload::Added {
                 id: Bytes::new(job.id.as_bytes()),
                 queue: Bytes::new(job.queue.as_bytes()),
@@ -261,6 +228,7 @@ impl<'a> Payload<'a> {
                 replicate: job.replicate,
                 nacks: job.nacks,
                 additional_deliveries: job.additional_deliveries,
+                holders: Cow::Borrowed(&job.holders),
             },
             Record::Deleted(id) => Payload::Deleted {
                 id: Bytes::new(id.as_bytes()),
@@ -304,32 +272,6 @@ impl<'a> Payload<'a> {
             },
             Payload::Mark { time, wall } => Record::Mark { time, wall },
             Payload::Added {
-                id,
-                queue,
-                body,
-                created,
-                added,
-                ttl,
-                delay,
-                retry,
-                replicate,
-                nacks,
-                additional_deliveries,
-            } => Record::Added(Box::new(JobRecord {
-                id: job_id(id)?,
-                queue: QueueName::new(queue),
-                body: Body::new(body),
-                created,
-                added,
-                ttl,
-                delay,
-                retry,
-                replicate,
-                nacks,
-                additional_deliveries,
-                holders: Holders::from([]),
-            })),
-            Payload::Held {
                 id,
                 queue,
                 body,

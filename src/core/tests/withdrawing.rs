@@ -259,3 +259,34 @@ fn an_evicted_withdrawal_is_counted_no_more() {
     assert_eq!(shoal.show(0, id), None);
     assert_eq!(shoal.node(0).withdrawn_count(), 0);
 }
+
+#[test]
+fn a_node_that_keeps_no_copy_holds_nothing_of_the_job_after_a_crash() {
+    let mut shoal = Shoal::new(4);
+    shoal.feed(0, Event::Leaving(true));
+    shoal.advance_ms(10);
+    shoal.hang(3);
+    let ticket = shoal.send(0, 1, Command::AddJob(endless(3)));
+    shoal.advance_ms(10);
+    assert_eq!(shoal.answer(0, ticket), None);
+    shoal.kill(0);
+    shoal.wake(3);
+    shoal.advance(RETRY.into());
+    shoal.advance(2);
+    let taken: Vec<JobId> = (1..4)
+        .flat_map(|seat| shoal.get(seat, "q", 1))
+        .map(|job| job.id)
+        .collect();
+    let [id] = taken[..] else {
+        panic!("its holders deliver it once, not {taken:?}");
+    };
+    assert_eq!(shoal.ack(1, id), 1);
+    shoal.advance_ms(10);
+    // Nor does anybody remember the ack for ever.
+    for seat in 1..4 {
+        shoal.kill(seat);
+        shoal.start(seat);
+    }
+    shoal.start(0);
+    assert_gone(&mut shoal, "a crash of the adding node");
+}
