@@ -4,7 +4,6 @@
 
 use std::time::Duration;
 
-use crate::admission::Home;
 use crate::effect::Effect;
 use crate::id::{Guarantee, JobId, NodeId};
 use crate::job::{Job, JobState, Links, Place};
@@ -50,10 +49,9 @@ impl Node {
         }
     }
 
-    /// All that may hold a job, this node included unless it is about to give it away.
+    /// All that may hold a job, this node included if a restart would bring the job back here.
     pub(crate) fn holders_of(&mut self, key: JobKey) -> Holders {
-        let pending = self.replications.get(key);
-        let here = pending.is_none_or(|pending| pending.home == Home::Here);
+        let here = self.must_record(key);
         self.peers
             .list(self.jobs[key].holders, here.then_some(self.id))
     }

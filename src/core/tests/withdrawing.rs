@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::bench::{SETTINGS, job, job_with_retry};
 use super::shoal::Shoal;
-use crate::command::{AddJob, Command, Refusal, Reply};
+use crate::command::{AddJob, Command, Refusal, Replication, Reply};
 use crate::event::Event;
 use crate::id::{ClientId, JobId, Ticket};
 use crate::job::JobState;
@@ -261,14 +261,25 @@ fn an_evicted_withdrawal_is_counted_no_more() {
 }
 
 #[test]
-fn a_node_that_keeps_no_copy_holds_nothing_of_the_job_after_a_crash() {
+fn a_node_that_keeps_no_copy_does_not_deliver_the_job_after_a_crash() {
+    for replication in [Replication::Synchronous, Replication::Asynchronous] {
+        crash_while_a_job_goes_elsewhere(replication);
+    }
+}
+
+fn crash_while_a_job_goes_elsewhere(replication: Replication) {
     let mut shoal = Shoal::new(4);
     shoal.feed(0, Event::Leaving(true));
     shoal.advance_ms(10);
     shoal.hang(3);
-    let ticket = shoal.send(0, 1, Command::AddJob(endless(3)));
+    let add = AddJob {
+        replication,
+        ..endless(3)
+    };
+    let ticket = shoal.send(0, 1, Command::AddJob(add));
     shoal.advance_ms(10);
-    assert_eq!(shoal.answer(0, ticket), None);
+    let answered = shoal.answer(0, ticket).is_some();
+    assert_eq!(answered, replication == Replication::Asynchronous);
     shoal.kill(0);
     shoal.wake(3);
     shoal.advance(RETRY.into());
