@@ -9,11 +9,9 @@
 
 use std::collections::BTreeSet;
 
-use crate::job::Links;
-use crate::jobs::{JobKey, Jobs};
-use crate::queue::QueueKey;
+use crate::job::{JobKey, Jobs, Links};
+use crate::queue::{QueueKey, WaiterId};
 use crate::time::Time;
-use crate::waiters::WaiterId;
 
 const BITS: u32 = 6;
 const WIDTH: usize = 1 << BITS;

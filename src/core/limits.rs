@@ -2,9 +2,6 @@
 
 use std::time::Duration;
 
-use crate::job::Job;
-use crate::queue::Queue;
-
 /// A job that names no retry gets a tenth of its ttl, within these bounds, in seconds: Disque's rule.
 pub(crate) const DEFAULT_RETRY_MIN: u32 = 1;
 pub(crate) const DEFAULT_RETRY_MAX: u32 = 300;
@@ -58,8 +55,6 @@ pub(crate) const HAND_OVER_UNCONFIRMED: usize = 4096;
 pub(crate) const HAND_OVER_PATIENCE: Duration = Duration::from_secs(2);
 /// A pass over all jobs follows the last one after this.
 pub(crate) const HAND_OVER_AGAIN: Duration = Duration::from_secs(1);
-/// What an unconfirmed move takes: its entry in a tree that is at least half full.
-pub(crate) const UNCONFIRMED_BYTES: usize = 96;
 
 /// The log ties the timeline to the wall clock this often: what a crash can cost in accuracy of ttl and delay.
 pub(crate) const MARK_EVERY: Duration = Duration::from_mins(1);
@@ -169,8 +164,6 @@ pub(crate) const TOMBSTONES: usize = 1 << 20;
 pub(crate) const FORGOTTEN_FOR: Duration = Duration::from_mins(5);
 /// How many are remembered at most: two generations of 64 tables of 8192 places each, full to 7/8. Some 26 MB.
 pub(crate) const FORGOTTEN: usize = 2 * 64 * 7168;
-/// What a remembered id takes.
-pub(crate) const FORGOTTEN_BYTES: usize = 29;
 
 /// What serves only to clean up takes at most this part of maxmemory each: remembered ids, and tombstones.
 const CLEANING_SHARE: u64 = 16;
@@ -257,48 +250,3 @@ pub(crate) const FETCH_BYTES: usize = 1 << 20;
 /// cannot be read at the moment is tried again as often.
 pub(crate) const LOST_ASK: Duration = Duration::from_secs(1);
 pub(crate) const LOST_AGAIN: Duration = Duration::from_mins(1);
-
-/// What a job takes beside its body: its slot, and its share of the table (5 bytes at half load).
-pub(crate) const JOB_BYTES: usize = size_of::<Option<Job>>() + 10;
-/// What a body takes beside its bytes: counter and length.
-pub(crate) const BODY_BYTES: usize = 16;
-
-/// What an allocation of so many bytes takes: allocators round up to size classes, of which jemalloc has four between
-/// two powers of two (its manual, "size classes"). A body of 4 KiB takes 5.
-pub(crate) fn allocated(bytes: usize) -> usize {
-    let doubling = bytes.saturating_sub(1).max(1).ilog2();
-    let step = (1_usize << doubling.saturating_sub(2)).max(16);
-    bytes.next_multiple_of(step)
-}
-
-/// What the collection of an acked job takes: its entry in a tree that is two thirds full.
-pub(crate) const COLLECTION_BYTES: usize = 40;
-/// What a tombstone takes.
-pub(crate) const TOMBSTONE_BYTES: usize = JOB_BYTES + BODY_BYTES + COLLECTION_BYTES;
-/// What a known queue takes beside its name.
-pub(crate) const QUEUE_BYTES: usize = size_of::<Option<Queue>>() + 26;
-/// What a job takes that waits for copies, or that is being healed: entries in two trees.
-pub(crate) const PENDING_BYTES: usize = 160;
-/// What a waiting client takes: its entry, its timer, and its place in each queue.
-pub(crate) const WAITER_BYTES: usize = 192;
-
-#[cfg(test)]
-mod tests {
-    use super::allocated;
-
-    #[test]
-    fn an_allocation_takes_its_size_class() {
-        let classes = [
-            (1, 16),
-            (16, 16),
-            (17, 32),
-            (113, 128),
-            (129, 160),
-            (257, 320),
-        ];
-        let larger = [(4096, 4096), (4097, 5120), (5121, 6144), (100_000, 114_688)];
-        for (asked, taken) in classes.into_iter().chain(larger) {
-            assert_eq!(allocated(asked), taken, "{asked} bytes");
-        }
-    }
-}

@@ -5,34 +5,28 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
+use crate::acking::Collections;
+use crate::acking::Forgotten;
+use crate::acking::Tombstones;
+use crate::adding::Replications;
 use crate::agenda::{Agenda, Due, Timer};
-use crate::agreement::Agreement;
-use crate::collection::Collections;
 use crate::command::{Command, Reply};
-pub use crate::counters::Counters;
+use crate::delivering::Agreement;
 use crate::effect::Effect;
 use crate::event::{Event, Pace};
-use crate::federation::Federation;
-use crate::forgotten::Forgotten;
-use crate::global::Gatherings;
+use crate::federating::Federation;
+use crate::federating::Need;
 use crate::healing::Healing;
 use crate::id::{NodeId, Ticket};
-use crate::interest::Need;
-use crate::job::{Job, JobState, Place};
-use crate::jobs::{JobKey, Jobs};
-use crate::leaving::HandOver;
+use crate::job::{Job, JobKey, JobState, Jobs, Place};
 use crate::limits;
+use crate::log::{Pass, Segments, Spilling};
+use crate::members::{HandOver, PeerKey, Peers};
 use crate::message::{Message, PeerState};
-use crate::peers::{PeerKey, Peers};
-use crate::pending::Replications;
-use crate::queue::{List, Queue, QueueKey, Queues};
+use crate::queue::{List, Queue, QueueKey, Queues, Waiters};
 use crate::record::{Location, RECORD_BYTES, Record, Segment};
-use crate::rewrite::Pass;
-use crate::segments::Segments;
-use crate::spilling::Spilling;
+use crate::telling::{Counters, Gatherings};
 use crate::time::{Now, Time};
-use crate::tombstones::Tombstones;
-use crate::waiters::Waiters;
 
 /// What an operator can set, and the core must know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use shoalmq_core::tally::{Histogram, WAIT_MICROS};
+use shoalmq_core::telling::{Histogram, WAIT_MICROS};
 
 use crate::command::{CommandIndex, table};
 

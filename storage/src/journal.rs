@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use shoalmq_core::record::{Location, Record, Segment};
-use shoalmq_core::tally::{Histogram, WAIT_MICROS};
+use shoalmq_core::telling::{Histogram, WAIT_MICROS};
 
 use crate::backend::{self, Backend, Reader};
 use crate::fault::Fault;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use shoalmq_core::command::{Delivery, Refusal, Replication};
 use shoalmq_core::id::JobId;
-use shoalmq_core::node::Counters;
+use shoalmq_core::telling::Counters;
 
 use crate::client::{Act, Number, Terms};
 use crate::disk::Position;

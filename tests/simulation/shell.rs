@@ -7,10 +7,10 @@ use shoalmq_core::command::Reply;
 use shoalmq_core::effect::Effect;
 use shoalmq_core::event::Event;
 use shoalmq_core::id::{StoreId, Ticket};
+use shoalmq_core::log::{Reload, Restore, Start};
 use shoalmq_core::node::{Eviction, Log, MemoryPolicy, Settings};
 use shoalmq_core::planted::Bug;
 use shoalmq_core::record::Record;
-use shoalmq_core::restore::{Reload, Restore, Start};
 use shoalmq_core::time::Time;
 
 use crate::cluster::Cluster;

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_bytes::Bytes;
-use shoalmq_core::depths::{QueueDepths, QueuesView};
 use shoalmq_core::id::QueueName;
-use shoalmq_core::tally::Depths;
+use shoalmq_core::telling::Depths;
+use shoalmq_core::telling::{QueueDepths, QueuesView};
 
 use super::view::millis;
 

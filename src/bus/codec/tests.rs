@@ -8,11 +8,11 @@ use shoalmq_core::command::{
     Answer, Delivery, Detail, JobView, PauseState, Question, QueueScan, QueueView, QueueWaits,
     ScanReply,
 };
-use shoalmq_core::depths::{QueueDepths, QueuesView};
 use shoalmq_core::id::StoreId;
 use shoalmq_core::job::{Body, JobState};
 use shoalmq_core::message::{Copy, Holders};
-use shoalmq_core::tally::Depths;
+use shoalmq_core::telling::Depths;
+use shoalmq_core::telling::{QueueDepths, QueuesView};
 
 use super::*;
 

@@ -1,6 +1,6 @@
 use shoalmq_core::command::{PauseState, QueueWaits, Refusal};
 use shoalmq_core::job::JobState;
-use shoalmq_core::tally::Depths;
+use shoalmq_core::telling::Depths;
 
 use super::*;
 

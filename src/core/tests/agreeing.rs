@@ -7,7 +7,7 @@ use crate::event::Event;
 use crate::id::{JobId, NodeId, QueueName};
 use crate::job::{Body, JobState};
 use crate::message::{Copy, Message};
-use crate::node::Counters;
+use crate::telling::Counters;
 
 fn copies(queue: &str, replicate: u16, retry: u32) -> AddJob<'_> {
     AddJob {

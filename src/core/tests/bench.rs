@@ -13,11 +13,11 @@ use crate::event::Event;
 use crate::id::{ClientId, JobId, NodeId, Ticket};
 use crate::invariants;
 use crate::job::{Body, Job, JobState, Links, Place};
+use crate::log::{Reload, Restore, Start};
 use crate::node::{Eviction, Log, MemoryPolicy, Node, Settings};
 use crate::queue::QueueKey;
 use crate::record::{Location, Record, Segment};
-use crate::restore::{Reload, Restore, Start};
-use crate::tally::Share;
+use crate::telling::Share;
 use crate::time::{Now, Time, WallTime};
 
 /// The wall clock when a bench starts: 2026-01-01.
@@ -480,7 +480,7 @@ pub(crate) fn plain_job(number: u32) -> Job {
         created: u64::from(number),
         added: Time::ZERO,
         requeue: Time::NEVER,
-        holders: crate::peers::NodeSet::EMPTY,
+        holders: crate::members::NodeSet::EMPTY,
         ttl: u32::MAX,
         delay: 0,
         retry: 60,

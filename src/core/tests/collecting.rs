@@ -14,6 +14,7 @@ use crate::limits;
 use crate::message::{Copy, Message};
 use crate::node::Settings;
 use crate::record::Record;
+use crate::telling::sizes;
 
 /// Longer than a round of telling, and than the patience of holders that leave the collection to others.
 const SOON: u64 = 30;
@@ -565,7 +566,7 @@ fn a_tombstone_lives_as_long_as_its_job_can() {
 fn tombstones_are_bounded_and_the_oldest_goes_first() {
     let bound = 5;
     let settings = Settings {
-        max_memory: (16 * limits::TOMBSTONE_BYTES * bound) as u64,
+        max_memory: (16 * sizes::TOMBSTONE_BYTES * bound) as u64,
         ..SETTINGS
     };
     let mut shoal = Shoal::with(2, settings);
@@ -722,10 +723,10 @@ fn what_is_remembered_of_jobs_that_are_over_takes_memory_for_a_while() {
     let ids: Vec<JobId> = (0..100).map(|_| shoal.add(0, copies(2))).collect();
     shoal.count(0, Command::AckJob(ids));
     shoal.advance_ms(20);
-    let queue = shoal.node(0).used_memory() - (100 * limits::FORGOTTEN_BYTES) as u64;
+    let queue = shoal.node(0).used_memory() - (100 * sizes::FORGOTTEN_BYTES) as u64;
     assert!(queue < 1000);
     shoal.advance(299);
-    assert!(shoal.node(0).used_memory() >= (100 * limits::FORGOTTEN_BYTES) as u64);
+    assert!(shoal.node(0).used_memory() >= (100 * sizes::FORGOTTEN_BYTES) as u64);
     shoal.advance(301);
     assert_eq!(shoal.node(0).used_memory(), 0);
 }

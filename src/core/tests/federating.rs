@@ -10,7 +10,7 @@ use crate::event::Event;
 use crate::id::{ClientId, JobId, Ticket};
 use crate::job::JobState;
 use crate::message::Message;
-use crate::node::Counters;
+use crate::telling::Counters;
 
 use super::bench::{get_job, job, job_with_retry, plain_stat, secs};
 use super::shoal::Shoal;

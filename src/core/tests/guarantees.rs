@@ -13,8 +13,8 @@ use crate::effect::Effect;
 use crate::event::Event;
 use crate::id::{ClientId, JobId, Ticket};
 use crate::job::JobState;
+use crate::log::Reload;
 use crate::record::{Record, Segment};
-use crate::restore::Reload;
 
 #[derive(Debug, Clone)]
 enum Step {

@@ -4,10 +4,10 @@ use super::bench::{Bench, SETTINGS, job, job_with_retry, secs};
 use crate::command::{AddJob, Command, Wait};
 use crate::event::Event;
 use crate::job::JobState;
+use crate::log::{Reload, Restore};
 use crate::node::{Log, Settings};
 use crate::record::{Location, Record};
-use crate::restore::{Reload, Restore};
-use crate::tally::Depths;
+use crate::telling::Depths;
 
 #[test]
 fn after_a_clean_stop_every_job_stands_where_it_stood() {
@@ -392,7 +392,7 @@ fn restarting_twice_with_the_same_log_gives_the_same_node() {
         for (segment, record) in &bench.log {
             restore.apply(Location::new(*segment, 0), record.clone());
         }
-        let start = crate::restore::Start {
+        let start = crate::log::Start {
             now: bench.now(),
             generation: 2,
             segment: 9,

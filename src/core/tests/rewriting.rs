@@ -5,9 +5,9 @@ use crate::command::AddJob;
 use crate::event::{Event, Pace};
 use crate::id::JobId;
 use crate::job::JobState;
+use crate::log::Reload;
 use crate::node::{Log, Settings};
 use crate::record::{Record, Segment};
-use crate::restore::Reload;
 
 #[test]
 fn a_segment_stays_while_it_holds_a_live_job() {

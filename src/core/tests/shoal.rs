@@ -9,10 +9,10 @@ use crate::event::{Event, PeerUp};
 use crate::id::{ClientId, JobId, NodeId, StoreId, Ticket};
 use crate::invariants;
 use crate::job::JobState;
+use crate::log::{Reload, Restore, Start};
 use crate::message::Message;
 use crate::node::{Node, Settings};
 use crate::record::{Location, Record, Segment};
-use crate::restore::{Reload, Restore, Start};
 use crate::time::{Now, Time, WallTime};
 
 use super::bench::{SETTINGS, WALL, get_job};

@@ -4,7 +4,7 @@ use super::bench::{Bench, SETTINGS, job};
 use crate::command::AddJob;
 use crate::event::Event;
 use crate::node::Settings;
-use crate::tally::{Depths, JOB_MILLIS, Tally};
+use crate::telling::{Depths, JOB_MILLIS, Tally};
 
 fn depths(bench: &Bench, queue: &str) -> Depths {
     let now = bench.now().time;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use shoalmq_core::event::{Event, PeerUp};
 use shoalmq_core::id::NodeId;
 use shoalmq_core::message::Message;
-use shoalmq_core::tally::WAIT_MICROS;
+use shoalmq_core::telling::WAIT_MICROS;
 use shoalmq_storage::journal::Position;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;

@@ -29,7 +29,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use shoalmq_core::id::{NodeId, StoreId};
-use shoalmq_core::tally::{Histogram, WAIT_MICROS};
+use shoalmq_core::telling::{Histogram, WAIT_MICROS};
 
 pub(crate) use gossip::open;
 pub(crate) use meet::meet_name;

@@ -15,9 +15,9 @@ use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::{Value, json};
 use shoalmq_core::command::{Answer, Question, Reply};
-use shoalmq_core::depths::{QueueDepths, QueuesView};
 use shoalmq_core::id::QueueName;
-use shoalmq_core::tally::Depths;
+use shoalmq_core::telling::Depths;
+use shoalmq_core::telling::{QueueDepths, QueuesView};
 
 use super::{Node, problem, request};
 use crate::server::metrics;

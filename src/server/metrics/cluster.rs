@@ -1,6 +1,6 @@
 //! The other nodes: membership, gossip, links, healing.
 
-use shoalmq_core::tally::{Histogram, WAIT_MICROS};
+use shoalmq_core::telling::{Histogram, WAIT_MICROS};
 
 use super::exposition::{Exposition, Kind};
 use crate::server::cluster::Health;

@@ -1,6 +1,6 @@
 //! Commands and connections.
 
-use shoalmq_core::tally::WAIT_MICROS;
+use shoalmq_core::telling::WAIT_MICROS;
 
 use super::exposition::{Exposition, Kind};
 use crate::command::table;

@@ -4,7 +4,7 @@
 
 use std::fmt::{Display, Write};
 
-use shoalmq_core::tally::Histogram;
+use shoalmq_core::telling::Histogram;
 
 /// The prefix of all names but the standard ones of a process.
 const PREFIX: &str = "shoalmq_";

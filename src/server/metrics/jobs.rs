@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use shoalmq_core::tally::{COPY_MILLIS, Depths, Histogram, JOB_MILLIS, Reason, Tally};
+use shoalmq_core::telling::{COPY_MILLIS, Depths, Histogram, JOB_MILLIS, Reason, Tally};
 
 use super::exposition::{Exposition, Kind};
 use super::label::{OTHER, queue_label};

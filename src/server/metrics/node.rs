@@ -1,7 +1,7 @@
 //! This node: memory, storage, process.
 
 use shoalmq_core::node::MemoryLevel;
-use shoalmq_core::tally::{Histogram, WAIT_MICROS};
+use shoalmq_core::telling::{Histogram, WAIT_MICROS};
 use shoalmq_storage::journal::Journal;
 
 use super::exposition::{Exposition, Kind};

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::MutexGuard;
 use shoalmq_core::record::Segment;
-use shoalmq_core::tally::WAIT_MICROS;
+use shoalmq_core::telling::WAIT_MICROS;
 
 use super::pending::{Frame, Shared, State};
 use super::{Policy, Progress};

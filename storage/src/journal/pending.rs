@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use shoalmq_core::record::{Location, Record, Segment};
-use shoalmq_core::tally::Histogram;
+use shoalmq_core::telling::Histogram;
 
 use super::{FRAME_BYTES, Options, Policy, Position, Progress, Stats};
 use crate::backend;

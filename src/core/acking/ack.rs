@@ -1,0 +1,252 @@
+//! ACKJOB, FASTACK, DELJOB, ttl: forgetting a job, everywhere.
+//!
+//! An acknowledged job goes once every node that may hold a copy knows of the ack; one that is held here alone goes at
+//! once. Till then it stays, acked and without its body, for a holder that has not heard would queue it again.
+//!
+//! The node that was told of the ack *collects*: it sends SETACK with the holders that it knows to each of them, again
+//! and again to those that do not answer. A holder marks its copy acked and answers GOTACK, with the holders that it
+//! knows if the sender lacks one, which is then told too. When all have answered, the collector sends DELJOB to them
+//! and forgets the job. A holder that hears no DELJOB for a while collects itself, so any of them may fail. Where an ack
+//! comes to a node without a copy, a tombstone finds those who have one (`tombstones`).
+//!
+//! An add that was withdrawn (`replication`) ends in the same way: the job is marked acked and withdrawn, which goes
+//! with SETACK and into the log, and nobody counts it as acked.
+//!
+//! Who has answered is not recorded: after a restart, all holders are asked anew.
+
+use crate::command::Reply;
+use crate::effect::Effect;
+use crate::id::{JobId, NodeId};
+use crate::job::{JobKey, JobState};
+use crate::members::{NodeSet, PeerKey};
+use crate::message::{Holders, Message};
+use crate::node::Node;
+use crate::planted::Bug;
+use crate::record::Record;
+use crate::telling::Share;
+use crate::time::Time;
+
+impl Node {
+    pub(crate) fn ack_jobs(
+        &mut self,
+        now: Time,
+        ids: &[JobId],
+        effects: &mut Vec<Effect>,
+    ) -> Reply {
+        let mut count = 0;
+        for &id in ids {
+            match self.jobs.find(&id) {
+                Some(key) if self.jobs[key].state == JobState::Acked => {}
+                Some(key) => {
+                    self.tally(self.jobs[key].queue, |tally| tally.acked += 1);
+                    self.ack(now, key, effects);
+                    count += 1;
+                }
+                None => self.ack_unknown(now, id, effects),
+            }
+        }
+        self.counters.acked += count;
+        Reply::Count(count)
+    }
+
+    fn ack(&mut self, now: Time, key: JobKey, effects: &mut Vec<Effect>) {
+        if self.jobs[key].state == JobState::Queued && self.has(Bug::LostAck) {
+            return;
+        }
+        if self.other_holders(key).is_empty() {
+            self.finish(now, key, effects);
+        } else {
+            self.mark_acked(now, key, NodeSet::EMPTY, effects);
+            self.tell_ack(now, key, effects);
+        }
+    }
+
+    /// DELJOB: this node alone forgets the jobs, and takes them again from whoever brings them.
+    pub(crate) fn delete_jobs(
+        &mut self,
+        now: Time,
+        ids: &[JobId],
+        effects: &mut Vec<Effect>,
+    ) -> Reply {
+        self.each_job(ids, |node, key| {
+            node.forget(now, key, effects);
+            true
+        })
+    }
+
+    /// FASTACK: forgets the jobs here, and tells the holders to, or everybody where they are not known; once.
+    pub(crate) fn fast_ack_jobs(
+        &mut self,
+        now: Time,
+        ids: &[JobId],
+        effects: &mut Vec<Effect>,
+    ) -> Reply {
+        let mut count = 0;
+        for &id in ids {
+            match self.jobs.find(&id) {
+                Some(key) => {
+                    let job = &self.jobs[key];
+                    let holders = if job.is_tombstone() {
+                        self.peers.up()
+                    } else {
+                        job.holders
+                    };
+                    self.send_delete(holders, id, effects);
+                    if self.jobs[key].state != JobState::Acked {
+                        self.tally_service(now, key);
+                        self.tally(self.jobs[key].queue, |tally| tally.acked += 1);
+                        self.counters.acked += 1;
+                    }
+                    self.forget(now, key, effects);
+                    count += 1;
+                }
+                None => self.send_delete(self.peers.up(), id, effects),
+            }
+            self.remember(now, id);
+        }
+        Reply::Count(count)
+    }
+
+    pub(crate) fn send_delete(&self, to: NodeSet, id: JobId, effects: &mut Vec<Effect>) {
+        for peer in to.without(self.peers.gone()).iter() {
+            self.send(peer, Message::DelJob(id), effects);
+        }
+    }
+
+    pub(crate) fn on_delete_message(&mut self, now: Time, id: JobId, effects: &mut Vec<Effect>) {
+        if let Some(key) = self.jobs.find(&id) {
+            self.forget(now, key, effects);
+        }
+        self.remember(now, id);
+    }
+
+    pub(crate) fn on_set_ack(
+        &mut self,
+        now: Time,
+        from: PeerKey,
+        id: JobId,
+        holders: &[NodeId],
+        withdrawn: bool,
+        effects: &mut Vec<Effect>,
+    ) {
+        let of_tombstone = holders.is_empty();
+        let known = self.jobs.find(&id);
+        let Some(key) = known.filter(|&key| !self.jobs[key].is_tombstone()) else {
+            self.answer_ack(from, id, false, Holders::default(), effects);
+            match known {
+                // Two nodes without a copy were told of the ack: either goes on asking.
+                Some(key) if of_tombstone => self.hear_ack(now, key, from, effects),
+                Some(key) => self.finish(now, key, effects),
+                None => self.remember(now, id),
+            }
+            return;
+        };
+        let mut theirs = self.peers.set_of(holders, self.id);
+        if !of_tombstone {
+            theirs.insert(from);
+        }
+        let lacks = !of_tombstone && !self.other_holders(key).without(theirs).is_empty();
+        let fresh = self.jobs[key].state != JobState::Acked;
+        if fresh {
+            self.jobs[key].withdrawn = withdrawn;
+            self.mark_acked(now, key, theirs, effects);
+        } else {
+            self.learn_holders(key, theirs, effects);
+        }
+        let told = if lacks {
+            self.peers.list(self.jobs[key].holders, Some(self.id))
+        } else {
+            Holders::default()
+        };
+        self.answer_ack(from, id, true, told, effects);
+        if fresh && of_tombstone {
+            self.collections.hear(key, from);
+            self.tell_ack(now, key, effects);
+        } else {
+            self.hear_ack(now, key, from, effects);
+        }
+    }
+
+    fn answer_ack(
+        &self,
+        to: PeerKey,
+        id: JobId,
+        known: bool,
+        holders: Holders,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.send(to, Message::GotAck { id, known, holders }, effects);
+    }
+
+    pub(crate) fn on_got_ack(
+        &mut self,
+        now: Time,
+        from: PeerKey,
+        id: JobId,
+        known: bool,
+        holders: &[NodeId],
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(key) = self.jobs.find(&id) else {
+            return;
+        };
+        let job = &self.jobs[key];
+        if job.is_tombstone() && known {
+            return self.finish(now, key, effects);
+        }
+        if job.state != JobState::Acked {
+            return;
+        }
+        if known {
+            let theirs = self.peers.set_of(holders, self.id).with(from);
+            self.learn_holders(key, theirs, effects);
+        }
+        self.hear_ack(now, key, from, effects);
+    }
+
+    /// Whether this job is known to be over. Then `from`, which has a copy or speaks of one, is told so.
+    pub(crate) fn answer_forgotten(
+        &mut self,
+        from: PeerKey,
+        id: JobId,
+        effects: &mut Vec<Effect>,
+    ) -> bool {
+        let key = self.jobs.find(&id);
+        let Some(key) = key.filter(|&key| self.jobs[key].state == JobState::Acked) else {
+            let forgotten =
+                key.is_none() && self.forgotten.contains(&id) && !self.has(Bug::LateCopy);
+            if forgotten {
+                let message = Message::SetAck {
+                    id,
+                    holders: Holders::default(),
+                    withdrawn: false,
+                };
+                self.send(from, message, effects);
+            }
+            return forgotten;
+        };
+        self.collections.unhear(key, from);
+        if !self.jobs[key].is_tombstone() {
+            self.learn_holders(key, NodeSet::only(from), effects);
+        }
+        self.send_ack(key, NodeSet::only(from), effects);
+        true
+    }
+
+    /// The job's ttl is over.
+    pub(crate) fn expire(&mut self, now: Time, key: JobKey, effects: &mut Vec<Effect>) {
+        if self.jobs[key].state != JobState::Acked {
+            self.counters.expired += 1;
+            if self.jobs[key].counted != Share::Copy {
+                self.tally(self.jobs[key].queue, |tally| tally.expired += 1);
+            }
+        }
+        self.forget(now, key, effects);
+    }
+
+    /// This node alone forgets a job.
+    pub(crate) fn forget(&mut self, now: Time, key: JobKey, effects: &mut Vec<Effect>) {
+        self.persist(Record::Deleted(self.jobs[key].id), effects);
+        self.remove(now, key);
+    }
+}

@@ -1,0 +1,353 @@
+//! The collection of acks: who of the holders knows, and who must be told.
+//!
+//! What the messages say is in `gc`. Here each acked job has its [`Collection`], tombstones included, and wakes up when
+//! those that have not answered are to be told again. When a peer comes, or holds nothing any more, a pass goes over all
+//! collections, a few at a time.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use rand::RngExt;
+
+use crate::agenda::Timer;
+use crate::effect::Effect;
+use crate::job::{Body, JobKey, JobState, Place};
+use crate::limits;
+use crate::members::{NodeSet, PeerKey};
+use crate::message::{Holders, Message};
+use crate::node::{Log, Node};
+use crate::queue::List;
+use crate::record::{AckRecord, Record};
+use crate::time::Time;
+
+/// Acked jobs, tombstones included: who is known to know.
+#[derive(Debug, Default)]
+pub(crate) struct Collections {
+    of: BTreeMap<JobKey, Collection>,
+    /// All but the tombstones, oldest ack first.
+    pub(super) list: List,
+    /// How many of them were withdrawn, not acked.
+    pub(crate) withdrawn: usize,
+    /// Peers whose links came up, and the next job whose ack they are told.
+    tellings: BTreeMap<PeerKey, JobKey>,
+    /// A peer holds nothing any more: the next job that may be waiting for nobody else.
+    settling: Option<JobKey>,
+    /// When `tellings` and `settling` go on.
+    next_step: Option<Time>,
+    /// What acked jobs carry for a body.
+    no_body: Option<Body>,
+}
+
+/// How far the collection of one job is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Collection {
+    /// Who knows of the ack.
+    pub(crate) heard: NodeSet,
+    /// How often this node told the others; 0 while it leaves that to the one it heard from.
+    pub(super) told: u8,
+}
+
+impl Collections {
+    pub(crate) fn get(&self, key: JobKey) -> Option<&Collection> {
+        self.of.get(&key)
+    }
+
+    pub(super) fn keys(&self) -> impl Iterator<Item = JobKey> + '_ {
+        self.of.keys().copied()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.of.len()
+    }
+
+    fn begin(&mut self, key: JobKey) {
+        let fresh = Collection {
+            heard: NodeSet::EMPTY,
+            told: 0,
+        };
+        let former = self.of.insert(key, fresh);
+        assert!(former.is_none(), "a job is collected once");
+    }
+
+    fn end(&mut self, key: JobKey) {
+        let collection = self.of.remove(&key);
+        assert!(collection.is_some(), "an acked job is being collected");
+    }
+
+    /// This peer knows of the ack.
+    pub(super) fn hear(&mut self, key: JobKey, from: PeerKey) {
+        self.of_mut(key).heard.insert(from);
+    }
+
+    /// Whatever this peer said before: it does not know of the ack now.
+    pub(super) fn unhear(&mut self, key: JobKey, from: PeerKey) {
+        self.of_mut(key).heard.remove(from);
+    }
+
+    /// These slots will be other peers', who have heard of nothing.
+    pub(crate) fn forget_slots(&mut self, gone: NodeSet) {
+        for collection in self.of.values_mut() {
+            collection.heard = collection.heard.without(gone);
+        }
+    }
+
+    fn of_mut(&mut self, key: JobKey) -> &mut Collection {
+        let collection = self.of.get_mut(&key);
+        collection.expect("an acked job is being collected")
+    }
+
+    pub(super) fn no_body(&mut self) -> Body {
+        self.no_body.get_or_insert_with(|| Body::new(b"")).clone()
+    }
+
+    /// Whether a pass over all jobs is under way that ends collections.
+    pub(super) fn is_settling(&self) -> bool {
+        self.settling.is_some()
+    }
+
+    /// The next jobs from `from` on, and where to go on after them.
+    fn some_from(&self, from: JobKey) -> (Vec<JobKey>, Option<JobKey>) {
+        let mut keys = self.of.range(from..).map(|(&key, _)| key);
+        let some = keys.by_ref().take(limits::ACKS_PER_STEP).collect();
+        (some, keys.next())
+    }
+}
+
+impl Node {
+    /// A job is acked, or was marked as withdrawn before, and `more` hold it, too. If its caller does not tell the holders,
+    /// that is left to others for now.
+    pub(crate) fn mark_acked(
+        &mut self,
+        now: Time,
+        key: JobKey,
+        more: NodeSet,
+        effects: &mut Vec<Effect>,
+    ) {
+        if !self.jobs[key].withdrawn {
+            self.tally_service(now, key);
+        }
+        self.leave_place(now, key);
+        let patience = limits::ACK_PATIENCE.as_millis() as u64;
+        let spread = self.random.random_range(0..patience / 4);
+        let next = now + Duration::from_millis(patience + spread);
+        self.move_job(key, JobState::Acked, next);
+        let job = &mut self.jobs[key];
+        job.holders = self.peers.present(job.holders.or(more));
+        self.drop_body(key);
+        self.begin_collection(key);
+        self.record_ack(key, effects);
+    }
+
+    /// Nobody asks for the body of an acked job any more.
+    pub(crate) fn drop_body(&mut self, key: JobKey) {
+        let none = self.collections.no_body();
+        let bytes = self.jobs[key].body.len() as u64;
+        self.replace_body(key, none);
+        self.segments.shrink(self.jobs[key].segment, bytes);
+    }
+
+    /// An acked job, or a tombstone, stands in no list yet.
+    pub(crate) fn begin_collection(&mut self, key: JobKey) {
+        let list = if self.jobs[key].is_tombstone() {
+            self.tombstones.len += 1;
+            &mut self.tombstones.list
+        } else {
+            &mut self.collections.list
+        };
+        list.push_back(&mut self.jobs, key, Place::Acked);
+        self.collections.withdrawn += usize::from(self.jobs[key].withdrawn);
+        self.collections.begin(key);
+    }
+
+    pub(crate) fn end_collection(&mut self, key: JobKey) {
+        let list = if self.jobs[key].is_tombstone() {
+            self.tombstones.len -= 1;
+            &mut self.tombstones.list
+        } else {
+            &mut self.collections.list
+        };
+        list.remove(&mut self.jobs, key);
+        self.collections.withdrawn -= usize::from(self.jobs[key].withdrawn);
+        self.collections.end(key);
+    }
+
+    /// Records an ack, which takes the place of all that was recorded of the job.
+    fn record_ack(&mut self, key: JobKey, effects: &mut Vec<Effect>) {
+        self.move_record(key, self.segments.current());
+        self.persist_ack(key, effects);
+    }
+
+    /// As [`Node::persist_job`], for one that is acked.
+    pub(crate) fn persist_ack(&mut self, key: JobKey, effects: &mut Vec<Effect>) {
+        if self.settings.log == Log::Off {
+            return;
+        }
+        let job = &self.jobs[key];
+        let queue = (!job.is_tombstone()).then(|| self.queues[job.queue].name.clone());
+        let (id, expires, holders) = (job.id, job.expires(), job.holders);
+        let withdrawn = job.withdrawn;
+        let unheard = holders.without(self.collections.of[&key].heard);
+        let record = AckRecord {
+            id,
+            queue,
+            expires,
+            unheard: self.peers.list(unheard, None),
+            withdrawn,
+        };
+        self.persist(Record::Acked(Box::new(record)), effects);
+    }
+
+    /// More nodes may hold an acked job. They are told of the ack, if this node does the telling.
+    pub(super) fn learn_holders(&mut self, key: JobKey, more: NodeSet, effects: &mut Vec<Effect>) {
+        let job = &mut self.jobs[key];
+        let fresh = more.without(job.holders).without(self.peers.gone());
+        if fresh.is_empty() {
+            return;
+        }
+        job.holders = job.holders.or(fresh);
+        self.record_ack(key, effects);
+        if self.collections.of[&key].told > 0 {
+            self.send_ack(key, fresh, effects);
+        }
+    }
+
+    /// Somebody knows of the ack: the last whom this node waits for ends the collection.
+    pub(super) fn hear_ack(
+        &mut self,
+        now: Time,
+        key: JobKey,
+        from: PeerKey,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.collections.hear(key, from);
+        if self.collections.of[&key].told > 0 && self.unheard(key).is_empty() {
+            self.finish(now, key, effects);
+        }
+    }
+
+    /// Who must still hear of an ack.
+    pub(super) fn unheard(&self, key: JobKey) -> NodeSet {
+        let heard = self.collections.of[&key].heard;
+        if self.jobs[key].is_tombstone() {
+            self.peers.members().without(heard)
+        } else {
+            self.other_holders(key).without(heard)
+        }
+    }
+
+    /// Who else may hold a job that is acked.
+    pub(crate) fn other_holders(&self, key: JobKey) -> NodeSet {
+        self.peers.present(self.jobs[key].holders)
+    }
+
+    /// Tells all who have not answered, and looks again after a while, the longer the more often that was done.
+    pub(crate) fn tell_ack(&mut self, now: Time, key: JobKey, effects: &mut Vec<Effect>) {
+        let unheard = self.unheard(key);
+        // A tombstone of a node that knows of no others yet, as after a restart, waits for them.
+        let alone = self.jobs[key].is_tombstone() && self.peers.members().is_empty();
+        if unheard.is_empty() && !alone {
+            return self.finish(now, key, effects);
+        }
+        self.send_ack(key, unheard, effects);
+        let collection = self.collections.of_mut(key);
+        let wait = limits::ACK_RETRY_MIN * 2_u32.pow(u32::from(collection.told.min(16)));
+        collection.told = collection.told.saturating_add(1);
+        let next = now + wait.min(limits::ACK_RETRY_MAX);
+        self.move_job(key, JobState::Acked, next);
+    }
+
+    pub(super) fn send_ack(&mut self, key: JobKey, to: NodeSet, effects: &mut Vec<Effect>) {
+        let to = to.and(self.peers.up());
+        if to.is_empty() {
+            return;
+        }
+        let job = &self.jobs[key];
+        let (id, withdrawn) = (job.id, job.withdrawn);
+        let holders = if job.is_tombstone() {
+            Holders::default()
+        } else {
+            self.peers.list(job.holders, Some(self.id))
+        };
+        for peer in to.iter() {
+            let message = Message::SetAck {
+                id,
+                holders: holders.clone(),
+                withdrawn,
+            };
+            self.send(peer, message, effects);
+        }
+    }
+
+    /// An acked job is due: holders that have not answered are told again.
+    pub(crate) fn on_collection_due(&mut self, now: Time, key: JobKey, effects: &mut Vec<Effect>) {
+        if self.jobs[key].requeue <= now {
+            self.tell_ack(now, key, effects);
+        }
+    }
+
+    /// Everybody knows: nobody needs to remember the job any more.
+    pub(super) fn finish(&mut self, now: Time, key: JobKey, effects: &mut Vec<Effect>) {
+        let job = &self.jobs[key];
+        let id = job.id;
+        if job.state == JobState::Acked {
+            self.send_delete(job.holders, id, effects);
+        } else {
+            self.tally_service(now, key);
+        }
+        self.forget(now, key, effects);
+        self.remember(now, id);
+    }
+
+    /// The link to a peer came up: it is told of the acks that it has not confirmed.
+    pub(crate) fn collect_with(&mut self, now: Time, peer: PeerKey, effects: &mut Vec<Effect>) {
+        self.collections.tellings.insert(peer, JobKey(0));
+        self.collect_on(now, effects);
+    }
+
+    /// A peer holds nothing any more: no ack waits for it.
+    pub(crate) fn collect_without(&mut self, now: Time, peer: PeerKey, effects: &mut Vec<Effect>) {
+        self.collections.tellings.remove(&peer);
+        self.collections.settling = Some(JobKey(0));
+        self.collect_on(now, effects);
+    }
+
+    pub(crate) fn on_collection_timer(&mut self, now: Time, effects: &mut Vec<Effect>) {
+        self.collections.next_step = None;
+        self.collect_on(now, effects);
+    }
+
+    /// The next step of all passes over the acked jobs, unless it is to wait.
+    fn collect_on(&mut self, now: Time, effects: &mut Vec<Effect>) {
+        if self.collections.next_step.is_some() {
+            return;
+        }
+        if let Some(from) = self.collections.settling {
+            let (some, next) = self.collections.some_from(from);
+            self.collections.settling = next;
+            for key in some {
+                if self.unheard(key).is_empty() {
+                    self.finish(now, key, effects);
+                }
+            }
+        }
+        for (peer, from) in std::mem::take(&mut self.collections.tellings) {
+            if !self.peers.up().contains(peer) {
+                continue;
+            }
+            let (some, next) = self.collections.some_from(from);
+            for key in some {
+                if self.unheard(key).contains(peer) {
+                    self.send_ack(key, NodeSet::only(peer), effects);
+                }
+            }
+            let next = next.map(|next| (peer, next));
+            self.collections.tellings.extend(next);
+        }
+        let done = self.collections.settling.is_none() && self.collections.tellings.is_empty();
+        if !done {
+            let next = now + limits::ACK_STEP_PAUSE;
+            self.collections.next_step = Some(next);
+            self.agenda.add_timer(next, Timer::Collection);
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! Tombstones: acks of jobs that are not held here.
+//!
+//! A tombstone asks every member by a SETACK that names no holders. A node that holds the job collects it; once one says
+//! so, or all say that they do not hold it, the tombstone goes. It stays no longer than the job can live by its id, and
+//! only so many are kept: the oldest go first.
+
+use crate::effect::Effect;
+use crate::id::{Guarantee, JobId};
+use crate::job::{Job, JobKey, JobState, Links, Place};
+use crate::limits;
+use crate::members::NodeSet;
+use crate::message::{Holders, Message};
+use crate::node::Node;
+use crate::queue::{List, QueueKey};
+use crate::record::{Location, Segment};
+use crate::telling::Share;
+use crate::telling::sizes;
+use crate::time::Time;
+
+/// All tombstones. They are kept among the jobs.
+#[derive(Debug, Default)]
+pub(crate) struct Tombstones {
+    /// Oldest first.
+    pub(super) list: List,
+    pub(crate) len: usize,
+}
+
+impl Node {
+    /// An ack came for a job that is not held here.
+    pub(super) fn ack_unknown(&mut self, now: Time, id: JobId, effects: &mut Vec<Effect>) {
+        if self.peers.members().is_empty() || self.forgotten.contains(&id) {
+            return;
+        }
+        if id.guarantee() == Guarantee::AtMostOnce {
+            // Nothing brings such a job back: one try to free its memory is enough.
+            self.send_delete(self.peers.up(), id, effects);
+            self.remember(now, id);
+        } else if self.is_going() || self.tombstone_bound() == 0 {
+            // It may be gone before anybody answers: a holder that hears of it now collects without it.
+            for peer in self.peers.up().iter() {
+                let message = Message::SetAck {
+                    id,
+                    holders: Holders::default(),
+                    withdrawn: false,
+                };
+                self.send(peer, message, effects);
+            }
+            self.remember(now, id);
+        } else {
+            self.bury(now, id, effects);
+        }
+    }
+
+    fn tombstone_bound(&self) -> usize {
+        let max_memory = self.settings.max_memory;
+        limits::share(max_memory, sizes::TOMBSTONE_BYTES, limits::TOMBSTONES)
+    }
+
+    fn bury(&mut self, now: Time, id: JobId, effects: &mut Vec<Effect>) {
+        let bound = self.tombstone_bound();
+        while let Some(oldest) = self.tombstones.list.first()
+            && self.tombstones.len >= bound
+        {
+            self.counters.tombstones_dropped += 1;
+            self.forget(now, oldest, effects);
+        }
+        let ttl = tombstone_ttl(id);
+        let key = self.keep_ack(id, QueueKey::NONE, now, ttl, self.segments.current());
+        self.begin_collection(key);
+        self.agenda.add_job(&mut self.jobs, key);
+        self.persist_ack(key, effects);
+        self.tell_ack(now, key, effects);
+    }
+
+    /// Keeps the ack of a job of which nothing else is known. It stands in no list yet, nor on the agenda.
+    pub(crate) fn keep_ack(
+        &mut self,
+        id: JobId,
+        queue: QueueKey,
+        added: Time,
+        ttl: u32,
+        segment: Segment,
+    ) -> JobKey {
+        let body = self.collections.no_body();
+        self.keep(Job {
+            id,
+            body,
+            created: 0,
+            added,
+            requeue: added,
+            holders: NodeSet::EMPTY,
+            ttl,
+            delay: 0,
+            retry: 0,
+            nacks: 0,
+            additional_deliveries: 0,
+            queue,
+            order: Links::NONE,
+            agenda: Links::NONE,
+            segment,
+            offset: Location::FAR,
+            replicate: 0,
+            state: JobState::Acked,
+            place: Place::Nowhere,
+            counted: Share::None,
+            since: 0,
+            ours: false,
+            warned: false,
+            moves: 0,
+            short: false,
+            withdrawn: false,
+        })
+    }
+}
+
+/// Seconds for which the id allows its job to live, from now on, with what it rounded off.
+fn tombstone_ttl(id: JobId) -> u32 {
+    match id.ttl_minutes() {
+        u16::MAX => u32::MAX,
+        minutes => (u32::from(minutes) + 2) * 60,
+    }
+}

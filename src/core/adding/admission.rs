@@ -1,0 +1,129 @@
+//! What can refuse an ADDJOB, and how many copies its job gets.
+//!
+//! REPLICATE is strict: that number of copies, or a refusal. Without it the node's default is an *aim*: the job is
+//! accepted with as many copies as there are nodes to take them, though not with fewer than the floor, and healed up to
+//! the aim later. A node that is short of memory, leaving or stopping keeps no copy itself.
+//!
+//! A member that cannot be reached counts for a while (`limits::EXPECTED_BACK`), as do all known members after this
+//! node's start: a restart takes seconds, and a producer that offers to wait is not refused because of one. Copies go
+//! to reachable members alone, so such a job waits for one of them to come back, or for its producer's timeout.
+
+use crate::command::{AddJob, Refusal};
+use crate::limits;
+use crate::node::{MemoryLevel, Node};
+
+/// Who keeps the copies of a new job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Home {
+    /// This node has one, and queues it.
+    Here,
+    /// Only other nodes: one of them queues it (external replication).
+    Elsewhere,
+}
+
+/// What an accepted job is to get.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Plan {
+    /// Seconds until a requeue.
+    pub(super) retry: u32,
+    /// Copies that it is to have in the end.
+    pub(super) replicate: u16,
+    /// Copies on other nodes before the producer is answered.
+    pub(super) wanted: u16,
+    /// How far that may fall when nodes go away meanwhile.
+    pub(super) floor: u16,
+    pub(super) home: Home,
+}
+
+impl Node {
+    /// Checks all that can refuse a job, in Disque's order.
+    pub(super) fn admit(&self, add: &AddJob<'_>) -> Result<Plan, Refusal> {
+        let retry = add.retry.unwrap_or_else(|| default_retry(add.ttl));
+        let default = self.settings.default_replicate;
+        let aim = default.min(self.peers.cluster_size());
+        if retry == 0 && add.replicate.unwrap_or(aim) > 1 {
+            return Err(Refusal::RetryZeroNeedsOneReplica);
+        }
+        if add.delay >= add.ttl {
+            return Err(Refusal::DelayBeyondTtl);
+        }
+        let plan = match add.replicate {
+            Some(replicate) => self.plan_copies(retry, replicate)?,
+            None => self.plan_aim(retry, aim)?,
+        };
+        let Some(queue) = self.queues.find(add.queue).map(|key| &self.queues[key]) else {
+            return Ok(plan);
+        };
+        if add.max_len.is_some_and(|max_len| queue.len >= max_len) {
+            return Err(Refusal::QueueTooLong);
+        }
+        if queue.pause.input {
+            return Err(Refusal::QueuePaused);
+        }
+        Ok(plan)
+    }
+
+    /// Exactly so many copies.
+    fn plan_copies(&self, retry: u32, replicate: u16) -> Result<Plan, Refusal> {
+        let home = self.home();
+        let wanted = elsewhere(replicate, home);
+        self.check_reach(wanted, replicate, self.peers.expected().len())?;
+        Ok(Plan {
+            retry,
+            replicate,
+            wanted,
+            floor: wanted,
+            home,
+        })
+    }
+
+    /// As many copies as nodes take, up to `aim`.
+    fn plan_aim(&self, retry: u32, aim: u16) -> Result<Plan, Refusal> {
+        let home = self.home();
+        let least = self.settings.min_replicate.min(aim);
+        let floor = elsewhere(least, home);
+        self.check_reach(floor, least, self.peers.expected_takers().len())?;
+        let takers = self.peers.takers().len().max(floor);
+        Ok(Plan {
+            retry,
+            replicate: aim,
+            wanted: elsewhere(aim, home).min(takers),
+            floor,
+            home,
+        })
+    }
+
+    /// Whether this many other nodes can be had for this many copies.
+    fn check_reach(&self, others: u16, copies: u16, expected: u16) -> Result<(), Refusal> {
+        if others <= expected {
+            Ok(())
+        } else if copies - 1 > expected {
+            Err(Refusal::TooFewNodes)
+        } else if self.is_going() {
+            Err(Refusal::TooFewNodesLeaving)
+        } else {
+            Err(Refusal::TooFewNodesMemory)
+        }
+    }
+
+    fn home(&self) -> Home {
+        if self.is_going() || self.memory_level() >= MemoryLevel::External {
+            Home::Elsewhere
+        } else {
+            Home::Here
+        }
+    }
+}
+
+/// How many of so many copies lie on other nodes.
+fn elsewhere(copies: u16, home: Home) -> u16 {
+    match home {
+        Home::Here => copies - 1,
+        Home::Elsewhere => copies,
+    }
+}
+
+/// A tenth of the ttl, within bounds, in seconds.
+fn default_retry(ttl: u32) -> u32 {
+    (ttl / 10).clamp(limits::DEFAULT_RETRY_MIN, limits::DEFAULT_RETRY_MAX)
+}

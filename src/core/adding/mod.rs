@@ -1,0 +1,21 @@
+//! Adding: ADDJOB, until its producer has an answer.
+//!
+//! `admission` decides whether a job is accepted, on how many nodes it is to lie, and whether one copy stays here.
+//! `replication` makes the job, sends a copy to each candidate (REPLJOB) and waits for confirmations (GOTJOB); while
+//! too few arrive, it asks one more candidate now and then. `pending` remembers who waits for which copies. With
+//! enough of them the job is queued and its producer gets the id; when the producer's time is over, the add is
+//! withdrawn. `copies` is the other side: taking a copy, and saying whether it is here.
+//!
+//! A job that waits for copies is not deliverable here, and nobody was promised anything yet.
+//!
+//! Invariants: every job in `WaitReplicas` is pending, and only those are; a pending job of a client is known as its.
+
+mod admission;
+mod copies;
+mod invariants;
+mod pending;
+mod replication;
+
+pub(crate) use admission::Home;
+pub(crate) use invariants::check;
+pub(crate) use pending::Replications;

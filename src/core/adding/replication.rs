@@ -1,0 +1,422 @@
+//! ADDJOB: enough replicas before the reply.
+//!
+//! A job that is to have copies elsewhere waits for them: each candidate gets REPLJOB and answers GOTJOB. While too few
+//! have answered, one more candidate is asked now and then; the earlier ones are told of it (HOLDERS), which also asks
+//! them again. Once enough have confirmed, the job is queued (here, or by ENQUEUE on a node that has a copy) and its
+//! producer answered. Until then nobody was promised anything: when the producer's time is over, or it is gone, the
+//! add is *withdrawn*. That ends as an ack does (`gc`): it is recorded, and all that were sent a copy are told until each
+//! has answered. A holder that cannot hear of it may deliver the job when its retry is over, as one that has not heard of
+//! an ack does.
+
+use rand::Rng;
+
+use crate::adding::admission::{Home, Plan};
+use crate::adding::pending::Pending;
+use crate::command::{AddJob, Refusal, Replication, Reply};
+use crate::delivering::Cause;
+use crate::effect::Effect;
+use crate::id::{ClientId, Guarantee, JobId, Ticket};
+use crate::job::{Body, Job, JobKey, JobState, Links, Place};
+use crate::limits;
+use crate::members::{NodeSet, PeerKey, load_class};
+use crate::message::Message;
+use crate::node::Node;
+use crate::planted::Bug;
+use crate::record::{Location, Record};
+use crate::telling::{COPY_MILLIS, Share};
+use crate::time::{Now, Time};
+
+impl Node {
+    pub(crate) fn add_job(
+        &mut self,
+        now: Now,
+        ticket: Ticket,
+        add: &AddJob<'_>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let plan = match self.admit(add) {
+            Ok(plan) => plan,
+            Err(refusal) => {
+                self.count_refused(refusal);
+                effects.push(Effect::Reply(ticket, Reply::Refused(refusal)));
+                return;
+            }
+        };
+        let at_once = add.replication == Replication::Asynchronous || self.has(Bug::EarlyReply);
+        let waits = plan.home == Home::Elsewhere || plan.wanted > 0 && !at_once;
+        let holders = self.choose(plan.wanted, NodeSet::EMPTY);
+        let deadline = add.timeout.filter(|_| !at_once);
+        let deadline = deadline.map_or(Time::NEVER, |timeout| now.time + timeout);
+        let ask = waits.then(|| deadline.min(now.time + self.replications.patience()));
+        let key = self.make_job(now, add, &plan, holders, ask);
+        if at_once || !waits {
+            self.count_added(key);
+        }
+        if waits {
+            let pending = Pending {
+                ticket: (!at_once).then_some(ticket),
+                confirmed: NodeSet::EMPTY,
+                wanted: plan.wanted,
+                floor: if at_once { 1 } else { plan.floor },
+                home: plan.home,
+                deadline,
+            };
+            self.replications.insert(key, pending);
+        }
+        if self.must_record(key) {
+            self.persist_job(key, effects);
+        } else {
+            self.move_record(key, 0);
+        }
+        self.offer(now.time, key, holders, effects);
+        // An at-most-once job may go to another node at once, and is here no more then.
+        let id = self.jobs[key].id;
+        if !waits {
+            self.release(now.time, key, effects);
+            // An at-most-once job may have left at once, for a client that waits elsewhere. It has one copy at all times.
+            if id.guarantee() == Guarantee::AtLeastOnce {
+                if holders.is_empty() {
+                    self.note_short(now.time, key);
+                } else {
+                    self.heal_soon(now.time, key);
+                }
+            }
+        }
+        if at_once || !waits {
+            effects.push(Effect::Reply(ticket, Reply::Added(id)));
+        }
+    }
+
+    /// Whether a job lies in the log. One that only other nodes are to hold, and that nobody was promised yet, does not:
+    /// after a crash this node would hold it, and none of its holders would know to tell it of the ack.
+    pub(crate) fn must_record(&self, key: JobKey) -> bool {
+        let pending = self.replications.get(key);
+        pending.is_none_or(|pending| pending.home == Home::Here || pending.ticket.is_none())
+    }
+
+    /// A peer says that it has the job.
+    pub(crate) fn on_got_job(
+        &mut self,
+        now: Time,
+        from: PeerKey,
+        id: JobId,
+        effects: &mut Vec<Effect>,
+    ) {
+        let known = self.jobs.find(&id);
+        let Some(key) = known.filter(|&key| self.jobs[key].state != JobState::Acked) else {
+            self.answer_forgotten(from, id, effects);
+            return;
+        };
+        self.merge_holders(key, NodeSet::only(from), effects);
+        self.hand_over_to(from, id, effects);
+        self.healing.recent.note(now, from, key);
+        let Some(pending) = self.replications.get_mut(key) else {
+            self.heal_confirmed(now, key, from, effects);
+            return;
+        };
+        if !pending.confirmed.contains(from) {
+            pending.confirmed.insert(from);
+            self.replications.usual.add(now.since(self.jobs[key].added));
+            self.finish_if_enough(now, key, effects);
+        }
+    }
+
+    /// A job that waits for replicas is due: more are asked for, or its producer waited long enough.
+    pub(crate) fn on_replication_due(&mut self, now: Time, key: JobKey, effects: &mut Vec<Effect>) {
+        let pending = self.replications.of(key);
+        if pending.deadline <= now {
+            let ticket = pending.ticket;
+            self.counters.replication_timeouts += 1;
+            self.withdraw(now, key, effects);
+            let refused = Reply::Refused(Refusal::ReplicationTimeout);
+            effects.extend(ticket.map(|ticket| Effect::Reply(ticket, refused)));
+        } else {
+            self.ask_more(now, key, effects);
+        }
+    }
+
+    /// The link to a peer came up: what it did not confirm is sent again.
+    pub(crate) fn replicate_with(&mut self, now: Time, peer: PeerKey, effects: &mut Vec<Effect>) {
+        let keys: Vec<JobKey> = self.replications.keys().collect();
+        for key in keys {
+            let pending = self.replications.of(key);
+            let holders = self.jobs[key].holders;
+            let hoped_for = holders.and(self.peers.reachable()).or(pending.confirmed);
+            if pending.confirmed.contains(peer) {
+                self.finish_if_enough(now, key, effects);
+            } else if holders.contains(peer) {
+                self.offer(now, key, NodeSet::only(peer), effects);
+            } else if hoped_for.len() < pending.wanted {
+                self.ask_more(now, key, effects);
+            }
+        }
+    }
+
+    /// A peer takes no copies any more: others are asked. What is but aimed at falls with it.
+    pub(crate) fn replicate_without(
+        &mut self,
+        now: Time,
+        peer: PeerKey,
+        effects: &mut Vec<Effect>,
+    ) {
+        let concerned = |&(key, pending): &(JobKey, &Pending)| {
+            self.jobs[key].holders.contains(peer) && !pending.confirmed.contains(peer)
+        };
+        let keys = self.replications.iter().filter(concerned);
+        let keys: Vec<JobKey> = keys.map(|(key, _)| key).collect();
+        for key in keys {
+            let holders = self.jobs[key].holders;
+            let reachable = holders.and(self.peers.staying());
+            let pending = self.replications.get_mut(key);
+            let pending = pending.expect("it was just listed");
+            let hoped_for = reachable.or(self.peers.takers()).or(pending.confirmed);
+            pending.wanted = pending.wanted.min(hoped_for.len().max(pending.floor));
+            let short = reachable.or(pending.confirmed).len() < pending.wanted;
+            if !self.finish_if_enough(now, key, effects)
+                && short
+                && !self.peers.takers().without(holders).is_empty()
+            {
+                self.ask_more(now, key, effects);
+            }
+        }
+    }
+
+    /// Members that were counted on are expected back no more. Refuses the jobs that then lack copies for ever: those whose
+    /// producers set no timeout, for else they would wait for ever. A job whose producer was answered at once (ASYNC) makes
+    /// do with the copies that there can be.
+    pub(crate) fn refuse_hopeless(&mut self, now: Time, effects: &mut Vec<Effect>) {
+        let expected = self.peers.expected();
+        let hopeless = |&(_, pending): &(JobKey, &Pending)| {
+            let least = pending.ticket.map_or(pending.wanted, |_| pending.floor);
+            let hoped_for = expected.or(pending.confirmed);
+            pending.deadline == Time::NEVER && hoped_for.len() < least
+        };
+        let keys = self.replications.iter().filter(hopeless);
+        let keys: Vec<JobKey> = keys.map(|(key, _)| key).collect();
+        for key in keys {
+            let pending = self.replications.get_mut(key);
+            let pending = pending.expect("it was just listed");
+            let Some(ticket) = pending.ticket else {
+                let hoped_for = expected.or(pending.confirmed);
+                pending.wanted = hoped_for.len().max(pending.floor);
+                self.finish_if_enough(now, key, effects);
+                continue;
+            };
+            self.withdraw(now, key, effects);
+            self.count_refused(Refusal::TooFewNodes);
+            effects.push(Effect::Reply(ticket, Reply::Refused(Refusal::TooFewNodes)));
+        }
+    }
+
+    /// The client is gone: what it waited for was never promised to it.
+    pub(crate) fn withdraw_all(&mut self, now: Time, client: ClientId, effects: &mut Vec<Effect>) {
+        while let Some(key) = self.replications.of_client(client) {
+            self.withdraw(now, key, effects);
+        }
+    }
+
+    /// Answers the producers of jobs that went away in the course of this event.
+    pub(crate) fn answer_abandoned(&mut self, effects: &mut Vec<Effect>) {
+        for ticket in self.replications.take_abandoned() {
+            let refusal = Refusal::RemovedWhileReplicating;
+            effects.push(Effect::Reply(ticket, Reply::Refused(refusal)));
+        }
+    }
+
+    /// Ends a job that waits for copies, here and wherever one was sent.
+    fn withdraw(&mut self, now: Time, key: JobKey, effects: &mut Vec<Effect>) {
+        self.replications.remove(key);
+        let job = &mut self.jobs[key];
+        job.withdrawn = true;
+        let (id, holders) = (job.id, job.holders);
+        if self.has(Bug::LostWithdrawal) {
+            self.send_delete(holders, id, effects);
+            self.forget(now, key, effects);
+        } else if self.other_holders(key).is_empty() {
+            self.forget(now, key, effects);
+        } else {
+            self.mark_acked(now, key, NodeSet::EMPTY, effects);
+            self.tell_ack(now, key, effects);
+        }
+    }
+
+    /// Ends the wait if enough copies are confirmed.
+    fn finish_if_enough(&mut self, now: Time, key: JobKey, effects: &mut Vec<Effect>) -> bool {
+        let pending = self.replications.of(key);
+        let queued_by = pending.confirmed.and(self.peers.up());
+        let enough = pending.confirmed.len() >= pending.wanted;
+        if !enough || pending.home == Home::Elsewhere && queued_by.is_empty() {
+            return false;
+        }
+        let pending = self.replications.remove(key);
+        let pending = pending.expect("it was just looked at");
+        let Job { id, added, .. } = self.jobs[key];
+        let took = now.since(added).as_millis() as u64;
+        self.replications.times.add(&COPY_MILLIS, took);
+        if pending.ticket.is_some() {
+            self.count_added(key);
+        }
+        match pending.home {
+            Home::Here => {
+                self.release(now, key, effects);
+                self.note_short(now, key);
+                let job = &self.jobs[key];
+                // Fewer were waited for than asked in the end: the others may lack it.
+                if !job.short && 1 + pending.confirmed.len() < self.wanted_copies(job) {
+                    self.heal_soon(now, key);
+                }
+            }
+            Home::Elsewhere => self.give_away(now, key, queued_by, effects),
+        }
+        if let Some(ticket) = pending.ticket {
+            effects.push(Effect::Reply(ticket, Reply::Added(id)));
+        }
+        true
+    }
+
+    fn count_refused(&mut self, refusal: Refusal) {
+        let counters = &mut self.counters;
+        counters.refused_unreachable += u64::from(refusal == Refusal::TooFewNodes);
+        counters.refused_leaving += u64::from(refusal == Refusal::TooFewNodesLeaving);
+        counters.refused_memory += u64::from(refusal == Refusal::TooFewNodesMemory);
+    }
+
+    fn count_added(&mut self, key: JobKey) {
+        self.counters.added += 1;
+        self.tally(self.jobs[key].queue, |tally| tally.added += 1);
+    }
+
+    /// Queues an accepted job, unless it has a delay. It may have gone to another node when this returns.
+    fn release(&mut self, now: Time, key: JobKey, effects: &mut Vec<Effect>) {
+        let due = self.jobs[key].added.after_secs(self.jobs[key].delay);
+        if due > now {
+            self.delay(now, key, due);
+        } else {
+            self.move_job(key, JobState::Active, Time::NEVER);
+            self.enqueue(now, key, Cause::First, effects);
+        }
+    }
+
+    /// Queues an active job at this moment for the first time, which is announced to nobody: no other node does.
+    pub(crate) fn delay(&mut self, now: Time, key: JobKey, due: Time) {
+        self.jobs[key].ours = true;
+        self.move_job(key, JobState::Active, due);
+        self.open_queue(now, self.jobs[key].queue);
+    }
+
+    /// One of these peers queues the job, and this node forgets it.
+    fn give_away(&mut self, now: Time, key: JobKey, to: NodeSet, effects: &mut Vec<Effect>) {
+        let to = self.pick(to).expect("somebody has a copy");
+        let job = &self.jobs[key];
+        let id = job.id;
+        let delay = job.added.after_secs(job.delay).since(now);
+        let delay_ms = delay.as_millis() as u64;
+        self.send(to, Message::Enqueue { id, delay_ms }, effects);
+        self.persist(Record::Deleted(id), effects);
+        self.remove(now, key);
+    }
+
+    /// Asks one more node for a copy; when none is left, those again that have not answered.
+    fn ask_more(&mut self, now: Time, key: JobKey, effects: &mut Vec<Effect>) {
+        let earlier = self.jobs[key].holders;
+        let pending = self.replications.of(key);
+        let (confirmed, home) = (pending.confirmed, pending.home);
+        let more = self.choose(1, earlier);
+        let (told, pause) = if more.is_empty() {
+            (earlier.without(confirmed), limits::ASK_AGAIN_AFTER)
+        } else {
+            (earlier, self.replications.patience())
+        };
+        self.merge_holders(key, more, effects);
+        self.offer(now, key, more, effects);
+        let copies = confirmed.len() + u16::from(home == Home::Here);
+        self.tell_holders(key, told, copies, effects);
+        let deadline = self.replications.of(key).deadline;
+        self.move_job(key, JobState::WaitReplicas, deadline.min(now + pause));
+    }
+
+    /// Up to so many peers that take copies: other zones first, then those that hold fewer jobs.
+    pub(crate) fn choose(&mut self, count: u16, not: NodeSet) -> NodeSet {
+        let mut left = self.peers.takers().without(not);
+        if left.len() <= count {
+            return left;
+        }
+        let mut chosen = NodeSet::EMPTY;
+        for _ in 0..count {
+            if let Some(peer) = self.pick(left) {
+                chosen.insert(peer);
+                left.remove(peer);
+            }
+        }
+        chosen
+    }
+
+    /// The best of these peers to take a copy.
+    fn pick(&mut self, from: NodeSet) -> Option<PeerKey> {
+        from.iter().min_by_key(|&peer| {
+            let peer = self.peers.get(peer);
+            let load = load_class(peer.state.load);
+            (peer.same_zone, load, self.random.next_u32())
+        })
+    }
+
+    /// Makes a job that is active and that nothing will queue, or that waits for replicas and asks for more at `ask`.
+    fn make_job(
+        &mut self,
+        now: Now,
+        add: &AddJob<'_>,
+        plan: &Plan,
+        holders: NodeSet,
+        ask: Option<Time>,
+    ) -> JobKey {
+        let mut random = [0; 18];
+        self.random.fill_bytes(&mut random);
+        let guarantee = if plan.retry == 0 {
+            Guarantee::AtMostOnce
+        } else {
+            Guarantee::AtLeastOnce
+        };
+        let id = JobId::new(&self.id, random, add.ttl, guarantee);
+        self.last_created = self
+            .last_created
+            .saturating_add(1)
+            .max(now.wall.0.saturating_mul(1_000_000));
+        let queue = self.queues.find_or_add(add.queue);
+        let job = Job {
+            id,
+            body: Body::new(add.body),
+            created: self.last_created,
+            added: now.time,
+            requeue: ask.unwrap_or(Time::NEVER),
+            holders,
+            ttl: add.ttl,
+            delay: add.delay,
+            retry: plan.retry,
+            nacks: 0,
+            additional_deliveries: 0,
+            queue,
+            order: Links::NONE,
+            agenda: Links::NONE,
+            segment: self.segments.current(),
+            offset: Location::FAR,
+            replicate: plan.replicate,
+            state: ask.map_or(JobState::Active, |_| JobState::WaitReplicas),
+            place: Place::Before,
+            counted: Share::None,
+            since: 0,
+            ours: true,
+            warned: false,
+            short: false,
+            withdrawn: false,
+            moves: 0,
+        };
+        self.insert(job)
+    }
+
+    /// Keeps a job and puts it on the agenda.
+    pub(super) fn insert(&mut self, job: Job) -> JobKey {
+        let key = self.keep(job);
+        self.agenda.add_job(&mut self.jobs, key);
+        key
+    }
+}

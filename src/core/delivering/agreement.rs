@@ -1,0 +1,345 @@
+//! WILLQUEUE, QUEUED, WORKING: which of a job's holders has it queued.
+//!
+//! At any time it is one node's *turn*: that which has the job queued, handed it out last, or added it and still delays
+//! it. All other holders keep a later time in mind ([`Node::stagger`]), and ask before they queue: the node whose turn it is
+//! then answers that it has the job queued, or how long it will be out, and they wait on. So without a fault a job is
+//! queued at one node only. When that node is gone nobody answers, and the holder that asked first queues the job and tells
+//! the others; from then on it is its turn.
+//!
+//! Nodes that cannot hear each other may each queue a job. Both announced it, so both tell again when the link between
+//! them is back, and the one that ranks lower for this job takes it out ([`JobId::rank`]).
+
+use std::time::Duration;
+
+use rand::RngExt;
+
+use crate::agenda::Timer;
+use crate::delivering::requeue::Cause;
+use crate::effect::Effect;
+use crate::id::{Guarantee, JobId};
+use crate::job::{JobKey, JobState, Place};
+use crate::limits;
+use crate::members::{NodeSet, PeerKey};
+use crate::message::Message;
+use crate::node::Node;
+use crate::time::Time;
+
+/// What a node must remember to agree with its peers.
+#[derive(Debug)]
+pub(crate) struct Agreement {
+    /// A pass over all jobs that tells these peers of those that are queued here; and the next slot to look at.
+    telling: Option<(u32, NodeSet)>,
+    /// Peers that came back meanwhile: the next pass is for them.
+    untold: NodeSet,
+    /// Until then a node that has just started waits for a link before it queues what others may hold.
+    pub(crate) alone_from: Time,
+    /// And until then for the links to all holders: one of them may have handed the job out meanwhile.
+    pub(crate) links_by: Time,
+    /// Why jobs in [`Place::Unsettled`] are queued.
+    pub(crate) cause: Cause,
+}
+
+impl Default for Agreement {
+    fn default() -> Self {
+        Agreement {
+            telling: None,
+            untold: NodeSet::EMPTY,
+            alone_from: Time::ZERO,
+            links_by: Time::ZERO,
+            cause: Cause::Restored,
+        }
+    }
+}
+
+impl Node {
+    /// The retry of a job that others may hold is almost over: asks them. It is queued if nobody answers.
+    pub(super) fn warn_holders(&mut self, now: Time, key: JobKey, effects: &mut Vec<Effect>) {
+        let job = &mut self.jobs[key];
+        let holders = job.holders.without(self.peers.gone());
+        let nobody = holders.and(self.peers.up()).is_empty();
+        let somebody_missing = !holders
+            .without(self.peers.up().or(self.peers.lost()))
+            .is_empty();
+        if nobody && now < self.agreement.alone_from
+            || somebody_missing && now < self.agreement.links_by
+        {
+            job.requeue = now + limits::ALONE_CHECK + limits::WILLQUEUE_AHEAD;
+        } else {
+            let patience = if job.place == Place::Unsettled {
+                limits::SETTLE
+            } else {
+                limits::WILLQUEUE_AHEAD
+            };
+            // After a pause of this process the time may have passed; the others still get theirs to answer.
+            job.requeue = job.requeue.max(now + patience);
+            job.warned = true;
+            let message = Message::WillQueue(job.id);
+            self.tell_all(key, &message, effects);
+        }
+        self.note_restored(key);
+        self.agenda.add_job(&mut self.jobs, key);
+    }
+
+    /// Tells all holders, as far as a link to them is up.
+    fn tell_all(&self, key: JobKey, message: &Message, effects: &mut Vec<Effect>) {
+        for peer in self.jobs[key].holders.and(self.peers.up()).iter() {
+            self.send(peer, message.clone(), effects);
+        }
+    }
+
+    /// The job was just put into its queue, and others may hold it.
+    pub(crate) fn announce(&mut self, key: JobKey, effects: &mut Vec<Effect>) {
+        self.jobs[key].warned = true;
+        self.tell_all(key, &self.queued_message(key), effects);
+    }
+
+    pub(crate) fn queued_message(&self, key: JobKey) -> Message {
+        let job = &self.jobs[key];
+        Message::Queued {
+            id: job.id,
+            nacks: job.nacks,
+            additional_deliveries: job.additional_deliveries,
+        }
+    }
+
+    /// Tells the holders when this node will queue the job that it handed out.
+    pub(crate) fn tell_working(&self, now: Time, key: JobKey, effects: &mut Vec<Effect>) {
+        let job = &self.jobs[key];
+        let message = Message::Working {
+            id: job.id,
+            for_ms: job.requeue.since(now).as_millis() as u64,
+        };
+        self.tell_all(key, &message, effects);
+    }
+
+    /// How much later than the node whose turn it is another one acts.
+    pub(crate) fn stagger(&mut self) -> Duration {
+        let (least, most) = (limits::STAGGER_MIN, limits::STAGGER_MAX);
+        let range = least.as_millis() as u64..=most.as_millis() as u64;
+        Duration::from_millis(self.random.random_range(range))
+    }
+
+    pub(crate) fn on_will_queue(
+        &mut self,
+        now: Time,
+        from: PeerKey,
+        id: JobId,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(key) = self.agreed_job(from, id, effects) else {
+            return;
+        };
+        let job = &self.jobs[key];
+        match job.state {
+            JobState::Queued => self.tell_all(key, &self.queued_message(key), effects),
+            JobState::WaitReplicas => self.send_working(key, from, effects),
+            JobState::Active if job.ours => self.tell_working(now, key, effects),
+            // Who asks first goes first; of two who ask at the same moment, the one that ranks higher.
+            JobState::Active if !job.warned || self.outranks(from, &id) => {
+                // The other queues it after the first of these times. This one asks again, if need be, after that.
+                let wait = limits::WILLQUEUE_AHEAD * 2 + self.stagger();
+                let requeue = (now + wait).max(self.jobs[key].requeue);
+                self.postpone(key, requeue);
+            }
+            JobState::Active | JobState::Acked => {}
+        }
+    }
+
+    pub(crate) fn on_queued(
+        &mut self,
+        now: Time,
+        from: PeerKey,
+        id: JobId,
+        nacks: u32,
+        additional_deliveries: u32,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(key) = self.agreed_job(from, id, effects) else {
+            // The sender counts on a copy here. It may be on its way, from a node that did not know of the sender yet:
+            // then this node would not know whom to ask. The answer to this brings both.
+            let unheard_of = self.jobs.find(&id).is_none() && !self.forgotten.contains(&id);
+            if unheard_of && id.guarantee() == Guarantee::AtLeastOnce {
+                self.send(from, Message::Missing(id), effects);
+            }
+            return;
+        };
+        let job = &mut self.jobs[key];
+        job.nacks = job.nacks.max(nacks);
+        job.additional_deliveries = job.additional_deliveries.max(additional_deliveries);
+        match self.jobs[key].state {
+            JobState::Queued if !self.outranks(from, &id) => {
+                self.send(from, self.queued_message(key), effects);
+            }
+            // It came here from node to node, maybe faster than what the sender said when it had the job on that way: it
+            // is asked whether it has it still. Silence means no; a second QUEUED is believed.
+            JobState::Queued if self.jobs[key].moves > 0 => {
+                self.jobs[key].moves = 0;
+                self.send(from, Message::WillQueue(id), effects);
+            }
+            JobState::Queued | JobState::Active => {
+                let requeue = self.jobs[key].retry_elsewhere(now) + self.stagger();
+                self.give_turn(now, key, requeue);
+            }
+            JobState::WaitReplicas => self.send_working(key, from, effects),
+            JobState::Acked => {}
+        }
+    }
+
+    pub(crate) fn on_working(
+        &mut self,
+        now: Time,
+        from: PeerKey,
+        id: JobId,
+        for_ms: u64,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(key) = self.agreed_job(from, id, effects) else {
+            return;
+        };
+        let until = now + Duration::from_millis(for_ms) + self.stagger();
+        let job = &self.jobs[key];
+        let until = until.min(job.expires());
+        match job.state {
+            JobState::Queued => self.give_turn(now, key, until),
+            // This node has asked, and the answer says no more than that the sender will queue the job in a moment:
+            // it is asked once more, when it must have done so.
+            JobState::Active if job.warned => {
+                let again = now + limits::WILLQUEUE_AHEAD + limits::STAGGER_MIN;
+                self.give_turn(now, key, until.max(again));
+            }
+            JobState::Active => self.give_turn(now, key, until.max(job.requeue)),
+            JobState::WaitReplicas | JobState::Acked => {}
+        }
+    }
+
+    /// The at-least-once job that a holder speaks of, if it is here; the sender counts as a holder from now on. One that is
+    /// acknowledged is answered with SETACK, whatever was said.
+    fn agreed_job(
+        &mut self,
+        from: PeerKey,
+        id: JobId,
+        effects: &mut Vec<Effect>,
+    ) -> Option<JobKey> {
+        if self.answer_forgotten(from, id, effects) {
+            return None;
+        }
+        let key = self.jobs.find(&id)?;
+        if self.jobs[key].guarantee() == Guarantee::AtMostOnce {
+            return None;
+        }
+        self.merge_holders(key, NodeSet::only(from), effects);
+        Some(key)
+    }
+
+    /// A copy must not be queued before the job's producer was answered.
+    pub(crate) fn send_working(&self, key: JobKey, to: PeerKey, effects: &mut Vec<Effect>) {
+        let job = &self.jobs[key];
+        let message = Message::Working {
+            id: job.id,
+            for_ms: u64::from(job.retry) * 1000,
+        };
+        self.send(to, message, effects);
+    }
+
+    fn outranks(&self, peer: PeerKey, id: &JobId) -> bool {
+        id.rank(&self.peers.get(peer).id) > id.rank(&self.id)
+    }
+
+    /// From now on it is this node's turn.
+    pub(super) fn take_turn(&mut self, key: JobKey) {
+        let job = &mut self.jobs[key];
+        let unsettled = matches!(job.place, Place::Unsettled | Place::Restored);
+        if job.queued_before() && (job.place.is_before() || unsettled) {
+            job.place = Place::Nowhere;
+        }
+        job.ours = true;
+        self.recount(key);
+    }
+
+    /// Another node has the job: this one looks again at `requeue`.
+    pub(crate) fn give_turn(&mut self, now: Time, key: JobKey, requeue: Time) {
+        if self.jobs[key].state == JobState::Queued {
+            self.leave_queue(now, key);
+        }
+        let job = &mut self.jobs[key];
+        if matches!(job.place, Place::Unsettled | Place::Restored) {
+            job.place = Place::Nowhere;
+        } else if job.place == Place::BeforeUnsure {
+            job.place = Place::Before;
+        }
+        job.ours = false;
+        let id = job.id;
+        self.recount(key);
+        self.hand_over.confirm_turn(&id);
+        self.federation.moves.settle(id);
+        self.postpone(key, requeue);
+    }
+
+    /// An active job keeps its warning when its time stays the same: else it would warn again and again.
+    fn postpone(&mut self, key: JobKey, requeue: Time) {
+        let job = &self.jobs[key];
+        if job.state != JobState::Active || requeue != job.requeue {
+            self.move_job(key, JobState::Active, requeue);
+        }
+    }
+
+    /// Whether another node can have this job queued.
+    pub(crate) fn may_be_elsewhere(&self, key: JobKey) -> bool {
+        let job = &self.jobs[key];
+        let others = job.holders.without(self.peers.gone());
+        job.guarantee() == Guarantee::AtLeastOnce && !others.is_empty()
+    }
+
+    /// The job was queued when the node stopped: from `begin` on the other holders are asked whether they have it now.
+    pub(crate) fn queue_unless_elsewhere(&mut self, begin: Time, key: JobKey) {
+        self.jobs[key].place = Place::Unsettled;
+        self.move_job(key, JobState::Active, begin + limits::WILLQUEUE_AHEAD);
+    }
+
+    /// The link to a peer came up: it hears of the jobs that were queued here without its consent.
+    pub(crate) fn agree_with(&mut self, now: Time, peer: PeerKey) {
+        if self.jobs.len() == 0 {
+            return;
+        }
+        self.agreement.untold.insert(peer);
+        if self.agreement.telling.is_none() {
+            self.agreement.telling = Some((0, NodeSet::EMPTY));
+            self.agenda.add_timer(now, Timer::Agreement);
+        }
+    }
+
+    /// The next step of telling.
+    pub(crate) fn on_agreement(&mut self, now: Time, effects: &mut Vec<Effect>) {
+        let Some((from, peers)) = self.agreement.telling else {
+            return;
+        };
+        let peers = if from == 0 {
+            std::mem::take(&mut self.agreement.untold)
+        } else {
+            peers
+        };
+        let to = self.jobs.end().min(from + limits::TELL_PER_TICK);
+        for slot in from..to {
+            let key = JobKey(slot);
+            let Some(job) = self.jobs.get(key) else {
+                continue;
+            };
+            if job.state == JobState::Queued && job.warned {
+                for peer in job.holders.and(peers).iter() {
+                    self.send(peer, self.queued_message(key), effects);
+                }
+            }
+        }
+        self.agreement.telling = if to < self.jobs.end() {
+            Some((to, peers))
+        } else if self.agreement.untold.is_empty() {
+            None
+        } else {
+            Some((0, NodeSet::EMPTY))
+        };
+        if self.agreement.telling.is_some() {
+            let when = now + limits::TELL_PAUSE;
+            self.agenda.add_timer(when, Timer::Agreement);
+        }
+    }
+}

@@ -1,0 +1,364 @@
+//! Retry, delay, NACK, ENQUEUE, DEQUEUE, PAUSE: putting a job back into its queue, or out of it. What other nodes that
+//! hold the job have to do with it is in `agreement`.
+//!
+//! A queue that is paused in input takes nothing back: the job then waits for another retry. An at-most-once job is
+//! queued once, when it is new or its delay is over, and never again on any path.
+
+use crate::agenda::Timer;
+use crate::command::{Pause, PauseState, Reply};
+use crate::effect::Effect;
+use crate::id::{Guarantee, JobId, QueueName};
+use crate::job::{JobKey, JobState, Place};
+use crate::limits;
+use crate::message::Message;
+use crate::node::{MemoryLevel, Node};
+use crate::queue::QueueKey;
+use crate::telling::{Reason, millis};
+use crate::time::Time;
+
+/// Why a job is queued.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// It is new, or its delay is over.
+    First,
+    /// Its retry is over.
+    Retry,
+    /// NACK.
+    Nack,
+    /// ENQUEUE.
+    Asked,
+    /// A start after an unclean stop.
+    Restart,
+    /// A start after a clean stop: it was queued then. Or nobody has seen its delivery.
+    Restored,
+    /// It was sent to another node, and nobody knows whether it arrived.
+    Heal,
+    /// Another node, which had its turn, wants it to be queued here.
+    Given,
+    /// It was handed over to another node, which has not confirmed it.
+    Drain,
+}
+
+impl Node {
+    pub(crate) fn enqueue_jobs(
+        &mut self,
+        now: Time,
+        ids: &[JobId],
+        effects: &mut Vec<Effect>,
+    ) -> Reply {
+        self.each_job(ids, |node, key| {
+            node.enqueue(now, key, Cause::Asked, effects)
+        })
+    }
+
+    pub(crate) fn nack_jobs(
+        &mut self,
+        now: Time,
+        ids: &[JobId],
+        effects: &mut Vec<Effect>,
+    ) -> Reply {
+        self.each_job(ids, |node, key| {
+            node.enqueue(now, key, Cause::Nack, effects)
+        })
+    }
+
+    pub(crate) fn dequeue_jobs(&mut self, now: Time, ids: &[JobId]) -> Reply {
+        self.each_job(ids, |node, key| node.dequeue(now, key))
+    }
+
+    /// Counts the known jobs for which `act` does something.
+    pub(crate) fn each_job(
+        &mut self,
+        ids: &[JobId],
+        mut act: impl FnMut(&mut Node, JobKey) -> bool,
+    ) -> Reply {
+        let mut count = 0;
+        for id in ids {
+            if let Some(key) = self.jobs.find(id) {
+                count += u64::from(act(self, key));
+            }
+        }
+        Reply::Count(count)
+    }
+
+    /// Queues an active job now, unless its queue takes no input or it may not be queued again; and hands it out if
+    /// somebody waits for it, here or elsewhere: an at-most-once job may be gone when this returns.
+    pub(crate) fn enqueue(
+        &mut self,
+        now: Time,
+        key: JobKey,
+        cause: Cause,
+        effects: &mut Vec<Effect>,
+    ) -> bool {
+        let queue = self.jobs[key].queue;
+        let queued = self.put_back(now, key, cause, effects);
+        if queued {
+            self.serve(now, queue, effects);
+        }
+        queued
+    }
+
+    /// As [`Node::enqueue`], but leaves it to the caller to serve those who wait.
+    pub(crate) fn put_back(
+        &mut self,
+        now: Time,
+        key: JobKey,
+        cause: Cause,
+        effects: &mut Vec<Effect>,
+    ) -> bool {
+        let job = &self.jobs[key];
+        let at_most_once = job.guarantee() == Guarantee::AtMostOnce;
+        if job.state != JobState::Active || at_most_once && job.queued_before() {
+            return false;
+        }
+        // Of the nodes that were asked for a copy one is told to queue it: the others never may.
+        if at_most_once && !job.ours && matches!(cause, Cause::Asked | Cause::Nack) {
+            return false;
+        }
+        if job.body.is_lost() {
+            self.set_aside(now, key, effects);
+            return false;
+        }
+        let queue = job.queue;
+        // What only changes its node, or comes back from doing so, was let in before.
+        let moves = matches!(cause, Cause::Given | Cause::Drain | Cause::Heal);
+        if self.queues[queue].pause.input && !moves {
+            // Who asks by name is told that nothing happened; the time that was set still holds.
+            if matches!(cause, Cause::Asked | Cause::Nack) {
+                return false;
+            }
+            let wait = if at_most_once {
+                limits::PAUSED_RETRY_SECS
+            } else {
+                job.retry
+            };
+            self.move_job(key, JobState::Active, now.after_secs(wait));
+            return false;
+        }
+        let requeue = if at_most_once {
+            Time::NEVER
+        } else {
+            now.after_secs(job.retry)
+        };
+        self.count_queueing(key, cause);
+        if cause == Cause::Retry {
+            self.jobs[key].moves = 0;
+        }
+        self.move_job(key, JobState::Queued, requeue);
+        self.queues.open(queue, now);
+        self.queues[queue].push(&mut self.jobs, key);
+        self.jobs[key].since = millis(now);
+        self.queues[queue].used = now;
+        self.queues[queue].jobs_in += 1;
+        match cause {
+            // This is what the other holders expect.
+            Cause::First => {}
+            // They were asked, or this node was. Those that could not hear hear of it later.
+            Cause::Restored | Cause::Restart | Cause::Given => self.jobs[key].warned = true,
+            Cause::Retry | Cause::Nack | Cause::Asked | Cause::Drain | Cause::Heal => {
+                self.announce(key, effects);
+            }
+        }
+        true
+    }
+
+    fn count_queueing(&mut self, key: JobKey, cause: Cause) {
+        let job = &mut self.jobs[key];
+        let (again, queue) = (job.queued_before(), job.queue);
+        match cause {
+            Cause::First | Cause::Restored | Cause::Given => return,
+            Cause::Nack => {
+                job.nacks = job.nacks.saturating_add(1);
+                self.counters.nacked += 1;
+                self.tally(queue, |tally| tally.nacked += 1);
+            }
+            Cause::Retry | Cause::Asked | Cause::Restart | Cause::Drain | Cause::Heal if again => {
+                job.additional_deliveries = job.additional_deliveries.saturating_add(1);
+            }
+            Cause::Retry | Cause::Asked | Cause::Restart | Cause::Drain | Cause::Heal => {}
+        }
+        let redelivered = match cause {
+            Cause::First | Cause::Restored | Cause::Given => return,
+            Cause::Heal => &mut self.counters.redelivered_heal,
+            Cause::Nack => &mut self.counters.redelivered_nack,
+            Cause::Retry => &mut self.counters.redelivered_timeout,
+            Cause::Asked => &mut self.counters.redelivered_asked,
+            Cause::Restart => &mut self.counters.redelivered_restart,
+            Cause::Drain => &mut self.counters.redelivered_drain,
+        };
+        *redelivered += u64::from(again);
+        if let Some(reason) = Reason::of(cause).filter(|_| again) {
+            self.tally(queue, |tally| tally.redelivered[reason as usize] += 1);
+        }
+    }
+
+    fn dequeue(&mut self, now: Time, key: JobKey) -> bool {
+        let job = &self.jobs[key];
+        if job.state != JobState::Queued {
+            return false;
+        }
+        // The time set at its queueing may be long past: it is due again within a retry from now.
+        let requeue = job.next_requeue(now);
+        self.leave_queue(now, key);
+        self.move_job(key, JobState::Active, requeue);
+        self.take_turn(key);
+        true
+    }
+
+    /// Takes a job out of its queue. Its state is still queued: the caller moves it on.
+    pub(crate) fn leave_queue(&mut self, now: Time, key: JobKey) {
+        let queue = self.jobs[key].queue;
+        self.queues[queue].remove(&mut self.jobs, key);
+        self.queues[queue].used = now;
+        self.watch_idle(now, queue);
+    }
+
+    /// The agenda came to a job: its ttl is over, or its delay or retry. Returns the queue that it went to if somebody
+    /// waits there: who is to be served when all jobs due at this moment are in their places.
+    pub(crate) fn on_job_due(
+        &mut self,
+        now: Time,
+        key: JobKey,
+        effects: &mut Vec<Effect>,
+    ) -> Option<QueueKey> {
+        let job = &mut self.jobs[key];
+        match job.state {
+            JobState::WaitReplicas if job.expires() > now => {
+                self.agenda.add_job(&mut self.jobs, key);
+                self.on_replication_due(now, key, effects);
+                return None;
+            }
+            JobState::Acked if job.expires() > now => {
+                self.agenda.add_job(&mut self.jobs, key);
+                self.on_collection_due(now, key, effects);
+                return None;
+            }
+            JobState::Active if job.must_warn() && job.expires() > now => {
+                self.warn_holders(now, key, effects);
+                return None;
+            }
+            JobState::WaitReplicas | JobState::Acked | JobState::Active | JobState::Queued => {}
+        }
+        let requeue = std::mem::replace(&mut job.requeue, Time::NEVER);
+        let (expired, queue) = (job.expires() <= now, job.queue);
+        let cause = if job.place == Place::Unsettled {
+            self.agreement.cause
+        } else if self.hand_over.take_back(&job.id) {
+            Cause::Drain
+        } else if job.queued_before() {
+            Cause::Retry
+        } else {
+            Cause::First
+        };
+        self.agenda.add_job(&mut self.jobs, key);
+        if expired {
+            self.expire(now, key, effects);
+            return None;
+        }
+        let queued = requeue <= now && self.put_back(now, key, cause, effects);
+        (queued && self.is_wanted(queue)).then_some(queue)
+    }
+
+    pub(crate) fn on_pause_message(
+        &mut self,
+        now: Time,
+        queue: &QueueName,
+        state: PauseState,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.set_pause(now, queue.as_bytes(), state, effects);
+    }
+
+    pub(crate) fn pause(
+        &mut self,
+        now: Time,
+        pause: &Pause<'_>,
+        effects: &mut Vec<Effect>,
+    ) -> Reply {
+        let Some(state) = pause.set else {
+            let queue = self.queues.find(pause.queue);
+            return Reply::PauseState(
+                queue.map_or(PauseState::default(), |key| self.queues[key].pause),
+            );
+        };
+        self.set_pause(now, pause.queue, state, effects);
+        if pause.broadcast {
+            let queue = QueueName::new(pause.queue);
+            for peer in self.peers.up().iter() {
+                let queue = queue.clone();
+                self.send(peer, Message::Pause { queue, state }, effects);
+            }
+        }
+        Reply::PauseState(state)
+    }
+
+    fn set_pause(&mut self, now: Time, queue: &[u8], state: PauseState, effects: &mut Vec<Effect>) {
+        let key = self.queues.find_or_add(queue);
+        self.queues.open(key, now);
+        self.queues[key].pause = state;
+        self.watch_idle(now, key);
+        self.serve(now, key, effects);
+        self.want_again(now, key, effects);
+    }
+
+    /// Shows a queue to clients, though no job may be in it.
+    pub(crate) fn open_queue(&mut self, now: Time, key: QueueKey) {
+        self.queues.open(key, now);
+        self.watch_idle(now, key);
+    }
+
+    /// Looks at a queue again later, if it is empty now.
+    pub(super) fn watch_idle(&mut self, now: Time, key: QueueKey) {
+        let queue = &mut self.queues[key];
+        if queue.open && queue.is_idle() && queue.idle_check.is_none() {
+            let when = now + limits::QUEUE_IDLE;
+            queue.idle_check = Some(when);
+            self.agenda.add_timer(when, Timer::Queue(key));
+        }
+    }
+
+    /// A queue was empty a while ago: it goes if it has been so ever since.
+    pub(crate) fn on_queue_idle(&mut self, now: Time, key: QueueKey) {
+        let queue = &mut self.queues[key];
+        queue.idle_check = None;
+        if !queue.is_idle() {
+            return;
+        }
+        let mut when = queue.used + limits::QUEUE_IDLE;
+        if when <= now {
+            if queue.is_done() {
+                self.queues.close(key);
+                return;
+            }
+            // Its jobs are out or delayed. Nobody tells when the last of them is gone: it is looked at now and then.
+            when = now + limits::QUEUE_IDLE;
+        }
+        queue.idle_check = Some(when);
+        self.agenda.add_timer(when, Timer::Queue(key));
+    }
+
+    /// Closes every queue that has idled for as long as the level of memory allows.
+    pub(crate) fn sweep_queues(&mut self, now: Time) {
+        if now.since(self.last_sweep) < limits::SWEEP_EVERY {
+            return;
+        }
+        self.last_sweep = now;
+        let idle = match self.memory_level() {
+            MemoryLevel::Normal => limits::QUEUE_IDLE,
+            MemoryLevel::External => limits::QUEUE_IDLE_EXTERNAL,
+            MemoryLevel::Evict | MemoryLevel::Full => limits::QUEUE_IDLE_EVICT,
+        };
+        for slot in 0..self.queues.end() {
+            let key = QueueKey(slot);
+            let Some(queue) = self.queues.get(key) else {
+                continue;
+            };
+            if queue.open && queue.is_done() && now.since(queue.used) >= idle {
+                if let Some(when) = self.queues[key].idle_check.take() {
+                    self.agenda.remove_timer(when, Timer::Queue(key));
+                }
+                self.queues.close(key);
+            }
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! A job, and its legal moves.
+
+mod body;
+mod invariants;
+mod jobs;
+mod moves;
+
+pub use body::Body;
+pub(crate) use invariants::check;
+pub(crate) use jobs::{JobKey, Jobs};
+pub use moves::JobState;
+pub(crate) use moves::Place;
+
+use std::time::Duration;
+
+use crate::id::{Guarantee, JobId};
+use crate::limits;
+use crate::members::NodeSet;
+use crate::message::Holders;
+use crate::queue::QueueKey;
+use crate::record::{JobRecord, Segment};
+use crate::telling::{Share, millis};
+use crate::time::Time;
+
+/// Two neighbours in a list that runs through the jobs themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Links {
+    pub(crate) prev: JobKey,
+    pub(crate) next: JobKey,
+}
+
+impl Links {
+    pub(crate) const NONE: Links = Links {
+        prev: JobKey::NONE,
+        next: JobKey::NONE,
+    };
+}
+
+/// One job as this node holds it: 136 bytes beside the bytes of its body.
+#[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each changes on its own, and ten million jobs have no room for more"
+)]
+pub(crate) struct Job {
+    pub(crate) id: JobId,
+    pub(crate) body: Body,
+    /// Orders the queue: unix milliseconds × 1 000 000 + a counter.
+    pub(crate) created: u64,
+    /// Ttl and delay count from here.
+    pub(crate) added: Time,
+    /// What the node does next about it, and when: while active, it is queued ([`Time::NEVER`]: nothing queues it);
+    /// while it waits for replicas, more are asked; while acked, the holders are told again. Means nothing while queued.
+    pub(crate) requeue: Time,
+    /// Other nodes that may have a copy.
+    pub(crate) holders: NodeSet,
+    pub(crate) ttl: u32,
+    pub(crate) delay: u32,
+    pub(crate) retry: u32,
+    pub(crate) nacks: u32,
+    pub(crate) additional_deliveries: u32,
+    /// None for a tombstone.
+    pub(crate) queue: QueueKey,
+    /// Neighbours in the list that `place` names.
+    pub(crate) order: Links,
+    /// Neighbours in its bucket of the agenda.
+    pub(crate) agenda: Links,
+    /// Where its newest record lies. The segment is 0 when there is none; the offset is [`FAR`](crate::record::Location::FAR) when it is not
+    /// known, or the record does not hold the body.
+    pub(crate) segment: Segment,
+    pub(crate) offset: u32,
+    pub(crate) replicate: u16,
+    pub(crate) state: JobState,
+    pub(crate) place: Place,
+    /// It is this node's turn: it was added here, or left this node's queue last, and nobody else is known to have
+    /// queued it since. Means nothing while queued.
+    pub(crate) ours: bool,
+    /// While active: the holders were told that it is about to be queued. While queued: they were told that it is, and
+    /// are told again when a link comes up.
+    pub(crate) warned: bool,
+    /// Fewer nodes are known to hold it than are to, and that is counted.
+    pub(crate) short: bool,
+    /// While acked: nobody acknowledged it. Its producer was told, or is gone before it could be told, that the job is
+    /// not added.
+    pub(crate) withdrawn: bool,
+    /// How often it went from node to node since it was last handed out.
+    pub(crate) moves: u8,
+    /// What it is counted for.
+    pub(crate) counted: Share,
+    /// When it was queued or handed out last, as [`crate::telling::millis`] has it.
+    pub(crate) since: u32,
+}
+
+const _: () = assert!(
+    size_of::<Option<Job>>() <= 136,
+    "ten million jobs whose bodies are on disk fit into 2 GiB"
+);
+
+impl Job {
+    /// When its ttl is over.
+    pub(crate) fn expires(&self) -> Time {
+        self.added.after_secs(self.ttl)
+    }
+
+    /// When a retry ends that begins now, for a node that does not have the job's turn. One that lasts longer than the job
+    /// would leave this copy undelivered should the other nodes be gone: half of what is left must do, while it is long
+    /// enough to ask them.
+    pub(crate) fn retry_elsewhere(&self, now: Time) -> Time {
+        let asked_by = limits::STAGGER_MAX + limits::WILLQUEUE_AHEAD;
+        let over = now.after_secs(self.retry);
+        let half = Duration::from_millis(self.expires().since(now).as_millis() as u64 / 2);
+        if over + asked_by < self.expires() || half < asked_by {
+            over
+        } else {
+            now + half
+        }
+    }
+
+    /// Whether it was in a queue at least once: the next queueing is an additional one. A copy of an at-least-once job
+    /// that is queued for lack of news was most likely queued elsewhere.
+    pub(crate) fn queued_before(&self) -> bool {
+        let elsewhere = !self.ours && self.guarantee() == Guarantee::AtLeastOnce;
+        !self.place.is_before() || elsewhere
+    }
+
+    /// When the node must look at it next.
+    pub(crate) fn wake(&self) -> Time {
+        match self.state {
+            JobState::Active if self.must_warn() => {
+                (self.requeue - limits::WILLQUEUE_AHEAD).min(self.expires())
+            }
+            JobState::Active | JobState::WaitReplicas | JobState::Acked => {
+                self.requeue.min(self.expires())
+            }
+            JobState::Queued => self.expires(),
+        }
+    }
+
+    /// Whether the holders must hear of it before its retry is over.
+    pub(crate) fn must_warn(&self) -> bool {
+        let unsure = self.place == Place::BeforeUnsure || self.queued_before();
+        let again = self.guarantee() == Guarantee::AtLeastOnce && unsure;
+        let others = !self.holders.is_empty() && !self.body.is_lost();
+        again && !self.warned && others && self.requeue != Time::NEVER
+    }
+
+    /// Whether it stands for a job that is not held here, and was acked.
+    pub(crate) fn is_tombstone(&self) -> bool {
+        self.queue.is_none()
+    }
+
+    /// How often it may be handed out.
+    pub(crate) fn guarantee(&self) -> Guarantee {
+        if self.retry == 0 {
+            Guarantee::AtMostOnce
+        } else {
+            Guarantee::AtLeastOnce
+        }
+    }
+
+    /// How long ago it was queued, or handed out, last.
+    pub(crate) fn in_state_for(&self, now: Time) -> Duration {
+        Duration::from_millis(u64::from(millis(now).wrapping_sub(self.since)))
+    }
+
+    /// The record that brings it back.
+    pub(crate) fn record(&self, queue: crate::id::QueueName, holders: Holders) -> JobRecord {
+        JobRecord {
+            id: self.id,
+            queue,
+            body: self.body.clone(),
+            created: self.created,
+            added: self.added,
+            ttl: self.ttl,
+            delay: self.delay,
+            retry: self.retry,
+            replicate: self.replicate,
+            nacks: self.nacks,
+            additional_deliveries: self.additional_deliveries,
+            holders,
+        }
+    }
+}

@@ -1,0 +1,441 @@
+//! Coming back from the log.
+//!
+//! Records are applied in the order of writing; then the node starts. After a clean stop every job stands where it
+//! stood, but what was queued and has holders elsewhere is queued only after they were asked. After any other, jobs with a retry are active and queued again when it is over (or at once, if the
+//! operator wants), and at-most-once jobs are dropped, since each may have been handed out already.
+
+use std::time::Duration;
+
+use crate::agenda::{Agenda, Timer};
+use crate::delivering::Cause;
+use crate::effect::Effect;
+use crate::id::{Guarantee, JobId, NodeId, StoreId};
+use crate::job::{Job, JobKey, JobState, Links, Place};
+use crate::limits;
+use crate::members::NodeSet;
+use crate::node::{Node, Settings};
+use crate::planted::Bug;
+use crate::queue::QueueKey;
+use crate::record::{AckRecord, JobRecord, Location, Record, Segment, Standing};
+use crate::telling::Share;
+use crate::time::{Now, Time, WallTime};
+
+/// What becomes of at-least-once jobs after an unclean stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reload {
+    /// They are active until their retry is over.
+    Active,
+    /// They are queued at once.
+    Queued,
+}
+
+/// How a start begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Start {
+    /// When; [`Restore::timeline`] says where the timeline goes on.
+    pub now: Now,
+    /// Rises at every start.
+    pub generation: u64,
+    /// Where new records go.
+    pub segment: Segment,
+    /// What becomes of at-least-once jobs after an unclean stop.
+    pub reload: Reload,
+}
+
+/// A node that is being read from its log.
+#[derive(Debug)]
+pub struct Restore {
+    node: Node,
+    /// Jobs that [`Record::Standing`] told of since the last start, and whether they were queued.
+    standing: Vec<(JobKey, bool)>,
+    /// The last record so far is [`Record::Closed`].
+    closed: bool,
+    /// The latest moment that any record tells of.
+    latest: Time,
+    mark: Option<(Time, WallTime)>,
+}
+
+impl Restore {
+    /// Begins with nothing.
+    pub fn new(id: NodeId, settings: Settings, seed: [u8; 32]) -> Self {
+        let node = Node::new(id, settings, Time::ZERO, seed);
+        Restore {
+            node,
+            standing: Vec::new(),
+            closed: false,
+            latest: Time::ZERO,
+            mark: None,
+        }
+    }
+
+    /// Gives the node a bug, for ever.
+    #[cfg(feature = "planted-bugs")]
+    pub fn plant(&mut self, bug: Bug) {
+        self.node.planted = Some(bug);
+    }
+
+    /// Applies the next record, which lies there.
+    pub fn apply(&mut self, at: Location, record: Record) {
+        let segment = at.segment;
+        if self.node.segments.current() < segment {
+            self.node.segments.start(segment);
+        }
+        self.node.segments.grow(record.size());
+        self.closed = matches!(record, Record::Closed { .. });
+        match record {
+            Record::Started { time, wall, .. } => {
+                self.forget_standing();
+                self.mark(time, wall);
+            }
+            Record::Mark { time, wall } | Record::Closed { time, wall } => self.mark(time, wall),
+            Record::Added(job) => self.add(at, *job),
+            Record::Deleted(id) => {
+                if let Some(key) = self.node.jobs.find(&id) {
+                    self.node.discard(key);
+                }
+            }
+            Record::Holders { id, holders } => self.merge_holders(&id, &holders),
+            Record::Acked(ack) => self.ack(segment, &ack),
+            Record::Peer { id, store } => self.peer_store(&id, store),
+            Record::PeerForgotten(id) => self.peer_forgotten(&id),
+            Record::Flushed => self.flush(),
+            Record::Standing(standing) => self.stand(&standing),
+        }
+    }
+
+    /// Where the timeline goes on, when the wall clock says `wall`.
+    pub fn timeline(&self, wall: WallTime) -> Time {
+        let Some((time, then)) = self.mark else {
+            return Time::from_millis(wall.0).max(self.latest);
+        };
+        let stopped = wall.0.saturating_sub(then.0);
+        Time::from_millis(time.as_millis().saturating_add(stopped)).max(self.latest)
+    }
+
+    /// When the log was last known to be written to, by the wall clock of then.
+    pub fn last_wall(&self) -> Option<WallTime> {
+        self.mark.map(|(_, wall)| wall)
+    }
+
+    /// Whether the log ends with a clean stop.
+    pub fn is_clean(&self) -> bool {
+        self.closed
+    }
+
+    /// Jobs so far.
+    pub fn job_count(&self) -> usize {
+        self.node.jobs.len()
+    }
+
+    /// Starts the node. Its first effect is the record of this start, which must be on disk before anything is
+    /// delivered.
+    pub fn finish(self, start: Start, effects: &mut Vec<Effect>) -> Node {
+        let Restore {
+            mut node,
+            standing,
+            closed,
+            ..
+        } = self;
+        let now = start.now;
+        node.started = now.time;
+        node.agenda = Agenda::new(now.time);
+        node.agenda
+            .add_timer(now.time + limits::MARK_EVERY, Timer::Mark);
+        node.segments.start(start.segment);
+        node.spilling.readable = Location::new(start.segment, 0);
+        let record = Record::Started {
+            generation: start.generation,
+            time: now.time,
+            wall: now.wall,
+        };
+        node.persist(record, effects);
+        node.marked = Some(now);
+        node.record_peers(effects);
+        let mut queue: Vec<JobKey> = standing
+            .into_iter()
+            .filter_map(|(key, queued)| (queued && closed).then_some(key))
+            .collect();
+        for slot in 0..node.jobs.end() {
+            let key = JobKey(slot);
+            if node.jobs.get(key).is_none() {
+                continue;
+            }
+            if start_job(&mut node, now.time, key, closed, effects)
+                && !closed
+                && start.reload == Reload::Queued
+            {
+                queue.push(key);
+            }
+            if node.jobs.get(key).is_some() {
+                node.recount(key);
+                node.note_restored(key);
+                node.show_queue_of(now.time, key);
+            }
+        }
+        queue.retain(|&key| node.jobs.get(key).is_some());
+        queue.sort_unstable_by_key(|&key| node.jobs[key].created);
+        let cause = if closed {
+            Cause::Restored
+        } else {
+            Cause::Restart
+        };
+        node.agreement.alone_from = now.time + limits::ALONE_AFTER;
+        node.agreement.links_by = now.time + limits::LINKS_WITHIN;
+        node.agreement.cause = cause;
+        let mut asking = 0;
+        for key in queue {
+            if node.may_be_elsewhere(key) {
+                let begin = Duration::from_millis(asking / limits::SETTLE_PER_MS);
+                node.queue_unless_elsewhere(now.time + begin, key);
+                asking += 1;
+                continue;
+            }
+            if node.jobs[key].place == Place::Evictable {
+                node.evictable.remove(&mut node.jobs, key);
+                node.jobs[key].place = Place::Before;
+            }
+            node.enqueue(now.time, key, cause, effects);
+        }
+        if let Some(oldest) = node.segments.retire() {
+            effects.push(Effect::Retire(oldest));
+        }
+        node
+    }
+
+    fn mark(&mut self, time: Time, wall: WallTime) {
+        self.mark = Some((time, wall));
+        self.latest = self.latest.max(time);
+    }
+
+    fn add(&mut self, at: Location, record: JobRecord) {
+        if let Some(key) = self.node.jobs.find(&record.id) {
+            self.node.discard(key);
+        }
+        self.latest = self.latest.max(record.added);
+        self.node.last_created = self.node.last_created.max(record.created);
+        let ours = record.id.is_of(&self.node.id);
+        let holders = self.node.peers.set_of(&record.holders, self.node.id);
+        let queue = self.node.queues.find_or_add(record.queue.as_bytes());
+        let key = self.node.keep(Job {
+            id: record.id,
+            body: record.body,
+            created: record.created,
+            added: record.added,
+            requeue: Time::NEVER,
+            holders,
+            ttl: record.ttl,
+            delay: record.delay,
+            retry: record.retry,
+            nacks: record.nacks,
+            additional_deliveries: record.additional_deliveries,
+            queue,
+            order: Links::NONE,
+            agenda: Links::NONE,
+            segment: at.segment,
+            offset: at.offset,
+            replicate: record.replicate,
+            state: JobState::Active,
+            place: Place::Before,
+            ours,
+            warned: false,
+            short: false,
+            withdrawn: false,
+            moves: 0,
+            counted: Share::None,
+            since: 0,
+        });
+        self.node.spill_while_loading(key, at);
+    }
+
+    fn merge_holders(&mut self, id: &JobId, holders: &[NodeId]) {
+        let set = self.node.peers.set_of(holders, self.node.id);
+        if let Some(key) = self.node.jobs.find(id) {
+            let job = &mut self.node.jobs[key];
+            job.holders = job.holders.or(set);
+        }
+    }
+
+    fn ack(&mut self, segment: Segment, ack: &AckRecord) {
+        let node = &mut self.node;
+        let mut known = node.jobs.find(&ack.id);
+        // A job came after its tombstone, or the reverse.
+        if let Some(key) = known
+            && (node.jobs[key].is_tombstone() || ack.queue.is_none())
+        {
+            node.discard(key);
+            known = None;
+        }
+        let key = if let Some(key) = known {
+            node.drop_body(key);
+            node.move_record(key, segment);
+            node.jobs[key].state = JobState::Acked;
+            node.recount(key);
+            key
+        } else {
+            let queue = ack.queue.as_ref();
+            let queue = queue.map_or(QueueKey::NONE, |name| {
+                node.queues.find_or_add(name.as_bytes())
+            });
+            // Only its end is recorded, which is all that matters now.
+            node.keep_ack(ack.id, queue, ack.expires, 0, segment)
+        };
+        let holders = node.peers.set_of(&ack.unheard, node.id);
+        let job = &mut node.jobs[key];
+        (job.holders, job.withdrawn) = (holders, ack.withdrawn);
+    }
+
+    fn peer_store(&mut self, id: &NodeId, store: StoreId) {
+        let known = self.node.peers.find(id);
+        let former = known.and_then(|key| self.node.peers.get(key).store);
+        if former.is_some_and(|former| former != store) {
+            self.peer_gone(id);
+        }
+        self.node.peers.welcome(id);
+        if let Some(key) = self.node.peers.find_or_add(id) {
+            self.node.peers.update(key, |peer| peer.store = Some(store));
+        }
+    }
+
+    fn peer_forgotten(&mut self, id: &NodeId) {
+        self.peer_gone(id);
+        self.node.peers.forget(id);
+    }
+
+    /// What the peer held is gone: no job names it any more.
+    fn peer_gone(&mut self, id: &NodeId) {
+        let Some(key) = self.node.peers.find(id) else {
+            return;
+        };
+        self.node.peers.give_up(key);
+        for slot in 0..self.node.jobs.end() {
+            if self.node.jobs.get(JobKey(slot)).is_some() {
+                self.node.jobs[JobKey(slot)].holders.remove(key);
+            }
+        }
+        self.node.peers.free(NodeSet::only(key));
+    }
+
+    fn flush(&mut self) {
+        self.standing.clear();
+        for slot in 0..self.node.jobs.end() {
+            if self.node.jobs.get(JobKey(slot)).is_some() {
+                self.node.discard(JobKey(slot));
+            }
+        }
+    }
+
+    fn stand(&mut self, standing: &Standing) {
+        let Some(key) = self.node.jobs.find(&standing.id) else {
+            return;
+        };
+        let job = &mut self.node.jobs[key];
+        job.nacks = standing.nacks;
+        job.additional_deliveries = standing.additional_deliveries;
+        job.requeue = standing.requeue.unwrap_or(Time::NEVER);
+        job.ours = standing.turn;
+        self.standing.push((key, standing.queued));
+    }
+
+    /// The node started: where its jobs stood at an earlier stop counts no more. The counters that it told of do.
+    fn forget_standing(&mut self) {
+        for (key, _) in self.standing.drain(..) {
+            if self.node.jobs.get(key).is_some() {
+                let job = &mut self.node.jobs[key];
+                (job.requeue, job.ours) = (Time::NEVER, job.id.is_of(&self.node.id));
+            }
+        }
+    }
+}
+
+/// Sets a job's timer as it stood, or as an unclean stop demands. Returns whether it stays and may be queued at once.
+fn start_job(
+    node: &mut Node,
+    now: Time,
+    key: JobKey,
+    clean: bool,
+    effects: &mut Vec<Effect>,
+) -> bool {
+    if node.jobs[key].state == JobState::Acked {
+        start_collecting(node, now, key, effects);
+        return false;
+    }
+    let job = &mut node.jobs[key];
+    let id = job.id;
+    let due = job.added.after_secs(job.delay);
+    let at_most_once = job.guarantee() == Guarantee::AtMostOnce;
+    let expired = job.expires() <= now;
+    if at_most_once && !clean && !expired && node.has(Bug::SecondRun) {
+        node.jobs[key].requeue = now;
+        node.agenda.add_job(&mut node.jobs, key);
+        return false;
+    }
+    let job = &mut node.jobs[key];
+    if expired || at_most_once && !clean {
+        if expired {
+            node.counters.expired += 1;
+        } else {
+            node.counters.dropped_restart += 1;
+        }
+        node.discard(key);
+        node.persist(Record::Deleted(id), effects);
+        return false;
+    }
+    // At a clean stop a job with a retry has a standing unless it was never queued, and one without a retry has a next
+    // queueing only then. After an unclean stop, a delay that is over is taken for a sign that it was queued.
+    let again = match (clean, at_most_once) {
+        (true, true) => job.requeue == Time::NEVER,
+        (true, false) => job.requeue != Time::NEVER,
+        (false, _) => due <= now,
+    };
+    if !clean || job.requeue == Time::NEVER && !at_most_once {
+        // Should the retry last longer than the job, it would never be delivered: half of what is left must do.
+        let half = Duration::from_millis(job.expires().since(now).as_millis() as u64 / 2);
+        let retry = now.after_secs(job.retry).min(now + half);
+        job.requeue = if again {
+            retry
+        } else if job.ours {
+            due
+        } else {
+            due.after_secs(job.retry)
+        };
+    }
+    if again {
+        // What another node had before a clean stop, it most likely has still.
+        let waits_here = !at_most_once && (!clean || job.ours);
+        job.place = if waits_here {
+            Place::Restored
+        } else {
+            Place::Nowhere
+        };
+        job.ours = false;
+    }
+    let (requeue, delayed_here) = (job.requeue, job.ours);
+    if node.may_be_elsewhere(key) && (!clean || requeue <= now) {
+        if delayed_here {
+            node.jobs[key].place = Place::BeforeUnsure;
+        }
+        let stagger = node.stagger();
+        node.jobs[key].requeue = requeue.max(now) + stagger;
+    }
+    node.agenda.add_job(&mut node.jobs, key);
+    if at_most_once && again {
+        node.evictable
+            .push_back(&mut node.jobs, key, Place::Evictable);
+    }
+    again
+}
+
+/// All holders are told of the ack anew, as soon as they are met.
+fn start_collecting(node: &mut Node, now: Time, key: JobKey, effects: &mut Vec<Effect>) {
+    let job = &mut node.jobs[key];
+    let id = job.id;
+    job.requeue = now + limits::ACK_RETRY_MIN;
+    let nobody = job.holders.is_empty() && !job.is_tombstone();
+    if nobody || job.expires() <= now {
+        node.discard(key);
+        node.persist(Record::Deleted(id), effects);
+    } else {
+        node.begin_collection(key);
+        node.agenda.add_job(&mut node.jobs, key);
+    }
+}

@@ -1,0 +1,366 @@
+//! Queues: their order, their pause, their counters.
+//!
+//! A queue hands out jobs by creation time. Nearly all come in that order, so they form a list that runs through
+//! the jobs; one that comes back between others goes to a tree, and the queue's head is the older of the two heads.
+//!
+//! A name is known while a job carries it; the queue is *open* (clients see it) from its first job, pause or waiter
+//! until it has idled for a while: nothing is in it, and none of its jobs is out or delayed. Copies that are held for
+//! another node do not open it.
+
+use std::collections::BTreeSet;
+use std::hash::BuildHasher;
+use std::ops::{Index, IndexMut};
+use std::time::Duration;
+
+use foldhash::quality::FixedState;
+use hashbrown::HashTable;
+
+use crate::command::PauseState;
+use crate::id::QueueName;
+use crate::job::{JobKey, Jobs, Place};
+use crate::queue::order::{List, merge, order, walk};
+use crate::queue::waiters::WaiterId;
+use crate::telling::{Depths, Tallies, TallyKey};
+use crate::time::Time;
+
+/// Where a queue lies. Names a known queue until that queue is dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct QueueKey(pub(crate) u32);
+
+impl QueueKey {
+    /// No queue.
+    pub(crate) const NONE: QueueKey = QueueKey(u32::MAX);
+
+    pub(crate) fn is_none(self) -> bool {
+        self == QueueKey::NONE
+    }
+}
+
+/// One queue.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    pub(crate) name: QueueName,
+    /// Jobs of any state that carry the name.
+    pub(crate) jobs: u64,
+    /// Clients see it. The fields below hold nothing otherwise.
+    pub(crate) open: bool,
+    /// Ready jobs.
+    pub(crate) len: u64,
+    list: List,
+    tree: BTreeSet<(u64, JobKey)>,
+    /// Clients that wait for a job here.
+    pub(crate) waiters: BTreeSet<WaiterId>,
+    pub(crate) pause: PauseState,
+    pub(crate) opened: Time,
+    /// When a job last went in or out.
+    pub(crate) used: Time,
+    /// When its idling is looked at, if it is empty.
+    pub(crate) idle_check: Option<Time>,
+    pub(crate) jobs_in: u64,
+    pub(crate) jobs_out: u64,
+    pub(crate) tally: TallyKey,
+    pub(crate) depths: Depths,
+    /// When the last of its restored jobs is queued again, at the latest.
+    pub(crate) restored_until: Time,
+}
+
+impl Queue {
+    fn new(name: QueueName) -> Self {
+        Queue {
+            name,
+            jobs: 0,
+            open: false,
+            len: 0,
+            list: List::EMPTY,
+            tree: BTreeSet::new(),
+            waiters: BTreeSet::new(),
+            pause: PauseState::default(),
+            opened: Time::ZERO,
+            used: Time::ZERO,
+            idle_check: None,
+            jobs_in: 0,
+            jobs_out: 0,
+            tally: TallyKey::OTHER,
+            depths: Depths::default(),
+            restored_until: Time::ZERO,
+        }
+    }
+
+    /// Puts a job into its place by creation time.
+    pub(crate) fn push(&mut self, jobs: &mut Jobs, key: JobKey) {
+        let order = order(jobs, key);
+        let at = |end: JobKey| (!end.is_none()).then(|| super::order::order(jobs, end));
+        if at(self.list.tail).is_none_or(|tail| tail < order) {
+            self.list.push_back(jobs, key, Place::List);
+        } else if at(self.list.head).is_some_and(|head| order < head) {
+            self.list.push_front(jobs, key, Place::List);
+        } else {
+            self.tree.insert(order);
+            jobs[key].place = Place::Tree;
+        }
+        self.len += 1;
+    }
+
+    /// Takes a job out, wherever it stands.
+    pub(crate) fn remove(&mut self, jobs: &mut Jobs, key: JobKey) {
+        match jobs[key].place {
+            Place::List => self.list.remove(jobs, key),
+            Place::Tree => {
+                let removed = self.tree.remove(&order(jobs, key));
+                assert!(removed, "{} is in its queue's tree", jobs[key].id);
+                jobs[key].place = Place::Nowhere;
+            }
+            Place::Before
+            | Place::BeforeUnsure
+            | Place::Nowhere
+            | Place::Unsettled
+            | Place::Restored
+            | Place::Evictable
+            | Place::Acked => {
+                panic!("{} is not in its queue", jobs[key].id)
+            }
+        }
+        self.len -= 1;
+    }
+
+    /// The oldest ready job.
+    pub(crate) fn first(&self, jobs: &Jobs) -> Option<JobKey> {
+        let listed = self.list.first();
+        let Some(&treed) = self.tree.first() else {
+            return listed;
+        };
+        listed
+            .filter(|&listed| order(jobs, listed) < treed)
+            .or(Some(treed.1))
+    }
+
+    /// Ready jobs, oldest first.
+    pub(crate) fn oldest<'a>(&'a self, jobs: &'a Jobs) -> impl Iterator<Item = JobKey> + 'a {
+        merge(
+            jobs,
+            self.list.iter(jobs),
+            self.tree.iter().map(|&(_, key)| key),
+            |a, b| a < b,
+        )
+    }
+
+    /// Ready jobs, newest first.
+    pub(crate) fn newest<'a>(&'a self, jobs: &'a Jobs) -> impl Iterator<Item = JobKey> + 'a {
+        let listed = walk(jobs, self.list.tail, |job| job.order.prev);
+        merge(
+            jobs,
+            listed,
+            self.tree.iter().rev().map(|&(_, key)| key),
+            |a, b| a > b,
+        )
+    }
+
+    /// About how many ready jobs stand before one of this creation time, if they came in evenly.
+    pub(crate) fn place_by_age(&self, jobs: &Jobs, created: u64) -> u64 {
+        let newest = self.newest(jobs).next();
+        let (Some(first), Some(last)) = (self.first(jobs), newest) else {
+            return 0;
+        };
+        let since = |time: u64| u128::from(time.saturating_sub(jobs[first].created));
+        let share = since(created) * u128::from(self.len) / (since(jobs[last].created) + 1);
+        share as u64
+    }
+
+    /// Whether nothing is in it, nobody waits for it, and nothing is set on it. It goes after a while, unless jobs of it
+    /// are out or delayed.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.len == 0 && self.waiters.is_empty() && self.pause == PauseState::default()
+    }
+
+    /// In how long the last of its restored jobs is queued again, at the latest; none when it has none.
+    pub(crate) fn restored_within(&self, now: Time) -> Option<Duration> {
+        (self.depths.restored > 0).then(|| self.restored_until.since(now))
+    }
+
+    /// Whether it may go.
+    pub(crate) fn is_done(&self) -> bool {
+        self.is_idle() && !self.depths.wait_here()
+    }
+}
+
+/// All known queues, and a table from name to slot, which serves look-up only.
+#[derive(Debug)]
+pub(crate) struct Queues {
+    slots: Vec<Option<Queue>>,
+    free: Vec<u32>,
+    by_name: HashTable<u32>,
+    hasher: FixedState,
+    open: usize,
+    name_bytes: usize,
+    pub(crate) tallies: Tallies,
+}
+
+impl Queues {
+    /// No queues. `seed` keys the table, so that clients cannot choose names that collide.
+    pub(crate) fn new(seed: u64) -> Self {
+        Queues {
+            slots: Vec::new(),
+            free: Vec::new(),
+            by_name: HashTable::new(),
+            hasher: FixedState::with_seed(seed),
+            open: 0,
+            name_bytes: 0,
+            tallies: Tallies::default(),
+        }
+    }
+
+    /// Known queues, open or not.
+    pub(crate) fn known(&self) -> usize {
+        self.by_name.len()
+    }
+
+    /// Bytes of all known names.
+    pub(crate) fn name_bytes(&self) -> usize {
+        self.name_bytes
+    }
+
+    /// Queues that clients see.
+    pub(crate) fn open_count(&self) -> usize {
+        self.open
+    }
+
+    /// The key past the last: scans end here.
+    pub(crate) fn end(&self) -> u32 {
+        self.slots.len() as u32
+    }
+
+    pub(crate) fn find(&self, name: &[u8]) -> Option<QueueKey> {
+        let hash = self.hasher.hash_one(name);
+        let key = self
+            .by_name
+            .find(hash, |&key| self[QueueKey(key)].name.as_bytes() == name);
+        key.map(|&key| QueueKey(key))
+    }
+
+    /// The queue of this name, made known (but not opened) if it was not.
+    pub(crate) fn find_or_add(&mut self, name: &[u8]) -> QueueKey {
+        if let Some(key) = self.find(name) {
+            return key;
+        }
+        self.name_bytes += name.len();
+        let key = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            u32::try_from(self.slots.len() - 1).expect("fewer queues than jobs, and those fit")
+        });
+        let mut queue = Queue::new(QueueName::new(name));
+        queue.tally = self.tallies.take(QueueKey(key));
+        self.slots[key as usize] = Some(queue);
+        let Queues {
+            slots,
+            by_name,
+            hasher,
+            ..
+        } = self;
+        by_name.insert_unique(hasher.hash_one(name), key, |&key| {
+            let queue = slots[key as usize]
+                .as_ref()
+                .expect("the table names known queues");
+            hasher.hash_one(queue.name.as_bytes())
+        });
+        QueueKey(key)
+    }
+
+    /// Shows the queue to clients from now on.
+    pub(crate) fn open(&mut self, key: QueueKey, now: Time) {
+        let queue = &mut self[key];
+        if !queue.open {
+            (queue.open, queue.opened, queue.used) = (true, now, now);
+            (queue.jobs_in, queue.jobs_out) = (0, 0);
+            self.open += 1;
+        }
+    }
+
+    /// Hides an idle queue from clients, and drops it when no job carries its name.
+    pub(crate) fn close(&mut self, key: QueueKey) {
+        let queue = &mut self[key];
+        assert!(queue.open && queue.is_done(), "only an idle queue closes");
+        queue.open = false;
+        self.open -= 1;
+        self.drop_unused(key);
+    }
+
+    /// Drops a queue that is not open and whose name no job carries.
+    pub(crate) fn drop_unused(&mut self, key: QueueKey) {
+        let queue = &self[key];
+        if queue.open || queue.jobs > 0 {
+            return;
+        }
+        let tally = queue.tally;
+        let hash = self.hasher.hash_one(queue.name.as_bytes());
+        self.name_bytes -= queue.name.as_bytes().len();
+        let entry = self.by_name.find_entry(hash, |&other| other == key.0);
+        entry.expect("every known queue is in the table").remove();
+        self.slots[key.0 as usize] = None;
+        self.free.push(key.0);
+        self.tallies.give_back(tally, key);
+        self.spread_tallies();
+    }
+
+    /// The queue at `key`, if one is known there.
+    pub(crate) fn get(&self, key: QueueKey) -> Option<&Queue> {
+        self.slots.get(key.0 as usize)?.as_ref()
+    }
+}
+
+impl Index<QueueKey> for Queues {
+    type Output = Queue;
+
+    fn index(&self, key: QueueKey) -> &Queue {
+        self.get(key).expect("a key names a known queue")
+    }
+}
+
+impl IndexMut<QueueKey> for Queues {
+    fn index_mut(&mut self, key: QueueKey) -> &mut Queue {
+        self.slots[key.0 as usize]
+            .as_mut()
+            .expect("a key names a known queue")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::job::Links;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::tests::plain_job;
+
+    proptest! {
+        #[test]
+        fn a_queue_agrees_with_a_sorted_list(
+            steps in prop::collection::vec((0..40_u64, any::<prop::sample::Index>(), 0..3_u8), 1..120)
+        ) {
+            let (mut jobs, mut queue) = (Jobs::new(0), Queue::new(QueueName::new(b"q")));
+            let mut model: Vec<(u64, JobKey)> = Vec::new();
+            for (number, (created, nth, step)) in (0..).zip(steps) {
+                if step == 0 && !model.is_empty() {
+                    let (_, key) = model.remove(nth.index(model.len()));
+                    queue.remove(&mut jobs, key);
+                    prop_assert_eq!(jobs[key].place, Place::Nowhere);
+                    prop_assert_eq!(jobs[key].order, Links::NONE);
+                    jobs.remove(key);
+                } else {
+                    let mut job = plain_job(number);
+                    // Nodes may give the same time to different jobs.
+                    job.created = created;
+                    let key = jobs.insert(job);
+                    queue.push(&mut jobs, key);
+                    model.push((created, key));
+                }
+                model.sort_unstable();
+                let order: Vec<JobKey> = model.iter().map(|&(_, key)| key).collect();
+                let newest: Vec<JobKey> = order.iter().rev().copied().collect();
+                prop_assert_eq!(queue.first(&jobs), order.first().copied());
+                prop_assert_eq!(queue.oldest(&jobs).collect::<Vec<_>>(), order);
+                prop_assert_eq!(queue.newest(&jobs).collect::<Vec<_>>(), newest);
+                prop_assert_eq!(queue.len, model.len() as u64);
+            }
+        }
+    }
+}

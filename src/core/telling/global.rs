@@ -1,0 +1,353 @@
+//! GLOBAL: QLEN, QSTAT, QPEEK, QSCAN and JSCAN of the whole cluster, and the depths of queues for the HTTP API.
+//!
+//! The node that is asked answers for itself, asks every member that it has a link to, and replies when all have
+//! answered or too much time has passed; it names the members that did not. QSCAN and JSCAN ask one node after the other,
+//! in the order of their ids (`scanning`).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::agenda::{Agenda, Timer};
+use crate::command::{
+    Answer, Delivery, JobScan, PauseState, Question, QueueView, QueueWaits, Reply,
+};
+use crate::effect::Effect;
+use crate::id::{ClientId, JobId, NodeId, QueueName, Ticket};
+use crate::limits;
+use crate::members::{NodeSet, PeerKey};
+use crate::message::Message;
+use crate::node::Node;
+use crate::telling::scanning::Scan;
+use crate::time::Time;
+
+/// A question that waits for answers.
+#[derive(Debug)]
+pub(crate) struct Gathering {
+    pub(super) ticket: Ticket,
+    /// What is known so far.
+    pub(super) answer: Answer,
+    /// Who will not answer.
+    pub(super) missing: Vec<NodeId>,
+    /// Who was asked and has not answered.
+    awaited: NodeSet,
+    until: Time,
+    /// How many jobs a QPEEK asked for.
+    peek: i64,
+    /// Where a JSCAN is.
+    pub(super) scan: Option<Scan>,
+}
+
+impl Gathering {
+    pub(super) fn new(ticket: Ticket, answer: Answer) -> Self {
+        Gathering {
+            ticket,
+            answer,
+            missing: Vec::new(),
+            awaited: NodeSet::EMPTY,
+            until: Time::ZERO,
+            peek: 0,
+            scan: None,
+        }
+    }
+
+    /// Nobody else will answer.
+    pub(super) fn finish(mut self, effects: &mut Vec<Effect>) {
+        self.missing.sort_unstable();
+        let reply = Reply::Global(self.answer, self.missing);
+        effects.push(Effect::Reply(self.ticket, reply));
+    }
+}
+
+/// Questions that wait for answers.
+#[derive(Debug, Default)]
+pub(crate) struct Gatherings {
+    number: u64,
+    by_number: BTreeMap<u64, Gathering>,
+}
+
+impl Gatherings {
+    pub(super) fn is_full(&self) -> bool {
+        self.by_number.len() >= limits::GATHERINGS
+    }
+
+    /// The client is gone: nobody wants to know any more.
+    pub(crate) fn drop_client(&mut self, client: ClientId) {
+        self.by_number.retain(|_, it| it.ticket.client != client);
+    }
+
+    /// Panics if what it says of itself does not hold.
+    pub(super) fn check(&self, agenda: &Agenda) {
+        for gathering in self.by_number.values() {
+            assert!(
+                !gathering.awaited.is_empty(),
+                "a question waits for somebody"
+            );
+            let timed = agenda.holds_timer(gathering.until, Timer::Gathering);
+            assert!(timed, "a question does not wait for ever");
+        }
+    }
+}
+
+impl Node {
+    pub(crate) fn gather(
+        &mut self,
+        now: Time,
+        ticket: Ticket,
+        question: Question,
+        effects: &mut Vec<Effect>,
+    ) {
+        let (answer, count) = match &question {
+            &Question::QueuePeek { count, .. } => (self.answer_here(now, &question), count),
+            Question::QueueLength(_) | Question::QueueStat { .. } | Question::Queues(_) => {
+                (self.answer_here(now, &question), 0)
+            }
+            Question::QueueScan(_) | Question::JobScan { .. } => {
+                return self.scan_all(now, ticket, question, effects);
+            }
+        };
+        let mut gathering = Gathering::new(ticket, answer);
+        gathering.peek = count;
+        let mut up = self.peers.members().and(self.peers.up());
+        if self.gatherings.is_full() {
+            up = NodeSet::EMPTY;
+        }
+        let away = self.peers.members().without(up);
+        gathering.missing = self.peers.names(away, None);
+        if up.is_empty() {
+            gathering.finish(effects);
+        } else {
+            self.ask(now, gathering, up, &question, effects);
+        }
+    }
+
+    /// Asks these peers; at least one, to which our link is up.
+    pub(super) fn ask(
+        &mut self,
+        now: Time,
+        mut gathering: Gathering,
+        peers: NodeSet,
+        question: &Question,
+        effects: &mut Vec<Effect>,
+    ) {
+        gathering.awaited = peers;
+        gathering.until = now + limits::GATHER_WITHIN;
+        self.agenda.add_timer(gathering.until, Timer::Gathering);
+        self.gatherings.number += 1;
+        let number = self.gatherings.number;
+        for peer in peers.iter() {
+            let question = question.clone();
+            self.send(peer, Message::Ask { number, question }, effects);
+        }
+        self.gatherings.by_number.insert(number, gathering);
+    }
+
+    /// A peer asks: this node answers for itself.
+    pub(crate) fn on_ask(
+        &mut self,
+        now: Time,
+        from: PeerKey,
+        number: u64,
+        question: &Question,
+        effects: &mut Vec<Effect>,
+    ) {
+        let answer = self.answer_here(now, question);
+        self.send(from, Message::Answer { number, answer }, effects);
+    }
+
+    pub(crate) fn on_answer(
+        &mut self,
+        now: Time,
+        from: PeerKey,
+        number: u64,
+        answer: Answer,
+        effects: &mut Vec<Effect>,
+    ) {
+        let asked = self.gatherings.by_number.get(&number);
+        if asked.is_some_and(|gathering| gathering.awaited.contains(from)) {
+            self.take_answer(now, from, number, Some(answer), effects);
+        }
+    }
+
+    /// A peer has answered, or will not.
+    fn take_answer(
+        &mut self,
+        now: Time,
+        from: PeerKey,
+        number: u64,
+        answer: Option<Answer>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(mut gathering) = self.gatherings.by_number.remove(&number) else {
+            return;
+        };
+        gathering.awaited.remove(from);
+        let id = self.peers.get(from).id;
+        if let Some(scan) = gathering.scan.take() {
+            self.scanned(now, gathering, scan, id, answer, effects);
+            return;
+        }
+        let peek = gathering.peek;
+        if !answer.is_some_and(|answer| merge(&mut gathering.answer, answer, peek)) {
+            gathering.missing.push(id);
+        }
+        if gathering.awaited.is_empty() {
+            gathering.finish(effects);
+        } else {
+            self.gatherings.by_number.insert(number, gathering);
+        }
+    }
+
+    /// Some nodes have not answered in time.
+    pub(crate) fn on_gathering_late(&mut self, now: Time, effects: &mut Vec<Effect>) {
+        self.give_up_answers(now, |gathering, _| gathering.until <= now, effects);
+    }
+
+    /// The link to a peer broke: it will not answer.
+    pub(crate) fn gather_without(&mut self, now: Time, peer: PeerKey, effects: &mut Vec<Effect>) {
+        self.give_up_answers(now, |_, awaited| awaited == peer, effects);
+    }
+
+    fn give_up_answers(
+        &mut self,
+        now: Time,
+        is_given_up: impl Fn(&Gathering, PeerKey) -> bool,
+        effects: &mut Vec<Effect>,
+    ) {
+        let mut given_up = Vec::new();
+        for (&number, gathering) in &self.gatherings.by_number {
+            let awaited = gathering.awaited.iter();
+            let peers = awaited.filter(|&peer| is_given_up(gathering, peer));
+            given_up.extend(peers.map(|peer| (number, peer)));
+        }
+        for (number, peer) in given_up {
+            self.take_answer(now, peer, number, None, effects);
+        }
+    }
+
+    /// All timers were dropped: those of the questions are set again.
+    pub(crate) fn watch_gatherings(&mut self) {
+        for gathering in self.gatherings.by_number.values() {
+            self.agenda.add_timer(gathering.until, Timer::Gathering);
+        }
+    }
+
+    /// What this node knows, as far as it fits into one message.
+    pub(super) fn answer_here(&self, now: Time, question: &Question) -> Answer {
+        match question {
+            Question::QueueLength(queue) => Answer::Count(self.length_of(queue.as_bytes())),
+            Question::QueuePeek { queue, count } => {
+                Answer::Peeked(self.peek_some(queue.as_bytes(), *count))
+            }
+            Question::QueueStat { queue, detail } => {
+                let view = self.stat_of(now, queue.as_bytes(), *detail);
+                Answer::QueueStat(view.map(Box::new))
+            }
+            Question::QueueScan(scan) => self.scan_some_queues(now, scan.clone()),
+            Question::Queues(queue) => {
+                let queue = queue.as_ref().map(QueueName::as_bytes);
+                Answer::Queues(self.queues_view(now, queue))
+            }
+            Question::JobScan {
+                cursor,
+                count,
+                queue,
+                states,
+                reply,
+            } => {
+                let queue = queue.as_ref().map(QueueName::as_bytes);
+                let scan = JobScan {
+                    cursor: *cursor,
+                    count: *count,
+                    queue,
+                    states: states.clone(),
+                    reply: *reply,
+                };
+                self.scan_some(now, scan)
+            }
+        }
+    }
+
+    /// The first jobs, as many as fit into one message.
+    fn peek_some(&self, queue: &[u8], count: i64) -> Vec<Delivery> {
+        let most = i64::from(limits::ANSWER_JOBS);
+        let mut bytes = 0;
+        let mut jobs = self.peek(queue, count.clamp(-most, most));
+        let fits = |job: &&Delivery| {
+            let fits = bytes < limits::ANSWER_BYTES;
+            bytes += job.body.len();
+            fits
+        };
+        let fitting = jobs.iter().take_while(fits).count();
+        jobs.truncate(fitting);
+        jobs
+    }
+}
+
+/// Adds what another node says; returns whether it answers the same question.
+fn merge(answer: &mut Answer, other: Answer, count: i64) -> bool {
+    match (answer, other) {
+        (Answer::Count(sum), Answer::Count(more)) => *sum = sum.saturating_add(more),
+        (Answer::Peeked(jobs), Answer::Peeked(more)) => merge_peeked(jobs, more, count),
+        (Answer::QueueStat(view), Answer::QueueStat(other)) => match (view, other) {
+            (Some(view), Some(other)) => merge_stat(view, *other),
+            (view, other @ Some(_)) => *view = other,
+            (_, None) => {}
+        },
+        (Answer::Queues(view), Answer::Queues(other)) => view.merge(other),
+        (
+            Answer::Count(_)
+            | Answer::Peeked(_)
+            | Answer::QueueStat(_)
+            | Answer::Queues(_)
+            | Answer::QueueNames(..)
+            | Answer::JobIds(..)
+            | Answer::Jobs(..),
+            _,
+        ) => return false,
+    }
+    true
+}
+
+/// The oldest of both, or the newest when `count` is negative. A job that two nodes have queued is one.
+fn merge_peeked(jobs: &mut Vec<Delivery>, more: Vec<Delivery>, count: i64) {
+    let mut known: BTreeSet<JobId> = jobs.iter().map(|job| job.id).collect();
+    jobs.extend(more.into_iter().filter(|job| known.insert(job.id)));
+    jobs.sort_by_key(|job| (job.created, job.id));
+    if count < 0 {
+        jobs.reverse();
+    }
+    jobs.truncate(usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX));
+}
+
+fn merge_waits(one: Option<QueueWaits>, other: Option<QueueWaits>) -> Option<QueueWaits> {
+    let (mut sum, other) = (one?, other?);
+    sum.open |= other.open;
+    sum.depths.merge(&other.depths);
+    sum.restored_within = sum.restored_within.max(other.restored_within);
+    Some(sum)
+}
+
+fn merge_stat(view: &mut QueueView, mut other: QueueView) {
+    let full = merge_waits(view.full, other.full);
+    // What a node tells of a queue that is not open there means nothing but its jobs.
+    if view.full.is_some_and(|full| !full.open) {
+        std::mem::swap(view, &mut other);
+    }
+    view.full = full;
+    if other.full.is_some_and(|full| !full.open) {
+        return;
+    }
+    view.len += other.len;
+    view.age = view.age.max(other.age);
+    view.idle = view.idle.min(other.idle);
+    view.blocked += other.blocked;
+    view.import_from.extend(other.import_from);
+    view.import_from.sort_unstable();
+    view.import_from.dedup();
+    view.import_rate += other.import_rate;
+    view.jobs_in += other.jobs_in;
+    view.jobs_out += other.jobs_out;
+    view.pause = PauseState {
+        input: view.pause.input || other.pause.input,
+        output: view.pause.output || other.pause.output,
+    };
+}

@@ -1,0 +1,24 @@
+//! Telling: everything that only looks.
+//!
+//! `inspect` answers SHOW, QLEN, QSTAT, QPEEK and the scans for this node; `global` and `scanning` ask all nodes. `account`
+//! says how much memory the node uses and how full it is; `tally` and `counters` count what happened, for the metrics;
+//! `depths` says how many jobs the queues have. Nothing here changes a job.
+
+mod account;
+mod counters;
+mod depths;
+mod global;
+mod inspect;
+mod invariants;
+mod scanning;
+pub(crate) mod sizes;
+mod tally;
+
+pub use counters::Counters;
+pub use depths::{QueueDepths, QueuesView};
+pub(crate) use global::Gatherings;
+pub(crate) use invariants::check;
+pub use tally::{
+    COPY_MILLIS, Depths, Histogram, JOB_MILLIS, QueueMetrics, Reason, Tally, WAIT_MICROS,
+};
+pub(crate) use tally::{Share, Tallies, TallyKey, millis};

@@ -1,0 +1,565 @@
+//! What clients ask of a node, and what they are told.
+//!
+//! Arguments borrow from the read buffer; whatever must outlive the event is copied once by the core.
+
+use std::time::Duration;
+
+use crate::id::{JobId, NodeId, QueueName};
+use crate::job::{Body, JobState};
+use crate::limits;
+use crate::telling::{Depths, QueuesView};
+use crate::time::Time;
+
+/// A command that reaches the core, its syntax checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command<'a> {
+    /// ADDJOB: make a job and put it into its queue.
+    AddJob(AddJob<'a>),
+    /// GETJOB: take jobs out of queues, or wait for one.
+    GetJob(GetJob<'a>),
+    /// ACKJOB: these jobs are done; count those known and not yet acked.
+    AckJob(Vec<JobId>),
+    /// FASTACK: as ACKJOB without collecting confirmations; count those deleted here.
+    FastAck(Vec<JobId>),
+    /// DELJOB: forget these jobs on this node only; count them.
+    DelJob(Vec<JobId>),
+    /// ENQUEUE: put active jobs into their queues now; count them.
+    Enqueue(Vec<JobId>),
+    /// NACK: as ENQUEUE, counting a failed processing.
+    Nack(Vec<JobId>),
+    /// DEQUEUE: take jobs out of their queues; count them.
+    Dequeue(Vec<JobId>),
+    /// WORKING: postpone the next delivery by the job's retry. `None` is an id that no node made.
+    Working(Option<JobId>),
+    /// SHOW: all that is known of a job. `None` is an id that no node made.
+    Show(Option<JobId>),
+    /// QLEN: ready jobs in a queue.
+    QueueLength(&'a [u8]),
+    /// QPEEK: look at up to `count` ready jobs, oldest first, or newest first when negative.
+    QueuePeek {
+        /// Which queue.
+        queue: &'a [u8],
+        /// How many, and from which end.
+        count: i64,
+    },
+    /// QSTAT: figures of a queue.
+    QueueStat {
+        /// Which queue.
+        queue: &'a [u8],
+        /// FULL: how much is told.
+        detail: Detail,
+    },
+    /// PAUSE: stop or restart a queue's input and output.
+    Pause(Pause<'a>),
+    /// QSCAN: walk the queues.
+    QueueScan(QueueScan),
+    /// JSCAN: walk the jobs.
+    JobScan(JobScan<'a>),
+    /// QLEN, QSTAT, QPEEK, QSCAN, JSCAN with GLOBAL: the same of the whole cluster.
+    Global(Question),
+}
+
+/// How much QSTAT tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Detail {
+    /// The figures that clients of Disque count on.
+    Plain,
+    /// FULL: also how many jobs are not ready; of a queue that only has copies here, too.
+    Full,
+}
+
+/// What a client asks of the whole cluster; travels to the other nodes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Question {
+    /// QLEN: the sum of all nodes.
+    QueueLength(QueueName),
+    /// QPEEK: the oldest jobs of all nodes, or the newest when negative.
+    QueuePeek {
+        /// Which queue.
+        queue: QueueName,
+        /// How many, and from which end.
+        count: i64,
+    },
+    /// QSTAT: the figures of all nodes, added up.
+    QueueStat {
+        /// Which queue.
+        queue: QueueName,
+        /// FULL: how much is told.
+        detail: Detail,
+    },
+    /// Not a command: how many jobs one queue has, or all have, added up.
+    Queues(Option<QueueName>),
+    /// QSCAN: one node after the other.
+    QueueScan(QueueScan),
+    /// JSCAN: one node after the other.
+    JobScan {
+        /// Where the last answer stopped; 0 to begin.
+        cursor: u64,
+        /// A hint how many to return; `None` (BUSYLOOP) is all of one node.
+        count: Option<u64>,
+        /// Only jobs of this queue.
+        queue: Option<QueueName>,
+        /// Only jobs in one of these states; empty is any.
+        states: Vec<JobState>,
+        /// What to tell of each job.
+        reply: ScanReply,
+    },
+}
+
+/// What one node, or all of them, say to a [`Question`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// QLEN.
+    Count(u64),
+    /// QPEEK.
+    Peeked(Vec<Delivery>),
+    /// QSTAT: the queue, if known.
+    QueueStat(Option<Box<QueueView>>),
+    /// The queues; none if the one that was asked for is not known.
+    Queues(QueuesView),
+    /// QSCAN: the next cursor (0: done) and queue names.
+    QueueNames(u64, Vec<QueueName>),
+    /// JSCAN: the next cursor (0: done) and job ids.
+    JobIds(u64, Vec<JobId>),
+    /// JSCAN REPLY all: the next cursor (0: done) and jobs.
+    Jobs(u64, Vec<JobView>),
+}
+
+/// The arguments of ADDJOB; times in whole seconds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AddJob<'a> {
+    /// Where the job goes.
+    pub queue: &'a [u8],
+    /// What it carries.
+    pub body: &'a [u8],
+    /// How long the client waits for the replicas; `None` is for ever.
+    pub timeout: Option<Duration>,
+    /// REPLICATE: how many copies; `None` is the node's default.
+    pub replicate: Option<u16>,
+    /// DELAY: seconds before the first queueing.
+    pub delay: u32,
+    /// RETRY: seconds until an unacknowledged job is requeued, 0 for never; `None` is derived from `ttl`.
+    pub retry: Option<u32>,
+    /// TTL: seconds that the job lives, at least 1.
+    pub ttl: u32,
+    /// MAXLEN: refuse when the queue already holds so many; at least 1.
+    pub max_len: Option<u64>,
+    /// ASYNC: answer before the replicas confirmed.
+    pub replication: Replication,
+}
+
+/// When ADDJOB is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Replication {
+    /// Once enough replicas confirmed.
+    Synchronous,
+    /// At once; the replicas follow.
+    Asynchronous,
+}
+
+/// The TTL of a job that names none, in seconds: a day.
+pub const DEFAULT_TTL: u32 = 86_400;
+
+/// The arguments of GETJOB.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GetJob<'a> {
+    /// From where, in order of preference; at least one; a queue may be named twice.
+    pub queues: Vec<&'a [u8]>,
+    /// At most so many, at least 1.
+    pub count: u64,
+    /// What to do when there is nothing.
+    pub wait: Wait,
+    /// WITHCOUNTERS: tell nacks and additional deliveries.
+    pub counters: Counters,
+}
+
+/// What GETJOB does when its queues are empty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wait {
+    /// NOHANG: answer nothing at once.
+    No,
+    /// Wait for one job, at most so long.
+    AtMost(Duration),
+    /// Wait until there is one.
+    Forever,
+}
+
+impl Wait {
+    /// Whether there is time for a job to come from another node while the client waits.
+    pub(crate) fn is_patient(self) -> bool {
+        match self {
+            Wait::No => false,
+            Wait::AtMost(timeout) => timeout > limits::BRIEF_WAIT,
+            Wait::Forever => true,
+        }
+    }
+}
+
+/// Whether a delivery tells its counters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counters {
+    /// Queue, id and body.
+    Without,
+    /// Also nacks and additional deliveries.
+    With,
+}
+
+/// The arguments of PAUSE.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pause<'a> {
+    /// Which queue.
+    pub queue: &'a [u8],
+    /// The state to set; `None` (only `state` was given) changes nothing.
+    pub set: Option<PauseState>,
+    /// `bcast`: tell all nodes.
+    pub broadcast: bool,
+}
+
+/// What a queue refuses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, PartialOrd, Ord)]
+pub struct PauseState {
+    /// No new jobs come in.
+    pub input: bool,
+    /// No jobs are handed out.
+    pub output: bool,
+}
+
+/// The arguments of QSCAN.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueueScan {
+    /// Where the last answer stopped; 0 to begin.
+    pub cursor: u64,
+    /// A hint how many to return; `None` (BUSYLOOP) is all.
+    pub count: Option<u64>,
+    /// Only queues at least this long.
+    pub min_len: Option<i64>,
+    /// Only queues at most this long.
+    pub max_len: Option<i64>,
+    /// Only queues that import at least so many jobs per second.
+    pub import_rate: Option<i64>,
+}
+
+/// The arguments of JSCAN.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobScan<'a> {
+    /// Where the last answer stopped; 0 to begin.
+    pub cursor: u64,
+    /// A hint how many to return; `None` (BUSYLOOP) is all.
+    pub count: Option<u64>,
+    /// Only jobs of this queue.
+    pub queue: Option<&'a [u8]>,
+    /// Only jobs in one of these states; empty is any.
+    pub states: Vec<JobState>,
+    /// What to tell of each job.
+    pub reply: ScanReply,
+}
+
+/// What JSCAN tells of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ScanReply {
+    /// Its id.
+    Id,
+    /// All that SHOW tells.
+    All,
+}
+
+/// The answer to a command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reply {
+    /// ADDJOB: the id of the new job.
+    Added(JobId),
+    /// GETJOB: what was taken; at least one.
+    Delivered(Vec<Delivery>, Counters),
+    /// GETJOB: what was taken. Some bodies are to be read; then it is [`Reply::Delivered`] with those that could be, or the
+    /// command goes on.
+    Unread(Box<Unread>),
+    /// GETJOB: there was nothing, and no more waiting.
+    NothingToDeliver,
+    /// ACKJOB, DELJOB, QLEN, WORKING …: a number.
+    Count(u64),
+    /// SHOW: the job, if known.
+    Shown(Option<Box<JobView>>),
+    /// QPEEK: jobs, left where they are.
+    Peeked(Vec<Delivery>),
+    /// QSTAT: the queue, if known.
+    QueueStat(Option<Box<QueueView>>),
+    /// PAUSE: the state that holds now.
+    PauseState(PauseState),
+    /// QSCAN: the next cursor (0: done) and queue names.
+    Queues(u64, Vec<QueueName>),
+    /// JSCAN: the next cursor (0: done) and job ids.
+    JobIds(u64, Vec<JobId>),
+    /// JSCAN REPLY all: the next cursor (0: done) and jobs.
+    Jobs(u64, Vec<JobView>),
+    /// A command with GLOBAL: what those nodes say that answered, and the ids of those that did not.
+    Global(Answer, Vec<NodeId>),
+    /// The command cannot be; nothing has changed.
+    Refused(Refusal),
+}
+
+/// Jobs that are handed out once their bodies are read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unread {
+    /// At least one.
+    pub jobs: Vec<Delivery>,
+    /// What the client asked for.
+    pub again: Again,
+}
+
+/// A GETJOB that may have to go on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Again {
+    /// From where.
+    pub queues: Vec<QueueName>,
+    /// At most so many.
+    pub count: u64,
+    /// How long it waits; none when it does not.
+    pub until: Option<Time>,
+    /// What it is told of each job.
+    pub counters: Counters,
+}
+
+impl Reply {
+    /// The bodies that must be read before it can be told, each with its job. One that cannot be read stays as it is.
+    pub fn unread_bodies(&mut self) -> Vec<(JobId, &mut Body)> {
+        match self {
+            Reply::Unread(unread) => unread_of(&mut unread.jobs),
+            Reply::Peeked(jobs) => unread_of(jobs),
+            Reply::Shown(Some(job)) => unread_views(std::slice::from_mut(job)),
+            Reply::Jobs(_, jobs) => unread_views(jobs),
+            Reply::Global(answer, _) => answer.unread_bodies(),
+            Reply::Added(_)
+            | Reply::Delivered(..)
+            | Reply::NothingToDeliver
+            | Reply::Count(_)
+            | Reply::Shown(None)
+            | Reply::QueueStat(_)
+            | Reply::PauseState(_)
+            | Reply::Queues(..)
+            | Reply::JobIds(..)
+            | Reply::Refused(_) => Vec::new(),
+        }
+    }
+}
+
+impl Reply {
+    /// The jobs that it hands out.
+    pub fn delivered(&self) -> Vec<JobId> {
+        match self {
+            Reply::Delivered(jobs, _) => jobs.iter().map(|job| job.id).collect(),
+            Reply::Unread(unread) => unread.jobs.iter().map(|job| job.id).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The bytes of all bodies of a GETJOB of which some must be read.
+    pub fn unread_length(&self) -> usize {
+        match self {
+            Reply::Unread(unread) => unread.jobs.iter().map(|job| job.body.len()).sum(),
+            _ => 0,
+        }
+    }
+
+    /// The reply without what could not be read: or the GETJOB that has to go on, when nothing is left to hand out.
+    pub fn into_read(self) -> Result<Reply, Again> {
+        Ok(match self {
+            Reply::Unread(unread) => {
+                let Unread { mut jobs, again } = *unread;
+                jobs.retain(|job| job.body.spilled_to().is_none());
+                if jobs.is_empty() {
+                    return Err(again);
+                }
+                Reply::Delivered(jobs, again.counters)
+            }
+            Reply::Peeked(mut jobs) => {
+                jobs.retain(|job| job.body.spilled_to().is_none());
+                Reply::Peeked(jobs)
+            }
+            Reply::Shown(Some(mut job)) => {
+                job.drop_unread();
+                Reply::Shown(Some(job))
+            }
+            Reply::Jobs(cursor, mut jobs) => {
+                jobs.iter_mut().for_each(JobView::drop_unread);
+                Reply::Jobs(cursor, jobs)
+            }
+            Reply::Global(mut answer, missing) => {
+                answer.drop_unread();
+                Reply::Global(answer, missing)
+            }
+            whole => whole,
+        })
+    }
+}
+
+impl Answer {
+    /// As [`Reply::unread_bodies`].
+    pub fn unread_bodies(&mut self) -> Vec<(JobId, &mut Body)> {
+        match self {
+            Answer::Peeked(jobs) => unread_of(jobs),
+            Answer::Jobs(_, jobs) => unread_views(jobs),
+            Answer::Count(_)
+            | Answer::QueueStat(_)
+            | Answer::Queues(_)
+            | Answer::QueueNames(..)
+            | Answer::JobIds(..) => Vec::new(),
+        }
+    }
+
+    /// Leaves out what could not be read.
+    pub fn drop_unread(&mut self) {
+        match self {
+            Answer::Peeked(jobs) => jobs.retain(|job| job.body.spilled_to().is_none()),
+            Answer::Jobs(_, jobs) => jobs.iter_mut().for_each(JobView::drop_unread),
+            Answer::Count(_)
+            | Answer::QueueStat(_)
+            | Answer::Queues(_)
+            | Answer::QueueNames(..)
+            | Answer::JobIds(..) => {}
+        }
+    }
+}
+
+impl JobView {
+    /// Leaves out a body that could not be read.
+    pub fn drop_unread(&mut self) {
+        self.body = self.body.take().filter(|body| body.spilled_to().is_none());
+    }
+}
+
+fn unread_of(jobs: &mut [Delivery]) -> Vec<(JobId, &mut Body)> {
+    let bodies = jobs.iter_mut().map(|job| (job.id, &mut job.body));
+    bodies
+        .filter(|(_, body)| body.spilled_to().is_some())
+        .collect()
+}
+
+fn unread_views(jobs: &mut [JobView]) -> Vec<(JobId, &mut Body)> {
+    let bodies = jobs
+        .iter_mut()
+        .filter_map(|job| Some((job.id, job.body.as_mut()?)));
+    bodies
+        .filter(|(_, body)| body.spilled_to().is_some())
+        .collect()
+}
+
+/// One job, handed out or looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery {
+    /// Its queue.
+    pub queue: QueueName,
+    /// Its id.
+    pub id: JobId,
+    /// Creation: unix milliseconds × 1 000 000 + a counter; rises from add to add on a node.
+    pub created: u64,
+    /// Its body.
+    pub body: Body,
+    /// Times it was given back by NACK.
+    pub nacks: u32,
+    /// Times it was queued again for lack of an ack.
+    pub additional_deliveries: u32,
+}
+
+/// All that SHOW tells of a job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobView {
+    /// Its id.
+    pub id: JobId,
+    /// Its queue; none for a tombstone.
+    pub queue: Option<QueueName>,
+    /// Where it stands.
+    pub state: JobState,
+    /// While acked: nobody acknowledged it, its add was withdrawn.
+    pub withdrawn: bool,
+    /// How many copies its producer asked for.
+    pub replicate: u16,
+    /// Seconds that it still lives.
+    pub ttl: u32,
+    /// Creation: unix milliseconds × 1 000 000 + a counter.
+    pub created: u64,
+    /// Seconds that it waited before its first queueing.
+    pub delay: u32,
+    /// Seconds until a requeue; 0 for never.
+    pub retry: u32,
+    /// Times it was given back by NACK.
+    pub nacks: u32,
+    /// Times it was queued again for lack of an ack.
+    pub additional_deliveries: u32,
+    /// Nodes that may hold a copy, this one included.
+    pub holders: Vec<NodeId>,
+    /// Nodes that confirmed a copy (waiting for replicas) or the ack (acked).
+    pub confirmed: Vec<NodeId>,
+    /// When it is queued again; none when nothing will.
+    pub next_requeue: Option<Duration>,
+    /// When the node looks at it next; none without a timer.
+    pub next_awake: Option<Duration>,
+    /// Its body; none once it is acked.
+    pub body: Option<Body>,
+}
+
+/// All that QSTAT tells of a queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueueView {
+    /// Its name.
+    pub name: QueueName,
+    /// Ready jobs.
+    pub len: u64,
+    /// Since it was made.
+    pub age: Duration,
+    /// Since a job last went in or out.
+    pub idle: Duration,
+    /// Clients that wait for it.
+    pub blocked: u64,
+    /// Nodes that jobs were imported from.
+    pub import_from: Vec<NodeId>,
+    /// Jobs imported per second.
+    pub import_rate: u64,
+    /// Jobs queued since it was made.
+    pub jobs_in: u64,
+    /// Jobs handed out since it was made.
+    pub jobs_out: u64,
+    /// What it refuses.
+    pub pause: PauseState,
+    /// What FULL tells besides.
+    pub full: Option<QueueWaits>,
+}
+
+/// What QSTAT FULL tells of jobs that are not ready.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueueWaits {
+    /// Clients see the queue on the node that tells. Else it only has copies there, and all other figures are zero.
+    pub open: bool,
+    /// Its jobs, the ready ones included.
+    pub depths: Depths,
+    /// In how long the last of the restored jobs is queued again, at the latest; none when there are none.
+    pub restored_within: Option<Duration>,
+}
+
+/// Why a command cannot be. The node's state is as it was before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// RETRY 0 with more than one copy.
+    RetryZeroNeedsOneReplica,
+    /// DELAY is not below TTL.
+    DelayBeyondTtl,
+    /// More copies asked for than nodes can be reached.
+    TooFewNodes,
+    /// As [`Refusal::TooFewNodes`], and this node holds no copy itself because it is leaving.
+    TooFewNodesLeaving,
+    /// As [`Refusal::TooFewNodes`], and this node holds no copy itself for lack of memory.
+    TooFewNodesMemory,
+    /// The copies were not confirmed in time: the job is deleted again.
+    ReplicationTimeout,
+    /// The job was deleted or expired while its producer waited for copies.
+    RemovedWhileReplicating,
+    /// The queue is as long as MAXLEN allows.
+    QueueTooLong,
+    /// The queue takes no new jobs.
+    QueuePaused,
+    /// GETJOB would wait on a node that is leaving.
+    Leaving,
+    /// WORKING for a job that this node does not know.
+    UnknownJob,
+    /// WORKING after half of the job's ttl.
+    TooLateToPostpone,
+}

@@ -1,0 +1,17 @@
+//! The nouns: what goes into a node, what comes out, and the names of things in between.
+//!
+//! An [`event::Event`] is all that can happen to a node; an [`effect::Effect`] is all that it can want. A client's
+//! wish is a [`command::Command`] and ends in a [`command::Reply`]; nodes tell each other [`message::Message`]s; what
+//! must outlive the process is a [`record::Record`]. Ids ([`id`]) and moments ([`time`]) are distinct types, so that
+//! one is never taken for another.
+//!
+//! Nothing here decides anything: the rooms do. Other crates (`command`, `bus`, `storage`) turn these nouns into bytes
+//! and back.
+
+pub mod command;
+pub mod effect;
+pub mod event;
+pub mod id;
+pub mod message;
+pub mod record;
+pub mod time;
