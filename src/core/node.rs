@@ -18,7 +18,7 @@ use crate::federating::Federation;
 use crate::federating::Need;
 use crate::healing::Healing;
 use crate::id::{NodeId, Ticket};
-use crate::job::{Job, JobKey, JobState, Jobs, Place};
+use crate::job::{Job, JobKey, JobState, Jobs, Move, Place};
 use crate::limits;
 use crate::log::{Pass, Segments, Spilling};
 use crate::members::{HandOver, PeerKey, Peers};
@@ -508,20 +508,20 @@ impl Node {
         self.jobs[key].segment = segment;
     }
 
-    /// The one place where a job changes its state or its requeue time.
-    pub(crate) fn move_job(&mut self, key: JobKey, next: JobState, requeue: Time) {
+    /// Moves a job, and sets when the node looks at it next.
+    pub(crate) fn move_job(&mut self, key: JobKey, make: Move, requeue: Time) {
         let job = &mut self.jobs[key];
-        let legal = job.state == next || job.state.may_become(next);
-        assert!(legal, "{}: {:?} -> {next:?}", job.id, job.state);
-        if job.state == JobState::WaitReplicas && next != JobState::WaitReplicas {
+        let before = (job.state(), job.wake());
+        job.make(make);
+        job.requeue = requeue;
+        let after = (job.state(), job.wake());
+        if before.0 == JobState::WaitReplicas && after.0 != JobState::WaitReplicas {
             self.replications.abandon(key);
         }
-        if next == JobState::Acked && std::mem::take(&mut job.short) {
+        if after.0 == JobState::Acked && std::mem::take(&mut self.jobs[key].short) {
             self.healing.forget_job(key);
         }
-        let before = job.wake();
-        (job.state, job.requeue, job.warned) = (next, requeue, false);
-        if job.wake() != before {
+        if after.1 != before.1 {
             self.agenda.remove_job(&mut self.jobs, key);
             self.agenda.add_job(&mut self.jobs, key);
         }
@@ -532,7 +532,7 @@ impl Node {
     /// Takes a job out of everything that holds it.
     pub(crate) fn remove(&mut self, now: Time, key: JobKey) {
         self.leave_place(now, key);
-        if self.jobs[key].state == JobState::WaitReplicas {
+        if self.jobs[key].state() == JobState::WaitReplicas {
             self.replications.abandon(key);
         }
         self.agenda.remove_job(&mut self.jobs, key);
@@ -541,7 +541,7 @@ impl Node {
 
     /// Takes a job out of the list that it stands in. Its state is still as before: the caller moves it on.
     pub(crate) fn leave_place(&mut self, now: Time, key: JobKey) {
-        match self.jobs[key].place {
+        match self.jobs[key].place() {
             Place::Before
             | Place::BeforeUnsure
             | Place::Nowhere

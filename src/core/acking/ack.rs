@@ -36,7 +36,7 @@ impl Node {
         let mut count = 0;
         for &id in ids {
             match self.jobs.find(&id) {
-                Some(key) if self.jobs[key].state == JobState::Acked => {}
+                Some(key) if self.jobs[key].state() == JobState::Acked => {}
                 Some(key) => {
                     self.tally(self.jobs[key].queue, |tally| tally.acked += 1);
                     self.ack(now, key, effects);
@@ -50,7 +50,7 @@ impl Node {
     }
 
     fn ack(&mut self, now: Time, key: JobKey, effects: &mut Vec<Effect>) {
-        if self.jobs[key].state == JobState::Queued && self.has(Bug::LostAck) {
+        if self.jobs[key].state() == JobState::Queued && self.has(Bug::LostAck) {
             return;
         }
         if self.other_holders(key).is_empty() {
@@ -92,7 +92,7 @@ impl Node {
                         job.holders
                     };
                     self.send_delete(holders, id, effects);
-                    if self.jobs[key].state != JobState::Acked {
+                    if self.jobs[key].state() != JobState::Acked {
                         self.tally_service(now, key);
                         self.tally(self.jobs[key].queue, |tally| tally.acked += 1);
                         self.counters.acked += 1;
@@ -146,7 +146,7 @@ impl Node {
             theirs.insert(from);
         }
         let lacks = !of_tombstone && !self.other_holders(key).without(theirs).is_empty();
-        let fresh = self.jobs[key].state != JobState::Acked;
+        let fresh = self.jobs[key].state() != JobState::Acked;
         if fresh {
             self.jobs[key].withdrawn = withdrawn;
             self.mark_acked(now, key, theirs, effects);
@@ -194,7 +194,7 @@ impl Node {
         if job.is_tombstone() && known {
             return self.finish(now, key, effects);
         }
-        if job.state != JobState::Acked {
+        if job.state() != JobState::Acked {
             return;
         }
         if known {
@@ -212,7 +212,7 @@ impl Node {
         effects: &mut Vec<Effect>,
     ) -> bool {
         let key = self.jobs.find(&id);
-        let Some(key) = key.filter(|&key| self.jobs[key].state == JobState::Acked) else {
+        let Some(key) = key.filter(|&key| self.jobs[key].state() == JobState::Acked) else {
             let forgotten =
                 key.is_none() && self.forgotten.contains(&id) && !self.has(Bug::LateCopy);
             if forgotten {
@@ -235,7 +235,7 @@ impl Node {
 
     /// The job's ttl is over.
     pub(crate) fn expire(&mut self, now: Time, key: JobKey, effects: &mut Vec<Effect>) {
-        if self.jobs[key].state != JobState::Acked {
+        if self.jobs[key].state() != JobState::Acked {
             self.counters.expired += 1;
             if self.jobs[key].counted != Share::Copy {
                 self.tally(self.jobs[key].queue, |tally| tally.expired += 1);

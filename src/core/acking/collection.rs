@@ -11,7 +11,7 @@ use rand::RngExt;
 
 use crate::agenda::Timer;
 use crate::effect::Effect;
-use crate::job::{Body, JobKey, JobState, Place};
+use crate::job::{Body, JobKey, JobState, Move, Place};
 use crate::limits;
 use crate::members::{NodeSet, PeerKey};
 use crate::message::{Holders, Message};
@@ -130,7 +130,7 @@ impl Node {
         let patience = limits::ACK_PATIENCE.as_millis() as u64;
         let spread = self.random.random_range(0..patience / 4);
         let next = now + Duration::from_millis(patience + spread);
-        self.move_job(key, JobState::Acked, next);
+        self.move_job(key, Move::End, next);
         let job = &mut self.jobs[key];
         job.holders = self.peers.present(job.holders.or(more));
         self.drop_body(key);
@@ -253,7 +253,7 @@ impl Node {
         let wait = limits::ACK_RETRY_MIN * 2_u32.pow(u32::from(collection.told.min(16)));
         collection.told = collection.told.saturating_add(1);
         let next = now + wait.min(limits::ACK_RETRY_MAX);
-        self.move_job(key, JobState::Acked, next);
+        self.move_job(key, Move::Remind, next);
     }
 
     pub(super) fn send_ack(&mut self, key: JobKey, to: NodeSet, effects: &mut Vec<Effect>) {
@@ -289,7 +289,7 @@ impl Node {
     pub(super) fn finish(&mut self, now: Time, key: JobKey, effects: &mut Vec<Effect>) {
         let job = &self.jobs[key];
         let id = job.id;
-        if job.state == JobState::Acked {
+        if job.state() == JobState::Acked {
             self.send_delete(job.holders, id, effects);
         } else {
             self.tally_service(now, key);

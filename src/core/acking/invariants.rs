@@ -8,14 +8,15 @@ use crate::time::Time;
 pub(crate) fn check(node: &Node) {
     let acked = |tombstone: bool| {
         let jobs = node.jobs.iter().map(|(_, job)| job);
-        jobs.filter(move |job| job.state == JobState::Acked && job.is_tombstone() == tombstone)
+        jobs.filter(move |job| job.state() == JobState::Acked && job.is_tombstone() == tombstone)
             .count()
     };
     let (acked, tombstones) = (acked(false), acked(true));
     assert_eq!(acked, node.collecting_count(), "acked jobs are collected");
     assert_eq!(tombstones, node.tombstone_count(), "so are tombstones");
     let withdrawn = node.jobs.iter().filter(|(_, job)| job.withdrawn);
-    let withdrawn = withdrawn.map(|(_, job)| assert_eq!(job.state, JobState::Acked, "{}", job.id));
+    let withdrawn =
+        withdrawn.map(|(_, job)| assert_eq!(job.state(), JobState::Acked, "{}", job.id));
     assert_eq!(
         withdrawn.count(),
         node.withdrawn_count(),
@@ -27,14 +28,14 @@ pub(crate) fn check(node: &Node) {
     ] {
         let keys = list.iter(&node.jobs).map(|key| {
             assert!(node.collections.get(key).is_some(), "it is collected");
-            assert_eq!(node.jobs[key].place, Place::Acked);
+            assert_eq!(node.jobs[key].place(), Place::Acked);
         });
         assert_eq!(keys.count(), len, "acked jobs are in their list");
     }
     for key in node.collections.keys() {
         let job = &node.jobs[key];
         let id = job.id;
-        assert_eq!(job.state, JobState::Acked, "{id}: only acked jobs are");
+        assert_eq!(job.state(), JobState::Acked, "{id}: only acked jobs are");
         assert!(job.body.len() == 0, "{id} needs no body");
         assert!(job.requeue != Time::NEVER, "{id}: its holders are told");
         let told = node.collections.get(key).is_some_and(|it| it.told > 0);
@@ -50,12 +51,12 @@ pub(crate) fn check(node: &Node) {
 fn check_evictable(node: &Node) {
     let evictable = node.evictable.iter(&node.jobs).map(|key| {
         let job = &node.jobs[key];
-        assert_eq!(job.place, Place::Evictable, "{} knows its list", job.id);
+        assert_eq!(job.place(), Place::Evictable, "{} knows its list", job.id);
     });
     let placed = node
         .jobs
         .iter()
-        .filter(|(_, job)| job.place == Place::Evictable);
+        .filter(|(_, job)| job.place() == Place::Evictable);
     assert_eq!(
         evictable.count(),
         placed.count(),

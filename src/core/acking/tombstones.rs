@@ -6,7 +6,7 @@
 
 use crate::effect::Effect;
 use crate::id::{Guarantee, JobId};
-use crate::job::{Job, JobKey, JobState, Links, Place};
+use crate::job::{Job, JobKey, Links, Stand};
 use crate::limits;
 use crate::members::NodeSet;
 use crate::message::{Holders, Message};
@@ -100,12 +100,9 @@ impl Node {
             segment,
             offset: Location::FAR,
             replicate: 0,
-            state: JobState::Acked,
-            place: Place::Nowhere,
+            stand: Stand::ended(),
             counted: Share::None,
             since: 0,
-            ours: false,
-            warned: false,
             moves: 0,
             short: false,
             withdrawn: false,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::delivering::Cause;
 use crate::effect::Effect;
 use crate::id::{Guarantee, JobId, NodeId};
-use crate::job::{Job, JobKey, JobState, Links, Place};
+use crate::job::{Job, JobKey, JobState, Links, Stand};
 use crate::members::{NodeSet, PeerKey};
 use crate::message::{Copy, Holders, Message};
 use crate::node::{MemoryLevel, Node};
@@ -150,7 +150,7 @@ impl Node {
             return;
         };
         let job = &self.jobs[key];
-        if job.holders.contains(from) && job.state != JobState::Acked {
+        if job.holders.contains(from) && job.state() != JobState::Acked {
             self.heal_missing(key, from);
             self.offer(now, key, NodeSet::only(from), effects);
         }
@@ -172,9 +172,9 @@ impl Node {
             return;
         };
         let job = &self.jobs[key];
-        match job.state {
+        match job.state() {
             // Who has it out waits for its ack, and nothing brings an at-most-once job back.
-            JobState::Active if job.ours && !job.place.is_before() => {
+            JobState::Active if job.is_ours() && !job.place().is_before() => {
                 self.tell_working(now, key, effects);
             }
             JobState::Active if delay_ms > 0 => {
@@ -240,12 +240,9 @@ impl Node {
             segment: self.segments.current(),
             offset: Location::FAR,
             replicate: copy.replicate,
-            state: JobState::Active,
-            place: Place::Before,
+            stand: Stand::kept(),
             counted: Share::None,
             since: 0,
-            ours: false,
-            warned: false,
             short: false,
             withdrawn: false,
             moves: copy.moves,

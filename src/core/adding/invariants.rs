@@ -10,12 +10,12 @@ pub(crate) fn check(node: &Node) {
         node.replications.is_consistent(),
         "producers that wait are known by client, and answered when nothing is left to wait for"
     );
-    let states = node.jobs.iter().map(|(_, job)| job.state);
+    let states = node.jobs.iter().map(|(_, job)| job.state());
     let waiting = states.filter(|&state| state == JobState::WaitReplicas);
     assert_eq!(waiting.count(), node.replications.iter().count());
     for (key, pending) in node.replications.iter() {
         let job = &node.jobs[key];
-        assert_eq!(job.state, JobState::WaitReplicas, "{} waits", job.id);
+        assert_eq!(job.state(), JobState::WaitReplicas, "{} waits", job.id);
         assert!(
             job.requeue != Time::NEVER,
             "{}: copies are asked for",

@@ -16,7 +16,7 @@ use crate::command::{AddJob, Refusal, Replication, Reply};
 use crate::delivering::Cause;
 use crate::effect::Effect;
 use crate::id::{ClientId, Guarantee, JobId, Ticket};
-use crate::job::{Body, Job, JobKey, JobState, Links, Place};
+use crate::job::{Body, Job, JobKey, JobState, Links, Move, Stand};
 use crate::limits;
 use crate::members::{NodeSet, PeerKey, load_class};
 use crate::message::Message;
@@ -103,7 +103,7 @@ impl Node {
         effects: &mut Vec<Effect>,
     ) {
         let known = self.jobs.find(&id);
-        let Some(key) = known.filter(|&key| self.jobs[key].state != JobState::Acked) else {
+        let Some(key) = known.filter(|&key| self.jobs[key].state() != JobState::Acked) else {
             self.answer_forgotten(from, id, effects);
             return;
         };
@@ -292,15 +292,14 @@ impl Node {
         if due > now {
             self.delay(now, key, due);
         } else {
-            self.move_job(key, JobState::Active, Time::NEVER);
+            self.move_job(key, Move::Accept, Time::NEVER);
             self.enqueue(now, key, Cause::First, effects);
         }
     }
 
     /// Queues an active job at this moment for the first time, which is announced to nobody: no other node does.
     pub(crate) fn delay(&mut self, now: Time, key: JobKey, due: Time) {
-        self.jobs[key].ours = true;
-        self.move_job(key, JobState::Active, due);
+        self.move_job(key, Move::Accept, due);
         self.open_queue(now, self.jobs[key].queue);
     }
 
@@ -332,7 +331,7 @@ impl Node {
         let copies = confirmed.len() + u16::from(home == Home::Here);
         self.tell_holders(key, told, copies, effects);
         let deadline = self.replications.of(key).deadline;
-        self.move_job(key, JobState::WaitReplicas, deadline.min(now + pause));
+        self.move_job(key, Move::Ask, deadline.min(now + pause));
     }
 
     /// Up to so many peers that take copies: other zones first, then those that hold fewer jobs.
@@ -400,12 +399,9 @@ impl Node {
             segment: self.segments.current(),
             offset: Location::FAR,
             replicate: plan.replicate,
-            state: ask.map_or(JobState::Active, |_| JobState::WaitReplicas),
-            place: Place::Before,
+            stand: Stand::added(ask.map_or(JobState::Active, |_| JobState::WaitReplicas)),
             counted: Share::None,
             since: 0,
-            ours: true,
-            warned: false,
             short: false,
             withdrawn: false,
             moves: 0,

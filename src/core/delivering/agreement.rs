@@ -17,7 +17,7 @@ use crate::agenda::Timer;
 use crate::delivering::requeue::Cause;
 use crate::effect::Effect;
 use crate::id::{Guarantee, JobId};
-use crate::job::{JobKey, JobState, Place};
+use crate::job::{JobKey, JobState, Move, Place};
 use crate::limits;
 use crate::members::{NodeSet, PeerKey};
 use crate::message::Message;
@@ -65,14 +65,14 @@ impl Node {
         {
             job.requeue = now + limits::ALONE_CHECK + limits::WILLQUEUE_AHEAD;
         } else {
-            let patience = if job.place == Place::Unsettled {
+            let patience = if job.place() == Place::Unsettled {
                 limits::SETTLE
             } else {
                 limits::WILLQUEUE_AHEAD
             };
             // After a pause of this process the time may have passed; the others still get theirs to answer.
             job.requeue = job.requeue.max(now + patience);
-            job.warned = true;
+            job.make(Move::Warn);
             let message = Message::WillQueue(job.id);
             self.tell_all(key, &message, effects);
         }
@@ -89,7 +89,7 @@ impl Node {
 
     /// The job was just put into its queue, and others may hold it.
     pub(crate) fn announce(&mut self, key: JobKey, effects: &mut Vec<Effect>) {
-        self.jobs[key].warned = true;
+        self.jobs[key].make(Move::Warn);
         self.tell_all(key, &self.queued_message(key), effects);
     }
 
@@ -130,12 +130,12 @@ impl Node {
             return;
         };
         let job = &self.jobs[key];
-        match job.state {
+        match job.state() {
             JobState::Queued => self.tell_all(key, &self.queued_message(key), effects),
             JobState::WaitReplicas => self.send_working(key, from, effects),
-            JobState::Active if job.ours => self.tell_working(now, key, effects),
+            JobState::Active if job.is_ours() => self.tell_working(now, key, effects),
             // Who asks first goes first; of two who ask at the same moment, the one that ranks higher.
-            JobState::Active if !job.warned || self.outranks(from, &id) => {
+            JobState::Active if !job.is_warned() || self.outranks(from, &id) => {
                 // The other queues it after the first of these times. This one asks again, if need be, after that.
                 let wait = limits::WILLQUEUE_AHEAD * 2 + self.stagger();
                 let requeue = (now + wait).max(self.jobs[key].requeue);
@@ -166,7 +166,7 @@ impl Node {
         let job = &mut self.jobs[key];
         job.nacks = job.nacks.max(nacks);
         job.additional_deliveries = job.additional_deliveries.max(additional_deliveries);
-        match self.jobs[key].state {
+        match self.jobs[key].state() {
             JobState::Queued if !self.outranks(from, &id) => {
                 self.send(from, self.queued_message(key), effects);
             }
@@ -199,11 +199,11 @@ impl Node {
         let until = now + Duration::from_millis(for_ms) + self.stagger();
         let job = &self.jobs[key];
         let until = until.min(job.expires());
-        match job.state {
+        match job.state() {
             JobState::Queued => self.give_turn(now, key, until),
             // This node has asked, and the answer says no more than that the sender will queue the job in a moment:
             // it is asked once more, when it must have done so.
-            JobState::Active if job.warned => {
+            JobState::Active if job.is_warned() => {
                 let again = now + limits::WILLQUEUE_AHEAD + limits::STAGGER_MIN;
                 self.give_turn(now, key, until.max(again));
             }
@@ -247,27 +247,17 @@ impl Node {
 
     /// From now on it is this node's turn.
     pub(super) fn take_turn(&mut self, key: JobKey) {
-        let job = &mut self.jobs[key];
-        let unsettled = matches!(job.place, Place::Unsettled | Place::Restored);
-        if job.queued_before() && (job.place.is_before() || unsettled) {
-            job.place = Place::Nowhere;
-        }
-        job.ours = true;
+        self.jobs[key].make(Move::TakeTurn);
         self.recount(key);
     }
 
     /// Another node has the job: this one looks again at `requeue`.
     pub(crate) fn give_turn(&mut self, now: Time, key: JobKey, requeue: Time) {
-        if self.jobs[key].state == JobState::Queued {
+        if self.jobs[key].state() == JobState::Queued {
             self.leave_queue(now, key);
         }
         let job = &mut self.jobs[key];
-        if matches!(job.place, Place::Unsettled | Place::Restored) {
-            job.place = Place::Nowhere;
-        } else if job.place == Place::BeforeUnsure {
-            job.place = Place::Before;
-        }
-        job.ours = false;
+        job.make(Move::GiveTurn);
         let id = job.id;
         self.recount(key);
         self.hand_over.confirm_turn(&id);
@@ -278,8 +268,8 @@ impl Node {
     /// An active job keeps its warning when its time stays the same: else it would warn again and again.
     fn postpone(&mut self, key: JobKey, requeue: Time) {
         let job = &self.jobs[key];
-        if job.state != JobState::Active || requeue != job.requeue {
-            self.move_job(key, JobState::Active, requeue);
+        if job.state() != JobState::Active || requeue != job.requeue {
+            self.move_job(key, Move::Wait, requeue);
         }
     }
 
@@ -292,8 +282,8 @@ impl Node {
 
     /// The job was queued when the node stopped: from `begin` on the other holders are asked whether they have it now.
     pub(crate) fn queue_unless_elsewhere(&mut self, begin: Time, key: JobKey) {
-        self.jobs[key].place = Place::Unsettled;
-        self.move_job(key, JobState::Active, begin + limits::WILLQUEUE_AHEAD);
+        self.jobs[key].make(Move::AskFirst);
+        self.move_job(key, Move::Wait, begin + limits::WILLQUEUE_AHEAD);
     }
 
     /// The link to a peer came up: it hears of the jobs that were queued here without its consent.
@@ -324,7 +314,7 @@ impl Node {
             let Some(job) = self.jobs.get(key) else {
                 continue;
             };
-            if job.state == JobState::Queued && job.warned {
+            if job.state() == JobState::Queued && job.is_warned() {
                 for peer in job.holders.and(peers).iter() {
                     self.send(peer, self.queued_message(key), effects);
                 }

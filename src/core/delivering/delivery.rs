@@ -11,7 +11,7 @@ use crate::delivering::requeue::Cause;
 use crate::effect::Effect;
 use crate::federating::Found;
 use crate::id::{ClientId, Guarantee, JobId, QueueName, Ticket};
-use crate::job::{JobKey, JobState, Place};
+use crate::job::{JobKey, JobState, Move, Place};
 use crate::limits;
 use crate::node::Node;
 use crate::queue::{QueueKey, Waiter, WaiterId};
@@ -115,13 +115,13 @@ impl Node {
             Guarantee::AtLeastOnce => now.after_secs(job.retry),
             Guarantee::AtMostOnce => Time::NEVER,
         };
-        self.move_job(key, JobState::Active, requeue);
+        self.move_job(key, Move::HandOut, requeue);
         if self.jobs[key].guarantee() == Guarantee::AtMostOnce {
             self.evictable
                 .push_back(&mut self.jobs, key, Place::Evictable);
         }
         let job = &mut self.jobs[key];
-        (job.ours, job.moves) = (true, 0);
+        job.moves = 0;
         self.recount(key);
         let job = &self.jobs[key];
         let queue = &mut self.queues[job.queue];
@@ -228,8 +228,8 @@ impl Node {
         for id in ids {
             if let Some(key) = self.take_back(id) {
                 // It has not been handed out, so the next queueing is none that counts as another one.
-                self.jobs[key].place = Place::Before;
-                self.move_job(key, JobState::Active, now + limits::LOST_ASK);
+                self.jobs[key].make(Move::TakeBack);
+                self.move_job(key, Move::Wait, now + limits::LOST_ASK);
                 self.ask_holders(key, effects);
             }
         }
@@ -240,14 +240,14 @@ impl Node {
         let key = self.jobs.find(id)?;
         let job = &self.jobs[key];
         // Another node may have asked for its turn meanwhile, and got it.
-        let elsewhere = !job.ours && job.guarantee() == Guarantee::AtLeastOnce;
-        if job.state != JobState::Active || elsewhere {
+        let elsewhere = !job.is_ours() && job.guarantee() == Guarantee::AtLeastOnce;
+        if job.state() != JobState::Active || elsewhere {
             return None;
         }
-        if job.place == Place::Evictable {
+        if job.place() == Place::Evictable {
             self.evictable.remove(&mut self.jobs, key);
             // That a job is delivered once at most is not at stake: it was not delivered.
-            self.jobs[key].place = Place::Before;
+            self.jobs[key].make(Move::TakeBack);
         }
         let queue = self.jobs[key].queue;
         self.queues[queue].jobs_out = self.queues[queue].jobs_out.saturating_sub(1);
@@ -290,7 +290,7 @@ impl Node {
             return Reply::Refused(Refusal::TooLateToPostpone);
         }
         let (retry, requeue) = (job.retry, now.after_secs(job.retry));
-        match (job.guarantee(), job.state) {
+        match (job.guarantee(), job.state()) {
             (Guarantee::AtLeastOnce, JobState::Queued) => {
                 self.leave_queue(now, key);
                 self.keep_out(now, key, requeue, effects);
@@ -309,7 +309,7 @@ impl Node {
 
     /// A client of this node works on the job, wherever it was handed out: nobody queues it before `requeue`.
     fn keep_out(&mut self, now: Time, key: JobKey, requeue: Time, effects: &mut Vec<Effect>) {
-        self.move_job(key, JobState::Active, requeue);
+        self.move_job(key, Move::Wait, requeue);
         self.take_turn(key);
         self.open_queue(now, self.jobs[key].queue);
         self.jobs[key].since = millis(now);

@@ -8,7 +8,7 @@ use crate::agenda::Timer;
 use crate::command::{Pause, PauseState, Reply};
 use crate::effect::Effect;
 use crate::id::{Guarantee, JobId, QueueName};
-use crate::job::{JobKey, JobState, Place};
+use crate::job::{JobKey, JobState, Move, Place};
 use crate::limits;
 use crate::message::Message;
 use crate::node::{MemoryLevel, Node};
@@ -108,11 +108,11 @@ impl Node {
     ) -> bool {
         let job = &self.jobs[key];
         let at_most_once = job.guarantee() == Guarantee::AtMostOnce;
-        if job.state != JobState::Active || at_most_once && job.queued_before() {
+        if job.state() != JobState::Active || at_most_once && job.queued_before() {
             return false;
         }
         // Of the nodes that were asked for a copy one is told to queue it: the others never may.
-        if at_most_once && !job.ours && matches!(cause, Cause::Asked | Cause::Nack) {
+        if at_most_once && !job.is_ours() && matches!(cause, Cause::Asked | Cause::Nack) {
             return false;
         }
         if job.body.is_lost() {
@@ -132,7 +132,7 @@ impl Node {
             } else {
                 job.retry
             };
-            self.move_job(key, JobState::Active, now.after_secs(wait));
+            self.move_job(key, Move::Wait, now.after_secs(wait));
             return false;
         }
         let requeue = if at_most_once {
@@ -144,7 +144,7 @@ impl Node {
         if cause == Cause::Retry {
             self.jobs[key].moves = 0;
         }
-        self.move_job(key, JobState::Queued, requeue);
+        self.move_job(key, Move::PutBack, requeue);
         self.queues.open(queue, now);
         self.queues[queue].push(&mut self.jobs, key);
         self.jobs[key].since = millis(now);
@@ -154,7 +154,7 @@ impl Node {
             // This is what the other holders expect.
             Cause::First => {}
             // They were asked, or this node was. Those that could not hear hear of it later.
-            Cause::Restored | Cause::Restart | Cause::Given => self.jobs[key].warned = true,
+            Cause::Restored | Cause::Restart | Cause::Given => self.jobs[key].make(Move::Warn),
             Cause::Retry | Cause::Nack | Cause::Asked | Cause::Drain | Cause::Heal => {
                 self.announce(key, effects);
             }
@@ -194,13 +194,13 @@ impl Node {
 
     fn dequeue(&mut self, now: Time, key: JobKey) -> bool {
         let job = &self.jobs[key];
-        if job.state != JobState::Queued {
+        if job.state() != JobState::Queued {
             return false;
         }
         // The time set at its queueing may be long past: it is due again within a retry from now.
         let requeue = job.next_requeue(now);
         self.leave_queue(now, key);
-        self.move_job(key, JobState::Active, requeue);
+        self.move_job(key, Move::Wait, requeue);
         self.take_turn(key);
         true
     }
@@ -222,7 +222,7 @@ impl Node {
         effects: &mut Vec<Effect>,
     ) -> Option<QueueKey> {
         let job = &mut self.jobs[key];
-        match job.state {
+        match job.state() {
             JobState::WaitReplicas if job.expires() > now => {
                 self.agenda.add_job(&mut self.jobs, key);
                 self.on_replication_due(now, key, effects);
@@ -241,7 +241,7 @@ impl Node {
         }
         let requeue = std::mem::replace(&mut job.requeue, Time::NEVER);
         let (expired, queue) = (job.expires() <= now, job.queue);
-        let cause = if job.place == Place::Unsettled {
+        let cause = if job.place() == Place::Unsettled {
             self.agreement.cause
         } else if self.hand_over.take_back(&job.id) {
             Cause::Drain

@@ -135,7 +135,7 @@ impl Node {
         key: JobKey,
         effects: &mut Vec<Effect>,
     ) -> Copy {
-        let queued = self.jobs[key].state == JobState::Queued;
+        let queued = self.jobs[key].state() == JobState::Queued;
         let mut copy = self.copy_of(now, key);
         copy.holders = Holders::from([]);
         if queued && copy.delay_left().is_some() {
@@ -237,11 +237,11 @@ impl Node {
     ) -> TakenIn {
         let holders = self.peers.set_of(&copy.holders, self.id);
         let job = &self.jobs[key];
-        match job.state {
+        match job.state() {
             // Of those that were asked for a copy it was one that was not told to queue it: now it is the only one.
             JobState::Active
                 if job.guarantee() == Guarantee::AtMostOnce
-                    && !job.ours
+                    && !job.is_ours()
                     && !job.queued_before() =>
             {
                 return self.queue_after(now, key, copy.delay_left(), effects);
@@ -254,7 +254,7 @@ impl Node {
             // Its producer is answered soon, and then it is queued. (What is acked was answered before.)
             JobState::WaitReplicas | JobState::Acked => self.send_working(key, from, effects),
             // Whoever sent it did not know that it is out, and waits for the ack now.
-            JobState::Active if job.ours => {
+            JobState::Active if job.is_ours() => {
                 self.merge_holders(key, holders, effects);
                 self.tell_working(now, key, effects);
             }
@@ -348,7 +348,7 @@ impl Node {
     /// Whether nothing was heard of the job since.
     fn is_unsettled(&self, id: JobId, it: &Move) -> bool {
         let job = self.jobs.find(&id).map(|key| &self.jobs[key]);
-        job.is_some_and(|job| job.state == JobState::Active && job.requeue == it.requeue)
+        job.is_some_and(|job| job.state() == JobState::Active && job.requeue == it.requeue)
     }
 }
 

@@ -59,7 +59,7 @@ impl Node {
             let counts = self
                 .jobs
                 .get(key)
-                .is_some_and(|job| job.holders.contains(peer) && job.state != JobState::Acked);
+                .is_some_and(|job| job.holders.contains(peer) && job.state() != JobState::Acked);
             if counts {
                 self.tell_holders(key, NodeSet::only(peer), 1, effects);
             }

@@ -147,7 +147,7 @@ impl Node {
 
     /// Whether the number of copies matters.
     pub(super) fn is_kept_alive(&self, job: &Job) -> bool {
-        let waits = matches!(job.state, JobState::Active | JobState::Queued);
+        let waits = matches!(job.state(), JobState::Active | JobState::Queued);
         waits && job.guarantee() == Guarantee::AtLeastOnce && self.wanted_copies(job) > 1
     }
 

@@ -192,7 +192,7 @@ impl Node {
         let doubtful = !holders.and(sweep.pass.without).is_empty();
         if !holders.and(sweep.gone).is_empty() {
             self.agenda.remove_job(&mut self.jobs, key);
-            self.jobs[key].holders = if self.jobs[key].state == JobState::Acked {
+            self.jobs[key].holders = if self.jobs[key].state() == JobState::Acked {
                 self.peers.present(holders)
             } else {
                 holders.without(sweep.gone)

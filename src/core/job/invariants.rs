@@ -21,35 +21,35 @@ fn check_job(node: &Node, key: JobKey, job: &Job) {
         !job.agenda.prev.is_none(),
         "{id}: a live job is on the agenda"
     );
-    let lost = job.body.is_lost() && job.state == JobState::Queued;
+    let lost = job.body.is_lost() && job.state() == JobState::Queued;
     assert!(!lost, "{id}: what cannot be delivered is not queued");
-    let restored = job.place == Place::Restored;
+    let restored = job.place() == Place::Restored;
     if restored {
         assert!(
-            job.state == JobState::Active && !job.ours,
+            job.state() == JobState::Active && !job.is_ours(),
             "{id}: a restored job waits for its retry"
         );
         let until = node.queues[job.queue].restored_until;
         assert!(job.requeue <= until, "{id}: its queue knows until when");
     }
-    let in_queue = matches!(job.place, Place::List | Place::Tree);
+    let in_queue = matches!(job.place(), Place::List | Place::Tree);
     assert_eq!(
         in_queue,
-        job.state == JobState::Queued,
+        job.state() == JobState::Queued,
         "{id} is in its queue exactly while queued"
     );
-    if job.state == JobState::Active && job.guarantee() == Guarantee::AtLeastOnce {
+    if job.state() == JobState::Active && job.guarantee() == Guarantee::AtLeastOnce {
         assert!(
             job.requeue != Time::NEVER,
             "{id}: an active job with a retry has a next requeue"
         );
     }
     assert!(
-        job.place != Place::Unsettled
-            || job.state == JobState::Active && job.guarantee() == Guarantee::AtLeastOnce,
+        job.place() != Place::Unsettled
+            || job.state() == JobState::Active && job.guarantee() == Guarantee::AtLeastOnce,
         "{id}: only a job that waits for its holders' answer is unsettled"
     );
-    let delivered = job.guarantee() == Guarantee::AtMostOnce && job.place == Place::Evictable;
+    let delivered = job.guarantee() == Guarantee::AtMostOnce && job.place() == Place::Evictable;
     assert!(
         !delivered || job.requeue == Time::NEVER,
         "{id}: nothing queues a delivered at-most-once job"

@@ -9,7 +9,7 @@ pub use body::Body;
 pub(crate) use invariants::check;
 pub(crate) use jobs::{JobKey, Jobs};
 pub use moves::JobState;
-pub(crate) use moves::Place;
+pub(crate) use moves::{Move, Place, Stand};
 
 use std::time::Duration;
 
@@ -38,10 +38,6 @@ impl Links {
 
 /// One job as this node holds it: 136 bytes beside the bytes of its body.
 #[derive(Debug)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each changes on its own, and ten million jobs have no room for more"
-)]
 pub(crate) struct Job {
     pub(crate) id: JobId,
     pub(crate) body: Body,
@@ -61,7 +57,7 @@ pub(crate) struct Job {
     pub(crate) additional_deliveries: u32,
     /// None for a tombstone.
     pub(crate) queue: QueueKey,
-    /// Neighbours in the list that `place` names.
+    /// Neighbours in the list that its place names.
     pub(crate) order: Links,
     /// Neighbours in its bucket of the agenda.
     pub(crate) agenda: Links,
@@ -70,14 +66,8 @@ pub(crate) struct Job {
     pub(crate) segment: Segment,
     pub(crate) offset: u32,
     pub(crate) replicate: u16,
-    pub(crate) state: JobState,
-    pub(crate) place: Place,
-    /// It is this node's turn: it was added here, or left this node's queue last, and nobody else is known to have
-    /// queued it since. Means nothing while queued.
-    pub(crate) ours: bool,
-    /// While active: the holders were told that it is about to be queued. While queued: they were told that it is, and
-    /// are told again when a link comes up.
-    pub(crate) warned: bool,
+    /// Its state, the list that it is in, and whose turn it is.
+    pub(crate) stand: Stand,
     /// Fewer nodes are known to hold it than are to, and that is counted.
     pub(crate) short: bool,
     /// While acked: nobody acknowledged it. Its producer was told, or is gone before it could be told, that the job is
@@ -116,16 +106,9 @@ impl Job {
         }
     }
 
-    /// Whether it was in a queue at least once: the next queueing is an additional one. A copy of an at-least-once job
-    /// that is queued for lack of news was most likely queued elsewhere.
-    pub(crate) fn queued_before(&self) -> bool {
-        let elsewhere = !self.ours && self.guarantee() == Guarantee::AtLeastOnce;
-        !self.place.is_before() || elsewhere
-    }
-
     /// When the node must look at it next.
     pub(crate) fn wake(&self) -> Time {
-        match self.state {
+        match self.state() {
             JobState::Active if self.must_warn() => {
                 (self.requeue - limits::WILLQUEUE_AHEAD).min(self.expires())
             }
@@ -138,10 +121,10 @@ impl Job {
 
     /// Whether the holders must hear of it before its retry is over.
     pub(crate) fn must_warn(&self) -> bool {
-        let unsure = self.place == Place::BeforeUnsure || self.queued_before();
+        let unsure = self.place() == Place::BeforeUnsure || self.queued_before();
         let again = self.guarantee() == Guarantee::AtLeastOnce && unsure;
         let others = !self.holders.is_empty() && !self.body.is_lost();
-        again && !self.warned && others && self.requeue != Time::NEVER
+        again && !self.is_warned() && others && self.requeue != Time::NEVER
     }
 
     /// Whether it stands for a job that is not held here, and was acked.

@@ -241,7 +241,7 @@ impl Node {
         if !self.must_record(key) {
             return false;
         }
-        match job.state {
+        match job.state() {
             JobState::Acked => {
                 self.move_record(key, self.segments.current());
                 self.persist_ack(key, effects);

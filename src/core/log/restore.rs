@@ -10,7 +10,7 @@ use crate::agenda::{Agenda, Timer};
 use crate::delivering::Cause;
 use crate::effect::Effect;
 use crate::id::{Guarantee, JobId, NodeId, StoreId};
-use crate::job::{Job, JobKey, JobState, Links, Place};
+use crate::job::{Job, JobKey, JobState, Links, Move, Place, Stand};
 use crate::limits;
 use crate::members::NodeSet;
 use crate::node::{Node, Settings};
@@ -190,9 +190,9 @@ impl Restore {
                 asking += 1;
                 continue;
             }
-            if node.jobs[key].place == Place::Evictable {
+            if node.jobs[key].place() == Place::Evictable {
                 node.evictable.remove(&mut node.jobs, key);
-                node.jobs[key].place = Place::Before;
+                node.jobs[key].make(Move::TakeBack);
             }
             node.enqueue(now.time, key, cause, effects);
         }
@@ -234,10 +234,7 @@ impl Restore {
             segment: at.segment,
             offset: at.offset,
             replicate: record.replicate,
-            state: JobState::Active,
-            place: Place::Before,
-            ours,
-            warned: false,
+            stand: Stand::loaded(ours),
             short: false,
             withdrawn: false,
             moves: 0,
@@ -268,7 +265,10 @@ impl Restore {
         let key = if let Some(key) = known {
             node.drop_body(key);
             node.move_record(key, segment);
-            node.jobs[key].state = JobState::Acked;
+            // An ack may be recorded again, in a newer segment.
+            if node.jobs[key].state() != JobState::Acked {
+                node.jobs[key].make(Move::End);
+            }
             node.recount(key);
             key
         } else {
@@ -332,7 +332,7 @@ impl Restore {
         job.nacks = standing.nacks;
         job.additional_deliveries = standing.additional_deliveries;
         job.requeue = standing.requeue.unwrap_or(Time::NEVER);
-        job.ours = standing.turn;
+        job.make(Move::LoadTurn(standing.turn));
         self.standing.push((key, standing.queued));
     }
 
@@ -341,7 +341,8 @@ impl Restore {
         for (key, _) in self.standing.drain(..) {
             if self.node.jobs.get(key).is_some() {
                 let job = &mut self.node.jobs[key];
-                (job.requeue, job.ours) = (Time::NEVER, job.id.is_of(&self.node.id));
+                job.requeue = Time::NEVER;
+                job.make(Move::LoadTurn(job.id.is_of(&self.node.id)));
             }
         }
     }
@@ -355,7 +356,7 @@ fn start_job(
     clean: bool,
     effects: &mut Vec<Effect>,
 ) -> bool {
-    if node.jobs[key].state == JobState::Acked {
+    if node.jobs[key].state() == JobState::Acked {
         start_collecting(node, now, key, effects);
         return false;
     }
@@ -393,7 +394,7 @@ fn start_job(
         let retry = now.after_secs(job.retry).min(now + half);
         job.requeue = if again {
             retry
-        } else if job.ours {
+        } else if job.is_ours() {
             due
         } else {
             due.after_secs(job.retry)
@@ -401,18 +402,17 @@ fn start_job(
     }
     if again {
         // What another node had before a clean stop, it most likely has still.
-        let waits_here = !at_most_once && (!clean || job.ours);
-        job.place = if waits_here {
+        let waits_here = !at_most_once && (!clean || job.is_ours());
+        job.make(Move::LoadOut(if waits_here {
             Place::Restored
         } else {
             Place::Nowhere
-        };
-        job.ours = false;
+        }));
     }
-    let (requeue, delayed_here) = (job.requeue, job.ours);
+    let (requeue, delayed_here) = (job.requeue, job.is_ours());
     if node.may_be_elsewhere(key) && (!clean || requeue <= now) {
         if delayed_here {
-            node.jobs[key].place = Place::BeforeUnsure;
+            node.jobs[key].make(Move::LoadUnsure);
         }
         let stagger = node.stagger();
         node.jobs[key].requeue = requeue.max(now) + stagger;

@@ -15,7 +15,7 @@ use std::collections::VecDeque;
 use crate::agenda::Timer;
 use crate::effect::Effect;
 use crate::id::{Guarantee, JobId};
-use crate::job::{Body, Job, JobKey, JobState};
+use crate::job::{Body, Job, JobKey, JobState, Move};
 use crate::limits;
 use crate::message::Message;
 use crate::node::{Log, MemoryPolicy, Node};
@@ -243,7 +243,7 @@ impl Node {
 
     /// Its body can be dropped, and read back.
     fn is_readable(&self, job: &Job) -> bool {
-        let state = !matches!(job.state, JobState::WaitReplicas | JobState::Acked);
+        let state = !matches!(job.state(), JobState::WaitReplicas | JobState::Acked);
         let body = state && job.body.is_here() && job.body.len() > 0;
         body && self.is_recorded(job) && location(job) < self.spilling.readable
     }
@@ -251,7 +251,7 @@ impl Node {
     /// It is not delivered soon, as far as that can be told without a walk through its queue: where it stands there is
     /// judged by its age.
     fn is_cold(&self, now: Time, job: &Job) -> bool {
-        match job.state {
+        match job.state() {
             JobState::Active => job.requeue > now + limits::SPILL_AHEAD,
             JobState::Queued => {
                 let queue = &self.queues[job.queue];
@@ -351,7 +351,7 @@ impl Node {
         // What cannot be read need not be kept.
         self.move_record(key, 0);
         self.replace_body(key, Body::lost());
-        if self.jobs[key].state == JobState::Queued {
+        if self.jobs[key].state() == JobState::Queued {
             self.leave_queue(now, key);
             self.set_aside(now, key, effects);
         }
@@ -366,8 +366,7 @@ impl Node {
             Guarantee::AtLeastOnce => now + limits::LOST_ASK,
         };
         // Nor is it this node's turn: another one with a copy need not wait for it.
-        self.jobs[key].ours = false;
-        self.move_job(key, JobState::Active, requeue);
+        self.move_job(key, Move::SetAside, requeue);
         self.ask_holders(key, effects);
     }
 
@@ -384,11 +383,9 @@ impl Node {
         let Some(key) = self.jobs.find(id) else {
             return;
         };
-        let Job {
-            body: held, state, ..
-        } = &self.jobs[key];
-        let unread = held.spilled_to().is_some() && *state == JobState::Active;
-        if held.is_lost() || unread {
+        let job = &self.jobs[key];
+        let unread = job.body.spilled_to().is_some() && job.state() == JobState::Active;
+        if job.body.is_lost() || unread {
             self.replace_body(key, body.clone());
             self.record_again(key, effects);
         }

@@ -26,18 +26,18 @@ impl Node {
             .min(from.saturating_add(limits::STANDINGS_PER_STOP));
         for job in (from..to).filter_map(|slot| self.jobs.get(JobKey(slot))) {
             // An ack has its own record; and what waits for copies was promised to nobody.
-            if matches!(job.state, JobState::WaitReplicas | JobState::Acked) {
+            if matches!(job.state(), JobState::WaitReplicas | JobState::Acked) {
                 continue;
             }
             // A job that was never queued needs none: its delay says when it will be.
             if !job.queued_before() && job.guarantee() == Guarantee::AtLeastOnce {
                 continue;
             }
-            let queued = job.state == JobState::Queued || job.place == Place::Unsettled;
+            let queued = job.state() == JobState::Queued || job.place() == Place::Unsettled;
             let standing = Standing {
                 id: job.id,
                 queued,
-                turn: queued || job.ours || job.place == Place::Restored,
+                turn: queued || job.is_ours() || job.place() == Place::Restored,
                 requeue: (job.requeue != Time::NEVER).then_some(job.requeue),
                 nacks: job.nacks,
                 additional_deliveries: job.additional_deliveries,

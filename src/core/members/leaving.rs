@@ -20,7 +20,7 @@ use crate::agenda::{Agenda, Timer};
 use crate::command::{Refusal, Reply};
 use crate::effect::Effect;
 use crate::id::{Guarantee, JobId};
-use crate::job::{Job, JobKey, JobState};
+use crate::job::{Job, JobKey, JobState, Move};
 use crate::limits;
 use crate::members::peers::{NodeSet, PeerKey};
 use crate::message::{Copy, Message};
@@ -215,9 +215,9 @@ impl Node {
                 continue;
             };
             let job = &self.jobs[key];
-            if job.state == JobState::Active && !job.ours {
+            if job.state() == JobState::Active && !job.is_ours() {
                 let requeue = now.after_secs(job.retry) + self.stagger();
-                self.move_job(key, JobState::Active, requeue);
+                self.move_job(key, Move::Wait, requeue);
             }
         }
     }
@@ -293,8 +293,8 @@ impl Node {
         self.hand_over.unconfirmed.retain(|id, it| {
             let job = jobs.find(id).map(|key| &jobs[key]);
             let stays = job.is_some_and(|job| match it.what {
-                Sent::Turn => job.state == JobState::Active && !job.ours,
-                Sent::Copy => job.state != JobState::Acked,
+                Sent::Turn => job.state() == JobState::Active && !job.is_ours(),
+                Sent::Copy => job.state() != JobState::Acked,
             });
             let late = it.what == Sent::Copy && now.since(it.since) >= limits::HAND_OVER_PATIENCE;
             failed += usize::from(stays && late);
@@ -317,7 +317,7 @@ impl Node {
             return;
         }
         let once = job.guarantee() == Guarantee::AtMostOnce;
-        let done = match job.state {
+        let done = match job.state() {
             JobState::Acked => true,
             // Others will keep it, one of them will queue it: it comes and goes while this node takes new jobs.
             JobState::WaitReplicas => {
@@ -330,7 +330,7 @@ impl Node {
             }
             JobState::Queued => self.give_away_turn(now, key, budget, effects),
             // A copy that no other node hands over is nobody's: see `take_in_known`.
-            JobState::Active if once => job.queued_before() || !job.ours,
+            JobState::Active if once => job.queued_before() || !job.is_ours(),
             JobState::Active => self.leave_with_others(now, key, budget, effects),
         };
         self.hand_over.met += usize::from(!done);
@@ -406,7 +406,7 @@ impl Node {
             self.send(to, Message::Enqueue { id, delay_ms }, effects);
             self.give_turn(now, key, requeue);
             budget.jobs = budget.jobs.saturating_sub(1);
-        } else if job.ours && self.hand_over.is_stopping() && self.hand_over.first {
+        } else if job.is_ours() && self.hand_over.is_stopping() && self.hand_over.first {
             self.tell_working(now, key, effects);
             budget.jobs = budget.jobs.saturating_sub(1);
         }
@@ -447,7 +447,7 @@ impl Budget {
 impl Job {
     /// It was never in a queue, and this node is to put it there when its delay is over.
     fn is_delayed(&self) -> bool {
-        self.state == JobState::Active && self.ours && self.place.is_before()
+        self.state() == JobState::Active && self.is_ours() && self.place().is_before()
     }
 
     fn size(&self) -> usize {

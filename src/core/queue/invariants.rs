@@ -11,7 +11,7 @@ pub(crate) fn check(node: &Node) {
     let mut named = vec![0_u64; node.queues.end() as usize];
     let mut states = 0;
     for (_, job) in node.jobs.iter() {
-        states += u64::from(job.state == JobState::Queued);
+        states += u64::from(job.state() == JobState::Queued);
         if !job.is_tombstone() {
             named[job.queue.0 as usize] += 1;
         }

@@ -40,7 +40,7 @@ impl List {
             prev,
             next: JobKey::NONE,
         };
-        jobs[key].place = place;
+        jobs[key].enter(place);
     }
 
     pub(super) fn push_front(&mut self, jobs: &mut Jobs, key: JobKey, place: Place) {
@@ -54,7 +54,7 @@ impl List {
             prev: JobKey::NONE,
             next,
         };
-        jobs[key].place = place;
+        jobs[key].enter(place);
     }
 
     pub(crate) fn remove(&mut self, jobs: &mut Jobs, key: JobKey) {
@@ -70,7 +70,7 @@ impl List {
             jobs[next].order.prev = prev;
         }
         jobs[key].order = Links::NONE;
-        jobs[key].place = Place::Nowhere;
+        jobs[key].leave();
     }
 }
 

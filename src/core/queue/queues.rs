@@ -96,19 +96,19 @@ impl Queue {
             self.list.push_front(jobs, key, Place::List);
         } else {
             self.tree.insert(order);
-            jobs[key].place = Place::Tree;
+            jobs[key].enter(Place::Tree);
         }
         self.len += 1;
     }
 
     /// Takes a job out, wherever it stands.
     pub(crate) fn remove(&mut self, jobs: &mut Jobs, key: JobKey) {
-        match jobs[key].place {
+        match jobs[key].place() {
             Place::List => self.list.remove(jobs, key),
             Place::Tree => {
                 let removed = self.tree.remove(&order(jobs, key));
                 assert!(removed, "{} is in its queue's tree", jobs[key].id);
-                jobs[key].place = Place::Nowhere;
+                jobs[key].leave();
             }
             Place::Before
             | Place::BeforeUnsure
@@ -325,10 +325,10 @@ impl IndexMut<QueueKey> for Queues {
 
 #[cfg(test)]
 mod tests {
-    use crate::job::Links;
     use proptest::prelude::*;
 
     use super::*;
+    use crate::job::{Links, Move};
     use crate::tests::plain_job;
 
     proptest! {
@@ -342,13 +342,14 @@ mod tests {
                 if step == 0 && !model.is_empty() {
                     let (_, key) = model.remove(nth.index(model.len()));
                     queue.remove(&mut jobs, key);
-                    prop_assert_eq!(jobs[key].place, Place::Nowhere);
+                    prop_assert_eq!(jobs[key].place(), Place::Nowhere);
                     prop_assert_eq!(jobs[key].order, Links::NONE);
                     jobs.remove(key);
                 } else {
                     let mut job = plain_job(number);
                     // Nodes may give the same time to different jobs.
                     job.created = created;
+                    job.make(Move::PutBack);
                     let key = jobs.insert(job);
                     queue.push(&mut jobs, key);
                     model.push((created, key));

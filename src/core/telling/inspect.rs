@@ -141,7 +141,7 @@ impl Node {
         let fits = |job: &Job| {
             !job.is_tombstone()
                 && queue.is_none_or(|queue| queue == Some(job.queue))
-                && (scan.states.is_empty() || scan.states.contains(&job.state))
+                && (scan.states.is_empty() || scan.states.contains(&job.state()))
         };
         walk(scan.cursor, scan.count, self.jobs.end(), |slot| {
             let key = JobKey(slot);
@@ -152,7 +152,7 @@ impl Node {
 
     fn view(&self, now: Time, key: JobKey) -> JobView {
         let job = &self.jobs[key];
-        let acked = job.state == JobState::Acked;
+        let acked = job.state() == JobState::Acked;
         let requeue = job.next_requeue(now);
         let next_requeue = (requeue != Time::NEVER && !acked).then(|| requeue.since(now));
         let awake = if acked {
@@ -163,7 +163,7 @@ impl Node {
         JobView {
             id: job.id,
             queue: (!job.is_tombstone()).then(|| self.queues[job.queue].name.clone()),
-            state: job.state,
+            state: job.state(),
             withdrawn: job.withdrawn,
             replicate: job.replicate,
             ttl: u32::try_from(job.expires().since(now).as_millis().div_ceil(1000))
@@ -218,7 +218,7 @@ impl QueueView {
 impl Job {
     /// When it is queued next. While it is queued, its retry begins anew whenever it is over.
     pub(crate) fn next_requeue(&self, now: Time) -> Time {
-        if self.state != JobState::Queued || self.guarantee() == Guarantee::AtMostOnce {
+        if self.state() != JobState::Queued || self.guarantee() == Guarantee::AtMostOnce {
             return self.requeue;
         }
         let retry = u64::from(self.retry) * 1000;

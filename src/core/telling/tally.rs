@@ -263,12 +263,12 @@ impl Share {
 impl Job {
     /// What it counts for now.
     pub(super) fn share(&self) -> Share {
-        match self.state {
+        match self.state() {
             JobState::WaitReplicas | JobState::Acked => Share::None,
             JobState::Queued => Share::Ready,
-            JobState::Active if self.place == Place::Restored => Share::Restored,
-            JobState::Active if !self.ours => Share::Copy,
-            JobState::Active if self.place.is_before() => Share::Delayed,
+            JobState::Active if self.place() == Place::Restored => Share::Restored,
+            JobState::Active if !self.is_ours() => Share::Copy,
+            JobState::Active if self.place().is_before() => Share::Delayed,
             JobState::Active => Share::Active,
         }
     }

@@ -12,7 +12,7 @@ use crate::effect::Effect;
 use crate::event::Event;
 use crate::id::{ClientId, JobId, NodeId, Ticket};
 use crate::invariants;
-use crate::job::{Body, Job, JobState, Links, Place};
+use crate::job::{Body, Job, JobState, Links, Stand};
 use crate::log::{Reload, Restore, Start};
 use crate::node::{Eviction, Log, MemoryPolicy, Node, Settings};
 use crate::queue::QueueKey;
@@ -492,12 +492,9 @@ pub(crate) fn plain_job(number: u32) -> Job {
         segment: 1,
         offset: Location::FAR,
         replicate: 1,
-        state: JobState::Active,
-        place: Place::Before,
+        stand: Stand::kept(),
         counted: Share::None,
         since: 0,
-        ours: false,
-        warned: false,
         short: false,
         withdrawn: false,
         moves: 0,
