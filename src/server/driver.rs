@@ -5,36 +5,36 @@
 //! connection or to the mailboxes of others), and never waits.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use shoalmq_core::command::{Again, Command, Question, Refusal, Reply};
+use shoalmq_core::command::{Again, Command, Question, Reply};
 use shoalmq_core::effect::Effect;
 use shoalmq_core::event::Event;
 use shoalmq_core::id::{ClientId, JobId, NodeId, Ticket};
 use shoalmq_core::message::Message;
 use shoalmq_core::node::{Log, Node, Settings};
-use shoalmq_core::record::{Location, Record, Segment};
+use shoalmq_core::record::{Location, Segment};
 use shoalmq_core::time::{Now, Time};
 use shoalmq_storage::journal::{Journal, Load, Policy, Position};
 use tokio::sync::{Notify, oneshot, watch};
 
+use super::clients::{Mailbox, Peer};
 use super::clock::{self, Clock};
-use super::gate::{Gates, News, Persisted};
+use super::gate::{Gates, News};
 use super::identity::Identity;
 use super::logging::LogHandle;
-use super::mailbox::Mailbox;
-use super::persistence::{Backups, Health, LogState, Rewrite};
+use super::persistence::{self, Backups, Health, LogState, Rewrite};
 use super::readiness::RefusedAdds;
-use super::reading::{Bodies, UnreadReply, Wanted};
-use super::session::{Peer, Session};
+use super::reading::{Bodies, Wanted};
 use super::slowlog::{LatencyMonitor, SlowLog};
 use super::stats::Stats;
-use crate::command::reply;
 use crate::config::{Config, MaxmemoryPolicy, MemoryPolicy, Storage};
 use crate::resp::Protocol;
+use effects::Asking;
+
+mod effects;
 
 /// How the server ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +70,32 @@ pub(crate) struct Shared {
     pub(crate) policy: Arc<Mutex<Policy>>,
     pub(crate) health: Arc<Health>,
     pub(crate) stop: watch::Sender<Option<Stop>>,
+}
+
+impl Shared {
+    /// What the tasks of a node share when it starts: nothing is loaded yet, and nothing holds replies back.
+    pub(super) fn new(config: Config, identity: Identity, logging: LogHandle, port: u16) -> Self {
+        let released = watch::Sender::new(Position(u64::MAX));
+        let health = Arc::new(Health::default());
+        let policy = Arc::new(Mutex::new(persistence::policy(&config)));
+        let parts = Parts {
+            config,
+            identity,
+            logging,
+            health: Arc::clone(&health),
+            released: released.clone(),
+            port,
+        };
+        Shared {
+            driver: Mutex::new(Driver::new(parts)),
+            tick_sooner: Notify::new(),
+            client_left: Notify::new(),
+            released,
+            policy,
+            health,
+            stop: watch::Sender::new(None),
+        }
+    }
 }
 
 /// A log that is being read.
@@ -146,18 +172,18 @@ pub(crate) struct Driver {
 }
 
 /// What a driver is made of.
-pub(crate) struct Parts {
-    pub(crate) config: Config,
-    pub(crate) identity: Identity,
-    pub(crate) logging: LogHandle,
-    pub(crate) health: Arc<Health>,
-    pub(crate) released: watch::Sender<Position>,
-    pub(crate) port: u16,
+struct Parts {
+    config: Config,
+    identity: Identity,
+    logging: LogHandle,
+    health: Arc<Health>,
+    released: watch::Sender<Position>,
+    port: u16,
 }
 
 impl Driver {
     /// A driver of an empty node.
-    pub(crate) fn new(parts: Parts) -> Self {
+    fn new(parts: Parts) -> Self {
         let clock = Clock::starting_at(Time::from_millis(clock::wall().0));
         let settings = settings(&parts.config, Log::Off);
         let node = Node::new(
@@ -222,7 +248,12 @@ impl Driver {
     ) -> Option<Answered> {
         self.node
             .handle(now, Event::Command(ticket, command), &mut self.effects);
-        let answered = self.carry_out(News::Job, Some((ticket, protocol, out)));
+        let asking = Asking {
+            ticket,
+            protocol,
+            out,
+        };
+        let answered = self.carry_out(News::Job, Some(asking));
         if answered.is_none() {
             self.expect_answer(ticket);
         }
@@ -363,203 +394,10 @@ impl Driver {
         self.clock.instant(self.armed)
     }
 
-    /// Keeps what others may see of a connection up to date, after a batch.
-    pub(crate) fn note_batch(&mut self, session: &Session, command: &'static str) {
-        let Some(peer) = self.peers.get_mut(&session.id) else {
-            return;
-        };
-        peer.last_seen = Instant::now();
-        peer.last_command = command;
-        peer.protocol = session.protocol;
-    }
-
-    /// Ends connections that have been idle for longer than `timeout`; those that wait for jobs are not idle.
-    pub(crate) fn close_idle(&self) {
-        let Some(timeout) = self.config.timeout else {
-            return;
-        };
-        for peer in self.peers.values() {
-            if peer.unanswered == 0 && !peer.monitor && peer.last_seen.elapsed() > timeout {
-                peer.mailbox.kill();
-            }
-        }
-    }
-
-    /// What the buffers of all connections hold.
-    pub(crate) fn buffered_bytes(&self) -> u64 {
-        let held = |peer: &Peer| {
-            let buffers = &peer.mailbox.buffers;
-            (buffers.input() + buffers.output() + peer.mailbox.unread()) as u64
-        };
-        self.peers.values().map(held).sum()
-    }
-
-    /// Whether any client waits for an answer, or has one that has not left yet.
-    pub(crate) fn has_unsent(&self) -> bool {
-        let unsent = |peer: &Peer| {
-            peer.unanswered > 0 || peer.mailbox.buffers.output() + peer.mailbox.unread() > 0
-        };
-        self.peers.values().any(unsent)
-    }
-
-    /// Ends connections whose clients leave too many replies unread: `client-output-buffer-limit`.
-    pub(crate) fn close_unread(&mut self) {
-        let limit = &self.config.client_output_buffer_limit;
-        if limit.hard.is_none() && limit.soft.is_none() {
-            return;
-        }
-        let above =
-            |bytes: u64, limit: Option<NonZeroU64>| limit.is_some_and(|limit| bytes > limit.get());
-        for peer in self.peers.values_mut() {
-            let unread = (peer.mailbox.buffers.output() + peer.mailbox.unread()) as u64;
-            if !above(unread, limit.soft) {
-                peer.unread_since = None;
-            }
-            let too_long = above(unread, limit.soft)
-                && peer.unread_since.get_or_insert_with(Instant::now).elapsed() >= limit.soft_time;
-            if too_long || above(unread, limit.hard) {
-                tracing::warn!(
-                    address = peer.address,
-                    unread,
-                    "a client does not read its replies: closed"
-                );
-                peer.mailbox.kill();
-            }
-        }
-    }
-
-    /// A connection is over.
-    pub(crate) fn forget_peer(&mut self, id: ClientId) {
-        self.peers.remove(&id);
-        self.monitors.remove(&id);
-    }
-
     /// A number for a connection, never given twice.
     pub(crate) fn next_client(&mut self) -> ClientId {
         self.next_client += 1;
         ClientId(self.next_client - 1)
-    }
-
-    /// Whether a connection ends instead of this reply. Clients know what to do when a node stops, which is to connect
-    /// again; many programs end at an error that they do not expect.
-    fn hangs_up(&self, reply: &Reply) -> bool {
-        let is_leaving = matches!(
-            reply,
-            Reply::Refused(Refusal::Leaving | Refusal::TooFewNodesLeaving)
-        );
-        is_leaving && self.node.is_about_to_stop()
-    }
-
-    /// Carries out all effects. Returns the gate of the reply to this ticket, if it was answered; others, earlier ones of
-    /// the same client too, are answered by mail.
-    fn carry_out(
-        &mut self,
-        news: News,
-        mut asking: Option<(Ticket, Protocol, &mut Vec<u8>)>,
-    ) -> Option<Answered> {
-        let mut answered = None;
-        let policy = self.config.appendfsync;
-        let mut persisted = if self.health.is_failing() {
-            Persisted::NothingCanBe
-        } else {
-            Persisted::NothingYet
-        };
-        let mut effects = std::mem::take(&mut self.effects);
-        let journal = self.log.journal();
-        let mut writer = None;
-        for effect in &effects {
-            if let (Effect::Persist(record), Some(journal)) = (effect, journal) {
-                let writer = writer.get_or_insert_with(|| journal.writer());
-                if let Record::Added(job) = record {
-                    self.recorded.push((job.id, writer.location()));
-                }
-                let position = writer.push(record);
-                self.gates.record(policy, record, news, position);
-                persisted = Persisted::Something;
-            }
-        }
-        drop(writer);
-        for effect in effects.drain(..) {
-            match effect {
-                Effect::Persist(_) => {}
-                Effect::Reply(ticket, mut reply) => {
-                    if self.hangs_up(&reply) {
-                        if asking.as_ref().is_some_and(|asking| asking.0 == ticket) {
-                            answered = Some(Answered::HungUp);
-                        } else if let Some(peer) = self.peers.get_mut(&ticket.client)
-                            && peer.hang_up(ticket.number)
-                        {
-                            self.mailed.push(Arc::clone(&peer.mailbox));
-                        }
-                        continue;
-                    }
-                    let gate = match journal {
-                        Some(_) => self.gates.of(policy, &reply, persisted),
-                        None => Position(0),
-                    };
-                    let access = self.bodies.as_ref();
-                    let access = access.and_then(|bodies| bodies.access(&reply.unread_bodies()));
-                    if let Some(access) = access {
-                        let asker = asking.as_ref().filter(|asking| asking.0 == ticket);
-                        let at_once = asker.map(|&(_, protocol, _)| protocol);
-                        if at_once.is_some() {
-                            answered = Some(Answered::Unread(reply.unread_length()));
-                        }
-                        if let Some(peer) = self.peers.get_mut(&ticket.client) {
-                            peer.unanswered -= usize::from(at_once.is_none());
-                            let unread = UnreadReply {
-                                ticket,
-                                protocol: at_once.unwrap_or(peer.protocol),
-                                reply,
-                                gate,
-                                access,
-                            };
-                            if peer.mailbox.answer_unread(unread) {
-                                self.mailed.push(Arc::clone(&peer.mailbox));
-                            }
-                        }
-                    } else if let Some((asker, protocol, out)) = &mut asking
-                        && *asker == ticket
-                    {
-                        reply::encode(&reply, *protocol, out);
-                        answered = Some(Answered::Now(gate));
-                    } else if let Some(peer) = self.peers.get_mut(&ticket.client) {
-                        peer.unanswered -= 1;
-                        // A command that may change the protocol runs behind no late one but ADDJOB, whose reply is the
-                        // same in both.
-                        let posted =
-                            peer.mailbox
-                                .answer(ticket.number, gate, peer.protocol, &reply);
-                        self.stats.output_bytes.total += posted.bytes as u64;
-                        if posted.is_first {
-                            self.mailed.push(Arc::clone(&peer.mailbox));
-                        }
-                    } else if let Some(asker) = self.questions.remove(&ticket.client) {
-                        // Whoever asked may be gone.
-                        let _ = asker.send(reply);
-                    }
-                }
-                Effect::Fetch(id, mut place) => {
-                    let bodies = self.bodies.as_ref();
-                    let access = bodies.and_then(|bodies| bodies.access(&[(id, &mut place)]));
-                    let access = access.expect("without a log no body is in it alone");
-                    self.wanted.push(Wanted { id, place, access });
-                }
-                Effect::Send(to, mut message) => {
-                    let gate = match journal {
-                        Some(_) => self.gates.of_message(policy, &message),
-                        None => Position(0),
-                    };
-                    let max_memory = self.config.maxmemory.map_or(0, NonZeroU64::get);
-                    let access = self.bodies.as_ref();
-                    let access = access.and_then(|bodies| bodies.access(&message.unread_bodies()));
-                    self.cluster.send(&to, message, gate, max_memory, access);
-                }
-                Effect::Retire(below) => self.retire.0 = below.max(self.retire.0),
-            }
-        }
-        self.effects = effects;
-        answered
     }
 }
 

@@ -2,9 +2,9 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | `driver`, `execute`, `gate` | the owner of the node; running one command; what its reply waits for |
-//! | `listener`, `connection`, `output` | clients: taking them in, serving one, its replies in order |
-//! | `session`, `mailbox` | what is known of a client; what others have for it |
+//! | `driver`, `gate` | the owner of the node; what a reply waits for |
+//! | `clients` | from a connection that is taken in to the last reply that leaves |
+//! | `listen` | opening a door, for clients, other nodes or HTTP |
 //! | `admin` | what never reaches the core: AUTH, INFO, CONFIG, CLIENT … |
 //! | `persistence` | the log of jobs: reading it, writing it, switching it |
 //! | `closing` | a stop: jobs handed over, clients let go, the log closed |
@@ -16,26 +16,22 @@
 //! | `reload` | SIGHUP: the configuration read again |
 
 mod admin;
+mod clients;
 mod clock;
 mod closing;
 mod cluster;
-mod connection;
 mod driver;
-mod execute;
 mod gate;
 mod http;
 mod identity;
-mod listener;
+mod listen;
 mod logging;
-mod mailbox;
 mod metrics;
-mod output;
 mod persistence;
 mod process;
 mod readiness;
 mod reading;
 mod reload;
-mod session;
 mod slowlog;
 mod stats;
 
@@ -44,7 +40,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sd_notify::NotifyState;
 use shoalmq_core::event::Event;
@@ -52,19 +47,17 @@ use shoalmq_core::node::MemoryLevel;
 use shoalmq_storage::backend::log::OPEN_MOST;
 use shoalmq_storage::backend::sled::panic_is_caught;
 use shoalmq_storage::fault::Fault;
-use shoalmq_storage::journal::Position;
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{Notify, watch};
 use tracing::{debug, error, info, warn};
 
 use crate::config::{BindAddress, Config, Loaded, Sources};
+use clients::Listeners;
 use cluster::Sockets;
-use driver::{Driver, Parts, Shared, Stop};
+use driver::{Driver, Shared, Stop};
 use http::Http;
 use identity::Identity;
-use listener::Listeners;
-use persistence::{Health, Scanned};
+use persistence::Scanned;
 use reload::Reload;
 
 /// Files that the node itself opens: listeners, the log of events, the storage and what is read back from it; with room
@@ -87,7 +80,7 @@ enum StartError {
     #[error(transparent)]
     Folder(#[from] identity::FolderError),
     #[error(transparent)]
-    Listen(#[from] listener::ListenError),
+    Listen(#[from] listen::ListenError),
     #[error(transparent)]
     Http(#[from] http::HttpError),
     #[error(transparent)]
@@ -139,26 +132,7 @@ fn start(loaded: Loaded, sources: Sources) -> Result<ExitCode, StartError> {
         Ok::<_, StartError>((listeners, sockets, http))
     })?;
     let identity = Identity::take(&config.dir)?;
-    let released = watch::Sender::new(Position(u64::MAX));
-    let health = Arc::new(Health::default());
-    let policy = Arc::new(Mutex::new(persistence::policy(&config)));
-    let parts = Parts {
-        config,
-        identity,
-        logging,
-        health: Arc::clone(&health),
-        released: released.clone(),
-        port: listeners.port,
-    };
-    let shared = Arc::new(Shared {
-        driver: Mutex::new(Driver::new(parts)),
-        tick_sooner: Notify::new(),
-        client_left: Notify::new(),
-        released,
-        policy,
-        health,
-        stop: watch::Sender::new(None),
-    });
+    let shared = Arc::new(Shared::new(config, identity, logging, listeners.port));
     let socket = shared.driver.lock().config.unixsocket.clone().map(Leftover);
     let pid = write_pid_file(&shared);
     metrics::start();

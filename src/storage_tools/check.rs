@@ -1,6 +1,6 @@
 //! `shoalmq storage check`: counts, the live share, damage.
 
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 use std::io::{self, Write as _};
 
 use indicatif::HumanBytes;
@@ -84,77 +84,82 @@ fn to_json(log: &ReadOnly, census: &Census, health: &Health) -> Value {
 }
 
 fn to_text(log: &ReadOnly, census: &Census, health: &Health) -> String {
-    let mut text = String::new();
-    let mut line = |name: &str, value: String| {
-        writeln!(text, "{name:<9} {value}").expect("a string takes all");
-    };
-    let (jobs, acked) = census.jobs();
-    let total = census.total();
-    let (path, name) = (log.path.display(), log.disk.name());
-    line(
-        "log",
-        format!("{path} ({name}), {} on disk", HumanBytes(log.bytes)),
-    );
-    let ends = census
-        .segments
-        .keys()
-        .next()
-        .zip(census.segments.keys().last());
-    line(
-        "segments",
-        match ends {
-            Some((first, last)) => format!("{} ({first} to {last})", census.segments.len()),
-            None => "0".to_owned(),
-        },
-    );
-    let kinds: Vec<_> = census
-        .kinds
-        .iter()
-        .map(|(kind, count)| format!("{kind} {count}"))
-        .collect();
-    line(
-        "records",
-        format!("{} ({})", total.records, kinds.join(", ")),
-    );
-    line(
-        "jobs",
-        format!(
-            "{jobs}, and {acked} acknowledged or withdrawn ones that not every node has heard of"
-        ),
-    );
-    if let Some(share) = live_share(census) {
-        let (part, whole) = (HumanBytes(total.live_bytes), HumanBytes(total.bytes));
-        line(
-            "live",
-            format!("{:.1} %: {part} of {whole} in records", share * 100.0),
+    let mut text = Lines(String::new());
+    text.add_content(log, census);
+    text.add_findings(census, health);
+    text.0
+}
+
+/// Text of one line a fact: its name, then its value.
+struct Lines(String);
+
+impl Lines {
+    fn add(&mut self, name: &str, value: impl Display) {
+        writeln!(self.0, "{name:<9} {value}").expect("a string takes all");
+    }
+
+    /// What is in the log.
+    fn add_content(&mut self, log: &ReadOnly, census: &Census) {
+        let (jobs, acked) = census.jobs();
+        let total = census.total();
+        let (path, name) = (log.path.display(), log.disk.name());
+        let bytes = HumanBytes(log.bytes);
+        self.add("log", format_args!("{path} ({name}), {bytes} on disk"));
+        let count = census.segments.len();
+        let mut segments = census.segments.keys();
+        if let Some(first) = segments.next() {
+            let last = segments.next_back().unwrap_or(first);
+            self.add("segments", format_args!("{count} ({first} to {last})"));
+        } else {
+            self.add("segments", count);
+        }
+        let kinds = census.kinds.iter();
+        let kinds: Vec<_> = kinds
+            .map(|(kind, count)| format!("{kind} {count}"))
+            .collect();
+        let (records, kinds) = (total.records, kinds.join(", "));
+        self.add("records", format_args!("{records} ({kinds})"));
+        self.add(
+            "jobs",
+            format_args!(
+                "{jobs}, and {acked} acknowledged or withdrawn ones that not every node has heard of"
+            ),
         );
+        if let Some(share) = live_share(census) {
+            let (part, whole) = (HumanBytes(total.live_bytes), HumanBytes(total.bytes));
+            let percent = share * 100.0;
+            self.add(
+                "live",
+                format_args!("{percent:.1} %: {part} of {whole} in records"),
+            );
+        }
     }
-    let stop = if census.closed {
-        "clean"
-    } else {
-        "unclean, or a copy of a running node"
-    };
-    line("stop", stop.to_owned());
-    if let Some(place) = health.examined.and_then(|seen| seen.torn) {
-        line(
-            "torn",
-            format!("{place}; a crash may leave that, and a start cuts it off"),
-        );
-    }
-    for damage in &health.damage {
-        line("damage", damage.clone());
-    }
-    let more = health.damaged - health.damage.len() as u64;
-    if more > 0 {
-        line("damage", format!("and {more} places more"));
-    }
-    line(
-        "verdict",
+
+    /// How the log ends, what is damaged, and what that comes to.
+    fn add_findings(&mut self, census: &Census, health: &Health) {
+        let stop = if census.closed {
+            "clean"
+        } else {
+            "unclean, or a copy of a running node"
+        };
+        self.add("stop", stop);
+        if let Some(place) = health.examined.and_then(|seen| seen.torn) {
+            self.add(
+                "torn",
+                format_args!("{place}; a crash may leave that, and a start cuts it off"),
+            );
+        }
+        for damage in &health.damage {
+            self.add("damage", damage);
+        }
+        let more = health.damaged - health.damage.len() as u64;
+        if more > 0 {
+            self.add("damage", format_args!("and {more} places more"));
+        }
         match health.damaged {
-            0 => "sound".to_owned(),
-            1 => "damaged in 1 place".to_owned(),
-            many => format!("damaged in {many} places"),
-        },
-    );
-    text
+            0 => self.add("verdict", "sound"),
+            1 => self.add("verdict", "damaged in 1 place"),
+            many => self.add("verdict", format_args!("damaged in {many} places")),
+        }
+    }
 }

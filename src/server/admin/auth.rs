@@ -4,8 +4,7 @@ use super::{Answer, ok};
 use crate::command::ServerError;
 use crate::command::admin::{Credentials, Hello};
 use crate::resp::{Protocol, encode};
-use crate::server::execute::Execution;
-use crate::server::session::Replies;
+use crate::server::clients::{Execution, Replies};
 
 /// The one user there is.
 const USER: &[u8] = b"default";

@@ -8,9 +8,8 @@ use super::{Answer, ok};
 use crate::command::ServerError;
 use crate::command::client::{Client, KillFilter, ReplyMode};
 use crate::resp::encode;
+use crate::server::clients::{Execution, Outcome, Peer, Replies};
 use crate::server::driver::Driver;
-use crate::server::execute::{Execution, Outcome};
-use crate::server::session::{Peer, Replies};
 
 pub(super) fn run(execution: &mut Execution<'_>, command: &Client<'_>) -> Outcome {
     // Its own line shows the command that runs; those of others, what they ran last.

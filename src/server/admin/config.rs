@@ -10,8 +10,8 @@ use crate::command::admin::Config as Command;
 use crate::command::{Failure, ServerError};
 use crate::config::{RewriteError, SetError};
 use crate::resp::encode;
+use crate::server::clients::Execution;
 use crate::server::driver::{Driver, Shared, settings};
-use crate::server::execute::Execution;
 use crate::server::persistence::{LogState, describe};
 
 pub(super) fn run(execution: &mut Execution<'_>, command: &Command<'_>) -> Answer {

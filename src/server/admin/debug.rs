@@ -6,8 +6,8 @@ use super::ok;
 use crate::command::admin::{Crash, Debug};
 use crate::command::{Failure, ServerError};
 use crate::resp::encode;
+use crate::server::clients::{Execution, Outcome};
 use crate::server::driver::Stop;
-use crate::server::execute::{Execution, Outcome};
 
 pub(super) fn run(execution: &mut Execution<'_>, command: &Debug<'_>) -> Outcome {
     let answer = match *command {

@@ -8,8 +8,8 @@ use std::time::Duration;
 use super::Answer;
 use crate::command::table;
 use crate::resp::encode;
+use crate::server::clients::Execution;
 use crate::server::driver::Driver;
-use crate::server::execute::Execution;
 use crate::server::persistence::LogState;
 use crate::server::process;
 

@@ -7,7 +7,7 @@ use super::{Answer, ok};
 use crate::command::admin::{Latency, Slowlog};
 use crate::command::{Failure, ServerError};
 use crate::resp::encode;
-use crate::server::execute::Execution;
+use crate::server::clients::Execution;
 use crate::server::slowlog::Samples;
 
 fn number(out: &mut Vec<u8>, value: u64) {

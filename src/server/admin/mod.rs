@@ -18,9 +18,9 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use super::clients::{Execution, Outcome};
 use super::clock;
 use super::driver::Stop;
-use super::execute::{Execution, Outcome};
 use crate::command::admin::{Admin, Shutdown};
 use crate::command::{Failure, ServerError, introspect};
 use crate::resp::encode;

@@ -1,10 +1,9 @@
 //! MONITOR: every command of every client, as it runs.
 
 use super::{Answer, ok};
+use crate::server::clients::{Execution, Session};
 use crate::server::clock;
 use crate::server::driver::Driver;
-use crate::server::execute::Execution;
-use crate::server::session::Session;
 
 /// The connection sees every command from now on.
 pub(super) fn start(execution: &mut Execution<'_>) -> Answer {

@@ -9,7 +9,7 @@ use tokio::net::{TcpListener, UdpSocket};
 use tracing::debug;
 
 use crate::config::{BindAddress, Config};
-use crate::server::listener::addresses;
+use crate::server::listen::addresses;
 
 /// Why a node cannot listen for others.
 #[derive(Debug, Error)]

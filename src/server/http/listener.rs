@@ -18,7 +18,7 @@ use tracing::{debug, info, warn};
 use super::auth::From;
 use super::{Node, routes};
 use crate::config::{BindAddress, Config, HttpPort};
-use crate::server::listener::addresses;
+use crate::server::listen::addresses;
 
 /// Above the port for clients.
 const BESIDE_CLIENTS: u16 = 1000;
@@ -56,7 +56,7 @@ pub(crate) enum HttpError {
         source: io::Error,
     },
     #[error("{0}; it is for HTTP: choose another address with --http-bind")]
-    Address(#[from] crate::server::listener::ListenError),
+    Address(#[from] crate::server::listen::ListenError),
 }
 
 /// The open doors for HTTP.
@@ -131,7 +131,7 @@ impl Http {
 }
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let listener = crate::server::listener::listen(address, 128)?;
+    let listener = crate::server::listen::listen(address, 128)?;
     Ok(listener)
 }
 

@@ -84,12 +84,13 @@ impl Figures {
     }
 
     pub(super) fn write(&self, text: &mut Exposition, space: Space) {
-        self.write_storage(text, space);
+        self.write_log(text);
+        self.write_disk(text, space);
         self.write_memory(text);
         self.write_process(text);
     }
 
-    fn write_storage(&self, text: &mut Exposition, space: Space) {
+    fn write_log(&self, text: &mut Exposition) {
         let engine = [("engine", self.engine)];
         let mut one = |kind, name: &str, help: &str, value: u64| {
             text.family(kind, name, help);
@@ -144,11 +145,15 @@ impl Figures {
             "Whether jobs are taken as far as the disk is concerned.",
             u64::from(self.writable),
         );
+    }
+
+    fn write_disk(&self, text: &mut Exposition, space: Space) {
         text.family(
             Kind::Histogram,
             "storage_fsync_seconds",
             "How long syncs of the log took.",
         );
+        let engine = [("engine", self.engine)];
         text.histogram(&engine, &WAIT_MICROS, MICROS, &self.syncs);
         text.gauge(
             "storage_free_bytes",

@@ -8,9 +8,9 @@ use shoalmq_core::id::JobId;
 use shoalmq_storage::journal::Position;
 use tokio::sync::Notify;
 
-use super::reading::UnreadReply;
 use crate::command::reply;
 use crate::resp::Protocol;
+use crate::server::reading::UnreadReply;
 
 /// A monitor that does not read is cut off at this many unread bytes: its lines come at the pace of all others.
 const UNREAD_MAX: usize = 64 << 20;
@@ -26,7 +26,7 @@ pub(crate) struct Mailbox {
     /// The connection ends once its replies have left.
     closes: AtomicBool,
     /// The connection must end.
-    pub(crate) ended: Notify,
+    pub(super) ended: Notify,
 }
 
 /// How much a connection's buffers hold: written by its task, read by those who look after all of them.
@@ -39,7 +39,7 @@ pub(crate) struct Buffers {
 
 impl Buffers {
     /// Notes bytes received and not yet worked on, free bytes behind them, and bytes to be sent.
-    pub(crate) fn set(&self, input: usize, input_free: usize, output: usize) {
+    pub(super) fn set(&self, input: usize, input_free: usize, output: usize) {
         self.input.store(input, Ordering::Relaxed);
         self.input_free.store(input_free, Ordering::Relaxed);
         self.output.store(output, Ordering::Relaxed);
@@ -60,29 +60,29 @@ impl Buffers {
 
 /// What has come in.
 #[derive(Debug, Default)]
-pub(crate) struct Letters {
+pub(super) struct Letters {
     /// Late replies, one after the other, and where each ends.
-    pub(crate) replies: Vec<u8>,
-    pub(crate) answers: Vec<Answered>,
+    pub(super) replies: Vec<u8>,
+    pub(super) answers: Vec<Answered>,
     /// Late replies that lack bodies.
-    pub(crate) unread: Vec<UnreadReply>,
+    pub(super) unread: Vec<UnreadReply>,
     /// Lines of MONITOR.
-    pub(crate) lines: Vec<u8>,
+    pub(super) lines: Vec<u8>,
     /// The connection has been told, or is about to be, that something is here.
     announced: bool,
 }
 
 /// A command that is answered.
 #[derive(Debug)]
-pub(crate) struct Answered {
+pub(super) struct Answered {
     /// The number of its ticket.
-    pub(crate) number: u64,
+    pub(super) number: u64,
     /// Its reply ends here in [`Letters::replies`].
-    pub(crate) end: usize,
+    pub(super) end: usize,
     /// It may leave when the log is on disk up to here.
-    pub(crate) gate: Position,
+    pub(super) gate: Position,
     /// The jobs that it hands out.
-    pub(crate) jobs: Vec<JobId>,
+    pub(super) jobs: Vec<JobId>,
 }
 
 /// What became of a reply.
@@ -168,7 +168,7 @@ impl Mailbox {
     }
 
     /// Takes what has come in.
-    pub(crate) fn take(&self) -> Letters {
+    pub(super) fn take(&self) -> Letters {
         std::mem::take(&mut self.letters.lock())
     }
 
@@ -204,7 +204,7 @@ impl Mailbox {
     }
 
     /// Whether it is to.
-    pub(crate) fn is_closing(&self) -> bool {
+    pub(super) fn is_closing(&self) -> bool {
         self.closes.load(Ordering::Acquire)
     }
 

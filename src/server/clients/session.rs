@@ -1,7 +1,6 @@
-//! What the server knows of one connection.
+//! What a connection's commands depend on: protocol, password, which replies are wanted.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use shoalmq_core::id::{ClientId, Ticket};
 
@@ -32,7 +31,7 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    pub(crate) fn new(id: ClientId, mailbox: Arc<Mailbox>) -> Self {
+    pub(super) fn new(id: ClientId, mailbox: Arc<Mailbox>) -> Self {
         Session {
             id,
             mailbox,
@@ -50,32 +49,5 @@ impl Session {
             client: self.id,
             number: self.next_number,
         }
-    }
-}
-
-/// What others may see of a connection: a line of CLIENT LIST.
-#[derive(Debug)]
-pub(crate) struct Peer {
-    pub(crate) address: String,
-    pub(crate) fd: i32,
-    pub(crate) name: Vec<u8>,
-    pub(crate) since: Instant,
-    pub(crate) last_seen: Instant,
-    pub(crate) last_command: &'static str,
-    pub(crate) protocol: Protocol,
-    /// How many of its commands wait for their answers.
-    pub(crate) unanswered: usize,
-    pub(crate) monitor: bool,
-    /// Since when more is unread than the soft limit of `client-output-buffer-limit`.
-    pub(crate) unread_since: Option<Instant>,
-    pub(crate) mailbox: Arc<Mailbox>,
-}
-
-impl Peer {
-    /// Leaves a command that waits unanswered, and orders the connection to end. Returns whether the connection has not been
-    /// told yet that there is mail.
-    pub(crate) fn hang_up(&mut self, number: u64) -> bool {
-        self.unanswered -= 1;
-        self.mailbox.hang_up(number)
     }
 }

@@ -1,52 +1,24 @@
 //! Where clients connect: TCP addresses and a Unix socket.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
-use thiserror::Error;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tracing::{debug, warn};
 
 use super::connection::Connection;
-use super::driver::Shared;
-use super::mailbox::Mailbox;
-use super::session::{Peer, Session};
-use crate::command::{Failure, ServerError};
+use super::registry::{Origin, register};
+use crate::command::Failure;
 use crate::config::{BindAddress, Config};
-use crate::resp::Protocol as Resp;
-
-/// Why a node cannot listen.
-#[derive(Debug, Error)]
-pub(crate) enum ListenError {
-    #[error("listen on {address}: {source}; {}", way_out(source))]
-    Tcp {
-        address: SocketAddr,
-        source: io::Error,
-    },
-    #[error("listen on {name}: {source}; name an address of this machine with --bind")]
-    Name { name: String, source: io::Error },
-    #[error("listen on the unix socket {}: {source}; choose another with --unixsocket", path.display())]
-    Unix { path: PathBuf, source: io::Error },
-}
-
-/// What an operator can do about it.
-fn way_out(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => "is another node running? choose another with --port or --bind",
-        io::ErrorKind::AddrNotAvailable => "name an address of this machine with --bind",
-        io::ErrorKind::PermissionDenied => {
-            "choose a port from 1024 on with --port, or run it with that right"
-        }
-        _ => "choose another with --port or --bind",
-    }
-}
+use crate::server::driver::Shared;
+use crate::server::listen::{ListenError, addresses, listen};
 
 /// The open doors of a node.
 #[derive(Debug)]
@@ -113,40 +85,6 @@ impl Listeners {
             tokio::spawn(accept_unix(Arc::clone(shared), listener, path));
         }
     }
-}
-
-pub(super) fn addresses(bind: &BindAddress) -> Result<Vec<IpAddr>, ListenError> {
-    match bind {
-        BindAddress::Every => Ok(vec![
-            Ipv4Addr::UNSPECIFIED.into(),
-            Ipv6Addr::UNSPECIFIED.into(),
-        ]),
-        BindAddress::Ip(ip) => Ok(vec![*ip]),
-        BindAddress::Name(name) => {
-            let unknown = |source| ListenError::Name {
-                name: name.clone(),
-                source,
-            };
-            let found = (name.as_str(), 0).to_socket_addrs().map_err(unknown)?;
-            Ok(found.map(|address| address.ip()).collect())
-        }
-    }
-}
-
-pub(super) fn listen(address: SocketAddr, backlog: u16) -> io::Result<TcpListener> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM,
-        Some(Protocol::TCP),
-    )?;
-    if address.is_ipv6() {
-        socket.set_only_v6(true)?;
-    }
-    socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(i32::from(backlog))?;
-    TcpListener::from_std(socket.into())
 }
 
 fn listen_unix(config: &Config) -> io::Result<UnixListener> {
@@ -227,15 +165,6 @@ fn prepare(stream: &TcpStream, keepalive: Option<Duration>) -> io::Result<()> {
     }
 }
 
-/// From where a client connects.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Origin {
-    /// This machine.
-    Here,
-    /// Any other.
-    Elsewhere,
-}
-
 async fn welcome<S>(shared: Arc<Shared>, mut stream: S, address: String, fd: RawFd, origin: Origin)
 where
     S: AsyncRead + AsyncWrite + AsFd + Unpin,
@@ -254,52 +183,4 @@ where
         }
     };
     Connection::new(shared, session, stream).serve().await;
-}
-
-/// Gives a connection its number, unless it may not come in. A node that has let its clients go takes no others, and has
-/// nothing to say to them.
-fn register(
-    shared: &Shared,
-    address: String,
-    fd: RawFd,
-    origin: Origin,
-) -> Result<Session, Option<ServerError<'static>>> {
-    let mut driver = shared.driver.lock();
-    let driver = &mut *driver;
-    if driver.is_closed {
-        return Err(None);
-    }
-    driver.stats.connections += 1;
-    let refusal = if driver.peers.len() >= driver.config.maxclients.get() as usize {
-        Some(ServerError::TooManyClients)
-    } else if origin == Origin::Elsewhere
-        && driver.config.protected_mode
-        && driver.config.requirepass.is_none()
-    {
-        Some(ServerError::Protected)
-    } else {
-        None
-    };
-    if let Some(refusal) = refusal {
-        driver.stats.rejected += 1;
-        return Err(Some(refusal));
-    }
-    let id = driver.next_client();
-    let mailbox = Arc::new(Mailbox::default());
-    let now = Instant::now();
-    let peer = Peer {
-        address,
-        fd,
-        name: Vec::new(),
-        since: now,
-        last_seen: now,
-        last_command: "NULL",
-        protocol: Resp::Resp2,
-        unanswered: 0,
-        monitor: false,
-        unread_since: None,
-        mailbox: Arc::clone(&mailbox),
-    };
-    driver.peers.insert(id, peer);
-    Ok(Session::new(id, mailbox))
 }

@@ -13,17 +13,15 @@ use shoalmq_core::node::MemoryLevel;
 use shoalmq_core::time::Now;
 use shoalmq_storage::journal::Position;
 
-use super::admin;
-use super::driver::{Answered, Driver, Shared};
-use super::metrics;
 use super::output::{Audience, Place, UNANSWERED_MAX, WRITE_BYTES};
-use super::persistence;
 use super::session::{Replies, Session};
 use crate::command::{Admin, CommandSpec, Failure, Flags, Parsed, Request, ServerError, resolve};
+use crate::server::driver::{Answered, Driver, Shared};
+use crate::server::{admin, metrics, persistence};
 
 /// A command whose arguments were parsed, before anybody holds the lock.
 #[derive(Debug)]
-pub(crate) struct Prepared<'a> {
+pub(super) struct Prepared<'a> {
     /// Its row and what its parser says; or why it is refused before all else.
     parsed: Result<(&'static CommandSpec, Parsed<'a>), Failure<'a>>,
     /// Whether the folder that it names, if it does, can be used.
@@ -59,7 +57,7 @@ impl Outcome {
 
 impl<'a> Prepared<'a> {
     /// Parses a command; `args` begins with its name. May wait for the disk that it names.
-    pub(crate) fn new(args: &[&'a [u8]]) -> Self {
+    pub(super) fn new(args: &[&'a [u8]]) -> Self {
         let parsed = resolve(args).map(|spec| (spec, (spec.parse)(&args[1..])));
         let usable = match &parsed {
             Ok((_, Ok(Request::Admin(Admin::Backup(directory))))) => {
@@ -84,29 +82,74 @@ pub(crate) struct Execution<'a> {
     pub(crate) shared: &'a Arc<Shared>,
     pub(crate) driver: &'a mut Driver,
     pub(crate) session: &'a mut Session,
-    pub(crate) now: Now,
+    now: Now,
     pub(crate) out: &'a mut Vec<u8>,
     /// When the last command ended.
-    pub(crate) clock: Instant,
+    clock: Instant,
     /// How far the log must be on disk before the replies may leave.
-    pub(crate) gate: Position,
+    pub(super) gate: Position,
     /// The command that runs or ran last.
     pub(crate) command: &'static str,
     /// How many commands of the connection wait for their answers.
-    pub(crate) unanswered: usize,
+    unanswered: usize,
     /// Bytes of bodies that are to be read for commands of the batch.
-    pub(crate) unread: usize,
+    unread: usize,
     /// Whether the folder that the command names, if it does, can be used.
     pub(crate) usable: Result<(), &'static str>,
 }
 
-impl Execution<'_> {
-    /// Runs one command, and counts it. `args` gives its arguments to those who watch.
-    pub(crate) fn run(
+impl<'a> Execution<'a> {
+    /// Begins a batch at `clock` on a connection with this many commands unanswered. Replies are added to `out`.
+    pub(super) fn new(
+        shared: &'a Arc<Shared>,
+        driver: &'a mut Driver,
+        session: &'a mut Session,
+        out: &'a mut Vec<u8>,
+        clock: Instant,
+        unanswered: usize,
+    ) -> Self {
+        Execution {
+            now: driver.clock.now(),
+            shared,
+            driver,
+            session,
+            out,
+            clock,
+            gate: Position(0),
+            command: "NULL",
+            unanswered,
+            unread: 0,
+            usable: Ok(()),
+        }
+    }
+
+    /// Runs `commands` until one of them holds back the rest. Returns the places of late answers, and the command that
+    /// holds back the rest with its outcome. Commands are known by their index in the batch; `first` is that of the
+    /// first one. `arguments` gives the arguments of a command, for MONITOR and SLOWLOG.
+    pub(super) fn run(
         &mut self,
-        command: &Prepared<'_>,
-        args: impl Fn() -> Vec<Vec<u8>>,
-    ) -> Outcome {
+        first: usize,
+        commands: &[Prepared<'_>],
+        arguments: impl Fn(usize) -> Vec<Vec<u8>>,
+    ) -> (Vec<Place>, Option<(Outcome, usize)>) {
+        let mut open = Vec::new();
+        for (index, command) in (first..).zip(commands) {
+            match self.run_one(command, || arguments(index)) {
+                Outcome::Done => {}
+                Outcome::Late(place) => open.push(place),
+                stopped => {
+                    if let Outcome::Blocked(place) = stopped {
+                        open.push(place);
+                    }
+                    return (open, Some((stopped, index)));
+                }
+            }
+        }
+        (open, None)
+    }
+
+    /// Runs one command, and counts it.
+    fn run_one(&mut self, command: &Prepared<'_>, args: impl Fn() -> Vec<Vec<u8>>) -> Outcome {
         // Lines of MONITOR may stand between any two replies, but not before its own.
         if self.unread >= WRITE_BYTES {
             return Outcome::Waits;

@@ -55,7 +55,7 @@ pub(super) enum Audience {
 
 /// The place of a reply that is still to come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Place {
+pub(crate) struct Place {
     /// The number of its command's ticket.
     pub(super) number: u64,
     pub(super) audience: Audience,

@@ -5,6 +5,7 @@
 //! that waits for a job keeps those behind it: they run once it is answered.
 
 use std::io;
+use std::ops::Range;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,13 +19,14 @@ use shoalmq_storage::journal::Position;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
 
-use super::driver::{Driver, Shared};
 use super::execute::{Execution, Outcome, Prepared};
-use super::output::{KEPT_BYTES, Output, Place};
-use super::reading::UnreadReply;
+use super::output::{KEPT_BYTES, Output};
 use super::session::{Replies, Session};
 use crate::command::{reply, secrets};
 use crate::resp::{COMMAND_MAX, Decoded, Decoder, Status, encode};
+use crate::server::driver::{Driver, Shared};
+use crate::server::metrics;
+use crate::server::reading::UnreadReply;
 
 /// One read asks for so much.
 const READ_BYTES: usize = 16 << 10;
@@ -34,7 +36,7 @@ const READ_BYTES: usize = 16 << 10;
 const HALF_CLOSED: Duration = Duration::from_secs(1);
 
 /// A client's connection.
-pub(crate) struct Connection<S> {
+pub(super) struct Connection<S> {
     shared: Arc<Shared>,
     session: Session,
     stream: S,
@@ -78,6 +80,25 @@ fn is_gone(stream: &impl AsFd) -> bool {
     }
 }
 
+/// Parses commands of a batch, before the lock is taken.
+fn prepare<'a>(decoder: &'a Decoder, input: &'a [u8], commands: Range<usize>) -> Vec<Prepared<'a>> {
+    let mut args = Vec::new();
+    let prepare = |index| {
+        decoder.args(index, input, &mut args);
+        Prepared::new(&args)
+    };
+    commands.map(prepare).collect()
+}
+
+/// The arguments of a command as MONITOR and SLOWLOG show them: without secrets.
+fn shown_arguments(decoder: &Decoder, input: &[u8], index: usize) -> Vec<Vec<u8>> {
+    let mut args = Vec::new();
+    decoder.args(index, input, &mut args);
+    let mut args: Vec<_> = args.iter().map(|arg| arg.to_vec()).collect();
+    secrets::redact(&mut args);
+    args
+}
+
 /// What made a connection go on.
 enum Woken {
     Read(io::Result<usize>),
@@ -87,7 +108,7 @@ enum Woken {
 }
 
 impl<S: AsyncRead + AsyncWrite + AsFd + Unpin> Connection<S> {
-    pub(crate) fn new(shared: Arc<Shared>, session: Session, stream: S) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, session: Session, stream: S) -> Self {
         let released = shared.released.subscribe();
         Connection {
             shared,
@@ -107,7 +128,7 @@ impl<S: AsyncRead + AsyncWrite + AsFd + Unpin> Connection<S> {
     }
 
     /// Serves the client until either side ends the connection.
-    pub(crate) async fn serve(mut self) {
+    pub(super) async fn serve(mut self) {
         let killed = Arc::clone(&self.session.mailbox);
         tokio::select! {
             biased;
@@ -201,18 +222,12 @@ impl<S: AsyncRead + AsyncWrite + AsFd + Unpin> Connection<S> {
         self.batch.is_some()
     }
 
-    /// Runs the commands of the batch.
+    /// Runs the commands of the batch under one lock.
     fn execute(&mut self) {
         let Some((decoded, next)) = self.batch.take() else {
             return;
         };
-        let mut args = Vec::new();
-        let prepared: Vec<Prepared<'_>> = (next..decoded.commands)
-            .map(|index| {
-                self.decoder.args(index, &self.input, &mut args);
-                Prepared::new(&args)
-            })
-            .collect();
+        let prepared = prepare(&self.decoder, &self.input, next..decoded.commands);
         let shared = Arc::clone(&self.shared);
         let mut driver = shared.driver.lock();
         let clock = Instant::now();
@@ -226,46 +241,13 @@ impl<S: AsyncRead + AsyncWrite + AsFd + Unpin> Connection<S> {
             self.hold = Hold::Pause(until);
             return;
         }
-        let now = driver.clock.now();
         let unanswered = self.output.unanswered();
         let out = self.output.tail();
         let before = out.len();
-        let mut execution = Execution {
-            shared: &shared,
-            driver: &mut driver,
-            session: &mut self.session,
-            now,
-            out,
-            clock,
-            gate: Position(0),
-            command: "NULL",
-            unanswered,
-            unread: 0,
-            usable: Ok(()),
-        };
-        let mut open: Vec<Place> = Vec::new();
-        let mut end = None;
-        for (index, command) in (next..).zip(&prepared) {
-            let (batch, bytes) = (&self.decoder, &self.input);
-            let arguments = || {
-                let mut args = Vec::new();
-                batch.args(index, bytes, &mut args);
-                let mut args: Vec<_> = args.iter().map(|arg| arg.to_vec()).collect();
-                secrets::redact(&mut args);
-                args
-            };
-            match execution.run(command, arguments) {
-                Outcome::Done => {}
-                Outcome::Late(place) => open.push(place),
-                stopped => {
-                    if let Outcome::Blocked(place) = stopped {
-                        open.push(place);
-                    }
-                    end = Some((stopped, index));
-                    break;
-                }
-            }
-        }
+        let session = &mut self.session;
+        let mut execution = Execution::new(&shared, &mut driver, session, out, clock, unanswered);
+        let arguments = |index| shown_arguments(&self.decoder, &self.input, index);
+        let (open, end) = execution.run(next, &prepared, arguments);
         let (command, gate) = (execution.command, execution.gate);
         drop(prepared);
         let sooner = driver.settle();
@@ -314,7 +296,7 @@ impl<S: AsyncRead + AsyncWrite + AsFd + Unpin> Connection<S> {
             && !self.closing
         {
             if self.session.replies == Replies::On {
-                super::metrics::note_protocol_error();
+                metrics::note_protocol_error();
                 encode::protocol_error(self.output.tail(), error);
             }
             self.closing = true;

@@ -1,0 +1,197 @@
+//! Carrying out what the core has decided: records first, then replies, reads and messages in the core's order.
+//!
+//! All records of a batch go to the journal before anybody is told anything, because the gates of replies and messages
+//! are positions in the log.
+
+use std::num::NonZeroU64;
+use std::sync::Arc;
+
+use shoalmq_core::command::{Refusal, Reply};
+use shoalmq_core::effect::Effect;
+use shoalmq_core::id::{JobId, NodeId, Ticket};
+use shoalmq_core::job::Body;
+use shoalmq_core::message::Message;
+use shoalmq_core::record::Record;
+use shoalmq_storage::journal::Position;
+
+use super::{Answered, Driver};
+use crate::command::reply;
+use crate::resp::Protocol;
+use crate::server::gate::{News, Persisted};
+use crate::server::reading::{Access, UnreadReply, Wanted};
+
+/// The command that runs now. Its reply can be written at once; every other reply goes by mail.
+pub(super) struct Asking<'a> {
+    pub(super) ticket: Ticket,
+    pub(super) protocol: Protocol,
+    pub(super) out: &'a mut Vec<u8>,
+}
+
+impl Driver {
+    /// Carries out all effects. Returns how the command that asks was answered; none while it waits.
+    pub(super) fn carry_out(
+        &mut self,
+        news: News,
+        mut asking: Option<Asking<'_>>,
+    ) -> Option<Answered> {
+        let mut effects = std::mem::take(&mut self.effects);
+        let persisted = self.persist(&effects, news);
+        let mut answered = None;
+        for effect in effects.drain(..) {
+            match effect {
+                Effect::Persist(_) => {}
+                Effect::Reply(ticket, reply) => {
+                    let asking = asking.as_mut().filter(|asking| asking.ticket == ticket);
+                    answered = self.reply(ticket, reply, persisted, asking).or(answered);
+                }
+                Effect::Fetch(id, place) => self.fetch(id, place),
+                Effect::Send(to, message) => self.send(&to, message),
+                Effect::Retire(below) => self.retire.0 = below.max(self.retire.0),
+            }
+        }
+        self.effects = effects;
+        answered
+    }
+
+    /// Gives all records to the journal, if there is a log.
+    fn persist(&mut self, effects: &[Effect], news: News) -> Persisted {
+        let policy = self.config.appendfsync;
+        let mut persisted = if self.health.is_failing() {
+            Persisted::NothingCanBe
+        } else {
+            Persisted::NothingYet
+        };
+        let journal = self.log.journal();
+        let mut writer = None;
+        for effect in effects {
+            if let (Effect::Persist(record), Some(journal)) = (effect, journal) {
+                let writer = writer.get_or_insert_with(|| journal.writer());
+                if let Record::Added(job) = record {
+                    self.recorded.push((job.id, writer.location()));
+                }
+                let position = writer.push(record);
+                self.gates.record(policy, record, news, position);
+                persisted = Persisted::Something;
+            }
+        }
+        persisted
+    }
+
+    /// Answers a command: into the output of the connection that asks now, or by mail. A reply that lacks bodies always
+    /// goes by mail, because the connection reads them without the lock.
+    fn reply(
+        &mut self,
+        ticket: Ticket,
+        mut reply: Reply,
+        persisted: Persisted,
+        asking: Option<&mut Asking<'_>>,
+    ) -> Option<Answered> {
+        if self.hangs_up(&reply) {
+            return self.hang_up(ticket, asking.is_some());
+        }
+        let gate = match self.log.journal() {
+            Some(_) => self.gates.of(self.config.appendfsync, &reply, persisted),
+            None => Position(0),
+        };
+        let access = self.bodies.as_ref();
+        let access = access.and_then(|bodies| bodies.access(&reply.unread_bodies()));
+        if let Some(access) = access {
+            let at_once = asking.map(|asking| asking.protocol);
+            return self.mail_unread(ticket, reply, gate, access, at_once);
+        }
+        if let Some(asking) = asking {
+            reply::encode(&reply, asking.protocol, asking.out);
+            return Some(Answered::Now(gate));
+        }
+        self.mail(ticket, reply, gate);
+        None
+    }
+
+    /// Whether a connection ends instead of this reply. Clients know what to do when a node stops, which is to connect
+    /// again; many programs end at an error that they do not expect.
+    fn hangs_up(&self, reply: &Reply) -> bool {
+        let is_leaving = matches!(
+            reply,
+            Reply::Refused(Refusal::Leaving | Refusal::TooFewNodesLeaving)
+        );
+        is_leaving && self.node.is_about_to_stop()
+    }
+
+    /// Ends the connection of a command instead of answering it.
+    fn hang_up(&mut self, ticket: Ticket, asks_now: bool) -> Option<Answered> {
+        if asks_now {
+            return Some(Answered::HungUp);
+        }
+        if let Some(peer) = self.peers.get_mut(&ticket.client)
+            && peer.hang_up(ticket.number)
+        {
+            self.mailed.push(Arc::clone(&peer.mailbox));
+        }
+        None
+    }
+
+    /// Mails a reply whose bodies are in the log alone. `at_once` is the protocol of a command that asks now.
+    fn mail_unread(
+        &mut self,
+        ticket: Ticket,
+        reply: Reply,
+        gate: Position,
+        access: Access,
+        at_once: Option<Protocol>,
+    ) -> Option<Answered> {
+        let answered = at_once.map(|_| Answered::Unread(reply.unread_length()));
+        if let Some(peer) = self.peers.get_mut(&ticket.client) {
+            peer.unanswered -= usize::from(at_once.is_none());
+            let unread = UnreadReply {
+                ticket,
+                protocol: at_once.unwrap_or(peer.protocol),
+                reply,
+                gate,
+                access,
+            };
+            if peer.mailbox.answer_unread(unread) {
+                self.mailed.push(Arc::clone(&peer.mailbox));
+            }
+        }
+        answered
+    }
+
+    /// Mails the reply to a command that had to wait, to a client or to a question that came over HTTP.
+    fn mail(&mut self, ticket: Ticket, reply: Reply, gate: Position) {
+        if let Some(peer) = self.peers.get_mut(&ticket.client) {
+            peer.unanswered -= 1;
+            // A command that may change the protocol runs behind no late one but ADDJOB, whose reply is the same in
+            // both.
+            let posted = peer
+                .mailbox
+                .answer(ticket.number, gate, peer.protocol, &reply);
+            self.stats.output_bytes.total += posted.bytes as u64;
+            if posted.is_first {
+                self.mailed.push(Arc::clone(&peer.mailbox));
+            }
+        } else if let Some(asker) = self.questions.remove(&ticket.client) {
+            // The HTTP request may have ended meanwhile.
+            let _ = asker.send(reply);
+        }
+    }
+
+    /// Has a body read that the core needs and that is in the log alone.
+    fn fetch(&mut self, id: JobId, mut place: Body) {
+        let bodies = self.bodies.as_ref();
+        let access = bodies.and_then(|bodies| bodies.access(&[(id, &mut place)]));
+        let access = access.expect("without a log no body is in it alone");
+        self.wanted.push(Wanted { id, place, access });
+    }
+
+    /// Puts a message into the outbox of the link to a peer, together with the way to bodies that it lacks.
+    fn send(&mut self, to: &NodeId, mut message: Message) {
+        let gate = match self.log.journal() {
+            Some(_) => self.gates.of_message(self.config.appendfsync, &message),
+            None => Position(0),
+        };
+        let max_memory = self.config.maxmemory.map_or(0, NonZeroU64::get);
+        let access = self.bodies.as_ref();
+        let access = access.and_then(|bodies| bodies.access(&message.unread_bodies()));
+        self.cluster.send(to, message, gate, max_memory, access);
+    }
+}
