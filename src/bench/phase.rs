@@ -41,7 +41,7 @@ pub(super) struct Progress {
     pub(super) start: Instant,
 }
 
-/// A run: its connections are made anew for each phase, but for one to ask questions on.
+/// A run: each phase has new connections, except the one that asks questions.
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) args: Args,

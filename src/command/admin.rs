@@ -99,7 +99,7 @@ pub enum Config<'a> {
 /// SLOWLOG and its subcommands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Slowlog {
-    /// GET: the newest entries, at most so many; a negative number of the client's is all.
+    /// GET: at most this many of the newest entries. The client's negative number means all.
     Get(u64),
     /// LEN: how many entries there are.
     Len,
@@ -159,7 +159,7 @@ pub enum Crash {
 pub enum Shutdown {
     /// Leave it as it is.
     KeepLog,
-    /// REWRITE-AOF: write it anew, also where logging is off.
+    /// REWRITE-AOF: rewrite it, even if logging is off.
     RewriteLog,
 }
 

@@ -16,13 +16,13 @@ pub(crate) struct Shoal {
 }
 
 impl Shoal {
-    /// So many nodes with jobs in memory.
+    /// `count` nodes with jobs in memory.
     #[track_caller]
     pub(crate) fn start(count: usize) -> Self {
         Self::with(count, "--appendonly no")
     }
 
-    /// So many nodes with these flags, given as words; introduced by CLUSTER MEET.
+    /// `count` nodes with these flags, given as words; introduced by CLUSTER MEET.
     #[track_caller]
     pub(crate) fn with(count: usize, flags: &str) -> Self {
         let nodes: Vec<Node> = (0..count)
@@ -96,7 +96,7 @@ impl Shoal {
         }
     }
 
-    /// Waits until a node reaches exactly so many others.
+    /// Waits until a node reaches exactly `others` others.
     #[track_caller]
     pub(crate) fn wait_for_reachable(&self, node: usize, others: usize) {
         let mut connection = self.connect(node);
