@@ -1,4 +1,4 @@
-//! Healing: replacing lost copies, so that durability does not rot.
+//! Healing: making the copies that jobs lack, so that durability does not rot.
 //!
 //! A job is *short* when fewer nodes hold it than should: a holder has been away for `heal-delay`, was forgotten, or came
 //! back with an empty store; or the job was accepted with fewer copies than it aims at, or before they were confirmed.
@@ -135,7 +135,7 @@ impl Node {
         self.healing.short - self.healing.fresh
     }
 
-    /// Jobs whose copies are being replaced at this moment.
+    /// Jobs for which missing copies are being made at this moment.
     pub fn healing_left(&self) -> usize {
         self.healing.cases.len()
     }

@@ -196,12 +196,12 @@ impl Nodes {
         );
         text.gauge(
             "jobs_in_repair",
-            "Jobs whose copies are being replaced at this moment.",
+            "Jobs for which missing copies are being made at this moment.",
             self.healing,
         );
         text.counter(
             "repair_jobs_total",
-            "Copies made to replace lost ones.",
+            "Copies made for jobs that had too few.",
             self.healed,
         );
         text.family(
