@@ -20,7 +20,7 @@ pub enum Admin<'a> {
     Echo(&'a [u8]),
     /// QUIT: answer OK, then close.
     Quit,
-    /// SELECT 0: nothing to do, since there is but one database.
+    /// SELECT 0: nothing to do, since there is only one database.
     Select,
     /// RESET: unauthenticate, leave MONITOR, speak RESP2, drop the name.
     Reset,
@@ -127,7 +127,7 @@ pub enum Latency<'a> {
 pub enum Debug<'a> {
     /// FLUSHALL: forget all jobs and queues of this node.
     FlushAll,
-    /// SLEEP: the whole node stands still for so long.
+    /// SLEEP: the whole node stands still for this long.
     Sleep(Duration),
     /// ERROR: answer this error line.
     Error(&'a [u8]),

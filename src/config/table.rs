@@ -142,11 +142,11 @@ directives! {
         "tcp-backlog" tcp_backlog: u16 = 511;
         number(0, 65535), AtStart, Disque;
 
-        /// A client that is idle for so long is closed, unless it waits for jobs.
+        /// Closes a client that is idle for this time, unless it waits for jobs.
         "timeout" timeout: Option<Duration> = None;
         time(Unit::Seconds, 1, INT_MAX, Off::Zero), AtRunTime, Disque;
 
-        /// TCP sends a probe after so long a silence, and closes a connection whose other end is gone.
+        /// TCP probes a connection that is silent for this time, and closes it if its other end is gone.
         "tcp-keepalive" tcp_keepalive: Option<Duration> = None;
         time(Unit::Seconds, 1, INT_MAX, Off::No), AtRunTime, Disque;
 

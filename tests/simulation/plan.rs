@@ -44,7 +44,7 @@ pub(crate) struct Plan {
     /// Datagrams that are lost, and that come twice, in percent.
     pub(crate) loss: u64,
     pub(crate) duplicated: u64,
-    /// `cluster-node-timeout`: a link that does not answer for so long is closed.
+    /// `cluster-node-timeout`: a link that does not answer for this long is closed.
     pub(crate) node_timeout: Micros,
     /// What goes wrong; nothing in a quiet run.
     pub(crate) faults: Vec<Kind>,

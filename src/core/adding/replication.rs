@@ -152,7 +152,7 @@ impl Node {
         }
     }
 
-    /// A peer takes no copies any more: others are asked. What is but aimed at falls with it.
+    /// A peer takes no copies any more: asks others. The target count drops when a node goes away; the floor does not.
     pub(crate) fn replicate_without(
         &mut self,
         now: Time,

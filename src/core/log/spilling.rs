@@ -73,12 +73,12 @@ impl Spilling {
         };
     }
 
-    /// So much is being read that more should wait.
-    /// Bodies are on their way for a pass over the log.
+    /// Whether bodies are being read for a pass over the log.
     pub(crate) fn is_fetching(&self) -> bool {
         self.fetching > 0
     }
 
+    /// Whether enough is being read, so that more should wait.
     pub(super) fn is_fetching_enough(&self) -> bool {
         self.fetching >= limits::FETCH_BYTES
     }

@@ -26,7 +26,7 @@ fn endless(replicate: u16) -> AddJob<'static> {
     }
 }
 
-/// The same, whose producer waits for so long.
+/// The same, whose producer waits for this long.
 fn within(replicate: u16, ms: u64) -> AddJob<'static> {
     AddJob {
         timeout: Some(Duration::from_millis(ms)),

@@ -178,7 +178,7 @@ pub struct GetJob<'a> {
 pub enum Wait {
     /// NOHANG: answer nothing at once.
     No,
-    /// Wait for one job, at most so long.
+    /// Wait for one job, at most this long.
     AtMost(Duration),
     /// Wait until there is one.
     Forever,

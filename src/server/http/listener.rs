@@ -39,7 +39,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long a connection lasts.
 #[derive(Debug, Clone, Copy)]
 struct Limits {
-    /// It takes requests for so long, and ends once the answer under way is out,
+    /// It takes requests for this long, and ends once the answer under way is out,
     requests: Duration,
     /// or so much later.
     answer: Duration,

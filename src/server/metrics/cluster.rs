@@ -7,7 +7,7 @@ use crate::server::cluster::Health;
 use crate::server::driver::Driver;
 
 const MICROS: f64 = 1_000_000.0;
-/// So much of a node's id tells it from the others.
+/// Characters of a node's id that tell it from the others.
 const SHORT_ID: usize = 8;
 
 /// Figures of the other nodes.
