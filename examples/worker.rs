@@ -14,7 +14,7 @@ use redis::{Client, Cmd, Connection, FromRedisValue, RedisError, RedisResult, cm
 /// How long GETJOB waits for a job, and ADDJOB for its copies: both must be shorter than [`ANSWER`].
 const GETJOB_MS: u64 = 2000;
 const ADDJOB_MS: u64 = 3000;
-/// A node that does not answer for so long is gone, whatever its connection says.
+/// A node that does not answer for this long is gone, whatever its connection says.
 const ANSWER: Duration = Duration::from_secs(5);
 
 /// Queue, id and body.

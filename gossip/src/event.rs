@@ -25,12 +25,12 @@ pub enum Event {
         /// Whom it knows to live.
         members: Vec<Identity>,
     },
-    /// What a handshake on the bus told of the node at its other end. It makes nobody a member.
+    /// The node that a handshake on the bus found at its other end. This makes nobody a member.
     Seen(Identity),
     /// CLUSTER FORGET: the node is no member any more, and cannot become one for 60 s. To be told at all members: one
     /// that only some ignore calls those dead to the rest, and they flap.
     Forget(NodeId),
-    /// CLUSTER RESET: all members and seeds are forgotten, and only who meets this node anew is listened to.
+    /// CLUSTER RESET: forgets all members and seeds, and listens only to nodes that meet this node again.
     Reset,
     /// CLUSTER RESET HARD: the same, under this new node id.
     Renamed(NodeId),

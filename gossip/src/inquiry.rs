@@ -1,4 +1,4 @@
-//! Questions that wait for an answer: whoever answers one proves that it lives now, and holds the secret.
+//! Questions that wait for an answer: a node that answers one proves that it lives now, and holds the secret.
 
 use std::net::SocketAddr;
 use std::time::Duration;

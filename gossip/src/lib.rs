@@ -29,8 +29,8 @@
 //! - *Who*: is answered to the address that stands in it, never to the one that it came from; there nobody
 //!   waits for that nonce. It makes nobody a member: that takes an answer to the nonce in return.
 //! - *I am*: counts only while its nonce waits, for 3 s and once.
-//! - *Messages of foca*: carry a number that each receiver lets pass once ([`Member`]s prove themselves anew at
-//!   each start, which begins the numbers anew). They are meant for one identity, which changes at every start, move,
+//! - *Messages of foca*: carry a number that each receiver lets pass once ([`Member`]s prove themselves again at
+//!   each start, which restarts the numbers). They are meant for one identity, which changes at every start, move,
 //!   renewal and RESET. So a recording can keep neither the dead alive nor the forgotten in.
 //! - *Outranked*: repeats that a newer process with this node's id was there, which stays true.
 //! - FORGET and RESET are never in a packet.
@@ -40,8 +40,8 @@
 //!
 //! # RESET
 //!
-//! A node that is reset draws a new epoch. It answers those who ask for whoever listens there (CLUSTER MEET,
-//! `cluster-join`), and those who ask for the node of that epoch; former members know only the old one, and foca's
+//! A node that is reset draws a new epoch. It answers those who ask for any node at its address (CLUSTER MEET,
+//! `cluster-join`), and those who ask for the node of that epoch. Former members know only the old epoch, and foca's
 //! messages for the old one are dropped.
 
 mod config;

@@ -84,7 +84,7 @@ impl Known {
 /// Which sequence numbers of one process of a member were seen: each passes once, in any order within 64.
 #[derive(Debug)]
 pub(crate) struct Window {
-    /// Whose: numbers begin anew with each start.
+    /// Whose numbers these are: they restart with each start.
     pub(crate) start: u64,
     /// One above the greatest that was seen.
     next: u64,

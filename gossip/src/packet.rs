@@ -55,7 +55,7 @@ pub(crate) struct Who {
 /// Who is asked to answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Whom {
-    /// Whoever listens there: CLUSTER MEET and `cluster-join`.
+    /// Any node at that address: CLUSTER MEET and `cluster-join`.
     Anyone,
     /// This node, unless it was reset since.
     Only(NodeId, u32),

@@ -46,7 +46,7 @@ pub struct Args {
     #[arg(short, long, default_value = "shoalmq-bench", value_name = "NAME")]
     pub queue: String,
 
-    /// Spread the jobs over so many queues: NAME-0, NAME-1, …
+    /// Spread the jobs over this many queues: NAME-0, NAME-1, …
     #[arg(long, default_value = "1", value_name = "N")]
     pub queues: NonZeroUsize,
 

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 /// How long to wait before asking again when there was no job.
 const IDLE_PAUSE: Duration = Duration::from_millis(1);
-/// A queue that gives no job for so long holds none.
+/// A queue that gives no job for this long holds none.
 const IDLE_TIMEOUT: Duration = Duration::from_millis(if cfg!(test) { 300 } else { 5_000 });
 
 /// One consumer, and where it takes jobs from.

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 /// How long a GETJOB waits, in milliseconds: then its consumer looks whether the phase is over.
 const GETJOB_TIMEOUT_MS: &str = "100";
-/// Jobs that were added and do not come for so long are lost.
+/// Jobs that were added and do not come for this long are lost.
 const IDLE_TIMEOUT: Duration = Duration::from_millis(if cfg!(test) { 300 } else { 10_000 });
 
 /// What all workers of the phase share.

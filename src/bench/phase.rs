@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(6);
 /// How often progress is looked at.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
-/// A phase that did nothing for so long has failed.
+/// A phase that did nothing for this long has failed.
 const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How many jobs a phase is to do.
@@ -41,7 +41,7 @@ pub(super) struct Progress {
     pub(super) start: Instant,
 }
 
-/// A run: its connections are made anew for each phase, but for one to ask questions on.
+/// A run: each phase has new connections, except the one that asks questions.
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) args: Args,

@@ -41,7 +41,7 @@ pub struct Report {
 /// How long something took, in milliseconds.
 #[derive(Clone, Copy, Debug, serde::Serialize)]
 pub struct Latency {
-    /// Half took at most so long.
+    /// Half took at most this long.
     pub p50_ms: f64,
     /// 99 of 100.
     pub p99_ms: f64,

@@ -14,8 +14,8 @@
 //!
 //! Both challenges are drawn for this handshake, so a recording proves nothing. The role is part of what is proven, so
 //! neither does what the other side just said, sent back. A stranger that connects gets a greeting and no more: the
-//! dialled side proves itself last, to whoever has proven itself. Without a secret anybody who knows the name can
-//! compute all this: that guards against accidents only, such as an address that another cluster had before.
+//! dialled side proves itself last, once the dialler has proven itself. Without a secret anybody who knows the name can
+//! compute all this: that guards only against accidents, such as an address that another cluster had before.
 //!
 //! Nothing here is longer than [`INPUT_MAX`] bytes; how long it may take is the caller's to bound.
 

@@ -86,7 +86,7 @@ pub(super) fn human(reply: &Frame, shape: Shape) -> String {
     out
 }
 
-/// Appends the reply; lines after the first are indented by so many columns.
+/// Appends the reply; lines after the first are indented by `indent` columns.
 fn write_human(out: &mut String, reply: &Frame, indent: usize) {
     match reply {
         Frame::Simple(text) | Frame::BigNumber(text) | Frame::Verbatim(_, text) => {

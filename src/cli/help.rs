@@ -258,7 +258,7 @@ impl Catalogue {
     }
 }
 
-/// Appends a paragraph that begins with `head`; its further lines are indented by so many columns.
+/// Appends a paragraph that begins with `head`; its further lines are indented by `indent` columns.
 fn wrap(out: &mut String, head: &str, indent: usize, text: &str) {
     out.push_str(head);
     let mut column = head.len();

@@ -54,7 +54,7 @@ pub struct Args {
     /// Append the standard input to the command, as its last argument.
     #[arg(short = 'x', requires = "command")]
     stdin: bool,
-    /// Run the command so many times; -1 is for ever.
+    /// Run the command this many times; -1 is for ever.
     #[arg(
         short = 'r',
         default_value_t = 1,

@@ -1,7 +1,7 @@
 //! The prompt: lines from a person, until quit.
 //!
 //! Ctrl-C clears a line that is being typed, and gives up a command that waits for its reply: the
-//! connection is dropped, as the only way to take a blocked command back, and made anew.
+//! prompt drops the connection, the only way to take a blocked command back, and connects again.
 
 use std::path::PathBuf;
 use std::process::ExitCode;

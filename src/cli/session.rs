@@ -1,4 +1,4 @@
-//! A connection that comes back: kept while it lasts, made anew when the next command needs it.
+//! A connection that comes back: kept while it lasts, and opened again when the next command needs it.
 
 use std::time::Duration;
 
@@ -67,7 +67,7 @@ impl Session {
     }
 
     /// Runs one command. `None` means that the connection was closed because the command asks for
-    /// that. A connection found closed before anything was sent is made anew; after that, never.
+    /// that. Reconnects if the connection was closed before anything was sent; after that, never.
     pub(super) async fn execute(
         &mut self,
         words: &[Vec<u8>],

@@ -20,7 +20,7 @@ pub enum Admin<'a> {
     Echo(&'a [u8]),
     /// QUIT: answer OK, then close.
     Quit,
-    /// SELECT 0: nothing to do, since there is but one database.
+    /// SELECT 0: nothing to do, since there is only one database.
     Select,
     /// RESET: unauthenticate, leave MONITOR, speak RESP2, drop the name.
     Reset,
@@ -99,7 +99,7 @@ pub enum Config<'a> {
 /// SLOWLOG and its subcommands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Slowlog {
-    /// GET: the newest entries, at most so many; a negative number of the client's is all.
+    /// GET: at most this many of the newest entries. The client's negative number means all.
     Get(u64),
     /// LEN: how many entries there are.
     Len,
@@ -127,7 +127,7 @@ pub enum Latency<'a> {
 pub enum Debug<'a> {
     /// FLUSHALL: forget all jobs and queues of this node.
     FlushAll,
-    /// SLEEP: the whole node stands still for so long.
+    /// SLEEP: the whole node stands still for this long.
     Sleep(Duration),
     /// ERROR: answer this error line.
     Error(&'a [u8]),
@@ -159,7 +159,7 @@ pub enum Crash {
 pub enum Shutdown {
     /// Leave it as it is.
     KeepLog,
-    /// REWRITE-AOF: write it anew, also where logging is off.
+    /// REWRITE-AOF: rewrite it, even if logging is off.
     RewriteLog,
 }
 

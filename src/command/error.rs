@@ -91,7 +91,7 @@ pub enum ParseError<'a> {
     DebugUsage(&'a [u8]),
     /// HELLO: neither RESP2 nor RESP3.
     ProtocolVersion,
-    /// SELECT: there is but database 0.
+    /// SELECT: there is only database 0.
     DatabaseIndex,
 }
 

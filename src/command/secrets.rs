@@ -1,7 +1,7 @@
 //! Passwords among the arguments of a command: what MONITOR, the slow log and the history of the prompt must not show.
 //!
-//! Whoever mistypes a command has typed the password all the same: slips of a name count as the name, and the value of
-//! a parameter that nobody knows counts as a secret.
+//! A mistyped command still holds the password: a slip of a name counts as the name, and the value of an unknown
+//! parameter counts as a secret.
 
 use super::args::is;
 use super::table;

@@ -17,7 +17,8 @@ pub struct CommandSpec {
     pub name: &'static str,
     /// Its place in the table.
     pub index: CommandIndex,
-    /// How many arguments it takes, its name counted: exactly so many; at least so many when negative; any when 0.
+    /// How many arguments it takes, its name counted: exactly this number; at least its opposite when negative; any when
+    /// 0.
     pub arity: i8,
     /// What must hold before it is run.
     pub flags: Flags,
@@ -28,7 +29,7 @@ pub struct CommandSpec {
 }
 
 impl CommandSpec {
-    /// Whether so many arguments, its name counted, can be right.
+    /// Whether this number of arguments, its name counted, can be right.
     #[inline]
     pub fn accepts(&self, arguments: usize) -> bool {
         let wanted = usize::from(self.arity.unsigned_abs());

@@ -142,11 +142,11 @@ directives! {
         "tcp-backlog" tcp_backlog: u16 = 511;
         number(0, 65535), AtStart, Disque;
 
-        /// A client that is idle for so long is closed, unless it waits for jobs.
+        /// Closes a client that is idle for this time, unless it waits for jobs.
         "timeout" timeout: Option<Duration> = None;
         time(Unit::Seconds, 1, INT_MAX, Off::Zero), AtRunTime, Disque;
 
-        /// TCP sends a probe after so long a silence, and closes a connection whose other end is gone.
+        /// TCP probes a connection that is silent for this time, and closes it if its other end is gone.
         "tcp-keepalive" tcp_keepalive: Option<Duration> = None;
         time(Unit::Seconds, 1, INT_MAX, Off::No), AtRunTime, Disque;
 
@@ -165,8 +165,8 @@ directives! {
         "dir" dir: PathBuf = working_directory(), or "the working directory", such as ".";
         Allowed::Folder, AtRunTime, Disque;
 
-        /// A file that takes the log; it is opened for appending, and anew at SIGHUP. Without one, the
-        /// log goes to standard error.
+        /// The file that the server appends its log to. SIGHUP reopens it. Without a file, the log goes
+        /// to standard error.
         "logfile" logfile: Option<PathBuf> = None;
         Allowed::File, AtStart, Disque;
 
@@ -219,9 +219,9 @@ directives! {
         "maxmemory-policy" maxmemory_policy: MaxmemoryPolicy = MaxmemoryPolicy::Acks;
         MaxmemoryPolicy::ALLOWED, AtRunTime, Disque;
 
-        /// So many queues have series of their own in the metrics; the rest are told of together, as
-        /// `__other__`. A queue that is gone makes room for one of these. Each node has its own first ones. 0
-        /// leaves the sum of all.
+        /// How many queues have series of their own in the metrics; the rest share the series `__other__`.
+        /// When a queue goes, one of the rest takes its place. Each node chooses its own: first come, first
+        /// served. 0 leaves the sum of all.
         "metrics-max-queues" metrics_max_queues: u32 = 1000;
         number(0, 100_000), AtRunTime, Ours;
 
@@ -276,8 +276,8 @@ directives! {
 
         /// What a start does when the log is damaged before its end. `refuse`: it names the place and
         /// stops, for these may be the only copies. `set-aside`: it renames the folder of the log to
-        /// `sled.corrupt-` or `log.corrupt-` with the time in seconds, starts empty, and other nodes make the
-        /// copies that it held anew.
+        /// `sled.corrupt-` or `log.corrupt-` with the time in seconds and starts empty, and the other
+        /// nodes replace the copies that it held.
         "storage-on-corrupt" storage_on_corrupt: StorageOnCorrupt = StorageOnCorrupt::Refuse;
         StorageOnCorrupt::ALLOWED, AtRunTime, Ours;
 
@@ -321,8 +321,8 @@ directives! {
         "zone" zone: String = String::new();
         Allowed::Text { min: 0, max: 64 }, AtStart, Ours;
 
-        /// How many nodes hold a job whose producer does not say: fewer while there are not so many, and
-        /// made up for later.
+        /// How many nodes hold a job whose producer does not say. While the cluster has fewer nodes, a job
+        /// has fewer copies, and gets the missing ones later.
         "default-replicate" default_replicate: NonZeroU16 = const { NonZeroU16::new(3).expect("not 0") };
         number(1, 65535), AtRunTime, Ours;
 
@@ -331,7 +331,7 @@ directives! {
         "min-replicate" min_replicate: NonZeroU16 = const { NonZeroU16::new(2).expect("not 0") };
         number(1, 65535), AtRunTime, Ours;
 
-        /// How long a node may be away before its copies are made anew on others.
+        /// How long a node may be away before other nodes get new copies of the jobs that it held.
         "heal-delay" heal_delay: Duration = Duration::from_mins(1);
         time(Unit::Seconds, 0, INT_MAX, Off::Never), AtRunTime, Ours;
 

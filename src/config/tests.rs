@@ -726,7 +726,7 @@ fn the_help_names_every_directive_within_100_columns() {
     );
 }
 
-/// `BLESS=1 cargo test` writes the file anew.
+/// `BLESS=1 cargo test` writes the file again.
 #[test]
 fn the_example_file_is_the_table() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/shoalmq.conf");

@@ -44,7 +44,7 @@ pub enum Allowed {
     Folder,
     /// A password, or nothing. It is never shown.
     Password,
-    /// Text of so many bytes, without control characters.
+    /// Text of `min` to `max` bytes, without control characters.
     Text {
         /// The least.
         min: usize,

@@ -30,7 +30,7 @@ pub(crate) enum Timer {
     Mark,
     /// Memory is short: bodies leave it.
     Spilling,
-    /// A pass that records jobs anew goes on.
+    /// A pass that records jobs again continues.
     Rewrite,
     /// A peer may have been away for too long.
     Absence,

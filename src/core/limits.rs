@@ -11,45 +11,46 @@ pub(crate) const QUEUE_IDLE: Duration = Duration::from_mins(5);
 pub(crate) const QUEUE_IDLE_EXTERNAL: Duration = Duration::from_secs(10);
 pub(crate) const QUEUE_IDLE_EVICT: Duration = Duration::from_secs(2);
 
-/// Under memory pressure all queues are looked at this often, not at every refused command.
+/// Under memory pressure a sweep looks at all queues this often, rather than at every refused command.
 pub(crate) const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
-/// An at-most-once job whose delay ends while its queue is paused has no retry to wait for: it tries again so often.
+/// An at-most-once job whose delay ends while its queue is paused has no retry to wait for: it tries again after this.
 pub(crate) const PAUSED_RETRY_SECS: u32 = 1;
 
 /// How much earlier than its requeue a node looks at a job, to warn the other holders.
 pub(crate) const WILLQUEUE_AHEAD: Duration = Duration::from_millis(500);
 
-/// What a node without its turn waits beyond the time at which the one with it acts, at least and at most: longer than a
-/// message takes, and long enough that holders who all lost touch do not act at once.
+/// The shortest and the longest time that a holder without the turn waits after the holder with the turn should have
+/// acted: longer than a message takes, and long enough that holders that all lost touch do not act at once.
 pub(crate) const STAGGER_MIN: Duration = Duration::from_millis(100);
 pub(crate) const STAGGER_MAX: Duration = Duration::from_secs(1);
 
-/// One step tells a holder that came back of the jobs in so many slots that are queued here, and the next follows after
-/// the pause: at most 200 thousand messages a second, some 7 MB.
+/// When a holder comes back, this node tells it which jobs are queued here. One step covers this many slots, and the next
+/// step follows after the pause: at most 200 thousand messages a second, some 7 MB.
 pub(crate) const TELL_PER_TICK: u32 = 1024;
 pub(crate) const TELL_PAUSE: Duration = Duration::from_millis(5);
 
-/// After a start, jobs with other holders are queued only when one of these was asked; if no link comes up for so long,
-/// this node must be alone.
+/// After a start, a node asks another holder of a job before it queues the job. If no link comes up within this time,
+/// the node must be alone.
 pub(crate) const ALONE_AFTER: Duration = Duration::from_secs(10);
 /// Most links are up within milliseconds of a start; a holder whose link is not up by then is taken to be away.
 pub(crate) const LINKS_WITHIN: Duration = Duration::from_secs(2);
 /// How often a job looks whether a link to a holder is up by then.
 pub(crate) const ALONE_CHECK: Duration = Duration::from_secs(1);
-/// What was queued before a stop is asked after for so long, since the others have much to ask at that moment, too.
+/// How long other holders have to answer, after a start, about a job that was queued here before the stop: they have many
+/// questions of their own at that moment.
 pub(crate) const SETTLE: Duration = Duration::from_secs(2);
-/// So many jobs begin to ask per millisecond after a start: a million of them take ten seconds.
+/// Jobs that begin to ask per millisecond after a start: a million jobs take ten seconds.
 pub(crate) const SETTLE_PER_MS: u64 = 100;
 
-/// One step of handing over sends at most so many jobs and bytes of bodies, and the next follows after the pause: 25
-/// thousand jobs or 25 MB a second, which leaves room for the node's own clients.
+/// One step of handing over sends at most this many jobs and bytes of bodies, and the next step follows after the pause:
+/// 25 thousand jobs or 25 MB a second, which leaves room for the node's own clients.
 pub(crate) const HAND_OVER_PER_TICK: usize = 256;
-/// It looks at so many slots for them.
+/// Slots that such a step looks at.
 pub(crate) const HAND_OVER_SLOTS: u32 = 1024;
 pub(crate) const HAND_OVER_BYTES_PER_TICK: usize = 256 << 10;
 pub(crate) const HAND_OVER_PAUSE: Duration = Duration::from_millis(10);
-/// Moves that nobody confirmed yet: a node that does not answer gets no more than these.
+/// Most moves that are not confirmed yet: a node that does not answer gets no more than these.
 pub(crate) const HAND_OVER_UNCONFIRMED: usize = 4096;
 /// How long a move waits for its answer.
 pub(crate) const HAND_OVER_PATIENCE: Duration = Duration::from_secs(2);
@@ -62,17 +63,17 @@ pub(crate) const MARK_EVERY: Duration = Duration::from_mins(1);
 /// A wall clock that is off by more than this since the last mark has jumped, and the log wants a new mark.
 pub(crate) const WALL_JUMP_MS: u64 = 1000;
 
-/// One tick handles so many due jobs (about 2 ms), so that a million delays that end at once hold up nobody.
+/// Due jobs that one tick handles (about 2 ms), so that a million delays that end at once hold up nobody.
 pub(crate) const DUE_PER_TICK: usize = 8192;
 
-/// One tick of a pass over the log looks at so many slots, and records so many jobs of so many bytes anew (under 1 ms),
-/// and the next follows after the pause.
+/// The most that one tick of a pass over the log does (under 1 ms): slots it looks at, jobs it records again, and bytes of
+/// those records. The next tick follows after the pause.
 pub(crate) const REWRITE_SLOTS: u32 = 16 * 1024;
 pub(crate) const REWRITE_RECORDS: u32 = 512;
 pub(crate) const REWRITE_BYTES: u64 = 256 << 10;
 pub(crate) const REWRITE_PAUSE: Duration = Duration::from_millis(2);
-/// When a pass is urgent, one tick records this many times what was recorded since the last, but looks at and records not
-/// more than so many slots, jobs and bytes (under 4 ms).
+/// When a pass is urgent, one tick records this many times as many bytes as were recorded since the last tick, within the
+/// following bounds for slots, jobs and bytes (under 4 ms).
 pub(crate) const REWRITE_FACTOR: u64 = 4;
 pub(crate) const REWRITE_SLOTS_URGENT: u32 = 64 * 1024;
 pub(crate) const REWRITE_RECORDS_URGENT: u32 = 8192;
@@ -80,14 +81,14 @@ pub(crate) const REWRITE_BYTES_URGENT: u64 = 4 << 20;
 /// The pause while records wait for the disk.
 pub(crate) const REWRITE_PAUSE_SLOW: Duration = Duration::from_millis(10);
 
-/// One stop event records where the jobs of so many slots stand (some 4 MB): a stop of ten million jobs takes no more
-/// memory than that of a few.
+/// One stop event records where the jobs in this many slots stand (some 4 MB): a stop with ten million jobs takes no more
+/// memory than a stop with a few.
 pub(crate) const STANDINGS_PER_STOP: u32 = 1 << 16;
 
 /// Other nodes that a node can know at once, so that a set of them is one word: every job has such a set. A cluster
 /// of 65 nodes is far past what full-mesh links are good for.
 pub(crate) const PEERS: usize = 64;
-/// Forgotten nodes that are told from ones never heard of: as many as there may be others.
+/// Forgotten nodes that a node remembers, to tell them from unknown ones: as many as it can know at once.
 pub(crate) const FORGOTTEN_PEERS: usize = PEERS;
 /// Lists of holders kept ready: three copies on 16 nodes make 105 different ones.
 pub(crate) const HOLDER_LISTS: usize = 1024;
@@ -95,10 +96,12 @@ pub(crate) const HOLDER_LISTS: usize = 1024;
 /// How long a member that cannot be reached is expected back: a restart takes seconds, and ADDJOB waits for it if its client does.
 pub(crate) const EXPECTED_BACK: Duration = Duration::from_secs(10);
 
-/// Interest in jobs of other nodes is told again so often, and holds so long without: two refreshes may be lost.
+/// How often a node repeats its interest in the jobs of other nodes, and how long the interest holds without a refresh:
+/// two refreshes may be lost.
 pub(crate) const INTEREST_REFRESH: Duration = Duration::from_secs(2);
 pub(crate) const INTEREST_EXPIRES: Duration = Duration::from_secs(5);
-/// It outlasts the last client that waits by so long: one that asks in a loop must not plant and cancel each time.
+/// How long interest outlasts the last client that waits: a client that asks in a loop must not announce and cancel it
+/// each time.
 pub(crate) const INTEREST_LINGER: Duration = Duration::from_millis(200);
 /// How long a job stays where it is ready before it goes to a node that wants it, but where no client waits: a client here
 /// may be about to take it.
@@ -115,7 +118,7 @@ pub(crate) const MISS_MAX: u64 = 100;
 pub(crate) const DISCOVER_AFTER: Duration = Duration::from_millis(5);
 /// Jobs that a node has ready ahead of its fastest clients: Disque's most per request.
 pub(crate) const LOOKAHEAD: u64 = 100;
-/// A source is asked for at least so many, if they are wanted: fewer messages than asking all sources for a few.
+/// The fewest jobs to ask one source for, if that many are wanted: fewer messages than asking all sources for a few.
 pub(crate) const SHARE_MIN: u64 = 8;
 /// Jobs that one peer may ask for at once, however many of its clients wait.
 pub(crate) const CREDIT: u64 = 1024;
@@ -135,7 +138,7 @@ pub(crate) const INTERESTS: usize = 1 << 16;
 pub(crate) const INTEREST_NAME_BYTES: usize = 16 << 20;
 /// Moves to other nodes that are not settled: a round trip's worth. Beyond it the normal retry must do.
 pub(crate) const UNSETTLED: usize = 1 << 16;
-/// How long those who may have got a job over a link that broke have to say so.
+/// How long the nodes that may have got a job over a broken link have to say so.
 pub(crate) const SETTLE_WITHIN: Duration = Duration::from_millis(500);
 /// How long a peer counts as one that sends jobs, for QSTAT.
 pub(crate) const IMPORT_LATELY: Duration = Duration::from_secs(30);
@@ -146,29 +149,29 @@ pub(crate) const INTEREST_BYTES: usize = 400;
 /// What an unsettled move takes.
 pub(crate) const MOVE_BYTES: usize = 96;
 
-/// The holders of an acked job that do not answer are told again after the shortest time, then after twice that, and so on
-/// up to the longest: Disque's rule.
+/// A node tells the holders of an acked job again, if they do not answer, after the shortest time, then after twice that,
+/// and so on up to the longest: Disque's rule.
 pub(crate) const ACK_RETRY_MIN: Duration = Duration::from_secs(1);
 pub(crate) const ACK_RETRY_MAX: Duration = Duration::from_mins(3);
-/// A holder leaves the collection of an ack for so long, and up to a quarter more, to the one it heard of it from.
+/// A holder leaves the collection of an ack to the node that told it of the ack for this long, and up to a quarter more.
 pub(crate) const ACK_PATIENCE: Duration = Duration::from_secs(5);
-/// A pass over all acked jobs, when a peer comes or is gone, looks at so many per step: at most 100 000 a second, some
-/// 6 MB, so that no outbox overflows.
+/// When a peer comes or is gone, a pass goes over all acked jobs. One step looks at this many: at most 100 000 a second,
+/// some 6 MB, so that no outbox overflows.
 pub(crate) const ACKS_PER_STEP: usize = 1024;
 pub(crate) const ACK_STEP_PAUSE: Duration = Duration::from_millis(10);
-/// Tombstones that are kept at most: some 200 MB.
+/// The most tombstones: some 200 MB.
 pub(crate) const TOMBSTONES: usize = 1 << 20;
 
-/// How long the ids of jobs that are over are remembered at least, against copies that come late: longer than any outbox
-/// or slow disk holds one back.
+/// The shortest time that a node remembers the id of a job that is over, to refuse copies that come late: longer than any
+/// outbox or slow disk holds a copy back.
 pub(crate) const FORGOTTEN_FOR: Duration = Duration::from_mins(5);
-/// How many are remembered at most: two generations of 64 tables of 8192 places each, full to 7/8. Some 26 MB.
+/// The most ids that are remembered: two generations of 64 tables of 8192 places each, full to 7/8. Some 26 MB.
 pub(crate) const FORGOTTEN: usize = 2 * 64 * 7168;
 
-/// What serves only to clean up takes at most this part of maxmemory each: remembered ids, and tombstones.
+/// Remembered ids and tombstones serve only to clean up: each takes at most this part of maxmemory.
 const CLEANING_SHARE: u64 = 16;
 
-/// How many things of `bytes` each may be kept for cleaning up; `most` where memory sets no bound.
+/// How many things of `bytes` each may be kept for cleaning up; `most` if memory is not limited.
 pub(crate) fn share(max_memory: u64, bytes: usize, most: usize) -> usize {
     if max_memory == 0 {
         return most;
@@ -177,76 +180,81 @@ pub(crate) fn share(max_memory: u64, bytes: usize, most: usize) -> usize {
     usize::try_from(fitting).unwrap_or(most).min(most)
 }
 
-/// One more node is asked for a copy when confirmations are missing for so long, or for so many times the usual wait: a
-/// slow disk must not make copies, which make it slower.
+/// ADDJOB asks one more node for a copy when confirmations are missing for this time, or for this multiple of the usual
+/// wait if that is longer: a slow disk must not cause more copies, which would make it slower.
 pub(crate) const ASK_MORE_AFTER: Duration = Duration::from_millis(50);
 pub(crate) const ASK_MORE_MEDIANS: u32 = 4;
-/// When no node is left that was not asked, those that did not answer are asked again so often.
+/// How often ADDJOB asks the nodes that did not answer again, once all nodes were asked.
 pub(crate) const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
-/// Nodes count as equally loaded below so many jobs, and then within a factor of two: a nearer look would only send all
-/// copies to one node until the next news of it.
+/// Nodes with fewer jobs than this count as equally loaded, and above it nodes within a factor of two do. A finer
+/// comparison would only send all copies to one node until its next news.
 pub(crate) const LOAD_STEP: u64 = 1024;
-/// What a node tells its peers of itself may be so old: they go on sending copies to one that has just filled up.
+/// How old a node's news about itself may be: until the next news its peers go on sending copies to a node that has just
+/// filled up.
 pub(crate) const STATE_EVERY: Duration = Duration::from_secs(1);
 
-/// How long healing waits for answers, at first; twice as long each further time, up to so many times.
+/// How long healing waits for answers at first. Each further wait is twice as long, up to this many times.
 pub(crate) const HEALING_PATIENCE: Duration = Duration::from_millis(500);
 pub(crate) const HEALING_STEPS: u32 = 5;
-/// A peer that comes back is counted on, or asked to take copies, only after so long: others may be about to come back.
+/// How long healing waits before it relies on a peer that came back, or asks it to take copies: others may be about to
+/// come back.
 pub(crate) const HEALING_SETTLE: Duration = Duration::from_secs(1);
-/// The next holder in rank looks after a job so much later.
+/// How much later the next holder in rank looks after a job.
 pub(crate) const HEALING_RANK: Duration = Duration::from_secs(5);
-/// While jobs are short that nothing could be done about, all are looked at this often.
+/// How often healing looks at all jobs while some are short and nothing could be done for them.
 pub(crate) const HEALING_EVERY: Duration = Duration::from_mins(1);
-/// One step of healing looks at so many slots (0.2 ms), and acts on so many jobs and bytes: 10 thousand jobs a second, or
-/// 50 MB of bodies, leave a node most of its time. The next follows after the pause.
+/// One step of healing looks at this many slots (0.2 ms), and acts on this many jobs and bytes: 10 thousand jobs a second,
+/// or 50 MB of bodies, leave a node most of its time. The next step follows after the pause.
 pub(crate) const HEALING_SLOTS_PER_TICK: u32 = 8192;
 pub(crate) const HEALING_JOBS_PER_TICK: u32 = 100;
 pub(crate) const HEALING_BYTES_PER_TICK: usize = 512 << 10;
 pub(crate) const HEALING_PAUSE: Duration = Duration::from_millis(10);
-/// A pass goes on while fewer cases than this are open; and no more are kept for jobs that were answered before their
-/// copies were confirmed (100 MB): a later pass finds the others.
+/// A pass goes on while fewer cases than the first bound are open. The second bounds the cases of jobs that were answered
+/// before their copies were confirmed (100 MB): a later pass finds the others.
 pub(crate) const HEALING_OPEN: usize = 4096;
 pub(crate) const HEALING_CASES: usize = 1 << 20;
 
-/// A node that crashes may lose what it wrote in so long a time: the oldest unsynced record is never older.
+/// A node that crashes may lose what it wrote in this time: the oldest unsynced record is never older.
 pub(crate) const UNSYNCED: Duration = Duration::from_secs(2);
-/// Copies of that time that are remembered for each peer: 4 MB, enough for 130 thousand jobs a second.
+/// Copies from that time that a node remembers for each peer: 4 MB, enough for 130 thousand jobs a second.
 pub(crate) const RECENT_COPIES: usize = 1 << 18;
-/// So many of them are offered again per step: 100 thousand a second, some 10 MB.
+/// Remembered copies that one step offers again: 100 thousand a second, some 10 MB.
 pub(crate) const OFFERS_PER_TICK: usize = 1000;
 
 /// How long other nodes have to answer a question about the whole cluster.
 pub(crate) const GATHER_WITHIN: Duration = Duration::from_secs(1);
-/// Questions that may wait for answers at a time; beyond it only this node answers.
+/// Questions that may wait for answers at a time; beyond that only this node answers.
 pub(crate) const GATHERINGS: usize = 1024;
-/// What an answer holds at most: jobs, and bytes of bodies (one job more may be in it).
+/// The most jobs and bytes of bodies in an answer (one job more may be in it).
 pub(crate) const ANSWER_JOBS: u32 = 10_000;
 pub(crate) const ANSWER_BYTES: usize = 4 << 20;
-/// A scan of the whole cluster that goes on by itself ends with so many jobs.
+/// A scan of the whole cluster that continues by itself ends after this many jobs.
 pub(crate) const SCAN_WHOLE: usize = 1 << 20;
 
-/// A scan looks at so many elements for each one that it was asked for, so that a filter that fits nothing ends.
+/// Elements that a scan looks at for each one that it was asked for, so that a scan with a filter that matches nothing
+/// ends.
 pub(crate) const SCAN_LOOKS_PER_COUNT: u64 = 10;
 
-/// Used shares of maxmemory, in percent, from which a node keeps no local copies of new jobs; evicts; refuses.
+/// Shares of maxmemory, in percent, from which a node keeps no local copies of new jobs; evicts; refuses.
 pub(crate) const MEMORY_EXTERNAL: u64 = 75;
 pub(crate) const MEMORY_EVICT: u64 = 95;
 pub(crate) const MEMORY_FULL: u64 = 100;
 
-/// One step of spilling looks at so many jobs (0.2 ms), one while the log is read at so many beside the one read; without
-/// other events the next step follows after the pause. A log under load takes longer to write the records.
+/// Jobs that one step of spilling looks at (0.2 ms). While the log is read, a step follows each job that was read, and
+/// looks at fewer. Without other events the next step follows after the pause: a log under load takes longer than that to
+/// write the records.
 pub(crate) const SPILL_LOOKS: u32 = 4096;
 pub(crate) const SPILL_LOOKS_LOADING: u32 = 64;
 pub(crate) const SPILL_PAUSE: Duration = Duration::from_millis(2);
-/// When nothing is left that could go, it is looked for again after so long.
+/// How long spilling rests when it finds no body that could go.
 pub(crate) const SPILL_REST: Duration = Duration::from_secs(1);
-/// Jobs that are queued within so long, and so many of each queue, keep their bodies if others can go.
+/// Jobs that are queued within this time, and this many jobs of each queue, keep their bodies if others can go.
 pub(crate) const SPILL_AHEAD: Duration = Duration::from_secs(1);
 pub(crate) const SPILL_HOT: u64 = 1024;
-/// Bodies that are read for records to be copied, all at once: what a disk reads in some milliseconds.
+/// Bytes of bodies that are read at once, so that their records can be copied: what a disk reads in a few milliseconds.
 pub(crate) const FETCH_BYTES: usize = 1 << 20;
-/// The holders of a job whose body is lost here are asked for it so often; where there are none, nobody is. A body that
-/// cannot be read at the moment is tried again as often.
+/// How often a node asks the other holders for a body that is lost here, and tries again to read a body that it cannot
+/// read at the moment.
 pub(crate) const LOST_ASK: Duration = Duration::from_secs(1);
+/// The same for a lost body of which no other node holds a copy.
 pub(crate) const LOST_AGAIN: Duration = Duration::from_mins(1);

@@ -43,11 +43,11 @@ pub struct Settings {
     pub default_replicate: u16,
     /// Copies that such a job has at least before its producer is answered, as far as there are nodes; at least 1.
     pub min_replicate: u16,
-    /// How long a holder may be away before its copies are made anew elsewhere.
+    /// How long a holder may be away before its copies are replaced elsewhere.
     pub heal_delay: Duration,
     /// How long after CLUSTER LEAVING the jobs begin to move to other nodes.
     pub leaving_grace: Duration,
-    /// So many queues are tallied each for itself, for the metrics.
+    /// How many queues have a tally of their own, for the metrics.
     pub tallied_queues: u32,
 }
 
@@ -142,7 +142,7 @@ pub struct Node {
     pub(crate) started: Time,
     /// CLUSTER LEAVING holds: the node goes for good.
     pub(crate) leaving: bool,
-    /// What the peers were told of this node, while there are any.
+    /// What this node last told its peers about itself, while there are any.
     pub(crate) told: Option<PeerState>,
     /// What the bodies in memory take.
     pub(crate) body_bytes: usize,
@@ -352,7 +352,7 @@ impl Node {
         }
     }
 
-    /// Tells a peer, if our link to it is up: else the flow that wanted it starts anew when the link is.
+    /// Tells a peer, if our link to it is up. If not, the flow that sends this starts over when the link comes up.
     pub(crate) fn send(&self, to: PeerKey, message: Message, effects: &mut Vec<Effect>) {
         if self.peers.up().contains(to) {
             effects.push(Effect::Send(self.peers.get(to).id, message));

@@ -10,7 +10,7 @@ pub const LINE_MAX: usize = 64 << 10;
 pub const COMMAND_MAX: usize = 1 << 30;
 /// Most commands of a batch, so that one client's pipeline cannot keep the core to itself.
 pub const BATCH_COMMANDS: usize = 1024;
-/// A batch ends with the command that reaches so many bytes.
+/// A batch ends with the command that reaches this many bytes.
 pub const BATCH_BYTES: usize = 1 << 20;
 
 /// Deepest nesting of lists in a reply.

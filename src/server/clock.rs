@@ -46,7 +46,7 @@ pub(crate) fn since_epoch() -> Duration {
         .unwrap_or_default()
 }
 
-/// So many bytes from the system's generator.
+/// `N` bytes from the system's generator.
 pub(crate) fn entropy<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).expect("the system's generator works once the system is up");

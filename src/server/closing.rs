@@ -12,11 +12,11 @@ use super::{Failed, persistence};
 /// Between two looks at how many jobs a node that stops still has to hand over: far below a human's patience.
 const HAND_OVER_LOOK: Duration = Duration::from_millis(5);
 
-/// A node that stops waits at most so long for its last words to be on their way to its clients and peers.
+/// How long a node that stops waits, at most, until its last words are on their way to its clients and peers.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
-/// The log is closed so long after the time for jobs and clients at the latest. Whoever stops a node, Kubernetes or systemd,
-/// gives it 20 s more than `shutdown-timeout`: the rest is for the process to end.
+/// How long closing the log may take after the time for jobs and clients. Kubernetes and systemd give a node 20 s more
+/// than `shutdown-timeout`: the rest is for the process to end.
 const CLOSE_LOG: Duration = Duration::from_secs(12);
 
 /// Stops in order: no more commands, jobs to other nodes, then the log.

@@ -1,8 +1,8 @@
 //! The one owner of the node: a lock, held for one batch of commands or one tick.
 //!
 //! A connection's task takes the lock itself: measured, a short lock per read costs less than handing each read
-//! to another task. Whoever holds it feeds events in, carries out the effects (records to the journal, replies to the
-//! connection or to the mailboxes of others), and never waits.
+//! to another task. The task that holds it feeds events in, carries out the effects (records to the journal, replies to
+//! the connection or to the mailboxes of others), and never waits.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -50,7 +50,7 @@ pub(crate) enum Stop {
 pub(crate) enum Answered {
     /// The reply is written, and may leave when the log is on disk up to here.
     Now(Position),
-    /// It comes by mail, once so many bytes of bodies are read.
+    /// The reply comes by mail, once this many bytes of bodies are read.
     Unread(usize),
     /// There is no reply: the connection is to end.
     HungUp,
@@ -135,7 +135,7 @@ pub(crate) struct Driver {
     pub(crate) loading: Option<Loading>,
     pub(crate) peers: BTreeMap<ClientId, Peer>,
     pub(crate) monitors: BTreeSet<ClientId>,
-    /// No command runs any more: whoever still gets the lock is promised nothing.
+    /// No command runs any more: a task that still gets the lock is promised nothing.
     pub(crate) is_closed: bool,
     /// CLIENT PAUSE: no command runs before this.
     pub(crate) paused_until: Option<Instant>,
@@ -280,7 +280,7 @@ impl Driver {
         }
     }
 
-    /// Asks the whole cluster for somebody who is no client. The answer comes within moments, whoever answers.
+    /// Asks the whole cluster a question that is not a client's. The answer comes within moments, even if nodes are silent.
     pub(crate) fn ask(&mut self, question: Question) -> oneshot::Receiver<Reply> {
         let (sender, answer) = oneshot::channel();
         let client = self.next_client();

@@ -1,7 +1,7 @@
 //! How far the log must be on disk before a reply may leave.
 //!
-//! Under `appendfsync always` nobody is told of what is not on disk: a reply waits for the records of its own command,
-//! and a delivery for the record of its job. Otherwise only adds wait, and only for a disk that stalls.
+//! Under `appendfsync always` nothing leaves that is not on disk: a reply waits for the records of its own command, and a
+//! delivery for the record of its job. Otherwise only adds wait, and only for a disk that stalls.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -70,7 +70,7 @@ impl Gates {
             && position <= released
         {
             self.order.pop_front();
-            // It may have come anew since.
+            // The job may have been added again since.
             if self.adds.get(&id) == Some(&position) {
                 self.adds.remove(&id);
             }
@@ -154,7 +154,7 @@ pub(super) enum Persisted {
 pub(super) enum News {
     /// A client or a peer brought it.
     Job,
-    /// It is recorded anew, and its first record is on disk.
+    /// It is recorded again, and its first record is on disk.
     Nothing,
 }
 

@@ -126,7 +126,7 @@ impl Identity {
         self.save().inspect_err(|_| self.store_is_kept = before)
     }
 
-    /// Writes the file anew, so that a crash leaves either the old or the new one.
+    /// Replaces the file, so that a crash leaves either the old or the new one.
     fn save(&self) -> io::Result<()> {
         let temporary = self.folder.join(format!("{}.new", Identity::FILE));
         let mut file = File::create(&temporary)?;

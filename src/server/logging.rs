@@ -29,7 +29,7 @@ impl std::fmt::Debug for LogHandle {
     }
 }
 
-/// A file that is appended to, and can be opened anew after it was moved away.
+/// A file that is appended to, and can be reopened after it was moved away.
 #[derive(Debug)]
 struct LogFile {
     path: PathBuf,
@@ -110,16 +110,16 @@ impl LogHandle {
         }
     }
 
-    /// SIGHUP: whoever moved the file away gets a new one in its place.
+    /// SIGHUP: after the file was moved away, opens a new one in its place.
     pub(crate) fn reopen(&self) {
         let Some(log) = &self.file else { return };
         match LogFile::open(&log.path) {
             Ok(file) => {
                 *log.file.lock() = file;
-                tracing::info!(path = %log.path.display(), "log file opened anew");
+                tracing::info!(path = %log.path.display(), "log file reopened");
             }
             Err(error) => {
-                tracing::warn!(path = %log.path.display(), %error, "the log file cannot be opened anew");
+                tracing::warn!(path = %log.path.display(), %error, "the log file cannot be reopened");
             }
         }
     }

@@ -23,7 +23,7 @@ use super::driver::{Driver, Shared};
 use super::persistence::describe;
 use crate::resp::Protocol;
 
-/// A disk that fails may only do so for a moment: so often reading is tried again, and after pauses that grow by this.
+/// A disk may fail only for a moment: how often a read is tried, after pauses that grow by `PAUSE`.
 const TRIES: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -249,7 +249,7 @@ impl Driver {
     }
 }
 
-/// Reads the bodies that the core asks for, to record their jobs anew.
+/// Reads the bodies that the core asks for, to record their jobs again.
 pub(crate) async fn read_for_core(shared: Arc<Shared>) {
     let arrived = Arc::clone(&shared.driver.lock().wants);
     loop {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::clock;
 
-/// An entry keeps so many arguments, and so many bytes of each: Redis' bounds.
+/// Arguments that an entry keeps, and bytes of each: Redis' bounds.
 const ARGUMENTS_KEPT: usize = 32;
 const BYTES_KEPT: usize = 128;
 
@@ -65,7 +65,7 @@ impl SlowLog {
         self.entries.iter()
     }
 
-    /// Keeps at most so many.
+    /// Keeps at most `keep` entries.
     pub(crate) fn truncate(&mut self, keep: usize) {
         self.entries.truncate(keep);
     }
@@ -75,7 +75,7 @@ impl SlowLog {
     }
 }
 
-/// An event keeps so many samples: Disque's bound.
+/// Samples that an event keeps: Disque's bound.
 const SAMPLES_KEPT: usize = 160;
 
 /// The samples of one event: unix seconds and milliseconds, oldest first, at most one per second.

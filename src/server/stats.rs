@@ -84,7 +84,7 @@ impl Stats {
         self.sampled
     }
 
-    /// CONFIG RESETSTAT: everything but the peak of memory begins anew.
+    /// CONFIG RESETSTAT: everything starts from zero, except the peak of memory.
     pub(crate) fn reset(&mut self) {
         *self = Stats {
             memory_peak: self.memory_peak,

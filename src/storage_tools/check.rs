@@ -34,7 +34,7 @@ pub(super) fn run(args: &Args) -> Result<Verdict, ToolError> {
         to_text(&log, &census, &health)
     };
     match io::stdout().write_all(text.as_bytes()) {
-        // Whoever closed the pipe has seen enough; the exit code still tells.
+        // The reader closed the pipe: it has seen enough, and the exit code still tells.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
         done => done.map_err(ToolError::Output)?,
     }

@@ -1,4 +1,4 @@
-//! `shoalmq storage convert`: the log anew, for another backend.
+//! `shoalmq storage convert`: rewrites the log for another backend.
 //!
 //! ```text
 //! read      the whole old log: damage ends it here

@@ -33,7 +33,7 @@ pub(super) fn run(args: &Args) -> Result<Verdict, ToolError> {
     });
     let health =
         match read.and_then(|health| out.flush().map(|()| health).map_err(ToolError::Output)) {
-            // Whoever closed the pipe has seen enough.
+            // The reader closed the pipe: it has seen enough.
             Err(ToolError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
                 return Ok(Verdict::Sound);
             }

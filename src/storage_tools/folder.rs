@@ -44,7 +44,7 @@ impl Folder {
 
     /// Keeps everybody away.
     pub(super) fn to_write(path: &Path) -> Result<Self, ToolError> {
-        // Whoever names a folder without a log gets no lock file in it.
+        // A folder without a log gets no lock file.
         drop(Folder::to_read(path)?);
         logs(path)?;
         let file = path.join(LOCK);

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `check` | counts what is there, finds damage; changes nothing | stopped |
 //! | `dump` | prints every record as a line of JSON; changes nothing | stopped |
-//! | `convert` | writes the log anew for another backend | stopped |
+//! | `convert` | rewrites the log for another backend | stopped |
 //! | `backup` | has the node copy its log | running |
 //!
 //! Results go to the standard output, all else to standard error; a progress bar only to a terminal.
@@ -48,7 +48,7 @@ enum Command {
     /// Exit code 0: all of it was printed; 1: the log is damaged, and what can be read was printed; 2: there is no log,
     /// or it cannot be read.
     Dump(dump::Args),
-    /// Write the log of a stopped node anew, for another backend.
+    /// Rewrite the log of a stopped node for another backend.
     ///
     /// The new log takes its place only once it is complete and was compared; the old one is kept beside it.
     /// Exit code 0: done; 1: the log is damaged, nothing was changed; 2: there is no log, or it cannot be read or written.

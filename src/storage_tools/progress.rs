@@ -2,7 +2,7 @@
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// A bar that fills up to so many bytes.
+/// A bar that fills up to `total` bytes.
 pub(super) fn bytes(act: &'static str, total: u64) -> ProgressBar {
     styled(
         ProgressBar::new(total),

@@ -1,8 +1,8 @@
 //! A copy of a log while it is written.
 //!
-//! Whoever wants a copy of everything so far rolls the journal first, so that it lies in closed segments. Their files
-//! are written no more, and until they are copied no segment is dropped. Then the copy is opened, and every record in it
-//! read. Where a closed file is never changed in place, and both folders are on one file system, a second name is as
+//! For a copy of everything so far, the caller rolls the journal first, so that everything lies in closed segments. Their
+//! files are written no more, and until they are copied no segment is dropped. Then the copy is opened, and every record
+//! in it read. Where a closed file is never changed in place, and both folders are on one file system, a second name is as
 //! good as a copy.
 
 use std::fs::{self, File};

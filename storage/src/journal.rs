@@ -32,7 +32,7 @@ mod tests;
 
 pub use self::pending::Writer;
 
-/// A frame takes no more records once it has so many bytes.
+/// A frame takes no more records once it has this many bytes.
 pub const FRAME_BYTES: usize = 1 << 20;
 /// How many records were appended before and with one, since the first journal of the process started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -54,7 +54,7 @@ pub enum Policy {
 pub struct Options {
     /// When to sync; [`Journal::set_policy`] changes it.
     pub policy: Policy,
-    /// A segment is full when it has so many bytes.
+    /// A segment is full when it has this many bytes.
     pub segment_bytes: u64,
     /// Where positions go on: those of a journal before this one, all of which count as synced, stay below its own.
     pub after: Position,
@@ -188,7 +188,7 @@ impl Journal {
         self.load().segment_is_full
     }
 
-    /// What whoever appends looks at all the time.
+    /// What the appending side looks at all the time.
     pub fn load(&self) -> Load {
         let state = self.state();
         Load {

@@ -131,7 +131,7 @@ pub(crate) fn load(
     Ok(loaded)
 }
 
-/// What all frames take, if those up to `at` take so many bytes.
+/// An estimate of the bytes of all frames, if those up to `at` take `bytes` bytes.
 fn total(bytes: u64, at: Sequence, (first, last): (Sequence, Sequence)) -> u64 {
     let read = at.0.saturating_sub(first.0) + 1;
     let all = (last.0.saturating_sub(first.0) + 1).max(read);

@@ -256,7 +256,7 @@ fn a_folder_of_another_backend_is_refused_with_the_way_out() {
     ] {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let store = Store::open(own, dir.path()).expect("the folder is empty");
-        // Nothing was written: whoever changes the directive now loses nothing.
+        // Nothing was written: changing the directive now loses nothing.
         drop(store);
         let mut backend = Store::open(other, dir.path())
             .expect("there is nothing of the first")

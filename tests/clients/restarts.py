@@ -92,7 +92,7 @@ class Worker:
 
 
 def play(node, workers, note):
-    """Lets all workers live through it; `note` is told of those that fail."""
+    """Lets all workers live through it; calls `note` for those that fail."""
 
     def each(act):
         for worker in list(workers):

@@ -24,9 +24,10 @@ const ROUNDS: usize = 12;
 const LONG: usize = 200;
 const PRODUCERS: usize = 3;
 const CONSUMERS: usize = 3;
-/// With `always`, a round is killed once so many more jobs were answered; different in each round.
+/// With `always`, a round is killed once this many more jobs were answered; different in each round.
 const JOBS_PER_ROUND: usize = 250;
-/// Else it is killed after some time, up to so much: longer than the window, so that what is older is there to be lost.
+/// Otherwise a round is killed after a time of at most this: longer than the window, so that older jobs are there to be
+/// lost.
 const ROUND_MAX: Duration = Duration::from_millis(2800);
 /// Between two batches of a producer in such a round.
 const PACE: Duration = Duration::from_millis(15);

@@ -44,7 +44,7 @@ pub(crate) fn within<T>(deadline: Duration, what: &str, mut look: impl FnMut() -
 /// The built binary.
 pub(crate) fn binary() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_shoalmq"));
-    // The environment of whoever runs the tests must not configure the nodes.
+    // The environment in which the tests run must not configure the nodes.
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("SHOALMQ_") {
             command.env_remove(name);
@@ -495,7 +495,7 @@ impl Node {
         self.restart();
     }
 
-    /// Waits until so many clients are blocked.
+    /// Waits until `clients` clients are blocked.
     #[track_caller]
     pub(crate) fn wait_for_blocked(&self, clients: usize) {
         let mut connection = self.connect();

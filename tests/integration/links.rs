@@ -218,7 +218,7 @@ fn a_link_without_the_secret_hears_a_greeting_at_most_and_changes_nothing() {
     let node = node();
     let fake = join(&node, 9);
     let mut hello = fake.hello();
-    // The strangest claim there is: to be the member itself, started anew.
+    // The strangest claim there is: to be the member itself, restarted.
     hello.claim.start = 100;
     for (name, secret, reason) in [
         (NAME, "", "secret"),
@@ -284,7 +284,7 @@ fn only_the_newest_link_of_a_node_is_heard() {
     assert!(taken);
     hello.claim.start += 1;
     let (mut new, _, taken) = dial(&node, &ours, &hello);
-    assert!(taken, "the same node, started anew");
+    assert!(taken, "the same node, restarted");
     assert_eq!(rest(&mut old), b"", "the former link is closed");
     hello.claim.start -= 1;
     let (_, _, taken) = dial(&node, &ours, &hello);
@@ -357,7 +357,7 @@ fn gossip_without_the_secret_is_not_answered() {
     for (id, secret) in [(8, None), (9, Some("a wrong secret"))] {
         let mut stranger = Fake::new(id, secret);
         stranger.handle(Event::Meet(bus(&node)));
-        // Whoever is answered after it shows that it would have been answered by now.
+        // The friend comes after the stranger and is answered: so the stranger would have been answered by now.
         let friend = join_and_forget(&node, id + 10);
         for _ in 0..5 {
             stranger.pump();

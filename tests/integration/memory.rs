@@ -38,7 +38,7 @@ fn used(client: &mut Connection) -> u64 {
         .expect("used_memory is a number")
 }
 
-/// Raises or lowers the limit so that what is used makes so many percent of it.
+/// Raises or lowers the limit so that `percent` percent of it are used.
 fn set_level(client: &mut Connection, percent: u64) {
     let limit = used(client) * 100 / percent;
     assert_eq!(

@@ -50,7 +50,7 @@ fn turnover_of_2_gb_behind_live_jobs() {
     turn_over("log", 150_000, 2_000_000_000);
 }
 
-/// Turns over `total` bytes while so many jobs, and one, are delayed.
+/// Turns over `total` bytes while `delayed` jobs, and one more, are delayed.
 fn turn_over(storage: &str, delayed: u64, total: u64) {
     let node = Launch::new().flag("--storage", storage).start();
     let late = node.connect().add("later", "still here", "DELAY 80000");
@@ -116,7 +116,7 @@ fn assert_delayed(node: &Node, late: &str) {
     assert_eq!(client.show(late).field("body").text(), "still here");
 }
 
-/// Adds jobs while not too many wait, until so many were added by all.
+/// Adds jobs while not too many wait, until all producers together added `total`.
 fn produce(
     client: &mut Connection,
     total: u64,

@@ -3,8 +3,8 @@
 
     tests/partition/run.py BINARY [--seed N] [--seconds 60] [--nodes 5] [--jobs-per-second 300]
 
-Nodes keep jobs with `appendfsync always`. Producers and consumers reach every node throughout; what is cut are the ways
-between nodes. After so many seconds of faults all is healed, and everything is drained from every node. Then:
+Nodes keep jobs with `appendfsync always`. Producers and consumers reach every node throughout; only the ways between
+nodes are cut. After --seconds seconds of faults all ways are healed, and every node is drained. Then:
 
 - lost: 0. Every at-least-once job whose ADDJOB was answered was delivered.
 - at-most-once jobs (RETRY 0 REPLICATE 1 TTL 30) delivered twice: 0.

@@ -38,7 +38,7 @@ pub(crate) struct Violation {
 #[derive(Debug)]
 pub(crate) struct Job {
     terms: Terms,
-    /// Copies that there must be when the producer is told of the job.
+    /// Copies that must exist when the producer gets the job's id.
     promised: usize,
     pub(crate) id: Option<JobId>,
     asked: Micros,
@@ -140,7 +140,7 @@ impl Checker {
         self.jobs[number].terms.retry
     }
 
-    /// A producer asks for a job at a node that knows so many, itself included.
+    /// A producer asks for a job at a node that knows `cluster` nodes, itself included.
     pub(crate) fn asked(&mut self, now: Micros, terms: &Terms, cluster: usize) {
         let promised = match (terms.replication, terms.replicate) {
             (Replication::Asynchronous, _) => 1,
@@ -165,7 +165,7 @@ impl Checker {
         });
     }
 
-    /// The producer was told of its job, when so much of each log was on disk.
+    /// The producer got the id of its job, when the logs were on disk up to `synced`.
     pub(crate) fn added(&mut self, _now: Micros, number: Number, id: JobId, synced: &[Position]) {
         let always = self.policy == Policy::Always;
         let job = &mut self.jobs[number];
@@ -178,7 +178,7 @@ impl Checker {
         // A node that keeps no copy itself may hear of copies that a crash took meanwhile, as it may.
         job.taken |= !always && job.copies.is_empty();
         if job.id != Some(id) {
-            let what = format!("its producer was told of {id}, which nobody recorded");
+            let what = format!("its producer got {id}, which nobody recorded");
             return self.violate(Some(number), what);
         }
         if copies < job.promised {

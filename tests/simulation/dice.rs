@@ -34,7 +34,7 @@ impl Dice {
         low + self.below(high - low + 1)
     }
 
-    /// True so many times in a hundred.
+    /// True `percent` times in a hundred.
     pub(crate) fn percent(&mut self, percent: u64) -> bool {
         self.below(100) < percent
     }
@@ -57,7 +57,7 @@ impl Dice {
 
     /// A wait whose mean is `mean`, at most some five times as long: events that know nothing of each other.
     pub(crate) fn wait(&mut self, mean: u64) -> u64 {
-        // 2^-n of all numbers have n leading zeros: so many half-lives, and a part of one.
+        // 2^-n of all numbers have n leading zeros: n half-lives, and a part of one.
         let number = self.next();
         let halves = u64::from(number.leading_zeros()).min(6);
         let half_life = (mean * 7 / 10).max(1);

@@ -34,7 +34,7 @@ pub(crate) enum Kind {
     OneWay,
     /// A way that is cut and mended again and again.
     Flap,
-    /// Links break, and are made anew.
+    /// Links break, and the nodes connect again.
     Reset,
     /// A wall clock jumps.
     Clock,

@@ -35,7 +35,7 @@ pub(crate) struct Host {
     pub(crate) process: Option<Process>,
     /// While it is stopped by SIGSTOP: what came in meanwhile.
     pub(crate) inbox: Option<Vec<Inbound>>,
-    /// Where records lie that its process was not told of yet, and bodies that were read for it.
+    /// Places of records that its process has not heard of yet, and bodies that were read for it.
     pub(crate) recorded: Vec<(JobId, Location)>,
     pub(crate) fetched: Vec<(JobId, Body, Body)>,
     /// It never comes back.

@@ -1,4 +1,4 @@
-//! Who is a member and who lives: a real membership beside each core, and what the core is told of it.
+//! Who is a member and who lives: a real membership beside each core, and what the core hears from it.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::host::Host;
 use crate::plan::Meeting;
 use crate::schedule::{Happening, HostIndex, MS, Micros, SECOND};
 
-/// Names are looked up again so often.
+/// How often names are looked up again.
 const SEEDS_EVERY: Micros = 5 * SECOND;
 
 /// A membership that starts, with what its machine remembers.

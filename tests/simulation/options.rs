@@ -10,7 +10,7 @@ use crate::plan::Plan;
 pub(crate) const USAGE: &str = "\
 --seeds A..B   run these seeds; 0..40 unless told otherwise, which is quick also without optimization
 --seed N       run this one
---hosts N      so many nodes, whatever the seed says
+--hosts N      this many nodes, whatever the seed says
 --bug NAME     give every node a bug: early-reply, lost-ack, second-run, late-copy, lost-withdrawal, no-stay; or
                all, one after the other, which fails unless each of them is found (needs --features planted-bugs)
 --trace        with --seed: tell all that happens

@@ -41,10 +41,10 @@ pub(crate) struct Plan {
     /// One way between two nodes, at least; and how much longer it may take.
     pub(crate) latency: Micros,
     pub(crate) jitter: Micros,
-    /// Of a hundred datagrams, so many are lost; so many come twice.
+    /// Datagrams that are lost, and that come twice, in percent.
     pub(crate) loss: u64,
     pub(crate) duplicated: u64,
-    /// `cluster-node-timeout`: a link that does not answer for so long is closed.
+    /// `cluster-node-timeout`: a link that does not answer for this long is closed.
     pub(crate) node_timeout: Micros,
     /// What goes wrong; nothing in a quiet run.
     pub(crate) faults: Vec<Kind>,
@@ -67,7 +67,7 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// What this seed means, with so many nodes if that is said. Every fifth run is quiet: nothing goes wrong.
+    /// What this seed means, with `hosts` nodes if given. Every fifth run is quiet: nothing goes wrong.
     pub(crate) fn new(seed: u64, hosts: Option<usize>) -> Self {
         let mut dice = Dice::new(seed);
         let far = dice.percent(15);

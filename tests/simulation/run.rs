@@ -18,7 +18,7 @@ use crate::trace::{Detail, Line};
 
 /// How a replay begins.
 const COMMAND: &str = "cargo test --profile simulation -p shoalmq-simulation";
-/// At most so many lines of a job's life are shown, and so many at the end of a run that failed for no one job.
+/// The most lines to show of a job's life, and of the end of a run that failed for no single job.
 const LIFE: usize = 300;
 const LAST: usize = 60;
 
@@ -217,7 +217,7 @@ fn replay(options: &Options, seed: u64, bug: Option<Bug>) -> String {
     format!("{COMMAND}{features} -- --seed {seed}{bug}{hosts} --trace")
 }
 
-/// Panics are findings, told with their seeds. Where one was is told of the run that is shown.
+/// Panics are findings, printed with their seeds. The place of a panic is printed for the run that is shown.
 pub(crate) fn tell_of_panics() {
     std::panic::set_hook(Box::new(|panic| {
         if SHOWS.load(Ordering::Relaxed) {

@@ -20,9 +20,9 @@ use crate::membership::new_membership;
 use crate::plan::Policy;
 use crate::schedule::{Happening, HostIndex, MS, Micros, SECOND};
 
-/// A node that wants to be woken so often at one moment is in a loop.
+/// A node that wants to be woken this many times at one moment is in a loop.
 const TICKS_AT_ONCE: u32 = 200;
-/// What a pass over the log records anew at most, in bytes: some dozens of jobs.
+/// The most bytes that a pass over the log records again: some dozens of jobs.
 const COMPACTION_ROOM: u64 = 4096;
 
 impl Cluster {

@@ -41,7 +41,7 @@ from pods import Kubelet, Pod  # noqa: E402
 from workload import QUEUES, Workload  # noqa: E402
 
 MOST_PODS = 5
-# A name server of a cluster is told of a pod in about a second, and its caches keep what they know for seconds.
+# The name server of a cluster hears of a pod within about a second, and its caches keep what they know for seconds.
 LAG = 2.0
 SECRETS = {"requirepass": "behind the reef", "cluster-secret": "below the reef"}
 PROMPT = 30

@@ -61,7 +61,7 @@ pub(super) struct World {
     flying: BTreeMap<(Time, u64), (SocketAddr, Vec<u8>)>,
     sent: u64,
     rng: StdRng,
-    /// Of a hundred packets, so many are lost.
+    /// Packets lost, in percent.
     pub(super) loss: u32,
     /// Which side of a partition each node is on.
     pub(super) sides: Vec<u8>,
@@ -83,7 +83,7 @@ impl World {
         }
     }
 
-    /// So many nodes that know nobody.
+    /// `count` nodes that know nobody.
     pub(super) fn of(count: usize, seed: u64) -> Self {
         let mut world = World::new(seed);
         for at in 0..count {
@@ -92,7 +92,7 @@ impl World {
         world
     }
 
-    /// So many nodes that know each other.
+    /// `count` nodes that know each other.
     pub(super) fn joined(count: usize, seed: u64) -> Self {
         let mut world = World::of(count, seed);
         for at in 1..count {

@@ -114,7 +114,7 @@ pub(super) struct Stat<'a> {
     full: Option<Waits>,
 }
 
-/// What is told of jobs that are not ready.
+/// Figures of jobs that are not ready.
 #[derive(Serialize, Deserialize)]
 struct Waits {
     open: bool,

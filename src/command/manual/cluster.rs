@@ -70,7 +70,7 @@ pub(in crate::command) static CLUSTER: Manual = Manual {
     ..entry(
         Group::Cluster,
         "subcommand [ argument ... ]",
-        "Tells about the nodes of the cluster, and changes which there are.",
+        "Shows the nodes of the cluster, and adds and removes nodes.",
         "depends on the subcommand.",
     )
 };

@@ -244,7 +244,7 @@ pub(in crate::command) static SHUTDOWN: Manual = Manual {
     ..entry(
         Group::Server,
         "[ REWRITE-AOF ]",
-        "Stops the server; `REWRITE-AOF` writes the job log anew first, also where logging is off.",
+        "Stops the server; `REWRITE-AOF` rewrites the job log first, even if logging is off.",
         "none: the connection closes.",
     )
 };

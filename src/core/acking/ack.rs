@@ -3,16 +3,16 @@
 //! An acknowledged job goes once every node that may hold a copy knows of the ack; one that is held here alone goes at
 //! once. Till then it stays, acked and without its body, for a holder that has not heard would queue it again.
 //!
-//! The node that was told of the ack *collects*: it sends SETACK with the holders that it knows to each of them, again
-//! and again to those that do not answer. A holder marks its copy acked and answers GOTACK, with the holders that it
-//! knows if the sender lacks one, which is then told too. When all have answered, the collector sends DELJOB to them
+//! The node that gets the ack *collects*: it sends SETACK with the holders that it knows to each of them, again and again
+//! to those that do not answer. A holder marks its copy acked and answers GOTACK. If the sender lacks a holder, GOTACK
+//! names the holders, and the sender asks that one too. When all have answered, the collector sends DELJOB to them
 //! and forgets the job. A holder that hears no DELJOB for a while collects itself, so any of them may fail. Where an ack
 //! comes to a node without a copy, a tombstone finds those who have one (`tombstones`).
 //!
 //! An add that was withdrawn (`replication`) ends in the same way: the job is marked acked and withdrawn, which goes
 //! with SETACK and into the log, and nobody counts it as acked.
 //!
-//! Who has answered is not recorded: after a restart, all holders are asked anew.
+//! Who has answered is not recorded: after a restart, the collector asks all holders again.
 
 use crate::command::Reply;
 use crate::effect::Effect;
@@ -61,7 +61,7 @@ impl Node {
         }
     }
 
-    /// DELJOB: this node alone forgets the jobs, and takes them again from whoever brings them.
+    /// DELJOB: only this node forgets the jobs, and it takes them again from any node or client that brings them.
     pub(crate) fn delete_jobs(
         &mut self,
         now: Time,
@@ -134,7 +134,7 @@ impl Node {
         let Some(key) = known.filter(|&key| !self.jobs[key].is_tombstone()) else {
             self.answer_ack(from, id, false, Holders::default(), effects);
             match known {
-                // Two nodes without a copy were told of the ack: either goes on asking.
+                // Two nodes without a copy got the ack: both go on asking.
                 Some(key) if of_tombstone => self.hear_ack(now, key, from, effects),
                 Some(key) => self.finish(now, key, effects),
                 None => self.remember(now, id),

@@ -197,7 +197,7 @@ impl Node {
         self.persist(Record::Acked(Box::new(record)), effects);
     }
 
-    /// More nodes may hold an acked job. They are told of the ack, if this node does the telling.
+    /// More nodes may hold an acked job. If this node collects, it sends them the ack.
     pub(super) fn learn_holders(&mut self, key: JobKey, more: NodeSet, effects: &mut Vec<Effect>) {
         let job = &mut self.jobs[key];
         let fresh = more.without(job.holders).without(self.peers.gone());
@@ -298,7 +298,7 @@ impl Node {
         self.remember(now, id);
     }
 
-    /// The link to a peer came up: it is told of the acks that it has not confirmed.
+    /// The link to a peer came up: sends it the acks that it has not confirmed.
     pub(crate) fn collect_with(&mut self, now: Time, peer: PeerKey, effects: &mut Vec<Effect>) {
         self.collections.tellings.insert(peer, JobKey(0));
         self.collect_on(now, effects);

@@ -1,6 +1,6 @@
-//! The ids that this node acknowledged, collected, or was told to forget: against copies that come late.
+//! The ids that this node acknowledged, collected, or was told to forget: it refuses copies of them that come late.
 //!
-//! An id is remembered for at least [`limits::FORGOTTEN_FOR`], unless so many come that it is pushed out before. There are
+//! An id is remembered for at least [`limits::FORGOTTEN_FOR`], unless newer ids push it out before that. There are
 //! two generations: ids enter the newer one, and from time to time the older one goes as a whole and the newer takes its
 //! place, so that nothing is sorted or searched by age. The tables are cut into shards that fill up one by one: no
 //! single insert has to move many ids. They serve look-up only; nothing iterates over them.

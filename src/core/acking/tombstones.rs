@@ -1,8 +1,8 @@
 //! Tombstones: acks of jobs that are not held here.
 //!
-//! A tombstone asks every member by a SETACK that names no holders. A node that holds the job collects it; once one says
-//! so, or all say that they do not hold it, the tombstone goes. It stays no longer than the job can live by its id, and
-//! only so many are kept: the oldest go first.
+//! A tombstone sends every member a SETACK that names no holders. A node that holds the job collects it. The tombstone
+//! goes once one node says that it collects, or all say that they do not hold the job. It stays no longer than the job
+//! can live by its id. The number of tombstones is bounded: the oldest go first.
 
 use crate::effect::Effect;
 use crate::id::{Guarantee, JobId};

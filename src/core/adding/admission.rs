@@ -63,7 +63,7 @@ impl Node {
         Ok(plan)
     }
 
-    /// Exactly so many copies.
+    /// Exactly this many copies.
     fn plan_copies(&self, retry: u32, replicate: u16) -> Result<Plan, Refusal> {
         let home = self.home();
         let wanted = elsewhere(replicate, home);
@@ -115,7 +115,7 @@ impl Node {
     }
 }
 
-/// How many of so many copies lie on other nodes.
+/// How many of the copies lie on other nodes.
 fn elsewhere(copies: u16, home: Home) -> u16 {
     match home {
         Home::Here => copies - 1,

@@ -14,13 +14,13 @@ use crate::time::Time;
 /// A job that waits for copies.
 #[derive(Debug)]
 pub(crate) struct Pending {
-    /// Who is answered; nobody when that was done at once (ASYNC on a node that keeps no copy).
+    /// Whom to answer; nobody if the producer was answered at once (ASYNC on a node that keeps no copy).
     pub(super) ticket: Option<Ticket>,
     /// Holders that have a copy.
     pub(crate) confirmed: NodeSet,
-    /// So many of them are enough.
+    /// How many confirmed holders are enough.
     pub(super) wanted: u16,
-    /// How far that may fall when candidates go away.
+    /// How far `wanted` may fall when candidates go away.
     pub(super) floor: u16,
     pub(crate) home: Home,
     /// When the producer gives up.

@@ -1,8 +1,8 @@
 //! ADDJOB: enough replicas before the reply.
 //!
 //! A job that is to have copies elsewhere waits for them: each candidate gets REPLJOB and answers GOTJOB. While too few
-//! have answered, one more candidate is asked now and then; the earlier ones are told of it (HOLDERS), which also asks
-//! them again. Once enough have confirmed, the job is queued (here, or by ENQUEUE on a node that has a copy) and its
+//! have answered, the node asks one more candidate now and then, and names it to the earlier ones (HOLDERS), which also
+//! asks them again. Once enough have confirmed, the job is queued (here, or by ENQUEUE on a node that has a copy) and its
 //! producer answered. Until then nobody was promised anything: when the producer's time is over, or it is gone, the
 //! add is *withdrawn*. That ends as an ack does (`gc`): it is recorded, and all that were sent a copy are told until each
 //! has answered. A holder that cannot hear of it may deliver the job when its retry is over, as one that has not heard of
@@ -152,7 +152,7 @@ impl Node {
         }
     }
 
-    /// A peer takes no copies any more: others are asked. What is but aimed at falls with it.
+    /// A peer takes no copies any more: asks others. The target count drops when a node goes away; the floor does not.
     pub(crate) fn replicate_without(
         &mut self,
         now: Time,
@@ -334,7 +334,7 @@ impl Node {
         self.move_job(key, Move::Ask, deadline.min(now + pause));
     }
 
-    /// Up to so many peers that take copies: other zones first, then those that hold fewer jobs.
+    /// Up to `count` peers that take copies: other zones first, then those that hold fewer jobs.
     pub(crate) fn choose(&mut self, count: u16, not: NodeSet) -> NodeSet {
         let mut left = self.peers.takers().without(not);
         if left.len() <= count {

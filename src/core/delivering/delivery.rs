@@ -1,7 +1,7 @@
 //! GETJOB and WORKING: handing a job out, and keeping it out.
 //!
 //! A delivered job is active: out of its queue, to be queued again when its retry is over without an ack. A client
-//! that finds nothing may wait; whoever has waited longest gets the next job, and exactly one.
+//! that finds nothing may wait; the client that has waited longest gets the next job, and exactly one.
 
 use std::time::Duration;
 

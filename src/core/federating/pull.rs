@@ -113,7 +113,7 @@ impl Want {
         }
     }
 
-    /// Somebody asked for so many jobs, and does not wait for them.
+    /// A client asked for `count` jobs, and does not wait for them.
     pub(super) fn miss(&mut self, now: Time, count: u64) {
         self.missed = count.min(limits::MISS_MAX);
         self.missed_until = now + limits::MISS_HOLDS;

@@ -41,7 +41,7 @@ impl Need {
         }
     }
 
-    /// So many jobs were sent.
+    /// This many jobs were sent.
     pub(super) fn meet(&mut self, jobs: u64) {
         self.count = self.count.saturating_sub(jobs);
         self.waiting = self.waiting.saturating_sub(jobs);

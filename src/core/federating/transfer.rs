@@ -253,7 +253,7 @@ impl Node {
             }
             // Its producer is answered soon, and then it is queued. (What is acked was answered before.)
             JobState::WaitReplicas | JobState::Acked => self.send_working(key, from, effects),
-            // Whoever sent it did not know that it is out, and waits for the ack now.
+            // The sender did not know that the job is out, and waits for the ack from now on.
             JobState::Active if job.is_ours() => {
                 self.merge_holders(key, holders, effects);
                 self.tell_working(now, key, effects);

@@ -1,6 +1,6 @@
 //! Copies that a peer got a moment ago: after an unclean stop they may not have been on its disk.
 //!
-//! The peer that comes back is told of them (HOLDERS), a few each tick, and says which it lacks.
+//! When the peer comes back, this node names them to it (HOLDERS), a few each tick, and the peer says which it lacks.
 
 use std::collections::{BTreeMap, VecDeque};
 

@@ -1,6 +1,6 @@
-//! Healing: making copies anew, so that durability does not rot.
+//! Healing: making the copies that jobs lack, so that durability does not rot.
 //!
-//! A job is *short* when fewer nodes hold it than are to: a holder has been away for `heal-delay`, was forgotten, or came
+//! A job is *short* when fewer nodes hold it than should: a holder has been away for `heal-delay`, was forgotten, or came
 //! back with an empty store; or the job was accepted with fewer copies than it aims at, or before they were confirmed.
 //! Passes over all jobs (`sweep`) find short jobs, and open a *case* for each that something can be done about. A case
 //! asks the holders that can be reached whether they have their copies (HOLDERS), for only a GOTJOB counts; then it
@@ -135,7 +135,7 @@ impl Node {
         self.healing.short - self.healing.fresh
     }
 
-    /// Jobs whose copies are being made anew at this moment.
+    /// Jobs for which missing copies are being made at this moment.
     pub fn healing_left(&self) -> usize {
         self.healing.cases.len()
     }
@@ -266,7 +266,7 @@ impl Node {
         self.plan_healing(now);
     }
 
-    /// A holder lacks its copy, and was sent it anew.
+    /// A holder lacks its copy, and this node sent it again.
     pub(crate) fn heal_missing(&mut self, key: JobKey, from: PeerKey) {
         if let Some(case) = self.healing.cases.get_mut(&key) {
             case.confirmed.remove(from);
@@ -274,7 +274,7 @@ impl Node {
         }
     }
 
-    /// A holder knows of so many copies: if these are enough, nothing is left to be done here.
+    /// A holder knows of this many copies: if these are enough, nothing is left to do here.
     pub(crate) fn heal_told(&mut self, now: Time, key: JobKey, copies: u16) {
         if self.jobs[key].short && copies >= self.wanted_copies(&self.jobs[key]) {
             self.healing.close(key);

@@ -8,7 +8,7 @@ use crate::record::{Location, Segment};
 use crate::telling::sizes;
 
 /// The opaque bytes that a job carries: one allocation, shared, so that handing it out copies nothing. When memory is
-/// short they are in the log alone; then the body says where, and whoever needs the bytes reads them first.
+/// short, the bytes are only in the log. Then the body says where, and the shell reads them before it needs them.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Body(Held);
 
@@ -30,7 +30,7 @@ impl Body {
         Body(Held::Memory(ThinArc::from_header_and_slice((), bytes)))
     }
 
-    /// A body of so many bytes that is in the log alone, in the record that lies there.
+    /// A body of `length` bytes that is only in the log, in the record at `at`.
     pub(crate) fn spilled(at: Location, length: u32) -> Self {
         let Location { segment, offset } = at;
         Body(Held::Spilled {

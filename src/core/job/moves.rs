@@ -99,7 +99,7 @@ pub(crate) enum Move {
     Warn,
     /// It is acknowledged, or its add was withdrawn.
     End,
-    /// The holders are told of its end again.
+    /// The holders hear of its end again.
     Remind,
     /// The log says whether it was this node's turn.
     LoadTurn(bool),

@@ -1,10 +1,11 @@
-//! Recording jobs anew: after the log was switched on, and to free segments that hold few live records.
+//! Recording jobs again: after the log was switched on, and to free segments that hold few live records.
 //!
 //! A pass walks over all slots, some each tick, to find the live jobs whose newest record lies in an old segment; then it
 //! records each of them, as it stands at that moment, segment by segment: what was written together stays together, and
-//! bodies that are read back in order of age are read from few segments. Changes go on being recorded meanwhile. When the
-//! pass ends, no old segment holds a live record, and they retire. Looking at a slot costs a few nanoseconds, and a pass
-//! frees a share of the log that grows with it: so which job lies in which segment is kept only while a pass lasts.
+//! bodies that are read back in order of age are read from few segments. Changes are recorded as usual meanwhile. When the
+//! pass ends, no old segment holds a live record, and the old segments retire. Looking at a slot costs a few nanoseconds,
+//! and a pass frees a share of the log that grows with the log: so the pass finds out which job lies in which segment, and
+//! nothing keeps that afterwards.
 
 use crate::agenda::Timer;
 use crate::effect::Effect;
@@ -22,9 +23,9 @@ use crate::time::{Now, Time};
 pub(crate) struct Pass {
     /// The next slot to look at.
     next: u32,
-    /// Jobs whose newest record lies below this segment are recorded anew.
+    /// The pass records a job again if its newest record lies below this segment.
     below: Segment,
-    /// Those are all jobs that were there when it began: each is recorded as it is met.
+    /// These are all jobs that were there when the pass began: it records each as it meets it.
     pub(crate) whole: bool,
     /// What a pass that is not whole has found in the segments from the first on, and not recorded yet; 4 bytes a job.
     found: Vec<Vec<JobKey>>,
@@ -36,7 +37,7 @@ pub(crate) struct Pass {
 }
 
 impl Pass {
-    /// A job of a segment is to be recorded anew.
+    /// Notes a job of a segment, to record it again.
     fn keep(&mut self, key: JobKey, segment: Segment) {
         let index = segment.checked_sub(self.first);
         if let Some(found) = index.and_then(|index| self.found.get_mut(index as usize)) {
@@ -193,7 +194,7 @@ impl Node {
                 None
             };
             match key {
-                Some(key) => records += u32::from(self.record_anew(key, pass.below, effects)),
+                Some(key) => records += u32::from(self.record_below(key, pass.below, effects)),
                 None => over = true,
             }
         }
@@ -201,8 +202,8 @@ impl Node {
         self.rewrite = (!looked || !over).then_some(pass);
     }
 
-    /// How many slots a step looks at, and how many jobs and bytes it records, when others recorded so many bytes since the
-    /// last.
+    /// How many slots a step looks at, and how many jobs and bytes it records, when other events recorded `others` bytes
+    /// since the last step.
     fn rewrite_budget(&self, others: u64) -> (u32, u32, u64) {
         match self.pace {
             Pace::Urgent => {
@@ -229,12 +230,12 @@ impl Node {
         };
         let oldest = self.segments.oldest();
         for slot in from..self.jobs.end() {
-            self.record_anew(JobKey(slot), oldest, effects);
+            self.record_below(JobKey(slot), oldest, effects);
         }
     }
 
-    /// Records a job anew if its newest record lies below a segment. Returns whether it did, or is about to.
-    fn record_anew(&mut self, key: JobKey, below: Segment, effects: &mut Vec<Effect>) -> bool {
+    /// Records a job again if its newest record lies below a segment. Returns whether it did, or is about to.
+    fn record_below(&mut self, key: JobKey, below: Segment, effects: &mut Vec<Effect>) -> bool {
         let Some(job) = self.jobs.get(key).filter(|job| job.segment < below) else {
             return false;
         };

@@ -46,7 +46,7 @@ pub struct Start {
 #[derive(Debug)]
 pub struct Restore {
     node: Node,
-    /// Jobs that [`Record::Standing`] told of since the last start, and whether they were queued.
+    /// Jobs with a [`Record::Standing`] since the last start, and whether they were queued.
     standing: Vec<(JobKey, bool)>,
     /// The last record so far is [`Record::Closed`].
     closed: bool,
@@ -155,22 +155,9 @@ impl Restore {
             .into_iter()
             .filter_map(|(key, queued)| (queued && closed).then_some(key))
             .collect();
-        for slot in 0..node.jobs.end() {
-            let key = JobKey(slot);
-            if node.jobs.get(key).is_none() {
-                continue;
-            }
-            if start_job(&mut node, now.time, key, closed, effects)
-                && !closed
-                && start.reload == Reload::Queued
-            {
-                queue.push(key);
-            }
-            if node.jobs.get(key).is_some() {
-                node.recount(key);
-                node.note_restored(key);
-                node.show_queue_of(now.time, key);
-            }
+        let ready = start_jobs(&mut node, now.time, closed, effects);
+        if !closed && start.reload == Reload::Queued {
+            queue.extend(ready);
         }
         queue.retain(|&key| node.jobs.get(key).is_some());
         queue.sort_unstable_by_key(|&key| node.jobs[key].created);
@@ -336,7 +323,7 @@ impl Restore {
         self.standing.push((key, standing.queued));
     }
 
-    /// The node started: where its jobs stood at an earlier stop counts no more. The counters that it told of do.
+    /// The node started: where its jobs stood at an earlier stop counts no more. The counters recorded then still do.
     fn forget_standing(&mut self) {
         for (key, _) in self.standing.drain(..) {
             if self.node.jobs.get(key).is_some() {
@@ -346,6 +333,26 @@ impl Restore {
             }
         }
     }
+}
+
+/// Starts every job. Returns those that may be queued at once.
+fn start_jobs(node: &mut Node, now: Time, clean: bool, effects: &mut Vec<Effect>) -> Vec<JobKey> {
+    let mut ready = Vec::new();
+    for slot in 0..node.jobs.end() {
+        let key = JobKey(slot);
+        if node.jobs.get(key).is_none() {
+            continue;
+        }
+        if start_job(node, now, key, clean, effects) {
+            ready.push(key);
+        }
+        if node.jobs.get(key).is_some() {
+            node.recount(key);
+            node.note_restored(key);
+            node.show_queue_of(now, key);
+        }
+    }
+    ready
 }
 
 /// Sets a job's timer as it stood, or as an unclean stop demands. Returns whether it stays and may be queued at once.
@@ -361,7 +368,6 @@ fn start_job(
         return false;
     }
     let job = &mut node.jobs[key];
-    let id = job.id;
     let due = job.added.after_secs(job.delay);
     let at_most_once = job.guarantee() == Guarantee::AtMostOnce;
     let expired = job.expires() <= now;
@@ -372,13 +378,7 @@ fn start_job(
     }
     let job = &mut node.jobs[key];
     if expired || at_most_once && !clean {
-        if expired {
-            node.counters.expired += 1;
-        } else {
-            node.counters.dropped_restart += 1;
-        }
-        node.discard(key);
-        node.persist(Record::Deleted(id), effects);
+        drop_job(node, key, expired, effects);
         return false;
     }
     // At a clean stop a job with a retry has a standing unless it was never queued, and one without a retry has a next
@@ -425,7 +425,19 @@ fn start_job(
     again
 }
 
-/// All holders are told of the ack anew, as soon as they are met.
+/// Drops a job that is expired, or that a client may have got before a crash and that must not be delivered twice.
+fn drop_job(node: &mut Node, key: JobKey, expired: bool, effects: &mut Vec<Effect>) {
+    if expired {
+        node.counters.expired += 1;
+    } else {
+        node.counters.dropped_restart += 1;
+    }
+    let id = node.jobs[key].id;
+    node.discard(key);
+    node.persist(Record::Deleted(id), effects);
+}
+
+/// The node sends the ack to all holders again, as soon as it meets them.
 fn start_collecting(node: &mut Node, now: Time, key: JobKey, effects: &mut Vec<Effect>) {
     let job = &mut node.jobs[key];
     let id = job.id;

@@ -56,7 +56,7 @@ impl Segments {
         }
     }
 
-    /// Begins anew: what lies in earlier segments counts no more.
+    /// Starts over: what lies in earlier segments counts no more.
     pub(super) fn restart(&mut self, segment: Segment) {
         assert!(segment > self.current(), "segments rise");
         *self = Segments {
@@ -74,7 +74,7 @@ impl Segments {
         }
     }
 
-    /// A record of about so many bytes in `segment` is the newest of its job.
+    /// A record of about `bytes` bytes in `segment` is the newest of its job.
     pub(crate) fn add(&mut self, segment: Segment, bytes: u64) {
         self.count(segment, |content| {
             content.live += 1;
@@ -92,7 +92,7 @@ impl Segments {
         });
     }
 
-    /// So many bytes of a live record are needed no more.
+    /// `bytes` bytes of a live record are needed no more.
     pub(crate) fn shrink(&mut self, segment: Segment, bytes: u64) {
         self.count(segment, |content| {
             let live = content.live_bytes.checked_sub(bytes);
@@ -100,7 +100,7 @@ impl Segments {
         });
     }
 
-    /// A record of about so many bytes was written to the current segment.
+    /// A record of about `bytes` bytes was written to the current segment.
     pub(crate) fn grow(&mut self, bytes: u64) {
         if let Some(content) = self.kept.back_mut() {
             content.bytes += bytes;
@@ -109,11 +109,12 @@ impl Segments {
         }
     }
 
-    /// The first segment that may stay when the log is to shrink by so many bytes, oldest segments first; none when there
-    /// is but the current one, which always stays.
+    /// The first segment that may stay when the log must shrink by `bytes` bytes, oldest segments first; none when there
+    /// is only the current segment, which always stays.
     ///
-    /// What is live in the others takes at most `room` bytes, unless it is one segment: that is written anew before any of
-    /// them goes. So it may be that nothing dead is among them yet, and what is dead comes later in line.
+    /// The live records of the segments that go take at most `room` bytes, unless there is only one such segment: they are
+    /// written again before any of the segments goes. So these segments may hold nothing dead yet, and the dead records
+    /// may come later in line.
     pub(super) fn shrunk_by(&self, bytes: u64, room: u64) -> Option<Segment> {
         let (mut freed, mut copied) = (0, 0);
         let mut below = self.oldest;

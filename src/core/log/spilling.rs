@@ -1,10 +1,10 @@
 //! Spilling: bodies that leave memory when it is short, for they are in the log anyway.
 //!
 //! From 75 % of maxmemory on the coldest bodies go, in small steps, until there is less: those of new jobs as soon as
-//! their records are written, then whatever a sweep over the slots finds, from the newest down. Jobs that are soon
-//! delivered keep theirs, unless nothing else is left. A body that left stays where it is: whoever needs its bytes is
-//! handed the place, and the shell reads them ([`Body::spilled_to`]). A record that is to be copied into a newer segment
-//! is read first ([`Effect::Fetch`]); from then on the body is in memory like that of a new job.
+//! their records are written, then those that a sweep over the slots finds, from the newest down. Jobs that are soon
+//! delivered keep their bodies, unless nothing else is left. A body that left stays in the log: effects carry its place,
+//! and the shell reads the bytes ([`Body::spilled_to`]). Before a record is copied into a newer segment, the shell reads
+//! its body ([`Effect::Fetch`]); from then on the body is in memory like that of a new job.
 //!
 //! A body that is damaged, or gone, is lost here. Its job is set aside: it is never queued, and its holders are asked for
 //! their copy until one sends it. One that only cannot be read at the moment is no reason to give up what may be the last
@@ -31,10 +31,10 @@ pub(crate) struct Spilling {
     fresh: VecDeque<JobKey>,
     sweep: Sweep,
     timer: Option<Time>,
-    /// Bodies that are in the log alone, and their bytes.
+    /// Bodies that are only in the log, and their bytes.
     pub(super) jobs: usize,
     pub(super) bytes: usize,
-    /// Bytes of bodies that are being read, so that their jobs can be recorded anew.
+    /// Bytes of bodies that are being read, so that their jobs can be recorded again.
     fetching: usize,
 }
 
@@ -73,12 +73,12 @@ impl Spilling {
         };
     }
 
-    /// So much is being read that more should wait.
-    /// Bodies are on their way for a pass over the log.
+    /// Whether bodies are being read for a pass over the log.
     pub(crate) fn is_fetching(&self) -> bool {
         self.fetching > 0
     }
 
+    /// Whether enough is being read, so that more should wait.
     pub(super) fn is_fetching_enough(&self) -> bool {
         self.fetching >= limits::FETCH_BYTES
     }
@@ -291,14 +291,14 @@ impl Node {
         }
     }
 
-    /// A job that is to be recorded anew lacks its body in memory: asks for it.
+    /// The body of a job that a pass records again is not in memory: asks for it.
     pub(super) fn fetch(&mut self, key: JobKey, effects: &mut Vec<Effect>) {
         let job = &self.jobs[key];
         self.spilling.fetching += job.body.len();
         effects.push(Effect::Fetch(job.id, job.body.clone()));
     }
 
-    /// A body that was asked for, to record its job anew, was read, or was not.
+    /// The shell read a body that a pass asked for, or lost it.
     pub(crate) fn on_fetched(
         &mut self,
         now: Time,
@@ -320,7 +320,7 @@ impl Node {
         }
     }
 
-    /// A body that was asked for, to record its job anew, cannot be read at the moment. The next pass asks again.
+    /// The shell cannot read a body that a pass asked for at the moment. The next pass asks again.
     pub(crate) fn on_not_fetched(&mut self, place: &Body) {
         self.spilling.fetching = self.spilling.fetching.saturating_sub(place.len());
     }

@@ -11,7 +11,7 @@
 //!   holders is asked for its copy; without any, another node gets one.
 //! - Before a stop the holders hear how long the jobs that this node handed out will be out.
 //!
-//! So many moves may be unconfirmed at a time; passes follow each other until nothing is left.
+//! The number of unconfirmed moves is bounded; passes follow each other until nothing is left.
 
 use std::collections::BTreeMap;
 

@@ -216,8 +216,8 @@ impl Node {
         }
     }
 
-    /// What the peer's store held is gone: its copies are made anew at once, and acks wait only for the node that it is by
-    /// now, if it is a member.
+    /// What the peer's store held is gone: healing replaces its copies at once, and acks wait only for the peer with its
+    /// present store, if it is a member.
     fn do_without(&mut self, now: Time, key: PeerKey, effects: &mut Vec<Effect>) {
         self.collect_without(now, key, effects);
         self.heal_without(now, key);

@@ -229,8 +229,8 @@ impl Peers {
         Some(PeerKey(slot as u8))
     }
 
-    /// The slots of the nodes in `slots`, as they are by now. A node whose store was replaced may have got a copy anew by
-    /// way of another node, before this one heard of the change.
+    /// The present slots of the nodes in `slots`. A node whose store was replaced may have got a new copy from another
+    /// node, before this node heard of the change.
     pub(crate) fn present(&self, slots: NodeSet) -> NodeSet {
         let replaced = slots.and(self.gone).iter();
         let heirs = replaced.filter_map(|key| self.find(&self.get(key).id));
@@ -358,7 +358,7 @@ impl Peers {
         list
     }
 
-    /// This node has another id: lists that name it are made anew.
+    /// This node has another id: drops the lists, so that those that name the node are built again.
     pub(crate) fn clear_lists(&mut self) {
         self.lists.clear();
     }

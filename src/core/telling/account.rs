@@ -113,7 +113,7 @@ impl Node {
         self.leaving
     }
 
-    /// Whether a pass is under way that records jobs anew, or bodies are still read for it.
+    /// Whether a pass that records jobs again is under way, or bodies are still being read for it.
     pub fn is_rewriting(&self) -> bool {
         self.rewrite.is_some() || self.spilling.is_fetching()
     }

@@ -31,7 +31,7 @@ pub struct Counters {
     pub refused_unreachable: u64,
     pub refused_leaving: u64,
     pub refused_memory: u64,
-    /// Copies made anew for lack of living ones.
+    /// Copies that healing made.
     pub healed: u64,
     /// Jobs that came from other nodes because clients waited here, and that went to others.
     pub imported: u64,

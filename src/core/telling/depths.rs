@@ -8,7 +8,7 @@ use crate::node::Node;
 use crate::telling::tally::{Depths, QueueMetrics};
 use crate::time::Time;
 
-/// What is told of a queue.
+/// What the node tells about a queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueueDepths {
     /// Its name.
@@ -25,7 +25,7 @@ pub struct QueueDepths {
     pub paused: bool,
 }
 
-/// What is told of queues.
+/// What the node tells about its queues.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct QueuesView {
     /// In order of their names; of all queues only those that have a tally of their own.

@@ -216,7 +216,7 @@ impl QueueView {
 }
 
 impl Job {
-    /// When it is queued next. While it is queued, its retry begins anew whenever it is over.
+    /// When it is queued next. While it is queued, its retry starts over whenever it ends.
     pub(crate) fn next_requeue(&self, now: Time) -> Time {
         if self.state() != JobState::Queued || self.guarantee() == Guarantee::AtMostOnce {
             return self.requeue;

@@ -8,7 +8,7 @@ pub(crate) const JOB_BYTES: usize = size_of::<Option<Job>>() + 10;
 /// What a body takes beside its bytes: counter and length.
 pub(crate) const BODY_BYTES: usize = 16;
 
-/// What an allocation of so many bytes takes: allocators round up to size classes, of which jemalloc has four between
+/// What an allocation of `bytes` bytes takes: allocators round up to size classes, of which jemalloc has four between
 /// two powers of two (its manual, "size classes"). A body of 4 KiB takes 5.
 pub(crate) fn allocated(bytes: usize) -> usize {
     let doubling = bytes.saturating_sub(1).max(1).ilog2();

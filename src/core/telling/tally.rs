@@ -1,8 +1,8 @@
 //! What happened to the jobs of each queue, and how long it took: for the metrics.
 //!
-//! Each of the first so many queues has a tally of its own, the rest share one: queues are named by users, and so is the
-//! number of them. A tally only grows while its queue is known, and goes with it, to one of those that share; that of all
-//! queues never goes.
+//! A bounded number of queues have a tally of their own, first come, first served. The rest share one, because users name
+//! the queues and decide how many there are. A tally only grows while its queue is known. It goes with its queue, and one
+//! of the queues that share gets the place. The tally of all queues never goes.
 
 use std::collections::BTreeSet;
 use std::ops::{Index, IndexMut};

@@ -302,7 +302,7 @@ impl Bench {
         self.try_add(add).expect("nothing refuses this job")
     }
 
-    /// Adds so many jobs, oldest first.
+    /// Adds `count` jobs, oldest first.
     pub(crate) fn add_many(&mut self, queue: &str, count: usize) -> Vec<JobId> {
         (0..count).map(|_| self.add(job(queue))).collect()
     }
@@ -452,7 +452,7 @@ pub(crate) fn job(queue: &str) -> AddJob<'_> {
     }
 }
 
-/// A job that is queued again after so many seconds, or never.
+/// A job that is queued again after `retry` seconds, or never if that is 0.
 pub(crate) fn job_with_retry(queue: &str, retry: u32) -> AddJob<'_> {
     AddJob {
         retry: Some(retry),

@@ -19,7 +19,7 @@ use crate::telling::sizes;
 /// Longer than a round of telling, and than the patience of holders that leave the collection to others.
 const SOON: u64 = 30;
 
-/// A job on so many nodes, with a retry that is over within [`SOON`].
+/// A job on `replicate` nodes, with a retry that is over within [`SOON`].
 fn copies(replicate: u16) -> AddJob<'static> {
     AddJob {
         replicate: Some(replicate),

@@ -411,7 +411,7 @@ fn a_client_that_slows_down_gets_fewer_ahead() {
         more <= 200,
         "{more} came in 20 s for one that takes 10 a second"
     );
-    // What lies there goes on to whoever waits.
+    // The jobs there move on to a node where a client waits.
     let mut others = [Consumer::new(1, 1, "q", 0)];
     work(&mut shoal, &mut others, 500);
     shoal.advance(3);

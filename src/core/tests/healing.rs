@@ -1,4 +1,4 @@
-//! Copies made anew.
+//! Lost copies are replaced.
 
 use super::bench::{SETTINGS, job, job_with_retry};
 use super::shoal::Shoal;

@@ -248,7 +248,7 @@ fn the_log_needs_bytes_for_what_is_live() {
     assert_eq!(bench.node.live_log_bytes(), 0);
 }
 
-/// To shrink by so many bytes, with all the room there is.
+/// To shrink by `bytes` bytes, with no bound on what the pass writes.
 fn compact(bytes: u64) -> Event<'static> {
     let (below, room) = (Segment::MAX, u64::MAX);
     Event::Compact { bytes, below, room }
@@ -351,8 +351,8 @@ fn live_segments_ahead_of_dead_ones_go_by_in_passes_that_keep_within_their_room(
         bench.advance_ms(10);
         assert!(!bench.node.is_rewriting());
         let current = bench.segment;
-        let anew = bench.log.iter().filter(|(segment, _)| *segment == current);
-        let recorded: u64 = anew.map(|(_, record)| record.size()).sum();
+        let again = bench.log.iter().filter(|(segment, _)| *segment == current);
+        let recorded: u64 = again.map(|(_, record)| record.size()).sum();
         // And what is said of the timeline and of peers.
         assert!(recorded <= room + 200, "{recorded} bytes");
         bench.roll();

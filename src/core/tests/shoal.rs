@@ -63,7 +63,7 @@ pub(crate) struct Shoal {
 }
 
 impl Shoal {
-    /// So many nodes, all linked.
+    /// `count` nodes, all linked.
     pub(crate) fn new(count: usize) -> Self {
         Shoal::with(count, SETTINGS)
     }
@@ -297,7 +297,7 @@ impl Shoal {
         self.time = end;
     }
 
-    /// Time goes on until so many parcels have arrived, but not by more than a second.
+    /// Time goes on until `count` parcels have arrived, but for at most a second.
     pub(crate) fn advance_parcels(&mut self, mut count: usize) {
         let end = self.time + 1000;
         while count > 0 {

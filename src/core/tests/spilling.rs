@@ -19,7 +19,7 @@ fn body(number: usize) -> Vec<u8> {
     number.to_le_bytes().repeat(LENGTH / 8)
 }
 
-/// A node with so many jobs of 4 KiB in one queue.
+/// A node with `count` jobs of 4 KiB in one queue.
 fn filled(settings: Settings, count: usize) -> (Bench, Vec<JobId>) {
     let mut bench = Bench::with(settings);
     let mut ids = Vec::new();

@@ -33,7 +33,7 @@ const ASKS: [Asks; 7] = [
     Asks::HangsUp,
 ];
 
-/// Waits at the first node for so long.
+/// Waits at the first node for this long.
 fn wait_ms(shoal: &mut Shoal, ms: u64) -> Ticket {
     let wait = Wait::AtMost(Duration::from_millis(ms));
     shoal.send(0, 1, Command::GetJob(get_job(&["q"], 1, wait)))

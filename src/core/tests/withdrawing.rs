@@ -26,7 +26,7 @@ fn endless(replicate: u16) -> AddJob<'static> {
     }
 }
 
-/// The same, whose producer waits for so long.
+/// The same, whose producer waits for this long.
 fn within(replicate: u16, ms: u64) -> AddJob<'static> {
     AddJob {
         timeout: Some(Duration::from_millis(ms)),
@@ -130,10 +130,10 @@ fn its_record_goes_to_a_new_segment_as_it_is() {
     shoal.roll(0);
     shoal.feed(0, Event::Rewrite);
     shoal.advance_ms(100);
-    let anew = shoal.log(0).iter().any(|(segment, record)| {
+    let again = shoal.log(0).iter().any(|(segment, record)| {
         matches!(record, Record::Acked(ack) if ack.id == id && ack.withdrawn && *segment == 2)
     });
-    assert!(anew, "{:?}", shoal.log(0));
+    assert!(again, "{:?}", shoal.log(0));
 }
 
 #[test]

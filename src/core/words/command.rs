@@ -142,7 +142,7 @@ pub struct AddJob<'a> {
     pub retry: Option<u32>,
     /// TTL: seconds that the job lives, at least 1.
     pub ttl: u32,
-    /// MAXLEN: refuse when the queue already holds so many; at least 1.
+    /// MAXLEN: refuse when the queue already holds this many jobs; at least 1.
     pub max_len: Option<u64>,
     /// ASYNC: answer before the replicas confirmed.
     pub replication: Replication,
@@ -165,7 +165,7 @@ pub const DEFAULT_TTL: u32 = 86_400;
 pub struct GetJob<'a> {
     /// From where, in order of preference; at least one; a queue may be named twice.
     pub queues: Vec<&'a [u8]>,
-    /// At most so many, at least 1.
+    /// At most this many jobs; at least 1.
     pub count: u64,
     /// What to do when there is nothing.
     pub wait: Wait,
@@ -178,7 +178,7 @@ pub struct GetJob<'a> {
 pub enum Wait {
     /// NOHANG: answer nothing at once.
     No,
-    /// Wait for one job, at most so long.
+    /// Wait for one job, at most this long.
     AtMost(Duration),
     /// Wait until there is one.
     Forever,
@@ -235,7 +235,7 @@ pub struct QueueScan {
     pub min_len: Option<i64>,
     /// Only queues at most this long.
     pub max_len: Option<i64>,
-    /// Only queues that import at least so many jobs per second.
+    /// Only queues that import at least this many jobs per second.
     pub import_rate: Option<i64>,
 }
 
@@ -311,11 +311,11 @@ pub struct Unread {
 pub struct Again {
     /// From where.
     pub queues: Vec<QueueName>,
-    /// At most so many.
+    /// At most this many jobs.
     pub count: u64,
     /// How long it waits; none when it does not.
     pub until: Option<Time>,
-    /// What it is told of each job.
+    /// What the client hears about each job.
     pub counters: Counters,
 }
 

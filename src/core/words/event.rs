@@ -40,15 +40,15 @@ pub enum Event<'a> {
     Configured(Settings),
     /// The operator switched the log on: record what is in memory, from this segment on.
     LogOpened(Segment),
-    /// BGREWRITEAOF: record every job anew, so that all earlier segments can go.
+    /// BGREWRITEAOF: record every job again, so that all earlier segments can go.
     Rewrite,
-    /// Shrink the log: record anew what is live in its oldest segments, so that they can go.
+    /// Shrink the log: record again what is live in its oldest segments, so that these can go.
     Compact {
-        /// By about so many bytes.
+        /// By about this many bytes.
         bytes: u64,
-        /// Of the segments below this one.
+        /// Only segments below this one.
         below: Segment,
-        /// About so many bytes may be recorded anew before the first segment goes; those of one segment always may.
+        /// About how many bytes may be recorded again before the first segment goes; the bytes of one segment always may.
         room: u64,
     },
     /// How well the disk keeps up with what is recorded, and so how fast a pass over the log may be.
@@ -82,7 +82,7 @@ pub enum Event<'a> {
     },
     /// None of the jobs that a GETJOB was to be answered with can be delivered: it goes on.
     GetAgain(Ticket, Again),
-    /// The shell's buffers for clients and peers hold so many bytes.
+    /// How many bytes the shell's buffers for clients and peers hold.
     ClientBuffers(u64),
     /// The log cannot be written (true), or can again: a node promises no copies that it cannot write.
     LogFailing(bool),
@@ -109,7 +109,7 @@ pub struct PeerUp {
     pub id: NodeId,
     /// Which store its copies lie in: another one than before, and all former copies are gone.
     pub store: StoreId,
-    /// It started anew since the last link: what it confirmed last may not have been on its disk.
+    /// It restarted since the last link: what it confirmed last may not have been on its disk.
     pub restarted: bool,
     /// Its zone is this node's.
     pub same_zone: bool,

@@ -199,7 +199,7 @@ impl fmt::Debug for NodeId {
     }
 }
 
-/// Which store a node's copies lie in: drawn anew whenever it starts with an empty one.
+/// Which store a node's copies lie in: a new number whenever the node starts with an empty store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct StoreId(pub u64);
 

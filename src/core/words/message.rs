@@ -29,8 +29,8 @@ pub enum Message {
     ReplJob(Box<Copy>),
     /// I have the job; under `appendfsync always`: on disk. Answers REPLJOB and HOLDERS.
     GotJob(JobId),
-    /// I do not have the job, nor know of its ack. Answers HOLDERS, ENQUEUE and QUEUED; whoever counts on the copy sends
-    /// REPLJOB.
+    /// I do not have the job, nor know of its ack. Answers HOLDERS, ENQUEUE and QUEUED; a node that counts on the copy
+    /// sends REPLJOB.
     Missing(JobId),
     /// These nodes hold the job. Sent to holders when the list grew, and to ask whether a copy is there: the receiver
     /// merges the list and answers GOTJOB, MISSING or SETACK.
@@ -62,7 +62,7 @@ pub enum Message {
         /// Times it was queued again for lack of an ack: the larger number holds.
         additional_deliveries: u32,
     },
-    /// Somebody works on this job: do not queue it sooner than so many milliseconds from now.
+    /// A client works on this job: do not queue it before the given number of milliseconds is over.
     Working {
         /// Which job.
         id: JobId,

@@ -26,7 +26,7 @@ impl Location {
     /// An offset that is not kept: what lies so far in a segment is not read back from there.
     pub const FAR: u32 = u32::MAX;
 
-    /// So many bytes into a segment.
+    /// The place `offset` bytes into a segment.
     pub fn new(segment: Segment, offset: u64) -> Self {
         let offset = u32::try_from(offset).unwrap_or(Location::FAR);
         Location { segment, offset }

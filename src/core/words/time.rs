@@ -30,7 +30,7 @@ impl Time {
         self.0
     }
 
-    /// The moment so many whole seconds later.
+    /// The moment `secs` seconds later.
     #[must_use]
     pub const fn after_secs(self, secs: u32) -> Self {
         Time(self.0.saturating_add(secs as u64 * 1000))

@@ -15,7 +15,7 @@ use crate::server::reading::UnreadReply;
 /// A monitor that does not read is cut off at this many unread bytes: its lines come at the pace of all others.
 const UNREAD_MAX: usize = 64 << 20;
 
-/// Shared by a connection's task and whoever has something for it.
+/// Shared by a connection's task and the tasks that have something for it.
 #[derive(Debug, Default)]
 pub(crate) struct Mailbox {
     letters: Mutex<Letters>,
@@ -123,8 +123,8 @@ impl Letters {
 }
 
 impl Mailbox {
-    /// Puts in the reply to a command that was not answered at once. Whoever has many replies tells the connection once,
-    /// after the last.
+    /// Puts in the reply to a command that was not answered at once. A caller with many replies tells the connection
+    /// once, after the last.
     pub(crate) fn answer(
         &self,
         number: u64,

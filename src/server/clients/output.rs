@@ -10,10 +10,10 @@ use shoalmq_storage::journal::Position;
 
 /// Buffers that grew past this are given back when they are empty.
 pub(super) const KEPT_BYTES: usize = 256 << 10;
-/// So many bytes of replies are enough for one write: what is behind runs after it.
+/// Bytes of replies that are enough for one write: further commands run after it.
 pub(super) const WRITE_BYTES: usize = 1 << 20;
-/// So many commands of one connection may wait for their answers: what is behind runs when there are fewer. Deep enough
-/// that a producer is not held up by the way to another node; each costs some 100 bytes here and a timer in the core.
+/// Commands of one connection that may wait for their answers: further ones run when fewer wait. Deep enough that the way
+/// to another node does not hold up a producer; each costs some 100 bytes here and a timer in the core.
 pub(super) const UNANSWERED_MAX: usize = 1024;
 
 /// Replies of one connection.
@@ -202,7 +202,7 @@ impl Output {
         &self.ready[self.written..]
     }
 
-    /// So many of them have left.
+    /// `written` more bytes have left.
     pub(super) fn advance(&mut self, written: usize) {
         self.written += written;
         while let Some((end, _)) = self.unseen.front()

@@ -24,13 +24,13 @@ use crate::server::driver::{Driver, Shared};
 
 /// Between two tries to dial; up to a quarter more, so that nodes that lost each other do not all dial at once.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
-/// A link that held for so long was a good one: the next dial is at once.
+/// A link that held for this long was a good one: the node dials again at once.
 const HELD: Duration = Duration::from_secs(5);
 /// A handshake takes a round trip and a half; a node under load may take its time.
 pub(super) const HANDSHAKE: Duration = Duration::from_secs(5);
 /// Between two pings, a tenth of `cluster-node-timeout` within these bounds.
 const PING: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
-/// One write takes at most so much, so that pings get in between.
+/// The most bytes of one write, so that pings get in between.
 const WRITE_BYTES: usize = 1 << 20;
 /// More than any pong.
 const PONG_BYTES: usize = 256;

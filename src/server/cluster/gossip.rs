@@ -33,7 +33,7 @@ const TELL_EVERY: Duration = Duration::from_secs(1);
 pub(crate) enum MembersError {
     #[error("read {}: {source}", path.display())]
     Read { path: PathBuf, source: io::Error },
-    #[error("{}: {source}; restore it, or remove it and introduce the node to its cluster anew", path.display())]
+    #[error("{}: {source}; restore it, or remove it and introduce the node to its cluster again", path.display())]
     Damaged { path: PathBuf, source: Damaged },
     #[error("write {}: {source}", path.display())]
     Write { path: PathBuf, source: io::Error },
@@ -42,7 +42,7 @@ pub(crate) enum MembersError {
 /// Membership, and what it works with.
 pub(super) struct Running {
     pub(super) membership: Membership,
-    /// Its own: that of the core may begin anew once the log is read.
+    /// A clock of its own: the core's clock may start over once the log is read.
     pub(super) clock: Clock,
     pub(super) shared: Weak<Shared>,
     key: Key,
@@ -92,7 +92,7 @@ impl Running {
         }
     }
 
-    /// Has the file of members written anew.
+    /// Has the file of members written again.
     pub(super) fn remember(&self) {
         self.remembered.send_replace(self.membership.memory());
     }
@@ -206,7 +206,7 @@ impl Driver {
         self.gossip(Gossip::Configured(settings));
     }
 
-    /// A packet came. Strangers are told of as those are who try to link: a wrong secret shows here first.
+    /// A packet came. Gossip from strangers counts the same way as refused links: a wrong secret shows here first.
     fn hear_gossip(&mut self, from: IpAddr, packet: Vec<u8>) {
         let turned_away = |driver: &Driver| {
             let stats = driver.cluster.running.as_ref()?.membership.stats();
@@ -269,7 +269,7 @@ fn recall(path: &Path) -> Result<Memory, MembersError> {
     }
 }
 
-/// Writes the file anew, so that a crash leaves either the old or the new one.
+/// Replaces the file, so that a crash leaves either the old or the new one.
 fn save(path: &Path, memory: &Memory) -> io::Result<()> {
     let temporary = path.with_extension("conf.new");
     let mut file = File::create(&temporary)?;

@@ -23,16 +23,16 @@ use crate::bus::handshake::{Handshake, Proven};
 use crate::server::clock;
 use crate::server::driver::{Driver, Shared};
 
-/// Connections that may be in their handshake at once: all nodes there may be, dialling twice. One more, and the oldest
-/// goes: a node takes milliseconds, whoever takes longer is none.
+/// Connections that may be in their handshake at once: as if every possible node dialled twice. When one more comes, the
+/// oldest goes: a node's handshake takes milliseconds, so a connection that takes longer is not a node.
 const UNPROVEN_MAX: usize = 128;
-/// One read asks for so much.
+/// Bytes that one read asks for.
 const READ_BYTES: usize = 64 << 10;
 /// A buffer that grew past this is given back when it is empty.
 const KEPT_BYTES: usize = 1 << 20;
-/// A node that is busy with what it got says that it lives at least so often.
+/// How often, at least, a node that is busy with what it got says that it lives.
 const BUSY_PONG: Duration = Duration::from_millis(100);
-/// A dialler sends a ping every second at the longest. One that is silent for so long has gone without a word.
+/// A dialler sends a ping at least every second. A dialler that is silent for this long has gone without a word.
 const SILENCE: Duration = Duration::from_secs(30);
 /// Accepting fails when files run out: a moment later there may be some.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -169,7 +169,7 @@ async fn welcome(
 }
 
 impl Driver {
-    /// Whether protected mode turns away whoever comes from this address. Counts it.
+    /// Whether protected mode turns away connections from this address. Counts the refusal.
     pub(super) fn is_protected_from(&mut self, ip: IpAddr) -> bool {
         let refused =
             self.config.protected_mode && self.config.cluster_secret.is_none() && !ip.is_loopback();

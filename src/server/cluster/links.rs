@@ -106,7 +106,7 @@ impl Cluster {
                 up.broken = true;
                 self.broken.push(*to);
                 self.outboxes_overflowed += 1;
-                warn!(peer = %to, waiting = up.outbox.pending(), "the peer takes too little: the link starts anew");
+                warn!(peer = %to, waiting = up.outbox.pending(), "the peer takes too little: the link restarts");
             }
             Err(NotSent::TooLong(length)) => {
                 warn!(peer = %to, length, "a message that fits no frame was not sent");

@@ -13,7 +13,7 @@ use crate::config::{BindAddress, Config};
 use crate::resp::encode;
 use crate::server::driver::Shared;
 
-/// Looks the name up, meets whoever is there, and answers the client by mail. Does not wait.
+/// Looks the name up, meets the node there, and answers the client by mail. Does not wait.
 pub(crate) fn meet_name(shared: &Arc<Shared>, ticket: Ticket, host: &str, port: u16, bus: u16) {
     tokio::spawn(meet(Arc::clone(shared), ticket, host.to_owned(), port, bus));
 }

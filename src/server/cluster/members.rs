@@ -18,7 +18,7 @@ use crate::bus::{Claim, Profile};
 use crate::server::clock;
 use crate::server::driver::Driver;
 
-/// Gossip asks an address of CLUSTER MEET for so long.
+/// How long gossip asks an address of CLUSTER MEET.
 const MEETING: Duration = Duration::from_secs(15);
 /// Wall clocks that differ by more than this are worth a warning: creation times order queues.
 pub(super) const CLOCKS_APART_MS: u64 = 3_600_000;

@@ -1,4 +1,4 @@
-//! The other nodes as the server sees them: what membership says, what the links say, and what the core is told of it.
+//! The other nodes as the server sees them: what membership says, what the links say, and what the core hears of both.
 //!
 //! | module | holds |
 //! |---|---|
@@ -75,7 +75,7 @@ pub(crate) struct Member {
     pub(crate) ping_sent: u64,
     /// When it last answered, in unix ms; 0 for never.
     pub(crate) pong_received: u64,
-    /// How far its wall clock was ahead of this one's when it last told of itself, in milliseconds, the way included.
+    /// How far its wall clock was ahead of this one's in its last news, in milliseconds, the way included.
     pub(crate) skew_ms: i64,
     /// The version of its software; empty before it told.
     pub(crate) software: String,
@@ -111,7 +111,7 @@ pub(crate) struct Cluster {
     watched: Option<Instant>,
     /// A start waits to hear how far a peer's wall clock is ahead of ours, in milliseconds.
     time_asked: Option<oneshot::Sender<i64>>,
-    /// What the core was last told of the log.
+    /// What the core last heard about the log.
     log_failing: bool,
     running: Option<Running>,
 }

@@ -1,7 +1,7 @@
 //! What is on its way to one peer: messages, encoded when they are sent, in order, each behind its gate.
 //!
-//! Whoever holds the node puts in; the link's task takes out all there is, so that whatever queued up during one write
-//! leaves with the next.
+//! The task that holds the node puts messages in. The link's task takes out all of them, so that messages that queued up
+//! during one write leave with the next.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

@@ -8,9 +8,9 @@ use tracing::warn;
 
 use crate::bus::handshake::Refused;
 
-/// One address is warned of at most so often.
+/// How long a warning about an address silences further ones about it.
 const WARN_EVERY: Duration = Duration::from_mins(1);
-/// Addresses that are remembered for that: more than nodes and their mistaken neighbours have.
+/// Addresses to remember for that: more than nodes and their mistaken neighbours have.
 const ADDRESSES: usize = 256;
 
 /// Why somebody is not heard.

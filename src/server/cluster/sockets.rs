@@ -22,7 +22,7 @@ pub(crate) struct BusError {
     source: io::Error,
 }
 
-/// So often a port that the system chose for TCP may turn out to be taken for UDP.
+/// How often the node tries to get a port from the system for TCP that is free for UDP, too.
 const TRIES: usize = 16;
 
 /// The open doors for other nodes.

@@ -1,4 +1,4 @@
-//! Who may read metrics and use the API: whoever knows `requirepass`, as a basic or bearer password.
+//! Who may read metrics and use the API: clients that give `requirepass` as a basic or bearer password.
 
 use std::net::SocketAddr;
 

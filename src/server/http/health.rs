@@ -13,7 +13,7 @@ use crate::server::driver::{Driver, Shared};
 
 /// A probe waits no longer for the lock.
 const LOCKED: Duration = Duration::from_secs(1);
-/// The lock is held for milliseconds; a process that holds it for so long makes no progress.
+/// The lock is held for milliseconds; a process that holds it for this long makes no progress.
 const LOCKED_LONG: Duration = Duration::from_secs(10);
 /// The same for the task that looks after clients and buffers ten times a second.
 const IDLE_LONG: Duration = Duration::from_secs(30);

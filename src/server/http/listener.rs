@@ -20,11 +20,11 @@ use super::{Node, routes};
 use crate::config::{BindAddress, Config, HttpPort};
 use crate::server::listen::addresses;
 
-/// Above the port for clients.
+/// How far `auto` is above the port for clients.
 const BESIDE_CLIENTS: u16 = 1000;
-/// So many connections at a time: a Prometheus or two, probes, people.
+/// The most connections at a time: a Prometheus or two, probes, people.
 const CONNECTIONS: usize = 128;
-/// A client has so long for the head of a request, and an idle connection for the next one.
+/// How long a client has to send the head of a request, and an idle connection waits for the next one.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a connection lasts: one that takes its answers slowly, or never, keeps no other out.
 const LIMITS: Limits = Limits {
@@ -39,7 +39,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long a connection lasts.
 #[derive(Debug, Clone, Copy)]
 struct Limits {
-    /// It takes requests for so long, and ends once the answer under way is out,
+    /// It takes requests for this long, and ends once the answer under way is out,
     requests: Duration,
     /// or so much later.
     answer: Duration,

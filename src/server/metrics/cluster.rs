@@ -7,10 +7,10 @@ use crate::server::cluster::Health;
 use crate::server::driver::Driver;
 
 const MICROS: f64 = 1_000_000.0;
-/// So much of a node's id tells it from the others.
+/// Characters of a node's id that tell it from the others.
 const SHORT_ID: usize = 8;
 
-/// What is told of other nodes.
+/// Figures of the other nodes.
 pub(super) struct Nodes {
     alive: usize,
     suspect: usize,
@@ -196,10 +196,14 @@ impl Nodes {
         );
         text.gauge(
             "jobs_in_repair",
-            "Jobs whose copies are being made anew at this moment.",
+            "Jobs for which missing copies are being made at this moment.",
             self.healing,
         );
-        text.counter("repair_jobs_total", "Copies made anew.", self.healed);
+        text.counter(
+            "repair_jobs_total",
+            "Copies made for jobs that had too few.",
+            self.healed,
+        );
         text.family(
             Kind::Counter,
             "jobs_moved_total",

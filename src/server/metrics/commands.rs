@@ -9,7 +9,7 @@ use crate::server::stats::CommandStats;
 
 const MICROS: f64 = 1_000_000.0;
 
-/// What is told of clients.
+/// Figures of clients and their commands.
 pub(super) struct Commands {
     each: Vec<(&'static str, CommandStats)>,
     normal: usize,

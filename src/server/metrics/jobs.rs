@@ -14,7 +14,7 @@ const MILLIS: f64 = 1000.0;
 type Told<T> = (&'static str, &'static str, fn(&T) -> u64);
 type TimesOf = fn(&Tally) -> &Histogram<{ JOB_MILLIS.len() }>;
 
-/// What is told of jobs.
+/// Figures of jobs.
 pub(super) struct Jobs {
     queues: Vec<Queue>,
     known: usize,

@@ -33,7 +33,7 @@ impl Format {
     pub(crate) fn accepted(header: &str) -> Self {
         let openmetrics = weight(header, &["application/openmetrics-text"]);
         let text = weight(header, &["text/plain", "text/*", "*/*"]);
-        // Whoever names it as willingly as the other knows it.
+        // If both formats have the same weight, OpenMetrics wins.
         if openmetrics > 0.0 && openmetrics >= text {
             Format::OpenMetrics
         } else {

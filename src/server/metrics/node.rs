@@ -30,7 +30,7 @@ impl Space {
     }
 }
 
-/// What is told of the node itself.
+/// Figures of the node itself.
 #[expect(clippy::struct_excessive_bools, reason = "each is a gauge")]
 pub(super) struct Figures {
     engine: &'static str,

@@ -1,4 +1,4 @@
-//! Reading the log: at the start of the process, and anew for DEBUG LOADAOF.
+//! Reading the log: at the start of the process, and again for DEBUG LOADAOF.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ use crate::server::clock::{self, Clock};
 use crate::server::driver::{Driver, Loading, Shared, settings};
 use crate::server::identity::Identity;
 
-/// How often a long load is told of in the log.
+/// How often a long load logs its progress.
 const TELL_EVERY: Duration = Duration::from_secs(3);
 
 pub(super) fn kind(config: &Config) -> StorageKind {

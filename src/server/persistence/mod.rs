@@ -30,7 +30,7 @@ pub(crate) use space::{Space, watch_space};
 /// Past this age of the oldest unsynced record, adds wait for the disk whatever `appendfsync` says: the contract.
 const STALL: Duration = Duration::from_secs(2);
 
-/// When so many bytes are not written yet, or such a part of maxmemory, adds wait.
+/// Adds wait while this many bytes, or this part of maxmemory, are not written yet.
 const BEHIND_BYTES: u64 = 32 << 20;
 const BEHIND_SHARE: u64 = 16;
 
@@ -52,7 +52,7 @@ impl LogState {
     }
 }
 
-/// Whether the log can be written: set by the journal's daemon, and by who watches the disk; read before each add.
+/// Whether the log can be written: set by the journal's daemon and by the watch over the disk; read before each add.
 #[derive(Debug)]
 pub(crate) struct Health {
     failing: AtomicBool,
@@ -64,11 +64,11 @@ pub(crate) struct Health {
     reason: Mutex<String>,
     /// The disk has only its reserve left.
     short: AtomicBool,
-    /// It had, when it was last looked at.
+    /// The disk was short when it was last looked at.
     was_short: AtomicBool,
-    /// What clients are told of that.
+    /// The text of the refusal that clients get then.
     shortage: Mutex<String>,
-    /// The disk is taken to be short once so many bytes were appended, without looking at it.
+    /// The disk counts as short once this many bytes were appended, without looking at it.
     room_until: AtomicU64,
     /// What the disk had left when it was last looked at.
     free: AtomicU64,
@@ -134,7 +134,7 @@ impl Health {
         self.free.load(Ordering::Relaxed)
     }
 
-    /// So many bytes were appended since the log was opened.
+    /// `bytes` bytes were appended since the log was opened.
     pub(crate) fn note_appended(&self, bytes: u64) {
         if bytes > self.room_until.load(Ordering::Acquire) {
             self.short.store(true, Ordering::Release);

@@ -1,5 +1,5 @@
-//! Passes that record jobs anew, so that old segments can go: when they begin, how many bytes they are to free, and
-//! how long they take.
+//! Passes that record jobs again, so that old segments can go: when they begin, how many bytes they should free, and how
+//! long they take.
 
 use std::time::{Duration, Instant};
 
@@ -11,24 +11,25 @@ use tracing::{debug, warn};
 use super::{LogState, describe};
 use crate::server::driver::{Driver, Shared};
 
-/// So much of the log may be dead whatever is live: a pass for less is not worth it.
+/// Dead bytes that the log may hold in any case: a pass for less is not worth it.
 const SLACK: u64 = 32 << 20;
-/// On a disk that is full, or nearly, the log may grow by this part of the percentage only, and by so much.
+/// On a full or nearly full disk the log may grow only by this part of the percentage, and may hold only this many dead
+/// bytes in any case.
 const SHORT_PART: u32 = 4;
 const SHORT_SLACK: u64 = 2 << 20;
 /// A pass records at most this part of what is live before the first segments go, unless that is less than the slack: so
 /// a log whose dead bytes are the youngest passes by its own live ones without doubling them.
 const ROOM_PART: u64 = 8;
-/// Nor more than this part of what the disk has left, which sled may take twice.
+/// A pass also records at most this part of what the disk has left: sled may take twice the bytes.
 const FREE_PART: u64 = 4;
-/// A pass is slow while so many bytes wait for the disk.
+/// A pass is slow while more than this many bytes wait for the disk.
 const BEHIND: u64 = 4 << 20;
-/// It is urgent when the dead bytes are by this part of what they may be above it, unless so many bytes wait: adds wait by
-/// then, too.
+/// A pass is urgent when the dead bytes exceed their bound by more than this part of it, unless more than `BEHIND_URGENT`
+/// bytes wait for the disk: adds wait by then, too.
 const OUTRUN_PART: u64 = 8;
 const BEHIND_URGENT: u64 = 32 << 20;
 
-/// Passes that record jobs anew, one after the other until enough is freed.
+/// Passes that record jobs again, one after the other until enough is freed.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Rewrite {
     /// Since when they are under way.
@@ -43,7 +44,7 @@ pub(crate) struct Rewrite {
     opening: bool,
     /// That pass is over, and ended here: the log holds all jobs once this is synced.
     opened_at: Option<Position>,
-    /// What the node was told of the disk.
+    /// What the node last heard about the disk.
     pace: Pace,
 }
 
@@ -68,7 +69,7 @@ impl Rewrite {
 }
 
 impl Driver {
-    /// Records everything anew into fresh segments, so that all earlier ones can go. Returns whether it began.
+    /// Records everything again, into fresh segments, so that all earlier ones can go. Returns whether it began.
     pub(crate) fn rewrite_log(&mut self) -> bool {
         if self.is_rewriting_whole_log() {
             return false;
@@ -103,7 +104,7 @@ impl Driver {
         let goes_on = self.rewrite.begun_from.replace(oldest) != Some(oldest);
         let whole = self.rewrite.whole;
         self.rewrite.whole = whole.filter(|&whole| oldest < whole && goes_on);
-        // What cannot be read for now keeps its segment, and all behind it: what was recorded anew is not once more.
+        // A record that cannot be read for now keeps its segment and all later ones. Do not record the others once more.
         let wanted = match self.rewrite.whole {
             Some(whole) => Some((u64::MAX, whole)),
             None => self.excess().map(|bytes| (bytes, Segment::MAX)),
@@ -213,7 +214,7 @@ impl Driver {
     /// would have lacked jobs that peers count on.
     fn keep_opened_store(&mut self) {
         if let Err(error) = self.identity.keep_store(true) {
-            warn!(%error, "node.conf cannot be written: after the next start peers take this node's jobs for lost, and make copies anew");
+            warn!(%error, "node.conf cannot be written: after the next start peers take this node's jobs for lost, and make new copies");
         }
     }
 
@@ -222,7 +223,7 @@ impl Driver {
         self.rewrite.opening
     }
 
-    /// BGREWRITEAOF, or a log that was switched on: every job is recorded anew.
+    /// BGREWRITEAOF, or a log that was switched on: every job is recorded again.
     pub(crate) fn is_rewriting_whole_log(&self) -> bool {
         self.rewrite.whole.is_some() || self.node.is_rewriting_all()
     }

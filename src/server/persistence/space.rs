@@ -1,7 +1,7 @@
-//! How much room the disk has left, and from when on adds stop: `disk-reserve`.
+//! How much room the disk has left, and when adds stop: `disk-reserve`.
 //!
-//! What frees room needs some of it first: an acknowledgement is a record, and the live jobs of an old segment are
-//! written anew before the segment goes. So adds stop while there is a reserve left.
+//! What frees room needs some room first: an acknowledgement is a record, and the live jobs of an old segment are written
+//! again before the segment goes. So adds stop while there is a reserve left.
 
 use std::io;
 use std::path::Path;
@@ -17,9 +17,9 @@ use super::Health;
 use crate::config::Config;
 use crate::server::driver::Shared;
 
-/// How often the disk is asked.
+/// How often the server asks how much room the disk has.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// The default reserve is this part of the disk, or so many bytes if that is less.
+/// The default reserve is this part of the disk, or this many bytes if that is less.
 const RESERVED_PART: u64 = 20;
 const RESERVED_BYTES: u64 = 1 << 30;
 /// A segment is written while another is freed.
@@ -74,7 +74,7 @@ impl Space {
     }
 }
 
-/// What so many bytes of records may take on disk: in small segments, sled's file takes nearly twice as much.
+/// What `records` bytes of records may take on disk: in small segments, sled's file takes nearly twice as much.
 fn engine_bytes(records: u64) -> u64 {
     records.saturating_mul(2)
 }

@@ -4,7 +4,7 @@
 //! <dir>/log/lock               held by the process that has the log open
 //! <dir>/log/000000000001.log   a segment; .new while its head is not on disk
 //!
-//! file    head      52 bytes        written anew in place after each sync; it never leaves the first sector
+//! file    head      52 bytes        rewritten in place after each sync; it never leaves the first sector
 //!         zeros     to byte 512
 //!         frames    mark, frame, mark, frame, …
 //!         zeros     space taken ahead, in the newest file

@@ -17,7 +17,7 @@ mod open;
 pub mod sled;
 
 /// The number of a frame: rises from frame to frame, across segments and restarts, though not always by one. A log
-/// without a frame may begin anew.
+/// without a frame may start over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Sequence(pub u64);
 

@@ -1,6 +1,6 @@
 //! What readers of old segments have open: a few handles, those that were used last.
 //!
-//! A handle may keep what was removed, so whoever removes or replaces a segment takes its handle out first.
+//! A handle may keep a removed file, so code that removes or replaces a segment takes its handle out first.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

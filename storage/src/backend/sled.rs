@@ -16,12 +16,12 @@
 //! - One value per frame, numbered keys: a fifth of the CPU of a key per job.
 //! - A value above a quarter of sled's segment goes to a file of its own, which sled never syncs, and so does a leaf
 //!   that is above it in sum. Frames are cut into pieces, and trees end, small enough that neither happens.
-//! - A tree ends before sled would write its leaf anew: the file takes 1.09 times the bytes of the frames, and not twice.
+//! - A tree ends before sled would rewrite its leaf: the file takes 1.09 times the bytes of the frames, and not twice.
 //! - Its file never shrinks, and what it read stays in memory: a database for each segment bounds both.
 //! - On Linux its `flush` starts the writes and waits for them, but never flushes the disk's cache or the file's length:
 //!   [`Backend::sync`] adds an `fdatasync` of the file.
 //! - It buffers what is inserted, and after any error it refuses to work on. So the frames since the last sync are kept
-//!   here; after an error the database is opened anew, and they are inserted again under the same keys.
+//!   here; after an error the database is reopened, and they are inserted again under the same keys.
 //! - It panics on damaged files: it opens and scans on a thread of its own, where panics are caught.
 
 use std::collections::VecDeque;
@@ -67,7 +67,7 @@ pub struct Sled {
     path: PathBuf,
     /// Oldest first. Those before the last are synced, and closed.
     folders: VecDeque<Folder>,
-    /// The database of the last folder; none after an error, until it is opened anew.
+    /// The database of the last folder; none after an error, until it is reopened.
     engine: Option<Engine>,
     end: End,
     /// All of them in the last folder.
@@ -165,7 +165,7 @@ impl Sled {
         folders::any(&dir.join("sled"))
     }
 
-    /// Does something with the last database, opened anew first if it has to be; an error spoils the database.
+    /// Does something with the last database, and reopens it first if necessary; an error spoils the database.
     ///
     /// After one for another reason than space all syncs fail: sled has told the disk to write, and some of it is lost,
     /// though the system may read it from memory, and say that all is well when it is asked once more.
@@ -438,7 +438,7 @@ fn read_all(
         let engine = ManuallyDrop::new(Engine::open(&folder.path)?);
         let listens = sender.send(begin).is_ok() && engine.scan(path, sender)?;
         drop(ManuallyDrop::into_inner(engine));
-        // Whoever stopped listening knows why.
+        // The reader that stopped listening knows why.
         if !listens {
             break;
         }

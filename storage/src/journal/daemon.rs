@@ -14,9 +14,9 @@ use super::{Policy, Progress};
 use crate::backend::Backend;
 use crate::fault::Fault;
 
-/// Unless somebody waits for the disk, a commit waits so long for more records: small frames cost the most.
+/// How long a commit waits for more records, unless somebody waits for the disk: small frames cost the most.
 const LINGER: Duration = Duration::from_millis(5);
-/// A commit of so many bytes waits for no more.
+/// A commit of this many bytes does not wait for more.
 const LINGER_BYTES: usize = 256 << 10;
 /// The longest that a record waits for its sync under [`Policy::EverySecond`], while the disk keeps up.
 const SYNC_SOON: Duration = Duration::from_secs(1);
@@ -295,7 +295,7 @@ impl Daemon {
         let shared = Arc::clone(&self.shared);
         let mut state = shared.state.lock();
         let lost = step == Step::Sync && !fault.is_full();
-        // A stop tries once: whoever stops the node will not wait for space. What is retired may come back at the start.
+        // A stop tries once: the operator will not wait for space. Segments to retire may come back at the start.
         let gives_up = state.stopping && !matches!(step, Step::Retire(_));
         state.progress.fatal = lost || gives_up;
         state.progress.fault = Some(Arc::new(fault));

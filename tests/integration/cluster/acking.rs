@@ -1,4 +1,4 @@
-//! Acknowledged jobs vanish everywhere, whoever was told, and whoever was away.
+//! Acknowledged jobs vanish everywhere, no matter which node got the ack and which node was away.
 
 use std::time::Duration;
 

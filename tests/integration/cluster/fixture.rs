@@ -16,13 +16,13 @@ pub(crate) struct Shoal {
 }
 
 impl Shoal {
-    /// So many nodes with jobs in memory.
+    /// `count` nodes with jobs in memory.
     #[track_caller]
     pub(crate) fn start(count: usize) -> Self {
         Self::with(count, "--appendonly no")
     }
 
-    /// So many nodes with these flags, given as words; introduced by CLUSTER MEET.
+    /// `count` nodes with these flags, given as words; introduced by CLUSTER MEET.
     #[track_caller]
     pub(crate) fn with(count: usize, flags: &str) -> Self {
         let nodes: Vec<Node> = (0..count)
@@ -96,7 +96,7 @@ impl Shoal {
         }
     }
 
-    /// Waits until a node reaches exactly so many others.
+    /// Waits until a node reaches exactly `others` others.
     #[track_caller]
     pub(crate) fn wait_for_reachable(&self, node: usize, others: usize) {
         let mut connection = self.connect(node);
@@ -164,7 +164,7 @@ pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
     within(AGREEMENT, what, || holds().then_some(()));
 }
 
-/// Looks all the time for so long whether the closure holds. Only the absence of something is worth such a wait.
+/// Checks all the time, for this long, that the closure holds. Only the absence of something is worth such a wait.
 #[track_caller]
 pub(crate) fn throughout(time: Duration, what: &str, mut holds: impl FnMut() -> bool) {
     let start = Instant::now();
@@ -174,7 +174,7 @@ pub(crate) fn throughout(time: Duration, what: &str, mut holds: impl FnMut() -> 
     }
 }
 
-/// Takes and acknowledges jobs at all nodes until none is left to come for so long. Bodies by how often they came.
+/// Takes and acknowledges jobs at all nodes until none has come for this long. Bodies by how often they came.
 #[track_caller]
 pub(crate) fn drain(shoal: &Shoal, queue: &str, quiet: Duration) -> BTreeMap<String, usize> {
     let mut connections: Vec<_> = shoal.running().map(|node| shoal.connect(node)).collect();

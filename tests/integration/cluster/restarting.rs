@@ -51,7 +51,7 @@ fn jobs_outlive_the_kill_of_all_nodes() {
     }
 }
 
-/// Has the log of a stopped node end so many hours ago.
+/// Makes the log of a stopped node end `hours` hours ago.
 fn date_back(data: &Path, hours: u64) {
     let mut store = Store::open(StorageKind::Sled, data).expect("open the log");
     let mut last = None;
@@ -153,7 +153,7 @@ fn a_node_that_lost_its_disk_is_filled_again() {
     // Jobs in memory only: this is another store, and its peers see that.
     shoal.nodes[2].kill();
     shoal.restart(2);
-    until("the copy is made anew", || shoal.copies(&id) == 3);
+    until("the copy is replaced", || shoal.copies(&id) == 3);
     assert_eq!(shoal.nodes_where(&id, "queued"), [0]);
     assert_eq!(shoal.call(1, &format!("ACKJOB {id}")), int(1));
     shoal.wait_until_empty();

@@ -121,9 +121,9 @@ enum Step {
     Batch(Vec<(bool, bool)>, u64),
     /// The answer to one of those that wait comes.
     Answer(prop::sample::Index),
-    /// The disk goes on by so much.
+    /// The disk goes on by this much.
     Disk(u64),
-    /// So many bytes leave at most.
+    /// At most this many bytes leave.
     Send(usize),
 }
 

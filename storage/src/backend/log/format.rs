@@ -5,7 +5,7 @@ use shoalmq_core::record::Segment;
 const MAGIC: [u8; 8] = *b"shoallog";
 /// The version of the files that this node writes, and the only one that it reads.
 pub(super) const VERSION: u32 = 1;
-/// The first frame starts here: the head has a sector to itself, so that writing it anew cannot spoil a frame.
+/// The first frame starts here: the head has a sector to itself, so that rewriting it cannot spoil a frame.
 pub(super) const FRAMES_AT: u64 = 512;
 pub(super) const HEAD_BYTES: usize = 52;
 pub(super) const MARK_BYTES: usize = 20;

@@ -17,11 +17,11 @@ use crate::backend::open::Opened;
 use crate::backend::within;
 use crate::fault::{Damage, Fault, Place};
 
-/// The place of a frame is kept once in so many bytes; those in between are found by walking.
+/// The place of one frame is kept for each stretch of this many bytes; the reader walks to those in between.
 const POINT_EVERY: u64 = 16 << 10;
-/// A walk reads so much at a time.
+/// Bytes that a walk reads at a time.
 const STEP_BYTES: u64 = 20 << 10;
-/// So many files are open for reading at a time. The server counts on it when it sets its limit of open files.
+/// The most files open for reading at a time. The server counts on it when it sets its limit of open files.
 pub const OPEN_MOST: usize = 32;
 
 /// Where the frames of each segment are, and which files are open. Clones are the same one.
@@ -79,7 +79,7 @@ impl<F> Places<F> {
         frames.bytes += length;
     }
 
-    /// So many bytes are gone from the end of the last frame, and another file has taken the place of the former one.
+    /// The last `bytes` bytes of the last frame are gone, and another file has taken the place of the former one.
     pub(super) fn cut(&self, segment: Segment, bytes: usize) {
         let mut segments = self.0.lock();
         segments.open.remove(segment);

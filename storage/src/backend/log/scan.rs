@@ -5,7 +5,7 @@ use std::io;
 use super::disk::DiskFile;
 use super::format::{End, MARK_BYTES, Mark};
 
-/// So many bytes are read at a time.
+/// Bytes that are read at a time.
 const WINDOW_BYTES: u64 = 1 << 20;
 
 /// A walk over the frames of a file.

@@ -10,7 +10,7 @@ use super::format::{BadHead, End, FRAMES_AT, HEAD_BYTES, Head, MARK_BYTES, Mark,
 use super::scan::Scan;
 use crate::fault::{Damage, Fault, Place};
 
-/// Space is taken in steps of so many bytes: a longer file costs a sync more than a longer write.
+/// A file takes space in steps of this many bytes: growing the file costs a sync more than a longer write does.
 const RESERVE_BYTES: u64 = if cfg!(test) { 8 << 10 } else { 1 << 20 };
 /// A buffer that grew beyond this, by a large frame, is not kept.
 const SPARE_BYTES: usize = 4 << 20;

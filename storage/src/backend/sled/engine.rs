@@ -22,20 +22,20 @@ const CACHE_BYTES: u64 = 32 << 20;
 const SLED_SEGMENT: usize = 512 << 10;
 /// The largest value.
 pub(super) const PIECE: usize = 7 << 10;
-/// A tree with so many values, which make up so many bytes, takes no more.
+/// A tree takes no more values once it has this many values and they make up this many bytes.
 ///
-/// The tenth value makes sled write the whole leaf anew, and the seventeenth both halves of it: what it wrote before
-/// stays in the file, which then takes twice the bytes of the values. A tree costs as much as some 40 bytes for each
-/// tree before it, so small values go on in the same one.
+/// The tenth value makes sled rewrite the whole leaf, and the seventeenth both halves of it: what it wrote before stays
+/// in the file, which then takes twice the bytes of the values. A tree costs as much as some 40 bytes for each tree
+/// before it, so small values go on in the same tree.
 const TREE_VALUES: usize = 9;
 const TREE_BYTES: usize = 32 << 10;
 /// Keys, lengths and headers of a leaf, generously.
 const LEAF_OVERHEAD: usize = 2 << 10;
 const _: () = assert!(TREE_BYTES + TREE_VALUES * PIECE + LEAF_OVERHEAD < SLED_SEGMENT / 4);
-/// The threads of a database that was just dropped are given so many pauses to let go of its file.
+/// How many pauses the threads of a database that was just dropped get to let go of its file.
 const RELEASE_TRIES: u32 = 200;
 const RELEASE_PAUSE: Duration = Duration::from_millis(10);
-/// The scan hands over so many bytes, or so many pieces, at a time.
+/// The scan hands over this many bytes, or this many pieces, at a time.
 const SCAN_BYTES: usize = 256 << 10;
 const SCAN_PIECES: usize = 512;
 const PREFIX: &str = "seg";

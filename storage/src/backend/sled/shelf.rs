@@ -1,8 +1,8 @@
 //! Reading beside the appends: where in which database the bytes of a segment lie.
 //!
-//! Of the database that grows readers have a clone; those of older segments are opened when something is read from
-//! them, a few at a time, as an open database keeps in memory what it read. All of it lies here, so that no handle is
-//! left when a database has to be opened anew or is removed. One thread at a time reads from a database.
+//! Readers have a clone of the database that grows. Databases of older segments are opened when something is read from
+//! them, a few at a time, because an open database keeps in memory what it read. All handles are here, so that none is
+//! left when a database is reopened or removed. One thread at a time reads from a database.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -21,10 +21,10 @@ use crate::backend::open::Opened;
 use crate::backend::{Reader, within};
 use crate::fault::{Damage, Fault, Place};
 
-/// The number of a piece is noted so often: 16 bytes in memory for so many on disk.
+/// The number of one piece is noted for each stretch of this many bytes: 16 bytes in memory.
 const NOTED_BYTES: u64 = 8 << 10;
-/// So many databases of older segments are open at a time: as many consumers at different places of the log do not
-/// close each other's. To open one takes some ten milliseconds.
+/// The most databases of older segments that are open at a time: this many consumers at different places of the log do
+/// not close each other's. Opening one takes some ten milliseconds.
 const OPEN_MOST: usize = 4;
 
 /// What readers share with the backend.
@@ -43,7 +43,7 @@ struct Databases {
     older: Opened<Database>,
 }
 
-/// A database that readers have open, or may open. Whoever has its state keeps it as it is.
+/// A database that readers have open, or may open. While a thread holds the lock on its state, the state does not change.
 #[derive(Debug)]
 struct Database {
     path: PathBuf,
@@ -193,7 +193,7 @@ impl Shelf {
         }
     }
 
-    /// The last frame of the log, of so many bytes, is gone; its first piece had this number.
+    /// The last frame of the log, of `bytes` bytes, is gone; its first piece had the number `first`.
     pub(super) fn cut(&self, segment: Segment, first: u64, bytes: usize) {
         if let Some(content) = self.contents.lock().get_mut(&segment) {
             content.bytes = content.bytes.saturating_sub(bytes as u64);
@@ -201,7 +201,7 @@ impl Shelf {
         }
     }
 
-    /// All is read anew.
+    /// Forgets everything, before the log is read again.
     pub(super) fn clear(&self) {
         self.contents.lock().clear();
     }
@@ -249,7 +249,7 @@ impl Shelf {
                 // Since it was looked up.
                 State::Gone => continue,
                 State::Withheld => {
-                    let cause = io::Error::other("the storage engine starts anew");
+                    let cause = io::Error::other("the storage engine restarts");
                     return Err(Fault::from_io("read job log", &self.path, cause));
                 }
                 State::Damaged(reason) => {

@@ -92,7 +92,7 @@ fn frames_survive_an_engine_that_failed_before_their_sync() {
         .insert(1, next, &vec![9; 100_000])
         .expect("there is space");
     drop(engine);
-    sled.append(1, b"after").expect("it is opened anew");
+    sled.append(1, b"after").expect("it is reopened");
     sled.append(2, b"elsewhere").expect("there is space");
     sled.engine = None;
     sled.sync().expect("the disk works");
@@ -398,7 +398,7 @@ fn a_write_that_failed_makes_the_next_sync_fail() {
         Err::<(), _>(Fault::from_io("write job log", path, cause))
     };
     sled.with_engine(broken).expect_err("the disk fails");
-    sled.append(1, b"next").expect("it is opened anew");
+    sled.append(1, b"next").expect("it is reopened");
     let fault = sled.sync().expect_err("some of it may be lost");
     assert!(matches!(fault, Fault::Io { .. }), "{fault:?}");
 }

@@ -47,7 +47,7 @@ struct World {
     files: Vec<Contents>,
     /// What a name stood for since the folder was synced, last what it stands for.
     names: BTreeMap<PathBuf, Vec<Option<usize>>>,
-    /// Power is lost within the operation after so many.
+    /// Operations until power is lost, within the next one.
     left: u64,
     full_one_in: Option<u64>,
     fail_sync: Option<io::ErrorKind>,
@@ -89,12 +89,12 @@ impl Simulated {
         })))
     }
 
-    /// Loses power within the operation after so many.
+    /// Loses power within the operation after `operations` more.
     pub(super) fn lose_power_after(&self, operations: u64) {
         self.0.lock().left = operations;
     }
 
-    /// From now on one operation in so many, that takes space, finds none.
+    /// From now on one in `one_in` operations that take space finds none.
     pub(super) fn fill_up(&self, one_in: Option<u64>) {
         self.0.lock().full_one_in = one_in;
     }

@@ -20,7 +20,7 @@ struct Sent {
 #[derive(Default)]
 struct Expected {
     frames: Vec<Sent>,
-    /// So many of them survive anything.
+    /// How many of the frames survive anything.
     synced: usize,
     /// An append that did not return: its frame may be there.
     begun: Option<Sent>,
@@ -210,7 +210,7 @@ fn history(seed: u64, full_one_in: Option<u64>) {
         disk.lose_power_after(u64::MAX);
         let mut engine = open(&disk);
         let found = read(&mut engine);
-        // Without a frame they may begin anew.
+        // In a log without a frame the numbers may start over.
         expected.next = if found.is_empty() { 0 } else { engine.next };
         expected.check(found, end);
     }
