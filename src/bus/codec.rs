@@ -6,8 +6,8 @@
 //!
 //! payload  kind     varint    0 ping, 1 pong, 2 node, 3 forget; what the core says: 4 state, 5 replicate job,
 //!                             6 got job, 7 missing, 8 holders, 9 enqueue, 10 will queue, 11 queued, 12 working,
-//!                             13 set ack, 14 got ack, 15 delete job, 16 need jobs, 17 your jobs, 18 pause, 19 ask,
-//!                             20 answer, 21 ask for queues, 22 queues
+//!                             13 set ack, 14 got ack, 15 delete job, 16 need jobs, 17 your jobs, 18 settings, 19 ask,
+//!                             20 answer, 21 ask for queues, 22 queues, 23 settings digest
 //!          fields             numbers as varints, bytes behind their length; a job id is 24 bytes, a list of nodes
 //!                             their ids of 20 bytes, one behind the other
 //! ```
@@ -27,12 +27,14 @@ use shoalmq_core::message::{Message, PeerState};
 
 use self::job::{JobCopy, Nodes};
 use self::queues::Told;
+use self::settings::Entry;
 use self::view::{Said, Wanted};
 use super::{Claim, Profile};
 use crate::resp::COMMAND_MAX;
 
 mod job;
 mod queues;
+mod settings;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -43,7 +45,7 @@ pub const FRAME_MAX: usize = COMMAND_MAX + (1 << 16);
 const BATCH_BYTES: usize = 1 << 20;
 const LENGTH: usize = 4;
 /// Kinds of this version are below this.
-const KINDS: u32 = 23;
+const KINDS: u32 = 24;
 
 /// What one frame says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -238,12 +240,8 @@ enum Payload<'a> {
     },
     #[serde(borrow)]
     YourJobs(Vec<JobCopy<'a>>),
-    Pause {
-        #[serde(borrow)]
-        queue: &'a Bytes,
-        input: bool,
-        output: bool,
-    },
+    #[serde(borrow)]
+    Settings(Vec<Entry<'a>>),
     Ask {
         number: u64,
         #[serde(borrow)]
@@ -263,6 +261,10 @@ enum Payload<'a> {
         number: u64,
         #[serde(borrow)]
         queues: Told<'a>,
+    },
+    SettingsDigest {
+        digest: u64,
+        answer: bool,
     },
 }
 
@@ -341,11 +343,12 @@ impl<'a> Payload<'a> {
                 at_once: *at_once,
             },
             Message::YourJobs(jobs) => Payload::YourJobs(jobs.iter().map(JobCopy::of).collect()),
-            Message::Pause { queue, state } => Payload::Pause {
-                queue: Bytes::new(queue.as_bytes()),
-                input: state.input,
-                output: state.output,
-            },
+            Message::Settings(entries) => {
+                Payload::Settings(entries.iter().map(Entry::of).collect())
+            }
+            &Message::SettingsDigest { digest, answer } => {
+                Payload::SettingsDigest { digest, answer }
+            }
             Message::Ask {
                 number,
                 question: Question::Queues(queue),
@@ -438,14 +441,12 @@ impl<'a> Payload<'a> {
                 let jobs: Result<_, _> = jobs.into_iter().map(JobCopy::into_copy).collect();
                 Message::YourJobs(jobs?)
             }
-            Payload::Pause {
-                queue,
-                input,
-                output,
-            } => Message::Pause {
-                queue: QueueName::new(queue),
-                state: shoalmq_core::command::PauseState { input, output },
-            },
+            Payload::Settings(entries) => {
+                Message::Settings(entries.into_iter().map(Entry::into_setting).collect())
+            }
+            Payload::SettingsDigest { digest, answer } => {
+                Message::SettingsDigest { digest, answer }
+            }
             Payload::Ask { number, question } => Message::Ask {
                 number,
                 question: question.into_question(),

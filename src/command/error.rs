@@ -392,6 +392,7 @@ fn refusal_line(refusal: Refusal) -> &'static str {
         }
         Refusal::QueueTooLong => "MAXLEN Queue is already longer than the specified MAXLEN count",
         Refusal::QueuePaused => "PAUSED Queue paused in input, try later",
+        Refusal::TooManySettings => "ERR too many settings",
         Refusal::Leaving => {
             "LEAVING This node is leaving the cluster, please connect to a different one"
         }

@@ -1,7 +1,7 @@
 //! What holds between any two events. Checked after each one in tests and in simulation; each room knows its own part.
 
 use crate::node::Node;
-use crate::{acking, adding, federating, healing, job, log, members, queue, telling};
+use crate::{acking, adding, federating, healing, job, log, members, queue, settings, telling};
 
 /// Walks over everything that the node holds.
 ///
@@ -16,5 +16,6 @@ pub fn check(node: &Node) {
     healing::check(node);
     members::check(node);
     log::check(node);
+    settings::check(node);
     telling::check(node);
 }

@@ -6,8 +6,9 @@
 //! The rooms tell the story of a job. [`command::Command::AddJob`] makes it (`adding`) and puts it into its queue
 //! (`queue`); a GETJOB takes it, and the `agenda` brings it back when its retry is over (`delivering`); an ack makes
 //! every node forget it (`acking`). Between nodes it moves to where clients wait (`federating`), gets new copies when a
-//! node is lost (`healing`), and leaves with a node that goes (`members`). What must outlive the process is a
-//! [`record::Record`], and [`log::Restore`] is the way back. `telling` only looks.
+//! node is lost (`healing`), and leaves with a node that goes (`members`). All nodes share one small map
+//! (`settings`). What must outlive the process is a [`record::Record`], and [`log::Restore`] is the way back. `telling`
+//! only looks.
 
 mod acking;
 mod adding;
@@ -23,9 +24,10 @@ mod members;
 pub mod node;
 pub mod planted;
 mod queue;
+mod settings;
 pub mod telling;
 #[cfg(test)]
 mod tests;
 mod words;
 
-pub use words::{command, effect, event, id, message, record, time};
+pub use words::{command, effect, event, id, message, record, setting, time};

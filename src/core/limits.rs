@@ -85,6 +85,17 @@ pub(crate) const REWRITE_PAUSE_SLOW: Duration = Duration::from_millis(10);
 /// memory than a stop with a few.
 pub(crate) const STANDINGS_PER_STOP: u32 = 1 << 16;
 
+/// Settings of one kind, and bytes of all of them, that clients may make: every node keeps all of them, and records them
+/// again in each segment of its log. What other nodes have is taken over in any case.
+pub(crate) const SETTINGS_OF_A_KIND: usize = 10_000;
+pub(crate) const SETTINGS_BYTES: usize = 4 << 20;
+/// What a setting takes beside its name and its value.
+pub(crate) const SETTING_BYTES: usize = 160;
+/// A message with settings holds about this much, so that others get through.
+pub(crate) const SETTINGS_BATCH_BYTES: usize = 64 << 10;
+/// How long a removed setting stays as an empty entry: no node should be away for longer and still hold what was removed.
+pub(crate) const SETTING_REMOVED_MS: u64 = 30 * 24 * 60 * 60 * 1000;
+
 /// Other nodes that a node can know at once, so that a set of them is one word: every job has such a set. A cluster
 /// of 65 nodes is far past what full-mesh links are good for.
 pub(crate) const PEERS: usize = 64;

@@ -25,6 +25,7 @@ use crate::members::{HandOver, PeerKey, Peers};
 use crate::message::{Message, PeerState};
 use crate::queue::{List, Queue, QueueKey, Queues, Waiters};
 use crate::record::{Location, RECORD_BYTES, Record, Segment};
+use crate::settings::Shared;
 use crate::telling::{Counters, Gatherings};
 use crate::time::{Now, Time};
 
@@ -128,6 +129,8 @@ pub struct Node {
     pub(crate) gatherings: Gatherings,
     pub(crate) agreement: Agreement,
     pub(crate) hand_over: HandOver,
+    /// What all nodes of the cluster share.
+    pub(crate) shared: Shared,
     /// Delivered at-most-once jobs, oldest delivery first.
     pub(crate) evictable: List,
     pub(crate) segments: Segments,
@@ -181,6 +184,7 @@ impl Node {
             gatherings: Gatherings::default(),
             agreement: Agreement::default(),
             hand_over: HandOver::default(),
+            shared: Shared::default(),
             evictable: List::EMPTY,
             segments: Segments::default(),
             rewrite: None,
@@ -286,7 +290,7 @@ impl Node {
             Command::QueueLength(queue) => self.queue_length(queue),
             Command::QueuePeek { queue, count } => self.queue_peek(queue, count),
             Command::QueueStat { queue, detail } => self.queue_stat(now.time, queue, detail),
-            Command::Pause(pause) => self.pause(now.time, &pause, effects),
+            Command::Pause(pause) => self.pause(now, &pause, effects),
             Command::QueueScan(scan) => self.queue_scan(now.time, &scan),
             Command::JobScan(scan) => self.job_scan(now.time, &scan),
             Command::Global(question) => return self.gather(now.time, ticket, question, effects),
@@ -342,7 +346,10 @@ impl Node {
                 self.on_need_jobs(time, from, &queue, need, effects);
             }
             Message::YourJobs(jobs) => self.on_your_jobs(now, from, jobs, effects),
-            Message::Pause { queue, state } => self.on_pause_message(time, &queue, state, effects),
+            Message::Settings(settings) => self.on_settings(now, from, &settings, effects),
+            Message::SettingsDigest { digest, answer } => {
+                self.on_settings_digest(from, digest, answer, effects);
+            }
             Message::Ask { number, question } => {
                 self.on_ask(time, from, number, &question, effects);
             }
@@ -385,6 +392,7 @@ impl Node {
             Timer::Queue(key) => self.on_queue_idle(now.time, key),
             Timer::Mark => {
                 self.mark(now, effects);
+                self.forget_removed_settings(now);
                 self.agenda
                     .add_timer(now.time + limits::MARK_EVERY, Timer::Mark);
             }
@@ -456,6 +464,7 @@ impl Node {
         (self.federation, self.agreement) = (fresh.federation, fresh.agreement);
         self.restart_hand_over(now.time);
         self.segments.clear();
+        self.flush_settings(effects);
         self.watch_forgotten(now.time);
         self.watch_gatherings();
         let peers: Vec<PeerKey> = self.peers.keys().collect();

@@ -23,6 +23,7 @@ mod replicating;
 mod requeueing;
 mod restarting;
 mod rewriting;
+mod sharing;
 mod shoal;
 mod spilling;
 mod staying;

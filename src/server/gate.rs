@@ -108,7 +108,8 @@ impl Gates {
             | Message::WillQueue(_)
             | Message::Working { .. }
             | Message::NeedJobs { .. }
-            | Message::Pause { .. }
+            | Message::Settings(_)
+            | Message::SettingsDigest { .. }
             | Message::Ask { .. }
             | Message::Answer { .. } => OPEN,
         }

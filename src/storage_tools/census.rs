@@ -17,6 +17,7 @@ pub(super) fn kind(record: &Record) -> &'static str {
         Record::Deleted(_) => "deleted",
         Record::Peer { .. } => "peer",
         Record::PeerForgotten(_) => "peer-forgotten",
+        Record::Setting(_) => "setting",
         Record::Flushed => "flushed",
         Record::Standing(_) => "standing",
         Record::Closed { .. } => "closed",
@@ -80,6 +81,7 @@ impl Census {
             | Record::Holders { .. }
             | Record::Peer { .. }
             | Record::PeerForgotten(_)
+            | Record::Setting(_)
             | Record::Standing(_)
             | Record::Closed { .. } => {}
         }

@@ -1,7 +1,8 @@
 //! `shoalmq storage dump`: a line of JSON for every record, in the order of the log.
 //!
 //! Every line has `segment`, `frame`, `offset` and `bytes`, which say where the record lies, and `kind`. Ids are text.
-//! Bodies and names of queues are text where they are UTF-8; else they are in `body_base64` and `queue_base64`.
+//! Bodies, names of queues, and names and values of settings are text where they are UTF-8; else they are in `body_base64`
+//! and so on.
 //! Times are milliseconds: of the node's own timeline, or of the wall clock where the name says so.
 
 use std::io::{self, BufWriter, Write};
@@ -11,6 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 use shoalmq_core::id::NodeId;
 use shoalmq_core::record::Record;
+use shoalmq_core::setting::SettingKind;
 use shoalmq_core::time::Time;
 
 use super::census::kind;
@@ -69,6 +71,12 @@ fn line(at: &At<'_>) -> Value {
                 text(&mut line, "queue", queue.as_bytes());
             }
         }
+        Record::Setting(setting) => {
+            text(&mut line, "name", &setting.name);
+            if let Some(value) = &setting.value {
+                text(&mut line, "value", value);
+            }
+        }
         _ => {}
     }
     Value::Object(line)
@@ -110,6 +118,11 @@ fn fields(record: &Record) -> Value {
             json!({ "node": id.to_string(), "store": store.to_string() })
         }
         Record::PeerForgotten(id) => json!({ "node": id.to_string() }),
+        Record::Setting(setting) => json!({
+            "setting": setting_name(setting.kind),
+            "version": setting.version,
+            "node": setting.node.to_string(),
+        }),
         Record::Flushed => json!({}),
         Record::Standing(standing) => json!({
             "id": standing.id.to_string(),
@@ -119,6 +132,15 @@ fn fields(record: &Record) -> Value {
             "nacks": standing.nacks,
             "additional_deliveries": standing.additional_deliveries,
         }),
+    }
+}
+
+/// What a setting is about.
+fn setting_name(kind: SettingKind) -> String {
+    match kind {
+        SettingKind::PAUSE_IN => "pause-in".to_owned(),
+        SettingKind::PAUSE_OUT => "pause-out".to_owned(),
+        SettingKind(other) => other.to_string(),
     }
 }
 

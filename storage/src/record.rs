@@ -9,7 +9,7 @@
 //!          payload                     postcard: kind, then the fields of that kind
 //!
 //! payload  kind     varint             0 started, 1 mark, 2 added, 3 deleted, 4 flushed, 5 standing, 6 closed,
-//!                                      7 holders, 8 acked, 9 peer, 10 peer forgotten
+//!                                      7 holders, 8 acked, 9 peer, 10 peer forgotten, 11 setting
 //!          fields                      numbers as varints, bytes behind their length, ids of nodes behind
 //!                                      their number
 //! ```
@@ -19,6 +19,7 @@
 //! A job with a body of 100 bytes and a queue name of 8 takes about 170 bytes.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use postcard::ser_flavors::Flavor;
 use serde::{Deserialize, Serialize};
@@ -26,6 +27,7 @@ use serde_bytes::Bytes;
 use shoalmq_core::id::{JobId, NodeId, QueueName, StoreId};
 use shoalmq_core::job::Body;
 use shoalmq_core::record::{AckRecord, JobRecord, Record, Standing};
+use shoalmq_core::setting::{Setting, SettingKind};
 use shoalmq_core::time::{Time, WallTime};
 
 #[cfg(test)]
@@ -36,7 +38,7 @@ pub const VERSION: u8 = 2;
 /// The bytes before the version: length and checksum.
 pub(crate) const HEADER: usize = 8;
 /// Kinds of this version are below this.
-const KINDS: u32 = 11;
+const KINDS: u32 = 12;
 
 /// Why bytes are not a record.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -201,6 +203,15 @@ enum Payload<'a> {
     PeerForgotten {
         id: NodeId,
     },
+    Setting {
+        kind: u8,
+        #[serde(borrow)]
+        name: &'a Bytes,
+        #[serde(borrow)]
+        value: Option<&'a Bytes>,
+        version: u64,
+        node: NodeId,
+    },
 }
 
 impl<'a> Payload<'a> {
@@ -256,6 +267,13 @@ impl<'a> Payload<'a> {
             },
             &Record::Peer { id, store } => Payload::Peer { id, store },
             &Record::PeerForgotten(id) => Payload::PeerForgotten { id },
+            Record::Setting(setting) => Payload::Setting {
+                kind: setting.kind.0,
+                name: Bytes::new(&setting.name),
+                value: setting.value.as_deref().map(Bytes::new),
+                version: setting.version,
+                node: setting.node,
+            },
         }
     }
 
@@ -317,6 +335,19 @@ impl<'a> Payload<'a> {
             })),
             Payload::Peer { id, store } => Record::Peer { id, store },
             Payload::PeerForgotten { id } => Record::PeerForgotten(id),
+            Payload::Setting {
+                kind,
+                name,
+                value,
+                version,
+                node,
+            } => Record::Setting(Box::new(Setting {
+                kind: SettingKind(kind),
+                name: Arc::from(&name[..]),
+                value: value.map(|value| Arc::from(&value[..])),
+                version,
+                node,
+            })),
             Payload::Deleted { id } => Record::Deleted(job_id(id)?),
             Payload::Flushed => Record::Flushed,
             Payload::Standing {

@@ -143,13 +143,17 @@ impl Cluster {
         loop {
             self.run_until(self.now + SECOND)?;
             let late = self.now - healed;
-            if self.is_empty() && late >= 5 * SECOND {
+            if self.is_empty() && self.agrees_on_settings() && late >= 5 * SECOND {
                 break;
             }
             self.checker.check_drain(self.now, healed)?;
             if late > EMPTY_WITHIN {
                 let (leftovers, job) = self.leftovers();
-                let what = format!("nodes are not empty at the end:{leftovers}");
+                let what = if self.is_empty() {
+                    "nodes do not agree on the settings at the end".to_owned()
+                } else {
+                    format!("nodes are not empty at the end:{leftovers}")
+                };
                 return Err(Violation { what, job });
             }
         }
@@ -217,6 +221,18 @@ impl Cluster {
         self.hosts.iter().filter(|host| !host.removed).all(|host| {
             let process = host.process.as_ref();
             process.is_some_and(|process| process.core.job_count() == 0)
+        })
+    }
+
+    /// Nodes that know each other know the same settings.
+    fn agrees_on_settings(&self) -> bool {
+        let digest = |host: HostIndex| {
+            let process = self.hosts[host].process.as_ref();
+            process.map(|process| process.core.settings_digest())
+        };
+        (0..self.hosts.len()).all(|one| {
+            let mut others = (0..self.hosts.len()).filter(|&other| self.knows(one, other));
+            others.all(|other| digest(one) == digest(other))
         })
     }
 

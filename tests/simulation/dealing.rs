@@ -110,11 +110,17 @@ impl Cluster {
         }
     }
 
+    /// One node is told, and the others of its cluster learn of it, also those that are away.
     pub(crate) fn unpause(&mut self, queue: usize) {
-        for host in 0..self.hosts.len() {
-            if self.hosts[host].serves() {
+        let Some(host) = self.any_host() else {
+            return self.after(500 * MS, Happening::Client(Step::Unpause(queue)));
+        };
+        for other in 0..self.hosts.len() {
+            // A node whose CLUSTER MEET was lost is a cluster of its own.
+            let apart = self.hosts[other].serves() && !self.knows(host, other);
+            if other == host || apart {
                 let ask = Ask::Pause(format!("q{queue}"), PauseState::default());
-                self.ask(host, Purpose::Nothing, ask);
+                self.ask(other, Purpose::Nothing, ask);
             }
         }
     }

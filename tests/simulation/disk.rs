@@ -162,6 +162,7 @@ impl Disk {
                 | Record::Holders { .. }
                 | Record::Peer { .. }
                 | Record::PeerForgotten(_)
+                | Record::Setting(_)
                 | Record::Standing(_)
                 | Record::Closed { .. } => {}
             }

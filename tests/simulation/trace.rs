@@ -170,7 +170,8 @@ fn jobs_of_message(message: &Message) -> Vec<JobId> {
         Message::YourJobs(jobs) => jobs.iter().map(|copy| copy.id).collect(),
         Message::State(_)
         | Message::NeedJobs { .. }
-        | Message::Pause { .. }
+        | Message::Settings(_)
+        | Message::SettingsDigest { .. }
         | Message::Ask { .. }
         | Message::Answer { .. } => Vec::new(),
     }

@@ -88,8 +88,11 @@ impl Cluster {
             self.after(MS, Happening::Client(Step::Fetch(number)));
         }
         for queue in 0..self.plan.queues as usize {
-            self.after(MS, Happening::Client(Step::Unpause(queue)));
-            self.after(3 * SECOND, Happening::Client(Step::Unpause(queue)));
+            // A pause that only a node knows which is not linked yet may be of a later time: it wins over the first.
+            for wait in [0, 3, 6] {
+                let wait = MS + wait * SECOND;
+                self.after(wait, Happening::Client(Step::Unpause(queue)));
+            }
         }
     }
 

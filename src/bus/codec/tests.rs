@@ -1,4 +1,5 @@
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::collection::vec;
@@ -11,6 +12,7 @@ use shoalmq_core::command::{
 use shoalmq_core::id::StoreId;
 use shoalmq_core::job::{Body, JobState};
 use shoalmq_core::message::{Copy, Holders};
+use shoalmq_core::setting::{Setting, SettingKind};
 use shoalmq_core::telling::Depths;
 use shoalmq_core::telling::{QueueDepths, QueuesView};
 
@@ -64,6 +66,20 @@ fn spans() -> impl Strategy<Value = Duration> {
 
 fn pauses() -> impl Strategy<Value = PauseState> {
     any::<(bool, bool)>().prop_map(|(input, output)| PauseState { input, output })
+}
+
+fn settings() -> impl Strategy<Value = Setting> {
+    let bytes = || vec(any::<u8>(), 0..40).prop_map(Arc::from);
+    let value = option::of(bytes());
+    (any::<u8>(), bytes(), value, any::<u64>(), node_ids()).prop_map(
+        |(kind, name, value, version, node)| Setting {
+            kind: SettingKind(kind),
+            name,
+            value,
+            version,
+            node,
+        },
+    )
 }
 
 fn states() -> impl Strategy<Value = JobState> {
@@ -329,7 +345,9 @@ fn messages() -> impl Strategy<Value = Message> {
                 at_once,
             }
         }),
-        (names(), pauses()).prop_map(|(queue, state)| Message::Pause { queue, state }),
+        vec(settings(), 0..4).prop_map(|settings| Message::Settings(settings.into())),
+        any::<(u64, bool)>()
+            .prop_map(|(digest, answer)| Message::SettingsDigest { digest, answer }),
     ];
     let of_jobs = prop_oneof![
         copies().prop_map(|copy| Message::ReplJob(Box::new(copy))),

@@ -1,7 +1,9 @@
 //! The manual of the commands on queues.
 
+use shoalmq_core::command::Refusal;
+
 use super::{Group, Manual, entry};
-use crate::command::Failure::Parse;
+use crate::command::Failure::{Parse, Refused};
 use crate::command::ParseError;
 
 /// What GLOBAL does to an answer.
@@ -56,11 +58,18 @@ pub(in crate::command) static QSTAT: Manual = Manual {
 };
 
 pub(in crate::command) static PAUSE: Manual = Manual {
-    failures: &[Parse(ParseError::Near(b"OUTT", "pause"))],
+    failures: &[
+        Parse(ParseError::Near(b"OUTT", "pause")),
+        Refused(Refusal::TooManySettings),
+    ],
     notes: &[
         "`in` refuses new jobs, `out` hands none out, `all` does both, `none` neither. They add up within one command and \
          replace the former state; `none` clears what came before it.",
-        "`state` changes nothing. `bcast` tells the resulting state to all nodes.",
+        "`state` changes nothing.",
+        "With `bcast` the state holds for the whole cluster: it survives restarts, and a node that is away learns of it when it \
+         returns. The last command wins; only between two that did not know of each other the clocks of their nodes decide. \
+         Without `bcast` the state holds at this node alone, until the next `PAUSE … bcast` of the queue or a restart.",
+        "A cluster holds at most 10 000 queues that were paused with `bcast`, those resumed in the last 30 days included.",
     ],
     ..entry(
         Group::Queues,

@@ -1,16 +1,15 @@
-//! Retry, delay, NACK, ENQUEUE, DEQUEUE, PAUSE: putting a job back into its queue, or out of it. What other nodes that
+//! Retry, delay, NACK, ENQUEUE, DEQUEUE: putting a job back into its queue, or out of it. What other nodes that
 //! hold the job have to do with it is in `agreement`.
 //!
 //! A queue that is paused in input takes nothing back: the job then waits for another retry. An at-most-once job is
 //! queued once, when it is new or its delay is over, and never again on any path.
 
 use crate::agenda::Timer;
-use crate::command::{Pause, PauseState, Reply};
+use crate::command::Reply;
 use crate::effect::Effect;
-use crate::id::{Guarantee, JobId, QueueName};
+use crate::id::{Guarantee, JobId};
 use crate::job::{JobKey, JobState, Move, Place};
 use crate::limits;
-use crate::message::Message;
 use crate::node::{MemoryLevel, Node};
 use crate::queue::QueueKey;
 use crate::telling::{Reason, millis};
@@ -120,9 +119,12 @@ impl Node {
             return false;
         }
         let queue = job.queue;
-        // What only changes its node, or comes back from doing so, was let in before.
-        let moves = matches!(cause, Cause::Given | Cause::Drain | Cause::Heal);
-        if self.queues[queue].pause.input && !moves {
+        // What only changes its node, comes back from doing so, or stood here at a clean stop, was let in before.
+        let was_in = matches!(
+            cause,
+            Cause::Given | Cause::Drain | Cause::Heal | Cause::Restored
+        );
+        if self.queues[queue].pause.input && !was_in {
             // Who asks by name is told that nothing happened; the time that was set still holds.
             if matches!(cause, Cause::Asked | Cause::Nack) {
                 return false;
@@ -259,48 +261,6 @@ impl Node {
         (queued && self.is_wanted(queue)).then_some(queue)
     }
 
-    pub(crate) fn on_pause_message(
-        &mut self,
-        now: Time,
-        queue: &QueueName,
-        state: PauseState,
-        effects: &mut Vec<Effect>,
-    ) {
-        self.set_pause(now, queue.as_bytes(), state, effects);
-    }
-
-    pub(crate) fn pause(
-        &mut self,
-        now: Time,
-        pause: &Pause<'_>,
-        effects: &mut Vec<Effect>,
-    ) -> Reply {
-        let Some(state) = pause.set else {
-            let queue = self.queues.find(pause.queue);
-            return Reply::PauseState(
-                queue.map_or(PauseState::default(), |key| self.queues[key].pause),
-            );
-        };
-        self.set_pause(now, pause.queue, state, effects);
-        if pause.broadcast {
-            let queue = QueueName::new(pause.queue);
-            for peer in self.peers.up().iter() {
-                let queue = queue.clone();
-                self.send(peer, Message::Pause { queue, state }, effects);
-            }
-        }
-        Reply::PauseState(state)
-    }
-
-    fn set_pause(&mut self, now: Time, queue: &[u8], state: PauseState, effects: &mut Vec<Effect>) {
-        let key = self.queues.find_or_add(queue);
-        self.queues.open(key, now);
-        self.queues[key].pause = state;
-        self.watch_idle(now, key);
-        self.serve(now, key, effects);
-        self.want_again(now, key, effects);
-    }
-
     /// Shows a queue to clients, though no job may be in it.
     pub(crate) fn open_queue(&mut self, now: Time, key: QueueKey) {
         self.queues.open(key, now);
@@ -308,7 +268,7 @@ impl Node {
     }
 
     /// Looks at a queue again later, if it is empty now.
-    pub(super) fn watch_idle(&mut self, now: Time, key: QueueKey) {
+    pub(crate) fn watch_idle(&mut self, now: Time, key: QueueKey) {
         let queue = &mut self.queues[key];
         if queue.open && queue.is_idle() && queue.idle_check.is_none() {
             let when = now + limits::QUEUE_IDLE;

@@ -59,8 +59,8 @@ impl Pass {
 }
 
 impl Node {
-    /// Records go to `segment` from now on. It begins with a mark and with the stores of the peers, since what earlier
-    /// segments say of them may retire before it.
+    /// Records go to `segment` from now on. It begins with a mark, the stores of the peers and the settings, since what
+    /// earlier segments say of them may retire before it.
     pub(crate) fn on_segment_started(
         &mut self,
         now: Now,
@@ -70,6 +70,7 @@ impl Node {
         self.segments.start(segment);
         self.mark(now, effects);
         self.record_peers(effects);
+        self.record_settings(effects);
     }
 
     /// The log was switched on: whatever it held is of another time.
@@ -79,6 +80,7 @@ impl Node {
         self.mark(now, effects);
         effects.push(Effect::Persist(Record::Flushed));
         self.record_peers(effects);
+        self.record_settings(effects);
         effects.push(Effect::Retire(segment));
         self.start_rewrite(now.time, segment);
     }

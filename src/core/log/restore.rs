@@ -17,6 +17,7 @@ use crate::node::{Node, Settings};
 use crate::planted::Bug;
 use crate::queue::QueueKey;
 use crate::record::{AckRecord, JobRecord, Location, Record, Segment, Standing};
+use crate::settings::Shared;
 use crate::telling::Share;
 use crate::time::{Now, Time, WallTime};
 
@@ -98,6 +99,7 @@ impl Restore {
             Record::Acked(ack) => self.ack(segment, &ack),
             Record::Peer { id, store } => self.peer_store(&id, store),
             Record::PeerForgotten(id) => self.peer_forgotten(&id),
+            Record::Setting(setting) => self.node.restore_setting(&setting),
             Record::Flushed => self.flush(),
             Record::Standing(standing) => self.stand(&standing),
         }
@@ -151,6 +153,9 @@ impl Restore {
         node.persist(record, effects);
         node.marked = Some(now);
         node.record_peers(effects);
+        node.forget_removed_settings(now);
+        node.record_settings(effects);
+        node.restore_pauses(now.time);
         let mut queue: Vec<JobKey> = standing
             .into_iter()
             .filter_map(|(key, queued)| (queued && closed).then_some(key))
@@ -304,6 +309,7 @@ impl Restore {
 
     fn flush(&mut self) {
         self.standing.clear();
+        self.node.shared = Shared::default();
         for slot in 0..self.node.jobs.end() {
             if self.node.jobs.get(JobKey(slot)).is_some() {
                 self.node.discard(JobKey(slot));

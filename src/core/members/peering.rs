@@ -74,6 +74,7 @@ impl Node {
         self.peers.set_lost(key, false);
         self.send(key, Message::State(self.peer_state()), effects);
         self.watch_state(now);
+        self.compare_settings_with(key, effects);
         if up.restarted {
             // What it confirmed may be lost: it is asked again.
             self.replications.forget_peer(key);

@@ -48,7 +48,7 @@ impl Node {
         let cleaning = collections + forgotten;
         let copying = (self.replications.len() + self.healing.open()) * sizes::PENDING_BYTES;
         let federation = self.federation.bytes();
-        let rest = cleaning + moving + copying + federation;
+        let rest = cleaning + moving + copying + federation + self.shared.bytes();
         (jobs + queues + waiters + rest) as u64 + self.client_bytes
     }
 
@@ -76,6 +76,11 @@ impl Node {
     /// Those of them that nobody acknowledged: their adds were withdrawn.
     pub fn withdrawn_count(&self) -> usize {
         self.collections.withdrawn
+    }
+
+    /// A digest of the cluster's settings as this node knows them: equal on nodes that know the same.
+    pub fn settings_digest(&self) -> u64 {
+        self.shared.digest()
     }
 
     /// Acks kept for jobs that are not held here.

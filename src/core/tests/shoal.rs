@@ -26,6 +26,8 @@ struct Seat {
     log: Vec<(Segment, Record)>,
     segment: Segment,
     starts: u64,
+    /// How far its wall clock is ahead, in milliseconds.
+    ahead: i64,
     store: StoreId,
 }
 
@@ -74,6 +76,7 @@ impl Shoal {
             log: Vec::new(),
             segment: 0,
             starts: 0,
+            ahead: 0,
             store: StoreId(seat as u64 + 1),
         });
         let mut shoal = Shoal {
@@ -100,6 +103,15 @@ impl Shoal {
         NodeId::from_bytes([seat as u8 + 1; 20])
     }
 
+    /// A node's wall clock is ahead of the others by so many milliseconds from now on.
+    pub(crate) fn set_clock(&mut self, seat: usize, ahead: i64) {
+        self.seats[seat].ahead = ahead;
+    }
+
+    fn wall(&self, seat: usize) -> WallTime {
+        WallTime(self.time.saturating_add_signed(self.seats[seat].ahead))
+    }
+
     fn seat_of(id: &NodeId) -> usize {
         usize::from(id.as_bytes()[0] - 1)
     }
@@ -115,7 +127,7 @@ impl Shoal {
         for (segment, record) in &self.seats[seat].log {
             restore.apply(Location::new(*segment, 0), record.clone());
         }
-        let wall = WallTime(self.time);
+        let wall = self.wall(seat);
         let time = Time::from_millis(self.time).max(restore.timeline(wall));
         assert_eq!(time.as_millis(), self.time, "one timeline for all");
         let start = Start {
@@ -248,7 +260,7 @@ impl Shoal {
     pub(crate) fn feed(&mut self, seat: usize, event: Event<'_>) {
         let now = Now {
             time: Time::from_millis(self.time),
-            wall: WallTime(self.time),
+            wall: self.wall(seat),
         };
         let mut effects = Vec::new();
         let node = self.seats[seat].node.as_mut().expect("it is running");

@@ -211,7 +211,7 @@ pub struct Pause<'a> {
     pub queue: &'a [u8],
     /// The state to set; `None` (only `state` was given) changes nothing.
     pub set: Option<PauseState>,
-    /// `bcast`: tell all nodes.
+    /// `bcast`: set it for the whole cluster, as a setting.
     pub broadcast: bool,
 }
 
@@ -556,6 +556,8 @@ pub enum Refusal {
     QueueTooLong,
     /// The queue takes no new jobs.
     QueuePaused,
+    /// The cluster's settings have no room for another entry.
+    TooManySettings,
     /// GETJOB would wait on a node that is leaving.
     Leaving,
     /// WORKING for a job that this node does not know.

@@ -12,9 +12,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::command::{Answer, PauseState, Question};
+use crate::command::{Answer, Question};
 use crate::id::{JobId, NodeId, QueueName};
 use crate::job::Body;
+use crate::setting::Setting;
 
 /// Nodes that may hold a copy of a job, the sender included if it does; in order of their ids.
 pub type Holders = Arc<[NodeId]>;
@@ -106,12 +107,17 @@ pub enum Message {
     },
     /// Take these jobs into your queue: they are in mine no more.
     YourJobs(Vec<Copy>),
-    /// PAUSE with `bcast`.
-    Pause {
-        /// Which queue.
-        queue: QueueName,
-        /// What it refuses from now on.
-        state: PauseState,
+    /// These are entries of the cluster's settings. Sent when a client wrote them at the sender, or the sender took them
+    /// over from another node; and all that the sender has, in answer to SETTINGSDIGEST. The receiver takes over those that
+    /// win over its own, and passes these on.
+    Settings(Arc<[Setting]>),
+    /// Sent when a link comes up. A receiver whose settings have another digest answers with SETTINGS, and with its own
+    /// digest unless this is already an answer.
+    SettingsDigest {
+        /// Of all settings that the sender has.
+        digest: u64,
+        /// It answers another SETTINGSDIGEST.
+        answer: bool,
     },
     /// A client asked for a view of the whole cluster: answer for yourself.
     Ask {

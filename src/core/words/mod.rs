@@ -2,8 +2,8 @@
 //!
 //! An [`event::Event`] is all that can happen to a node; an [`effect::Effect`] is all that it can want. A client's
 //! wish is a [`command::Command`] and ends in a [`command::Reply`]; nodes tell each other [`message::Message`]s; what
-//! must outlive the process is a [`record::Record`]. Ids ([`id`]) and moments ([`time`]) are distinct types, so that
-//! one is never taken for another.
+//! must outlive the process is a [`record::Record`]; what the cluster shares is a
+//! [`setting::Setting`]. Ids ([`id`]) and moments ([`time`]) are distinct types, so that one is never taken for another.
 //!
 //! Nothing here decides anything: the rooms do. Other crates (`command`, `bus`, `storage`) turn these nouns into bytes
 //! and back.
@@ -14,4 +14,5 @@ pub mod event;
 pub mod id;
 pub mod message;
 pub mod record;
+pub mod setting;
 pub mod time;

@@ -8,6 +8,7 @@ use std::fmt;
 use crate::id::{JobId, NodeId, QueueName, StoreId};
 use crate::job::Body;
 use crate::message::Holders;
+use crate::setting::Setting;
 use crate::time::{Time, WallTime};
 
 /// A part of the log that is dropped as a whole, numbered from 1 in the order of writing.
@@ -81,7 +82,9 @@ pub enum Record {
     },
     /// A node was forgotten: it holds nothing any more.
     PeerForgotten(NodeId),
-    /// All jobs are gone from this node.
+    /// An entry of the cluster's settings, written here or learned from another node. Repeated at the start of each segment.
+    Setting(Box<Setting>),
+    /// All jobs and settings are gone from this node.
     Flushed,
     /// At a clean stop: where a job stood. Counts only when [`Record::Closed`] ends the log. A job with a retry that
     /// was never queued has none: its delay says when it will be.
@@ -118,6 +121,10 @@ impl Record {
                 RECORD_BYTES + queue as u64
             }
             Record::Holders { holders, .. } => SMALL_BYTES + HOLDER_BYTES * holders.len() as u64,
+            Record::Setting(setting) => {
+                let value = setting.value.as_ref().map_or(0, |value| value.len());
+                RECORD_BYTES + (setting.name.len() + value) as u64
+            }
             Record::Started { .. }
             | Record::Mark { .. }
             | Record::Deleted(_)

@@ -116,6 +116,20 @@ fn standings() -> impl Strategy<Value = Standing> {
         )
 }
 
+fn settings() -> impl Strategy<Value = Setting> {
+    let bytes = || proptest::collection::vec(any::<u8>(), 0..40).prop_map(Arc::from);
+    let value = proptest::option::of(bytes());
+    (any::<u8>(), bytes(), value, any::<u64>(), node_ids()).prop_map(
+        |(kind, name, value, version, node)| Setting {
+            kind: SettingKind(kind),
+            name,
+            value,
+            version,
+            node,
+        },
+    )
+}
+
 fn records() -> impl Strategy<Value = Record> {
     prop_oneof![
         (any::<u64>(), times(), walls()).prop_map(|(generation, time, wall)| Record::Started {
@@ -136,6 +150,7 @@ fn records() -> impl Strategy<Value = Record> {
             store: StoreId(store)
         }),
         node_ids().prop_map(Record::PeerForgotten),
+        settings().prop_map(|setting| Record::Setting(Box::new(setting))),
     ]
 }
 
@@ -218,11 +233,29 @@ fn the_bytes_of_what_nodes_know_of_each_other_are_these() {
 }
 
 #[test]
+fn the_bytes_of_a_setting_are_these() {
+    let setting = |value: Option<&[u8]>| {
+        Record::Setting(Box::new(Setting {
+            kind: SettingKind::PAUSE_OUT,
+            name: Arc::from(&b"q"[..]),
+            value: value.map(Arc::from),
+            version: 300,
+            node: NodeId::from_bytes([1; 20]),
+        }))
+    };
+    let end = [&[0xac, 0x02][..], &[1; 20]].concat();
+    let payload = [&[11, 1, 1, b'q', 1, 3][..], b"yes", &end].concat();
+    assert_eq!(encoded(&setting(Some(b"yes"))), sealed(VERSION, &payload));
+    let payload = [&[11, 1, 1, b'q', 0][..], &end].concat();
+    assert_eq!(encoded(&setting(None)), sealed(VERSION, &payload));
+}
+
+#[test]
 fn a_newer_version_and_a_newer_kind_are_named() {
     assert_eq!(decode(&sealed(VERSION + 1, &[0])), Err(Invalid::Version(3)));
     assert_eq!(
-        decode(&sealed(VERSION, &[11, 1, 2])),
-        Err(Invalid::Kind(11))
+        decode(&sealed(VERSION, &[12, 1, 2])),
+        Err(Invalid::Kind(12))
     );
     assert_eq!(
         decode(&sealed(VERSION, &[0x80, 0x01])),

@@ -195,3 +195,47 @@ fn a_pause_can_be_told_to_all_nodes() {
     assert_eq!(connection.call("PAUSE q all"), simple("all"));
     assert_eq!(shoal.call(1, "PAUSE q state"), simple("none"));
 }
+
+#[test]
+fn a_pause_of_the_cluster_survives_restarts_and_reaches_nodes_that_were_away() {
+    let mut shoal = Shoal::with(3, "--appendfsync always");
+    let state = |shoal: &Shoal, node| shoal.call(node, "PAUSE q state");
+    shoal.kill(&[2]);
+    assert_eq!(shoal.call(0, "PAUSE q all bcast"), simple("all"));
+    until("the other node that is there knows", || {
+        state(&shoal, 1) == simple("all")
+    });
+    // They know it from their logs alone.
+    for node in [0, 1] {
+        shoal.nodes[node].kill();
+    }
+    for node in [1, 0] {
+        shoal.restart(node);
+        assert_eq!(state(&shoal, node), simple("all"));
+    }
+    shoal.restart(2);
+    until("the node that was away knows", || {
+        state(&shoal, 2) == simple("all")
+    });
+    let refused = shoal.call(2, "ADDJOB q body 0");
+    assert_eq!(
+        refused.error_text(),
+        "PAUSED Queue paused in input, try later"
+    );
+    // The end of a pause is learned in the same way, and a restart of those that know it brings nothing back.
+    shoal.kill(&[0]);
+    assert_eq!(shoal.call(2, "PAUSE q none bcast"), simple("none"));
+    until("the other node knows", || {
+        state(&shoal, 1) == simple("none")
+    });
+    shoal.restart(0);
+    until("the node that was away knows the end", || {
+        state(&shoal, 0) == simple("none")
+    });
+    assert_eq!(state(&shoal, 2), simple("none"));
+    // A pause of one node alone ends with its process.
+    assert_eq!(shoal.call(1, "PAUSE q in"), simple("in"));
+    shoal.kill(&[1]);
+    shoal.restart(1);
+    assert_eq!(state(&shoal, 1), simple("none"));
+}

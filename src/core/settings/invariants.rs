@@ -1,0 +1,8 @@
+//! What holds of the shared settings.
+
+use crate::node::Node;
+
+/// Digest and size are those of the entries.
+pub(crate) fn check(node: &Node) {
+    node.shared.check();
+}

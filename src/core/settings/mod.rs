@@ -1,0 +1,22 @@
+//! Settings: one small map that all nodes of the cluster share.
+//!
+//! A client writes an entry at any node. The write takes the wall clock as its version, or the version that it replaces
+//! plus one if that is larger, and the higher version wins everywhere: whoever has seen an entry can always change it,
+//! whatever the clocks say. The node records the entry and sends it to the nodes that it has links to. A node that takes
+//! an entry over records it and passes it on, so the entry also reaches nodes that the writer has no link to.
+//!
+//! When a link comes up, its node sends a digest of all its entries. A receiver whose digest differs answers with all of
+//! its entries and with its own digest, so that the first node can do the same. This is how a node that was away learns
+//! what it missed. A removed entry stays for 30 days as an empty one, so that no older write brings it back.
+//!
+//! `shared` is the map itself, `sharing` is what nodes tell each other, and `pauses` is the first user: PAUSE … BCAST.
+//!
+//! Invariant: digest and size are what a walk over all entries says.
+
+mod invariants;
+mod pauses;
+mod shared;
+mod sharing;
+
+pub(crate) use invariants::check;
+pub(crate) use shared::Shared;

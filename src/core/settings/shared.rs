@@ -1,0 +1,192 @@
+//! The map: entries, which of two wins, the bounds, and the digest.
+//!
+//! The digest is the XOR of a hash of each entry. So it depends on the entries alone, not on the order in which they came,
+//! and a change costs two hashes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::command::Refusal;
+use crate::id::NodeId;
+use crate::limits;
+use crate::setting::{Setting, SettingKind};
+use crate::time::WallTime;
+
+/// What a client wants set on a name; no value removes the entry.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Change<'a> {
+    pub(crate) kind: SettingKind,
+    pub(crate) name: &'a [u8],
+    pub(crate) value: Option<&'a [u8]>,
+}
+
+/// All settings that this node knows.
+#[derive(Debug, Default)]
+pub(crate) struct Shared {
+    kinds: BTreeMap<SettingKind, BTreeMap<Arc<[u8]>, Setting>>,
+    digest: u64,
+    bytes: usize,
+    /// Entries without a value.
+    removed: usize,
+}
+
+impl Shared {
+    /// What is set on a name.
+    pub(crate) fn value(&self, kind: SettingKind, name: &[u8]) -> Option<&[u8]> {
+        self.find(kind, name)?.value.as_deref()
+    }
+
+    /// All entries, in order of their keys.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Setting> {
+        self.kinds.values().flat_map(BTreeMap::values)
+    }
+
+    /// The same for all maps with the same entries.
+    pub(crate) fn digest(&self) -> u64 {
+        self.digest
+    }
+
+    /// What the entries take in memory.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Changes entries at the wish of a client: all of them, or none if there would be too many. Returns the new entries.
+    pub(super) fn write(
+        &mut self,
+        wall: WallTime,
+        node: NodeId,
+        changes: &[Change<'_>],
+    ) -> Result<Vec<Setting>, Refusal> {
+        if !self.has_room_for(changes) {
+            return Err(Refusal::TooManySettings);
+        }
+        let written = changes.iter().map(|change| {
+            let replaced = self.find(change.kind, change.name);
+            let next = replaced.map_or(0, |former| former.version.saturating_add(1));
+            let setting = Setting {
+                kind: change.kind,
+                name: change.name.into(),
+                value: change.value.map(Arc::from),
+                version: wall.0.max(next),
+                node,
+            };
+            self.put(setting.clone());
+            setting
+        });
+        Ok(written.collect())
+    }
+
+    /// Takes over what another node wrote, if it wins. An entry that was removed too long ago replaces one that is here,
+    /// but does not come anew: nodes whose clocks differ would give it back to each other for ever.
+    pub(super) fn merge(&mut self, wall: WallTime, setting: &Setting) -> bool {
+        let wins = match self.find(setting.kind, &setting.name) {
+            Some(former) => (setting.version, setting.node) > (former.version, former.node),
+            None => setting.value.is_some() || !is_forgotten(wall, setting),
+        };
+        if wins {
+            self.put(setting.clone());
+        }
+        wins
+    }
+
+    /// Removed entries go after 30 days.
+    pub(super) fn forget_removed(&mut self, wall: WallTime) {
+        if self.removed == 0 {
+            return;
+        }
+        let is_old = |setting: &&Setting| setting.value.is_none() && is_forgotten(wall, setting);
+        let old: Vec<Setting> = self.all().filter(is_old).cloned().collect();
+        for setting in old {
+            self.take(setting.kind, &setting.name);
+        }
+    }
+
+    /// Whether a client may make these changes. One that makes the map no larger is never refused.
+    fn has_room_for(&self, changes: &[Change<'_>]) -> bool {
+        let (mut before, mut after) = (0, 0);
+        for change in changes {
+            let entries = self.kinds.get(&change.kind).map_or(0, BTreeMap::len);
+            let former = self.find(change.kind, change.name);
+            if former.is_none() && entries >= limits::SETTINGS_OF_A_KIND {
+                return false;
+            }
+            before += former.map_or(0, bytes_of);
+            after += size(change.name, change.value);
+        }
+        after <= before || self.bytes - before + after <= limits::SETTINGS_BYTES
+    }
+
+    fn find(&self, kind: SettingKind, name: &[u8]) -> Option<&Setting> {
+        self.kinds.get(&kind)?.get(name)
+    }
+
+    fn put(&mut self, setting: Setting) {
+        self.take(setting.kind, &setting.name);
+        self.digest ^= hash(&setting);
+        self.bytes += bytes_of(&setting);
+        self.removed += usize::from(setting.value.is_none());
+        let entries = self.kinds.entry(setting.kind).or_default();
+        entries.insert(setting.name.clone(), setting);
+    }
+
+    fn take(&mut self, kind: SettingKind, name: &[u8]) {
+        let Some(former) = self
+            .kinds
+            .get_mut(&kind)
+            .and_then(|entries| entries.remove(name))
+        else {
+            return;
+        };
+        self.digest ^= hash(&former);
+        self.bytes -= bytes_of(&former);
+        self.removed -= usize::from(former.value.is_none());
+    }
+
+    pub(super) fn check(&self) {
+        let digest = self.all().fold(0, |all, setting| all ^ hash(setting));
+        assert_eq!(self.digest, digest, "the digest of all settings");
+        let bytes: usize = self.all().map(bytes_of).sum();
+        assert_eq!(self.bytes, bytes, "the size of all settings");
+        let removed = self.all().filter(|setting| setting.value.is_none()).count();
+        assert_eq!(self.removed, removed, "settings without a value");
+    }
+}
+
+/// Whether no older write than this removal is about any more.
+fn is_forgotten(wall: WallTime, setting: &Setting) -> bool {
+    wall.0 > setting.version.saturating_add(limits::SETTING_REMOVED_MS)
+}
+
+pub(super) fn bytes_of(setting: &Setting) -> usize {
+    size(&setting.name, setting.value.as_deref())
+}
+
+fn size(name: &[u8], value: Option<&[u8]>) -> usize {
+    limits::SETTING_BYTES + name.len() + value.map_or(0, <[u8]>::len)
+}
+
+/// A hash that is the same on every node and in every build: FNV-1a over all fields, then mixed, because FNV-1a alone
+/// changes few bits for a change at the end, and XOR would let such changes cancel out.
+fn hash(setting: &Setting) -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    let mut add = |bytes: &[u8]| {
+        for &byte in bytes {
+            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    };
+    add(&[setting.kind.0, u8::from(setting.value.is_some())]);
+    add(&(setting.name.len() as u64).to_le_bytes());
+    add(&setting.name);
+    add(setting.value.as_deref().unwrap_or_default());
+    add(&setting.version.to_le_bytes());
+    add(setting.node.as_bytes());
+    hash ^= hash >> 33;
+    hash = hash.wrapping_mul(0xff51_afd7_ed55_8ccd);
+    hash ^= hash >> 33;
+    hash = hash.wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+    hash ^ hash >> 33
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,261 @@
+use proptest::prelude::*;
+
+use super::*;
+
+const HOUR: u64 = 3_600_000;
+const WALL: u64 = 1_767_225_600_000;
+const KIND: SettingKind = SettingKind(7);
+
+fn node(number: usize) -> NodeId {
+    NodeId::from_bytes([number as u8 + 1; 20])
+}
+
+/// Nodes with maps, and clocks of which each is an hour ahead of the one before.
+struct World {
+    maps: Vec<Shared>,
+    time: u64,
+    /// All that was ever written.
+    written: Vec<Setting>,
+}
+
+impl World {
+    fn new(nodes: usize) -> Self {
+        World {
+            maps: (0..nodes).map(|_| Shared::default()).collect(),
+            time: WALL,
+            written: Vec::new(),
+        }
+    }
+
+    fn wall(&self, number: usize) -> WallTime {
+        WallTime(self.time + number as u64 * HOUR)
+    }
+
+    fn write(&mut self, number: usize, name: &[u8], value: Option<&[u8]>) -> Setting {
+        let change = Change {
+            kind: KIND,
+            name,
+            value,
+        };
+        let wall = self.wall(number);
+        let written = self.maps[number].write(wall, node(number), &[change]);
+        let setting = written.expect("there is room").remove(0);
+        self.written.push(setting.clone());
+        setting
+    }
+
+    fn merge(&mut self, number: usize, setting: &Setting) -> bool {
+        let wall = self.wall(number);
+        let taken = self.maps[number].merge(wall, setting);
+        self.maps[number].check();
+        taken
+    }
+
+    fn value(&self, number: usize, name: &[u8]) -> Option<&[u8]> {
+        self.maps[number].value(KIND, name)
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Write(usize, u8, Option<u8>),
+    /// Something that was written at some time reaches a node, perhaps again.
+    Learn(usize, prop::sample::Index),
+    Pass(u64),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        (0..4_usize, 0..3_u8, prop::option::of(0..3_u8))
+            .prop_map(|(at, name, value)| Step::Write(at, name, value)),
+        (0..4_usize, any::<prop::sample::Index>()).prop_map(|(at, which)| Step::Learn(at, which)),
+        (0..2 * HOUR).prop_map(Step::Pass),
+    ];
+    prop::collection::vec(step, 1..60)
+}
+
+proptest! {
+    #[test]
+    fn nodes_that_exchanged_everything_agree(
+        steps in steps(),
+        order in prop::collection::vec(any::<prop::sample::Index>(), 200),
+    ) {
+        let mut world = World::new(4);
+        for step in steps {
+            match step {
+                Step::Write(at, name, value) => {
+                    let before = world.maps[at].find(KIND, &[name]).cloned();
+                    let value = value.map(|value| [value]);
+                    let new = world.write(at, &[name], value.as_ref().map(|value| &value[..]));
+                    prop_assert_eq!(world.value(at, &[name]), value.as_ref().map(|value| &value[..]));
+                    if let Some(before) = before {
+                        // Whoever has seen an entry can change it, and nobody who knows the new one goes back.
+                        prop_assert!(new.version > before.version);
+                        prop_assert!(!world.merge(at, &before));
+                    }
+                }
+                Step::Learn(at, which) if !world.written.is_empty() => {
+                    let setting = which.get(&world.written).clone();
+                    world.merge(at, &setting);
+                }
+                Step::Learn(..) => {}
+                Step::Pass(ms) => world.time += ms,
+            }
+            for map in &world.maps {
+                map.check();
+            }
+        }
+        if world.written.is_empty() {
+            return Ok(());
+        }
+        // Everybody hears of everything: in any order, some of it twice.
+        for (at, which) in order.iter().enumerate() {
+            let setting = which.get(&world.written).clone();
+            world.merge(at % 4, &setting);
+        }
+        let mut rest = world.written.clone();
+        for at in 0..4 {
+            rest.rotate_left(order[at].index(world.written.len()));
+            for setting in rest.clone() {
+                world.merge(at, &setting);
+            }
+        }
+        let all: Vec<&Setting> = world.maps[0].all().collect();
+        for map in &world.maps[1..] {
+            prop_assert_eq!(map.digest(), world.maps[0].digest());
+            prop_assert_eq!(map.all().collect::<Vec<_>>(), all.clone());
+        }
+    }
+}
+
+#[test]
+fn a_clock_that_is_ahead_blocks_nobody() {
+    let mut world = World::new(2);
+    let ahead = world.write(1, b"q", Some(b"yes"));
+    assert!(world.merge(0, &ahead));
+    let behind = world.write(0, b"q", Some(b"no"));
+    assert_eq!(behind.version, ahead.version + 1);
+    assert!(world.merge(1, &behind));
+    assert_eq!(world.value(1, b"q"), Some(&b"no"[..]));
+}
+
+#[test]
+fn of_two_writes_that_did_not_see_each_other_the_greater_node_wins_a_tie() {
+    let mut world = World::new(2);
+    let mut first = world.write(0, b"q", Some(b"a"));
+    first.version += HOUR;
+    let second = world.write(1, b"q", Some(b"b"));
+    assert_eq!(first.version, second.version);
+    assert!(!world.merge(1, &first));
+    assert!(world.merge(0, &second));
+}
+
+#[test]
+fn no_older_write_brings_a_removed_entry_back() {
+    let mut world = World::new(3);
+    let set = world.write(0, b"q", Some(b"yes"));
+    assert!(world.merge(1, &set));
+    let removed = world.write(1, b"q", None);
+    assert!(!world.merge(1, &set));
+    // A node may hear of the removal first.
+    assert!(world.merge(2, &removed));
+    assert!(!world.merge(2, &set));
+    assert_eq!(world.value(2, b"q"), None);
+}
+
+#[test]
+fn a_removed_entry_goes_after_thirty_days_and_comes_from_nobody_again() {
+    let mut world = World::new(2);
+    let removed = world.write(0, b"q", None);
+    world.merge(1, &removed);
+    world.time += limits::SETTING_REMOVED_MS;
+    for number in 0..2 {
+        let wall = world.wall(number);
+        world.maps[number].forget_removed(wall);
+        world.maps[number].check();
+    }
+    assert_eq!(world.maps[0].all().count(), 1, "the last moment");
+    assert_eq!(world.maps[1].all().count(), 0, "its clock is ahead");
+    assert!(!world.merge(1, &removed));
+    // But one that is still set there ends.
+    let set = Setting {
+        value: Some(Arc::from(&b"yes"[..])),
+        version: removed.version - 1,
+        ..removed.clone()
+    };
+    assert!(world.merge(1, &set));
+    assert!(world.merge(1, &removed));
+    world.write(0, b"r", Some(b"yes"));
+    world.time += 100 * limits::SETTING_REMOVED_MS;
+    let wall = world.wall(0);
+    world.maps[0].forget_removed(wall);
+    assert_eq!(world.value(0, b"r"), Some(&b"yes"[..]), "only removed ones");
+}
+
+#[test]
+fn a_client_gets_no_more_entries_of_a_kind_than_there_may_be_but_a_peer_does() {
+    fn change<'a>(kind: SettingKind, name: &'a [u8], value: Option<&'a [u8]>) -> Change<'a> {
+        Change { kind, name, value }
+    }
+    let mut map = Shared::default();
+    let yes = Some(&b"yes"[..]);
+    for number in 0..limits::SETTINGS_OF_A_KIND {
+        let name = number.to_be_bytes();
+        map.write(WallTime(1), node(0), &[change(KIND, &name, yes)])
+            .expect("there is room");
+    }
+    let other = SettingKind(8);
+    let before = map.digest();
+    let both = [change(other, b"new", yes), change(KIND, b"new", yes)];
+    let refused = map.write(WallTime(1), node(0), &both);
+    assert_eq!(refused, Err(Refusal::TooManySettings));
+    assert_eq!(map.digest(), before, "all of it or nothing");
+    map.write(WallTime(1), node(0), &both[..1])
+        .expect("another kind");
+    let known = 3_usize.to_be_bytes();
+    map.write(WallTime(1), node(0), &[change(KIND, &known, None)])
+        .expect("one that is there");
+    let setting = Setting {
+        kind: KIND,
+        name: Arc::from(&b"new"[..]),
+        value: None,
+        version: 1,
+        node: node(1),
+    };
+    assert!(map.merge(WallTime(1), &setting));
+    map.check();
+}
+
+#[test]
+fn a_client_gets_no_more_bytes_than_there_may_be() {
+    fn change(value: Option<&[u8]>) -> [Change<'_>; 1] {
+        [Change {
+            kind: KIND,
+            name: b"q",
+            value,
+        }]
+    }
+    let mut map = Shared::default();
+    let big = vec![b'x'; limits::SETTINGS_BYTES];
+    let refused = map.write(WallTime(1), node(0), &change(Some(&big)));
+    assert_eq!(refused, Err(Refusal::TooManySettings));
+    let setting = Setting {
+        kind: KIND,
+        name: Arc::from(&b"r"[..]),
+        value: Some(big.into()),
+        version: 1,
+        node: node(1),
+    };
+    assert!(map.merge(WallTime(1), &setting));
+    let refused = map.write(WallTime(1), node(0), &change(None));
+    assert_eq!(refused, Err(Refusal::TooManySettings));
+    let smaller = Change {
+        kind: KIND,
+        name: b"r",
+        value: None,
+    };
+    map.write(WallTime(1), node(0), &[smaller])
+        .expect("it makes the map smaller");
+    map.write(WallTime(1), node(0), &change(Some(b"yes")))
+        .expect("there is room again");
+}

@@ -1,0 +1,33 @@
+//! Settings: the entries of the one map that all nodes of a cluster share.
+
+use std::sync::Arc;
+
+use crate::id::NodeId;
+
+/// What a setting is about. A node keeps and passes on kinds that it does not know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SettingKind(pub u8);
+
+impl SettingKind {
+    /// Whether the queue of this name takes no new jobs: `yes` or `no`.
+    pub const PAUSE_IN: SettingKind = SettingKind(0);
+    /// Whether the queue of this name hands out no jobs: `yes` or `no`.
+    pub const PAUSE_OUT: SettingKind = SettingKind(1);
+}
+
+/// One entry of the map. Kind and name are its key; of two entries with one key, the one with the higher version wins,
+/// then the one of the greater node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setting {
+    /// What it is about.
+    pub kind: SettingKind,
+    /// The name of what it is set on: for most kinds, a queue.
+    pub name: Arc<[u8]>,
+    /// What is set; none when the entry was removed.
+    pub value: Option<Arc<[u8]>>,
+    /// Rises with every write of the entry. Also the wall clock of the write in milliseconds, unless the replaced entry was
+    /// of a later time.
+    pub version: u64,
+    /// The node that wrote it.
+    pub node: NodeId,
+}
