@@ -100,6 +100,36 @@ fn a_dump_has_a_line_for_every_record_and_changes_nothing() {
 }
 
 #[test]
+fn a_dump_shows_what_the_cluster_has_set() {
+    let mut node = Launch::new().flags("--appendfsync always").start();
+    node.connect().call("PAUSE mail in bcast");
+    let id = node.connect().call("CLUSTER MYID").text();
+    node.kill();
+    let ended = storage("dump", &[], node.launch().data());
+    let lines = ended.stdout.lines();
+    let lines = lines.map(|line| serde_json::from_str(line).expect("a JSON object per line"));
+    let settings: Vec<Value> = lines
+        .filter(|line: &Value| line["kind"] == "setting")
+        .collect();
+    assert_eq!(settings.len(), 2);
+    let [input, output] = [&settings[0], &settings[1]];
+    assert_eq!(
+        (&input["setting"], &output["setting"]),
+        (&"pause-in".into(), &"pause-out".into())
+    );
+    assert_eq!(
+        (&input["name"], &input["value"]),
+        (&"mail".into(), &"yes".into())
+    );
+    assert_eq!(
+        (&output["name"], output.get("value")),
+        (&"mail".into(), None)
+    );
+    assert_eq!(input["node"], Value::from(id));
+    assert!(input["version"].as_u64() > Some(1_700_000_000_000));
+}
+
+#[test]
 fn a_dump_ends_quietly_when_nobody_reads_it_any_more() {
     let mut node = Launch::new().flags("--appendfsync no").start();
     let mut client = node.connect();

@@ -119,7 +119,7 @@ impl Node {
             return false;
         }
         let queue = job.queue;
-        // What only changes its node, comes back from doing so, or stood here at a clean stop, was let in before.
+        // What only changes its node, comes back from doing so, or goes back to the place that it had, was let in before.
         let was_in = matches!(
             cause,
             Cause::Given | Cause::Drain | Cause::Heal | Cause::Restored

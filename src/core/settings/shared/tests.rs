@@ -114,8 +114,8 @@ proptest! {
             world.merge(at % 4, &setting);
         }
         let mut rest = world.written.clone();
-        for at in 0..4 {
-            rest.rotate_left(order[at].index(world.written.len()));
+        for (at, by) in order.iter().take(4).enumerate() {
+            rest.rotate_left(by.index(world.written.len()));
             for setting in rest.clone() {
                 world.merge(at, &setting);
             }
