@@ -1,7 +1,7 @@
 //! Settings: one small map that all nodes of the cluster share.
 //!
 //! A client writes an entry at any node. The write takes the wall clock as its version, or the version that it replaces
-//! plus one if that is larger, and the higher version wins everywhere: whoever has seen an entry can always change it,
+//! plus one if that is larger, and the higher version wins everywhere: a node that has seen an entry can always change it,
 //! whatever the clocks say. The node records the entry and sends it to the nodes that it has links to. A node that takes
 //! an entry over records it and passes it on, so the entry also reaches nodes that the writer has no link to.
 //!

@@ -78,7 +78,7 @@ impl Shared {
     }
 
     /// Takes over what another node wrote, if it wins. An entry that was removed too long ago replaces one that is here,
-    /// but does not come anew: nodes whose clocks differ would give it back to each other for ever.
+    /// but is not added again: nodes whose clocks differ would give it back to each other for ever.
     pub(super) fn merge(&mut self, wall: WallTime, setting: &Setting) -> bool {
         let wins = match self.find(setting.kind, &setting.name) {
             Some(former) => (setting.version, setting.node) > (former.version, former.node),

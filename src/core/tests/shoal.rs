@@ -103,7 +103,7 @@ impl Shoal {
         NodeId::from_bytes([seat as u8 + 1; 20])
     }
 
-    /// A node's wall clock is ahead of the others by so many milliseconds from now on.
+    /// A node's wall clock is ahead of the others by this many milliseconds from now on.
     pub(crate) fn set_clock(&mut self, seat: usize, ahead: i64) {
         self.seats[seat].ahead = ahead;
     }

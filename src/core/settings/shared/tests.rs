@@ -89,7 +89,7 @@ proptest! {
                     let new = world.write(at, &[name], value.as_ref().map(|value| &value[..]));
                     prop_assert_eq!(world.value(at, &[name]), value.as_ref().map(|value| &value[..]));
                     if let Some(before) = before {
-                        // Whoever has seen an entry can change it, and nobody who knows the new one goes back.
+                        // A node that has seen an entry can change it, and no node that knows the new one goes back.
                         prop_assert!(new.version > before.version);
                         prop_assert!(!world.merge(at, &before));
                     }
