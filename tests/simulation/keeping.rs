@@ -49,7 +49,9 @@ impl Cluster {
         self.workload.found_elsewhere = false;
         let get = Ask::Get(vec![QUEUE.to_owned()], 1, wait);
         self.ask(there, Purpose::Keep(None), get);
-        let news = self.plan.latency + self.plan.jitter + LATE;
+        // A message waits for the sync that holds what was recorded before it, and that one for the sync under way.
+        let synced = 2 * self.plan.sync;
+        let news = self.plan.latency + self.plan.jitter + LATE + synced;
         let heard = (timeout_ms + 2) * MS + news;
         self.after(heard, Happening::Client(Step::Keep(Keep::Add(here))));
     }

@@ -68,7 +68,7 @@ pub(in crate::command) static PAUSE: Manual = Manual {
         "`state` changes nothing.",
         "With `bcast` the state holds for the whole cluster: it survives restarts, and a node that is away learns of it when it \
          returns. The last command wins; only between two that did not know of each other the clocks of their nodes decide. \
-         Without `bcast` the state holds at this node alone, until the next `PAUSE … bcast` of the queue or a restart.",
+         Without `bcast` the state holds at this node alone, until the next PAUSE of the queue with `bcast`, or a restart.",
         "A cluster holds at most 10 000 queues that were paused with `bcast`, those resumed in the last 30 days included.",
     ],
     ..entry(
