@@ -165,6 +165,7 @@ impl Stand {
             (Move::Ask, WaitReplicas) | (Move::Wait, Active) | (Move::Remind, Acked) => quiet,
             (Move::Accept, WaitReplicas | Active) if in_no_list => Stand {
                 state: Active,
+                place: self.place_accepted(),
                 ours: true,
                 ..quiet
             },
@@ -231,6 +232,15 @@ impl Stand {
     fn place_of_turn(self, guarantee: Guarantee) -> Place {
         let unsettled = matches!(self.place, Place::Unsettled | Place::Restored);
         if self.queued_before(guarantee) && (self.place.is_before() || unsettled) {
+            Place::Nowhere
+        } else {
+            self.place
+        }
+    }
+
+    /// It no longer waits for what its holders say, or for a retry from before a stop.
+    fn place_accepted(self) -> Place {
+        if matches!(self.place, Place::Unsettled | Place::Restored) {
             Place::Nowhere
         } else {
             self.place
@@ -401,6 +411,9 @@ mod tests {
                 assert!(!given.ours && given.place != Place::Unsettled, "{given:?}");
                 let out = stand.after(Move::PutBack, Guarantee::AtLeastOnce);
                 assert_eq!(out.map(|stand| stand.state), Some(JobState::Queued));
+                let accepted = stand.after(Move::Accept, Guarantee::AtLeastOnce);
+                let accepted = accepted.expect("an active job can be delayed here");
+                assert!(accepted.ours && accepted.place != Place::Restored);
                 let taken = stand.after(Move::TakeTurn, Guarantee::AtLeastOnce);
                 let taken = taken.expect("an active job can be this node's");
                 assert!(taken.ours && taken.warned == warned, "{taken:?}");
