@@ -17,6 +17,7 @@
 
 pub mod codec;
 pub mod handshake;
+mod samples;
 
 use std::net::SocketAddr;
 

@@ -1,6 +1,6 @@
 //! Parsers of the commands on jobs, from ADDJOB to WORKING.
 
-use shoalmq_core::command::{AddJob, Command, Counters, DEFAULT_TTL, GetJob, Replication, Wait};
+use shoalmq_core::command::{AddJob, Command, Counters, GetJob, Replication, Wait};
 use shoalmq_core::id::JobId;
 
 use super::args::{self, Args, is};
@@ -15,17 +15,7 @@ pub(super) fn add_job<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
     let &[queue, body, timeout, ref options @ ..] = args else {
         return Err(ParseError::WrongArity("addjob"));
     };
-    let mut job = AddJob {
-        queue,
-        body,
-        timeout: None,
-        replicate: None,
-        delay: 0,
-        retry: None,
-        ttl: DEFAULT_TTL,
-        max_len: None,
-        replication: Replication::Synchronous,
-    };
+    let mut job = AddJob::new(queue, body);
     let mut options = Args::new(options);
     while let Some(option) = options.next() {
         if is(option, "ASYNC") {

@@ -178,28 +178,14 @@ mod tests {
     fn added(number: u8) -> Record {
         Record::Added(Box::new(JobRecord {
             id: id(number),
-            queue: QueueName::new(b"q"),
-            body: Body::new(b""),
-            created: 0,
-            added: Time::ZERO,
-            ttl: 60,
-            delay: 0,
-            retry: 6,
-            replicate: 1,
-            nacks: 0,
-            additional_deliveries: 0,
-            holders: [].into(),
+            ..JobRecord::sample()
         }))
     }
 
     fn delivered(jobs: &[u8]) -> Reply {
         let delivery = |&number| Delivery {
-            queue: QueueName::new(b"q"),
             id: id(number),
-            created: 0,
-            body: Body::new(b""),
-            nacks: 0,
-            additional_deliveries: 0,
+            ..Delivery::sample()
         };
         Reply::Delivered(jobs.iter().map(delivery).collect(), Counters::Without)
     }

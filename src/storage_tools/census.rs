@@ -140,27 +140,14 @@ mod tests {
     fn added(number: u8) -> Record {
         Record::Added(Box::new(JobRecord {
             id: id(number),
-            queue: QueueName::new(b"q"),
-            body: Body::new(b"body"),
-            created: 1,
-            added: Time::ZERO,
-            ttl: 60,
-            delay: 0,
-            retry: 5,
-            replicate: 1,
-            nacks: 0,
-            additional_deliveries: 0,
-            holders: Holders::from([]),
+            ..JobRecord::sample()
         }))
     }
 
     fn acked(number: u8) -> Record {
         Record::Acked(Box::new(AckRecord {
             id: id(number),
-            queue: None,
-            expires: Time::ZERO,
-            unheard: Holders::from([]),
-            withdrawn: false,
+            ..AckRecord::sample()
         }))
     }
 

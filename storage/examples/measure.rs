@@ -75,13 +75,8 @@ fn job(number: u64) -> Record {
         body: Body::new(&body),
         created: 1_780_000_000_000 * 1_000_000 + number,
         added: Time::from_millis(86_400_000 + number),
-        ttl: 86_400,
-        delay: 0,
-        retry: 300,
         replicate: 3,
-        nacks: 0,
-        additional_deliveries: 0,
-        holders: [].into(),
+        ..JobRecord::sample()
     }))
 }
 

@@ -108,14 +108,7 @@ impl Fake {
                 store: me.store,
                 bus: me.bus,
             },
-            profile: Profile {
-                client: me.bus,
-                name: None,
-                zone: String::new(),
-                software: "a test".to_owned(),
-                leaving: false,
-                wall_ms: 0,
-            },
+            ..Hello::sample(0)
         }
     }
 }
@@ -188,18 +181,10 @@ fn copy(to: &Node, from: NodeId, random: u8) -> (JobId, Vec<u8>) {
     let id = JobId::new(&from, [random; 18], 3600, Guarantee::AtLeastOnce);
     let copy = Copy {
         id,
-        queue: QueueName::new(b"q"),
-        body: Body::new(b"body"),
-        created: 1,
-        age_ms: 0,
         ttl: 3600,
-        delay: 0,
-        retry: 600,
         replicate: 2,
-        nacks: 0,
-        additional_deliveries: 0,
-        moves: 0,
         holders: [own, from].into(),
+        ..Copy::sample()
     };
     let mut bytes = Vec::new();
     codec::encode(&Message::ReplJob(Box::new(copy)), &mut bytes).expect("a small job");

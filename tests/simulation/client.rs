@@ -54,8 +54,6 @@ impl Ask {
     pub(crate) fn command(&self) -> Command<'_> {
         match self {
             Ask::Add(terms) => Command::AddJob(AddJob {
-                queue: terms.queue.as_bytes(),
-                body: terms.body.as_bytes(),
                 timeout: terms.timeout,
                 replicate: terms.replicate,
                 delay: terms.delay,
@@ -63,6 +61,7 @@ impl Ask {
                 ttl: terms.ttl,
                 max_len: terms.max_len,
                 replication: terms.replication,
+                ..AddJob::new(terms.queue.as_bytes(), terms.body.as_bytes())
             }),
             Ask::Get(queues, count, wait) => Command::GetJob(GetJob {
                 queues: queues.iter().map(String::as_bytes).collect(),

@@ -458,18 +458,8 @@ fn bytes_behind_the_fields_are_invalid() {
 fn many_jobs_travel_in_frames_of_bounded_size() {
     let copy = |number: u8| Copy {
         id: JobId::from_bytes([number; 24]),
-        queue: QueueName::new(b"q"),
         body: Body::new(&vec![number; BATCH_BYTES / 2]),
-        created: 0,
-        age_ms: 0,
-        ttl: 60,
-        delay: 0,
-        retry: 6,
-        replicate: 1,
-        nacks: 0,
-        additional_deliveries: 0,
-        moves: 0,
-        holders: [].into(),
+        ..Copy::sample()
     };
     let jobs: Vec<Copy> = (0..5).map(copy).collect();
     let mut bytes = Vec::new();

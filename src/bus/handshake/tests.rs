@@ -6,24 +6,13 @@ use shoalmq_core::id::{NodeId, StoreId};
 use super::*;
 
 fn hello(node: u8) -> Hello {
-    let address = SocketAddr::from(([10, 0, 0, node], 17711));
     Hello {
-        claim: Claim {
-            node: NodeId::from_bytes([node; 20]),
-            start: 3,
-            renewal: 0,
-            epoch: 7,
-            store: StoreId(u64::from(node)),
-            bus: address,
-        },
         profile: Profile {
-            client: address,
             name: Some("node.example".to_owned()),
             zone: "west".to_owned(),
-            software: "1.2.3".to_owned(),
-            leaving: false,
-            wall_ms: 1_780_000_000_000,
+            ..Profile::sample()
         },
+        ..Hello::sample(node)
     }
 }
 

@@ -32,8 +32,6 @@ fn addjob_alone_has_the_defaults() {
     assert_eq!(
         added("q b 0"),
         AddJob {
-            queue: b"q",
-            body: b"b",
             timeout: None,
             replicate: None,
             delay: 0,
@@ -41,6 +39,7 @@ fn addjob_alone_has_the_defaults() {
             ttl: 86_400,
             max_len: None,
             replication: Replication::Synchronous,
+            ..AddJob::new(b"q", b"b")
         }
     );
 }
@@ -48,8 +47,6 @@ fn addjob_alone_has_the_defaults() {
 #[test]
 fn addjob_takes_its_options_in_any_order_and_case() {
     let expected = AddJob {
-        queue: b"q",
-        body: b"b",
         timeout: Some(Duration::from_millis(500)),
         replicate: Some(3),
         delay: 1,
@@ -57,6 +54,7 @@ fn addjob_takes_its_options_in_any_order_and_case() {
         ttl: 60,
         max_len: Some(10),
         replication: Replication::Asynchronous,
+        ..AddJob::new(b"q", b"b")
     };
     for line in [
         "q b 500 REPLICATE 3 DELAY 1 RETRY 0 TTL 60 MAXLEN 10 ASYNC",

@@ -37,12 +37,11 @@ fn wire(elements: &[&str]) -> String {
 
 fn delivery(body: &[u8]) -> Delivery {
     Delivery {
-        queue: QueueName::new(b"q"),
         id: id(),
-        created: 7,
         body: Body::new(body),
         nacks: 2,
         additional_deliveries: 1,
+        ..Delivery::sample()
     }
 }
 

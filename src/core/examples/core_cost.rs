@@ -132,17 +132,7 @@ impl Bench {
     }
 
     fn add(&mut self, count: u64) {
-        let add = AddJob {
-            queue: b"queue",
-            body: &BODY,
-            timeout: None,
-            replicate: None,
-            delay: 0,
-            retry: None,
-            ttl: DEFAULT_TTL,
-            max_len: None,
-            replication: Replication::Synchronous,
-        };
+        let add = AddJob::new(b"queue", &BODY);
         for _ in 0..count {
             black_box(self.send(Command::AddJob(add.clone())));
         }

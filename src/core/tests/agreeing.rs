@@ -363,18 +363,11 @@ fn moved_copy(id: JobId) -> Copy {
     holders.sort_unstable();
     Copy {
         id,
-        queue: QueueName::new(b"q"),
-        body: Body::new(b"body"),
-        created: 1,
         age_ms: 10,
-        ttl: 86_400,
-        delay: 0,
         retry: 60,
-        replicate: 3,
-        nacks: 0,
-        additional_deliveries: 0,
         moves: 1,
         holders: holders.into(),
+        ..Copy::sample()
     }
 }
 

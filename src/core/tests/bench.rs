@@ -439,17 +439,7 @@ pub(crate) fn secs(secs: u64) -> Duration {
 
 /// ADDJOB queue body 0, with the defaults of a lone node.
 pub(crate) fn job(queue: &str) -> AddJob<'_> {
-    AddJob {
-        queue: queue.as_bytes(),
-        body: b"body",
-        timeout: None,
-        replicate: None,
-        delay: 0,
-        retry: None,
-        ttl: crate::command::DEFAULT_TTL,
-        max_len: None,
-        replication: Replication::Synchronous,
-    }
+    AddJob::new(queue.as_bytes(), b"body")
 }
 
 /// A job that is queued again after `retry` seconds, or never if that is 0.

@@ -69,18 +69,9 @@ fn copy(id: JobId, holders: &[usize]) -> Message {
     holders.sort_unstable();
     Message::ReplJob(Box::new(Copy {
         id,
-        queue: crate::id::QueueName::new(b"q"),
-        body: Body::new(b"body"),
-        created: 1,
-        age_ms: 0,
-        ttl: 86_400,
-        delay: 0,
         retry: 3600,
-        replicate: 3,
-        nacks: 0,
-        additional_deliveries: 0,
-        moves: 0,
         holders: holders.into(),
+        ..Copy::sample()
     }))
 }
 

@@ -148,6 +148,23 @@ pub struct AddJob<'a> {
     pub replication: Replication,
 }
 
+impl<'a> AddJob<'a> {
+    /// An ADDJOB without options: it waits for its replicas as long as it takes.
+    pub fn new(queue: &'a [u8], body: &'a [u8]) -> Self {
+        AddJob {
+            queue,
+            body,
+            timeout: None,
+            replicate: None,
+            delay: 0,
+            retry: None,
+            ttl: DEFAULT_TTL,
+            max_len: None,
+            replication: Replication::Synchronous,
+        }
+    }
+}
+
 /// When ADDJOB is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Replication {

@@ -14,5 +14,7 @@ pub mod event;
 pub mod id;
 pub mod message;
 pub mod record;
+#[cfg(any(test, feature = "samples"))]
+mod samples;
 pub mod setting;
 pub mod time;

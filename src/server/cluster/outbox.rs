@@ -336,18 +336,8 @@ mod tests {
     fn copy(number: u8, length: usize) -> Message {
         Message::ReplJob(Box::new(Copy {
             id: JobId::from_bytes([number; 24]),
-            queue: QueueName::new(b"q"),
             body: Body::new(&vec![number; length]),
-            created: 0,
-            age_ms: 0,
-            ttl: 60,
-            delay: 0,
-            retry: 6,
-            replicate: 2,
-            nacks: 0,
-            additional_deliveries: 0,
-            moves: 0,
-            holders: [].into(),
+            ..Copy::sample()
         }))
     }
 

@@ -13,17 +13,8 @@ const KINDS: [StorageKind; 2] = [StorageKind::Sled, StorageKind::Log];
 fn job(number: u8, bytes: usize) -> Record {
     Record::Added(Box::new(JobRecord {
         id: JobId::from_bytes([number; 24]),
-        queue: QueueName::new(b"q"),
         body: Body::new(&vec![number; bytes]),
-        created: 1,
-        added: Time::ZERO,
-        ttl: 60,
-        delay: 0,
-        retry: 5,
-        replicate: 1,
-        nacks: 0,
-        additional_deliveries: 0,
-        holders: Holders::from([]),
+        ..JobRecord::sample()
     }))
 }
 

@@ -143,18 +143,8 @@ fn record(number: u8) -> Record {
 
 fn big(bytes: usize) -> Record {
     Record::Added(Box::new(JobRecord {
-        id: JobId::from_bytes([1; 24]),
-        queue: QueueName::new(b"q"),
         body: Body::new(&vec![b'x'; bytes]),
-        created: 1,
-        added: Time::ZERO,
-        ttl: 1,
-        delay: 0,
-        retry: 0,
-        replicate: 1,
-        nacks: 0,
-        additional_deliveries: 0,
-        holders: [].into(),
+        ..JobRecord::sample()
     }))
 }
 

@@ -161,13 +161,8 @@ fn typical_job() -> Record {
         body: Body::new(&[b'x'; 100]),
         created: 1_780_000_000_000 * 1_000_000,
         added: Time::from_millis(86_400_000),
-        ttl: 86_400,
-        delay: 0,
-        retry: 300,
         replicate: 3,
-        nacks: 0,
-        additional_deliveries: 0,
-        holders: [].into(),
+        ..JobRecord::sample()
     }))
 }
 
@@ -210,6 +205,7 @@ fn the_bytes_of_what_nodes_know_of_each_other_are_these() {
             expires: Time::from_millis(300),
             unheard,
             withdrawn,
+            ..AckRecord::sample()
         }))
     };
     let named = [&[8, 24][..], &[9; 24], &[1, 1, b'q', 0xac, 0x02], &both].concat();
@@ -240,7 +236,7 @@ fn the_bytes_of_a_setting_are_these() {
             name: Arc::from(&b"q"[..]),
             value: value.map(Arc::from),
             version: 300,
-            node: NodeId::from_bytes([1; 20]),
+            ..Setting::sample()
         }))
     };
     let end = [&[0xac, 0x02][..], &[1; 20]].concat();

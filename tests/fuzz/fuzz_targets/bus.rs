@@ -6,7 +6,6 @@
 use libfuzzer_sys::fuzz_target;
 use shoalmq::bus::codec::{Frame, decode, encode, encode_notice};
 use shoalmq::bus::handshake::{Handshake, Hello, Key};
-use shoalmq::bus::{Claim, Profile};
 
 fuzz_target!(|bytes: &[u8]| {
     frames(bytes);
@@ -47,25 +46,7 @@ fn check(frame: &Frame) {
 }
 
 fn handshakes(bytes: &[u8]) {
-    let address = ([127, 0, 0, 1], 17711).into();
-    let hello = Hello {
-        claim: Claim {
-            node: shoalmq::bus::NodeId::from_bytes([1; 20]),
-            start: 1,
-            renewal: 0,
-            epoch: 1,
-            store: shoalmq::bus::StoreId(1),
-            bus: address,
-        },
-        profile: Profile {
-            client: address,
-            name: None,
-            zone: String::new(),
-            software: String::new(),
-            leaving: false,
-            wall_ms: 0,
-        },
-    };
+    let hello = Hello::sample(1);
     let key = Key::new(b"cluster", b"secret");
     let mut out = Vec::new();
     let dialler = Handshake::dial(&key, [1; 32], &hello, &mut out);

@@ -219,8 +219,8 @@ fn a_client_gets_no_more_entries_of_a_kind_than_there_may_be_but_a_peer_does() {
         kind: KIND,
         name: Arc::from(&b"new"[..]),
         value: None,
-        version: 1,
         node: node(1),
+        ..Setting::sample()
     };
     assert!(map.merge(WallTime(1), &setting));
     map.check();
@@ -243,8 +243,8 @@ fn a_client_gets_no_more_bytes_than_there_may_be() {
         kind: KIND,
         name: Arc::from(&b"r"[..]),
         value: Some(big.into()),
-        version: 1,
         node: node(1),
+        ..Setting::sample()
     };
     assert!(map.merge(WallTime(1), &setting));
     let refused = map.write(WallTime(1), node(0), &change(None));

@@ -1,0 +1,116 @@
+//! One plain value of each noun that the tests of several crates build: a test names the fields it is about, and takes
+//! the rest from here with struct update syntax. So a new field of a noun is one new line here.
+//!
+//! Compiled for the core's own tests, and for other crates' with the feature `samples`, which only dev-dependencies
+//! switch on. The property tests of the codecs do not use samples: they must draw every field.
+
+use std::sync::Arc;
+
+use crate::command::Delivery;
+use crate::id::{JobId, NodeId, QueueName};
+use crate::job::Body;
+use crate::message::Copy;
+use crate::record::{AckRecord, JobRecord, Standing};
+use crate::setting::{Setting, SettingKind};
+use crate::time::Time;
+
+/// The id of every sample: the id of a job with a retry, as its last bit is set.
+fn id() -> JobId {
+    JobId::from_bytes([1; 24])
+}
+
+impl JobRecord {
+    /// A job that nobody else holds: queue `q`, body `body`, a retry of 300 seconds, a ttl of a day.
+    pub fn sample() -> Self {
+        JobRecord {
+            id: id(),
+            queue: QueueName::new(b"q"),
+            body: Body::new(b"body"),
+            created: 1,
+            added: Time::ZERO,
+            ttl: 86_400,
+            delay: 0,
+            retry: 300,
+            replicate: 1,
+            nacks: 0,
+            additional_deliveries: 0,
+            holders: [].into(),
+        }
+    }
+}
+
+impl AckRecord {
+    /// A tombstone.
+    pub fn sample() -> Self {
+        AckRecord {
+            id: id(),
+            queue: None,
+            expires: Time::ZERO,
+            unheard: [].into(),
+            withdrawn: false,
+        }
+    }
+}
+
+impl Standing {
+    /// A job that was in its queue.
+    pub fn sample() -> Self {
+        Standing {
+            id: id(),
+            queued: true,
+            turn: true,
+            requeue: None,
+            nacks: 0,
+            additional_deliveries: 0,
+        }
+    }
+}
+
+impl Copy {
+    /// A job of which three copies are wanted, added just now: queue `q`, body `body`, a retry of 300 seconds, a ttl of
+    /// a day.
+    pub fn sample() -> Self {
+        Copy {
+            id: id(),
+            queue: QueueName::new(b"q"),
+            body: Body::new(b"body"),
+            created: 1,
+            age_ms: 0,
+            ttl: 86_400,
+            delay: 0,
+            retry: 300,
+            replicate: 3,
+            nacks: 0,
+            additional_deliveries: 0,
+            moves: 0,
+            holders: [].into(),
+        }
+    }
+}
+
+impl Delivery {
+    /// A job that is delivered for the first time: queue `q`, body `body`.
+    pub fn sample() -> Self {
+        Delivery {
+            queue: QueueName::new(b"q"),
+            id: id(),
+            created: 1,
+            body: Body::new(b"body"),
+            nacks: 0,
+            additional_deliveries: 0,
+        }
+    }
+}
+
+impl Setting {
+    /// Queue `q` takes no new jobs.
+    pub fn sample() -> Self {
+        Setting {
+            kind: SettingKind::PAUSE_IN,
+            name: Arc::from(&b"q"[..]),
+            value: Some(Arc::from(&b"yes"[..])),
+            version: 1,
+            node: NodeId::from_bytes([1; 20]),
+        }
+    }
+}
