@@ -162,10 +162,8 @@ pub(super) enum News {
 #[cfg(test)]
 mod tests {
     use shoalmq_core::command::{Counters, Delivery, Refusal};
-    use shoalmq_core::id::{JobId, QueueName};
-    use shoalmq_core::job::Body;
+    use shoalmq_core::id::JobId;
     use shoalmq_core::record::JobRecord;
-    use shoalmq_core::time::Time;
 
     use super::*;
 

@@ -125,11 +125,7 @@ impl Census {
 
 #[cfg(test)]
 mod tests {
-    use shoalmq_core::id::QueueName;
-    use shoalmq_core::job::Body;
-    use shoalmq_core::message::Holders;
     use shoalmq_core::record::{AckRecord, JobRecord};
-    use shoalmq_core::time::Time;
 
     use super::*;
 

@@ -7,9 +7,8 @@ use std::time::{Duration, Instant};
 
 use shoalmq::bus::codec::{self, Frame, Notice};
 use shoalmq::bus::handshake::{Handshake, Hello, Key};
-use shoalmq::bus::{Claim, NodeId, Profile, StoreId};
-use shoalmq_core::id::{Guarantee, JobId, QueueName};
-use shoalmq_core::job::Body;
+use shoalmq::bus::{Claim, NodeId, StoreId};
+use shoalmq_core::id::{Guarantee, JobId};
 use shoalmq_core::message::{Copy, Message};
 use shoalmq_core::time::Time;
 use shoalmq_gossip::{Effect, Event, Identity, Membership, Memory, Secret, Settings};

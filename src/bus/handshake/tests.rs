@@ -1,7 +1,4 @@
-use std::net::SocketAddr;
-
 use proptest::prelude::*;
-use shoalmq_core::id::{NodeId, StoreId};
 
 use super::*;
 

@@ -10,9 +10,7 @@
 use std::hint::black_box;
 use std::time::Duration;
 
-use shoalmq_core::command::{
-    AddJob, Command, Counters, DEFAULT_TTL, GetJob, Replication, Reply, Wait,
-};
+use shoalmq_core::command::{AddJob, Command, Counters, GetJob, Reply, Wait};
 use shoalmq_core::effect::Effect;
 use shoalmq_core::event::Event;
 use shoalmq_core::id::{ClientId, JobId, NodeId, Ticket};

@@ -4,8 +4,8 @@ use super::bench::job;
 use super::shoal::Shoal;
 use crate::command::{AddJob, Command, Pause, PauseState, Reply};
 use crate::event::Event;
-use crate::id::{JobId, NodeId, QueueName};
-use crate::job::{Body, JobState};
+use crate::id::{JobId, NodeId};
+use crate::job::JobState;
 use crate::message::{Copy, Message};
 use crate::telling::Counters;
 

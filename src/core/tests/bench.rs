@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::command::{
     AddJob, Command, Counters, Delivery, Detail, GetJob, JobView, Pause, PauseState, QueueView,
-    QueueWaits, Refusal, Replication, Reply, Wait,
+    QueueWaits, Refusal, Reply, Wait,
 };
 use crate::effect::Effect;
 use crate::event::Event;

@@ -9,7 +9,7 @@ use super::shoal::Shoal;
 use crate::command::{AddJob, Command, JobScan, Reply, ScanReply};
 use crate::event::Event;
 use crate::id::{JobId, NodeId};
-use crate::job::{Body, JobState};
+use crate::job::JobState;
 use crate::limits;
 use crate::message::{Copy, Message};
 use crate::node::Settings;

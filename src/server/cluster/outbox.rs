@@ -275,7 +275,7 @@ impl Queue {
 
 #[cfg(test)]
 mod tests {
-    use shoalmq_core::id::{JobId, QueueName};
+    use shoalmq_core::id::JobId;
     use shoalmq_core::job::Body;
     use shoalmq_core::message::Copy;
 

@@ -1,8 +1,6 @@
-use shoalmq_core::id::{JobId, QueueName};
+use shoalmq_core::id::JobId;
 use shoalmq_core::job::Body;
-use shoalmq_core::message::Holders;
 use shoalmq_core::record::{JobRecord, Record};
-use shoalmq_core::time::Time;
 
 use super::*;
 use crate::TornTail;

@@ -2,10 +2,9 @@ use std::io;
 use std::path::Path;
 use std::sync::mpsc::{self, Receiver, Sender};
 
-use shoalmq_core::id::{JobId, QueueName};
+use shoalmq_core::id::JobId;
 use shoalmq_core::job::Body;
 use shoalmq_core::record::JobRecord;
-use shoalmq_core::time::Time;
 
 use super::*;
 use crate::backend::memory::Memory;

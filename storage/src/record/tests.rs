@@ -200,7 +200,6 @@ fn the_bytes_of_what_nodes_know_of_each_other_are_these() {
     assert_eq!(encoded(&holders), sealed(VERSION, &payload));
     let ack = |queue: Option<&[u8]>, unheard: Holders, withdrawn: bool| {
         Record::Acked(Box::new(AckRecord {
-            id,
             queue: queue.map(QueueName::new),
             expires: Time::from_millis(300),
             unheard,
@@ -208,13 +207,13 @@ fn the_bytes_of_what_nodes_know_of_each_other_are_these() {
             ..AckRecord::sample()
         }))
     };
-    let named = [&[8, 24][..], &[9; 24], &[1, 1, b'q', 0xac, 0x02], &both].concat();
+    let named = [&[8, 24][..], &[1; 24], &[1, 1, b'q', 0xac, 0x02], &both].concat();
     for withdrawn in [false, true] {
         let record = ack(Some(b"q"), nodes.clone(), withdrawn);
         let payload = [&named[..], &[u8::from(withdrawn)]].concat();
         assert_eq!(encoded(&record), sealed(VERSION, &payload));
     }
-    let payload = [&[8, 24][..], &[9; 24], &[0, 0xac, 0x02, 0, 0]].concat();
+    let payload = [&[8, 24][..], &[1; 24], &[0, 0xac, 0x02, 0, 0]].concat();
     let tombstone = ack(None, [].into(), false);
     assert_eq!(encoded(&tombstone), sealed(VERSION, &payload));
     let forgotten = Record::PeerForgotten(NodeId::from_bytes([1; 20]));
