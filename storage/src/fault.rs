@@ -236,9 +236,6 @@ pub enum Damage {
         /// The frame that should be there.
         expected: Sequence,
     },
-    /// Two versions of the node wrote a log each.
-    #[error("there are two logs: an earlier version began one of its own beside it")]
-    Mixed,
     /// There is a key that this node would never write.
     #[error("a key is not the number of a frame")]
     Key,

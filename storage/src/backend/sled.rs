@@ -4,7 +4,6 @@
 //! <dir>/sled/lock                    held by the process that has the log open
 //! <dir>/sled/<segment>.<number>/     a database for each segment, with sled's own files; named by its first key
 //! <dir>/sled/synced                  how far it is known to be on disk
-//! <dir>/sled/old/                    the one database of an earlier version, until its last segment retires
 //!
 //! tree     seg%012d.%020d            segment, first number: a few values each
 //! key      number u64 BE, more u8    1: the frame goes on in the next key, 0: it ends here
@@ -102,7 +101,7 @@ impl Sled {
             let (mut engine, mut end) = (None, End::default());
             if let Some(last) = folders.last() {
                 let opened = Engine::open(&last.path)?;
-                end = opened.end(&path, last.first.unwrap_or(end.next))?;
+                end = opened.end(&path, last.first)?;
                 engine = Some(opened);
             }
             Ok((folders, engine, end))
@@ -260,10 +259,7 @@ impl Sled {
             self.shelf.hand_over(|| {
                 self.engine = None;
                 // The first open after a close makes the file grow: not at a start, when the disk may be full.
-                if full.first.is_some() {
-                    guard::guarded(&self.path, || Engine::open(&full.path).map(drop))?;
-                }
-                Ok(())
+                guard::guarded(&self.path, || Engine::open(&full.path).map(drop))
             })?;
             full.measure();
         }
@@ -287,7 +283,11 @@ impl Backend for Sled {
         if self.kept_bytes > KEPT_BYTES {
             self.sync()?;
         }
-        if self.folders.back().is_none_or(|last| last.last < segment) {
+        if self
+            .folders
+            .back()
+            .is_none_or(|last| last.segment < segment)
+        {
             self.begin(segment)?;
         }
         let End {
@@ -388,7 +388,7 @@ impl Backend for Sled {
     }
 
     fn retire(&mut self, below: Segment) -> Result<(), Fault> {
-        while let Some(oldest) = self.folders.front().filter(|folder| folder.last < below) {
+        while let Some(oldest) = self.folders.front().filter(|folder| folder.segment < below) {
             if self.folders.len() == 1 {
                 (self.engine, self.kept_bytes) = (None, 0);
                 self.kept.clear();
@@ -401,7 +401,7 @@ impl Backend for Sled {
     }
 
     fn span(&self) -> Option<(Sequence, Sequence)> {
-        let first = self.folders.front()?.first?;
+        let first = self.folders.front()?.first;
         let last = self.end.next - 1;
         (first <= last).then_some((Sequence(first), Sequence(last)))
     }
@@ -415,7 +415,7 @@ impl Backend for Sled {
         let open = self.folders.back().map_or(0, Folder::size);
         Stats {
             disk_bytes: sealed.map(|folder| folder.bytes).sum::<u64>() + open,
-            segments: self.folders.iter().map(|folder| folder.segments).sum(),
+            segments: self.folders.len() as u64,
         }
     }
 }
@@ -433,7 +433,7 @@ fn read_all(
     sender: &SyncSender<Scanned>,
 ) -> Result<(), Fault> {
     for folder in folders {
-        let begin = Scanned::Database(folder.last, folder.first);
+        let begin = Scanned::Database(folder.segment, folder.first);
         // A database that panicked may do so again when it is dropped.
         let engine = ManuallyDrop::new(Engine::open(&folder.path)?);
         let listens = sender.send(begin).is_ok() && engine.scan(path, sender)?;

@@ -115,13 +115,6 @@ impl Engine {
         &self.db
     }
 
-    /// The segments, oldest first.
-    pub(super) fn segments(&self) -> Vec<Segment> {
-        let mut segments: Vec<Segment> = self.trees().into_iter().map(|tree| tree.0).collect();
-        segments.dedup();
-        segments
-    }
-
     /// Inserts the pieces of a frame, and returns the number after them.
     pub(super) fn insert(
         &mut self,
@@ -327,13 +320,9 @@ pub(super) fn trees_of(db: &Db) -> Vec<((Segment, u64), IVec)> {
     trees
 }
 
-/// The segment that a tree holds, and from which number on, when it is one of ours. That of an earlier version names no
-/// number: it holds the segment from its begin.
+/// The segment that a tree holds, and from which number on, when it is one of ours.
 fn content_of(tree: &[u8]) -> Option<(Segment, u64)> {
     let name = std::str::from_utf8(tree).ok()?;
-    let name = name.strip_prefix(PREFIX)?;
-    match name.split_once('.') {
-        Some((segment, first)) => Some((segment.parse().ok()?, first.parse().ok()?)),
-        None => Some((name.parse().ok()?, 0)),
-    }
+    let (segment, first) = name.strip_prefix(PREFIX)?.split_once('.')?;
+    Some((segment.parse().ok()?, first.parse().ok()?))
 }

@@ -12,28 +12,20 @@ use std::path::{Path, PathBuf};
 use shoalmq_core::record::Segment;
 
 use super::engine::Engine;
-use crate::fault::{Damage, Fault, Place};
+use crate::fault::Fault;
 
 /// A database that is being made.
 const NEW: &str = "new";
 /// A database that is being removed.
 const RETIRED: &str = "retired";
-/// The database of all segments that earlier versions wrote; its files lay beside the lock.
-const OLD: &str = "old";
-/// Sled's files, as far as their names are fixed.
-const SLED_FILES: [&str; 3] = ["conf", "blobs", "db"];
-const SLED_SNAPSHOT: &str = "snap.";
 
-/// A database.
+/// The database of a segment.
 #[derive(Debug)]
 pub(super) struct Folder {
     pub(super) path: PathBuf,
-    /// Its segment; the last one, if there are several.
-    pub(super) last: Segment,
-    /// How many segments it has.
-    pub(super) segments: u64,
-    /// The number of its first piece; none when that is not known.
-    pub(super) first: Option<u64>,
+    pub(super) segment: Segment,
+    /// The number of its first piece.
+    pub(super) first: u64,
     /// What its files take, as of when it was opened or became full.
     pub(super) bytes: u64,
 }
@@ -60,24 +52,10 @@ impl Folder {
         let bytes = bytes_in(&path);
         Folder {
             path,
-            last: segment,
-            segments: 1,
-            first: Some(first),
+            segment,
+            first,
             bytes,
         }
-    }
-
-    /// The database of an earlier version.
-    fn old(path: PathBuf) -> Result<Self, Fault> {
-        let segments = Engine::open(&path)?.segments();
-        let bytes = bytes_in(&path);
-        Ok(Folder {
-            path,
-            last: segments.last().copied().unwrap_or(0),
-            segments: segments.len() as u64,
-            first: None,
-            bytes,
-        })
     }
 
     /// Removes it. A crash may bring it back until this returns, but not a part of it.
@@ -99,15 +77,10 @@ impl Folder {
     }
 }
 
-/// Whether a folder of this name is the database of segments below one.
+/// Whether a folder of this name is the database of a segment below this one.
 pub(super) fn is_below(name: &OsStr, below: Segment) -> bool {
-    let Some(name) = name.to_str() else {
-        return false;
-    };
-    let segment = name
-        .split_once('.')
-        .and_then(|(segment, _)| segment.parse().ok());
-    segment.is_some_and(|segment: Segment| segment < below) || name == OLD
+    let named = name.to_str().and_then(named);
+    named.is_some_and(|(segment, _)| segment < below)
 }
 
 /// Whether there is a database below `root`. Changes nothing.
@@ -117,8 +90,7 @@ pub(super) fn any(root: &Path) -> bool {
     };
     entries.flatten().any(|entry| {
         let name = entry.file_name();
-        let name = name.to_str();
-        matches!(name, Some("db" | OLD)) || name.is_some_and(|name| named(name).is_some())
+        name.to_str().and_then(named).is_some()
     })
 }
 
@@ -132,47 +104,16 @@ fn named(name: &str) -> Option<(Segment, u64)> {
 pub(super) fn list(root: &Path) -> Result<Vec<Folder>, Fault> {
     remove(&root.join(NEW))?;
     remove(&root.join(RETIRED))?;
-    adopt(root)?;
     let mut folders = Vec::new();
     for path in entries(root)? {
         let name = path.file_name().and_then(|name| name.to_str());
-        match name.and_then(named) {
-            Some((segment, first)) => folders.push(Folder::named(path, segment, first)),
-            None if name == Some(OLD) => folders.push(Folder::old(path)?),
-            None => {}
+        if let Some((segment, first)) = name.and_then(named) {
+            folders.push(Folder::named(path, segment, first));
         }
     }
-    // Segments rise with the numbers of their pieces, and those of an earlier version came before.
+    // Segments rise with the numbers of their pieces.
     folders.sort_unstable_by_key(|folder| folder.first);
     Ok(folders)
-}
-
-/// Moves the files of an earlier version into a folder of their own. A crash leaves the rest for the next start.
-fn adopt(root: &Path) -> Result<(), Fault> {
-    let is_sled = |path: &PathBuf| {
-        let name = path.file_name().and_then(|name| name.to_str());
-        name.is_some_and(|name| SLED_FILES.contains(&name) || name.starts_with(SLED_SNAPSHOT))
-    };
-    let files: Vec<PathBuf> = entries(root)?.into_iter().filter(is_sled).collect();
-    if files.is_empty() {
-        return Ok(());
-    }
-    let old = root.join(OLD);
-    fs::create_dir_all(&old).map_err(|cause| Fault::from_io("create", &old, cause))?;
-    for file in files {
-        let to = old.join(file.file_name().expect("an entry has a name"));
-        if to.exists() {
-            // An earlier version began a log of its own beside this one.
-            return Err(Fault::Corrupt {
-                path: root.to_owned(),
-                place: Place::Anywhere,
-                damage: Damage::Mixed,
-            });
-        }
-        rename(&file, &to)?;
-    }
-    sync(&old)?;
-    sync(root)
 }
 
 fn entries(folder: &Path) -> Result<Vec<PathBuf>, Fault> {

@@ -19,8 +19,8 @@ pub(super) struct Piece {
 
 /// What the scan hands over.
 pub(super) enum Scanned {
-    /// A database of this segment begins, with a piece of this number, if that is known.
-    Database(Segment, Option<u64>),
+    /// A database of this segment begins, with a piece of this number.
+    Database(Segment, u64),
     Pieces(Vec<Piece>),
 }
 
@@ -36,7 +36,7 @@ pub(super) fn assemble(
     for scanned in scanned {
         let pieces = match scanned {
             Scanned::Database(segment, first) => {
-                if let Some(first) = first.filter(|&first| first < end) {
+                if first < end {
                     check(path, segment, first, expected)?;
                     expected = Some(first);
                 }

@@ -35,7 +35,7 @@ pub(super) struct Shelf {
     contents: Mutex<BTreeMap<Segment, Content>>,
 }
 
-/// All databases, by their last segment.
+/// All databases, by their segment.
 #[derive(Debug)]
 struct Databases {
     folders: BTreeMap<Segment, PathBuf>,
@@ -83,14 +83,15 @@ struct Content {
 impl Shelf {
     pub(super) fn new<'a>(path: &Path, folders: impl Iterator<Item = &'a Folder>) -> Self {
         let folders: Vec<_> = folders
-            .map(|folder| (folder.last, folder.path.clone()))
+            .map(|folder| (folder.segment, folder.path.clone()))
             .collect();
         let growing = folders.last().cloned();
         Shelf {
             path: path.to_owned(),
             databases: Mutex::new(Databases {
                 folders: folders.into_iter().collect(),
-                growing: growing.map(|(last, path)| (last, Database::new(path, State::Withheld))),
+                growing: growing
+                    .map(|(segment, path)| (segment, Database::new(path, State::Withheld))),
                 older: Opened::new(OPEN_MOST),
             }),
             contents: Mutex::default(),
@@ -100,11 +101,11 @@ impl Shelf {
     /// A folder that is the last one from now on.
     pub(super) fn add(&self, folder: &Folder) {
         let mut databases = self.databases.lock();
-        let Folder { last, path, .. } = folder;
-        databases.folders.insert(*last, path.clone());
+        let Folder { segment, path, .. } = folder;
+        databases.folders.insert(*segment, path.clone());
         let growing = Database::new(path.clone(), State::Withheld);
-        let full = databases.growing.replace((*last, growing));
-        let unused = full.and_then(|(last, full)| databases.older.insert(last, full));
+        let full = databases.growing.replace((*segment, growing));
+        let unused = full.and_then(|(segment, full)| databases.older.insert(segment, full));
         drop(databases);
         if let Some(unused) = unused {
             unused.put_away();
@@ -166,14 +167,14 @@ impl Shelf {
     /// A folder is about to be removed.
     pub(super) fn retire(&self, folder: &Folder) {
         let mut contents = self.contents.lock();
-        *contents = contents.split_off(&(folder.last + 1));
+        *contents = contents.split_off(&(folder.segment + 1));
         drop(contents);
         let mut databases = self.databases.lock();
-        databases.folders.remove(&folder.last);
-        let older = databases.older.remove(folder.last);
+        databases.folders.remove(&folder.segment);
+        let older = databases.older.remove(folder.segment);
         let growing = databases
             .growing
-            .take_if(|growing| growing.0 == folder.last);
+            .take_if(|growing| growing.0 == folder.segment);
         drop(databases);
         if let Some(database) = older.or(growing.map(|(_, growing)| growing)) {
             database.put_away();
@@ -288,20 +289,19 @@ impl Shelf {
     /// The database of a segment, open or not.
     fn database(&self, segment: Segment) -> Result<Arc<Database>, Fault> {
         let mut databases = self.databases.lock();
-        let folder = databases.folders.range(segment..).next();
-        let Some((last, path)) = folder.map(|(last, path)| (*last, path.clone())) else {
+        let Some(path) = databases.folders.get(&segment).cloned() else {
             let path = self.path.clone();
             return Err(Fault::Retired { path, segment });
         };
         let growing = databases.growing.as_ref();
-        if let Some((_, growing)) = growing.filter(|growing| growing.0 == last) {
+        if let Some((_, growing)) = growing.filter(|growing| growing.0 == segment) {
             return Ok(Arc::clone(growing));
         }
-        if let Some(older) = databases.older.get(last) {
+        if let Some(older) = databases.older.get(segment) {
             return Ok(older);
         }
         let older = Database::new(path, State::Closed);
-        let unused = databases.older.insert(last, Arc::clone(&older));
+        let unused = databases.older.insert(segment, Arc::clone(&older));
         drop(databases);
         if let Some(unused) = unused {
             unused.put_away();

@@ -293,64 +293,6 @@ fn a_segment_that_lost_its_end_is_told_from_one_that_had_none() {
     );
 }
 
-/// A log as versions before this one wrote it: one database, with a tree for each segment.
-fn of_an_earlier_version(root: &Path) {
-    let db = ::sled::open(root).expect("sled makes it");
-    for (segment, numbers) in [(1, 1..=40_u64), (2, 41..=50)] {
-        let tree = db.open_tree(format!("seg{segment:012}"));
-        let tree = tree.expect("sled makes it");
-        for number in numbers {
-            let mut key = number.to_be_bytes().to_vec();
-            key.push(0);
-            tree.insert(key, vec![number as u8; 1000])
-                .expect("there is space");
-        }
-    }
-}
-
-#[test]
-fn the_log_of_an_earlier_version_is_read_and_goes_when_its_last_segment_retires() {
-    let dir = folder();
-    let root = dir.path().join("sled");
-    of_an_earlier_version(&root);
-    for _ in 0..2 {
-        let mut sled = Sled::open(dir.path()).expect("the folder is free");
-        let frames = replayed(&mut sled).expect("the log is whole");
-        assert_eq!(frames.len(), 50);
-        assert!(
-            (1..)
-                .zip(&frames)
-                .all(|(number, frame)| *frame == vec![number; 1000])
-        );
-        assert_eq!(sled.stats().segments, 2);
-    }
-    let mut sled = Sled::open(dir.path()).expect("the folder is free");
-    assert_eq!(
-        sled.append(3, b"new").expect("there is space"),
-        Sequence(51)
-    );
-    sled.retire(2).expect("the disk works");
-    assert_eq!(replayed(&mut sled).expect("the log is whole").len(), 51);
-    sled.retire(3).expect("the disk works");
-    assert!(!root.join("old").exists());
-    assert_eq!(replayed(&mut sled).expect("the log is whole"), [b"new"]);
-    drop(sled);
-    of_an_earlier_version(&root);
-    drop(Sled::open(dir.path()).expect("they do not meet"));
-    of_an_earlier_version(&root);
-    let fault = Sled::open(dir.path()).expect_err("two of them");
-    assert!(
-        matches!(
-            fault,
-            Fault::Corrupt {
-                damage: Damage::Mixed,
-                ..
-            }
-        ),
-        "{fault:?}"
-    );
-}
-
 /// What `fdatasync` of is refused, as by a disk that fails.
 fn no_file() -> File {
     File::open("/dev/null").expect("it is always there")
