@@ -390,6 +390,7 @@ fn a_delay_that_ended_while_the_node_was_down_is_over() {
     let added = Instant::now();
     let id = node.connect().add("q", "body", "DELAY 1 RETRY 600");
     assert!(node.terminate().success());
+    // Until the delay is over: nothing runs that could tell.
     thread::sleep(Duration::from_millis(1_100).saturating_sub(added.elapsed()));
     node.restart();
     let job = node.connect().call("GETJOB TIMEOUT 1500 FROM q");
@@ -409,6 +410,7 @@ fn a_ttl_goes_on_across_restarts_and_while_the_node_is_down() {
         } else {
             node.kill();
         }
+        // A part of the ttl passes while nothing runs.
         thread::sleep(Duration::from_millis(1_500).saturating_sub(added.elapsed()));
         node.restart();
         let mut client = node.connect();

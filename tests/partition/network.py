@@ -68,7 +68,10 @@ class Network:
             holder = subprocess.Popen(["unshare", "--net", "sleep", "infinity"])
             self.holders[number] = holder
             namespace = f"/proc/{holder.pid}/ns/net"
+            deadline = time.monotonic() + 10
             while os.readlink(namespace) == own:
+                if holder.poll() is not None or time.monotonic() > deadline:
+                    raise SystemExit("unshare --net makes no network namespace")
                 time.sleep(0.001)
             ip(f"link add n{number} type veth peer name wire netns {holder.pid}",
                f"addr add 10.77.{number}.1/24 dev n{number}",
