@@ -29,8 +29,8 @@ pub(super) async fn close(shared: &Arc<Shared>, asked: Stop) -> Result<Stop, Fai
             begin_hand_over(shared, &mut driver);
         }
         driver.is_closed = true;
-        for peer in driver.peers.values() {
-            peer.mailbox.close();
+        for client in driver.clients.values() {
+            client.mailbox.close();
         }
         (driver.config.shutdown_timeout, complete)
     };
@@ -39,8 +39,8 @@ pub(super) async fn close(shared: &Arc<Shared>, asked: Stop) -> Result<Stop, Fai
         // Part of the time is kept for the clients.
         hand_over(shared, start + timeout * 9 / 10).await;
     }
-    for peer in shared.driver.lock().peers.values() {
-        peer.mailbox.kill();
+    for client in shared.driver.lock().clients.values() {
+        client.mailbox.kill();
     }
     // Each gives back the jobs that its client has not seen.
     if tokio::time::timeout_at((start + timeout).into(), all_left(shared))
@@ -139,7 +139,7 @@ async fn hand_over(shared: &Shared, deadline: Instant) {
 async fn all_left(shared: &Shared) {
     loop {
         let left = shared.client_left.notified();
-        if shared.driver.lock().peers.is_empty() {
+        if shared.driver.lock().clients.is_empty() {
             return;
         }
         left.await;

@@ -20,7 +20,7 @@ use shoalmq_core::time::{Now, Time};
 use shoalmq_storage::journal::{Journal, Load, Policy, Position};
 use tokio::sync::{Notify, oneshot, watch};
 
-use super::clients::{Mailbox, Peer};
+use super::clients::{Client, Mailbox};
 use super::clock::{self, Clock};
 use super::gate::{Gates, News};
 use super::identity::Identity;
@@ -133,7 +133,7 @@ pub(crate) struct Driver {
     pub(crate) rewrite: Rewrite,
     pub(crate) backups: Backups,
     pub(crate) loading: Option<Loading>,
-    pub(crate) peers: BTreeMap<ClientId, Peer>,
+    pub(crate) clients: BTreeMap<ClientId, Client>,
     pub(crate) monitors: BTreeSet<ClientId>,
     /// No command runs any more: a task that still gets the lock is promised nothing.
     pub(crate) is_closed: bool,
@@ -202,7 +202,7 @@ impl Driver {
             rewrite: Rewrite::default(),
             backups: Backups::default(),
             loading: None,
-            peers: BTreeMap::new(),
+            clients: BTreeMap::new(),
             monitors: BTreeSet::new(),
             is_closed: false,
             paused_until: None,
@@ -262,21 +262,21 @@ impl Driver {
 
     /// The answer to this ticket comes by mail.
     pub(crate) fn expect_answer(&mut self, ticket: Ticket) {
-        if let Some(peer) = self.peers.get_mut(&ticket.client) {
-            peer.unanswered += 1;
+        if let Some(client) = self.clients.get_mut(&ticket.client) {
+            client.unanswered += 1;
         }
     }
 
     /// Mails the answer to a command that the core does not know.
     pub(crate) fn answer(&mut self, ticket: Ticket, reply: &[u8]) {
-        let Some(peer) = self.peers.get_mut(&ticket.client) else {
+        let Some(client) = self.clients.get_mut(&ticket.client) else {
             return;
         };
-        peer.unanswered -= 1;
-        let posted = peer.mailbox.answer_bytes(ticket.number, reply);
+        client.unanswered -= 1;
+        let posted = client.mailbox.answer_bytes(ticket.number, reply);
         self.stats.output_bytes.total += posted.bytes as u64;
         if posted.is_first {
-            self.mailed.push(Arc::clone(&peer.mailbox));
+            self.mailed.push(Arc::clone(&client.mailbox));
         }
     }
 
@@ -302,8 +302,8 @@ impl Driver {
 
     /// A GETJOB goes on, for what it was to be answered with cannot be read; its reply comes by mail.
     pub(crate) fn feed_again(&mut self, ticket: Ticket, again: Again) {
-        if let Some(peer) = self.peers.get_mut(&ticket.client) {
-            peer.unanswered += 1;
+        if let Some(client) = self.clients.get_mut(&ticket.client) {
+            client.unanswered += 1;
             self.feed(Event::GetAgain(ticket, again));
         }
     }

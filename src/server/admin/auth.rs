@@ -80,8 +80,8 @@ pub(super) fn reset(execution: &mut Execution<'_>) -> Answer {
     execution.session.replies = Replies::On;
     execution.driver.name_peer(id, b"");
     execution.driver.monitors.remove(&id);
-    if let Some(peer) = execution.driver.peers.get_mut(&id) {
-        peer.monitor = false;
+    if let Some(client) = execution.driver.clients.get_mut(&id) {
+        client.monitor = false;
     }
     // What it was still to see as a monitor is of the time before.
     execution.session.mailbox.drop_lines();

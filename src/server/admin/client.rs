@@ -8,13 +8,13 @@ use super::{Answer, ok};
 use crate::command::ServerError;
 use crate::command::client::{Client, KillFilter, ReplyMode};
 use crate::resp::encode;
-use crate::server::clients::{Execution, Outcome, Peer, Replies};
+use crate::server::clients::{self, Execution, Outcome, Replies};
 use crate::server::driver::Driver;
 
 pub(super) fn run(execution: &mut Execution<'_>, command: &Client<'_>) -> Outcome {
     // Its own line shows the command that runs; those of others, what they ran last.
-    if let Some(peer) = execution.driver.peers.get_mut(&execution.session.id) {
-        peer.last_command = execution.command;
+    if let Some(client) = execution.driver.clients.get_mut(&execution.session.id) {
+        client.last_command = execution.command;
     }
     let answer = match command {
         Client::List => list(execution),
@@ -42,8 +42,8 @@ pub(super) fn run(execution: &mut Execution<'_>, command: &Client<'_>) -> Outcom
 
 fn list(execution: &mut Execution<'_>) -> Answer {
     let mut text = String::new();
-    for (&id, peer) in &execution.driver.peers {
-        line(&mut text, id, peer);
+    for (&id, client) in &execution.driver.clients {
+        line(&mut text, id, client);
     }
     encode::bulk(execution.out, text.as_bytes());
     Ok(())
@@ -51,36 +51,36 @@ fn list(execution: &mut Execution<'_>) -> Answer {
 
 fn info(execution: &mut Execution<'_>) -> Answer {
     let mut text = String::new();
-    if let Some(peer) = execution.driver.peers.get(&execution.session.id) {
-        line(&mut text, execution.session.id, peer);
+    if let Some(client) = execution.driver.clients.get(&execution.session.id) {
+        line(&mut text, execution.session.id, client);
     }
     encode::bulk(execution.out, text.as_bytes());
     Ok(())
 }
 
-fn line(text: &mut String, id: ClientId, peer: &Peer) {
+fn line(text: &mut String, id: ClientId, client: &clients::Client) {
     use std::fmt::Write;
-    let flags = match (peer.monitor, peer.unanswered > 0) {
+    let flags = match (client.monitor, client.unanswered > 0) {
         (true, _) => "O",
         (false, true) => "b",
         (false, false) => "N",
     };
-    let (unread, buffers) = (peer.mailbox.unread(), &peer.mailbox.buffers);
+    let (unread, buffers) = (client.mailbox.unread(), &client.mailbox.buffers);
     let _ = writeln!(
         text,
         "id={} addr={} fd={} name={} age={} idle={} flags={flags} qbuf={} qbuf-free={} obl={} oll={} omem={} events=r cmd={}",
         id.0,
-        peer.address,
-        peer.fd,
-        String::from_utf8_lossy(&peer.name),
-        peer.since.elapsed().as_secs(),
-        peer.last_seen.elapsed().as_secs(),
+        client.address,
+        client.fd,
+        String::from_utf8_lossy(&client.name),
+        client.since.elapsed().as_secs(),
+        client.last_seen.elapsed().as_secs(),
         buffers.input(),
         buffers.input_free(),
         buffers.output(),
         usize::from(unread > 0),
         unread,
-        peer.last_command,
+        client.last_command,
     );
 }
 
@@ -93,8 +93,11 @@ fn id(execution: &mut Execution<'_>) -> Answer {
 }
 
 fn name(execution: &mut Execution<'_>) -> Answer {
-    let peer = execution.driver.peers.get(&execution.session.id);
-    match peer.map(|peer| &peer.name).filter(|name| !name.is_empty()) {
+    let client = execution.driver.clients.get(&execution.session.id);
+    match client
+        .map(|client| &client.name)
+        .filter(|name| !name.is_empty())
+    {
         Some(name) => encode::bulk(execution.out, name),
         None => encode::nil_bulk(execution.out, execution.session.protocol),
     }
@@ -102,8 +105,9 @@ fn name(execution: &mut Execution<'_>) -> Answer {
 }
 
 fn kill_address(execution: &mut Execution<'_>, address: &[u8]) -> Outcome {
-    let mut peers = execution.driver.peers.iter();
-    let Some((&id, peer)) = peers.find(|(_, peer)| peer.address.as_bytes() == address) else {
+    let mut clients = execution.driver.clients.iter();
+    let Some((&id, client)) = clients.find(|(_, client)| client.address.as_bytes() == address)
+    else {
         crate::command::Failure::from(ServerError::NoSuchClient).encode(execution.out);
         return Outcome::Done;
     };
@@ -111,25 +115,25 @@ fn kill_address(execution: &mut Execution<'_>, address: &[u8]) -> Outcome {
     if id == execution.session.id {
         return Outcome::Close;
     }
-    peer.mailbox.kill();
+    client.mailbox.kill();
     Outcome::Done
 }
 
 fn kill(execution: &mut Execution<'_>, filter: &KillFilter<'_>) -> Outcome {
     let (mut killed, mut myself) = (0, false);
-    for (&id, peer) in &execution.driver.peers {
+    for (&id, client) in &execution.driver.clients {
         let me = id == execution.session.id;
         let passes = filter.id.is_none_or(|wanted| wanted == id.0)
             && filter
                 .address
-                .is_none_or(|address| address == peer.address.as_bytes())
-            && !(filter.normal_only && peer.monitor)
+                .is_none_or(|address| address == client.address.as_bytes())
+            && !(filter.normal_only && client.monitor)
             && !(filter.skip_me && me);
         if passes {
             killed += 1;
             myself |= me;
             if !me {
-                peer.mailbox.kill();
+                client.mailbox.kill();
             }
         }
     }
@@ -159,8 +163,8 @@ fn reply(execution: &mut Execution<'_>, mode: ReplyMode) -> Answer {
 impl Driver {
     /// Names a connection; an empty name takes its name away.
     pub(super) fn name_peer(&mut self, id: ClientId, name: &[u8]) {
-        if let Some(peer) = self.peers.get_mut(&id) {
-            peer.name = name.to_vec();
+        if let Some(client) = self.clients.get_mut(&id) {
+            client.name = name.to_vec();
         }
     }
 }

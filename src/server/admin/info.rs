@@ -105,18 +105,24 @@ fn server(driver: &Driver, fields: &mut Fields) {
 }
 
 fn clients(driver: &Driver, fields: &mut Fields) {
-    let outputs = driver.peers.values().map(|peer| peer.mailbox.unread());
-    let inputs = driver
-        .peers
+    let outputs = driver
+        .clients
         .values()
-        .map(|peer| peer.mailbox.buffers.input());
-    fields.add("connected_clients", driver.peers.len());
+        .map(|client| client.mailbox.unread());
+    let inputs = driver
+        .clients
+        .values()
+        .map(|client| client.mailbox.buffers.input());
+    fields.add("connected_clients", driver.clients.len());
     fields.add(
         "client_longest_output_list",
         outputs.filter(|&bytes| bytes > 0).count(),
     );
     fields.add("client_biggest_input_buf", inputs.max().unwrap_or(0));
-    let waiting = driver.peers.values().filter(|peer| peer.unanswered > 0);
+    let waiting = driver
+        .clients
+        .values()
+        .filter(|client| client.unanswered > 0);
     fields.add("blocked_clients", waiting.count());
 }
 

@@ -8,8 +8,8 @@ use crate::server::driver::Driver;
 /// The connection sees every command from now on.
 pub(super) fn start(execution: &mut Execution<'_>) -> Answer {
     execution.driver.monitors.insert(execution.session.id);
-    if let Some(peer) = execution.driver.peers.get_mut(&execution.session.id) {
-        peer.monitor = true;
+    if let Some(client) = execution.driver.clients.get_mut(&execution.session.id) {
+        client.monitor = true;
     }
     ok(execution)
 }
@@ -18,9 +18,9 @@ pub(super) fn start(execution: &mut Execution<'_>) -> Answer {
 pub(in crate::server) fn show(driver: &Driver, session: &Session, args: &[Vec<u8>]) {
     let now = clock::since_epoch();
     let address = driver
-        .peers
+        .clients
         .get(&session.id)
-        .map_or("", |peer| peer.address.as_str());
+        .map_or("", |client| client.address.as_str());
     let mut line =
         format!("+{}.{:06} [{address}]", now.as_secs(), now.subsec_micros()).into_bytes();
     for arg in args {
@@ -32,8 +32,8 @@ pub(in crate::server) fn show(driver: &Driver, session: &Session, args: &[Vec<u8
     }
     line.extend_from_slice(b"\r\n");
     for id in &driver.monitors {
-        if let Some(peer) = driver.peers.get(id) {
-            peer.mailbox.push(&line);
+        if let Some(client) = driver.clients.get(id) {
+            client.mailbox.push(&line);
         }
     }
 }

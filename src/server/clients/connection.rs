@@ -442,7 +442,7 @@ impl<S: AsyncRead + AsyncWrite + AsFd + Unpin> Connection<S> {
         if !unseen.is_empty() {
             driver.feed(Event::Undelivered(unseen));
         }
-        driver.forget_peer(self.session.id);
+        driver.forget_client(self.session.id);
         let sooner = driver.settle();
         drop(driver);
         if sooner {

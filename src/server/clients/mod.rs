@@ -23,5 +23,5 @@ mod session;
 pub(super) use execute::{Execution, Outcome};
 pub(super) use listener::Listeners;
 pub(super) use mailbox::Mailbox;
-pub(super) use registry::Peer;
+pub(super) use registry::Client;
 pub(super) use session::{Replies, Session};

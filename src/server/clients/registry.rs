@@ -16,7 +16,7 @@ use crate::server::driver::{Driver, Shared};
 
 /// What others may see of a connection: a line of CLIENT LIST.
 #[derive(Debug)]
-pub(crate) struct Peer {
+pub(crate) struct Client {
     pub(crate) address: String,
     pub(crate) fd: i32,
     pub(crate) name: Vec<u8>,
@@ -32,7 +32,7 @@ pub(crate) struct Peer {
     pub(crate) mailbox: Arc<Mailbox>,
 }
 
-impl Peer {
+impl Client {
     /// Leaves a command that waits unanswered, and orders the connection to end. Returns whether the connection has not been
     /// told yet that there is mail.
     pub(crate) fn hang_up(&mut self, number: u64) -> bool {
@@ -64,7 +64,7 @@ pub(super) fn register(
         return Err(None);
     }
     driver.stats.connections += 1;
-    let refusal = if driver.peers.len() >= driver.config.maxclients.get() as usize {
+    let refusal = if driver.clients.len() >= driver.config.maxclients.get() as usize {
         Some(ServerError::TooManyClients)
     } else if origin == Origin::Elsewhere
         && driver.config.protected_mode
@@ -81,7 +81,7 @@ pub(super) fn register(
     let id = driver.next_client();
     let mailbox = Arc::new(Mailbox::default());
     let now = Instant::now();
-    let peer = Peer {
+    let client = Client {
         address,
         fd,
         name: Vec::new(),
@@ -94,19 +94,19 @@ pub(super) fn register(
         unread_since: None,
         mailbox: Arc::clone(&mailbox),
     };
-    driver.peers.insert(id, peer);
+    driver.clients.insert(id, client);
     Ok(Session::new(id, mailbox))
 }
 
 impl Driver {
     /// Keeps what others may see of a connection up to date, after a batch.
     pub(super) fn note_batch(&mut self, session: &Session, command: &'static str) {
-        let Some(peer) = self.peers.get_mut(&session.id) else {
+        let Some(client) = self.clients.get_mut(&session.id) else {
             return;
         };
-        peer.last_seen = Instant::now();
-        peer.last_command = command;
-        peer.protocol = session.protocol;
+        client.last_seen = Instant::now();
+        client.last_command = command;
+        client.protocol = session.protocol;
     }
 
     /// Ends connections that have been idle for longer than `timeout`; those that wait for jobs are not idle.
@@ -114,28 +114,28 @@ impl Driver {
         let Some(timeout) = self.config.timeout else {
             return;
         };
-        for peer in self.peers.values() {
-            if peer.unanswered == 0 && !peer.monitor && peer.last_seen.elapsed() > timeout {
-                peer.mailbox.kill();
+        for client in self.clients.values() {
+            if client.unanswered == 0 && !client.monitor && client.last_seen.elapsed() > timeout {
+                client.mailbox.kill();
             }
         }
     }
 
     /// What the buffers of all connections hold.
     pub(crate) fn buffered_bytes(&self) -> u64 {
-        let held = |peer: &Peer| {
-            let buffers = &peer.mailbox.buffers;
-            (buffers.input() + buffers.output() + peer.mailbox.unread()) as u64
+        let held = |client: &Client| {
+            let buffers = &client.mailbox.buffers;
+            (buffers.input() + buffers.output() + client.mailbox.unread()) as u64
         };
-        self.peers.values().map(held).sum()
+        self.clients.values().map(held).sum()
     }
 
     /// Whether any client waits for an answer, or has one that has not left yet.
     pub(crate) fn has_unsent(&self) -> bool {
-        let unsent = |peer: &Peer| {
-            peer.unanswered > 0 || peer.mailbox.buffers.output() + peer.mailbox.unread() > 0
+        let unsent = |client: &Client| {
+            client.unanswered > 0 || client.mailbox.buffers.output() + client.mailbox.unread() > 0
         };
-        self.peers.values().any(unsent)
+        self.clients.values().any(unsent)
     }
 
     /// Ends connections whose clients leave too many replies unread: `client-output-buffer-limit`.
@@ -146,26 +146,30 @@ impl Driver {
         }
         let above =
             |bytes: u64, limit: Option<NonZeroU64>| limit.is_some_and(|limit| bytes > limit.get());
-        for peer in self.peers.values_mut() {
-            let unread = (peer.mailbox.buffers.output() + peer.mailbox.unread()) as u64;
+        for client in self.clients.values_mut() {
+            let unread = (client.mailbox.buffers.output() + client.mailbox.unread()) as u64;
             if !above(unread, limit.soft) {
-                peer.unread_since = None;
+                client.unread_since = None;
             }
             let too_long = above(unread, limit.soft)
-                && peer.unread_since.get_or_insert_with(Instant::now).elapsed() >= limit.soft_time;
+                && client
+                    .unread_since
+                    .get_or_insert_with(Instant::now)
+                    .elapsed()
+                    >= limit.soft_time;
             if too_long || above(unread, limit.hard) {
                 warn!(
-                    address = peer.address,
+                    address = client.address,
                     unread, "a client does not read its replies: closed"
                 );
-                peer.mailbox.kill();
+                client.mailbox.kill();
             }
         }
     }
 
     /// A connection is over.
-    pub(super) fn forget_peer(&mut self, id: ClientId) {
-        self.peers.remove(&id);
+    pub(super) fn forget_client(&mut self, id: ClientId) {
+        self.clients.remove(&id);
         self.monitors.remove(&id);
     }
 }

@@ -122,10 +122,10 @@ impl Driver {
         if asks_now {
             return Some(Answered::HungUp);
         }
-        if let Some(peer) = self.peers.get_mut(&ticket.client)
-            && peer.hang_up(ticket.number)
+        if let Some(client) = self.clients.get_mut(&ticket.client)
+            && client.hang_up(ticket.number)
         {
-            self.mailed.push(Arc::clone(&peer.mailbox));
+            self.mailed.push(Arc::clone(&client.mailbox));
         }
         None
     }
@@ -140,17 +140,17 @@ impl Driver {
         at_once: Option<Protocol>,
     ) -> Option<Answered> {
         let answered = at_once.map(|_| Answered::Unread(reply.unread_length()));
-        if let Some(peer) = self.peers.get_mut(&ticket.client) {
-            peer.unanswered -= usize::from(at_once.is_none());
+        if let Some(client) = self.clients.get_mut(&ticket.client) {
+            client.unanswered -= usize::from(at_once.is_none());
             let unread = UnreadReply {
                 ticket,
-                protocol: at_once.unwrap_or(peer.protocol),
+                protocol: at_once.unwrap_or(client.protocol),
                 reply,
                 gate,
                 access,
             };
-            if peer.mailbox.answer_unread(unread) {
-                self.mailed.push(Arc::clone(&peer.mailbox));
+            if client.mailbox.answer_unread(unread) {
+                self.mailed.push(Arc::clone(&client.mailbox));
             }
         }
         answered
@@ -158,16 +158,16 @@ impl Driver {
 
     /// Mails the reply to a command that had to wait, to a client or to a question that came over HTTP.
     fn mail(&mut self, ticket: Ticket, reply: Reply, gate: Position) {
-        if let Some(peer) = self.peers.get_mut(&ticket.client) {
-            peer.unanswered -= 1;
+        if let Some(client) = self.clients.get_mut(&ticket.client) {
+            client.unanswered -= 1;
             // A command that may change the protocol runs behind no late one but ADDJOB, whose reply is the same in
             // both.
-            let posted = peer
+            let posted = client
                 .mailbox
-                .answer(ticket.number, gate, peer.protocol, &reply);
+                .answer(ticket.number, gate, client.protocol, &reply);
             self.stats.output_bytes.total += posted.bytes as u64;
             if posted.is_first {
-                self.mailed.push(Arc::clone(&peer.mailbox));
+                self.mailed.push(Arc::clone(&client.mailbox));
             }
         } else if let Some(asker) = self.questions.remove(&ticket.client) {
             // The HTTP request may have ended meanwhile.

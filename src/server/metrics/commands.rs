@@ -30,7 +30,7 @@ impl Commands {
         let commands = names.zip(stats.per_command.iter().copied());
         Commands {
             each: commands.collect(),
-            normal: driver.peers.len() - driver.monitors.len(),
+            normal: driver.clients.len() - driver.monitors.len(),
             monitors: driver.monitors.len(),
             for_jobs: driver.node.waiting_count(),
             for_copies: driver.node.waiting_for_copies(),

@@ -39,7 +39,11 @@ fn nodes(driver: &Driver, fields: &mut Fields) {
 
 fn copies(driver: &Driver, fields: &mut Fields) {
     let counters = driver.node.counters();
-    let unanswered: usize = driver.peers.values().map(|peer| peer.unanswered).sum();
+    let unanswered: usize = driver
+        .clients
+        .values()
+        .map(|client| client.unanswered)
+        .sum();
     let adds = unanswered.saturating_sub(driver.node.waiting_count());
     fields.add("adds_waiting_for_copies", adds);
     fields.add("replication_timeouts", counters.replication_timeouts);
