@@ -3,14 +3,15 @@
 //! A read brings many commands; they run under one lock, and one write answers them. Replies that depend on the disk
 //! leave once the log is there; commands go on meanwhile, and also behind an ADDJOB that waits for its copies. A command
 //! that waits for a job keeps those behind it: they run once it is answered.
+//!
+//! This file is the loop that waits, reads and writes; `batch` runs the commands, `mail` takes in late answers.
 
 use std::io;
-use std::ops::Range;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::{Buf, BytesMut};
+use bytes::BytesMut;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
 use shoalmq_core::event::Event;
@@ -19,14 +20,14 @@ use shoalmq_storage::journal::Position;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
 
-use super::execute::{Execution, Outcome, Prepared};
 use super::output::{KEPT_BYTES, Output};
-use super::session::{Replies, Session};
-use crate::command::{reply, secrets};
-use crate::resp::{COMMAND_MAX, Decoded, Decoder, Status, encode};
-use crate::server::driver::{Driver, Shared};
-use crate::server::metrics;
+use super::session::Session;
+use crate::resp::{COMMAND_MAX, Decoded, Decoder};
+use crate::server::driver::Shared;
 use crate::server::reading::UnreadReply;
+
+mod batch;
+mod mail;
 
 /// One read asks for so much.
 const READ_BYTES: usize = 16 << 10;
@@ -78,25 +79,6 @@ fn is_gone(stream: &impl AsFd) -> bool {
         Ok((_, length)) => length == 0,
         Err(error) => error != Errno::AGAIN && error != Errno::INTR,
     }
-}
-
-/// Parses commands of a batch, before the lock is taken.
-fn prepare<'a>(decoder: &'a Decoder, input: &'a [u8], commands: Range<usize>) -> Vec<Prepared<'a>> {
-    let mut args = Vec::new();
-    let prepare = |index| {
-        decoder.args(index, input, &mut args);
-        Prepared::new(&args)
-    };
-    commands.map(prepare).collect()
-}
-
-/// The arguments of a command as MONITOR and SLOWLOG show them: without secrets.
-fn shown_arguments(decoder: &Decoder, input: &[u8], index: usize) -> Vec<Vec<u8>> {
-    let mut args = Vec::new();
-    decoder.args(index, input, &mut args);
-    let mut args: Vec<_> = args.iter().map(|arg| arg.to_vec()).collect();
-    secrets::redact(&mut args);
-    args
 }
 
 /// What made a connection go on.
@@ -182,188 +164,6 @@ impl<S: AsyncRead + AsyncWrite + AsFd + Unpin> Connection<S> {
         if read == 0 {
             // What the client sent before it closed its side is still answered.
             self.ends_by = Some(Instant::now() + HALF_CLOSED);
-        }
-    }
-
-    /// Runs what has come in. Returns whether it stopped because there is enough to write first.
-    fn execute_all(&mut self) -> bool {
-        while self.may_run() && self.has_commands() {
-            if self.output.is_full() {
-                return true;
-            }
-            self.execute();
-        }
-        false
-    }
-
-    /// Whether nothing holds commands back any more.
-    fn may_run(&mut self) -> bool {
-        let over = match self.hold {
-            Hold::Nothing => true,
-            Hold::Answer(number) => !self.output.waits_for(number),
-            Hold::Answers => self.output.unanswered() == 0,
-            Hold::Pause(until) => until <= Instant::now(),
-            Hold::Stop => false,
-        };
-        if over {
-            self.hold = Hold::Nothing;
-        }
-        over && !self.closing
-    }
-
-    /// Whether there may be a command to run, decoding what has come in if need be.
-    fn has_commands(&mut self) -> bool {
-        if self.batch.is_none() {
-            let decoded = self.decoder.decode(&self.input);
-            let nothing =
-                decoded.commands == 0 && decoded.consumed == 0 && decoded.status == Status::Starved;
-            self.batch = (!nothing).then_some((decoded, 0));
-        }
-        self.batch.is_some()
-    }
-
-    /// Runs the commands of the batch under one lock.
-    fn execute(&mut self) {
-        let Some((decoded, next)) = self.batch.take() else {
-            return;
-        };
-        let prepared = prepare(&self.decoder, &self.input, next..decoded.commands);
-        let shared = Arc::clone(&self.shared);
-        let mut driver = shared.driver.lock();
-        let clock = Instant::now();
-        if driver.is_closed {
-            self.batch = Some((decoded, next));
-            self.closing = true;
-            return;
-        }
-        if let Some(until) = driver.paused_until.filter(|&until| until > clock) {
-            self.batch = Some((decoded, next));
-            self.hold = Hold::Pause(until);
-            return;
-        }
-        let unanswered = self.output.unanswered();
-        let out = self.output.tail();
-        let before = out.len();
-        let session = &mut self.session;
-        let mut execution = Execution::new(&shared, &mut driver, session, out, clock, unanswered);
-        let arguments = |index| shown_arguments(&self.decoder, &self.input, index);
-        let (open, end) = execution.run(next, &prepared, arguments);
-        let (command, gate) = (execution.command, execution.gate);
-        drop(prepared);
-        let sooner = driver.settle();
-        self.finish_batch(decoded, end);
-        driver.stats.input_bytes.total += decoded.consumed as u64;
-        driver.stats.output_bytes.total += (self.output.tail().len() - before) as u64;
-        driver.note_batch(&self.session, command);
-        drop(driver);
-        if sooner {
-            shared.tick_sooner.notify_one();
-        }
-        self.output.finish(&open, gate, *self.released.borrow());
-    }
-
-    /// Drops what was run from the input, or keeps the rest of a batch behind a command that waits.
-    fn finish_batch(&mut self, decoded: Decoded, end: Option<(Outcome, usize)>) {
-        let kept = match end {
-            Some((Outcome::Blocked(place), index)) => {
-                self.hold = Hold::Answer(place.number);
-                Some(index + 1)
-            }
-            Some((Outcome::Waits, index)) => {
-                self.hold = Hold::Answers;
-                Some(index)
-            }
-            // The client that stops the node sees its connection end after all others.
-            Some((Outcome::Silent, index)) => {
-                self.hold = Hold::Stop;
-                Some(index + 1)
-            }
-            Some((Outcome::Close, _)) => {
-                self.closing = true;
-                None
-            }
-            Some((Outcome::Done | Outcome::Late(_), _)) | None => None,
-        };
-        if let Some(next) = kept.filter(|&next| next < decoded.commands) {
-            self.batch = Some((decoded, next));
-            return;
-        }
-        self.input.advance(decoded.consumed);
-        if self.input.is_empty() && self.input.capacity() > KEPT_BYTES {
-            self.input = BytesMut::new();
-        }
-        if let Status::Broken(error) = decoded.status
-            && !self.closing
-        {
-            if self.session.replies == Replies::On {
-                metrics::note_protocol_error();
-                encode::protocol_error(self.output.tail(), error);
-            }
-            self.closing = true;
-        }
-    }
-
-    fn take_mail(&mut self) {
-        let letters = self.session.mailbox.take();
-        let released = *self.released.borrow();
-        let mut start = 0;
-        for answered in letters.answers {
-            let reply = &letters.replies[start..answered.end];
-            start = answered.end;
-            let (number, gate) = (answered.number, answered.gate);
-            self.output
-                .answer(number, reply, gate, answered.jobs, released);
-        }
-        self.unread = letters.unread;
-        if self.session.replies == Replies::On {
-            self.output.interject(&letters.lines);
-        }
-    }
-
-    /// Completes the replies that lack bodies.
-    async fn read_bodies(&mut self) {
-        if self.unread.is_empty() {
-            return;
-        }
-        let mut unread = std::mem::take(&mut self.unread);
-        self.reading = unread.iter().flat_map(UnreadReply::jobs).collect();
-        let read = tokio::task::spawn_blocking(move || {
-            let (mut failed, mut undelivered) = (Vec::new(), Vec::new());
-            for reply in &mut unread {
-                let missing = reply.read();
-                if reply.jobs().next().is_some() {
-                    undelivered.extend(missing.iter().map(|failed| failed.id));
-                }
-                failed.extend(missing);
-            }
-            (unread, failed, undelivered)
-        });
-        let (read, failed, undelivered) = read.await.expect("a panic ends the process");
-        self.reading.clear();
-        if !failed.is_empty() {
-            let give_up = |driver: &mut Driver| driver.give_up_bodies(failed, undelivered);
-            self.shared.act(give_up);
-        }
-        let mut bytes = Vec::new();
-        for UnreadReply {
-            ticket,
-            protocol,
-            reply,
-            gate,
-            ..
-        } in read
-        {
-            match reply.into_read() {
-                Ok(reply) => {
-                    bytes.clear();
-                    reply::encode(&reply, protocol, &mut bytes);
-                    let jobs = reply.delivered();
-                    let released = *self.released.borrow();
-                    self.output
-                        .answer(ticket.number, &bytes, gate, jobs, released);
-                }
-                Err(again) => self.shared.act(|driver| driver.feed_again(ticket, again)),
-            }
         }
     }
 

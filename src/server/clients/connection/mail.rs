@@ -1,0 +1,74 @@
+//! Late answers: what came into the mailbox while the connection waited, and the bodies that replies lack.
+
+use super::Connection;
+use crate::command::reply;
+use crate::server::clients::session::Replies;
+use crate::server::driver::Driver;
+use crate::server::reading::UnreadReply;
+
+impl<S> Connection<S> {
+    /// Puts what the mailbox holds into the output, each answer at its place.
+    pub(super) fn take_mail(&mut self) {
+        let letters = self.session.mailbox.take();
+        let released = *self.released.borrow();
+        let mut start = 0;
+        for answered in letters.answers {
+            let reply = &letters.replies[start..answered.end];
+            start = answered.end;
+            let (number, gate) = (answered.number, answered.gate);
+            self.output
+                .answer(number, reply, gate, answered.jobs, released);
+        }
+        self.unread = letters.unread;
+        if self.session.replies == Replies::On {
+            self.output.interject(&letters.lines);
+        }
+    }
+
+    /// Completes the replies that lack bodies.
+    pub(super) async fn read_bodies(&mut self) {
+        if self.unread.is_empty() {
+            return;
+        }
+        let mut unread = std::mem::take(&mut self.unread);
+        self.reading = unread.iter().flat_map(UnreadReply::jobs).collect();
+        let read = tokio::task::spawn_blocking(move || {
+            let (mut failed, mut undelivered) = (Vec::new(), Vec::new());
+            for reply in &mut unread {
+                let missing = reply.read();
+                if reply.jobs().next().is_some() {
+                    undelivered.extend(missing.iter().map(|failed| failed.id));
+                }
+                failed.extend(missing);
+            }
+            (unread, failed, undelivered)
+        });
+        let (read, failed, undelivered) = read.await.expect("a panic ends the process");
+        self.reading.clear();
+        if !failed.is_empty() {
+            let give_up = |driver: &mut Driver| driver.give_up_bodies(failed, undelivered);
+            self.shared.act(give_up);
+        }
+        let mut bytes = Vec::new();
+        for UnreadReply {
+            ticket,
+            protocol,
+            reply,
+            gate,
+            ..
+        } in read
+        {
+            match reply.into_read() {
+                Ok(reply) => {
+                    bytes.clear();
+                    reply::encode(&reply, protocol, &mut bytes);
+                    let jobs = reply.delivered();
+                    let released = *self.released.borrow();
+                    self.output
+                        .answer(ticket.number, &bytes, gate, jobs, released);
+                }
+                Err(again) => self.shared.act(|driver| driver.feed_again(ticket, again)),
+            }
+        }
+    }
+}
