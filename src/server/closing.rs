@@ -7,7 +7,8 @@ use shoalmq_core::event::Event;
 use tracing::{error, info, warn};
 
 use super::driver::{Driver, Shared, Stop};
-use super::{Failed, persistence};
+use super::persistence;
+use super::start::Failed;
 
 /// Between two looks at how many jobs a node that stops still has to hand over: far below a human's patience.
 const HAND_OVER_LOOK: Duration = Duration::from_millis(5);

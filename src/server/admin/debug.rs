@@ -40,7 +40,7 @@ pub(super) fn run(execution: &mut Execution<'_>, command: &Debug<'_>) -> Outcome
         }
         Debug::CrashAndRecover(delay) => {
             std::thread::sleep(delay);
-            crate::server::restart();
+            crate::server::process::restart();
             Err(ServerError::CannotShutDown.into())
         }
         Debug::Crash(how) => crash(how),

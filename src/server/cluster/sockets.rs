@@ -36,7 +36,10 @@ pub(crate) struct Sockets {
 
 impl Sockets {
     /// Opens the port that belongs to clients' port `port`, on all addresses of `bind`.
-    pub(crate) fn open(config: &Config, port: u16) -> Result<Self, crate::server::StartError> {
+    pub(crate) fn open(
+        config: &Config,
+        port: u16,
+    ) -> Result<Self, crate::server::start::StartError> {
         let mut ips = Vec::new();
         for bind in &config.bind {
             for ip in addresses(bind)? {
