@@ -6,6 +6,10 @@ use std::time::{Duration, Instant};
 use crate::fixture::{Launch, Node, eventually, within};
 use crate::wire::{Connection, Reply, bodies, bulk, int, jobs, simple};
 
+mod at_most_once;
+mod switching;
+mod timing;
+
 /// A node whose every answer means that the job is on disk.
 fn durable() -> Node {
     Launch::new().flags("--appendfsync always").start()
@@ -230,112 +234,6 @@ fn within_retry(client: &mut Connection) {
 }
 
 #[test]
-fn retry_0_delivered_before_a_kill_is_not_delivered_again() {
-    let mut node = durable();
-    let mut client = node.connect();
-    client.add("once", "delivered", "RETRY 0");
-    client.add("once", "queued", "RETRY 0");
-    client.take("once");
-    node.restart_after_kill();
-    let mut client = node.connect();
-    assert_eq!(
-        client.call("GETJOB TIMEOUT 300 FROM once"),
-        Reply::NilArray,
-        "an unclean stop may have delivered any"
-    );
-    assert_eq!(
-        client.info("registered_jobs"),
-        "0",
-        "what can never be delivered is dropped"
-    );
-    node.restart_cleanly();
-    assert_eq!(
-        node.connect().call("GETJOB NOHANG FROM once"),
-        Reply::NilArray
-    );
-}
-
-#[test]
-fn retry_0_is_delivered_once_after_a_clean_stop_and_not_after_the_crash_that_follows() {
-    let mut node = durable();
-    let mut client = node.connect();
-    for body in ["first", "second", "third"] {
-        client.add("once", body, "RETRY 0");
-    }
-    assert_eq!(client.take("once").body, "first");
-    node.restart_cleanly();
-    let mut client = node.connect();
-    assert_eq!(
-        client.take("once").body,
-        "second",
-        "what was delivered before the stop does not come back"
-    );
-    node.restart_after_kill();
-    assert_eq!(
-        node.connect().call("GETJOB NOHANG FROM once"),
-        Reply::NilArray
-    );
-    node.restart_after_kill();
-    assert_eq!(
-        node.connect().call("GETJOB NOHANG FROM once"),
-        Reply::NilArray,
-        "nor after a second crash"
-    );
-    node.restart_cleanly();
-    assert_eq!(
-        node.connect().call("GETJOB TIMEOUT 200 FROM once"),
-        Reply::NilArray,
-        "nor after a clean stop"
-    );
-}
-
-/// With `everysec` the start itself must be on disk before anything is delivered.
-#[test]
-fn a_crash_right_after_a_clean_start_delivers_no_retry_0_job_twice() {
-    let mut node = Launch::new().flags("--appendfsync no").start();
-    for round in 0..4 {
-        node.connect().add("once", &round.to_string(), "RETRY 0");
-        node.restart_cleanly();
-        let first = bodies(&node.connect().call("GETJOB NOHANG COUNT 9 FROM once"));
-        assert_eq!(first, [round.to_string()]);
-        node.restart_after_kill();
-        assert_eq!(
-            node.connect().call("GETJOB NOHANG FROM once"),
-            Reply::NilArray,
-            "round {round}"
-        );
-    }
-}
-
-/// Killed at some moment of its start, before or after it serves.
-#[test]
-fn a_crash_amid_a_start_delivers_no_retry_0_job_twice() {
-    let mut node = durable();
-    for round in 0..6_u64 {
-        node.connect().add("once", &round.to_string(), "RETRY 0");
-        let kept = node.connect().add("q", &round.to_string(), "RETRY 600");
-        assert!(node.terminate().success());
-        let mut interrupted = node.launch().clone().spawn();
-        // The moment itself is what varies here; there is no event to wait for.
-        thread::sleep(Duration::from_millis(round * 12));
-        let mut deliveries = 0;
-        if let Ok(mut client) = Connection::try_open(node.port()) {
-            client.send("GETJOB NOHANG FROM once");
-            deliveries += usize::from(matches!(client.try_receive(), Ok(Reply::Array(_))));
-        }
-        interrupted.kill();
-        node.restart();
-        let mut client = node.connect();
-        deliveries += usize::from(client.call("GETJOB NOHANG FROM once") != Reply::NilArray);
-        assert!(
-            deliveries <= 1,
-            "delivered {deliveries} times in round {round}"
-        );
-        assert!(is_known(&mut client, &kept), "round {round}");
-    }
-}
-
-#[test]
 fn aof_enqueue_jobs_once_brings_queues_back_after_a_kill() {
     let mut node = durable();
     let mut client = node.connect();
@@ -364,95 +262,6 @@ fn aof_enqueue_jobs_once_brings_queues_back_after_a_kill() {
 }
 
 #[test]
-fn a_delay_goes_on_across_restarts() {
-    for clean in [true, false] {
-        let mut node = durable();
-        let added = Instant::now();
-        let id = node.connect().add("q", "body", "DELAY 3");
-        if clean {
-            node.restart_cleanly();
-        } else {
-            node.restart_after_kill();
-        }
-        let mut client = node.connect();
-        assert_eq!(client.state(&id), "active");
-        let job = client.call("GETJOB TIMEOUT 8000 FROM q");
-        let elapsed = added.elapsed();
-        assert_eq!(jobs(&job)[0].id, id);
-        let range = Duration::from_millis(2_900)..Duration::from_millis(4_200);
-        assert!(range.contains(&elapsed), "clean {clean}: {elapsed:?}");
-    }
-}
-
-#[test]
-fn a_delay_that_ended_while_the_node_was_down_is_over() {
-    let mut node = durable();
-    let added = Instant::now();
-    let id = node.connect().add("q", "body", "DELAY 1 RETRY 600");
-    assert!(node.terminate().success());
-    // Until the delay is over: nothing runs that could tell.
-    thread::sleep(Duration::from_millis(1_100).saturating_sub(added.elapsed()));
-    node.restart();
-    let job = node.connect().call("GETJOB TIMEOUT 1500 FROM q");
-    assert_eq!(jobs(&job)[0].id, id);
-}
-
-#[test]
-fn a_ttl_goes_on_across_restarts_and_while_the_node_is_down() {
-    for clean in [true, false] {
-        let mut node = durable();
-        let added = Instant::now();
-        let mut client = node.connect();
-        let short = client.add("q", "short", "TTL 4 RETRY 1");
-        let long = client.add("q", "long", "TTL 100 RETRY 1");
-        if clean {
-            assert!(node.terminate().success());
-        } else {
-            node.kill();
-        }
-        // A part of the ttl passes while nothing runs.
-        thread::sleep(Duration::from_millis(1_500).saturating_sub(added.elapsed()));
-        node.restart();
-        let mut client = node.connect();
-        let left = client.show(&long).field("ttl").int();
-        assert!(
-            (90..=99).contains(&left),
-            "clean {clean}: {left} s left of 100 after {:?}",
-            added.elapsed()
-        );
-        eventually("the short job expires", || {
-            (!is_known(&mut client, &short)).then_some(())
-        });
-        let elapsed = added.elapsed();
-        assert!(
-            elapsed < Duration::from_millis(5_600),
-            "clean {clean}: {elapsed:?}"
-        );
-        assert!(is_known(&mut client, &long));
-    }
-}
-
-#[test]
-fn a_retry_goes_on_after_a_clean_stop() {
-    let mut node = durable();
-    let mut client = node.connect();
-    let delivered = Instant::now();
-    let id = client.add("q", "body", "RETRY 3");
-    client.take("q");
-    node.restart_cleanly();
-    let again = node
-        .connect()
-        .call("GETJOB TIMEOUT 10000 WITHCOUNTERS FROM q");
-    let elapsed = delivered.elapsed();
-    assert_eq!(again.items()[0].items()[1], bulk(&id));
-    assert_eq!(again.items()[0].items()[6], int(1));
-    assert!(
-        elapsed > Duration::from_millis(2_400) && elapsed < Duration::from_millis(5_500),
-        "{elapsed:?}"
-    );
-}
-
-#[test]
 fn everysec_keeps_what_is_older_than_two_seconds() {
     let mut node = Launch::new().start();
     let mut client = node.connect();
@@ -470,90 +279,6 @@ fn everysec_keeps_what_is_older_than_two_seconds() {
     for id in &ids {
         assert!(is_known(&mut client, id), "{id}");
     }
-}
-
-#[test]
-fn the_log_can_be_switched_on_at_run_time() {
-    let mut node = Launch::new()
-        .flags("--appendonly no --appendfsync always")
-        .start();
-    let mut client = node.connect();
-    let acked = client.add("q", "acked", "");
-    let before = client.add("q", "before", "RETRY 600");
-    client.call(&format!("ACKJOB {acked}"));
-    assert_eq!(client.info("aof_state"), "off");
-    assert_eq!(client.call("CONFIG SET appendonly yes"), simple("OK"));
-    eventually("the log is on", || {
-        match client.info("aof_state").as_str() {
-            "on" => Some(()),
-            "wait-rewrite" => None,
-            other => panic!("aof_state {other}"),
-        }
-    });
-    assert_eq!(client.info("aof_enabled"), "1");
-    let after = client.add("q", "after", "RETRY 600");
-    node.kill();
-    node.restart_with("--appendonly yes");
-    let mut client = node.connect();
-    assert!(is_known(&mut client, &before));
-    assert!(is_known(&mut client, &after));
-    assert!(!is_known(&mut client, &acked));
-    assert_eq!(client.info("registered_jobs"), "2");
-}
-
-#[test]
-fn the_log_can_be_switched_off_at_run_time_and_a_start_without_it_says_so() {
-    let mut node = durable();
-    let mut client = node.connect();
-    let logged = client.add("q", "logged", "");
-    assert_eq!(client.call("CONFIG SET appendonly no"), simple("OK"));
-    assert_eq!(client.info("aof_state"), "off");
-    assert_eq!(client.info("aof_enabled"), "0");
-    client.add("q", "not logged", "");
-    assert_eq!(client.length("q"), 2);
-    node.kill();
-    node.restart_with("--appendonly no");
-    let mut client = node.connect();
-    assert!(!is_known(&mut client, &logged));
-    assert_eq!(client.info("registered_jobs"), "0");
-    let log = node.log();
-    assert!(
-        log.contains("appendonly"),
-        "the log tells that files on disk are ignored:\n{log}"
-    );
-}
-
-#[test]
-fn the_log_can_be_switched_off_and_on_again() {
-    let mut node = durable();
-    let mut client = node.connect();
-    let first = client.add("q", "first", "RETRY 600");
-    let gone = client.add("q", "gone", "RETRY 600");
-    assert_eq!(client.call("CONFIG SET appendonly no"), simple("OK"));
-    assert_eq!(client.call(&format!("ACKJOB {gone}")), int(1));
-    let between = client.add("q", "between", "RETRY 600");
-    assert_eq!(client.call("CONFIG SET appendonly yes"), simple("OK"));
-    eventually("the log is on", || {
-        (client.info("aof_state") == "on").then_some(())
-    });
-    node.restart_after_kill();
-    let mut client = node.connect();
-    assert!(is_known(&mut client, &first));
-    assert!(is_known(&mut client, &between));
-    assert!(
-        !is_known(&mut client, &gone),
-        "acknowledged while the log was off"
-    );
-}
-
-#[test]
-fn appendfsync_can_be_changed_at_run_time() {
-    let mut node = Launch::new().flags("--appendfsync no").start();
-    let mut client = node.connect();
-    assert_eq!(client.call("CONFIG SET appendfsync always"), simple("OK"));
-    let id = client.add("q", "body", "RETRY 600");
-    node.restart_after_kill();
-    assert!(is_known(&mut node.connect(), &id));
 }
 
 #[test]
@@ -594,31 +319,4 @@ fn a_frozen_node_goes_on_where_it_was() {
         (reply != Reply::NilArray).then_some(reply)
     });
     assert_eq!(jobs(&again)[0].id, id);
-}
-
-#[test]
-fn under_always_answers_go_on_when_the_log_is_read_anew_or_switched() {
-    let node = durable();
-    let mut client = node.connect();
-    let early: Vec<_> = (0..50)
-        .map(|_| client.add("early", "body", "RETRY 1"))
-        .collect();
-    assert_eq!(client.call("DEBUG LOADAOF"), simple("OK"));
-    for switch in ["no", "yes"] {
-        let id = client.add("late", "body", "");
-        assert_eq!(client.take("late").id, id);
-        let set = format!("CONFIG SET appendonly {switch}");
-        assert_eq!(client.call(&set), simple("OK"));
-    }
-    let id = client.add("late", "body", "");
-    assert_eq!(client.take("late").id, id);
-    let mut back: Vec<_> = early
-        .iter()
-        .map(|_| {
-            let taken = client.call("GETJOB TIMEOUT 5000 FROM early");
-            jobs(&taken).remove(0).id
-        })
-        .collect();
-    back.sort_by_key(|id| early.iter().position(|other| other == id));
-    assert_eq!(back, early);
 }
