@@ -124,8 +124,8 @@ directives! {
         "http-bind" http_bind: Vec<BindAddress> = Vec::new();
         Allowed::MoreAddresses, AtStart, Ours;
 
-        /// What is asked for `requirepass` over HTTP, as a basic or bearer password, while it is set: metrics
-        /// and the API (`all`), the API alone (`api`), or nothing (`none`). Health is open always.
+        /// What needs the password of `requirepass` over HTTP (basic or bearer), while one is set: metrics and
+        /// the API (`all`), the API alone (`api`), or nothing (`none`). Health is always open.
         "http-auth" http_auth: HttpAuth = HttpAuth::All;
         HttpAuth::ALLOWED, AtRunTime, Ours;
 
@@ -150,7 +150,7 @@ directives! {
         "tcp-keepalive" tcp_keepalive: Option<Duration> = None;
         time(Unit::Seconds, 1, INT_MAX, Off::No), AtRunTime, Disque;
 
-        /// How many clients may be connected at once. More are told so and closed.
+        /// How many clients may be connected at once. Others get an error and are disconnected.
         "maxclients" maxclients: NonZeroU32 = const { NonZeroU32::new(10_000).expect("not 0") };
         number(1, INT_MAX), AtRunTime, Disque;
 
@@ -170,7 +170,7 @@ directives! {
         "logfile" logfile: Option<PathBuf> = None;
         Allowed::File, AtStart, Disque;
 
-        /// The least that is logged. `info`, `warn` are other words for `notice`, `warning`.
+        /// The lowest level that is logged. `info` and `warn` mean `notice` and `warning`.
         "loglevel" loglevel: LogLevel = LogLevel::Notice;
         LogLevel::ALLOWED, AtRunTime, Disque;
 
@@ -178,8 +178,8 @@ directives! {
         "log-format" log_format: LogFormat = LogFormat::Text;
         LogFormat::ALLOWED, AtStart, Ours;
 
-        /// A file that takes the process id, and is removed at the end. That it cannot be written is
-        /// only a warning.
+        /// The file that the process id is written to. It is removed at the end. If it cannot be written,
+        /// the node starts with a warning.
         "pidfile" pidfile: Option<PathBuf> = None;
         Allowed::File, AtStart, Disque;
 
@@ -195,8 +195,8 @@ directives! {
     }
 
     Security {
-        /// The password that clients must give with AUTH. Setting it puts out connected clients until
-        /// they give it.
+        /// The password that clients must give with AUTH. A new one also applies to connected clients: they
+        /// must authenticate again.
         "requirepass" requirepass: Option<Password> = None;
         Allowed::Password, AtRunTime, Disque;
 
@@ -259,13 +259,12 @@ directives! {
         "disk-reserve" disk_reserve: Option<NonZeroU64> = None, or "5 % of the disk, at most 1 GiB", such as "0";
         size(1, PIB, Off::Zero), AtRunTime, Ours;
 
-        /// The files of the log are kept from growing further than this, in percent, and 256 MiB above
-        /// what its live jobs need: the oldest segments are compacted in time. 0 leaves that to
-        /// BGREWRITEAOF.
+        /// How far the files of the log may grow above what its live jobs need: this many percent, and
+        /// 256 MiB. The oldest segments are compacted in time. 0 leaves that to BGREWRITEAOF.
         "auto-aof-rewrite-percentage" auto_aof_rewrite_percentage: u32 = 100;
         number(0, INT_MAX), AtRunTime, Disque;
 
-        /// The log is not compacted by itself while it is smaller; below 64 MiB it never is.
+        /// A log that is smaller is compacted only by BGREWRITEAOF, as is any below 64 MiB.
         "auto-aof-rewrite-min-size" auto_aof_rewrite_min_size: u64 = 64 * MIB;
         size(0, PIB, Off::Never), AtRunTime, Disque;
 
@@ -304,12 +303,12 @@ directives! {
         "cluster-announce-host" cluster_announce_host: Option<Host> = None;
         Allowed::Host, AtStart, Ours;
 
-        /// Nodes of another name are not let in: two clusters on one network never become one.
+        /// Nodes with another name are refused, so that two clusters on one network never become one.
         "cluster-name" cluster_name: String = "shoal".to_owned();
         Allowed::Text { min: 1, max: 64 }, AtStart, Ours;
 
-        /// What the nodes of a cluster prove to each other that they know. Without one, protected mode
-        /// keeps out nodes on other machines.
+        /// The secret that the nodes of a cluster prove to each other. Without one, protected mode keeps
+        /// out nodes on other machines.
         "cluster-secret" cluster_secret: Option<Password> = None;
         Allowed::Password, AtStart, Ours;
 
@@ -317,17 +316,17 @@ directives! {
         "cluster-node-timeout" cluster_node_timeout: Duration = Duration::from_secs(3);
         time(Unit::Milliseconds, 1, INT_MAX, Off::Never), AtRunTime, Disque;
 
-        /// Where this node stands: a rack, a data centre. Copies of a job go to other zones first.
+        /// Where this node is: a rack, a data centre. Copies of a job go to other zones first.
         "zone" zone: String = String::new();
         Allowed::Text { min: 0, max: 64 }, AtStart, Ours;
 
-        /// How many nodes hold a job whose producer does not say. While the cluster has fewer nodes, a job
-        /// has fewer copies, and gets the missing ones later.
+        /// How many nodes hold a job that was added without REPLICATE. While the cluster has fewer nodes, a
+        /// job has fewer copies, and gets the missing ones later.
         "default-replicate" default_replicate: NonZeroU16 = const { NonZeroU16::new(3).expect("not 0") };
         number(1, 65535), AtRunTime, Ours;
 
-        /// How many of them must hold it before its producer is answered, as far as the cluster has nodes.
-        /// More than `default-replicate` counts as that many.
+        /// How many nodes must hold a job that was added without REPLICATE before its producer is answered;
+        /// in a smaller cluster, all of them. A number above `default-replicate` counts as `default-replicate`.
         "min-replicate" min_replicate: NonZeroU16 = const { NonZeroU16::new(2).expect("not 0") };
         number(1, 65535), AtRunTime, Ours;
 
@@ -341,7 +340,7 @@ directives! {
     }
 
     Monitoring {
-        /// Commands that take at least so long enter the slow log. 0 is all of them.
+        /// Commands that take at least this long enter the slow log. 0 logs all commands.
         "slowlog-log-slower-than" slowlog_log_slower_than: Option<Duration> =
             Some(Duration::from_millis(10));
         time(Unit::Microseconds, 0, DAY_MICROS, Off::Negative), AtRunTime, Disque;
@@ -350,7 +349,7 @@ directives! {
         "slowlog-max-len" slowlog_max_len: u32 = 128;
         number(0, 1_000_000), AtRunTime, Disque;
 
-        /// Events that take at least so long are kept for LATENCY.
+        /// Events that take at least this long are kept for LATENCY.
         "latency-monitor-threshold" latency_monitor_threshold: Option<Duration> = None;
         time(Unit::Milliseconds, 1, INT_MAX, Off::Zero), AtRunTime, Disque;
     }
@@ -384,7 +383,7 @@ directives! {
         "databases" databases: u32 = 16;
         number(1, INT_MAX), AtStart, Obsolete("there is one");
 
-        /// Log a trace when a command takes so long.
+        /// Log a trace when a command takes this long.
         "watchdog-period" watchdog_period: Option<Duration> = None;
         time(Unit::Milliseconds, 1, INT_MAX, Off::Zero), AtRunTime, Obsolete("see the slow log");
 

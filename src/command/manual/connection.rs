@@ -65,7 +65,7 @@ pub(in crate::command) static CLIENT: Manual = Manual {
         sub(
             "PAUSE",
             "ms",
-            "Lets the commands of all clients wait so long. Answers OK.",
+            "Lets the commands of all clients wait this long. Answers OK.",
         ),
         sub(
             "REPLY",

@@ -29,10 +29,10 @@ use crate::server::reading::UnreadReply;
 mod batch;
 mod mail;
 
-/// One read asks for so much.
+/// How much one read asks for.
 const READ_BYTES: usize = 16 << 10;
 
-/// A client that has closed its side may be gone, or still read: so long after the last answer to its ADDJOBs it counts
+/// A client that has closed its side may be gone, or still read: this long after the last answer to its ADDJOBs it counts
 /// as gone, and those that still wait for copies are dropped.
 const HALF_CLOSED: Duration = Duration::from_secs(1);
 

@@ -249,7 +249,7 @@ impl Output {
         found.is_ok_and(|index| self.slots[index].answer.is_none())
     }
 
-    /// Whether replies take up so much that no more commands should run.
+    /// Whether replies take up too much for more commands to run.
     pub(super) fn is_full(&self) -> bool {
         self.pending() >= WRITE_BYTES || self.slots.len() >= UNANSWERED_MAX
     }

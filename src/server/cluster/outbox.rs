@@ -16,7 +16,7 @@ use crate::server::reading::{Access, Failed, Patience};
 
 /// A buffer that grew past this is given back when it is empty.
 const KEPT_BYTES: usize = 1 << 20;
-/// Once so much is written, the rest moves to the front.
+/// Once this much is written, the rest moves to the front.
 const MOVED_BYTES: usize = 1 << 20;
 
 /// Shared by the owner of the node and the task of a link.
@@ -37,7 +37,7 @@ pub(super) struct Outbox {
 pub(super) enum NotSent {
     /// As much is waiting as may.
     Full,
-    /// It is a copy of a job, and so much is waiting that it is better offered again later.
+    /// It is a copy of a job, and too much is waiting: it is better offered again later.
     Behind,
     /// It fits no frame.
     TooLong(usize),

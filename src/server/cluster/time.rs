@@ -1,4 +1,4 @@
-//! A start after a long time: before jobs expire for it, a peer is asked whether so much time has passed.
+//! A start after a long time: before jobs expire for it, a peer is asked whether that much time has passed.
 //!
 //! A machine may come up with a wall clock that is days ahead, until its time daemon sets it right. Only the time from
 //! the last record to the start is taken from that clock; what is too much of it would expire jobs that nobody had the

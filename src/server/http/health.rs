@@ -17,7 +17,7 @@ const LOCKED: Duration = Duration::from_secs(1);
 const LOCKED_LONG: Duration = Duration::from_secs(10);
 /// The same for the task that looks after clients and buffers ten times a second.
 const IDLE_LONG: Duration = Duration::from_secs(30);
-/// A disk may stall; a write that lasts so long, with no error, does not come back.
+/// A disk may stall; a write that lasts this long, with no error, does not come back.
 const STALLED_LONG: Duration = Duration::from_mins(2);
 
 /// The log is read, and clients are served.

@@ -41,7 +41,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 struct Limits {
     /// It takes requests for this long, and ends once the answer under way is out,
     requests: Duration,
-    /// or so much later.
+    /// or this long after that.
     answer: Duration,
 }
 

@@ -260,7 +260,7 @@ impl Driver {
         }
     }
 
-    /// Whether so much waits to be written that adds must wait, too: it takes memory, no body leaves memory before it is
+    /// Whether adds must wait, because too much waits to be written: it takes memory, no body leaves memory before it is
     /// written, and what is dead is freed behind it.
     pub(crate) fn is_behind(&self, pending: u64) -> bool {
         let max_memory = self.config.maxmemory.map_or(u64::MAX, NonZeroU64::get);

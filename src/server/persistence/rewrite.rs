@@ -239,8 +239,8 @@ impl Driver {
 
 /// How many dead bytes the log may have beside what is live; any number if none.
 ///
-/// It may grow by so much that, with what the engine adds and what comes while passes run, its files stay below the
-/// percentage and 256 MiB: passes begin at half of that, and go on until half of that again is left.
+/// The limit leaves room for what the engine adds and for what comes while passes run: with both, the files stay below
+/// the percentage and 256 MiB. Passes begin at half of that, and go on until half of that again is left.
 fn growth(live: u64, percentage: u32, slack: u64) -> Option<u64> {
     let half = live.saturating_mul(percentage.into()) / 200;
     (percentage > 0).then(|| half.saturating_add(slack))
