@@ -12,8 +12,9 @@
 //!                             their ids of 20 bytes, one behind the other
 //! ```
 //!
-//! The kinds and their fields never change, and what a kind holds gains no variants: what is added later gets a new kind,
-//! which an older node skips ([`Frame::Unknown`]). So a cluster can be upgraded node by node. The version of
+//! The kinds and their fields never change, and what a kind holds gains no variants. What is added later about one job,
+//! or about a node, is an extra (see [`shoalmq_core::extras`]); anything else gets a new kind, which an older node skips
+//! ([`Frame::Unknown`]). So a cluster can be upgraded node by node. The version of
 //! the handshake changes only when that is not enough.
 //!
 //! What comes from the network is checked against the bytes that are really there before room is made for it.
@@ -22,6 +23,7 @@ use postcard::ser_flavors::Flavor;
 use serde::{Deserialize, Serialize};
 use serde_bytes::Bytes;
 use shoalmq_core::command::{Answer, Question};
+use shoalmq_core::extras::{Extras, Features, Tag};
 use shoalmq_core::id::{JobId, NodeId, QueueName};
 use shoalmq_core::message::{Message, PeerState};
 
@@ -32,6 +34,8 @@ use self::view::{Said, Wanted};
 use super::{Claim, Profile};
 use crate::resp::COMMAND_MAX;
 
+#[cfg(test)]
+mod golden;
 mod job;
 mod queues;
 mod settings;
@@ -71,6 +75,19 @@ pub enum Notice {
     Forget(NodeId),
 }
 
+impl Notice {
+    /// The first field that must be understood and that whoever has these features does not know.
+    pub fn unknown_to(&self, features: Features) -> Option<Tag> {
+        match self {
+            Notice::Node(state) => {
+                let unknown = state.profile.extras.unknown_to(features);
+                unknown.or_else(|| state.extras.unknown_to(features))
+            }
+            Notice::Ping(_) | Notice::Pong(_) | Notice::Forget(_) => None,
+        }
+    }
+}
+
 /// What a node says of itself and of others, all the time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeState {
@@ -78,6 +95,8 @@ pub struct NodeState {
     pub profile: Profile,
     /// All members that it knows, living or not, itself left out.
     pub members: Vec<Claim>,
+    /// What else it says; nothing yet.
+    pub extras: Extras,
 }
 
 /// Why bytes are not a frame. The link they came over is of no more use.
@@ -201,19 +220,25 @@ enum Payload<'a> {
         #[serde(borrow)]
         id: &'a Bytes,
         delay_ms: u64,
+        extras: Extras,
     },
-    #[serde(borrow)]
-    WillQueue(&'a Bytes),
+    WillQueue {
+        #[serde(borrow)]
+        id: &'a Bytes,
+        extras: Extras,
+    },
     Queued {
         #[serde(borrow)]
         id: &'a Bytes,
         nacks: u32,
         additional_deliveries: u32,
+        extras: Extras,
     },
     Working {
         #[serde(borrow)]
         id: &'a Bytes,
         for_ms: u64,
+        extras: Extras,
     },
     SetAck {
         #[serde(borrow)]
@@ -221,6 +246,7 @@ enum Payload<'a> {
         #[serde(borrow)]
         holders: Nodes<'a>,
         withdrawn: bool,
+        extras: Extras,
     },
     GotAck {
         #[serde(borrow)]
@@ -229,8 +255,11 @@ enum Payload<'a> {
         #[serde(borrow)]
         holders: Nodes<'a>,
     },
-    #[serde(borrow)]
-    DelJob(&'a Bytes),
+    DelJob {
+        #[serde(borrow)]
+        id: &'a Bytes,
+        extras: Extras,
+    },
     NeedJobs {
         #[serde(borrow)]
         queue: &'a Bytes,
@@ -294,32 +323,49 @@ impl<'a> Payload<'a> {
                 holders: Nodes::of(holders),
                 copies: *copies,
             },
-            Message::Enqueue { id: job, delay_ms } => Payload::Enqueue {
+            Message::Enqueue {
+                id: job,
+                delay_ms,
+                extras,
+            } => Payload::Enqueue {
                 id: id(job),
                 delay_ms: *delay_ms,
+                extras: extras.clone(),
             },
-            Message::WillQueue(job) => Payload::WillQueue(id(job)),
+            Message::WillQueue { id: job, extras } => Payload::WillQueue {
+                id: id(job),
+                extras: extras.clone(),
+            },
             Message::Queued {
                 id: job,
                 nacks,
                 additional_deliveries,
+                extras,
             } => Payload::Queued {
                 id: id(job),
                 nacks: *nacks,
                 additional_deliveries: *additional_deliveries,
+                extras: extras.clone(),
             },
-            Message::Working { id: job, for_ms } => Payload::Working {
+            Message::Working {
+                id: job,
+                for_ms,
+                extras,
+            } => Payload::Working {
                 id: id(job),
                 for_ms: *for_ms,
+                extras: extras.clone(),
             },
             Message::SetAck {
                 id: job,
                 holders,
                 withdrawn,
+                extras,
             } => Payload::SetAck {
                 id: id(job),
                 holders: Nodes::of(holders),
                 withdrawn: *withdrawn,
+                extras: extras.clone(),
             },
             Message::GotAck {
                 id: job,
@@ -330,7 +376,10 @@ impl<'a> Payload<'a> {
                 known: *known,
                 holders: Nodes::of(holders),
             },
-            Message::DelJob(job) => Payload::DelJob(id(job)),
+            Message::DelJob { id: job, extras } => Payload::DelJob {
+                id: id(job),
+                extras: extras.clone(),
+            },
             Message::NeedJobs {
                 queue,
                 count,
@@ -393,39 +442,55 @@ impl<'a> Payload<'a> {
                 holders: holders.holders()?,
                 copies,
             },
-            Payload::Enqueue { id, delay_ms } => Message::Enqueue {
+            Payload::Enqueue {
+                id,
+                delay_ms,
+                extras,
+            } => Message::Enqueue {
                 id: job_id(id)?,
                 delay_ms,
+                extras,
             },
-            Payload::WillQueue(id) => Message::WillQueue(job_id(id)?),
+            Payload::WillQueue { id, extras } => Message::WillQueue {
+                id: job_id(id)?,
+                extras,
+            },
             Payload::Queued {
                 id,
                 nacks,
                 additional_deliveries,
+                extras,
             } => Message::Queued {
                 id: job_id(id)?,
                 nacks,
                 additional_deliveries,
+                extras,
             },
-            Payload::Working { id, for_ms } => Message::Working {
+            Payload::Working { id, for_ms, extras } => Message::Working {
                 id: job_id(id)?,
                 for_ms,
+                extras,
             },
             Payload::SetAck {
                 id,
                 holders,
                 withdrawn,
+                extras,
             } => Message::SetAck {
                 id: job_id(id)?,
                 holders: holders.holders()?,
                 withdrawn,
+                extras,
             },
             Payload::GotAck { id, known, holders } => Message::GotAck {
                 id: job_id(id)?,
                 known,
                 holders: holders.holders()?,
             },
-            Payload::DelJob(id) => Message::DelJob(job_id(id)?),
+            Payload::DelJob { id, extras } => Message::DelJob {
+                id: job_id(id)?,
+                extras,
+            },
             Payload::NeedJobs {
                 queue,
                 count,

@@ -22,6 +22,7 @@
 use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use shoalmq_core::extras::{Extras, Features, Tag};
 
 use super::{Claim, Profile, VERSIONS};
 
@@ -37,13 +38,15 @@ const GREETING: usize = MAGIC.len() + 2 + CLUSTER + CHALLENGE;
 const SEAL: usize = 32;
 const HELLO_MAX: usize = INPUT_MAX - GREETING - 2 - SEAL;
 
-/// What a node says of itself when a link begins. The fields never change.
+/// What a node says of itself when a link begins. The fields never change: what is added later is an extra.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hello {
     /// Who it is.
     pub claim: Claim,
     /// How it is.
     pub profile: Profile,
+    /// What else it says; nothing yet.
+    pub extras: Extras,
 }
 
 /// Why the other end is not taken for a node of this cluster.
@@ -69,6 +72,9 @@ pub enum Refused {
     /// It knows the secret, and still makes no sense.
     #[error("its hello makes no sense")]
     Malformed,
+    /// Its hello holds a field that this node would have to understand: it is newer.
+    #[error("its hello has field {0}, which this node would have to understand and does not know")]
+    Extra(Tag),
     /// It says more than there is to say.
     #[error("its handshake is longer than any")]
     TooLong,
@@ -239,9 +245,15 @@ impl Handshake {
         // In a time that does not tell how much of it was right.
         mac.verify_slice(seal).map_err(|_| Refused::Secret)?;
         let hello_bytes = hello.to_vec();
-        let (hello, left) = postcard::take_from_bytes(hello).map_err(|_| Refused::Malformed)?;
+        let (hello, left) =
+            postcard::take_from_bytes::<Hello>(hello).map_err(|_| Refused::Malformed)?;
         if !left.is_empty() {
             return Err(Refused::Malformed);
+        }
+        for extras in [&hello.extras, &hello.profile.extras] {
+            if let Some(tag) = extras.unknown_to(Features::KNOWN) {
+                return Err(Refused::Extra(tag));
+            }
         }
         let proven = Proven {
             hello,

@@ -22,6 +22,7 @@ mod samples;
 use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
+use shoalmq_core::extras::{Extras, Features};
 pub use shoalmq_core::id::{NodeId, StoreId};
 
 /// The bus protocols that this node speaks, the oldest and the newest. Two nodes use the newest that both speak.
@@ -44,7 +45,7 @@ pub struct Claim {
     pub bus: SocketAddr,
 }
 
-/// What a node tells of itself beside its claim. The fields never change.
+/// What a node tells of itself beside its claim. The fields never change: what is added later is an extra.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Profile {
     /// Where it takes clients.
@@ -59,4 +60,8 @@ pub struct Profile {
     pub leaving: bool,
     /// Its wall clock, in milliseconds since 1970.
     pub wall_ms: u64,
+    /// What it knows beyond the formats as they are.
+    pub features: Features,
+    /// What else it tells; nothing yet.
+    pub extras: Extras,
 }

@@ -5,6 +5,7 @@
 
 use std::net::SocketAddr;
 
+use shoalmq_core::extras::{Extras, Features};
 use shoalmq_core::id::{NodeId, StoreId};
 
 use super::handshake::Hello;
@@ -36,6 +37,8 @@ impl Profile {
             software: "1.2.3".to_owned(),
             leaving: false,
             wall_ms: 1_780_000_000_000,
+            features: Features::KNOWN,
+            extras: Extras::NONE,
         }
     }
 }
@@ -47,6 +50,7 @@ impl Hello {
         Hello {
             claim: Claim::sample(number),
             profile: Profile::sample(),
+            extras: Extras::NONE,
         }
     }
 }

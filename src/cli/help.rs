@@ -468,6 +468,9 @@ mod tests {
         let hint = of_the_table()
             .hint("ADDJOB q b 0 RETRY 5 ASYNC")
             .unwrap_or_default();
-        assert_eq!(hint, " [REPLICATE n] [DELAY s] [TTL s] [MAXLEN n]");
+        assert_eq!(
+            hint,
+            " [REPLICATE n] [DELAY s] [TTL s] [MAXLEN n] [META name value] ..."
+        );
     }
 }

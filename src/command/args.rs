@@ -39,6 +39,13 @@ impl<'s, 'a> Args<'s, 'a> {
         self.next().ok_or(ParseError::NoValue(self.last))
     }
 
+    /// The two values of the option just read.
+    pub(super) fn pair(&mut self) -> Result<(&'a [u8], &'a [u8]), ParseError<'a>> {
+        let option = self.last;
+        let missing = ParseError::NoValue(option);
+        Ok((self.next().ok_or(missing)?, self.next().ok_or(missing)?))
+    }
+
     /// Whether nothing follows.
     pub(super) fn is_empty(&self) -> bool {
         self.rest.len() == 0

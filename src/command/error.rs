@@ -4,6 +4,7 @@
 //! server says of itself ([`ServerError`]). Each text is written once, in a `match` that names every variant.
 
 use shoalmq_core::command::Refusal;
+use shoalmq_core::meta;
 
 use super::args::is;
 use super::manual::call;
@@ -41,6 +42,8 @@ pub enum ParseError<'a> {
     Delay,
     /// ADDJOB: MAXLEN is not a number above 0.
     MaxLen,
+    /// ADDJOB: META is too much, or has a name of ours.
+    Meta(meta::Refused),
     /// GETJOB: COUNT is not a number above 0.
     Count,
     /// A timeout is not a number.
@@ -294,6 +297,12 @@ fn write_parse_error(error: &ParseError<'_>, line: &mut Vec<u8>) {
         ParseError::Retry => &[b"ERR RETRY time must be a non negative number"],
         ParseError::Delay => &[b"ERR DELAY time must be a non negative number"],
         ParseError::MaxLen => &[b"ERR MAXLEN must be a positive number"],
+        ParseError::Meta(meta::Refused::TooMuch) => {
+            &[b"ERR META takes at most 16 pairs of 4096 bytes in all"]
+        }
+        ParseError::Meta(meta::Refused::Reserved) => {
+            &[b"ERR META names must not begin with 'shoal.'"]
+        }
         ParseError::Count => &[b"ERR COUNT must be a number greater than zero"],
         ParseError::TimeoutNotInteger => &[b"ERR timeout is not an integer or out of range"],
         ParseError::TimeoutNegative => &[b"ERR timeout is negative"],

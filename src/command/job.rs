@@ -1,13 +1,15 @@
 //! Parsers of the commands on jobs, from ADDJOB to WORKING.
 
-use shoalmq_core::command::{AddJob, Command, Counters, GetJob, Replication, Wait};
+use shoalmq_core::command::{AddJob, Command, GetJob, Replication, Told, Wait};
+use shoalmq_core::extras::{Extras, Tag};
 use shoalmq_core::id::JobId;
+use shoalmq_core::meta::Meta;
 
 use super::args::{self, Args, is};
 use super::{ParseError, Parsed, Request};
 
-/// `ADDJOB queue body ms-timeout [REPLICATE n] [DELAY s] [RETRY s] [TTL s] [MAXLEN n] [ASYNC]`: the new id, as a
-/// simple string.
+/// `ADDJOB queue body ms-timeout [REPLICATE n] [DELAY s] [RETRY s] [TTL s] [MAXLEN n] [META name value]…
+/// [ASYNC]`: the new id, as a simple string.
 ///
 /// Options are checked from left to right, then the timeout; of an option given twice the last counts. Times above
 /// 136 years count as 136 years: no client can tell, and a job that outlives its server is what was asked for.
@@ -16,6 +18,7 @@ pub(super) fn add_job<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
         return Err(ParseError::WrongArity("addjob"));
     };
     let mut job = AddJob::new(queue, body);
+    let mut meta = Meta::default();
     let mut options = Args::new(options);
     while let Some(option) = options.next() {
         if is(option, "ASYNC") {
@@ -30,11 +33,17 @@ pub(super) fn add_job<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
             job.ttl = ttl(options.value()?).ok_or(ParseError::Ttl)?;
         } else if is(option, "MAXLEN") {
             job.max_len = Some(args::positive(options.value()?).ok_or(ParseError::MaxLen)?);
+        } else if is(option, "META") {
+            let (name, value) = options.pair()?;
+            meta.set(name, value).map_err(ParseError::Meta)?;
         } else {
             return Err(ParseError::Near(option, "addjob"));
         }
     }
     job.timeout = args::timeout(timeout)?;
+    if !meta.is_empty() {
+        job.extras = Extras::new([(Tag::META, &meta.encode()[..])]);
+    }
     Ok(Request::Core(Command::AddJob(job)))
 }
 
@@ -46,7 +55,8 @@ fn ttl(text: &[u8]) -> Option<u32> {
     args::seconds(text).filter(|&seconds| seconds > 0)
 }
 
-/// `GETJOB [NOHANG] [TIMEOUT ms] [COUNT n] [WITHCOUNTERS] FROM queue [queue ...]`: an array of jobs, or a nil array.
+/// `GETJOB [NOHANG] [TIMEOUT ms] [COUNT n] [WITHCOUNTERS] [WITHMETA] FROM queue [queue ...]`: an array of jobs, or a
+/// nil array.
 ///
 /// Everything after FROM is a queue, whatever its name. NOHANG wins over TIMEOUT; TIMEOUT 0 waits for ever.
 pub(super) fn get_job<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
@@ -59,7 +69,7 @@ pub(super) fn get_job<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
         queues: Vec::new(),
         count: 1,
         wait: Wait::Forever,
-        counters: Counters::Without,
+        told: Told::default(),
     };
     while let Some(option) = args.next() {
         if is(option, "FROM") {
@@ -67,7 +77,9 @@ pub(super) fn get_job<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
         } else if is(option, "NOHANG") {
             hang = false;
         } else if is(option, "WITHCOUNTERS") {
-            get.counters = Counters::With;
+            get.told.counters = true;
+        } else if is(option, "WITHMETA") {
+            get.told.meta = true;
         } else if is(option, "COUNT") {
             get.count = args::positive(args.value()?).ok_or(ParseError::Count)?;
         } else if is(option, "TIMEOUT") {

@@ -4,9 +4,11 @@
 
 use std::time::Duration;
 
-use shoalmq_core::command::{Answer, Counters, Delivery, JobView, QueueView, Reply};
+use shoalmq_core::command::{Answer, Delivery, JobView, QueueView, Reply, Told};
+use shoalmq_core::extras::Tag;
 use shoalmq_core::id::{JobId, NodeId, QueueName};
 use shoalmq_core::job::Body;
+use shoalmq_core::meta::Meta;
 
 use super::Failure;
 use super::queue::{pause_name, state_name};
@@ -23,13 +25,13 @@ const QSTAT_FULL_ELEMENTS: usize = 10;
 pub fn encode(reply: &Reply, protocol: Protocol, out: &mut Vec<u8>) {
     match reply {
         Reply::Added(id) => encode::simple(out, &id.text()),
-        Reply::Delivered(jobs, counters) => deliveries(out, jobs, *counters),
+        Reply::Delivered(jobs, told) => deliveries(out, protocol, jobs, *told),
         Reply::Unread(_) => panic!("its bodies are read before it is told"),
         Reply::NothingToDeliver | Reply::QueueStat(None) => encode::nil_array(out, protocol),
         Reply::Count(count) => number(out, *count),
         Reply::Shown(None) => encode::nil_bulk(out, protocol),
         Reply::Shown(Some(job)) => show(out, protocol, job),
-        Reply::Peeked(jobs) => deliveries(out, jobs, Counters::Without),
+        Reply::Peeked(jobs) => deliveries(out, protocol, jobs, Told::default()),
         Reply::QueueStat(Some(queue)) => queue_stat(out, protocol, queue),
         Reply::PauseState(state) => encode::simple(out, pause_name(*state).as_bytes()),
         Reply::Queues(cursor, names) => {
@@ -74,25 +76,37 @@ fn global(answer: &Answer, missing: &[NodeId], protocol: Protocol, out: &mut Vec
     }
 }
 
-fn deliveries(out: &mut Vec<u8>, jobs: &[Delivery], counters: Counters) {
+fn deliveries(out: &mut Vec<u8>, protocol: Protocol, jobs: &[Delivery], told: Told) {
     encode::array(out, jobs.len());
+    let elements = 3 + 4 * usize::from(told.counters) + 2 * usize::from(told.meta);
     for job in jobs {
-        let elements = match counters {
-            Counters::Without => 3,
-            Counters::With => 7,
-        };
         encode::array(out, elements);
         encode::bulk(out, job.queue.as_bytes());
         job_id(out, &job.id);
         encode::bulk(out, job.body.as_bytes());
-        match counters {
-            Counters::Without => {}
-            Counters::With => {
-                entry(out, "nacks", job.nacks);
-                entry(out, "additional-deliveries", job.additional_deliveries);
-            }
+        if told.counters {
+            entry(out, "nacks", job.nacks);
+            entry(out, "additional-deliveries", job.additional_deliveries);
+        }
+        if told.meta {
+            key(out, "meta");
+            meta(out, protocol, job);
         }
     }
+}
+
+/// What the producer said about a job, and how often it was handed out, this time included: as far as its two counters
+/// tell, which not every hand-out raises.
+fn meta(out: &mut Vec<u8>, protocol: Protocol, job: &Delivery) {
+    let given = Meta::decode(job.extras.get(Tag::META).unwrap_or_default());
+    encode::map(out, protocol, given.pairs().len() + 1);
+    for (name, value) in given.pairs() {
+        encode::bulk(out, name);
+        encode::bulk(out, value);
+    }
+    let again = u64::from(job.nacks) + u64::from(job.additional_deliveries);
+    key(out, "shoal.deliveries");
+    number(out, again + 1);
 }
 
 fn show(out: &mut Vec<u8>, protocol: Protocol, job: &JobView) {

@@ -14,6 +14,7 @@ mod acking;
 mod adding;
 mod agenda;
 mod delivering;
+mod dispatch;
 mod federating;
 mod healing;
 pub mod invariants;
@@ -30,4 +31,4 @@ pub mod telling;
 mod tests;
 mod words;
 
-pub use words::{command, effect, event, id, message, record, setting, time};
+pub use words::{command, effect, event, extras, id, message, meta, record, setting, time};

@@ -10,14 +10,14 @@ use crate::acking::Forgotten;
 use crate::acking::Tombstones;
 use crate::adding::Replications;
 use crate::agenda::{Agenda, Due, Timer};
-use crate::command::{Command, Reply};
+use crate::command::Reply;
 use crate::delivering::Agreement;
 use crate::effect::Effect;
 use crate::event::{Event, Pace};
+use crate::extras::Extras;
 use crate::federating::Federation;
-use crate::federating::Need;
 use crate::healing::Healing;
-use crate::id::{NodeId, Ticket};
+use crate::id::NodeId;
 use crate::job::{Job, JobKey, JobState, Jobs, Move, Place};
 use crate::limits;
 use crate::log::{Pass, Segments, Spilling};
@@ -269,96 +269,6 @@ impl Node {
             .expect("the next mark is always on the agenda")
     }
 
-    fn on_command(
-        &mut self,
-        now: Now,
-        ticket: Ticket,
-        command: Command<'_>,
-        effects: &mut Vec<Effect>,
-    ) {
-        let reply = match command {
-            Command::AddJob(add) => return self.add_job(now, ticket, &add, effects),
-            Command::GetJob(get) => return self.get_job(now.time, ticket, &get, effects),
-            Command::AckJob(ids) => self.ack_jobs(now.time, &ids, effects),
-            Command::FastAck(ids) => self.fast_ack_jobs(now.time, &ids, effects),
-            Command::DelJob(ids) => self.delete_jobs(now.time, &ids, effects),
-            Command::Enqueue(ids) => self.enqueue_jobs(now.time, &ids, effects),
-            Command::Nack(ids) => self.nack_jobs(now.time, &ids, effects),
-            Command::Dequeue(ids) => self.dequeue_jobs(now.time, &ids),
-            Command::Working(id) => self.working(now.time, id, effects),
-            Command::Show(id) => self.show(now.time, id),
-            Command::QueueLength(queue) => self.queue_length(queue),
-            Command::QueuePeek { queue, count } => self.queue_peek(queue, count),
-            Command::QueueStat { queue, detail } => self.queue_stat(now.time, queue, detail),
-            Command::Pause(pause) => self.pause(now, &pause, effects),
-            Command::QueueScan(scan) => self.queue_scan(now.time, &scan),
-            Command::JobScan(scan) => self.job_scan(now.time, &scan),
-            Command::Global(question) => return self.gather(now.time, ticket, question, effects),
-        };
-        effects.push(Effect::Reply(ticket, reply));
-    }
-
-    fn on_message(&mut self, now: Now, from: NodeId, message: Message, effects: &mut Vec<Effect>) {
-        if self.peers.is_forgotten(&from) {
-            return;
-        }
-        // Without a slot nothing can be remembered of a node: what it says is lost, and its own retries go on.
-        let Some(from) = self.peers.find_or_add(&from) else {
-            return;
-        };
-        let time = now.time;
-        match message {
-            Message::State(state) => self.on_peer_state(time, from, state, effects),
-            Message::ReplJob(copy) => self.on_repl_job(time, from, *copy, effects),
-            Message::GotJob(id) => self.on_got_job(time, from, id, effects),
-            Message::Missing(id) => self.on_missing(time, from, id, effects),
-            Message::Holders {
-                id,
-                holders,
-                copies,
-            } => self.on_holders(time, from, id, &holders, copies, effects),
-            Message::Enqueue { id, delay_ms } => {
-                self.on_enqueue_message(time, from, id, delay_ms, effects);
-            }
-            Message::WillQueue(id) => self.on_will_queue(time, from, id, effects),
-            Message::Queued {
-                id,
-                nacks,
-                additional_deliveries,
-            } => self.on_queued(time, from, id, nacks, additional_deliveries, effects),
-            Message::Working { id, for_ms } => self.on_working(time, from, id, for_ms, effects),
-            Message::SetAck {
-                id,
-                holders,
-                withdrawn,
-            } => self.on_set_ack(time, from, id, &holders, withdrawn, effects),
-            Message::GotAck { id, known, holders } => {
-                self.on_got_ack(time, from, id, known, &holders, effects);
-            }
-            Message::DelJob(id) => self.on_delete_message(time, id, effects),
-            Message::NeedJobs {
-                queue,
-                count,
-                waiting,
-                at_once,
-            } => {
-                let need = Need::told(count, waiting, at_once);
-                self.on_need_jobs(time, from, &queue, need, effects);
-            }
-            Message::YourJobs(jobs) => self.on_your_jobs(now, from, jobs, effects),
-            Message::Settings(settings) => self.on_settings(now, from, &settings, effects),
-            Message::SettingsDigest { digest, answer } => {
-                self.on_settings_digest(from, digest, answer, effects);
-            }
-            Message::Ask { number, question } => {
-                self.on_ask(time, from, number, &question, effects);
-            }
-            Message::Answer { number, answer } => {
-                self.on_answer(time, from, number, answer, effects);
-            }
-        }
-    }
-
     /// Tells a peer, if our link to it is up. If not, the flow that sends this starts over when the link comes up.
     pub(crate) fn send(&self, to: PeerKey, message: Message, effects: &mut Vec<Effect>) {
         if self.peers.up().contains(to) {
@@ -380,35 +290,6 @@ impl Node {
             }
         }
         self.serve_all(now.time, &mut filled, effects);
-    }
-
-    fn on_timer(&mut self, now: Now, timer: Timer, effects: &mut Vec<Effect>) {
-        match timer {
-            // It may just have been served by a job that was due at the same moment.
-            Timer::Waiter(id) if self.waiters.holds(id) => {
-                self.give_up(now.time, id, Reply::NothingToDeliver, effects);
-            }
-            Timer::Waiter(_) => {}
-            Timer::Queue(key) => self.on_queue_idle(now.time, key),
-            Timer::Mark => {
-                self.mark(now, effects);
-                self.forget_removed_settings(now);
-                self.agenda
-                    .add_timer(now.time + limits::MARK_EVERY, Timer::Mark);
-            }
-            Timer::Spilling => self.on_spilling(),
-            Timer::Rewrite => self.on_rewrite(now.time, effects),
-            Timer::Absence => self.on_absence(now.time),
-            Timer::Expected => self.on_expected(now.time, effects),
-            Timer::State => self.on_state_timer(now.time, effects),
-            Timer::Healing => self.on_healing(now.time, effects),
-            Timer::Collection => self.on_collection_timer(now.time, effects),
-            Timer::Forgotten => self.on_forgotten_timer(now.time),
-            Timer::Federation => self.on_federation(now.time, effects),
-            Timer::Agreement => self.on_agreement(now.time, effects),
-            Timer::HandOver => self.on_hand_over_timer(now.time, effects),
-            Timer::Gathering => self.on_gathering_late(now.time, effects),
-        }
     }
 
     /// Serves those who wait for queues that jobs came back to.
@@ -487,7 +368,8 @@ impl Node {
             self.jobs[key].offset = Location::FAR;
             let job = &self.jobs[key];
             let holders = self.peers.list(job.holders, None);
-            let record = job.record(self.queues[job.queue].name.clone(), holders);
+            let queue = self.queues[job.queue].name.clone();
+            let record = job.record(queue, holders, self.jobs.extras(key));
             self.persist(Record::Added(Box::new(record)), effects);
         }
     }
@@ -500,18 +382,18 @@ impl Node {
     }
 
     /// About how many bytes a job's newest record takes: as [`Record::size`] has it.
-    pub(crate) fn recorded_bytes(&self, job: &Job) -> u64 {
+    pub(crate) fn recorded_bytes(&self, job: &Job, extras: &Extras) -> u64 {
         let queue = if job.is_tombstone() {
             0
         } else {
             self.queues[job.queue].name.as_bytes().len()
         };
-        RECORD_BYTES + (queue + job.body.len()) as u64
+        RECORD_BYTES + (queue + job.body.len() + extras.len()) as u64
     }
 
     /// The newest record of a job lies in this segment from now on.
     pub(crate) fn move_record(&mut self, key: JobKey, segment: Segment) {
-        let bytes = self.recorded_bytes(&self.jobs[key]);
+        let bytes = self.recorded_bytes(&self.jobs[key], &self.jobs.extras(key));
         self.segments.remove(self.jobs[key].segment, bytes);
         self.segments.add(segment, bytes);
         self.jobs[key].segment = segment;
@@ -563,26 +445,28 @@ impl Node {
     }
 
     /// Keeps a job, with all that is counted of it.
-    pub(crate) fn keep(&mut self, job: Job) -> JobKey {
+    pub(crate) fn keep(&mut self, job: Job, extras: Extras) -> JobKey {
         self.count_body(&job.body);
-        self.segments.add(job.segment, self.recorded_bytes(&job));
+        self.segments
+            .add(job.segment, self.recorded_bytes(&job, &extras));
         if !job.is_tombstone() {
             self.queues[job.queue].jobs += 1;
         }
-        let key = self.jobs.insert(job);
+        let key = self.jobs.insert(job, extras);
         self.recount(key);
         key
     }
 
     /// The reverse of [`Node::keep`], for a job that nothing else holds.
     pub(crate) fn discard(&mut self, key: JobKey) {
-        let job = self.jobs.remove(key);
+        let (job, extras) = self.jobs.remove(key);
         if job.short {
             self.healing.forget_job(key);
         }
         self.uncount(&job);
         self.uncount_body(&job.body);
-        self.segments.remove(job.segment, self.recorded_bytes(&job));
+        self.segments
+            .remove(job.segment, self.recorded_bytes(&job, &extras));
         if !job.is_tombstone() {
             self.queues[job.queue].jobs -= 1;
             self.queues.drop_unused(job.queue);

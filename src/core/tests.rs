@@ -8,6 +8,7 @@ mod clocks;
 mod collecting;
 mod delivering;
 mod expecting;
+mod extras;
 mod federating;
 mod globally;
 mod guarantees;

@@ -96,7 +96,7 @@ impl Gates {
             | Message::Queued { .. }
             | Message::SetAck { .. }
             | Message::GotAck { .. }
-            | Message::DelJob(_)
+            | Message::DelJob { .. }
             | Message::YourJobs(_) => match policy {
                 AppendFsync::Always => self.position,
                 AppendFsync::Everysec | AppendFsync::No => OPEN,
@@ -105,7 +105,7 @@ impl Gates {
             | Message::ReplJob(_)
             | Message::Missing(_)
             | Message::Holders { .. }
-            | Message::WillQueue(_)
+            | Message::WillQueue { .. }
             | Message::Working { .. }
             | Message::NeedJobs { .. }
             | Message::Settings(_)
@@ -161,7 +161,8 @@ pub(super) enum News {
 
 #[cfg(test)]
 mod tests {
-    use shoalmq_core::command::{Counters, Delivery, Refusal};
+    use shoalmq_core::command::{Delivery, Refusal, Told};
+    use shoalmq_core::extras::Extras;
     use shoalmq_core::id::JobId;
     use shoalmq_core::record::JobRecord;
 
@@ -185,7 +186,7 @@ mod tests {
             id: id(number),
             ..Delivery::sample()
         };
-        Reply::Delivered(jobs.iter().map(delivery).collect(), Counters::Without)
+        Reply::Delivered(jobs.iter().map(delivery).collect(), Told::default())
     }
 
     fn gates() -> (watch::Sender<Position>, Gates) {
@@ -261,8 +262,9 @@ mod tests {
             id: id(20),
             holders: [].into(),
             withdrawn: true,
+            extras: Extras::NONE,
         };
-        let asks = Message::WillQueue(id(20));
+        let asks = Message::will_queue(id(20));
         let of = |gates: &Gates, policy, message: &Message| gates.of_message(policy, message);
         assert_eq!(of(&gates, ALWAYS, &got), Position(2));
         assert_eq!(of(&gates, AppendFsync::Everysec, &got), Position(4));

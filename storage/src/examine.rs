@@ -89,7 +89,9 @@ pub(crate) fn examine(
             let next = match &invalid {
                 // Its bytes are not all there, or its length is not to be trusted: whatever can be read comes next.
                 Invalid::Truncated | Invalid::Checksum => first_within(&rest[1..]).map(|at| at + 1),
-                Invalid::Version(_) | Invalid::Kind(_) | Invalid::Fields(_) => whole_len(rest),
+                Invalid::Version(_) | Invalid::Kind(_) | Invalid::Extra(_) | Invalid::Fields(_) => {
+                    whole_len(rest)
+                }
             };
             let place = Place::Record {
                 segment,

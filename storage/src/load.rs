@@ -176,6 +176,6 @@ fn settle(
 fn may_be_torn(invalid: &Invalid, behind: &[u8]) -> bool {
     match invalid {
         Invalid::Truncated | Invalid::Checksum => !any_within(behind),
-        Invalid::Version(_) | Invalid::Kind(_) | Invalid::Fields(_) => false,
+        Invalid::Version(_) | Invalid::Kind(_) | Invalid::Extra(_) | Invalid::Fields(_) => false,
     }
 }

@@ -14,8 +14,10 @@
 //!                                      their number
 //! ```
 //!
-//! The kinds and their fields never change: what is added later gets a new kind, and what is changed a new version,
-//! so that an older node refuses it by name ([`Invalid::Kind`], [`Invalid::Version`]) instead of misreading it.
+//! The kinds and their fields never change. What is added later about one job is an extra of its records (`added`,
+//! `acked`, `standing`; see [`shoalmq_core::extras`]), and an older node keeps it, or refuses the record by name if the
+//! extra must be understood ([`Invalid::Extra`]). Anything else that is added gets a new kind, and what is changed a new
+//! version, which an older node refuses by name too ([`Invalid::Kind`], [`Invalid::Version`]).
 //! A job with a body of 100 bytes and a queue name of 8 takes about 170 bytes.
 
 use std::borrow::Cow;
@@ -24,12 +26,15 @@ use std::sync::Arc;
 use postcard::ser_flavors::Flavor;
 use serde::{Deserialize, Serialize};
 use serde_bytes::Bytes;
+use shoalmq_core::extras::{Extras, Features, Tag};
 use shoalmq_core::id::{JobId, NodeId, QueueName, StoreId};
 use shoalmq_core::job::Body;
 use shoalmq_core::record::{AckRecord, JobRecord, Record, Standing};
 use shoalmq_core::setting::{Setting, SettingKind};
 use shoalmq_core::time::{Time, WallTime};
 
+#[cfg(test)]
+mod golden;
 #[cfg(test)]
 mod tests;
 
@@ -55,6 +60,9 @@ pub enum Invalid {
     /// Whole, but of a kind that this node does not know: a newer node wrote it.
     #[error("the record is of kind {0}, which this node does not know")]
     Kind(u32),
+    /// Whole, but it holds a field that a node must understand, and this one does not: a newer node wrote it.
+    #[error("the record has field {0}, which this node would have to understand and does not know")]
+    Extra(Tag),
     /// Whole, but its fields make no sense: a bug wrote it.
     #[error("the record's fields make no sense")]
     Fields(#[source] postcard::Error),
@@ -64,7 +72,7 @@ impl Invalid {
     /// The bytes are whole, and only a newer node can read them.
     pub fn is_newer(&self) -> bool {
         match self {
-            Invalid::Version(_) | Invalid::Kind(_) => true,
+            Invalid::Version(_) | Invalid::Kind(_) | Invalid::Extra(_) => true,
             Invalid::Truncated | Invalid::Checksum | Invalid::Fields(_) => false,
         }
     }
@@ -123,7 +131,10 @@ pub(crate) fn any_within(bytes: &[u8]) -> bool {
 /// Where the first whole record, of whatever version and kind, starts in `bytes`.
 pub(crate) fn first_within(bytes: &[u8]) -> Option<usize> {
     (0..bytes.len()).find(|&at| match decode(&bytes[at..]) {
-        Ok(_) | Err(Invalid::Version(_) | Invalid::Kind(_) | Invalid::Fields(_)) => true,
+        Ok(_)
+        | Err(Invalid::Version(_) | Invalid::Kind(_) | Invalid::Extra(_) | Invalid::Fields(_)) => {
+            true
+        }
         Err(Invalid::Truncated | Invalid::Checksum) => false,
     })
 }
@@ -163,6 +174,7 @@ enum Payload<'a> {
         nacks: u32,
         additional_deliveries: u32,
         holders: Cow<'a, [NodeId]>,
+        extras: Extras,
     },
     Deleted {
         #[serde(borrow)]
@@ -177,6 +189,7 @@ enum Payload<'a> {
         requeue: Option<Time>,
         nacks: u32,
         additional_deliveries: u32,
+        extras: Extras,
     },
     Closed {
         time: Time,
@@ -195,6 +208,7 @@ enum Payload<'a> {
         expires: Time,
         unheard: Cow<'a, [NodeId]>,
         withdrawn: bool,
+        extras: Extras,
     },
     Peer {
         id: NodeId,
@@ -240,6 +254,7 @@ impl<'a> Payload<'a> {
                 nacks: job.nacks,
                 additional_deliveries: job.additional_deliveries,
                 holders: Cow::Borrowed(&job.holders),
+                extras: job.extras.clone(),
             },
             Record::Deleted(id) => Payload::Deleted {
                 id: Bytes::new(id.as_bytes()),
@@ -252,6 +267,7 @@ impl<'a> Payload<'a> {
                 requeue: standing.requeue,
                 nacks: standing.nacks,
                 additional_deliveries: standing.additional_deliveries,
+                extras: standing.extras.clone(),
             },
             &Record::Closed { time, wall } => Payload::Closed { time, wall },
             Record::Holders { id, holders } => Payload::Holders {
@@ -264,6 +280,7 @@ impl<'a> Payload<'a> {
                 expires: ack.expires,
                 unheard: Cow::Borrowed(&ack.unheard),
                 withdrawn: ack.withdrawn,
+                extras: ack.extras.clone(),
             },
             &Record::Peer { id, store } => Payload::Peer { id, store },
             &Record::PeerForgotten(id) => Payload::PeerForgotten { id },
@@ -302,6 +319,7 @@ impl<'a> Payload<'a> {
                 nacks,
                 additional_deliveries,
                 holders,
+                extras,
             } => Record::Added(Box::new(JobRecord {
                 id: job_id(id)?,
                 queue: QueueName::new(queue),
@@ -315,6 +333,7 @@ impl<'a> Payload<'a> {
                 nacks,
                 additional_deliveries,
                 holders: holders.into_owned().into(),
+                extras: known(extras)?,
             })),
             Payload::Holders { id, holders } => Record::Holders {
                 id: job_id(id)?,
@@ -326,12 +345,14 @@ impl<'a> Payload<'a> {
                 expires,
                 unheard,
                 withdrawn,
+                extras,
             } => Record::Acked(Box::new(AckRecord {
                 id: job_id(id)?,
                 queue: queue.map(|name| QueueName::new(name)),
                 expires,
                 unheard: unheard.into_owned().into(),
                 withdrawn,
+                extras: known(extras)?,
             })),
             Payload::Peer { id, store } => Record::Peer { id, store },
             Payload::PeerForgotten { id } => Record::PeerForgotten(id),
@@ -357,6 +378,7 @@ impl<'a> Payload<'a> {
                 requeue,
                 nacks,
                 additional_deliveries,
+                extras,
             } => Record::Standing(Standing {
                 id: job_id(id)?,
                 queued,
@@ -364,9 +386,18 @@ impl<'a> Payload<'a> {
                 requeue,
                 nacks,
                 additional_deliveries,
+                extras: known(extras)?,
             }),
             Payload::Closed { time, wall } => Record::Closed { time, wall },
         })
+    }
+}
+
+/// Extras, unless they hold a field that this node would have to understand.
+fn known(extras: Extras) -> Result<Extras, Invalid> {
+    match extras.unknown_to(Features::KNOWN) {
+        Some(tag) => Err(Invalid::Extra(tag)),
+        None => Ok(extras),
     }
 }
 

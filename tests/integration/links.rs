@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use shoalmq::bus::codec::{self, Frame, Notice};
 use shoalmq::bus::handshake::{Handshake, Hello, Key};
 use shoalmq::bus::{Claim, NodeId, StoreId};
+use shoalmq_core::extras::{Extras, Tag};
 use shoalmq_core::id::{Guarantee, JobId};
 use shoalmq_core::message::{Copy, Message};
 use shoalmq_core::time::Time;
@@ -176,6 +177,10 @@ fn dial(node: &Node, key: &Key, hello: &Hello) -> (TcpStream, Vec<u8>, bool) {
 
 /// A job on its way to this node, from that one.
 fn copy(to: &Node, from: NodeId, random: u8) -> (JobId, Vec<u8>) {
+    copy_with(to, from, random, Extras::NONE)
+}
+
+fn copy_with(to: &Node, from: NodeId, random: u8, extras: Extras) -> (JobId, Vec<u8>) {
     let own = NodeId::parse(to.connect().call("CLUSTER MYID").text().as_bytes()).expect("an id");
     let id = JobId::new(&from, [random; 18], 3600, Guarantee::AtLeastOnce);
     let copy = Copy {
@@ -183,6 +188,7 @@ fn copy(to: &Node, from: NodeId, random: u8) -> (JobId, Vec<u8>) {
         ttl: 3600,
         replicate: 2,
         holders: [own, from].into(),
+        extras,
         ..Copy::sample()
     };
     let mut bytes = Vec::new();
@@ -333,6 +339,38 @@ fn a_frame_that_is_too_long_or_makes_no_sense_ends_its_link_and_no_more() {
     eventually("the copy behind it is there", || {
         (client.call_arguments(&["DELJOB", &id.to_string()]) == int(1)).then_some(())
     });
+}
+
+#[test]
+fn what_a_node_would_have_to_understand_is_refused_by_name_and_the_link_stays() {
+    let node = node();
+    let fake = join(&node, 9);
+    let (mut stream, _, taken) = dial(&node, &key(NAME, SECRET), &fake.hello());
+    assert!(taken);
+    let sender = fake.membership.me().node;
+    let needs = Extras::new([(Tag::required(41), &b""[..])]);
+    let (newer, mut frame) = copy_with(&node, sender, 3, needs.clone());
+    let known = Extras::new([(Tag::optional(4000), &b"verbatim"[..])]);
+    let (plain, plain_frame) = copy_with(&node, sender, 4, known);
+    frame.extend_from_slice(&plain_frame);
+    stream.write_all(&frame).expect("the link is up");
+    let mut client = node.connect();
+    eventually("the copy behind it is there", || {
+        (client.call_arguments(&["DELJOB", &plain.to_string()]) == int(1)).then_some(())
+    });
+    assert_eq!(
+        client.call_arguments(&["DELJOB", &newer.to_string()]),
+        int(0)
+    );
+    assert_eq!(refused(&node, "newer"), 1);
+    let mut hello = fake.hello();
+    hello.extras = needs;
+    let (_, _, taken) = dial(&node, &key(NAME, SECRET), &hello);
+    assert!(!taken, "a hello that must be understood");
+    eventually("it is counted", || {
+        (refused(&node, "newer") == 2).then_some(())
+    });
+    assert!(node.log().contains("field 41"), "{}", node.log());
 }
 
 #[test]

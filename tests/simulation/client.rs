@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use shoalmq_core::command::{
-    AddJob, Command, Counters, GetJob, Pause, PauseState, Replication, Wait,
-};
+use shoalmq_core::command::{AddJob, Command, GetJob, Pause, PauseState, Replication, Told, Wait};
 use shoalmq_core::id::{JobId, Ticket};
 
 use crate::schedule::HostIndex;
@@ -67,7 +65,10 @@ impl Ask {
                 queues: queues.iter().map(String::as_bytes).collect(),
                 count: *count,
                 wait: *wait,
-                counters: Counters::With,
+                told: Told {
+                    counters: true,
+                    ..Told::default()
+                },
             }),
             Ask::Ack(ids) => Command::AckJob(ids.clone()),
             Ask::FastAck(id) => Command::FastAck(vec![*id]),

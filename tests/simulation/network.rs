@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use shoalmq_core::event::{Event, PeerUp};
+use shoalmq_core::extras::Features;
 use shoalmq_core::message::Message;
 
 use crate::cluster::Cluster;
@@ -205,6 +206,7 @@ impl Cluster {
         let before = peer.generation.replace(generation);
         peer.dialling = false;
         let up = PeerUp {
+            features: Features::KNOWN,
             id,
             store,
             restarted: before.is_some_and(|before| before != generation),

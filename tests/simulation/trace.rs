@@ -161,12 +161,12 @@ fn jobs_of_message(message: &Message) -> Vec<JobId> {
         | Message::Missing(id)
         | Message::Holders { id, .. }
         | Message::Enqueue { id, .. }
-        | Message::WillQueue(id)
+        | Message::WillQueue { id, .. }
         | Message::Queued { id, .. }
         | Message::Working { id, .. }
         | Message::SetAck { id, .. }
         | Message::GotAck { id, .. }
-        | Message::DelJob(id) => vec![*id],
+        | Message::DelJob { id, .. } => vec![*id],
         Message::YourJobs(jobs) => jobs.iter().map(|copy| copy.id).collect(),
         Message::State(_)
         | Message::NeedJobs { .. }

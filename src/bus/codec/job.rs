@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 use serde_bytes::{ByteBuf, Bytes};
+use shoalmq_core::extras::Extras;
 use shoalmq_core::id::{JobId, NodeId, QueueName};
 use shoalmq_core::job::Body;
 use shoalmq_core::message::Copy;
@@ -30,6 +31,7 @@ pub(super) struct JobCopy<'a> {
     moves: u8,
     #[serde(borrow)]
     holders: Nodes<'a>,
+    extras: Extras,
 }
 
 impl<'a> JobCopy<'a> {
@@ -48,6 +50,7 @@ impl<'a> JobCopy<'a> {
             additional_deliveries: copy.additional_deliveries,
             moves: copy.moves,
             holders: Nodes::of(&copy.holders),
+            extras: copy.extras.clone(),
         }
     }
 
@@ -66,6 +69,7 @@ impl<'a> JobCopy<'a> {
             additional_deliveries: self.additional_deliveries,
             moves: self.moves,
             holders: self.holders.holders()?,
+            extras: self.extras,
         })
     }
 }

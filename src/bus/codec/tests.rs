@@ -2,13 +2,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use proptest::collection::vec;
+use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
 use shoalmq_core::command::{
     Answer, Delivery, Detail, JobView, PauseState, Question, QueueScan, QueueView, QueueWaits,
     ScanReply,
 };
+use shoalmq_core::extras::{Extras, Features, Tag};
 use shoalmq_core::id::StoreId;
 use shoalmq_core::job::{Body, JobState};
 use shoalmq_core::message::{Copy, Holders};
@@ -91,13 +92,21 @@ fn states() -> impl Strategy<Value = JobState> {
     ]
 }
 
+fn extras() -> impl Strategy<Value = Extras> {
+    let fields = btree_map(0..1_u16 << 15, vec(any::<u8>(), 0..40), 0..4);
+    fields.prop_map(|fields| {
+        let fields = fields.iter();
+        Extras::new(fields.map(|(&number, value)| (Tag::optional(number), &value[..])))
+    })
+}
+
 fn copies() -> impl Strategy<Value = Copy> {
     (
-        (job_ids(), names(), bodies(), holders()),
+        (job_ids(), names(), bodies(), holders(), extras()),
         any::<(u64, u64, u32, u32, u32)>(),
         any::<(u16, u32, u32, u8)>(),
     )
-        .prop_map(|((id, queue, body, holders), times, counts)| Copy {
+        .prop_map(|((id, queue, body, holders, extras), times, counts)| Copy {
             id,
             queue,
             body,
@@ -111,20 +120,26 @@ fn copies() -> impl Strategy<Value = Copy> {
             additional_deliveries: counts.2,
             moves: counts.3,
             holders,
+            extras,
         })
 }
 
 fn deliveries() -> impl Strategy<Value = Delivery> {
-    ((names(), job_ids(), bodies()), any::<(u64, u32, u32)>()).prop_map(
-        |((queue, id, body), (created, nacks, additional_deliveries))| Delivery {
-            queue,
-            id,
-            created,
-            body,
-            nacks,
-            additional_deliveries,
-        },
+    (
+        (names(), job_ids(), bodies(), extras()),
+        any::<(u64, u32, u32)>(),
     )
+        .prop_map(
+            |((queue, id, body, extras), (created, nacks, additional_deliveries))| Delivery {
+                queue,
+                id,
+                created,
+                body,
+                nacks,
+                additional_deliveries,
+                extras,
+            },
+        )
 }
 
 fn queue_views() -> impl Strategy<Value = QueueView> {
@@ -275,22 +290,24 @@ fn addresses() -> impl Strategy<Value = SocketAddr> {
 }
 
 fn node_states() -> impl Strategy<Value = NodeState> {
+    let known = (0..64_u16).prop_map(Features::only);
     let profiles = (
-        (addresses(), option::of("[a-z.]{1,20}")),
+        (addresses(), option::of("[a-z.]{1,20}"), known, extras()),
         ("[a-z]{0,9}", "[0-9.]{1,9}"),
         any::<(bool, u64)>(),
     );
-    let profiles =
-        profiles.prop_map(
-            |((client, name), (zone, software), (leaving, wall_ms))| Profile {
-                client,
-                name,
-                zone,
-                software,
-                leaving,
-                wall_ms,
-            },
-        );
+    let profiles = profiles.prop_map(
+        |((client, name, features, extras), (zone, software), (leaving, wall_ms))| Profile {
+            client,
+            name,
+            zone,
+            software,
+            leaving,
+            wall_ms,
+            features,
+            extras,
+        },
+    );
     let claims = (node_ids(), addresses(), any::<(u64, u32, u32, u64)>());
     let claims = claims.prop_map(|(node, bus, (start, renewal, epoch, store))| Claim {
         node,
@@ -300,21 +317,36 @@ fn node_states() -> impl Strategy<Value = NodeState> {
         store: StoreId(store),
         bus,
     });
-    (profiles, vec(claims, 0..5)).prop_map(|(profile, members)| NodeState { profile, members })
+    (profiles, vec(claims, 0..5), extras()).prop_map(|(profile, members, extras)| NodeState {
+        profile,
+        members,
+        extras,
+    })
 }
 
 fn messages() -> impl Strategy<Value = Message> {
     let of_id = prop_oneof![
         job_ids().prop_map(Message::GotJob),
         job_ids().prop_map(Message::Missing),
-        job_ids().prop_map(Message::WillQueue),
-        job_ids().prop_map(Message::DelJob),
-        (job_ids(), any::<u64>()).prop_map(|(id, delay_ms)| Message::Enqueue { id, delay_ms }),
-        (job_ids(), any::<u64>()).prop_map(|(id, for_ms)| Message::Working { id, for_ms }),
-        (job_ids(), any::<(u32, u32)>()).prop_map(|(id, (nacks, more))| Message::Queued {
+        (job_ids(), extras()).prop_map(|(id, extras)| Message::WillQueue { id, extras }),
+        (job_ids(), extras()).prop_map(|(id, extras)| Message::DelJob { id, extras }),
+        (job_ids(), any::<u64>(), extras()).prop_map(|(id, delay_ms, extras)| Message::Enqueue {
             id,
-            nacks,
-            additional_deliveries: more,
+            delay_ms,
+            extras
+        }),
+        (job_ids(), any::<u64>(), extras()).prop_map(|(id, for_ms, extras)| Message::Working {
+            id,
+            for_ms,
+            extras
+        }),
+        (job_ids(), any::<(u32, u32)>(), extras()).prop_map(|(id, (nacks, more), extras)| {
+            Message::Queued {
+                id,
+                nacks,
+                additional_deliveries: more,
+                extras,
+            }
         }),
     ];
     let of_holders =
@@ -326,13 +358,16 @@ fn messages() -> impl Strategy<Value = Message> {
                     copies,
                 }
             }),
-            (job_ids(), holders(), any::<bool>()).prop_map(|(id, holders, withdrawn)| {
-                Message::SetAck {
-                    id,
-                    holders,
-                    withdrawn,
+            (job_ids(), holders(), any::<bool>(), extras()).prop_map(
+                |(id, holders, withdrawn, extras)| {
+                    Message::SetAck {
+                        id,
+                        holders,
+                        withdrawn,
+                        extras,
+                    }
                 }
-            }),
+            ),
             (job_ids(), any::<bool>(), holders())
                 .prop_map(|(id, known, holders)| Message::GotAck { id, known, holders }),
         ];
@@ -477,4 +512,25 @@ fn many_jobs_travel_in_frames_of_bounded_size() {
 fn a_confirmation_takes_thirty_bytes() {
     let got = Message::GotJob(JobId::from_bytes([7; 24]));
     assert_eq!(encoded(&Frame::Message(got)).len(), 4 + 1 + 25);
+}
+
+#[test]
+fn a_message_is_refused_for_the_field_that_it_needs() {
+    let known = Extras::new([(Tag::META, &b"m"[..])]);
+    let needs = Extras::new([(Tag::required(41), &b""[..])]);
+    let copy = |number: u8, extras: &Extras| Copy {
+        id: JobId::from_bytes([number; 24]),
+        extras: extras.clone(),
+        ..Copy::sample()
+    };
+    let mut jobs = Message::YourJobs(vec![copy(1, &needs), copy(2, &known), copy(3, &needs)]);
+    assert_eq!(jobs.refuse_unknown(Features::only(41)), None);
+    let refused = jobs.refuse_unknown(Features::KNOWN);
+    assert_eq!(refused, Some(Tag::required(41)));
+    assert_eq!(jobs, Message::YourJobs(vec![copy(2, &known)]));
+    let mut ask = Message::WillQueue {
+        id: JobId::from_bytes([1; 24]),
+        extras: needs,
+    };
+    assert!(ask.refuse_unknown(Features::KNOWN).is_some());
 }

@@ -8,6 +8,7 @@ use shoalmq_core::command::{
     Answer, Delivery, Detail, JobView, PauseState, Question, QueueScan, QueueView, QueueWaits,
     ScanReply,
 };
+use shoalmq_core::extras::Extras;
 use shoalmq_core::id::QueueName;
 use shoalmq_core::job::{Body, JobState};
 
@@ -93,6 +94,7 @@ pub(super) struct Peeked<'a> {
     body: &'a Bytes,
     nacks: u32,
     additional_deliveries: u32,
+    extras: Extras,
 }
 
 /// The figures of a queue.
@@ -306,6 +308,7 @@ impl<'a> Peeked<'a> {
             body: Bytes::new(job.body.as_bytes()),
             nacks: job.nacks,
             additional_deliveries: job.additional_deliveries,
+            extras: job.extras.clone(),
         }
     }
 
@@ -317,6 +320,7 @@ impl<'a> Peeked<'a> {
             body: Body::new(self.body),
             nacks: self.nacks,
             additional_deliveries: self.additional_deliveries,
+            extras: self.extras,
         })
     }
 }

@@ -299,6 +299,7 @@ fn docs_name_the_arguments_of_addjob_in_order() {
             "RETRY",
             "TTL",
             "MAXLEN",
+            "block",
             "ASYNC"
         ]
     );

@@ -175,7 +175,7 @@ fn getjob_reads_options_until_from_and_queues_after_it() {
         queues: vec![&b"q"[..]],
         count: 1,
         wait: Wait::Forever,
-        counters: Counters::Without,
+        told: Told::default(),
     };
     assert_eq!(get("FROM q"), plain);
     assert_eq!(get("timeout 0 from q"), plain);
@@ -185,7 +185,10 @@ fn getjob_reads_options_until_from_and_queues_after_it() {
             queues: vec![b"q", b"FROM", b"COUNT", b"q"],
             count: 20,
             wait: Wait::No,
-            counters: Counters::With,
+            told: Told {
+                counters: true,
+                ..Told::default()
+            },
         }
     );
     assert_eq!(

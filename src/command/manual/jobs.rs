@@ -1,6 +1,7 @@
 //! The manual of the commands on jobs.
 
 use shoalmq_core::command::Refusal;
+use shoalmq_core::meta;
 
 use super::queues::GLOBAL;
 use super::{Group, Manual, entry};
@@ -20,6 +21,8 @@ pub(in crate::command) static ADDJOB: Manual = Manual {
         Parse(ParseError::Retry),
         Parse(ParseError::Delay),
         Parse(ParseError::MaxLen),
+        Parse(ParseError::Meta(meta::Refused::TooMuch)),
+        Parse(ParseError::Meta(meta::Refused::Reserved)),
         Parse(ParseError::Near(b"RETRI", "addjob")),
         Parse(ParseError::NoValue(b"RETRY")),
         Parse(ParseError::TimeoutNotInteger),
@@ -49,6 +52,10 @@ pub(in crate::command) static ADDJOB: Manual = Manual {
          then it is dropped, done or not. All three are in seconds.",
         "`MAXLEN` refuses the job when its queue has this many jobs or more on this node; other nodes do not count. `ASYNC` \
          answers before the replicas confirmed.",
+        "`META` gives the job a named value, and may be given several times: 16 pairs, 4096 bytes of names and values in all. \
+         The queue does not look at it. It goes with the job to every node, through every restart, until the job ends, and \
+         GETJOB returns it with `WITHMETA`. Of a name given twice the last value counts. `traceparent` and `tracestate` \
+         are the names of the W3C Trace Context; names that begin with `shoal.` are refused.",
         "Several may be under way on one connection: commands behind one that waits go on, and are answered in order.",
         "`-NOREPL Timeout reached ...` means that the job is withdrawn. So is a job that is refused for too few nodes after a \
          wait, and that of a producer that disconnects while it waits. A withdrawn job ends like an acknowledged one: every node that was sent a copy is told until it has \
@@ -68,7 +75,7 @@ pub(in crate::command) static ADDJOB: Manual = Manual {
     ],
     ..entry(
         Group::Jobs,
-        "queue body ms-timeout [ REPLICATE n ] [ DELAY s ] [ RETRY s ] [ TTL s ] [ MAXLEN n ] [ ASYNC ]",
+        "queue body ms-timeout [ REPLICATE n ] [ DELAY s ] [ RETRY s ] [ TTL s ] [ MAXLEN n ] [ META name value ] ... [ ASYNC ]",
         "Adds a job to a queue.",
         "simple string: the id of the job.",
     )
@@ -91,6 +98,8 @@ pub(in crate::command) static GETJOB: Manual = Manual {
          the last 10 ms of `TIMEOUT`) a job first stays for 50 ms at the node that has it, in case a client takes it there: ask again.",
         "Everything after `FROM` is a queue. Jobs are taken one from each queue in turn, round after round.",
         "A job that is not acknowledged within its retry is delivered again.",
+        "With `WITHMETA`, the map holds what ADDJOB was given as `META`, and `shoal.deliveries`: how often the job was handed \
+         out, this time included. That number is an estimate, 1 + nacks + additional deliveries.",
         "Choose a `TIMEOUT` below the socket timeout of your client library, which otherwise gives up before the reply comes. \
          The socket timeout of redis-py 8 is 5 s by default: use 2000 to 4000 ms.",
         "A node that drains or stops closes the connections of waiting clients without a reply: connect again, to another \
@@ -98,10 +107,11 @@ pub(in crate::command) static GETJOB: Manual = Manual {
     ],
     ..entry(
         Group::Jobs,
-        "[ NOHANG ] [ TIMEOUT ms ] [ COUNT n ] [ WITHCOUNTERS ] FROM queue ...",
+        "[ NOHANG ] [ TIMEOUT ms ] [ COUNT n ] [ WITHCOUNTERS ] [ WITHMETA ] FROM queue ...",
         "Takes jobs out of queues, or waits for one.",
         "array of jobs, each an array of queue, id and body; with `WITHCOUNTERS` also `nacks`, their number, \
-         `additional-deliveries`, their number. Nil array when there is nothing.",
+         `additional-deliveries`, their number; with `WITHMETA` also `meta` and a map (in RESP2 a flat array). Nil array \
+         when there is nothing.",
     )
 };
 

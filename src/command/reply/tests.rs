@@ -140,10 +140,14 @@ fn nothing_is_a_nil_of_the_right_kind() {
 fn deliveries_have_three_elements_and_seven_with_counters() {
     let jobs = vec![delivery(b"one"), delivery(b"")];
     let three = wire(&["*2", "*3", "q", ID, "one", "*3", "q", ID, ""]);
-    let delivered = Reply::Delivered(jobs.clone(), Counters::Without);
+    let delivered = Reply::Delivered(jobs.clone(), Told::default());
     assert_eq!(text(&delivered, Protocol::Resp2), three);
     assert_eq!(text(&Reply::Peeked(jobs), Protocol::Resp2), three);
-    let counted = Reply::Delivered(vec![delivery(b"one")], Counters::With);
+    let told = Told {
+        counters: true,
+        meta: false,
+    };
+    let counted = Reply::Delivered(vec![delivery(b"one")], told);
     let seven = [
         "*1",
         "*7",

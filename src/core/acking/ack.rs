@@ -14,8 +14,10 @@
 //!
 //! Who has answered is not recorded: after a restart, the collector asks all holders again.
 
+use crate::acking::End;
 use crate::command::Reply;
 use crate::effect::Effect;
+use crate::extras::Extras;
 use crate::id::{JobId, NodeId};
 use crate::job::{JobKey, JobState};
 use crate::members::{NodeSet, PeerKey};
@@ -56,7 +58,7 @@ impl Node {
         if self.other_holders(key).is_empty() {
             self.finish(now, key, effects);
         } else {
-            self.mark_acked(now, key, NodeSet::EMPTY, effects);
+            self.mark_acked(now, key, End::default(), NodeSet::EMPTY, effects);
             self.tell_ack(now, key, effects);
         }
     }
@@ -109,7 +111,7 @@ impl Node {
 
     pub(crate) fn send_delete(&self, to: NodeSet, id: JobId, effects: &mut Vec<Effect>) {
         for peer in to.without(self.peers.gone()).iter() {
-            self.send(peer, Message::DelJob(id), effects);
+            self.send(peer, Message::delete(id), effects);
         }
     }
 
@@ -126,7 +128,7 @@ impl Node {
         from: PeerKey,
         id: JobId,
         holders: &[NodeId],
-        withdrawn: bool,
+        end: End,
         effects: &mut Vec<Effect>,
     ) {
         let of_tombstone = holders.is_empty();
@@ -148,8 +150,7 @@ impl Node {
         let lacks = !of_tombstone && !self.other_holders(key).without(theirs).is_empty();
         let fresh = self.jobs[key].state() != JobState::Acked;
         if fresh {
-            self.jobs[key].withdrawn = withdrawn;
-            self.mark_acked(now, key, theirs, effects);
+            self.mark_acked(now, key, end, theirs, effects);
         } else {
             self.learn_holders(key, theirs, effects);
         }
@@ -220,6 +221,7 @@ impl Node {
                     id,
                     holders: Holders::default(),
                     withdrawn: false,
+                    extras: Extras::NONE,
                 };
                 self.send(from, message, effects);
             }

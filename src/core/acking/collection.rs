@@ -11,6 +11,7 @@ use rand::RngExt;
 
 use crate::agenda::Timer;
 use crate::effect::Effect;
+use crate::extras::Extras;
 use crate::job::{Body, JobKey, JobState, Move, Place};
 use crate::limits;
 use crate::members::{NodeSet, PeerKey};
@@ -36,6 +37,15 @@ pub(crate) struct Collections {
     next_step: Option<Time>,
     /// What acked jobs carry for a body.
     no_body: Option<Body>,
+}
+
+/// How a job ended.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct End {
+    /// Nobody acknowledged it: its add was withdrawn.
+    pub(crate) withdrawn: bool,
+    /// What else is said about it.
+    pub(crate) extras: Extras,
 }
 
 /// How far the collection of one job is.
@@ -114,16 +124,17 @@ impl Collections {
 }
 
 impl Node {
-    /// A job is acked, or was marked as withdrawn before, and `more` hold it, too. If its caller does not tell the holders,
-    /// that is left to others for now.
+    /// A job is acked or withdrawn, and `more` hold it, too. If its caller does not tell the holders, that is left to
+    /// others for now.
     pub(crate) fn mark_acked(
         &mut self,
         now: Time,
         key: JobKey,
+        end: End,
         more: NodeSet,
         effects: &mut Vec<Effect>,
     ) {
-        if !self.jobs[key].withdrawn {
+        if !end.withdrawn {
             self.tally_service(now, key);
         }
         self.leave_place(now, key);
@@ -133,17 +144,23 @@ impl Node {
         self.move_job(key, Move::End, next);
         let job = &mut self.jobs[key];
         job.holders = self.peers.present(job.holders.or(more));
-        self.drop_body(key);
+        self.keep_end(key, end);
         self.begin_collection(key);
         self.record_ack(key, effects);
     }
 
-    /// Nobody asks for the body of an acked job any more.
-    pub(crate) fn drop_body(&mut self, key: JobKey) {
+    /// Of a job that is over, only how it ended is kept: its body and its own extras go.
+    pub(crate) fn keep_end(&mut self, key: JobKey, end: End) {
         let none = self.collections.no_body();
-        let bytes = self.jobs[key].body.len() as u64;
+        let body = self.jobs[key].body.len();
         self.replace_body(key, none);
-        self.segments.shrink(self.jobs[key].segment, bytes);
+        let more = end.extras.len() as u64;
+        let former = self.jobs.replace_extras(key, end.extras);
+        let job = &mut self.jobs[key];
+        job.withdrawn = end.withdrawn;
+        self.segments
+            .shrink(job.segment, (body + former.len()) as u64);
+        self.segments.enlarge(job.segment, more);
     }
 
     /// An acked job, or a tombstone, stands in no list yet.
@@ -193,6 +210,7 @@ impl Node {
             expires,
             unheard: self.peers.list(unheard, None),
             withdrawn,
+            extras: self.jobs.extras(key),
         };
         self.persist(Record::Acked(Box::new(record)), effects);
     }
@@ -263,6 +281,7 @@ impl Node {
         }
         let job = &self.jobs[key];
         let (id, withdrawn) = (job.id, job.withdrawn);
+        let extras = self.jobs.extras(key);
         let holders = if job.is_tombstone() {
             Holders::default()
         } else {
@@ -273,6 +292,7 @@ impl Node {
                 id,
                 holders: holders.clone(),
                 withdrawn,
+                extras: extras.clone(),
             };
             self.send(peer, message, effects);
         }

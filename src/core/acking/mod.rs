@@ -15,7 +15,7 @@ mod forgotten;
 mod invariants;
 mod tombstones;
 
-pub(crate) use collection::Collections;
+pub(crate) use collection::{Collections, End};
 pub(crate) use forgotten::Forgotten;
 pub(crate) use invariants::check;
 pub(crate) use tombstones::Tombstones;

@@ -5,6 +5,7 @@
 //! can live by its id. The number of tombstones is bounded: the oldest go first.
 
 use crate::effect::Effect;
+use crate::extras::Extras;
 use crate::id::{Guarantee, JobId};
 use crate::job::{Job, JobKey, Links, Stand};
 use crate::limits;
@@ -42,6 +43,7 @@ impl Node {
                     id,
                     holders: Holders::default(),
                     withdrawn: false,
+                    extras: Extras::NONE,
                 };
                 self.send(peer, message, effects);
             }
@@ -65,7 +67,14 @@ impl Node {
             self.forget(now, oldest, effects);
         }
         let ttl = tombstone_ttl(id);
-        let key = self.keep_ack(id, QueueKey::NONE, now, ttl, self.segments.current());
+        let key = self.keep_ack(
+            id,
+            QueueKey::NONE,
+            now,
+            ttl,
+            self.segments.current(),
+            Extras::NONE,
+        );
         self.begin_collection(key);
         self.agenda.add_job(&mut self.jobs, key);
         self.persist_ack(key, effects);
@@ -80,9 +89,10 @@ impl Node {
         added: Time,
         ttl: u32,
         segment: Segment,
+        extras: Extras,
     ) -> JobKey {
         let body = self.collections.no_body();
-        self.keep(Job {
+        let job = Job {
             id,
             body,
             created: 0,
@@ -106,7 +116,9 @@ impl Node {
             moves: 0,
             short: false,
             withdrawn: false,
-        })
+            has_extras: false,
+        };
+        self.keep(job, extras)
     }
 }
 

@@ -10,6 +10,7 @@
 
 use crate::command::{AddJob, Refusal};
 use crate::limits;
+use crate::members::NodeSet;
 use crate::node::{MemoryLevel, Node};
 
 /// Who keeps the copies of a new job.
@@ -47,9 +48,10 @@ impl Node {
         if add.delay >= add.ttl {
             return Err(Refusal::DelayBeyondTtl);
         }
+        let knowing = self.peers.knowing(&add.extras);
         let plan = match add.replicate {
-            Some(replicate) => self.plan_copies(retry, replicate)?,
-            None => self.plan_aim(retry, aim)?,
+            Some(replicate) => self.plan_copies(retry, replicate, knowing)?,
+            None => self.plan_aim(retry, aim, knowing)?,
         };
         let Some(queue) = self.queues.find(add.queue).map(|key| &self.queues[key]) else {
             return Ok(plan);
@@ -63,11 +65,11 @@ impl Node {
         Ok(plan)
     }
 
-    /// Exactly this many copies.
-    fn plan_copies(&self, retry: u32, replicate: u16) -> Result<Plan, Refusal> {
+    /// Exactly this many copies, at nodes that know what they get.
+    fn plan_copies(&self, retry: u32, replicate: u16, knowing: NodeSet) -> Result<Plan, Refusal> {
         let home = self.home();
         let wanted = elsewhere(replicate, home);
-        self.check_reach(wanted, replicate, self.peers.expected().len())?;
+        self.check_reach(wanted, replicate, self.peers.expected().and(knowing).len())?;
         Ok(Plan {
             retry,
             replicate,
@@ -78,12 +80,13 @@ impl Node {
     }
 
     /// As many copies as nodes take, up to `aim`.
-    fn plan_aim(&self, retry: u32, aim: u16) -> Result<Plan, Refusal> {
+    fn plan_aim(&self, retry: u32, aim: u16, knowing: NodeSet) -> Result<Plan, Refusal> {
         let home = self.home();
         let least = self.settings.min_replicate.min(aim);
         let floor = elsewhere(least, home);
-        self.check_reach(floor, least, self.peers.expected_takers().len())?;
-        let takers = self.peers.takers().len().max(floor);
+        let expected = self.peers.expected_takers().and(knowing);
+        self.check_reach(floor, least, expected.len())?;
+        let takers = self.peers.takers().and(knowing).len().max(floor);
         Ok(Plan {
             retry,
             replicate: aim,

@@ -16,11 +16,12 @@ use crate::telling::Share;
 use crate::time::Time;
 
 impl Node {
-    /// Sends copies of a job to these peers.
+    /// Sends copies of a job to these peers, as far as they know what they get.
     pub(crate) fn offer(&mut self, now: Time, key: JobKey, to: NodeSet, effects: &mut Vec<Effect>) {
         if to.is_empty() || self.jobs[key].body.is_lost() {
             return;
         }
+        let to = to.and(self.peers.knowing(&self.jobs.extras(key)));
         let copy = self.copy_of(now, key);
         for peer in to.iter() {
             self.send(peer, Message::ReplJob(Box::new(copy.clone())), effects);
@@ -45,6 +46,7 @@ impl Node {
             additional_deliveries: job.additional_deliveries,
             moves: job.moves,
             holders,
+            extras: self.jobs.extras(key),
         }
     }
 
@@ -245,11 +247,12 @@ impl Node {
             since: 0,
             short: false,
             withdrawn: false,
+            has_extras: false,
             moves: copy.moves,
         };
         if job.guarantee() == Guarantee::AtLeastOnce {
             job.requeue = job.retry_elsewhere(due) + self.stagger();
         }
-        self.insert(job)
+        self.insert(job, copy.extras)
     }
 }

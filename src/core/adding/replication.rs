@@ -10,11 +10,13 @@
 
 use rand::Rng;
 
+use crate::acking::End;
 use crate::adding::admission::{Home, Plan};
 use crate::adding::pending::Pending;
 use crate::command::{AddJob, Refusal, Replication, Reply};
 use crate::delivering::Cause;
 use crate::effect::Effect;
+use crate::extras::Extras;
 use crate::id::{ClientId, Guarantee, JobId, Ticket};
 use crate::job::{Body, Job, JobKey, JobState, Links, Move, Stand};
 use crate::limits;
@@ -44,7 +46,8 @@ impl Node {
         };
         let at_once = add.replication == Replication::Asynchronous || self.has(Bug::EarlyReply);
         let waits = plan.home == Home::Elsewhere || plan.wanted > 0 && !at_once;
-        let holders = self.choose(plan.wanted, NodeSet::EMPTY);
+        let takers = self.peers.takers().and(self.peers.knowing(&add.extras));
+        let holders = self.choose(plan.wanted, takers);
         let deadline = add.timeout.filter(|_| !at_once);
         let deadline = deadline.map_or(Time::NEVER, |timeout| now.time + timeout);
         let ask = waits.then(|| deadline.min(now.time + self.replications.patience()));
@@ -167,14 +170,15 @@ impl Node {
         for key in keys {
             let holders = self.jobs[key].holders;
             let reachable = holders.and(self.peers.staying());
+            let takers = self.takers_of(key);
             let pending = self.replications.get_mut(key);
             let pending = pending.expect("it was just listed");
-            let hoped_for = reachable.or(self.peers.takers()).or(pending.confirmed);
+            let hoped_for = reachable.or(takers).or(pending.confirmed);
             pending.wanted = pending.wanted.min(hoped_for.len().max(pending.floor));
             let short = reachable.or(pending.confirmed).len() < pending.wanted;
             if !self.finish_if_enough(now, key, effects)
                 && short
-                && !self.peers.takers().without(holders).is_empty()
+                && !takers.without(holders).is_empty()
             {
                 self.ask_more(now, key, effects);
             }
@@ -185,15 +189,19 @@ impl Node {
     /// producers set no timeout, for else they would wait for ever. A job whose producer was answered at once (ASYNC) makes
     /// do with the copies that there can be.
     pub(crate) fn refuse_hopeless(&mut self, now: Time, effects: &mut Vec<Effect>) {
-        let expected = self.peers.expected();
-        let hopeless = |&(_, pending): &(JobKey, &Pending)| {
+        let expected = |node: &Self, key| {
+            let knowing = node.peers.knowing(&node.jobs.extras(key));
+            node.peers.expected().and(knowing)
+        };
+        let hopeless = |&(key, pending): &(JobKey, &Pending)| {
             let least = pending.ticket.map_or(pending.wanted, |_| pending.floor);
-            let hoped_for = expected.or(pending.confirmed);
+            let hoped_for = expected(self, key).or(pending.confirmed);
             pending.deadline == Time::NEVER && hoped_for.len() < least
         };
         let keys = self.replications.iter().filter(hopeless);
         let keys: Vec<JobKey> = keys.map(|(key, _)| key).collect();
         for key in keys {
+            let expected = expected(self, key);
             let pending = self.replications.get_mut(key);
             let pending = pending.expect("it was just listed");
             let Some(ticket) = pending.ticket else {
@@ -226,8 +234,7 @@ impl Node {
     /// Ends a job that waits for copies, here and wherever one was sent.
     fn withdraw(&mut self, now: Time, key: JobKey, effects: &mut Vec<Effect>) {
         self.replications.remove(key);
-        let job = &mut self.jobs[key];
-        job.withdrawn = true;
+        let job = &self.jobs[key];
         let (id, holders) = (job.id, job.holders);
         if self.has(Bug::LostWithdrawal) {
             self.send_delete(holders, id, effects);
@@ -235,7 +242,11 @@ impl Node {
         } else if self.other_holders(key).is_empty() {
             self.forget(now, key, effects);
         } else {
-            self.mark_acked(now, key, NodeSet::EMPTY, effects);
+            let end = End {
+                withdrawn: true,
+                extras: Extras::NONE,
+            };
+            self.mark_acked(now, key, end, NodeSet::EMPTY, effects);
             self.tell_ack(now, key, effects);
         }
     }
@@ -310,7 +321,7 @@ impl Node {
         let id = job.id;
         let delay = job.added.after_secs(job.delay).since(now);
         let delay_ms = delay.as_millis() as u64;
-        self.send(to, Message::Enqueue { id, delay_ms }, effects);
+        self.send(to, Message::enqueue(id, delay_ms), effects);
         self.persist(Record::Deleted(id), effects);
         self.remove(now, key);
     }
@@ -320,7 +331,7 @@ impl Node {
         let earlier = self.jobs[key].holders;
         let pending = self.replications.of(key);
         let (confirmed, home) = (pending.confirmed, pending.home);
-        let more = self.choose(1, earlier);
+        let more = self.choose(1, self.takers_of(key).without(earlier));
         let (told, pause) = if more.is_empty() {
             (earlier.without(confirmed), limits::ASK_AGAIN_AFTER)
         } else {
@@ -334,9 +345,15 @@ impl Node {
         self.move_job(key, Move::Ask, deadline.min(now + pause));
     }
 
-    /// Up to `count` peers that take copies: other zones first, then those that hold fewer jobs.
-    pub(crate) fn choose(&mut self, count: u16, not: NodeSet) -> NodeSet {
-        let mut left = self.peers.takers().without(not);
+    /// Peers that may be asked to take a copy of this job.
+    pub(crate) fn takers_of(&self, key: JobKey) -> NodeSet {
+        let knowing = self.peers.knowing(&self.jobs.extras(key));
+        self.peers.takers().and(knowing)
+    }
+
+    /// Up to `count` of these peers to take copies: other zones first, then those that hold fewer jobs.
+    pub(crate) fn choose(&mut self, count: u16, among: NodeSet) -> NodeSet {
+        let mut left = among;
         if left.len() <= count {
             return left;
         }
@@ -404,14 +421,15 @@ impl Node {
             since: 0,
             short: false,
             withdrawn: false,
+            has_extras: false,
             moves: 0,
         };
-        self.insert(job)
+        self.insert(job, add.extras.clone())
     }
 
     /// Keeps a job and puts it on the agenda.
-    pub(super) fn insert(&mut self, job: Job) -> JobKey {
-        let key = self.keep(job);
+    pub(super) fn insert(&mut self, job: Job, extras: Extras) -> JobKey {
+        let key = self.keep(job, extras);
         self.agenda.add_job(&mut self.jobs, key);
         key
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::*;
+use crate::extras::Extras;
 use crate::tests::plain_job;
 
 const START: u64 = 1_700_000_000_000;
@@ -40,7 +41,7 @@ impl Pair {
         self.made += 1;
         let mut job = plain_job(self.made);
         (job.added, job.requeue) = (Time::from_millis(when), Time::from_millis(when));
-        let key = self.jobs.insert(job);
+        let key = self.jobs.insert(job, Extras::NONE);
         self.agenda.add_job(&mut self.jobs, key);
         self.model.insert((when.max(self.now), Entry::Job(key)));
     }

@@ -16,6 +16,7 @@ use rand::RngExt;
 use crate::agenda::Timer;
 use crate::delivering::requeue::Cause;
 use crate::effect::Effect;
+use crate::extras::Extras;
 use crate::id::{Guarantee, JobId};
 use crate::job::{JobKey, JobState, Move, Place};
 use crate::limits;
@@ -73,7 +74,7 @@ impl Node {
             // After a pause of this process the time may have passed; the others still get theirs to answer.
             job.requeue = job.requeue.max(now + patience);
             job.make(Move::Warn);
-            let message = Message::WillQueue(job.id);
+            let message = Message::will_queue(job.id);
             self.tell_all(key, &message, effects);
         }
         self.note_restored(key);
@@ -99,6 +100,7 @@ impl Node {
             id: job.id,
             nacks: job.nacks,
             additional_deliveries: job.additional_deliveries,
+            extras: Extras::NONE,
         }
     }
 
@@ -108,6 +110,7 @@ impl Node {
         let message = Message::Working {
             id: job.id,
             for_ms: job.requeue.since(now).as_millis() as u64,
+            extras: Extras::NONE,
         };
         self.tell_all(key, &message, effects);
     }
@@ -174,7 +177,7 @@ impl Node {
             // is asked whether it has it still. Silence means no; a second QUEUED is believed.
             JobState::Queued if self.jobs[key].moves > 0 => {
                 self.jobs[key].moves = 0;
-                self.send(from, Message::WillQueue(id), effects);
+                self.send(from, Message::will_queue(id), effects);
             }
             JobState::Queued | JobState::Active => {
                 let requeue = self.jobs[key].retry_elsewhere(now) + self.stagger();
@@ -237,6 +240,7 @@ impl Node {
         let message = Message::Working {
             id: job.id,
             for_ms: u64::from(job.retry) * 1000,
+            extras: Extras::NONE,
         };
         self.send(to, message, effects);
     }

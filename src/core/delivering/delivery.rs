@@ -6,9 +6,10 @@
 use std::time::Duration;
 
 use crate::agenda::Timer;
-use crate::command::{Again, Counters, Delivery, GetJob, Refusal, Reply, Unread, Wait};
+use crate::command::{Again, Delivery, GetJob, Refusal, Reply, Told, Unread, Wait};
 use crate::delivering::requeue::Cause;
 use crate::effect::Effect;
+use crate::extras::Extras;
 use crate::federating::Found;
 use crate::id::{ClientId, Guarantee, JobId, QueueName, Ticket};
 use crate::job::{JobKey, JobState, Move, Place};
@@ -38,9 +39,9 @@ impl Node {
                     Wait::AtMost(timeout) => Some(now + timeout),
                     Wait::Forever => Some(Time::NEVER),
                 },
-                counters: get.counters,
+                told: get.told,
             };
-            let reply = delivered(taken, get.counters, again);
+            let reply = delivered(taken, get.told, again);
             effects.push(Effect::Reply(ticket, reply));
         } else if get.wait == Wait::No {
             effects.push(Effect::Reply(ticket, Reply::NothingToDeliver));
@@ -71,7 +72,7 @@ impl Node {
                     Wait::AtMost(Duration::from_millis(until.since(now).as_millis() as u64))
                 }
             },
-            counters: again.counters,
+            told: again.told,
         };
         self.get_job(now, ticket, &get, effects);
     }
@@ -89,7 +90,7 @@ impl Node {
             queues.retain(|&queue| {
                 let wanted = (taken.len() as u64) < get.count;
                 let first = self.ready(queue).filter(|_| wanted);
-                taken.extend(first.map(|key| self.deliver(now, key)));
+                taken.extend(first.map(|key| self.deliver(now, key, get.told)));
                 first.is_some()
             });
         }
@@ -107,7 +108,7 @@ impl Node {
     }
 
     /// Takes a job out of its queue for a client.
-    fn deliver(&mut self, now: Time, key: JobKey) -> Delivery {
+    fn deliver(&mut self, now: Time, key: JobKey, told: Told) -> Delivery {
         self.tally_delivery(now, key);
         self.leave_queue(now, key);
         let job = &self.jobs[key];
@@ -123,18 +124,16 @@ impl Node {
         let job = &mut self.jobs[key];
         job.moves = 0;
         self.recount(key);
+        let extras = if told.meta {
+            self.jobs.extras(key)
+        } else {
+            Extras::NONE
+        };
         let job = &self.jobs[key];
         let queue = &mut self.queues[job.queue];
         queue.jobs_out += 1;
         self.counters.delivered += 1;
-        Delivery {
-            queue: queue.name.clone(),
-            id: job.id,
-            created: job.created,
-            body: job.body.clone(),
-            nacks: job.nacks,
-            additional_deliveries: job.additional_deliveries,
-        }
+        job.delivery(queue.name.clone(), extras)
     }
 
     /// Hands jobs of a queue to the clients that wait for them, here first, then elsewhere.
@@ -147,15 +146,15 @@ impl Node {
         while let Some(&id) = self.queues[queue].waiters.first() {
             let Some(key) = self.ready(queue) else { return };
             let waiter = self.stop_waiting(now, id, Found::Jobs, effects);
-            let delivery = self.deliver(now, key);
+            let delivery = self.deliver(now, key, waiter.told);
             let name = |&queue: &QueueKey| self.queues[queue].name.clone();
             let again = || Again {
                 queues: waiter.queues.iter().map(name).collect(),
                 count: waiter.count,
                 until: Some(waiter.until),
-                counters: waiter.counters,
+                told: waiter.told,
             };
-            let reply = delivered(vec![delivery], waiter.counters, again);
+            let reply = delivered(vec![delivery], waiter.told, again);
             effects.push(Effect::Reply(waiter.ticket, reply));
         }
     }
@@ -178,7 +177,7 @@ impl Node {
             ticket,
             queues,
             count: get.count,
-            counters: get.counters,
+            told: get.told,
             patient: get.wait.is_patient(),
             until,
         };
@@ -318,9 +317,9 @@ impl Node {
 }
 
 /// The reply that hands these jobs out: a body that left memory must be read before.
-fn delivered(jobs: Vec<Delivery>, counters: Counters, again: impl FnOnce() -> Again) -> Reply {
+fn delivered(jobs: Vec<Delivery>, told: Told, again: impl FnOnce() -> Again) -> Reply {
     if jobs.iter().all(|job| job.body.spilled_to().is_none()) {
-        return Reply::Delivered(jobs, counters);
+        return Reply::Delivered(jobs, told);
     }
     Reply::Unread(Box::new(Unread {
         jobs,

@@ -10,7 +10,7 @@
 use std::hint::black_box;
 use std::time::Duration;
 
-use shoalmq_core::command::{AddJob, Command, Counters, GetJob, Reply, Wait};
+use shoalmq_core::command::{AddJob, Command, GetJob, Reply, Told, Wait};
 use shoalmq_core::effect::Effect;
 use shoalmq_core::event::Event;
 use shoalmq_core::id::{ClientId, JobId, NodeId, Ticket};
@@ -141,7 +141,7 @@ impl Bench {
             queues: vec![b"queue"],
             count: 1,
             wait: Wait::No,
-            counters: Counters::Without,
+            told: Told::default(),
         };
         match self.send(Command::GetJob(get)) {
             Some(Reply::Delivered(taken, _)) => taken[0].id,

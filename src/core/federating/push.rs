@@ -336,7 +336,12 @@ impl Node {
                 let need = peers[peer].need;
                 (!now_only || need.waiting > 0) && (stays.is_zero() || need.at_once > 0)
             };
-            let Some(peer) = open.iter().filter(fits).min_by_key(|peer| peers[peer].fed) else {
+            let knowing = open.and(self.peers.knowing(&self.jobs.extras(key)));
+            let Some(peer) = knowing
+                .iter()
+                .filter(fits)
+                .min_by_key(|peer| peers[peer].fed)
+            else {
                 if !stays.is_zero() {
                     next = next.min(now + stays);
                 }

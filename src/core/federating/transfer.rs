@@ -175,7 +175,7 @@ impl Node {
             self.note_import(now, &queue, from, count, effects);
         }
         for id in refused {
-            self.send(from, Message::Enqueue { id, delay_ms: 0 }, effects);
+            self.send(from, Message::enqueue(id, 0), effects);
         }
     }
 
@@ -306,7 +306,7 @@ impl Node {
             self.federation.moves.set(id, Stage::Asked(until));
             let holders = self.jobs.find(&id).map(|key| self.jobs[key].holders);
             for holder in holders.unwrap_or_default().iter() {
-                self.send(holder, Message::WillQueue(id), effects);
+                self.send(holder, Message::will_queue(id), effects);
             }
         }
         self.set_federation_timer();

@@ -218,7 +218,7 @@ impl Node {
         let expected = confirmed.or(holders.without(away));
         let wanted = self.wanted_copies(&self.jobs[key]);
         let missing = wanted.saturating_sub(1 + expected.len());
-        let more = self.choose(missing, holders);
+        let more = self.choose(missing, self.takers_of(key).without(holders));
         if more.is_empty() || steps > limits::HEALING_STEPS {
             self.healing.close(key);
             // Whether those who are expected back have it is known when they are.

@@ -206,7 +206,7 @@ impl Node {
         }
         self.set_short(now, key, true);
         let job = &self.jobs[key];
-        let takers = self.peers.takers().without(job.holders);
+        let takers = self.takers_of(key).without(job.holders);
         if self.healing.holds(key) || lacks && takers.is_empty() {
             return false;
         }

@@ -12,6 +12,7 @@ pub(crate) fn check(node: &Node) {
         check_job(node, key, job);
     }
     assert_eq!(node.jobs_without_wakeup(), 0, "every job is on the agenda");
+    node.jobs.check_extras();
 }
 
 fn check_job(node: &Node, key: JobKey, job: &Job) {

@@ -8,8 +8,9 @@ use std::hash::BuildHasher;
 use std::ops::{Index, IndexMut};
 
 use foldhash::quality::FixedState;
-use hashbrown::HashTable;
+use hashbrown::{HashMap, HashTable};
 
+use crate::extras::Extras;
 use crate::id::JobId;
 use crate::job::Job;
 
@@ -20,7 +21,7 @@ const PAGE: usize = 4096;
 const SHARDS: usize = 1024;
 
 /// Where a job lies. Names a live job until that job is removed.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(crate) struct JobKey(pub(crate) u32);
 
 impl JobKey {
@@ -44,6 +45,10 @@ pub(crate) struct Jobs {
     by_id: Box<[HashTable<u32>]>,
     len: usize,
     hasher: FixedState,
+    /// The extras of the jobs that have any: the others pay nothing for them.
+    extras: HashMap<JobKey, Extras, FixedState>,
+    /// What all extras take.
+    extras_bytes: usize,
 }
 
 impl Jobs {
@@ -56,6 +61,8 @@ impl Jobs {
             by_id: (0..SHARDS).map(|_| HashTable::new()).collect(),
             len: 0,
             hasher: FixedState::with_seed(seed),
+            extras: HashMap::with_hasher(FixedState::with_seed(seed)),
+            extras_bytes: 0,
         }
     }
 
@@ -76,7 +83,7 @@ impl Jobs {
     }
 
     /// Keeps a job whose id is not known yet.
-    pub(crate) fn insert(&mut self, job: Job) -> JobKey {
+    pub(crate) fn insert(&mut self, mut job: Job, extras: Extras) -> JobKey {
         debug_assert!(self.find(&job.id).is_none(), "{} is kept twice", job.id);
         let hash = self.hasher.hash_one(job.id);
         let key = self.free.pop().unwrap_or_else(|| {
@@ -88,6 +95,11 @@ impl Jobs {
             self.used += 1;
             key
         });
+        job.has_extras = !extras.is_empty();
+        if job.has_extras {
+            self.extras_bytes += extras.memory();
+            self.extras.insert(JobKey(key), extras);
+        }
         self.pages[key as usize / PAGE][key as usize % PAGE] = Some(job);
         let Jobs {
             pages,
@@ -104,7 +116,8 @@ impl Jobs {
     }
 
     /// Takes a job out. Its key names no job any more.
-    pub(crate) fn remove(&mut self, key: JobKey) -> Job {
+    pub(crate) fn remove(&mut self, key: JobKey) -> (Job, Extras) {
+        let extras = self.replace_extras(key, Extras::NONE);
         let job = self.slot_mut(key).take().expect("a key names a live job");
         let hash = self.hasher.hash_one(job.id);
         let shard = &mut self.by_id[shard_of(hash)];
@@ -112,7 +125,37 @@ impl Jobs {
         entry.expect("every job is in the table").remove();
         self.free.push(key.0);
         self.len -= 1;
-        job
+        (job, extras)
+    }
+
+    /// The extras of a job.
+    pub(crate) fn extras(&self, key: JobKey) -> Extras {
+        if !self[key].has_extras {
+            return Extras::NONE;
+        }
+        self.extras[&key].clone()
+    }
+
+    /// Gives a job other extras. Returns those that it had.
+    pub(crate) fn replace_extras(&mut self, key: JobKey, extras: Extras) -> Extras {
+        let had = std::mem::replace(&mut self[key].has_extras, !extras.is_empty());
+        if !had && extras.is_empty() {
+            return Extras::NONE;
+        }
+        self.extras_bytes += extras.memory();
+        let former = if extras.is_empty() {
+            self.extras.remove(&key)
+        } else {
+            self.extras.insert(key, extras)
+        };
+        let former = former.unwrap_or_default();
+        self.extras_bytes -= former.memory();
+        former
+    }
+
+    /// Bytes of memory that all extras take.
+    pub(crate) fn extras_bytes(&self) -> usize {
+        self.extras_bytes
     }
 
     /// The job at `key`, if one lives there.
@@ -123,6 +166,19 @@ impl Jobs {
     /// All jobs, in order of their keys.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (JobKey, &Job)> {
         (0..self.used).filter_map(|key| self.get(JobKey(key)).map(|job| (JobKey(key), job)))
+    }
+
+    /// The extras are those of the jobs that say so, and what they take is counted.
+    pub(super) fn check_extras(&self) {
+        let with = self.iter().filter(|(_, job)| job.has_extras);
+        let (mut count, mut bytes) = (0, 0);
+        for (key, job) in with {
+            let extras = self.extras.get(&key);
+            bytes += extras.map_or(0, Extras::memory);
+            assert!(bytes > 0, "{} has extras", job.id);
+            count += 1;
+        }
+        assert_eq!((count, bytes), (self.extras.len(), self.extras_bytes));
     }
 
     fn slot_mut(&mut self, key: JobKey) -> &mut Option<Job> {

@@ -13,7 +13,9 @@ pub(crate) use moves::{Move, Place, Stand};
 
 use std::time::Duration;
 
-use crate::id::{Guarantee, JobId};
+use crate::command::Delivery;
+use crate::extras::Extras;
+use crate::id::{Guarantee, JobId, QueueName};
 use crate::limits;
 use crate::members::NodeSet;
 use crate::message::Holders;
@@ -75,6 +77,8 @@ pub(crate) struct Job {
     pub(crate) withdrawn: bool,
     /// How often it went from node to node since it was last handed out.
     pub(crate) moves: u8,
+    /// It has extras, which are in a table beside the jobs. Kept by [`Jobs`] alone.
+    pub(crate) has_extras: bool,
     /// What it is counted for.
     pub(crate) counted: Share,
     /// When it was queued or handed out last, as [`crate::telling::millis`] has it.
@@ -146,8 +150,21 @@ impl Job {
         Duration::from_millis(u64::from(millis(now).wrapping_sub(self.since)))
     }
 
+    /// What a client is told of it.
+    pub(crate) fn delivery(&self, queue: QueueName, extras: Extras) -> Delivery {
+        Delivery {
+            queue,
+            id: self.id,
+            created: self.created,
+            body: self.body.clone(),
+            nacks: self.nacks,
+            additional_deliveries: self.additional_deliveries,
+            extras,
+        }
+    }
+
     /// The record that brings it back.
-    pub(crate) fn record(&self, queue: crate::id::QueueName, holders: Holders) -> JobRecord {
+    pub(crate) fn record(&self, queue: QueueName, holders: Holders, extras: Extras) -> JobRecord {
         JobRecord {
             id: self.id,
             queue,
@@ -161,6 +178,7 @@ impl Job {
             nacks: self.nacks,
             additional_deliveries: self.additional_deliveries,
             holders,
+            extras,
         }
     }
 }

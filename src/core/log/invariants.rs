@@ -4,10 +4,13 @@ use crate::node::Node;
 
 /// What is counted of the log is what the jobs say.
 pub(crate) fn check(node: &Node) {
-    let logged = node.jobs.iter().map(|(_, job)| job);
-    let logged = logged.filter(|job| job.segment >= node.segments.oldest());
-    let (live, bytes) = logged.fold((0, 0), |(live, bytes), job| {
-        (live + 1, bytes + node.recorded_bytes(job))
+    let logged = node.jobs.iter();
+    let logged = logged.filter(|(_, job)| job.segment >= node.segments.oldest());
+    let (live, bytes) = logged.fold((0, 0), |(live, bytes), (key, job)| {
+        (
+            live + 1,
+            bytes + node.recorded_bytes(job, &node.jobs.extras(key)),
+        )
     });
     assert_eq!(node.segments.live(), live, "live records are counted");
     assert_eq!(node.segments.live_bytes(), bytes, "so are their bytes");

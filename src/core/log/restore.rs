@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use crate::acking::End;
 use crate::agenda::{Agenda, Timer};
 use crate::delivering::Cause;
 use crate::effect::Effect;
@@ -208,7 +209,7 @@ impl Restore {
         let ours = record.id.is_of(&self.node.id);
         let holders = self.node.peers.set_of(&record.holders, self.node.id);
         let queue = self.node.queues.find_or_add(record.queue.as_bytes());
-        let key = self.node.keep(Job {
+        let job = Job {
             id: record.id,
             body: record.body,
             created: record.created,
@@ -229,10 +230,12 @@ impl Restore {
             stand: Stand::loaded(ours),
             short: false,
             withdrawn: false,
+            has_extras: false,
             moves: 0,
             counted: Share::None,
             since: 0,
-        });
+        };
+        let key = self.node.keep(job, record.extras);
         self.node.spill_while_loading(key, at);
     }
 
@@ -246,6 +249,10 @@ impl Restore {
 
     fn ack(&mut self, segment: Segment, ack: &AckRecord) {
         let node = &mut self.node;
+        let end = End {
+            withdrawn: ack.withdrawn,
+            extras: ack.extras.clone(),
+        };
         let mut known = node.jobs.find(&ack.id);
         // A job came after its tombstone, or the reverse.
         if let Some(key) = known
@@ -255,7 +262,7 @@ impl Restore {
             known = None;
         }
         let key = if let Some(key) = known {
-            node.drop_body(key);
+            node.keep_end(key, end);
             node.move_record(key, segment);
             // An ack may be recorded again, in a newer segment.
             if node.jobs[key].state() != JobState::Acked {
@@ -269,11 +276,12 @@ impl Restore {
                 node.queues.find_or_add(name.as_bytes())
             });
             // Only its end is recorded, which is all that matters now.
-            node.keep_ack(ack.id, queue, ack.expires, 0, segment)
+            let key = node.keep_ack(ack.id, queue, ack.expires, 0, segment, end.extras);
+            node.jobs[key].withdrawn = end.withdrawn;
+            key
         };
         let holders = node.peers.set_of(&ack.unheard, node.id);
-        let job = &mut node.jobs[key];
-        (job.holders, job.withdrawn) = (holders, ack.withdrawn);
+        node.jobs[key].holders = holders;
     }
 
     fn peer_store(&mut self, id: &NodeId, store: StoreId) {

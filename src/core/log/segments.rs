@@ -100,6 +100,11 @@ impl Segments {
         });
     }
 
+    /// A live record has `bytes` bytes more than was counted.
+    pub(crate) fn enlarge(&mut self, segment: Segment, bytes: u64) {
+        self.count(segment, |content| content.live_bytes += bytes);
+    }
+
     /// A record of about `bytes` bytes was written to the current segment.
     pub(crate) fn grow(&mut self, bytes: u64) {
         if let Some(content) = self.kept.back_mut() {

@@ -1,6 +1,7 @@
 //! A clean stop: recording where every job stands, so that the next start goes on from there.
 
 use crate::effect::Effect;
+use crate::extras::Extras;
 use crate::id::Guarantee;
 use crate::job::{JobKey, JobState, Place};
 use crate::limits;
@@ -41,6 +42,7 @@ impl Node {
                 requeue: (job.requeue != Time::NEVER).then_some(job.requeue),
                 nacks: job.nacks,
                 additional_deliveries: job.additional_deliveries,
+                extras: Extras::NONE,
             };
             effects.push(Effect::Persist(Record::Standing(standing)));
         }

@@ -202,7 +202,7 @@ impl Node {
     pub(crate) fn hand_over_to(&mut self, peer: PeerKey, id: JobId, effects: &mut Vec<Effect>) {
         let sent = self.hand_over.unconfirmed.get(&id).map(|it| it.what);
         match sent {
-            Some(Sent::Turn) => self.send(peer, Message::Enqueue { id, delay_ms: 0 }, effects),
+            Some(Sent::Turn) => self.send(peer, Message::enqueue(id, 0), effects),
             Some(Sent::Copy) => self.hand_over.confirm(&id, Sent::Copy),
             None => {}
         }
@@ -344,7 +344,7 @@ impl Node {
         budget: &mut Budget,
         effects: &mut Vec<Effect>,
     ) -> bool {
-        let heir = self.heir(self.peers.takers());
+        let heir = self.heir(self.takers_of(key));
         if let Some(to) = heir {
             budget.add(to, self.give_away_once(now, key, effects));
         }
@@ -362,9 +362,9 @@ impl Node {
         let id = self.jobs[key].id;
         let holders = self.jobs[key].holders.and(self.peers.staying());
         if let Some(to) = self.heir(holders) {
-            self.send(to, Message::Enqueue { id, delay_ms: 0 }, effects);
+            self.send(to, Message::enqueue(id, 0), effects);
             budget.jobs -= 1;
-        } else if let Some(to) = self.heir(self.peers.takers()) {
+        } else if let Some(to) = self.heir(self.takers_of(key)) {
             self.merge_holders(key, NodeSet::only(to), effects);
             let copy = self.copy_of(now, key);
             budget.add(to, copy);
@@ -388,7 +388,7 @@ impl Node {
         let id = job.id;
         let holders = job.holders.and(self.peers.staying());
         let held = self.heir(holders);
-        let Some(to) = held.or_else(|| self.heir(self.peers.takers())) else {
+        let Some(to) = held.or_else(|| self.heir(self.takers_of(key))) else {
             return false;
         };
         if held.is_none() {
@@ -403,7 +403,7 @@ impl Node {
             // Its delay is not over: another holder ends it. Should this be lost, it is late by a retry, but not lost.
             let delay_ms = job.requeue.since(now).as_millis() as u64;
             let requeue = job.requeue.after_secs(job.retry) + self.stagger();
-            self.send(to, Message::Enqueue { id, delay_ms }, effects);
+            self.send(to, Message::enqueue(id, delay_ms), effects);
             self.give_turn(now, key, requeue);
             budget.jobs = budget.jobs.saturating_sub(1);
         } else if job.is_ours() && self.hand_over.is_stopping() && self.hand_over.first {

@@ -69,7 +69,7 @@ impl Node {
         self.update_peer(now, key, |peer| {
             peer.store = Some(up.store);
             (peer.member, peer.up, peer.away_since) = (true, true, None);
-            peer.same_zone = up.same_zone;
+            (peer.same_zone, peer.features) = (up.same_zone, up.features);
         });
         self.peers.set_lost(key, false);
         self.send(key, Message::State(self.peer_state()), effects);

@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use crate::extras::{Extras, Features};
 use crate::id::{NodeId, StoreId};
 use crate::limits;
 use crate::message::{Holders, PeerState};
@@ -98,6 +99,8 @@ pub(crate) struct Peer {
     pub(super) failing: bool,
     /// It is in this node's zone: copies go elsewhere first.
     pub(crate) same_zone: bool,
+    /// What it knows, as it said when our link to it came up last.
+    pub(crate) features: Features,
     pub(crate) state: PeerState,
     /// Since when it has been away, if it is.
     pub(super) away_since: Option<Time>,
@@ -220,6 +223,7 @@ impl Peers {
             up: false,
             failing: false,
             same_zone: false,
+            features: Features::NONE,
             state: PeerState::default(),
             away_since: None,
             expected_until: None,
@@ -337,6 +341,17 @@ impl Peers {
             .iter()
             .filter(full)
             .fold(self.expected, |left, key| left.without(NodeSet::only(key)))
+    }
+
+    /// Peers that know every field which a job with these extras asks its holders to understand.
+    pub(crate) fn knowing(&self, extras: &Extras) -> NodeSet {
+        if extras.is_empty() {
+            return NodeSet(u64::MAX);
+        }
+        let knows = |&key: &PeerKey| extras.unknown_to(self.get(key).features).is_none();
+        self.keys()
+            .filter(knows)
+            .fold(NodeSet::EMPTY, NodeSet::with)
     }
 
     /// Nodes of the cluster, this one included.

@@ -328,6 +328,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::extras::Extras;
     use crate::job::{Links, Move};
     use crate::tests::plain_job;
 
@@ -350,7 +351,7 @@ mod tests {
                     // Nodes may give the same time to different jobs.
                     job.created = created;
                     job.make(Move::PutBack);
-                    let key = jobs.insert(job);
+                    let key = jobs.insert(job, Extras::NONE);
                     queue.push(&mut jobs, key);
                     model.push((created, key));
                 }

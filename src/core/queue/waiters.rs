@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::command::Counters;
+use crate::command::Told;
 use crate::id::{ClientId, Ticket};
 use crate::limits;
 use crate::queue::queues::QueueKey;
@@ -19,7 +19,7 @@ pub(crate) struct Waiter {
     /// The queues it waits for, each once, in the client's order.
     pub(crate) queues: Vec<QueueKey>,
     pub(crate) count: u64,
-    pub(crate) counters: Counters,
+    pub(crate) told: Told,
     /// At first there was time for a job to come from another node.
     pub(crate) patient: bool,
     /// When it gives up; [`Time::NEVER`] when it does not.

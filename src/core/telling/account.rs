@@ -39,7 +39,8 @@ impl Node {
 
     /// Bytes in use by the core's own account; 0 for an empty node without clients.
     pub fn used_memory(&self) -> u64 {
-        let jobs = self.jobs.len() * sizes::JOB_BYTES + self.body_bytes;
+        let bodies = self.body_bytes + self.jobs.extras_bytes();
+        let jobs = self.jobs.len() * sizes::JOB_BYTES + bodies;
         let queues = self.queues.known() * sizes::QUEUE_BYTES + self.queues.name_bytes();
         let waiters = self.waiters.len() * sizes::WAITER_BYTES;
         let collections = self.collections.len() * sizes::COLLECTION_BYTES;

@@ -10,6 +10,7 @@ use crate::command::{
     Delivery, Detail, JobScan, JobView, PauseState, QueueScan, QueueView, QueueWaits, Reply,
     ScanReply,
 };
+use crate::extras::Extras;
 use crate::id::{Guarantee, JobId, NodeId, QueueName};
 use crate::job::{Job, JobKey, JobState};
 use crate::limits;
@@ -42,14 +43,7 @@ impl Node {
         let queue = &self.queues[key];
         let delivery = |key| {
             let job = &self.jobs[key];
-            Delivery {
-                queue: queue.name.clone(),
-                id: job.id,
-                created: job.created,
-                body: job.body.clone(),
-                nacks: job.nacks,
-                additional_deliveries: job.additional_deliveries,
-            }
+            job.delivery(queue.name.clone(), Extras::NONE)
         };
         let wanted = usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX);
         if count < 0 {

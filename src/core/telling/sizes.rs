@@ -8,6 +8,9 @@ pub(crate) const JOB_BYTES: usize = size_of::<Option<Job>>() + 10;
 /// What a body takes beside its bytes: counter and length.
 pub(crate) const BODY_BYTES: usize = 16;
 
+/// What a job's extras take beside their allocation: an entry of 16 bytes in a table that is about two thirds full.
+pub(crate) const EXTRAS_BYTES: usize = 26;
+
 /// What an allocation of `bytes` bytes takes: allocators round up to size classes, of which jemalloc has four between
 /// two powers of two (its manual, "size classes"). A body of 4 KiB takes 5.
 pub(crate) fn allocated(bytes: usize) -> usize {

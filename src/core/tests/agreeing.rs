@@ -4,6 +4,7 @@ use super::bench::job;
 use super::shoal::Shoal;
 use crate::command::{AddJob, Command, Pause, PauseState, Reply};
 use crate::event::Event;
+use crate::extras::Extras;
 use crate::id::{JobId, NodeId};
 use crate::job::JobState;
 use crate::message::{Copy, Message};
@@ -58,7 +59,7 @@ fn an_unconsumed_job_is_queued_at_one_node_for_an_hour() {
             stays_at(&mut shoal, id, 0, 3_600_000, 9_973);
             assert_eq!(sum(&shoal, redelivered), 0);
             let queueings = |(_, _, message): &(usize, usize, Message)| {
-                matches!(message, Message::WillQueue(_))
+                matches!(message, Message::WillQueue { .. })
             };
             let asked = shoal.sent.iter().filter(|sent| queueings(sent)).count() as u64;
             let most = 3600 / u64::from(retry) * (nodes as u64 - 1).pow(2);
@@ -341,13 +342,14 @@ fn a_queued_that_the_job_has_overtaken_takes_it_out_of_no_queue() {
                 id,
                 nacks: 0,
                 additional_deliveries: 0,
+                extras: Extras::NONE,
             },
         )
     };
     shoal.sent.clear();
     shoal.feed(0, queued_there());
     assert_eq!(shoal.states(id)[0], Some(JobState::Queued));
-    let asked = (0, 2, Message::WillQueue(id));
+    let asked = (0, 2, Message::will_queue(id));
     assert!(shoal.sent.contains(&asked), "{:?}", shoal.sent);
     shoal.feed(0, queued_there());
     assert_eq!(

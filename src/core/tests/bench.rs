@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::command::{
-    AddJob, Command, Counters, Delivery, Detail, GetJob, JobView, Pause, PauseState, QueueView,
-    QueueWaits, Refusal, Reply, Wait,
+    AddJob, Command, Delivery, Detail, GetJob, JobView, Pause, PauseState, QueueView, QueueWaits,
+    Refusal, Reply, Told, Wait,
 };
 use crate::effect::Effect;
 use crate::event::Event;
@@ -455,7 +455,7 @@ pub(crate) fn get_job<'a>(queues: &[&'a str], count: u64, wait: Wait) -> GetJob<
         queues: queues.iter().map(|queue| queue.as_bytes()).collect(),
         count,
         wait,
-        counters: Counters::Without,
+        told: Told::default(),
     }
 }
 
@@ -488,5 +488,6 @@ pub(crate) fn plain_job(number: u32) -> Job {
         short: false,
         withdrawn: false,
         moves: 0,
+        has_extras: false,
     }
 }

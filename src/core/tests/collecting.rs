@@ -8,6 +8,7 @@ use super::bench::{SETTINGS, job};
 use super::shoal::Shoal;
 use crate::command::{AddJob, Command, JobScan, Reply, ScanReply};
 use crate::event::Event;
+use crate::extras::Extras;
 use crate::id::{JobId, NodeId};
 use crate::job::JobState;
 use crate::limits;
@@ -54,7 +55,7 @@ fn acks_sent(shoal: &mut Shoal) -> BTreeMap<(&'static str, usize, usize), usize>
         let kind = match message {
             Message::SetAck { .. } => "SETACK",
             Message::GotAck { .. } => "GOTACK",
-            Message::DelJob(_) => "DELJOB",
+            Message::DelJob { .. } => "DELJOB",
             _ => continue,
         };
         *counts.entry((kind, from, to)).or_default() += 1;
@@ -258,6 +259,7 @@ fn a_copy_that_comes_after_the_ack_is_not_taken() {
             id,
             holders: [].into(),
             withdrawn: false,
+            extras: Extras::NONE,
         };
         assert_eq!(answer, Some((seat, from, ack)));
     }
@@ -319,7 +321,7 @@ fn a_job_whose_producer_still_waits_can_be_deleted_by_another_node() {
     let Reply::JobIds(0, ids) = shoal.run(0, scan) else {
         panic!("one job is here");
     };
-    shoal.feed(0, Event::Message(Shoal::id(1), Message::DelJob(ids[0])));
+    shoal.feed(0, Event::Message(Shoal::id(1), Message::delete(ids[0])));
     assert!(matches!(shoal.answer(0, ticket), Some(Reply::Refused(_))));
     assert_eq!(shoal.node(0).job_count(), 0);
 }

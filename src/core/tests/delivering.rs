@@ -1,7 +1,7 @@
 //! GETJOB and WORKING.
 
 use super::bench::{Bench, get_job, job, job_with_retry, secs};
-use crate::command::{AddJob, Command, Counters, GetJob, Refusal, Reply, Wait};
+use crate::command::{AddJob, Command, GetJob, Refusal, Reply, Told, Wait};
 use crate::event::Event;
 use crate::id::{ClientId, JobId};
 use crate::job::JobState;
@@ -65,10 +65,14 @@ fn a_delivery_carries_the_job_and_its_counters() {
     bench.take("q", 1);
     assert_eq!(bench.nack(id), 1);
     let get = GetJob {
-        counters: Counters::With,
+        told: Told {
+            counters: true,
+            ..Told::default()
+        },
         ..get_job(&["q"], 1, Wait::No)
     };
-    let Reply::Delivered(taken, Counters::With) = bench.run(Command::GetJob(get)) else {
+    let told = get.told;
+    let Reply::Delivered(taken, also) = bench.run(Command::GetJob(get)) else {
         panic!("a delivery with counters");
     };
     assert_eq!(
@@ -79,6 +83,7 @@ fn a_delivery_carries_the_job_and_its_counters() {
         ),
         (&b"q"[..], id, &b"\r\n\0"[..])
     );
+    assert_eq!(also, told);
     assert_eq!((taken[0].nacks, taken[0].additional_deliveries), (1, 0));
 }
 

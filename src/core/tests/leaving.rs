@@ -235,7 +235,7 @@ fn after_a_start_holders_are_asked_at_a_bounded_rate() {
     while asked < 400 {
         shoal.advance_ms(1);
         let before = asked;
-        let asks = |(_, _, it): &&(usize, usize, Message)| matches!(it, Message::WillQueue(_));
+        let asks = |(_, _, it): &&(usize, usize, Message)| matches!(it, Message::WillQueue { .. });
         asked = shoal.sent.iter().filter(asks).count();
         assert!(asked - before <= 100, "{} in a millisecond", asked - before);
     }

@@ -6,6 +6,7 @@ use super::bench::{SETTINGS, get_job, job, job_with_retry};
 use super::shoal::Shoal;
 use crate::command::{AddJob, Command, Pause, PauseState, Refusal, Replication, Reply, Wait};
 use crate::event::{Event, PeerUp};
+use crate::extras::Features;
 use crate::id::{ClientId, JobId, StoreId, Ticket};
 use crate::job::JobState;
 use crate::message::Message;
@@ -537,6 +538,7 @@ fn copies_go_to_other_zones_first() {
                 store: StoreId(seat as u64 + 1),
                 restarted: false,
                 same_zone: true,
+                features: Features::KNOWN,
             }),
         );
     }

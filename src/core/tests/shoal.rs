@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use crate::command::{AddJob, Command, Delivery, JobView, Reply, Wait};
 use crate::effect::Effect;
 use crate::event::{Event, PeerUp};
+use crate::extras::Features;
 use crate::id::{ClientId, JobId, NodeId, StoreId, Ticket};
 use crate::invariants;
 use crate::job::JobState;
@@ -229,6 +230,7 @@ impl Shoal {
                 store: self.seats[to].store,
                 restarted: self.seats[to].starts > 1,
                 same_zone: false,
+                features: Features::KNOWN,
             };
             self.post(to, from, Parcel::Up(up));
         }

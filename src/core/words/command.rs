@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use crate::extras::Extras;
 use crate::id::{JobId, NodeId, QueueName};
 use crate::job::{Body, JobState};
 use crate::limits;
@@ -146,6 +147,8 @@ pub struct AddJob<'a> {
     pub max_len: Option<u64>,
     /// ASYNC: answer before the replicas confirmed.
     pub replication: Replication,
+    /// What the job carries beside its body.
+    pub extras: Extras,
 }
 
 impl<'a> AddJob<'a> {
@@ -161,6 +164,7 @@ impl<'a> AddJob<'a> {
             ttl: DEFAULT_TTL,
             max_len: None,
             replication: Replication::Synchronous,
+            extras: Extras::NONE,
         }
     }
 }
@@ -186,8 +190,8 @@ pub struct GetJob<'a> {
     pub count: u64,
     /// What to do when there is nothing.
     pub wait: Wait,
-    /// WITHCOUNTERS: tell nacks and additional deliveries.
-    pub counters: Counters,
+    /// WITHCOUNTERS, WITHMETA: what is told of each job.
+    pub told: Told,
 }
 
 /// What GETJOB does when its queues are empty.
@@ -212,13 +216,13 @@ impl Wait {
     }
 }
 
-/// Whether a delivery tells its counters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Counters {
-    /// Queue, id and body.
-    Without,
-    /// Also nacks and additional deliveries.
-    With,
+/// What a delivery tells beside queue, id and body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Told {
+    /// WITHCOUNTERS: nacks and additional deliveries.
+    pub counters: bool,
+    /// WITHMETA: what its producer said about it, and how often it was handed out.
+    pub meta: bool,
 }
 
 /// The arguments of PAUSE.
@@ -286,7 +290,7 @@ pub enum Reply {
     /// ADDJOB: the id of the new job.
     Added(JobId),
     /// GETJOB: what was taken; at least one.
-    Delivered(Vec<Delivery>, Counters),
+    Delivered(Vec<Delivery>, Told),
     /// GETJOB: what was taken. Some bodies are to be read; then it is [`Reply::Delivered`] with those that could be, or the
     /// command goes on.
     Unread(Box<Unread>),
@@ -333,7 +337,7 @@ pub struct Again {
     /// How long it waits; none when it does not.
     pub until: Option<Time>,
     /// What the client hears about each job.
-    pub counters: Counters,
+    pub told: Told,
 }
 
 impl Reply {
@@ -365,7 +369,18 @@ impl Reply {
         match self {
             Reply::Delivered(jobs, _) => jobs.iter().map(|job| job.id).collect(),
             Reply::Unread(unread) => unread.jobs.iter().map(|job| job.id).collect(),
-            _ => Vec::new(),
+            Reply::Added(_)
+            | Reply::NothingToDeliver
+            | Reply::Count(_)
+            | Reply::Shown(_)
+            | Reply::Peeked(_)
+            | Reply::QueueStat(_)
+            | Reply::PauseState(_)
+            | Reply::Queues(..)
+            | Reply::JobIds(..)
+            | Reply::Jobs(..)
+            | Reply::Global(..)
+            | Reply::Refused(_) => Vec::new(),
         }
     }
 
@@ -373,7 +388,19 @@ impl Reply {
     pub fn unread_length(&self) -> usize {
         match self {
             Reply::Unread(unread) => unread.jobs.iter().map(|job| job.body.len()).sum(),
-            _ => 0,
+            Reply::Added(_)
+            | Reply::Delivered(..)
+            | Reply::NothingToDeliver
+            | Reply::Count(_)
+            | Reply::Shown(_)
+            | Reply::Peeked(_)
+            | Reply::QueueStat(_)
+            | Reply::PauseState(_)
+            | Reply::Queues(..)
+            | Reply::JobIds(..)
+            | Reply::Jobs(..)
+            | Reply::Global(..)
+            | Reply::Refused(_) => 0,
         }
     }
 
@@ -386,7 +413,7 @@ impl Reply {
                 if jobs.is_empty() {
                     return Err(again);
                 }
-                Reply::Delivered(jobs, again.counters)
+                Reply::Delivered(jobs, again.told)
             }
             Reply::Peeked(mut jobs) => {
                 jobs.retain(|job| job.body.spilled_to().is_none());
@@ -404,7 +431,16 @@ impl Reply {
                 answer.drop_unread();
                 Reply::Global(answer, missing)
             }
-            whole => whole,
+            whole @ (Reply::Added(_)
+            | Reply::Delivered(..)
+            | Reply::NothingToDeliver
+            | Reply::Count(_)
+            | Reply::Shown(None)
+            | Reply::QueueStat(_)
+            | Reply::PauseState(_)
+            | Reply::Queues(..)
+            | Reply::JobIds(..)
+            | Reply::Refused(_)) => whole,
         })
     }
 }
@@ -475,6 +511,8 @@ pub struct Delivery {
     pub nacks: u32,
     /// Times it was queued again for lack of an ack.
     pub additional_deliveries: u32,
+    /// Its optional fields, if its client asked for them.
+    pub extras: Extras,
 }
 
 /// All that SHOW tells of a job.

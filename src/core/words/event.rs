@@ -1,6 +1,7 @@
 //! All that can happen to a node.
 
 use crate::command::{Again, Command};
+use crate::extras::Features;
 use crate::id::{ClientId, JobId, NodeId, StoreId, Ticket};
 use crate::job::Body;
 use crate::message::Message;
@@ -113,6 +114,8 @@ pub struct PeerUp {
     pub restarted: bool,
     /// Its zone is this node's.
     pub same_zone: bool,
+    /// What it knows: it gets no job that needs more.
+    pub features: Features,
 }
 
 /// How fast a pass over the log may be.

@@ -13,6 +13,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::command::{Answer, Question};
+use crate::extras::{Extras, Features, Tag};
 use crate::id::{JobId, NodeId, QueueName};
 use crate::job::Body;
 use crate::setting::Setting;
@@ -49,10 +50,17 @@ pub enum Message {
         id: JobId,
         /// Milliseconds until it is queued.
         delay_ms: u64,
+        /// What else is said about it; nothing yet.
+        extras: Extras,
     },
     /// I am about to queue this job, for its retry is over. A receiver that has it queued answers QUEUED; that handed it out
     /// and waits for the ack, WORKING; that knows of the ack, SETACK. Others note the sender as a holder.
-    WillQueue(JobId),
+    WillQueue {
+        /// Which job.
+        id: JobId,
+        /// What else is said about it; nothing yet.
+        extras: Extras,
+    },
     /// I have queued this job. A receiver restarts its retry, and takes the job out of its own queue if the sender ranks
     /// higher.
     Queued {
@@ -62,6 +70,8 @@ pub enum Message {
         nacks: u32,
         /// Times it was queued again for lack of an ack: the larger number holds.
         additional_deliveries: u32,
+        /// What else is said about it; nothing yet.
+        extras: Extras,
     },
     /// A client works on this job: do not queue it before the given number of milliseconds is over.
     Working {
@@ -69,6 +79,8 @@ pub enum Message {
         id: JobId,
         /// Milliseconds.
         for_ms: u64,
+        /// What else is said about it; nothing yet.
+        extras: Extras,
     },
     /// The job is acknowledged, or its add was withdrawn. The receiver answers GOTACK; one that holds the job marks it acked, and collects itself when
     /// the sender names no holders (a tombstone does not know any).
@@ -79,6 +91,8 @@ pub enum Message {
         holders: Holders,
         /// Nobody acknowledged it: its add was withdrawn, and the receiver counts no ack.
         withdrawn: bool,
+        /// What else is said about this end. Whoever keeps the ack keeps these, and passes them on.
+        extras: Extras,
     },
     /// I know that the job is acknowledged.
     GotAck {
@@ -90,7 +104,12 @@ pub enum Message {
         holders: Holders,
     },
     /// Forget the job, whatever its state: every holder knows of the ack, or FASTACK was given for it.
-    DelJob(JobId),
+    DelJob {
+        /// Which job.
+        id: JobId,
+        /// What else is said about it; nothing yet.
+        extras: Extras,
+    },
     /// Clients here want jobs of this queue. Holds for a while; replaces what the sender said of this queue before; a count
     /// of 0 takes it back.
     NeedJobs {
@@ -136,13 +155,49 @@ pub enum Message {
 }
 
 impl Message {
+    /// [`Message::Enqueue`] without extras.
+    pub fn enqueue(id: JobId, delay_ms: u64) -> Message {
+        let extras = Extras::NONE;
+        Message::Enqueue {
+            id,
+            delay_ms,
+            extras,
+        }
+    }
+
+    /// [`Message::WillQueue`] without extras.
+    pub fn will_queue(id: JobId) -> Message {
+        let extras = Extras::NONE;
+        Message::WillQueue { id, extras }
+    }
+
+    /// [`Message::DelJob`] without extras.
+    pub fn delete(id: JobId) -> Message {
+        let extras = Extras::NONE;
+        Message::DelJob { id, extras }
+    }
+
     /// The bodies that must be read before it can be sent, each with its job. One that cannot be read stays as it is.
     pub fn unread_bodies(&mut self) -> Vec<(JobId, &mut Body)> {
         let copies = match self {
             Message::ReplJob(copy) => std::slice::from_mut(&mut **copy),
             Message::YourJobs(copies) => copies,
             Message::Answer { answer, .. } => return answer.unread_bodies(),
-            _ => return Vec::new(),
+            Message::State(_)
+            | Message::GotJob(_)
+            | Message::Missing(_)
+            | Message::Holders { .. }
+            | Message::Enqueue { .. }
+            | Message::WillQueue { .. }
+            | Message::Queued { .. }
+            | Message::Working { .. }
+            | Message::SetAck { .. }
+            | Message::GotAck { .. }
+            | Message::DelJob { .. }
+            | Message::NeedJobs { .. }
+            | Message::Settings(_)
+            | Message::SettingsDigest { .. }
+            | Message::Ask { .. } => return Vec::new(),
         };
         let bodies = copies.iter_mut().map(|copy| (copy.id, &mut copy.body));
         bodies
@@ -163,7 +218,51 @@ impl Message {
                 answer.drop_unread();
                 true
             }
-            _ => true,
+            Message::State(_)
+            | Message::GotJob(_)
+            | Message::Missing(_)
+            | Message::Holders { .. }
+            | Message::Enqueue { .. }
+            | Message::WillQueue { .. }
+            | Message::Queued { .. }
+            | Message::Working { .. }
+            | Message::SetAck { .. }
+            | Message::GotAck { .. }
+            | Message::DelJob { .. }
+            | Message::NeedJobs { .. }
+            | Message::Settings(_)
+            | Message::SettingsDigest { .. }
+            | Message::Ask { .. } => true,
+        }
+    }
+
+    /// Leaves out the jobs with a field that must be understood and that whoever has these features does not know.
+    /// Returns the first such field. The whole message is of no use when it speaks of one job alone.
+    pub fn refuse_unknown(&mut self, features: Features) -> Option<Tag> {
+        match self {
+            Message::YourJobs(copies) => {
+                let unknown = |copy: &Copy| copy.extras.unknown_to(features);
+                let first = copies.iter().find_map(unknown);
+                copies.retain(|copy| unknown(copy).is_none());
+                first
+            }
+            Message::ReplJob(copy) => copy.extras.unknown_to(features),
+            Message::Enqueue { extras, .. }
+            | Message::WillQueue { extras, .. }
+            | Message::Queued { extras, .. }
+            | Message::Working { extras, .. }
+            | Message::SetAck { extras, .. }
+            | Message::DelJob { extras, .. } => extras.unknown_to(features),
+            Message::State(_)
+            | Message::GotJob(_)
+            | Message::Missing(_)
+            | Message::Holders { .. }
+            | Message::GotAck { .. }
+            | Message::NeedJobs { .. }
+            | Message::Settings(_)
+            | Message::SettingsDigest { .. }
+            | Message::Ask { .. }
+            | Message::Answer { .. } => None,
         }
     }
 }
@@ -210,6 +309,8 @@ pub struct Copy {
     pub moves: u8,
     /// Who may hold it.
     pub holders: Holders,
+    /// Its optional fields.
+    pub extras: Extras,
 }
 
 impl Copy {

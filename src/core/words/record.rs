@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use crate::extras::Extras;
 use crate::id::{JobId, NodeId, QueueName, StoreId};
 use crate::job::Body;
 use crate::message::Holders;
@@ -114,11 +115,11 @@ impl Record {
         match self {
             Record::Added(job) => {
                 let (queue, body) = (job.queue.as_bytes().len(), job.body.len());
-                RECORD_BYTES + (queue + body) as u64
+                RECORD_BYTES + (queue + body + job.extras.len()) as u64
             }
             Record::Acked(ack) => {
                 let queue = ack.queue.as_ref().map_or(0, |name| name.as_bytes().len());
-                RECORD_BYTES + queue as u64
+                RECORD_BYTES + (queue + ack.extras.len()) as u64
             }
             Record::Holders { holders, .. } => SMALL_BYTES + HOLDER_BYTES * holders.len() as u64,
             Record::Setting(setting) => {
@@ -164,6 +165,8 @@ pub struct JobRecord {
     pub additional_deliveries: u32,
     /// Other nodes that may hold it.
     pub holders: Holders,
+    /// Its optional fields.
+    pub extras: Extras,
 }
 
 /// An acknowledged job as it is recorded, or one whose add was withdrawn, until every holder knows.
@@ -179,10 +182,12 @@ pub struct AckRecord {
     pub unheard: Holders,
     /// Nobody acknowledged it: its producer's add was withdrawn.
     pub withdrawn: bool,
+    /// What else is kept about this end.
+    pub extras: Extras,
 }
 
 /// Where a job stood at a clean stop.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing {
     /// Its id.
     pub id: JobId,
@@ -196,4 +201,6 @@ pub struct Standing {
     pub nacks: u32,
     /// Times it was queued again for lack of an ack.
     pub additional_deliveries: u32,
+    /// What else is said about where it stood; nothing yet.
+    pub extras: Extras,
 }

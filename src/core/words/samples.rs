@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use crate::command::Delivery;
+use crate::extras::Extras;
 use crate::id::{JobId, NodeId, QueueName};
 use crate::job::Body;
 use crate::message::Copy;
@@ -35,6 +36,7 @@ impl JobRecord {
             nacks: 0,
             additional_deliveries: 0,
             holders: [].into(),
+            extras: Extras::NONE,
         }
     }
 }
@@ -48,6 +50,7 @@ impl AckRecord {
             expires: Time::ZERO,
             unheard: [].into(),
             withdrawn: false,
+            extras: Extras::NONE,
         }
     }
 }
@@ -62,6 +65,7 @@ impl Standing {
             requeue: None,
             nacks: 0,
             additional_deliveries: 0,
+            extras: Extras::NONE,
         }
     }
 }
@@ -84,6 +88,7 @@ impl Copy {
             additional_deliveries: 0,
             moves: 0,
             holders: [].into(),
+            extras: Extras::NONE,
         }
     }
 }
@@ -98,6 +103,7 @@ impl Delivery {
             body: Body::new(b"body"),
             nacks: 0,
             additional_deliveries: 0,
+            extras: Extras::NONE,
         }
     }
 }

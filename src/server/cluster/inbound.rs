@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use parking_lot::Mutex;
+use shoalmq_core::extras::Features;
 use shoalmq_core::id::NodeId;
 use shoalmq_core::message::Message;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -248,6 +249,33 @@ impl Driver {
         }
     }
 
+    /// Leaves out what this node would have to understand to act on it, and does not.
+    fn refuse_unknown(
+        &mut self,
+        from: &NodeId,
+        messages: &mut Vec<Message>,
+        notices: &mut Vec<Notice>,
+    ) {
+        let mut refused = None;
+        messages.retain_mut(|message| {
+            let Some(tag) = message.refuse_unknown(Features::KNOWN) else {
+                return true;
+            };
+            refused = Some(tag);
+            matches!(message, Message::YourJobs(jobs) if !jobs.is_empty())
+        });
+        notices.retain(|notice| {
+            let tag = notice.unknown_to(Features::KNOWN);
+            refused = refused.or(tag);
+            tag.is_none()
+        });
+        if let (Some(tag), Some(member)) = (refused, self.cluster.members.get(from)) {
+            let address = member.bus.ip();
+            let detail = format_args!("{from} sent field {tag}, which this version does not know");
+            self.cluster.refusals.note(address, Reason::Newer, &detail);
+        }
+    }
+
     /// Takes what a link brought. False when the link is not the newest of its node, or nothing is taken any more.
     fn receive(
         &mut self,
@@ -261,6 +289,7 @@ impl Driver {
             return false;
         }
         self.cluster.messages_received += messages.len() as u64;
+        self.refuse_unknown(&from, messages, notices);
         if self.health.refuses_jobs() {
             // No copy may be promised that cannot be written. Peers look elsewhere when no answer comes.
             messages.retain(|message| !matches!(message, Message::ReplJob(_)));

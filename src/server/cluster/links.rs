@@ -232,6 +232,7 @@ impl Driver {
             store: hello.claim.store,
             restarted,
             same_zone: hello.profile.zone == zone,
+            features: hello.profile.features,
         }));
         self.judge(id);
         Some(outbox)

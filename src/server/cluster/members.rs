@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use shoalmq_core::event::Event;
+use shoalmq_core::extras::{Extras, Features};
 use shoalmq_core::id::NodeId;
 use shoalmq_gossip::{Effect, Event as Gossip, Identity, Status};
 use tokio::sync::Notify;
@@ -198,6 +199,7 @@ impl Driver {
         Some(Hello {
             claim: claim(&running.membership.me()),
             profile: self.own_profile(),
+            extras: Extras::NONE,
         })
     }
 
@@ -208,6 +210,7 @@ impl Driver {
         Some(NodeState {
             profile: self.own_profile(),
             members: members.map(|member| claim(&member.identity)).collect(),
+            extras: Extras::NONE,
         })
     }
 
@@ -220,6 +223,8 @@ impl Driver {
             software: env!("CARGO_PKG_VERSION").to_owned(),
             leaving: self.node.is_going(),
             wall_ms: clock::wall().0,
+            features: Features::KNOWN,
+            extras: Extras::NONE,
         }
     }
 

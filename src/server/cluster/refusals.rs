@@ -34,10 +34,12 @@ pub(crate) enum Reason {
     Crowded,
     /// Its frames make no sense.
     Malformed,
+    /// What it says holds a field that this node would have to understand.
+    Newer,
 }
 
 impl Reason {
-    const ALL: [Reason; 9] = [
+    const ALL: [Reason; 10] = [
         Reason::Protected,
         Reason::Handshake,
         Reason::Version,
@@ -47,6 +49,7 @@ impl Reason {
         Reason::Outdated,
         Reason::Crowded,
         Reason::Malformed,
+        Reason::Newer,
     ];
 
     /// Its name in figures.
@@ -61,6 +64,7 @@ impl Reason {
             Reason::Outdated => "outdated",
             Reason::Crowded => "crowded",
             Reason::Malformed => "malformed",
+            Reason::Newer => "newer",
         }
     }
 
@@ -73,7 +77,8 @@ impl Reason {
             | Reason::Cluster
             | Reason::Secret
             | Reason::Crowded
-            | Reason::Malformed => true,
+            | Reason::Malformed
+            | Reason::Newer => true,
             Reason::Stranger | Reason::Outdated => false,
         }
     }
@@ -86,6 +91,7 @@ impl From<Refused> for Reason {
             Refused::Version { .. } => Reason::Version,
             Refused::Cluster => Reason::Cluster,
             Refused::Secret => Reason::Secret,
+            Refused::Extra(_) => Reason::Newer,
         }
     }
 }
@@ -111,7 +117,12 @@ impl Refusals {
             return;
         }
         self.warned.insert(address, now);
-        warn!(%address, reason = reason.name(), "not taken for a node of this cluster: {detail}");
+        let refused = if reason == Reason::Newer {
+            "refused a part of what a newer node says"
+        } else {
+            "not taken for a node of this cluster"
+        };
+        warn!(%address, reason = reason.name(), "{refused}: {detail}");
     }
 
     /// How often for which reason.

@@ -1,5 +1,6 @@
 use proptest::prelude::*;
 
+use shoalmq_core::extras::{Extras, Tag};
 use shoalmq_core::message::Holders;
 
 use super::*;
@@ -33,6 +34,15 @@ fn walls() -> impl Strategy<Value = WallTime> {
     any::<u64>().prop_map(WallTime)
 }
 
+fn extras() -> impl Strategy<Value = Extras> {
+    let bytes = proptest::collection::vec(any::<u8>(), 0..40);
+    let fields = proptest::collection::btree_map(0..1_u16 << 15, bytes, 0..3);
+    fields.prop_map(|fields| {
+        let fields = fields.iter();
+        Extras::new(fields.map(|(&number, value)| (Tag::optional(number), &value[..])))
+    })
+}
+
 fn jobs() -> impl Strategy<Value = JobRecord> {
     let bytes = || proptest::collection::vec(any::<u8>(), 0..300);
     (
@@ -43,6 +53,7 @@ fn jobs() -> impl Strategy<Value = JobRecord> {
             any::<u64>(),
             times(),
             holders(),
+            extras(),
         ),
         (
             any::<u32>(),
@@ -54,7 +65,7 @@ fn jobs() -> impl Strategy<Value = JobRecord> {
         ),
     )
         .prop_map(
-            |((id, queue, body, created, added, holders), numbers)| JobRecord {
+            |((id, queue, body, created, added, holders, extras), numbers)| JobRecord {
                 id,
                 queue: QueueName::new(&queue),
                 body: Body::new(&body),
@@ -67,6 +78,7 @@ fn jobs() -> impl Strategy<Value = JobRecord> {
                 nacks: numbers.4,
                 additional_deliveries: numbers.5,
                 holders,
+                extras,
             },
         )
 }
@@ -85,15 +97,24 @@ fn holders() -> impl Strategy<Value = Holders> {
 
 fn acks() -> impl Strategy<Value = AckRecord> {
     let queue = proptest::option::of(proptest::collection::vec(any::<u8>(), 0..300));
-    (job_ids(), queue, times(), holders(), any::<bool>()).prop_map(
-        |(id, queue, expires, unheard, withdrawn)| AckRecord {
-            id,
-            queue: queue.map(|name| QueueName::new(&name)),
-            expires,
-            unheard,
-            withdrawn,
-        },
+    (
+        job_ids(),
+        queue,
+        times(),
+        holders(),
+        any::<bool>(),
+        extras(),
     )
+        .prop_map(
+            |(id, queue, expires, unheard, withdrawn, extras)| AckRecord {
+                id,
+                queue: queue.map(|name| QueueName::new(&name)),
+                expires,
+                unheard,
+                withdrawn,
+                extras,
+            },
+        )
 }
 
 fn standings() -> impl Strategy<Value = Standing> {
@@ -103,15 +124,17 @@ fn standings() -> impl Strategy<Value = Standing> {
         proptest::option::of(times()),
         any::<u32>(),
         any::<u32>(),
+        extras(),
     )
         .prop_map(
-            |(id, (queued, turn), requeue, nacks, additional_deliveries)| Standing {
+            |(id, (queued, turn), requeue, nacks, additional_deliveries, extras)| Standing {
                 id,
                 queued,
                 turn,
                 requeue,
                 nacks,
                 additional_deliveries,
+                extras,
             },
         )
 }
@@ -210,10 +233,10 @@ fn the_bytes_of_what_nodes_know_of_each_other_are_these() {
     let named = [&[8, 24][..], &[1; 24], &[1, 1, b'q', 0xac, 0x02], &both].concat();
     for withdrawn in [false, true] {
         let record = ack(Some(b"q"), nodes.clone(), withdrawn);
-        let payload = [&named[..], &[u8::from(withdrawn)]].concat();
+        let payload = [&named[..], &[u8::from(withdrawn), 0]].concat();
         assert_eq!(encoded(&record), sealed(VERSION, &payload));
     }
-    let payload = [&[8, 24][..], &[1; 24], &[0, 0xac, 0x02, 0, 0]].concat();
+    let payload = [&[8, 24][..], &[1; 24], &[0, 0xac, 0x02, 0, 0, 0]].concat();
     let tombstone = ack(None, [].into(), false);
     assert_eq!(encoded(&tombstone), sealed(VERSION, &payload));
     let forgotten = Record::PeerForgotten(NodeId::from_bytes([1; 20]));
@@ -331,5 +354,32 @@ proptest! {
         let mut bytes = garbage;
         bytes.extend_from_slice(&encoded(&record));
         prop_assert!(any_within(&bytes));
+    }
+}
+
+#[test]
+fn a_field_that_must_be_understood_is_refused_by_name_and_is_no_damage() {
+    let extras = Extras::new([(Tag::META, &b"m"[..]), (Tag::required(41), b"?")]);
+    let records = [
+        Record::Added(Box::new(JobRecord {
+            extras: extras.clone(),
+            ..JobRecord::sample()
+        })),
+        Record::Acked(Box::new(AckRecord {
+            extras: extras.clone(),
+            ..AckRecord::sample()
+        })),
+        Record::Standing(Standing {
+            extras,
+            ..Standing::sample()
+        }),
+    ];
+    for record in records {
+        let bytes = encoded(&record);
+        let refused = decode(&bytes).expect_err("nobody knows field 41");
+        assert_eq!(refused, Invalid::Extra(Tag::required(41)));
+        assert!(refused.is_newer());
+        assert!(refused.to_string().contains("field 41"), "{refused}");
+        assert!(any_within(&[b"torn", &bytes[..]].concat()), "it is whole");
     }
 }

@@ -7,6 +7,7 @@ mod fixture;
 mod global;
 mod joining;
 mod leaving;
+mod meta;
 mod once;
 mod recorder;
 mod replicating;

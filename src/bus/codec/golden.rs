@@ -1,0 +1,178 @@
+//! The bytes of one frame of each kind, pinned: a kind or a field that moves is a frame that other nodes misread.
+//!
+//! `SHOALMQ_BLESS=1 cargo test --lib golden` writes the file again, when a kind is added.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use shoalmq_core::extras::{Extras, Tag};
+use shoalmq_core::message::{Copy, Holders};
+use shoalmq_core::setting::Setting;
+use shoalmq_core::telling::QueuesView;
+
+use super::*;
+
+const FILE: &str = "src/bus/codec/golden.txt";
+
+fn extras() -> Extras {
+    Extras::new([(Tag::META, &b"m"[..])])
+}
+
+fn nodes() -> Holders {
+    [NodeId::from_bytes([2; 20]), NodeId::from_bytes([3; 20])].into()
+}
+
+fn copy() -> Copy {
+    Copy {
+        age_ms: 300,
+        delay: 5,
+        nacks: 6,
+        additional_deliveries: 7,
+        moves: 1,
+        holders: nodes(),
+        extras: extras(),
+        ..Copy::sample()
+    }
+}
+
+fn notices() -> Vec<Notice> {
+    vec![
+        Notice::Ping(300),
+        Notice::Pong(300),
+        Notice::Node(Box::new(NodeState {
+            profile: Profile {
+                name: Some("host".to_owned()),
+                zone: "a".to_owned(),
+                features: Features::only(9),
+                extras: extras(),
+                ..Profile::sample()
+            },
+            members: vec![Claim::sample(2)],
+            extras: extras(),
+        })),
+        Notice::Forget(NodeId::from_bytes([2; 20])),
+    ]
+}
+
+fn of_one_job() -> Vec<Message> {
+    let id = JobId::from_bytes([9; 24]);
+    vec![
+        Message::ReplJob(Box::new(copy())),
+        Message::GotJob(id),
+        Message::Missing(id),
+        Message::Holders {
+            id,
+            holders: nodes(),
+            copies: 2,
+        },
+        Message::Enqueue {
+            id,
+            delay_ms: 300,
+            extras: extras(),
+        },
+        Message::WillQueue {
+            id,
+            extras: extras(),
+        },
+        Message::Queued {
+            id,
+            nacks: 6,
+            additional_deliveries: 7,
+            extras: extras(),
+        },
+        Message::Working {
+            id,
+            for_ms: 300,
+            extras: extras(),
+        },
+        Message::SetAck {
+            id,
+            holders: nodes(),
+            withdrawn: true,
+            extras: extras(),
+        },
+        Message::GotAck {
+            id,
+            known: true,
+            holders: nodes(),
+        },
+        Message::DelJob {
+            id,
+            extras: extras(),
+        },
+    ]
+}
+
+fn of_more() -> Vec<Message> {
+    let queue = || QueueName::new(b"q");
+    let depths = QueuesView::default();
+    vec![
+        Message::NeedJobs {
+            queue: queue(),
+            count: 3,
+            waiting: 2,
+            at_once: 1,
+        },
+        Message::YourJobs(vec![copy()]),
+        Message::Settings([Setting::sample()].into()),
+        Message::Ask {
+            number: 300,
+            question: Question::QueueLength(queue()),
+        },
+        Message::Answer {
+            number: 300,
+            answer: Answer::Count(4),
+        },
+        Message::Ask {
+            number: 300,
+            question: Question::Queues(Some(queue())),
+        },
+        Message::Answer {
+            number: 300,
+            answer: Answer::Queues(depths),
+        },
+        Message::SettingsDigest {
+            digest: 300,
+            answer: true,
+        },
+    ]
+}
+
+/// One of each kind, all optional parts included, in the order of their numbers.
+fn one_of_each() -> Vec<Frame> {
+    let state = PeerState {
+        leaving: true,
+        stopping: false,
+        full: true,
+        load: 300,
+    };
+    let messages = [Message::State(state)].into_iter();
+    let messages = messages.chain(of_one_job()).chain(of_more());
+    let notices = notices().into_iter().map(Frame::Notice);
+    notices.chain(messages.map(Frame::Message)).collect()
+}
+
+#[test]
+fn the_bytes_of_every_kind_are_golden() {
+    let frames = one_of_each();
+    assert_eq!(frames.len(), KINDS as usize, "one of each kind");
+    let mut text = String::new();
+    for (kind, frame) in frames.iter().enumerate() {
+        let mut bytes = Vec::new();
+        match frame {
+            Frame::Notice(notice) => encode_notice(notice, &mut bytes),
+            Frame::Message(message) => encode(message, &mut bytes),
+            Frame::Unknown(_) => unreachable!("nobody says what it does not know"),
+        }
+        .expect("it fits");
+        assert_eq!(usize::from(bytes[LENGTH]), kind, "{frame:?}");
+        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        writeln!(text, "{kind}: {hex}").expect("a string takes anything");
+    }
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(FILE);
+    if std::env::var_os("SHOALMQ_BLESS").is_some() {
+        std::fs::write(&path, &text).expect("write the golden bytes");
+    }
+    let golden = std::fs::read_to_string(&path).expect("read the golden bytes");
+    assert_eq!(text, golden, "the bytes of a frame changed");
+}

@@ -1,0 +1,150 @@
+//! Which flow answers what: each command, message and timer in one line.
+
+use crate::acking::End;
+use crate::agenda::Timer;
+use crate::command::{Command, Reply};
+use crate::effect::Effect;
+use crate::federating::Need;
+use crate::id::{NodeId, Ticket};
+use crate::limits;
+use crate::message::Message;
+use crate::node::Node;
+use crate::time::Now;
+
+impl Node {
+    pub(crate) fn on_command(
+        &mut self,
+        now: Now,
+        ticket: Ticket,
+        command: Command<'_>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let reply = match command {
+            Command::AddJob(add) => return self.add_job(now, ticket, &add, effects),
+            Command::GetJob(get) => return self.get_job(now.time, ticket, &get, effects),
+            Command::AckJob(ids) => self.ack_jobs(now.time, &ids, effects),
+            Command::FastAck(ids) => self.fast_ack_jobs(now.time, &ids, effects),
+            Command::DelJob(ids) => self.delete_jobs(now.time, &ids, effects),
+            Command::Enqueue(ids) => self.enqueue_jobs(now.time, &ids, effects),
+            Command::Nack(ids) => self.nack_jobs(now.time, &ids, effects),
+            Command::Dequeue(ids) => self.dequeue_jobs(now.time, &ids),
+            Command::Working(id) => self.working(now.time, id, effects),
+            Command::Show(id) => self.show(now.time, id),
+            Command::QueueLength(queue) => self.queue_length(queue),
+            Command::QueuePeek { queue, count } => self.queue_peek(queue, count),
+            Command::QueueStat { queue, detail } => self.queue_stat(now.time, queue, detail),
+            Command::Pause(pause) => self.pause(now, &pause, effects),
+            Command::QueueScan(scan) => self.queue_scan(now.time, &scan),
+            Command::JobScan(scan) => self.job_scan(now.time, &scan),
+            Command::Global(question) => return self.gather(now.time, ticket, question, effects),
+        };
+        effects.push(Effect::Reply(ticket, reply));
+    }
+
+    pub(crate) fn on_message(
+        &mut self,
+        now: Now,
+        from: NodeId,
+        message: Message,
+        effects: &mut Vec<Effect>,
+    ) {
+        if self.peers.is_forgotten(&from) {
+            return;
+        }
+        // Without a slot nothing can be remembered of a node: what it says is lost, and its own retries go on.
+        let Some(from) = self.peers.find_or_add(&from) else {
+            return;
+        };
+        let time = now.time;
+        match message {
+            Message::State(state) => self.on_peer_state(time, from, state, effects),
+            Message::ReplJob(copy) => self.on_repl_job(time, from, *copy, effects),
+            Message::GotJob(id) => self.on_got_job(time, from, id, effects),
+            Message::Missing(id) => self.on_missing(time, from, id, effects),
+            Message::Holders {
+                id,
+                holders,
+                copies,
+            } => self.on_holders(time, from, id, &holders, copies, effects),
+            Message::Enqueue {
+                id,
+                delay_ms,
+                extras: _,
+            } => self.on_enqueue_message(time, from, id, delay_ms, effects),
+            Message::WillQueue { id, extras: _ } => self.on_will_queue(time, from, id, effects),
+            Message::Queued {
+                id,
+                nacks,
+                additional_deliveries,
+                extras: _,
+            } => self.on_queued(time, from, id, nacks, additional_deliveries, effects),
+            Message::Working {
+                id,
+                for_ms,
+                extras: _,
+            } => self.on_working(time, from, id, for_ms, effects),
+            Message::SetAck {
+                id,
+                holders,
+                withdrawn,
+                extras,
+            } => {
+                let end = End { withdrawn, extras };
+                self.on_set_ack(time, from, id, &holders, end, effects);
+            }
+            Message::GotAck { id, known, holders } => {
+                self.on_got_ack(time, from, id, known, &holders, effects);
+            }
+            Message::DelJob { id, extras: _ } => self.on_delete_message(time, id, effects),
+            Message::NeedJobs {
+                queue,
+                count,
+                waiting,
+                at_once,
+            } => {
+                let need = Need::told(count, waiting, at_once);
+                self.on_need_jobs(time, from, &queue, need, effects);
+            }
+            Message::YourJobs(jobs) => self.on_your_jobs(now, from, jobs, effects),
+            Message::Settings(settings) => self.on_settings(now, from, &settings, effects),
+            Message::SettingsDigest { digest, answer } => {
+                self.on_settings_digest(from, digest, answer, effects);
+            }
+            Message::Ask { number, question } => {
+                self.on_ask(time, from, number, &question, effects);
+            }
+            Message::Answer { number, answer } => {
+                self.on_answer(time, from, number, answer, effects);
+            }
+        }
+    }
+
+    pub(crate) fn on_timer(&mut self, now: Now, timer: Timer, effects: &mut Vec<Effect>) {
+        match timer {
+            // It may just have been served by a job that was due at the same moment.
+            Timer::Waiter(id) if self.waiters.holds(id) => {
+                self.give_up(now.time, id, Reply::NothingToDeliver, effects);
+            }
+            Timer::Waiter(_) => {}
+            Timer::Queue(key) => self.on_queue_idle(now.time, key),
+            Timer::Mark => {
+                self.mark(now, effects);
+                self.forget_removed_settings(now);
+                self.agenda
+                    .add_timer(now.time + limits::MARK_EVERY, Timer::Mark);
+            }
+            Timer::Spilling => self.on_spilling(),
+            Timer::Rewrite => self.on_rewrite(now.time, effects),
+            Timer::Absence => self.on_absence(now.time),
+            Timer::Expected => self.on_expected(now.time, effects),
+            Timer::State => self.on_state_timer(now.time, effects),
+            Timer::Healing => self.on_healing(now.time, effects),
+            Timer::Collection => self.on_collection_timer(now.time, effects),
+            Timer::Forgotten => self.on_forgotten_timer(now.time),
+            Timer::Federation => self.on_federation(now.time, effects),
+            Timer::Agreement => self.on_agreement(now.time, effects),
+            Timer::HandOver => self.on_hand_over_timer(now.time, effects),
+            Timer::Gathering => self.on_gathering_late(now.time, effects),
+        }
+    }
+}
