@@ -7,6 +7,7 @@ use crate::effect::Effect;
 use crate::federating::Need;
 use crate::id::{NodeId, Ticket};
 use crate::limits;
+use crate::log::answer;
 use crate::message::Message;
 use crate::node::Node;
 use crate::time::Now;
@@ -38,7 +39,7 @@ impl Node {
             Command::JobScan(scan) => self.job_scan(now.time, &scan),
             Command::Global(question) => return self.gather(now.time, ticket, question, effects),
         };
-        effects.push(Effect::Reply(ticket, reply));
+        answer(ticket, reply, effects);
     }
 
     pub(crate) fn on_message(

@@ -22,9 +22,9 @@ use crate::job::{Job, JobKey, JobState, Jobs, Move, Place};
 use crate::limits;
 use crate::log::{Pass, Segments, Spilling};
 use crate::members::{HandOver, PeerKey, Peers};
-use crate::message::{Message, PeerState};
+use crate::message::PeerState;
 use crate::queue::{List, Queue, QueueKey, Queues, Waiters};
-use crate::record::{Location, RECORD_BYTES, Record, Segment};
+use crate::record::Record;
 use crate::settings::Shared;
 use crate::telling::{Counters, Gatherings};
 use crate::time::{Now, Time};
@@ -269,13 +269,6 @@ impl Node {
             .expect("the next mark is always on the agenda")
     }
 
-    /// Tells a peer, if our link to it is up. If not, the flow that sends this starts over when the link comes up.
-    pub(crate) fn send(&self, to: PeerKey, message: Message, effects: &mut Vec<Effect>) {
-        if self.peers.up().contains(to) {
-            effects.push(Effect::Send(self.peers.get(to).id, message));
-        }
-    }
-
     fn on_tick(&mut self, now: Now, effects: &mut Vec<Effect>) {
         let mut filled = Vec::new();
         for _ in 0..limits::DUE_PER_TICK {
@@ -332,8 +325,8 @@ impl Node {
             self.give_up(now.time, id, Reply::NothingToDeliver, effects);
         }
         self.replications.abandon_all();
-        self.answer_abandoned(effects);
         self.persist(Record::Flushed, effects);
+        self.answer_abandoned(effects);
         let mut seed = [0; 32];
         self.random.fill_bytes(&mut seed);
         let fresh = Node::new(self.id, self.settings, now.time, seed);
@@ -359,44 +352,6 @@ impl Node {
         if self.told.take().is_some() {
             self.watch_state(now.time);
         }
-    }
-
-    /// Records a job whole.
-    pub(crate) fn persist_job(&mut self, key: JobKey, effects: &mut Vec<Effect>) {
-        if self.settings.log == Log::On {
-            // Known once it is given to the log.
-            self.jobs[key].offset = Location::FAR;
-            let job = &self.jobs[key];
-            let holders = self.peers.list(job.holders, None);
-            let queue = self.queues[job.queue].name.clone();
-            let record = job.record(queue, holders, self.jobs.extras(key));
-            self.persist(Record::Added(Box::new(record)), effects);
-        }
-    }
-
-    pub(crate) fn persist(&mut self, record: Record, effects: &mut Vec<Effect>) {
-        if self.settings.log == Log::On {
-            self.segments.grow(record.size());
-            effects.push(Effect::Persist(record));
-        }
-    }
-
-    /// About how many bytes a job's newest record takes: as [`Record::size`] has it.
-    pub(crate) fn recorded_bytes(&self, job: &Job, extras: &Extras) -> u64 {
-        let queue = if job.is_tombstone() {
-            0
-        } else {
-            self.queues[job.queue].name.as_bytes().len()
-        };
-        RECORD_BYTES + (queue + job.body.len() + extras.len()) as u64
-    }
-
-    /// The newest record of a job lies in this segment from now on.
-    pub(crate) fn move_record(&mut self, key: JobKey, segment: Segment) {
-        let bytes = self.recorded_bytes(&self.jobs[key], &self.jobs.extras(key));
-        self.segments.remove(self.jobs[key].segment, bytes);
-        self.segments.add(segment, bytes);
-        self.jobs[key].segment = segment;
     }
 
     /// Moves a job, and sets when the node looks at it next.

@@ -13,6 +13,7 @@ use shoalmq_core::command::{Again, Command, Question, Reply};
 use shoalmq_core::effect::Effect;
 use shoalmq_core::event::Event;
 use shoalmq_core::id::{ClientId, JobId, NodeId, Ticket};
+use shoalmq_core::log::Gates;
 use shoalmq_core::message::Message;
 use shoalmq_core::node::{Log, Node, Settings};
 use shoalmq_core::record::{Location, Segment};
@@ -22,7 +23,6 @@ use tokio::sync::{Notify, oneshot, watch};
 
 use super::clients::{Client, Mailbox};
 use super::clock::{self, Clock};
-use super::gate::{Gates, News};
 use super::identity::Identity;
 use super::logging::LogHandle;
 use super::persistence::{self, Backups, Health, LogState, Rewrite};
@@ -215,7 +215,7 @@ impl Driver {
             started: Instant::now(),
             run_id: NodeId::from_bytes(clock::entropy()).to_string(),
             port: parts.port,
-            gates: Gates::new(parts.released.subscribe()),
+            gates: Gates::new(u64::from_le_bytes(clock::entropy())),
             released: parts.released,
             bodies: None,
             wanted: Vec::new(),
@@ -234,7 +234,7 @@ impl Driver {
     pub(crate) fn feed(&mut self, event: Event<'_>) {
         let now = self.clock.now();
         self.node.handle(now, event, &mut self.effects);
-        self.carry_out(News::Nothing, None);
+        self.carry_out(None);
     }
 
     /// Feeds a command. Returns the gate of its reply, if it was answered at once: else the answer comes by mail.
@@ -253,7 +253,7 @@ impl Driver {
             protocol,
             out,
         };
-        let answered = self.carry_out(News::Job, Some(asking));
+        let answered = self.carry_out(Some(asking));
         if answered.is_none() {
             self.expect_answer(ticket);
         }
@@ -297,7 +297,7 @@ impl Driver {
             self.node
                 .handle(now, Event::Message(from, message), &mut self.effects);
         }
-        self.carry_out(News::Job, None);
+        self.carry_out(None);
     }
 
     /// A GETJOB goes on, for what it was to be answered with cannot be read; its reply comes by mail.
@@ -311,7 +311,7 @@ impl Driver {
     /// Takes effects that came another way than from an event: those of a start.
     pub(crate) fn take_effects(&mut self, effects: Vec<Effect>) {
         self.effects.extend(effects);
-        self.carry_out(News::Nothing, None);
+        self.carry_out(None);
     }
 
     /// Ends a batch or a tick: rolls a full segment, wakes clients that have mail and links that have something to write,
@@ -326,7 +326,7 @@ impl Driver {
             self.settle_bodies(&journal, load);
         }
         self.watch_growth();
-        self.gates.prune();
+        self.gates.prune(*self.released.borrow());
         while let Some(id) = self.cluster.take_broken() {
             self.link_down(&id);
         }

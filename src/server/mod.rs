@@ -2,7 +2,7 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | `driver`, `gate` | the owner of the node; what a reply waits for |
+//! | `driver` | the owner of the node |
 //! | `clients` | from a connection that is taken in to the last reply that leaves |
 //! | `start` | from the configuration to `ready`, and to the end of the process |
 //! | `tasks` | what runs all the time: ticks, housekeeping, signals |
@@ -24,7 +24,6 @@ mod clock;
 mod closing;
 mod cluster;
 mod driver;
-mod gate;
 mod http;
 mod identity;
 mod listen;

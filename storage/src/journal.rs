@@ -31,12 +31,10 @@ mod pending;
 mod tests;
 
 pub use self::pending::Writer;
+pub use shoalmq_core::log::Position;
 
 /// A frame takes no more records once it has this many bytes.
 pub const FRAME_BYTES: usize = 1 << 20;
-/// How many records were appended before and with one, since the first journal of the process started.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct Position(pub u64);
 
 /// When the disk is made to hold what was appended: `appendfsync`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -102,6 +102,10 @@ pub(crate) enum Step {
     Meddle,
     /// A paused queue goes on.
     Unpause(usize),
+    /// Somebody pauses or unpauses a queue for the whole cluster.
+    Set,
+    /// Some producer adds a job that nobody takes before the end.
+    Store,
     /// The client with a queue of its own goes on.
     Keep(Keep),
 }

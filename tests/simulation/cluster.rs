@@ -15,6 +15,7 @@ use crate::checker::{Checker, EMPTY_WITHIN, Violation};
 use crate::dice::Dice;
 use crate::disk::Disk;
 use crate::faults::Faults;
+use crate::healing;
 use crate::host::{Host, WallClock};
 use crate::network::{KEEP_ALIVE_EVERY, Network};
 use crate::plan::Plan;
@@ -47,6 +48,7 @@ pub(crate) struct Cluster {
     pub(crate) disk_dice: Dice,
     pub(crate) client_dice: Dice,
     pub(crate) fault_dice: Dice,
+    pub(crate) setting_dice: Dice,
     /// The second that is counted, and the happenings in it.
     pace: (u64, u64),
     addresses: u16,
@@ -72,6 +74,7 @@ impl Cluster {
             disk_dice: dice.fork(),
             client_dice: dice.fork(),
             fault_dice: dice.fork(),
+            setting_dice: dice.fork(),
             dice,
             pace: (0, 0),
             addresses: 0,
@@ -85,6 +88,7 @@ impl Cluster {
     }
 
     fn new_host(&mut self) -> Host {
+        let ahead = self.dice.below(self.plan.clocks_apart + 1).cast_signed();
         Host {
             id: NodeId::from_bytes(self.dice.bytes()),
             zone: self.dice.below(self.plan.zones),
@@ -94,7 +98,7 @@ impl Cluster {
             disk: Disk::default(),
             memory: Memory::default(),
             timeline: Time::ZERO,
-            clock: WallClock::default(),
+            clock: WallClock::ahead(ahead),
             boots: 0,
             process: None,
             inbox: None,
@@ -137,6 +141,10 @@ impl Cluster {
         self.begin_faults();
         self.run_until(self.plan.trouble)?;
         self.end_faults();
+        if let Some(calm) = healing::calm(&self.plan) {
+            self.run_until(self.now + calm)?;
+            self.check_copies();
+        }
         self.end_workload();
         let healed = self.now;
         self.checker.healed(healed);
@@ -157,6 +165,7 @@ impl Cluster {
                 return Err(Violation { what, job });
             }
         }
+        self.check_settings();
         for host in &self.hosts {
             if let Some(process) = &host.process {
                 self.checker.count(&process.core.counters());
@@ -260,7 +269,7 @@ impl Cluster {
                 .core
                 .handle(now, Event::Command(ticket, scan), &mut effects);
             for effect in effects {
-                if let Effect::Reply(_, Reply::Jobs(_, jobs)) = effect {
+                if let Effect::Reply(_, Reply::Jobs(_, jobs), _) = effect {
                     for job in jobs {
                         first.get_or_insert(job.id);
                         write!(text, "\nn{index}: {job:?}")

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use shoalmq_core::id::JobId;
 use shoalmq_core::record::Record;
+use shoalmq_core::time::WallTime;
 
 use crate::checker::{Checker, SKEW};
 use crate::client::Number;
@@ -18,6 +19,7 @@ impl Checker {
         &mut self,
         now: Micros,
         host: HostIndex,
+        wall: WallTime,
         record: &Record,
         position: Position,
     ) {
@@ -41,7 +43,15 @@ impl Checker {
             }
             Record::Deleted(id) => self.dropped(now, host, id),
             Record::Acked(ack) => self.dropped(now, host, &ack.id),
-            _ => {}
+            Record::Setting(setting) => self.set(now, host, wall, setting),
+            Record::Started { .. }
+            | Record::Mark { .. }
+            | Record::Holders { .. }
+            | Record::Peer { .. }
+            | Record::PeerForgotten(_)
+            | Record::Flushed
+            | Record::Standing(_)
+            | Record::Closed { .. } => {}
         }
     }
 
@@ -57,16 +67,6 @@ impl Checker {
             let what = format!("at {} ms n{host} drops the last copy", now / MS);
             self.violate(Some(number), what);
         }
-    }
-
-    /// Where in its log a node first recorded a job; 0 when it has none.
-    pub(crate) fn recorded_at(&self, host: HostIndex, id: &JobId) -> Position {
-        let number = self.by_id.get(id);
-        let copies = number.map(|&number| &self.jobs[number].copies);
-        copies
-            .and_then(|copies| copies.get(&host))
-            .copied()
-            .unwrap_or(0)
     }
 
     /// A node crashed, and these jobs are on its disk.

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use shoalmq_core::command::Reply;
 use shoalmq_core::id::{JobId, NodeId, StoreId, Ticket};
 use shoalmq_core::job::Body;
+use shoalmq_core::log::Gates;
 use shoalmq_core::message::Message;
 use shoalmq_core::node::Node;
 use shoalmq_core::record::Location;
@@ -55,8 +56,8 @@ pub(crate) enum Inbound {
     Datagram(Vec<u8>),
 }
 
-/// A wall clock that may jump.
-#[derive(Debug, Default)]
+/// A wall clock that may be wrong, and may jump.
+#[derive(Debug)]
 pub(crate) struct WallClock {
     offset_ms: i64,
     /// The last jump, and the record that must be on disk for a crash not to mistake it for time that passed.
@@ -64,6 +65,14 @@ pub(crate) struct WallClock {
 }
 
 impl WallClock {
+    /// One that is ahead of the time by so much, until it jumps.
+    pub(crate) fn ahead(offset_ms: i64) -> Self {
+        WallClock {
+            offset_ms,
+            jump: None,
+        }
+    }
+
     pub(crate) fn at(&self, now: Micros) -> WallTime {
         WallTime((WALL_MS + now / MS).saturating_add_signed(self.offset_ms))
     }
@@ -96,6 +105,7 @@ pub(crate) struct Process {
     pub(crate) base: Time,
     /// What waits for the disk, in order.
     pub(crate) held: Vec<(Position, Held)>,
+    pub(crate) gates: Gates,
     /// When the next tick is scheduled.
     pub(crate) armed: Micros,
     pub(crate) gossip_armed: Micros,
@@ -114,6 +124,16 @@ pub(crate) enum Held {
     Reply(Ticket, Box<Reply>, Micros),
     /// A message over the link of this incarnation.
     Send(HostIndex, u64, Box<Message>),
+}
+
+impl Held {
+    /// The link that it goes over, if it is a message.
+    pub(crate) fn link(&self) -> Option<(HostIndex, u64)> {
+        match self {
+            Held::Send(to, incarnation, _) => Some((*to, *incarnation)),
+            Held::Reply(..) => None,
+        }
+    }
 }
 
 /// Another machine, as a process sees it.

@@ -64,6 +64,8 @@ pub(crate) struct Plan {
     pub(crate) segment: usize,
     /// `maxmemory`; 0 is no bound. With little, bodies leave memory.
     pub(crate) memory: u64,
+    /// How far apart the wall clocks are, in milliseconds, at most.
+    pub(crate) clocks_apart: u64,
 }
 
 impl Plan {
@@ -108,6 +110,7 @@ impl Plan {
             bug: None,
             segment: dice.between(50, 2000) as usize,
             memory: dice.weighted(&[(60, 0), (20, 60_000), (20, 200_000)]),
+            clocks_apart: dice.weighted(&[(50, 0), (10, 1000), (40, 3_600_000)]),
         }
     }
 

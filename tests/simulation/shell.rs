@@ -1,20 +1,20 @@
 //! What the server does around a core: it starts it from the log, wakes it, and carries out its effects in the order
-//! persist, send, reply; under `appendfsync always` the latter two wait for the disk.
+//! persist, send, reply. The latter two wait for the disk as the core's own gates say, and messages over one link keep
+//! their order: so what does not have to wait leaves at once, unless something before it waits.
 
 use std::time::Duration;
 
 use shoalmq_core::command::Reply;
-use shoalmq_core::effect::Effect;
+use shoalmq_core::effect::{Effect, News};
 use shoalmq_core::event::Event;
 use shoalmq_core::id::{StoreId, Ticket};
-use shoalmq_core::log::{Reload, Restore, Start};
+use shoalmq_core::log::{self, Gates, Reload, Restore, Start};
 use shoalmq_core::node::{Eviction, Log, MemoryPolicy, Settings};
 use shoalmq_core::planted::Bug;
 use shoalmq_core::record::Record;
 use shoalmq_core::time::Time;
 
 use crate::cluster::Cluster;
-use crate::disk::Position;
 use crate::host::{Held, Inbound, Peer, Process};
 use crate::membership::new_membership;
 use crate::plan::Policy;
@@ -52,6 +52,9 @@ impl Cluster {
             heal_delay: plan.heal_delay,
             leaving_grace: plan.leaving_grace,
         };
+        self.checker
+            .settings
+            .reread(index, host.disk.records().map(|(_, record)| record));
         let mut restore = Restore::new(host.id, settings, self.dice.bytes());
         plant(&mut restore, plan.bug);
         for (at, record) in host.disk.records() {
@@ -81,6 +84,7 @@ impl Cluster {
             started: now,
             base,
             held: Vec::new(),
+            gates: Gates::new(0),
             armed: Micros::MAX,
             gossip_armed: Micros::MAX,
             peers: vec![Peer::default(); plan.hosts],
@@ -122,25 +126,23 @@ impl Cluster {
 
     /// Carries out effects. Returns the empty vector.
     fn carry_out(&mut self, index: HostIndex, mut effects: Vec<Effect>) -> Vec<Effect> {
-        let mut persisted = false;
         for effect in &effects {
             self.trace.effect(self.now, index, effect);
-            if let Effect::Persist(record) = effect {
-                self.persist(index, record.clone());
-                persisted = true;
+            if let Effect::Persist(record, news) = effect {
+                self.persist(index, record.clone(), *news);
             }
         }
         for effect in effects.drain(..) {
             match effect {
-                Effect::Persist(_) => {}
-                Effect::Send(to, mut message) => {
+                Effect::Persist(..) => {}
+                Effect::Send(to, mut message, wait) => {
                     for (id, body) in message.unread_bodies() {
                         let read = self.hosts[index].disk.read(&id, body);
                         *body = read.expect("what is sent can be read");
                     }
                     let to = self.host_of(&to);
                     if let Some(incarnation) = self.network.link(index, to) {
-                        let gate = self.gate(index);
+                        let gate = self.gate(index, |gates, policy| gates.of_message(policy, wait));
                         let held = Held::Send(to, incarnation, Box::new(message));
                         self.hold(index, gate, held);
                     }
@@ -151,7 +153,7 @@ impl Cluster {
                     let host = &mut self.hosts[index];
                     host.fetched.push((id, place, read));
                 }
-                Effect::Reply(ticket, mut reply) => {
+                Effect::Reply(ticket, mut reply, wait) => {
                     let hands_out = matches!(reply, Reply::Unread(_));
                     for (id, body) in reply.unread_bodies() {
                         let read = self.hosts[index].disk.read(&id, body);
@@ -159,7 +161,8 @@ impl Cluster {
                         *body = read.unwrap_or(body.clone());
                     }
                     let reply = reply.into_read().expect("every body was read");
-                    let gate = self.reply_gate(index, &reply, persisted);
+                    let gate =
+                        self.gate(index, |gates, policy| gates.of_reply(policy, wait, &reply));
                     let held = Held::Reply(ticket, Box::new(reply), self.now);
                     self.hold(index, gate, held);
                 }
@@ -169,70 +172,25 @@ impl Cluster {
         effects
     }
 
-    fn persist(&mut self, index: HostIndex, record: Record) {
+    fn persist(&mut self, index: HostIndex, record: Record, news: News) {
         let position = self.hosts[index].disk.given() + 1;
-        self.checker.recorded(self.now, index, &record, position);
-        let id = match &record {
-            Record::Added(job) => Some(job.id),
-            _ => None,
+        let wall = self.hosts[index].clock.at(self.now);
+        self.checker
+            .recorded(self.now, index, wall, &record, position);
+        let id = if let Record::Added(job) = &record {
+            Some(job.id)
+        } else {
+            None
         };
+        let policy = self.gate_policy();
+        if let Some(process) = &mut self.hosts[index].process {
+            let position = log::Position(position);
+            process.gates.record(policy, &record, news, position);
+        }
         let at = self.hosts[index].disk.append(record);
         self.hosts[index].recorded.extend(id.map(|id| (id, at)));
         if self.plan.policy == Policy::Always {
             self.begin_sync(index);
-        }
-    }
-
-    /// Up to where the log must be on disk before something may leave.
-    fn gate(&self, index: HostIndex) -> Position {
-        match self.plan.policy {
-            Policy::Always => self.hosts[index].disk.given(),
-            Policy::EverySecond | Policy::Sometimes => 0,
-        }
-    }
-
-    /// A delivery waits for the records of its jobs alone; nothing waits that tells nothing.
-    fn reply_gate(&self, index: HostIndex, reply: &Reply, persisted: bool) -> Position {
-        match reply {
-            Reply::Refused(_) if persisted => self.gate(index),
-            Reply::NothingToDeliver | Reply::Refused(_) => 0,
-            Reply::Delivered(jobs, _) if self.plan.policy == Policy::Always => {
-                let positions = jobs
-                    .iter()
-                    .map(|job| self.checker.recorded_at(index, &job.id));
-                positions.max().unwrap_or(0)
-            }
-            _ => self.gate(index),
-        }
-    }
-
-    fn hold(&mut self, index: HostIndex, gate: Position, held: Held) {
-        if gate <= self.hosts[index].disk.synced() {
-            self.release(index, held);
-        } else if let Some(process) = &mut self.hosts[index].process {
-            process.held.push((gate, held));
-        }
-    }
-
-    fn release(&mut self, index: HostIndex, held: Held) {
-        match held {
-            Held::Send(to, incarnation, message) => self.send(index, to, incarnation, *message),
-            Held::Reply(ticket, reply, given) => self.answered(index, ticket, *reply, given),
-        }
-    }
-
-    /// Lets everything go that waited for what is on disk now.
-    fn release_held(&mut self, index: HostIndex) {
-        let synced = self.hosts[index].disk.synced();
-        let Some(process) = &mut self.hosts[index].process else {
-            return;
-        };
-        let held = std::mem::take(&mut process.held);
-        let (free, still) = held.into_iter().partition(|&(gate, _)| gate <= synced);
-        process.held = still;
-        let free: Vec<(Position, Held)> = free;
-        for (_, held) in free {
-            self.release(index, held);
         }
     }
 

@@ -8,8 +8,8 @@
 //! cargo test --profile simulation -p shoalmq-simulation --features planted-bugs -- --bug all --seeds 0..300
 //! ```
 //!
-//! A run is a cluster that comes up (`cluster`, `host`, `shell`: what the server does around a core), clients (`workload`, `dealing`, `keeping`),
-//! faults (`faults`, `network`, `disk`), and what must hold (`checker`, `copies`, `withdrawals`). Then all heals, consumers drain every node, and
+//! A run is a cluster that comes up (`cluster`, `host`, `shell`, `gates`: what the server does around a core), clients (`workload`, `dealing`, `keeping`),
+//! faults (`faults`, `network`, `disk`), and what must hold (`checker`, `copies`, `withdrawals`, `healing`, `settings`). Then all heals, consumers drain every node, and
 //! nothing may be left. The same seed gives the same course of events, which the fingerprint of a run proves.
 
 use std::process::ExitCode;
@@ -25,6 +25,8 @@ mod dealing;
 mod dice;
 mod disk;
 mod faults;
+mod gates;
+mod healing;
 mod host;
 mod keeping;
 mod membership;
@@ -33,6 +35,7 @@ mod options;
 mod plan;
 mod run;
 mod schedule;
+mod settings;
 mod shell;
 mod summary;
 mod trace;

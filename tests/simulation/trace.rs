@@ -179,16 +179,26 @@ fn jobs_of_message(message: &Message) -> Vec<JobId> {
 
 fn jobs_of_effect(effect: &Effect) -> Vec<JobId> {
     match effect {
-        Effect::Send(_, message) => jobs_of_message(message),
-        Effect::Persist(record) => match record {
-            Record::Added(job) => vec![job.id],
-            Record::Holders { id, .. } | Record::Deleted(id) => vec![*id],
-            Record::Acked(ack) => vec![ack.id],
-            Record::Standing(standing) => vec![standing.id],
-            _ => Vec::new(),
-        },
-        Effect::Reply(_, Reply::Added(id)) | Effect::Fetch(id, _) => vec![*id],
-        Effect::Reply(_, reply @ (Reply::Delivered(..) | Reply::Unread(_))) => reply.delivered(),
-        Effect::Reply(..) | Effect::Retire(_) => Vec::new(),
+        Effect::Send(_, message, _) => jobs_of_message(message),
+        Effect::Persist(record, _) => jobs_of_record(record),
+        Effect::Reply(_, Reply::Added(id), _) | Effect::Fetch(id, _) => vec![*id],
+        Effect::Reply(_, reply, _) => reply.delivered(),
+        Effect::Retire(_) => Vec::new(),
+    }
+}
+
+fn jobs_of_record(record: &Record) -> Vec<JobId> {
+    match record {
+        Record::Added(job) => vec![job.id],
+        Record::Holders { id, .. } | Record::Deleted(id) => vec![*id],
+        Record::Acked(ack) => vec![ack.id],
+        Record::Standing(standing) => vec![standing.id],
+        Record::Started { .. }
+        | Record::Mark { .. }
+        | Record::Peer { .. }
+        | Record::PeerForgotten(_)
+        | Record::Setting(_)
+        | Record::Flushed
+        | Record::Closed { .. } => Vec::new(),
     }
 }

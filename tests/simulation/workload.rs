@@ -9,6 +9,7 @@ use shoalmq_core::id::{ClientId, JobId, Ticket};
 
 use crate::client::{Act, Ask, Deal, Keep, Number, Step, Terms};
 use crate::cluster::Cluster;
+use crate::healing;
 use crate::host::Inbound;
 use crate::keeping;
 use crate::schedule::{Happening, HostIndex, MS, Micros, SECOND};
@@ -62,6 +63,8 @@ impl Cluster {
     pub(crate) fn begin_workload(&mut self) {
         self.at(WARM_UP, Happening::Client(Step::Add));
         self.at(WARM_UP, Happening::Client(Step::Meddle));
+        self.begin_settings();
+        self.begin_storing();
         self.at(WARM_UP, Happening::Client(Step::Keep(Keep::Look)));
         for number in 0..self.plan.consumers {
             let wait = self.client_dice.below(2 * SECOND);
@@ -105,6 +108,8 @@ impl Cluster {
             Step::Deal(deal) => self.deal(&deal),
             Step::Meddle => self.meddle(),
             Step::Unpause(queue) => self.unpause(queue),
+            Step::Set => self.set_something(),
+            Step::Store => self.store(),
             Step::Keep(step) => self.keep(step),
         }
     }
@@ -158,7 +163,11 @@ impl Cluster {
         });
     }
 
-    fn add_job(&mut self, number: Number, terms: impl FnOnce(&mut Self, Number) -> Terms) {
+    pub(crate) fn add_job(
+        &mut self,
+        number: Number,
+        terms: impl FnOnce(&mut Self, Number) -> Terms,
+    ) {
         let Some(host) = self.any_host() else { return };
         let terms = terms(self, number);
         let process = self.hosts[host].process.as_ref();
@@ -233,6 +242,7 @@ impl Cluster {
             queues.truncate(some);
         } else {
             queues.push(keeping::QUEUE.to_owned());
+            queues.push(healing::QUEUE.to_owned());
         }
         let count = dice.weighted(&[(60, 1), (30, 3), (10, 20)]);
         let hangs_up = match wait {
@@ -307,7 +317,10 @@ impl Cluster {
                 self.checker.added(self.now, number, id, &synced);
             }
             (Purpose::Add(number), Reply::Refused(refusal)) => {
-                self.checker.refused(given, host, number, refusal);
+                let others = 0..self.hosts.len();
+                let links = others.filter(|&other| self.network.link(host, other).is_some());
+                let links = links.count();
+                self.checker.refused(given, host, number, refusal, links);
             }
             (Purpose::Get(consumer), Reply::Delivered(jobs, _)) => {
                 for job in jobs {

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use crate::delivering::Cause;
-use crate::effect::Effect;
+use crate::effect::{Effect, News};
 use crate::id::{Guarantee, JobId, NodeId};
 use crate::job::{Job, JobKey, JobState, Links, Stand};
 use crate::members::{NodeSet, PeerKey};
@@ -114,7 +114,7 @@ impl Node {
         }
         let id = copy.id;
         let key = self.keep_copy(now, copy);
-        self.persist_job(key, effects);
+        self.persist_job(key, News::Job, effects);
         self.send(from, Message::GotJob(id), effects);
         if self.jobs[key].holders.contains(from) {
             self.healing.recent.note(now, from, key);

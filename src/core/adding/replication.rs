@@ -15,11 +15,12 @@ use crate::adding::admission::{Home, Plan};
 use crate::adding::pending::Pending;
 use crate::command::{AddJob, Refusal, Replication, Reply};
 use crate::delivering::Cause;
-use crate::effect::Effect;
+use crate::effect::{Effect, News};
 use crate::extras::Extras;
 use crate::id::{ClientId, Guarantee, JobId, Ticket};
 use crate::job::{Body, Job, JobKey, JobState, Links, Move, Stand};
 use crate::limits;
+use crate::log::answer;
 use crate::members::{NodeSet, PeerKey, load_class};
 use crate::message::Message;
 use crate::node::Node;
@@ -40,7 +41,7 @@ impl Node {
             Ok(plan) => plan,
             Err(refusal) => {
                 self.count_refused(refusal);
-                effects.push(Effect::Reply(ticket, Reply::Refused(refusal)));
+                answer(ticket, Reply::Refused(refusal), effects);
                 return;
             }
         };
@@ -67,7 +68,7 @@ impl Node {
             self.replications.insert(key, pending);
         }
         if self.must_record(key) {
-            self.persist_job(key, effects);
+            self.persist_job(key, News::Job, effects);
         } else {
             self.move_record(key, 0);
         }
@@ -86,7 +87,7 @@ impl Node {
             }
         }
         if at_once || !waits {
-            effects.push(Effect::Reply(ticket, Reply::Added(id)));
+            answer(ticket, Reply::Added(id), effects);
         }
     }
 
@@ -131,8 +132,10 @@ impl Node {
             let ticket = pending.ticket;
             self.counters.replication_timeouts += 1;
             self.withdraw(now, key, effects);
-            let refused = Reply::Refused(Refusal::ReplicationTimeout);
-            effects.extend(ticket.map(|ticket| Effect::Reply(ticket, refused)));
+            if let Some(ticket) = ticket {
+                let refused = Reply::Refused(Refusal::ReplicationTimeout);
+                answer(ticket, refused, effects);
+            }
         } else {
             self.ask_more(now, key, effects);
         }
@@ -212,7 +215,7 @@ impl Node {
             };
             self.withdraw(now, key, effects);
             self.count_refused(Refusal::TooFewNodes);
-            effects.push(Effect::Reply(ticket, Reply::Refused(Refusal::TooFewNodes)));
+            answer(ticket, Reply::Refused(Refusal::TooFewNodes), effects);
         }
     }
 
@@ -227,7 +230,7 @@ impl Node {
     pub(crate) fn answer_abandoned(&mut self, effects: &mut Vec<Effect>) {
         for ticket in self.replications.take_abandoned() {
             let refusal = Refusal::RemovedWhileReplicating;
-            effects.push(Effect::Reply(ticket, Reply::Refused(refusal)));
+            answer(ticket, Reply::Refused(refusal), effects);
         }
     }
 
@@ -280,7 +283,7 @@ impl Node {
             Home::Elsewhere => self.give_away(now, key, queued_by, effects),
         }
         if let Some(ticket) = pending.ticket {
-            effects.push(Effect::Reply(ticket, Reply::Added(id)));
+            answer(ticket, Reply::Added(id), effects);
         }
         true
     }

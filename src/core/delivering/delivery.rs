@@ -14,6 +14,7 @@ use crate::federating::Found;
 use crate::id::{ClientId, Guarantee, JobId, QueueName, Ticket};
 use crate::job::{JobKey, JobState, Move, Place};
 use crate::limits;
+use crate::log::answer;
 use crate::node::Node;
 use crate::queue::{QueueKey, Waiter, WaiterId};
 use crate::telling::millis;
@@ -42,12 +43,12 @@ impl Node {
                 told: get.told,
             };
             let reply = delivered(taken, get.told, again);
-            effects.push(Effect::Reply(ticket, reply));
+            answer(ticket, reply, effects);
         } else if get.wait == Wait::No {
-            effects.push(Effect::Reply(ticket, Reply::NothingToDeliver));
+            answer(ticket, Reply::NothingToDeliver, effects);
         } else if self.is_going() {
             let reply = Reply::Refused(Refusal::Leaving);
-            effects.push(Effect::Reply(ticket, reply));
+            answer(ticket, reply, effects);
         } else {
             self.wait(now, ticket, get);
         }
@@ -155,7 +156,7 @@ impl Node {
                 told: waiter.told,
             };
             let reply = delivered(vec![delivery], waiter.told, again);
-            effects.push(Effect::Reply(waiter.ticket, reply));
+            answer(waiter.ticket, reply, effects);
         }
     }
 
@@ -196,7 +197,7 @@ impl Node {
         effects: &mut Vec<Effect>,
     ) {
         let waiter = self.stop_waiting(now, id, Found::Nothing, effects);
-        effects.push(Effect::Reply(waiter.ticket, reply));
+        answer(waiter.ticket, reply, effects);
     }
 
     pub(crate) fn on_disconnected(

@@ -113,8 +113,8 @@ impl Bench {
         let mut answer = None;
         for effect in self.effects.drain(..) {
             match effect {
-                Effect::Reply(_, reply) => answer = Some(reply),
-                Effect::Persist(record) => drop(black_box(record)),
+                Effect::Reply(_, reply, _) => answer = Some(reply),
+                Effect::Persist(record, _) => drop(black_box(record)),
                 Effect::Send(..) | Effect::Retire(_) | Effect::Fetch(..) => {}
             }
         }

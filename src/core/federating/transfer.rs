@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::delivering::Cause;
-use crate::effect::Effect;
+use crate::effect::{Effect, News};
 use crate::id::{Guarantee, JobId, NodeId};
 use crate::job::{JobKey, JobState};
 use crate::limits;
@@ -205,7 +205,7 @@ impl Node {
         }
         let delay_left = copy.delay_left().filter(|_| at_most_once);
         let key = self.keep_copy(now, copy);
-        self.persist_job(key, effects);
+        self.persist_job(key, News::Job, effects);
         self.note_short(now, key);
         self.queue_after(now, key, delay_left, effects)
     }

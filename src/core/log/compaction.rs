@@ -8,7 +8,7 @@
 //! nothing keeps that afterwards.
 
 use crate::agenda::Timer;
-use crate::effect::Effect;
+use crate::effect::{Effect, News};
 use crate::event::Pace;
 use crate::id::NodeId;
 use crate::job::{JobKey, JobState};
@@ -78,7 +78,7 @@ impl Node {
         self.settings.log = Log::On;
         self.segments.restart(segment);
         self.mark(now, effects);
-        effects.push(Effect::Persist(Record::Flushed));
+        effects.push(Effect::Persist(Record::Flushed, News::Nothing));
         self.record_peers(effects);
         self.record_settings(effects);
         effects.push(Effect::Retire(segment));
@@ -252,7 +252,7 @@ impl Node {
             // Its body must be read first, and may be acked until then. One that is lost is nowhere to be copied from.
             JobState::WaitReplicas | JobState::Active | JobState::Queued => {
                 if job.body.is_here() {
-                    self.record_again(key, effects);
+                    self.record_again(key, News::Nothing, effects);
                 } else if !job.body.is_lost() {
                     self.fetch(key, effects);
                 }

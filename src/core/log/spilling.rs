@@ -13,7 +13,7 @@
 use std::collections::VecDeque;
 
 use crate::agenda::Timer;
-use crate::effect::Effect;
+use crate::effect::{Effect, News};
 use crate::id::{Guarantee, JobId};
 use crate::job::{Body, Job, JobKey, JobState, Move};
 use crate::limits;
@@ -316,7 +316,7 @@ impl Node {
         };
         if self.jobs[key].body == *place {
             self.replace_body(key, body);
-            self.record_again(key, effects);
+            self.record_again(key, News::Nothing, effects);
         }
     }
 
@@ -326,9 +326,9 @@ impl Node {
     }
 
     /// The record of a job lies in the current segment from now on.
-    pub(super) fn record_again(&mut self, key: JobKey, effects: &mut Vec<Effect>) {
+    pub(super) fn record_again(&mut self, key: JobKey, news: News, effects: &mut Vec<Effect>) {
         self.move_record(key, self.segments.current());
-        self.persist_job(key, effects);
+        self.persist_job(key, news, effects);
     }
 
     /// The bytes of a body that was handed out, or looked at, are not where they should be.
@@ -387,7 +387,8 @@ impl Node {
         let unread = job.body.spilled_to().is_some() && job.state() == JobState::Active;
         if job.body.is_lost() || unread {
             self.replace_body(key, body.clone());
-            self.record_again(key, effects);
+            // The copy that this node answers for is the new one.
+            self.record_again(key, News::Job, effects);
         }
     }
 }

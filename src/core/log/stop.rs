@@ -1,6 +1,6 @@
 //! A clean stop: recording where every job stands, so that the next start goes on from there.
 
-use crate::effect::Effect;
+use crate::effect::{Effect, News};
 use crate::extras::Extras;
 use crate::id::Guarantee;
 use crate::job::{JobKey, JobState, Place};
@@ -44,14 +44,13 @@ impl Node {
                 additional_deliveries: job.additional_deliveries,
                 extras: Extras::NONE,
             };
-            effects.push(Effect::Persist(Record::Standing(standing)));
+            effects.push(Effect::Persist(Record::Standing(standing), News::Nothing));
         }
         self.stopping = (to < self.jobs.end()).then_some(to);
         if self.stopping.is_none() {
-            effects.push(Effect::Persist(Record::Closed {
-                time: now.time,
-                wall: now.wall,
-            }));
+            let Now { time, wall } = now;
+            let closed = Record::Closed { time, wall };
+            effects.push(Effect::Persist(closed, News::Nothing));
         }
     }
 }

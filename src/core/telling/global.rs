@@ -13,6 +13,7 @@ use crate::command::{
 use crate::effect::Effect;
 use crate::id::{ClientId, JobId, NodeId, QueueName, Ticket};
 use crate::limits;
+use crate::log::answer;
 use crate::members::{NodeSet, PeerKey};
 use crate::message::Message;
 use crate::node::Node;
@@ -53,7 +54,7 @@ impl Gathering {
     pub(super) fn finish(mut self, effects: &mut Vec<Effect>) {
         self.missing.sort_unstable();
         let reply = Reply::Global(self.answer, self.missing);
-        effects.push(Effect::Reply(self.ticket, reply));
+        answer(self.ticket, reply, effects);
     }
 }
 

@@ -198,7 +198,7 @@ impl Bench {
         }
         let mut recorded = Vec::new();
         for effect in &effects {
-            if let Effect::Persist(record) = effect {
+            if let Effect::Persist(record, _) = effect {
                 self.log.push((self.segment, record.clone()));
                 if let Record::Added(job) = record {
                     let at = self.location(self.segment, self.log.len() - 1);
@@ -211,7 +211,7 @@ impl Bench {
         }
         for effect in effects {
             match effect {
-                Effect::Persist(_) => {}
+                Effect::Persist(..) => {}
                 Effect::Fetch(id, place) if self.failing.contains(&id) => {
                     self.feed(Event::NotFetched(place));
                 }
@@ -219,7 +219,7 @@ impl Bench {
                     let read = self.read(id, &place);
                     self.feed(Event::Fetched { id, place, read });
                 }
-                Effect::Reply(ticket, reply) => {
+                Effect::Reply(ticket, reply, _) => {
                     let Some(reply) = self.complete(ticket, reply) else {
                         continue;
                     };
@@ -227,7 +227,7 @@ impl Bench {
                     let before = self.replies.insert(ticket, reply);
                     assert_eq!(before, None, "{ticket:?} is answered once");
                 }
-                Effect::Send(peer, message) => self.sent.push((peer, message)),
+                Effect::Send(peer, message, _) => self.sent.push((peer, message)),
                 Effect::Retire(below) => self.log.retain(|&(segment, _)| segment >= below),
             }
         }

@@ -337,7 +337,7 @@ impl Pair {
             self.bench
                 .node
                 .handle(self.bench.now(), event, &mut effects);
-            let Some(Effect::Reply(_, Reply::Shown(Some(view)))) = effects.pop() else {
+            let Some(Effect::Reply(_, Reply::Shown(Some(view)), _)) = effects.pop() else {
                 panic!("{id} is lost: {job:?}");
             };
             assert_eq!(view.state == JobState::Queued, job.queued, "{id} {job:?}");

@@ -274,18 +274,18 @@ impl Shoal {
     fn carry_out(&mut self, seat: usize, effects: Vec<Effect>) {
         for effect in effects {
             match effect {
-                Effect::Persist(record) => {
+                Effect::Persist(record, _) => {
                     let segment = self.seats[seat].segment;
                     self.seats[seat].log.push((segment, record));
                 }
-                Effect::Send(to, message) => {
+                Effect::Send(to, message, _) => {
                     let to = Shoal::seat_of(&to);
                     if self.up.contains(&(seat, to)) {
                         self.sent.push_back((seat, to, message.clone()));
                         self.post(seat, to, Parcel::Message(message));
                     }
                 }
-                Effect::Reply(ticket, reply) => {
+                Effect::Reply(ticket, reply, _) => {
                     let before = self.replies.insert((seat, ticket), reply);
                     assert_eq!(before, None, "{ticket:?} is answered once");
                 }

@@ -7,17 +7,17 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use shoalmq_core::command::{Refusal, Reply};
-use shoalmq_core::effect::Effect;
+use shoalmq_core::effect::{Effect, Wait};
 use shoalmq_core::id::{JobId, NodeId, Ticket};
 use shoalmq_core::job::Body;
+use shoalmq_core::log::{Policy, Position};
 use shoalmq_core::message::Message;
 use shoalmq_core::record::Record;
-use shoalmq_storage::journal::Position;
 
 use super::{Answered, Driver};
 use crate::command::reply;
 use crate::resp::Protocol;
-use crate::server::gate::{News, Persisted};
+use crate::server::persistence;
 use crate::server::reading::{Access, UnreadReply, Wanted};
 
 /// The command that runs now. Its reply can be written at once; every other reply goes by mail.
@@ -29,23 +29,19 @@ pub(super) struct Asking<'a> {
 
 impl Driver {
     /// Carries out all effects. Returns how the command that asks was answered; none while it waits.
-    pub(super) fn carry_out(
-        &mut self,
-        news: News,
-        mut asking: Option<Asking<'_>>,
-    ) -> Option<Answered> {
+    pub(super) fn carry_out(&mut self, mut asking: Option<Asking<'_>>) -> Option<Answered> {
         let mut effects = std::mem::take(&mut self.effects);
-        let persisted = self.persist(&effects, news);
+        self.persist(&effects);
         let mut answered = None;
         for effect in effects.drain(..) {
             match effect {
-                Effect::Persist(_) => {}
-                Effect::Reply(ticket, reply) => {
+                Effect::Persist(..) => {}
+                Effect::Reply(ticket, reply, wait) => {
                     let asking = asking.as_mut().filter(|asking| asking.ticket == ticket);
-                    answered = self.reply(ticket, reply, persisted, asking).or(answered);
+                    answered = self.reply(ticket, reply, wait, asking).or(answered);
                 }
                 Effect::Fetch(id, place) => self.fetch(id, place),
-                Effect::Send(to, message) => self.send(&to, message),
+                Effect::Send(to, message, wait) => self.send(&to, message, wait),
                 Effect::Retire(below) => self.retire.0 = below.max(self.retire.0),
             }
         }
@@ -54,27 +50,25 @@ impl Driver {
     }
 
     /// Gives all records to the journal, if there is a log.
-    fn persist(&mut self, effects: &[Effect], news: News) -> Persisted {
-        let policy = self.config.appendfsync;
-        let mut persisted = if self.health.is_failing() {
-            Persisted::NothingCanBe
-        } else {
-            Persisted::NothingYet
-        };
+    fn persist(&mut self, effects: &[Effect]) {
+        let policy = self.gate_policy();
         let journal = self.log.journal();
         let mut writer = None;
         for effect in effects {
-            if let (Effect::Persist(record), Some(journal)) = (effect, journal) {
+            if let (Effect::Persist(record, news), Some(journal)) = (effect, journal) {
                 let writer = writer.get_or_insert_with(|| journal.writer());
                 if let Record::Added(job) = record {
                     self.recorded.push((job.id, writer.location()));
                 }
                 let position = writer.push(record);
-                self.gates.record(policy, record, news, position);
-                persisted = Persisted::Something;
+                self.gates.record(policy, record, *news, position);
             }
         }
-        persisted
+    }
+
+    /// What has to wait for the disk now.
+    fn gate_policy(&self) -> Policy {
+        persistence::gate_policy(self.config.appendfsync, &self.health)
     }
 
     /// Answers a command: into the output of the connection that asks now, or by mail. A reply that lacks bodies always
@@ -83,15 +77,15 @@ impl Driver {
         &mut self,
         ticket: Ticket,
         mut reply: Reply,
-        persisted: Persisted,
+        wait: Wait,
         asking: Option<&mut Asking<'_>>,
     ) -> Option<Answered> {
         if self.hangs_up(&reply) {
             return self.hang_up(ticket, asking.is_some());
         }
         let gate = match self.log.journal() {
-            Some(_) => self.gates.of(self.config.appendfsync, &reply, persisted),
-            None => Position(0),
+            Some(_) => self.gates.of_reply(self.gate_policy(), wait, &reply),
+            None => Position::START,
         };
         let access = self.bodies.as_ref();
         let access = access.and_then(|bodies| bodies.access(&reply.unread_bodies()));
@@ -184,10 +178,10 @@ impl Driver {
     }
 
     /// Puts a message into the outbox of the link to a peer, together with the way to bodies that it lacks.
-    fn send(&mut self, to: &NodeId, mut message: Message) {
+    fn send(&mut self, to: &NodeId, mut message: Message, wait: Wait) {
         let gate = match self.log.journal() {
-            Some(_) => self.gates.of_message(self.config.appendfsync, &message),
-            None => Position(0),
+            Some(_) => self.gates.of_message(self.gate_policy(), wait),
+            None => Position::START,
         };
         let max_memory = self.config.maxmemory.map_or(0, NonZeroU64::get);
         let access = self.bodies.as_ref();

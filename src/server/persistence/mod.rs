@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use shoalmq_core::event::Event;
+use shoalmq_core::log;
 use shoalmq_core::node::Log;
 use shoalmq_storage::Store;
 use shoalmq_storage::fault::Fault;
@@ -175,6 +176,16 @@ pub(crate) fn policy(config: &Config) -> Policy {
         AppendFsync::Always => Policy::Always,
         AppendFsync::Everysec => Policy::EverySecond,
         AppendFsync::No => Policy::No,
+    }
+}
+
+/// What has to wait for the disk before it leaves. Without `always` nothing does, until `released` says that the disk
+/// stalls.
+pub(crate) fn gate_policy(appendfsync: AppendFsync, health: &Health) -> log::Policy {
+    match appendfsync {
+        AppendFsync::Always if health.is_failing() => log::Policy::AlwaysButFailing,
+        AppendFsync::Always => log::Policy::Always,
+        AppendFsync::Everysec | AppendFsync::No => log::Policy::Stalls,
     }
 }
 

@@ -1,0 +1,121 @@
+//! How far the log must be on disk before a reply or a message may leave.
+//!
+//! What each of them waits for is decided in `waits`, and comes with the effect. Here it becomes a position in the log, by
+//! what was recorded so far and by the policy. Server and simulator use the same [`Gates`].
+
+use std::collections::VecDeque;
+
+use foldhash::quality::FixedState;
+use hashbrown::HashMap;
+
+use crate::command::Reply;
+use crate::effect::{News, Wait};
+use crate::id::JobId;
+use crate::record::Record;
+
+/// How many records were appended before and with one, since the first log of the process was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Position(pub u64);
+
+impl Position {
+    /// Before the first record: nothing waits for it.
+    pub const START: Position = Position(0);
+}
+
+/// What a policy makes wait for the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Policy {
+    /// All that has something to wait for: `appendfsync always`.
+    Always,
+    /// The same, except for replies that only say what the node knows: the log cannot be written at the moment, and an
+    /// operator who looks at the node must get an answer.
+    AlwaysButFailing,
+    /// Only what confirms a copy; and only if the shell lets nothing go that is not on disk, because the disk stalls.
+    Stalls,
+}
+
+/// What was recorded, as far as replies and messages depend on it.
+#[derive(Debug)]
+pub struct Gates {
+    /// The last record in the log.
+    position: Position,
+    /// Under `always`: jobs that are new here, and whose records may not be on disk.
+    jobs: HashMap<JobId, Position, FixedState>,
+    /// The same, in order of their positions.
+    order: VecDeque<(Position, JobId)>,
+}
+
+impl Gates {
+    /// Nothing is recorded. `seed` keys the table of jobs, so that clients cannot choose ids that collide.
+    pub fn new(seed: u64) -> Self {
+        Gates {
+            position: Position::START,
+            jobs: HashMap::with_hasher(FixedState::with_seed(seed)),
+            order: VecDeque::new(),
+        }
+    }
+
+    /// The last record in the log.
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
+    /// The record has this position now.
+    pub fn record(&mut self, policy: Policy, record: &Record, news: News, position: Position) {
+        self.position = position;
+        if policy != Policy::Stalls
+            && news == News::Job
+            && let Record::Added(job) = record
+        {
+            self.jobs.insert(job.id, position);
+            self.order.push_back((position, job.id));
+        }
+    }
+
+    /// Forgets the jobs whose records are on disk: all up to `on_disk` are.
+    pub fn prune(&mut self, on_disk: Position) {
+        while let Some(&(position, id)) = self.order.front()
+            && position <= on_disk
+        {
+            self.order.pop_front();
+            // The job may have been added again since.
+            if self.jobs.get(&id) == Some(&position) {
+                self.jobs.remove(&id);
+            }
+        }
+    }
+
+    /// How far the log must be on disk before this message may leave.
+    pub fn of_message(&self, policy: Policy, wait: Wait) -> Position {
+        self.of(policy, wait, Vec::new)
+    }
+
+    /// How far the log must be on disk before this reply may leave.
+    pub fn of_reply(&self, policy: Policy, wait: Wait, reply: &Reply) -> Position {
+        self.of(policy, wait, || reply.delivered())
+    }
+
+    fn of(&self, policy: Policy, wait: Wait, jobs: impl FnOnce() -> Vec<JobId>) -> Position {
+        match (policy, wait) {
+            (_, Wait::Nothing)
+            | (Policy::Stalls, Wait::Jobs | Wait::View | Wait::All)
+            | (Policy::AlwaysButFailing, Wait::View) => Position::START,
+            // Where jobs are not kept track of, it is all there is.
+            (Policy::Stalls, Wait::Copy(_))
+            | (Policy::Always, Wait::View)
+            | (Policy::Always | Policy::AlwaysButFailing, Wait::All) => self.position,
+            (Policy::Always | Policy::AlwaysButFailing, Wait::Copy(id)) => self.of_job(&id),
+            (Policy::Always | Policy::AlwaysButFailing, Wait::Jobs) => {
+                let gates = jobs().iter().map(|id| self.of_job(id)).max();
+                gates.unwrap_or(Position::START)
+            }
+        }
+    }
+
+    fn of_job(&self, id: &JobId) -> Position {
+        self.jobs.get(id).copied().unwrap_or(Position::START)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,137 @@
+//! What each reply and each message waits for before the log is on disk: the one place where that is decided.
+//!
+//! Replies and messages leave the core only through [`answer`] and [`Node::send`]. What others build on waits for all
+//! that was recorded before it was said: an ack counts once no crash can take it back. A copy counts once it is on disk,
+//! and so a delivery and the word about a copy wait for the record of their job alone. What asks or merely informs leaves
+//! at once.
+
+use crate::command::Reply;
+use crate::effect::{Effect, Wait};
+use crate::id::Ticket;
+use crate::members::PeerKey;
+use crate::message::Message;
+use crate::node::Node;
+
+/// Answers a command. What the command recorded comes before.
+pub(crate) fn answer(ticket: Ticket, reply: Reply, effects: &mut Vec<Effect>) {
+    let wait = wait_of_reply(&reply, effects);
+    effects.push(Effect::Reply(ticket, reply, wait));
+}
+
+impl Node {
+    /// Tells a peer, if our link to it is up. If not, the flow that sends this starts over when the link comes up.
+    pub(crate) fn send(&self, to: PeerKey, message: Message, effects: &mut Vec<Effect>) {
+        if self.peers.up().contains(to) {
+            let wait = wait_of_message(&message);
+            effects.push(Effect::Send(self.peers.get(to).id, message, wait));
+        }
+    }
+}
+
+fn wait_of_reply(reply: &Reply, before: &[Effect]) -> Wait {
+    match reply {
+        Reply::Added(id) => Wait::Copy(*id),
+        Reply::Delivered(..) | Reply::Unread(_) => Wait::Jobs,
+        Reply::NothingToDeliver => Wait::Nothing,
+        // An add that waited is withdrawn, and no crash may bring it back. One that is refused at once records nothing.
+        Reply::Refused(_) => all_if_recorded(before, Wait::Nothing),
+        Reply::Count(_)
+        | Reply::Shown(_)
+        | Reply::Peeked(_)
+        | Reply::QueueStat(_)
+        | Reply::PauseState(_)
+        | Reply::Queues(..)
+        | Reply::JobIds(..)
+        | Reply::Jobs(..)
+        | Reply::Global(..) => all_if_recorded(before, Wait::View),
+    }
+}
+
+/// All records, if there are any among these effects.
+fn all_if_recorded(before: &[Effect], otherwise: Wait) -> Wait {
+    let is_record = |effect: &Effect| matches!(effect, Effect::Persist(..));
+    if before.iter().any(is_record) {
+        Wait::All
+    } else {
+        otherwise
+    }
+}
+
+fn wait_of_message(message: &Message) -> Wait {
+    match message {
+        Message::GotJob(id) => Wait::Copy(*id),
+        Message::Enqueue { .. }
+        | Message::Queued { .. }
+        | Message::SetAck { .. }
+        | Message::GotAck { .. }
+        | Message::DelJob { .. }
+        | Message::YourJobs(_) => Wait::All,
+        Message::State(_)
+        | Message::ReplJob(_)
+        | Message::Missing(_)
+        | Message::Holders { .. }
+        | Message::WillQueue { .. }
+        | Message::Working { .. }
+        | Message::NeedJobs { .. }
+        | Message::Settings(_)
+        | Message::SettingsDigest { .. }
+        | Message::Ask { .. }
+        | Message::Answer { .. } => Wait::Nothing,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::command::Refusal;
+    use crate::effect::News;
+    use crate::id::{ClientId, JobId};
+    use crate::record::Record;
+
+    use super::*;
+
+    fn wait(reply: Reply, before: &[Effect]) -> Wait {
+        let mut effects = before.to_vec();
+        let ticket = Ticket {
+            client: ClientId(1),
+            number: 1,
+        };
+        answer(ticket, reply, &mut effects);
+        match effects.pop() {
+            Some(Effect::Reply(_, _, wait)) => wait,
+            other => panic!("{other:?} is no reply"),
+        }
+    }
+
+    fn recorded() -> [Effect; 1] {
+        [Effect::Persist(Record::Flushed, News::Nothing)]
+    }
+
+    #[test]
+    fn a_command_that_changed_something_is_answered_when_that_is_on_disk() {
+        assert_eq!(wait(Reply::Count(1), &recorded()), Wait::All);
+        assert_eq!(wait(Reply::Count(1), &[]), Wait::View);
+        assert_eq!(wait(Reply::NothingToDeliver, &recorded()), Wait::Nothing);
+    }
+
+    #[test]
+    fn an_add_is_withdrawn_on_disk_before_its_producer_hears_of_it() {
+        for refusal in [Refusal::ReplicationTimeout, Refusal::TooFewNodes] {
+            assert_eq!(wait(Reply::Refused(refusal), &recorded()), Wait::All);
+            assert_eq!(wait(Reply::Refused(refusal), &[]), Wait::Nothing);
+        }
+    }
+
+    #[test]
+    fn peers_hear_of_a_copy_once_it_is_on_disk_and_of_an_ack_once_all_before_it_is() {
+        let id = JobId::from_bytes([20; 24]);
+        let ack = Message::SetAck {
+            id,
+            holders: [].into(),
+            withdrawn: true,
+            extras: crate::extras::Extras::NONE,
+        };
+        assert_eq!(wait_of_message(&Message::GotJob(id)), Wait::Copy(id));
+        assert_eq!(wait_of_message(&ack), Wait::All);
+        assert_eq!(wait_of_message(&Message::will_queue(id)), Wait::Nothing);
+    }
+}
