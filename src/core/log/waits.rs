@@ -65,7 +65,9 @@ fn wait_of_message(message: &Message) -> Wait {
         | Message::SetAck { .. }
         | Message::GotAck { .. }
         | Message::DelJob { .. }
-        | Message::YourJobs(_) => Wait::All,
+        | Message::YourJobs(_)
+        // A crash must not take back a version that peers have seen: the node would give it to another value.
+        | Message::Settings(_) => Wait::All,
         Message::State(_)
         | Message::ReplJob(_)
         | Message::Missing(_)
@@ -73,7 +75,6 @@ fn wait_of_message(message: &Message) -> Wait {
         | Message::WillQueue { .. }
         | Message::Working { .. }
         | Message::NeedJobs { .. }
-        | Message::Settings(_)
         | Message::SettingsDigest { .. }
         | Message::Ask { .. }
         | Message::Answer { .. } => Wait::Nothing,

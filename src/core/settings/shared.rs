@@ -81,7 +81,7 @@ impl Shared {
     /// but is not added again: nodes whose clocks differ would give it back to each other for ever.
     pub(super) fn merge(&mut self, wall: WallTime, setting: &Setting) -> bool {
         let wins = match self.find(setting.kind, &setting.name) {
-            Some(former) => (setting.version, setting.node) > (former.version, former.node),
+            Some(former) => order(setting) > order(former),
             None => setting.value.is_some() || !is_forgotten(wall, setting),
         };
         if wins {
@@ -151,6 +151,12 @@ impl Shared {
         let removed = self.all().filter(|setting| setting.value.is_none()).count();
         assert_eq!(self.removed, removed, "settings without a value");
     }
+}
+
+/// Which of two writes of an entry wins. A node that lost its last records may give a version to a second value: the value
+/// decides then, so that all nodes agree.
+fn order(setting: &Setting) -> (u64, NodeId, Option<&[u8]>) {
+    (setting.version, setting.node, setting.value.as_deref())
 }
 
 /// Whether no older write than this removal is about any more.

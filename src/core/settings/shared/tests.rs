@@ -56,6 +56,23 @@ impl World {
     }
 }
 
+/// A node that crashed wrote the first value, and lost it, after another node had seen it.
+#[test]
+fn of_two_values_with_one_version_all_nodes_keep_the_same() {
+    for (first, second) in [(b"a", b"b"), (b"b", b"a")] {
+        let mut world = World::new(2);
+        let one = world.write(0, b"q", Some(first));
+        let other = Setting {
+            value: Some(Arc::from(&second[..])),
+            ..one.clone()
+        };
+        world.merge(1, &other);
+        world.merge(0, &other);
+        world.merge(1, &one);
+        assert_eq!(world.value(0, b"q"), world.value(1, b"q"));
+    }
+}
+
 #[derive(Debug, Clone)]
 enum Step {
     Write(usize, u8, Option<u8>),
