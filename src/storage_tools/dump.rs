@@ -77,7 +77,15 @@ fn line(at: &At<'_>) -> Value {
                 text(&mut line, "value", value);
             }
         }
-        _ => {}
+        Record::Started { .. }
+        | Record::Mark { .. }
+        | Record::Holders { .. }
+        | Record::Deleted(_)
+        | Record::Peer { .. }
+        | Record::PeerForgotten(_)
+        | Record::Flushed
+        | Record::Standing(_)
+        | Record::Closed { .. } => {}
     }
     Value::Object(line)
 }

@@ -101,7 +101,11 @@ impl Cluster {
             {
                 self.checker.is_gone(self.now, host, number);
             }
-            _ => {}
+            (Reply::NothingToDeliver | Reply::Refused(_), _) => {}
+            (reply, _) => {
+                let what = format!("n{host} answers a GETJOB by {reply:?}");
+                self.checker.violate(None, what);
+            }
         }
     }
 }

@@ -11,6 +11,8 @@ use crate::limits;
 use crate::telling::{Depths, QueuesView};
 use crate::time::Time;
 
+mod unread;
+
 /// A command that reaches the core, its syntax checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command<'a> {
@@ -338,111 +340,6 @@ pub struct Again {
     pub until: Option<Time>,
     /// What the client hears about each job.
     pub told: Told,
-}
-
-impl Reply {
-    /// The bodies that must be read before it can be told, each with its job. One that cannot be read stays as it is.
-    pub fn unread_bodies(&mut self) -> Vec<(JobId, &mut Body)> {
-        match self {
-            Reply::Unread(unread) => unread_of(&mut unread.jobs),
-            Reply::Peeked(jobs) => unread_of(jobs),
-            Reply::Shown(Some(job)) => unread_views(std::slice::from_mut(job)),
-            Reply::Jobs(_, jobs) => unread_views(jobs),
-            Reply::Global(answer, _) => answer.unread_bodies(),
-            Reply::Added(_)
-            | Reply::Delivered(..)
-            | Reply::NothingToDeliver
-            | Reply::Count(_)
-            | Reply::Shown(None)
-            | Reply::QueueStat(_)
-            | Reply::PauseState(_)
-            | Reply::Queues(..)
-            | Reply::JobIds(..)
-            | Reply::Refused(_) => Vec::new(),
-        }
-    }
-}
-
-impl Reply {
-    /// The jobs that it hands out.
-    pub fn delivered(&self) -> Vec<JobId> {
-        match self {
-            Reply::Delivered(jobs, _) => jobs.iter().map(|job| job.id).collect(),
-            Reply::Unread(unread) => unread.jobs.iter().map(|job| job.id).collect(),
-            Reply::Added(_)
-            | Reply::NothingToDeliver
-            | Reply::Count(_)
-            | Reply::Shown(_)
-            | Reply::Peeked(_)
-            | Reply::QueueStat(_)
-            | Reply::PauseState(_)
-            | Reply::Queues(..)
-            | Reply::JobIds(..)
-            | Reply::Jobs(..)
-            | Reply::Global(..)
-            | Reply::Refused(_) => Vec::new(),
-        }
-    }
-
-    /// The bytes of all bodies of a GETJOB of which some must be read.
-    pub fn unread_length(&self) -> usize {
-        match self {
-            Reply::Unread(unread) => unread.jobs.iter().map(|job| job.body.len()).sum(),
-            Reply::Added(_)
-            | Reply::Delivered(..)
-            | Reply::NothingToDeliver
-            | Reply::Count(_)
-            | Reply::Shown(_)
-            | Reply::Peeked(_)
-            | Reply::QueueStat(_)
-            | Reply::PauseState(_)
-            | Reply::Queues(..)
-            | Reply::JobIds(..)
-            | Reply::Jobs(..)
-            | Reply::Global(..)
-            | Reply::Refused(_) => 0,
-        }
-    }
-
-    /// The reply without what could not be read: or the GETJOB that has to go on, when nothing is left to hand out.
-    pub fn into_read(self) -> Result<Reply, Again> {
-        Ok(match self {
-            Reply::Unread(unread) => {
-                let Unread { mut jobs, again } = *unread;
-                jobs.retain(|job| job.body.spilled_to().is_none());
-                if jobs.is_empty() {
-                    return Err(again);
-                }
-                Reply::Delivered(jobs, again.told)
-            }
-            Reply::Peeked(mut jobs) => {
-                jobs.retain(|job| job.body.spilled_to().is_none());
-                Reply::Peeked(jobs)
-            }
-            Reply::Shown(Some(mut job)) => {
-                job.drop_unread();
-                Reply::Shown(Some(job))
-            }
-            Reply::Jobs(cursor, mut jobs) => {
-                jobs.iter_mut().for_each(JobView::drop_unread);
-                Reply::Jobs(cursor, jobs)
-            }
-            Reply::Global(mut answer, missing) => {
-                answer.drop_unread();
-                Reply::Global(answer, missing)
-            }
-            whole @ (Reply::Added(_)
-            | Reply::Delivered(..)
-            | Reply::NothingToDeliver
-            | Reply::Count(_)
-            | Reply::Shown(None)
-            | Reply::QueueStat(_)
-            | Reply::PauseState(_)
-            | Reply::Queues(..)
-            | Reply::JobIds(..)
-            | Reply::Refused(_)) => whole,
-        })
-    }
 }
 
 impl Answer {
