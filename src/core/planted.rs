@@ -20,17 +20,35 @@ pub enum Bug {
     LostWithdrawal,
     /// A job leaves at once for a node that wants it, but where no client waits.
     NoStay,
+    /// GOTJOB leaves before the copy is on disk.
+    EarlyCopy,
+    /// A node that has a job queued does not answer a holder who asks whether it may queue it.
+    SilentTurn,
+    /// A job that goes to another node, where clients wait, is deleted from the log here before the other node has it.
+    EarlyDelete,
+    /// Copies that were lost are not made again.
+    NoHealing,
+    /// An at-most-once job that a leaving node gives to another node stays here, too.
+    LeftTwice,
+    /// A setting that was removed is forgotten at once, so that an older write brings it back.
+    ForgottenRemoval,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 6] = [
+    pub const ALL: [Bug; 12] = [
         Bug::EarlyReply,
         Bug::LostAck,
         Bug::SecondRun,
         Bug::LateCopy,
         Bug::LostWithdrawal,
         Bug::NoStay,
+        Bug::EarlyCopy,
+        Bug::SilentTurn,
+        Bug::EarlyDelete,
+        Bug::NoHealing,
+        Bug::LeftTwice,
+        Bug::ForgottenRemoval,
     ];
 }
 

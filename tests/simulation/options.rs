@@ -11,8 +11,9 @@ pub(crate) const USAGE: &str = "\
 --seeds A..B   run these seeds; 0..40 unless told otherwise, which is quick also without optimization
 --seed N       run this one
 --hosts N      this many nodes, whatever the seed says
---bug NAME     give every node a bug: early-reply, lost-ack, second-run, late-copy, lost-withdrawal, no-stay; or
-               all, one after the other, which fails unless each of them is found (needs --features planted-bugs)
+--bug NAME     give every node a bug: early-reply, lost-ack, second-run, late-copy, lost-withdrawal, no-stay,
+               early-copy, silent-turn, early-delete, no-healing, left-twice, forgotten-removal; or all, one after
+               the other, which fails unless each of them is found (needs --features planted-bugs)
 --trace        with --seed: tell all that happens
 --keep-going   do not stop at the first seed that fails";
 
@@ -97,6 +98,12 @@ pub(crate) fn name_of(bug: Bug) -> &'static str {
         Bug::LateCopy => "late-copy",
         Bug::LostWithdrawal => "lost-withdrawal",
         Bug::NoStay => "no-stay",
+        Bug::EarlyCopy => "early-copy",
+        Bug::SilentTurn => "silent-turn",
+        Bug::EarlyDelete => "early-delete",
+        Bug::NoHealing => "no-healing",
+        Bug::LeftTwice => "left-twice",
+        Bug::ForgottenRemoval => "forgotten-removal",
     }
 }
 

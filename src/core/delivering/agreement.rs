@@ -23,6 +23,7 @@ use crate::limits;
 use crate::members::{NodeSet, PeerKey};
 use crate::message::Message;
 use crate::node::Node;
+use crate::planted::Bug;
 use crate::time::Time;
 
 /// What a node must remember to agree with its peers.
@@ -134,6 +135,7 @@ impl Node {
         };
         let job = &self.jobs[key];
         match job.state() {
+            JobState::Queued if self.has(Bug::SilentTurn) => {}
             JobState::Queued => self.tell_all(key, &self.queued_message(key), effects),
             JobState::WaitReplicas => self.send_working(key, from, effects),
             JobState::Active if job.is_ours() => self.tell_working(now, key, effects),

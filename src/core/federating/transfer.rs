@@ -15,6 +15,7 @@ use crate::limits;
 use crate::members::{NodeSet, PeerKey};
 use crate::message::{Copy, Holders, Message};
 use crate::node::{MemoryLevel, Node};
+use crate::planted::Bug;
 use crate::queue::QueueKey;
 use crate::record::Record;
 use crate::time::{Now, Time};
@@ -124,6 +125,9 @@ impl Node {
         self.healing.recent.note(now, to, key);
         let to = self.peers.get(to).id;
         self.federation.moves.begin(id, to, requeue);
+        if self.has(Bug::EarlyDelete) {
+            self.persist(Record::Deleted(id), effects);
+        }
         self.sweep_federation(now);
         self.copy_of(now, key)
     }

@@ -19,6 +19,7 @@ use crate::job::{Job, JobKey, JobState};
 use crate::limits;
 use crate::members::{NodeSet, PeerKey};
 use crate::node::Node;
+use crate::planted::Bug;
 use crate::time::Time;
 
 /// A short job that is being looked after.
@@ -175,7 +176,7 @@ impl Node {
 
     /// A job was answered before all of its copies were confirmed: they were sent to its holders just now.
     pub(crate) fn heal_soon(&mut self, now: Time, key: JobKey) {
-        if !self.is_kept_alive(&self.jobs[key]) {
+        if !self.is_kept_alive(&self.jobs[key]) || self.has(Bug::NoHealing) {
             return;
         }
         self.set_short(now, key, true);

@@ -13,6 +13,7 @@ use crate::job::{Job, JobKey, JobState};
 use crate::limits;
 use crate::members::{NodeSet, PeerKey};
 use crate::node::Node;
+use crate::planted::Bug;
 use crate::time::Time;
 
 /// A pass to come.
@@ -207,7 +208,7 @@ impl Node {
         self.set_short(now, key, true);
         let job = &self.jobs[key];
         let takers = self.takers_of(key).without(job.holders);
-        if self.healing.holds(key) || lacks && takers.is_empty() {
+        if self.healing.holds(key) || lacks && takers.is_empty() || self.has(Bug::NoHealing) {
             return false;
         }
         let mine = self.rank_among_holders(job) <= sweep.pass.rank;

@@ -11,6 +11,7 @@ use crate::id::Ticket;
 use crate::members::PeerKey;
 use crate::message::Message;
 use crate::node::Node;
+use crate::planted::Bug;
 
 /// Answers a command. What the command recorded comes before.
 pub(crate) fn answer(ticket: Ticket, reply: Reply, effects: &mut Vec<Effect>) {
@@ -22,7 +23,11 @@ impl Node {
     /// Tells a peer, if our link to it is up. If not, the flow that sends this starts over when the link comes up.
     pub(crate) fn send(&self, to: PeerKey, message: Message, effects: &mut Vec<Effect>) {
         if self.peers.up().contains(to) {
-            let wait = wait_of_message(&message);
+            let wait = if self.has(Bug::EarlyCopy) && matches!(message, Message::GotJob(_)) {
+                Wait::Nothing
+            } else {
+                wait_of_message(&message)
+            };
             effects.push(Effect::Send(self.peers.get(to).id, message, wait));
         }
     }

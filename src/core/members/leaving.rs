@@ -25,6 +25,7 @@ use crate::limits;
 use crate::members::peers::{NodeSet, PeerKey};
 use crate::message::{Copy, Message};
 use crate::node::Node;
+use crate::planted::Bug;
 use crate::time::Time;
 
 /// Jobs on their way to other nodes.
@@ -346,7 +347,12 @@ impl Node {
     ) -> bool {
         let heir = self.heir(self.takers_of(key));
         if let Some(to) = heir {
-            budget.add(to, self.give_away_once(now, key, effects));
+            let copy = if self.has(Bug::LeftTwice) {
+                self.copy_of(now, key)
+            } else {
+                self.give_away_once(now, key, effects)
+            };
+            budget.add(to, copy);
         }
         heir.is_some()
     }

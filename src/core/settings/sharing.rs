@@ -9,10 +9,11 @@ use crate::limits;
 use crate::members::PeerKey;
 use crate::message::Message;
 use crate::node::Node;
+use crate::planted::Bug;
 use crate::record::Record;
 use crate::setting::{Setting, SettingKind};
 use crate::settings::shared::Change;
-use crate::time::Now;
+use crate::time::{Now, WallTime};
 
 impl Node {
     /// Carries out a client's write: recorded here, and sent to all nodes that this one has links to.
@@ -107,7 +108,7 @@ impl Node {
     /// An entry of the log, while the node is being read from it.
     pub(crate) fn restore_setting(&mut self, setting: &Setting) {
         // No clock yet: what is too old goes at the first mark.
-        self.shared.merge(crate::time::WallTime(0), setting);
+        self.shared.merge(WallTime(0), setting);
     }
 
     fn spread_settings(
@@ -118,6 +119,9 @@ impl Node {
     ) {
         for setting in &settings {
             self.persist(Record::Setting(Box::new(setting.clone())), effects);
+        }
+        if self.has(Bug::ForgottenRemoval) {
+            self.shared.forget_removed(WallTime(u64::MAX));
         }
         for batch in batches(settings) {
             for peer in self.peers.up().iter().filter(|&peer| Some(peer) != from) {
