@@ -1,4 +1,4 @@
-use crate::command::{Counters, Delivery};
+use crate::command::{Delivery, Told};
 use crate::record::JobRecord;
 
 use super::*;
@@ -21,7 +21,7 @@ fn delivered(jobs: &[u8]) -> Reply {
         id: id(number),
         ..Delivery::sample()
     };
-    Reply::Delivered(jobs.iter().map(delivery).collect(), Counters::Without)
+    Reply::Delivered(jobs.iter().map(delivery).collect(), Told::default())
 }
 
 fn gates() -> Gates {
