@@ -5,6 +5,7 @@
 
 use shoalmq_core::command::Refusal;
 use shoalmq_core::meta;
+use shoalmq_core::policy::Policy;
 
 use super::args::is;
 use super::manual::call;
@@ -44,6 +45,12 @@ pub enum ParseError<'a> {
     MaxLen,
     /// ADDJOB: META is too much, or has a name of ours.
     Meta(meta::Refused),
+    /// QCONFIG: there is no policy of this name.
+    UnknownPolicy(&'a [u8]),
+    /// QCONFIG: this policy is either yes or no.
+    PolicyYesNo(Policy),
+    /// QCONFIG: this policy is set on a prefix, and cannot be.
+    PolicyOfQueue(Policy),
     /// GETJOB: COUNT is not a number above 0.
     Count,
     /// A timeout is not a number.
@@ -223,7 +230,7 @@ impl Failure<'_> {
     fn write_line(&self, line: &mut Vec<u8>) {
         match self {
             Failure::Parse(error) => write_parse_error(error, line),
-            Failure::Refused(refusal) => line.extend_from_slice(refusal_line(*refusal).as_bytes()),
+            Failure::Refused(refusal) => write_refusal(*refusal, line),
             Failure::Server(error) => write_server_error(error, line),
         }
     }
@@ -303,6 +310,20 @@ fn write_parse_error(error: &ParseError<'_>, line: &mut Vec<u8>) {
         ParseError::Meta(meta::Refused::Reserved) => {
             &[b"ERR META names must not begin with 'shoal.'"]
         }
+        ParseError::UnknownPolicy(name) => &[
+            b"ERR unknown policy '",
+            &shown(name),
+            b"': one of ",
+            &Policy::ALL.map(Policy::name).join(", ").into_bytes(),
+        ],
+        ParseError::PolicyYesNo(policy) => {
+            &[b"ERR ", policy.name().as_bytes(), b" must be yes or no"]
+        }
+        ParseError::PolicyOfQueue(policy) => &[
+            b"ERR ",
+            policy.name().as_bytes(),
+            b" takes the name of a queue, not a prefix",
+        ],
         ParseError::Count => &[b"ERR COUNT must be a number greater than zero"],
         ParseError::TimeoutNotInteger => &[b"ERR timeout is not an integer or out of range"],
         ParseError::TimeoutNegative => &[b"ERR timeout is negative"],
@@ -373,8 +394,16 @@ fn write_parse_error(error: &ParseError<'_>, line: &mut Vec<u8>) {
     join(line, parts);
 }
 
+fn write_refusal(refusal: Refusal, line: &mut Vec<u8>) {
+    line.extend_from_slice(refusal_line(refusal).as_bytes());
+    if let Refusal::ByPolicy(_, policies) = refusal {
+        line.extend_from_slice(format!(" (QCONFIG: {policies})").as_bytes());
+    }
+}
+
 fn refusal_line(refusal: Refusal) -> &'static str {
     match refusal {
+        Refusal::ByPolicy(refusal, _) => refusal_line(*refusal),
         // Two spaces: so Disque says it, and clients compare it.
         Refusal::RetryZeroNeedsOneReplica => {
             "ERR With RETRY set to 0 please explicitly set  REPLICATE to 1 (at-most-once delivery)"

@@ -26,11 +26,11 @@ pub(super) fn add_job<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
         } else if is(option, "REPLICATE") {
             job.replicate = Some(replicate(options.value()?).ok_or(ParseError::Replicate)?);
         } else if is(option, "DELAY") {
-            job.delay = args::seconds(options.value()?).ok_or(ParseError::Delay)?;
+            job.delay = Some(args::seconds(options.value()?).ok_or(ParseError::Delay)?);
         } else if is(option, "RETRY") {
             job.retry = Some(args::seconds(options.value()?).ok_or(ParseError::Retry)?);
         } else if is(option, "TTL") {
-            job.ttl = ttl(options.value()?).ok_or(ParseError::Ttl)?;
+            job.ttl = Some(ttl(options.value()?).ok_or(ParseError::Ttl)?);
         } else if is(option, "MAXLEN") {
             job.max_len = Some(args::positive(options.value()?).ok_or(ParseError::MaxLen)?);
         } else if is(option, "META") {
@@ -47,11 +47,11 @@ pub(super) fn add_job<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
     Ok(Request::Core(Command::AddJob(job)))
 }
 
-fn replicate(text: &[u8]) -> Option<u16> {
+pub(super) fn replicate(text: &[u8]) -> Option<u16> {
     u16::try_from(args::positive(text)?).ok()
 }
 
-fn ttl(text: &[u8]) -> Option<u32> {
+pub(super) fn ttl(text: &[u8]) -> Option<u32> {
     args::seconds(text).filter(|&seconds| seconds > 0)
 }
 

@@ -8,6 +8,7 @@ pub mod admin;
 mod args;
 pub mod client;
 mod cluster;
+mod config;
 mod connection;
 pub mod error;
 pub mod introspect;

@@ -108,6 +108,14 @@ pub(super) fn pause<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
     })))
 }
 
+/// `QPURGE queue`: how many jobs the nodes that can be reached had, copies not counted.
+pub(super) fn purge<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
+    let &[queue] = args else {
+        return Err(ParseError::WrongArity("qpurge"));
+    };
+    Ok(Request::Core(Command::PurgeQueue(queue)))
+}
+
 /// The word that PAUSE and QSTAT use for a state.
 pub(super) fn pause_name(state: PauseState) -> &'static str {
     match (state.input, state.output) {

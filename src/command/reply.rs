@@ -1,10 +1,11 @@
 //! The core's replies as RESP, in the exact shapes that Disque's clients count on.
 //!
-//! The versions of the protocol differ in their nils alone: SHOW and QSTAT stay flat arrays in RESP3 too.
+//! The versions of the protocol differ in their nils, and in the maps of commands that Disque does not have: SHOW and QSTAT
+//! stay flat arrays in RESP3 too.
 
 use std::time::Duration;
 
-use shoalmq_core::command::{Answer, Delivery, JobView, QueueView, Reply, Told};
+use shoalmq_core::command::{Answer, Delivery, JobView, Policies, QueueView, Reply, Told};
 use shoalmq_core::extras::Tag;
 use shoalmq_core::id::{JobId, NodeId, QueueName};
 use shoalmq_core::job::Body;
@@ -34,6 +35,16 @@ pub fn encode(reply: &Reply, protocol: Protocol, out: &mut Vec<u8>) {
         Reply::Peeked(jobs) => deliveries(out, protocol, jobs, Told::default()),
         Reply::QueueStat(Some(queue)) => queue_stat(out, protocol, queue),
         Reply::PauseState(state) => encode::simple(out, pause_name(*state).as_bytes()),
+        Reply::AllPolicies(all) => {
+            encode::array(out, all.len());
+            for (pattern, set) in all {
+                encode::array(out, 2);
+                encode::bulk(out, pattern);
+                policies(out, protocol, set);
+            }
+        }
+        Reply::Policies(set) => policies(out, protocol, set),
+        Reply::Configured => encode::simple(out, b"OK"),
         Reply::Queues(cursor, names) => {
             scan(out, *cursor, names.len());
             for name in names {
@@ -57,6 +68,14 @@ pub fn encode(reply: &Reply, protocol: Protocol, out: &mut Vec<u8>) {
     }
 }
 
+fn policies(out: &mut Vec<u8>, protocol: Protocol, set: &Policies) {
+    encode::map(out, protocol, set.len());
+    for (policy, value) in set {
+        key(out, policy.name());
+        encode::bulk(out, value);
+    }
+}
+
 /// What the command answers without GLOBAL, and the ids of the nodes that did not answer.
 fn global(answer: &Answer, missing: &[NodeId], protocol: Protocol, out: &mut Vec<u8>) {
     encode::array(out, 2);
@@ -64,7 +83,9 @@ fn global(answer: &Answer, missing: &[NodeId], protocol: Protocol, out: &mut Vec
         Answer::Count(count) => Reply::Count(count),
         Answer::Peeked(jobs) => Reply::Peeked(jobs),
         Answer::QueueStat(queue) => Reply::QueueStat(queue),
-        Answer::Queues(_) => panic!("no command asks for it"),
+        Answer::Clock(_) | Answer::Purged(_) | Answer::Queues(_) => {
+            panic!("no command with GLOBAL asks for it")
+        }
         Answer::QueueNames(cursor, names) => Reply::Queues(cursor, names),
         Answer::JobIds(cursor, ids) => Reply::JobIds(cursor, ids),
         Answer::Jobs(cursor, jobs) => Reply::Jobs(cursor, jobs),

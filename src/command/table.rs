@@ -4,11 +4,11 @@ use super::args::is;
 use super::manual::{self, Manual};
 use super::queue::{FULL, GLOBAL};
 use super::{Failure, ParseError, Parser, ServerError};
-use super::{admin, client, cluster, connection, introspect, job, queue};
+use super::{admin, client, cluster, config, connection, introspect, job, queue};
 use crate::suggestion;
 
 /// How many commands there are.
-pub const COUNT: usize = 37;
+pub const COUNT: usize = 39;
 
 /// A command, as the table knows it.
 #[derive(Debug)]
@@ -248,8 +248,10 @@ const ROWS: [CommandSpec; COUNT] = [
     row("nack", -1, GROW, job::nack, &manual::NACK),
     row("pause", -3, READ_FAST, queue::pause, &manual::PAUSE),
     row("ping", -1, READ_FAST, connection::ping, &manual::PING),
+    row("qconfig", -1, Flags::WRITE, config::config, &manual::QCONFIG),
     row("qlen", 2, READ_FAST.and(Flags::GLOBAL), queue::length, &manual::QLEN),
     row("qpeek", 3, READ.and(Flags::GLOBAL), queue::peek, &manual::QPEEK),
+    row("qpurge", 2, Flags::WRITE, queue::purge, &manual::QPURGE),
     row("qscan", -1, READ, queue::queue_scan, &manual::QSCAN),
     row("qstat", 2, READ_FAST.and(Flags::GLOBAL).and(Flags::FULL), queue::stat, &manual::QSTAT),
     row("quit", -1, OPEN, connection::quit, &manual::QUIT),

@@ -52,6 +52,8 @@ pub(crate) enum Timer {
     HandOver,
     /// Nodes that did not answer a question are given up.
     Gathering,
+    /// The jobs of a purged queue go.
+    Purging,
 }
 
 /// What is due.

@@ -35,8 +35,12 @@ impl Node {
             Command::QueuePeek { queue, count } => self.queue_peek(queue, count),
             Command::QueueStat { queue, detail } => self.queue_stat(now.time, queue, detail),
             Command::Pause(pause) => self.pause(now, &pause, effects),
+            Command::QueueConfig(config) => self.configure_queues(now, &config, effects),
             Command::QueueScan(scan) => self.queue_scan(now.time, &scan),
             Command::JobScan(scan) => self.job_scan(now.time, &scan),
+            Command::PurgeQueue(queue) => {
+                return self.purge_queue(now, ticket, queue, effects);
+            }
             Command::Global(question) => return self.gather(now.time, ticket, question, effects),
         };
         answer(ticket, reply, effects);
@@ -112,7 +116,7 @@ impl Node {
                 self.on_settings_digest(from, digest, answer, effects);
             }
             Message::Ask { number, question } => {
-                self.on_ask(time, from, number, &question, effects);
+                self.on_ask(now, from, number, &question, effects);
             }
             Message::Answer { number, answer } => {
                 self.on_answer(time, from, number, answer, effects);
@@ -130,7 +134,7 @@ impl Node {
             Timer::Queue(key) => self.on_queue_idle(now.time, key),
             Timer::Mark => {
                 self.mark(now, effects);
-                self.forget_removed_settings(now);
+                self.forget_old_settings(now);
                 self.agenda
                     .add_timer(now.time + limits::MARK_EVERY, Timer::Mark);
             }
@@ -144,6 +148,7 @@ impl Node {
             Timer::Forgotten => self.on_forgotten_timer(now.time),
             Timer::Federation => self.on_federation(now.time, effects),
             Timer::Agreement => self.on_agreement(now.time, effects),
+            Timer::Purging => self.on_purging(now.time, effects),
             Timer::HandOver => self.on_hand_over_timer(now.time, effects),
             Timer::Gathering => self.on_gathering_late(now.time, effects),
         }

@@ -31,4 +31,6 @@ pub mod telling;
 mod tests;
 mod words;
 
-pub use words::{command, effect, event, extras, id, message, meta, record, setting, time};
+pub use words::{
+    command, effect, event, extras, id, message, meta, policy, record, refusal, setting, time,
+};

@@ -93,7 +93,9 @@ pub(crate) const SETTINGS_BYTES: usize = 4 << 20;
 pub(crate) const SETTING_BYTES: usize = 160;
 /// A message with settings holds about this much, so that others get through.
 pub(crate) const SETTINGS_BATCH_BYTES: usize = 64 << 10;
-/// How long a removed setting stays as an empty entry: no node should be away for longer and still hold what was removed.
+/// The greatest mark of a purge that is believed: beyond the year 2200, and far from where creation times end.
+pub(crate) const PURGE_MARK: u64 = 1 << 63;
+/// How long a removed setting stays as an empty entry, and a mark of a purge at all: no node should be away for longer and still hold what was removed.
 pub(crate) const SETTING_REMOVED_MS: u64 = 30 * 24 * 60 * 60 * 1000;
 
 /// Other nodes that a node can know at once, so that a set of them is one word: every job has such a set. A cluster
@@ -234,6 +236,14 @@ pub(crate) const OFFERS_PER_TICK: usize = 1000;
 
 /// How long other nodes have to answer a question about the whole cluster.
 pub(crate) const GATHER_WITHIN: Duration = Duration::from_secs(1);
+/// How long they have to delete the jobs of a queue that was purged: ten million go in about a minute.
+pub(crate) const PURGE_WITHIN: Duration = Duration::from_mins(5);
+/// One step of a purge looks at this many slots and deletes this many jobs (2 ms). The next step follows after the pause.
+pub(crate) const PURGE_SLOTS: u32 = 16 * 1024;
+pub(crate) const PURGE_JOBS: u32 = 512;
+pub(crate) const PURGE_PAUSE: Duration = Duration::from_millis(2);
+/// Purges of which a node remembers how many jobs went.
+pub(crate) const PURGES: usize = 1024;
 /// Questions that may wait for answers at a time; beyond that only this node answers.
 pub(crate) const GATHERINGS: usize = 1024;
 /// The most jobs and bytes of bodies in an answer (one job more may be in it).

@@ -25,7 +25,7 @@ use crate::members::{HandOver, PeerKey, Peers};
 use crate::message::PeerState;
 use crate::queue::{List, Queue, QueueKey, Queues, Waiters};
 use crate::record::Record;
-use crate::settings::Shared;
+use crate::settings::{Purges, Shared};
 use crate::telling::{Counters, Gatherings};
 use crate::time::{Now, Time};
 
@@ -131,6 +131,7 @@ pub struct Node {
     pub(crate) hand_over: HandOver,
     /// What all nodes of the cluster share.
     pub(crate) shared: Shared,
+    pub(crate) purges: Purges,
     /// Delivered at-most-once jobs, oldest delivery first.
     pub(crate) evictable: List,
     pub(crate) segments: Segments,
@@ -185,6 +186,7 @@ impl Node {
             agreement: Agreement::default(),
             hand_over: HandOver::default(),
             shared: Shared::default(),
+            purges: Purges::default(),
             evictable: List::EMPTY,
             segments: Segments::default(),
             rewrite: None,
@@ -338,7 +340,7 @@ impl Node {
         (self.federation, self.agreement) = (fresh.federation, fresh.agreement);
         self.restart_hand_over(now.time);
         self.segments.clear();
-        self.flush_settings(effects);
+        self.flush_settings(now.time, effects);
         self.watch_forgotten(now.time);
         self.watch_gatherings();
         let peers: Vec<PeerKey> = self.peers.keys().collect();

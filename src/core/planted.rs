@@ -32,11 +32,13 @@ pub enum Bug {
     LeftTwice,
     /// A setting that was removed is forgotten at once, so that an older write brings it back.
     ForgottenRemoval,
+    /// A node that hears of a purge goes on with a creation clock that is behind the mark.
+    YoungerPurged,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 12] = [
+    pub const ALL: [Bug; 13] = [
         Bug::EarlyReply,
         Bug::LostAck,
         Bug::SecondRun,
@@ -49,6 +51,7 @@ impl Bug {
         Bug::NoHealing,
         Bug::LeftTwice,
         Bug::ForgottenRemoval,
+        Bug::YoungerPurged,
     ];
 }
 

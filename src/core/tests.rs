@@ -20,6 +20,8 @@ mod memory;
 mod model;
 mod pausing;
 mod peering;
+mod policies;
+mod purging;
 mod replicating;
 mod requeueing;
 mod restarting;

@@ -11,6 +11,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 use shoalmq_core::id::NodeId;
+use shoalmq_core::policy::Policy;
 use shoalmq_core::record::Record;
 use shoalmq_core::setting::SettingKind;
 use shoalmq_core::time::Time;
@@ -145,11 +146,11 @@ fn fields(record: &Record) -> Value {
 
 /// What a setting is about.
 fn setting_name(kind: SettingKind) -> String {
-    match kind {
-        SettingKind::PAUSE_IN => "pause-in".to_owned(),
-        SettingKind::PAUSE_OUT => "pause-out".to_owned(),
-        SettingKind(other) => other.to_string(),
+    if kind == SettingKind::PURGED {
+        return "purged".to_owned();
     }
+    let policy = Policy::of_kind(kind);
+    policy.map_or_else(|| kind.0.to_string(), |policy| policy.name().to_owned())
 }
 
 fn nodes(ids: &[NodeId]) -> Vec<String> {

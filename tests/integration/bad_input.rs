@@ -17,6 +17,7 @@ const RETRY: &str = "ERR RETRY time must be a non negative number";
 const DELAY: &str = "ERR DELAY time must be a non negative number";
 const MAXLEN: &str = "ERR MAXLEN must be a positive number";
 const COUNT: &str = "ERR COUNT must be a number greater than zero";
+const UNKNOWN_POLICY: &str = "ERR unknown policy";
 const CURSOR: &str = "ERR invalid cursor or option name";
 
 /// What no counting option can mean: words, fractions, padding, and numbers beyond 64 bits.
@@ -159,6 +160,9 @@ fn wrong_numbers_of_arguments() {
         "QSTAT",
         "PAUSE",
         "PAUSE q",
+        "QCONFIG q SET",
+        "QCONFIG q UNSET",
+        "QPURGE",
         "AUTH",
         "DEBUG",
         "CONFIG",
@@ -392,7 +396,27 @@ fn queue_commands() {
         ("PAUSE q in bogus", SYNTAX),
         ("PAUSE new bogus", SYNTAX),
         ("PAUSE q 1", SYNTAX),
+        ("QCONFIG q SETT ttl 5", SYNTAX),
+        ("QCONFIG q GET", SYNTAX),
+        ("QCONFIG q SET ttl", SYNTAX),
+        ("QCONFIG q SET ttl 5 priority 1", UNKNOWN_POLICY),
+        ("QCONFIG q UNSET bogus", UNKNOWN_POLICY),
+        (
+            "QCONFIG q SET pause-in maybe",
+            "ERR pause-in must be yes or no",
+        ),
+        (
+            "QCONFIG q* SET pause-out yes",
+            "ERR pause-out takes the name of a queue, not a prefix",
+        ),
     ]);
+    checker.refuses_each("QCONFIG q SET ttl 5 retry ?", &NO_NUMBERS, RETRY);
+    checker.refuses_each("QCONFIG q SET retry 5 ttl ?", &NO_NUMBERS, TTL);
+    checker.refuses_each("QCONFIG q SET delay ?", &NO_NUMBERS, DELAY);
+    checker.refuses_each("QCONFIG q SET replicate ?", &NO_NUMBERS, REPLICATE);
+    checker.refuses_each("QCONFIG q SET maxlen ?", &NO_NUMBERS, MAXLEN);
+    checker.refuses_each("QCONFIG q SET replicate ?", &["0", "65536"], REPLICATE);
+    assert_eq!(checker.client.call("QCONFIG"), Reply::Array(vec![]));
     for scan in ["QSCAN", "JSCAN"] {
         checker.refuses_all(&[
             (&format!("{scan} x"), CURSOR),

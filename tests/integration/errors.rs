@@ -29,6 +29,14 @@ fn a_slip_is_answered_with_what_was_meant() {
             "ERR syntax error near 'outt': did you mean OUT?",
         ),
         (
+            "QCONFIG q SETT ttl 5",
+            "ERR syntax error near 'SETT': did you mean SET?",
+        ),
+        (
+            "QCONFIG q SET tll 5",
+            "ERR unknown policy 'tll': one of retry, ttl, delay, replicate, maxlen, pause-in, pause-out",
+        ),
+        (
             "QSCAN BUSYLOP",
             "ERR invalid cursor or option name near 'BUSYLOP': did you mean BUSYLOOP?",
         ),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use crate::fixture::{Node, eventually};
-use crate::wire::{Connection, Reply, bodies, bulk, error, int, jobs, simple};
+use crate::wire::{Connection, Reply, array, bodies, bulk, error, int, jobs, simple};
 
 /// The names of QSTAT's fields, in their order.
 const QSTAT_FIELDS: [&str; 10] = [
@@ -501,4 +501,62 @@ fn a_scan_bears_any_cursor_and_count() {
             assert_eq!(page.items().len(), 2, "{command} {options}");
         }
     }
+}
+
+#[test]
+fn qconfig_answers_maps_and_arrays() {
+    let (_node, mut client) = start();
+    assert_eq!(client.call("QCONFIG"), Reply::Array(vec![]));
+    assert_eq!(client.call("QCONFIG mail"), Reply::Array(vec![]));
+    let set = client.call("QCONFIG mail* SET RETRY 5 maxlen 2");
+    assert_eq!(set, simple("OK"));
+    assert_eq!(client.call("QCONFIG mail SET pause-out yes"), simple("OK"));
+    let flat = ["retry", "5", "maxlen", "2"].map(bulk);
+    assert_eq!(client.call("QCONFIG mail*"), array(flat.clone()));
+    let all = array([
+        array([bulk("mail"), array(["pause-out", "yes"].map(bulk))]),
+        array([bulk("mail*"), array(flat)]),
+    ]);
+    assert_eq!(client.call("QCONFIG"), all);
+    client.call("HELLO 3");
+    let pair = |name: &str, value: &str| (bulk(name), bulk(value));
+    let map = Reply::Map(vec![
+        pair("retry", "5"),
+        pair("maxlen", "2"),
+        pair("pause-out", "yes"),
+    ]);
+    assert_eq!(client.call("QCONFIG mail"), map);
+    assert_eq!(client.call("QCONFIG other"), Reply::Map(vec![]));
+    assert_eq!(client.call("PAUSE mail state"), simple("out"));
+    client.add("mail", "1", "");
+    client.add("mail", "2", "");
+    let refused = client.call("ADDJOB mail 3 0");
+    assert_eq!(
+        refused.error_text(),
+        "MAXLEN Queue is already longer than the specified MAXLEN count (QCONFIG: maxlen)"
+    );
+    assert_eq!(client.call("QCONFIG mail* UNSET maxlen"), simple("OK"));
+    client.add("mail", "3", "");
+}
+
+#[test]
+fn qpurge_deletes_what_a_queue_has() {
+    let (_node, mut client) = start();
+    assert_eq!(client.call("QPURGE q"), int(0));
+    for n in 0..5 {
+        client.add("q", &n.to_string(), "");
+    }
+    client.add("q", "delayed", "DELAY 60");
+    client.add("q", "once", "RETRY 0");
+    let taken = client.take("q");
+    client.add("other", "stays", "");
+    assert_eq!(client.call("QPURGE q"), int(7));
+    assert_eq!(client.call("QLEN q"), int(0));
+    assert_eq!(client.call("QLEN other"), int(1));
+    assert_eq!(client.info("purged_jobs"), "7");
+    assert_eq!(client.call(&format!("ACKJOB {}", taken.id)), int(0));
+    client.add("q", "younger", "");
+    assert_eq!(bodies(&client.call("QPEEK q 9")), ["younger"]);
+    client.call("HELLO 3");
+    assert_eq!(client.call("QPURGE q"), int(1));
 }

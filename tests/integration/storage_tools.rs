@@ -103,6 +103,8 @@ fn a_dump_has_a_line_for_every_record_and_changes_nothing() {
 fn a_dump_shows_what_the_cluster_has_set() {
     let mut node = Launch::new().flags("--appendfsync always").start();
     node.connect().call("PAUSE mail in bcast");
+    node.connect().call("QCONFIG mail* SET maxlen 5");
+    node.connect().call("QPURGE mail");
     let id = node.connect().call("CLUSTER MYID").text();
     node.kill();
     let ended = storage("dump", &[], node.launch().data());
@@ -111,8 +113,8 @@ fn a_dump_shows_what_the_cluster_has_set() {
     let settings: Vec<Value> = lines
         .filter(|line: &Value| line["kind"] == "setting")
         .collect();
-    assert_eq!(settings.len(), 2);
-    let [input, output] = [&settings[0], &settings[1]];
+    assert_eq!(settings.len(), 4);
+    let [input, output, longest, purged] = [0, 1, 2, 3].map(|at| &settings[at]);
     assert_eq!(
         (&input["setting"], &output["setting"]),
         (&"pause-in".into(), &"pause-out".into())
@@ -125,6 +127,13 @@ fn a_dump_shows_what_the_cluster_has_set() {
         (&output["name"], output.get("value")),
         (&"mail".into(), None)
     );
+    assert_eq!(
+        (&longest["setting"], &longest["name"], &longest["value"]),
+        (&"maxlen".into(), &"mail*".into(), &"5".into())
+    );
+    assert_eq!(purged["setting"], "purged");
+    let mark = purged["value"].as_str().expect("a number as text");
+    assert!(mark.parse::<u64>().is_ok_and(|mark| mark > 0), "{mark}");
     assert_eq!(input["node"], Value::from(id));
     assert!(input["version"].as_u64() > Some(1_700_000_000_000));
 }

@@ -14,6 +14,7 @@ use shoalmq_core::telling::Counters;
 use crate::client::{Act, Number, Terms};
 use crate::disk::Position;
 use crate::plan::{Plan, Policy};
+use crate::purging::Marks;
 use crate::schedule::{HostIndex, MS, Micros, SECOND};
 use crate::settings::Ledger;
 use crate::summary::Summary;
@@ -43,6 +44,9 @@ pub(crate) struct Job {
     promised: usize,
     pub(crate) id: Option<JobId>,
     pub(crate) asked: Micros,
+    /// Its creation time, and the mark of the last purge that its node knew then.
+    pub(crate) created: u64,
+    pub(crate) known_mark: u64,
     answer: Answer,
     deliveries: u32,
     /// When a core last handed it out.
@@ -83,6 +87,10 @@ impl Job {
         usize::from(self.terms.replicate.unwrap_or(3))
     }
 
+    pub(crate) fn queue(&self) -> &str {
+        &self.terms.queue
+    }
+
     pub(crate) fn expires(&self) -> Micros {
         self.asked + Micros::from(self.terms.ttl) * SECOND
     }
@@ -94,6 +102,7 @@ pub(crate) struct Checker {
     pub(crate) jobs: Vec<Job>,
     pub(crate) by_id: BTreeMap<JobId, Number>,
     pub(crate) policy: Policy,
+    pub(crate) marks: Marks,
     quiet: bool,
     /// How long two nodes may take to hear of each other, in a quiet run.
     slack: Micros,
@@ -112,6 +121,7 @@ impl Checker {
             jobs: Vec::new(),
             by_id: BTreeMap::new(),
             policy: plan.policy,
+            marks: Marks::default(),
             quiet: plan.is_quiet(),
             slack: 4 * (plan.latency + plan.jitter + plan.sync) + 400 * MS,
             duplicates: 0,
@@ -160,6 +170,8 @@ impl Checker {
             promised,
             id: None,
             asked: now,
+            created: 0,
+            known_mark: 0,
             answer: Answer::Waits,
             deliveries: 0,
             handed_out: 0,
@@ -220,8 +232,10 @@ impl Checker {
             Answer::Refused
         };
         let is_long = |timeout: Duration| timeout.as_secs() > 0;
+        let purged = self.may_be_purged(&self.jobs[number]);
+        let job = &self.jobs[number];
         // Without links, its CLUSTER MEET was lost half way, and no copy can be had.
-        if maybe && self.quiet && links > 0 && job.terms.timeout.is_none_or(is_long) {
+        if maybe && self.quiet && !purged && links > 0 && job.terms.timeout.is_none_or(is_long) {
             self.violate(Some(number), format!("{refusal:?} in a quiet run"));
         } else if !maybe && job.id.is_some() {
             self.violate(Some(number), format!("{refusal:?}, but it was recorded"));
@@ -363,7 +377,7 @@ impl Checker {
             let due = (job.asked + Micros::from(job.terms.delay) * SECOND).max(healed);
             let by = due + Micros::from(job.terms.retry) * SECOND + DELIVERED_WITHIN;
             let open = job.is_promised() && !job.finished && !job.taken;
-            open && now > by && job.expires() > by
+            open && now > by && job.expires() > by && !self.may_be_purged(job)
         });
         if let Some(number) = late {
             let what = format!("at {} ms it is not delivered, long after healing", now / MS);
@@ -375,7 +389,8 @@ impl Checker {
     /// The end: every promise is kept, and every duplicate has a reason.
     pub(crate) fn check_end(&mut self, now: Micros) -> Result<(), Violation> {
         let lost = self.jobs.iter().position(|job| {
-            job.is_promised() && !job.finished && !job.taken && job.expires() > now
+            let open = job.is_promised() && !job.finished && !job.taken && job.expires() > now;
+            open && !self.may_be_purged(job)
         });
         if let Some(number) = lost {
             self.violate(Some(number), "is lost".to_owned());
@@ -385,6 +400,7 @@ impl Checker {
                 job.answer == Answer::Added
                     && job.deliveries == 0
                     && !job.finished
+                    && !self.may_be_purged(job)
                     && job.terms.ttl > 20
             });
             if let Some(number) = idle {

@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-use shoalmq_core::command::{AddJob, Command, GetJob, Pause, PauseState, Replication, Told, Wait};
+use shoalmq_core::command::{
+    AddJob, Command, GetJob, Pause, PauseState, QueueConfig, Replication, Told, Wait,
+};
 use shoalmq_core::id::{JobId, Ticket};
+use shoalmq_core::policy::Policy;
 
 use crate::schedule::HostIndex;
 
@@ -31,6 +34,10 @@ pub(crate) enum Ask {
     Working(JobId),
     /// PAUSE with `bcast`.
     Pause(String, PauseState),
+    /// QPURGE.
+    Purge(String),
+    /// QCONFIG of one policy.
+    Configure(String, Policy, Option<u64>),
 }
 
 /// What a job is to be.
@@ -54,9 +61,9 @@ impl Ask {
             Ask::Add(terms) => Command::AddJob(AddJob {
                 timeout: terms.timeout,
                 replicate: terms.replicate,
-                delay: terms.delay,
+                delay: Some(terms.delay),
                 retry: Some(terms.retry),
-                ttl: terms.ttl,
+                ttl: Some(terms.ttl),
                 max_len: terms.max_len,
                 replication: terms.replication,
                 ..AddJob::new(terms.queue.as_bytes(), terms.body.as_bytes())
@@ -76,6 +83,11 @@ impl Ask {
             Ask::Enqueue(id) => Command::Enqueue(vec![*id]),
             Ask::Dequeue(id) => Command::Dequeue(vec![*id]),
             Ask::Working(id) => Command::Working(Some(*id)),
+            Ask::Purge(queue) => Command::PurgeQueue(queue.as_bytes()),
+            Ask::Configure(pattern, policy, value) => Command::QueueConfig(QueueConfig::Change {
+                pattern: pattern.as_bytes(),
+                changes: vec![(*policy, value.map(|value| value.to_string().into_bytes()))],
+            }),
             Ask::Pause(queue, state) => Command::Pause(Pause {
                 queue: queue.as_bytes(),
                 set: Some(*state),
@@ -106,6 +118,8 @@ pub(crate) enum Step {
     Set,
     /// Some producer adds a job that nobody takes before the end.
     Store,
+    /// Somebody empties a queue, or changes policies.
+    Purge,
     /// The client with a queue of its own goes on.
     Keep(Keep),
 }

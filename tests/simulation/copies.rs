@@ -33,7 +33,11 @@ impl Checker {
                     return self.violate(None, format!("n{host} records {added:?}"));
                 };
                 self.by_id.insert(added.id, number);
+                let known = self.marks.known_to(host, self.jobs[number].queue());
                 let job = &mut self.jobs[number];
+                if job.id.is_none() {
+                    (job.created, job.known_mark) = (added.created, known);
+                }
                 let first = *job.id.get_or_insert(added.id);
                 job.copies.entry(host).or_insert(position);
                 job.had.insert(host);
@@ -43,7 +47,10 @@ impl Checker {
             }
             Record::Deleted(id) => self.dropped(now, host, id),
             Record::Acked(ack) => self.dropped(now, host, &ack.id),
-            Record::Setting(setting) => self.set(now, host, wall, setting),
+            Record::Setting(setting) => {
+                self.set(now, host, wall, setting);
+                self.knows(now, host, setting);
+            }
             Record::Started { .. }
             | Record::Mark { .. }
             | Record::Holders { .. }
@@ -60,9 +67,14 @@ impl Checker {
         let Some(&number) = self.by_id.get(id) else {
             return;
         };
+        let purged = self.may_be_purged(&self.jobs[number]);
         let job = &mut self.jobs[number];
         job.copies.remove(&host);
-        let may = job.finished || now + SKEW >= job.expires() || !job.is_promised() || job.taken;
+        let may = job.finished
+            || now + SKEW >= job.expires()
+            || !job.is_promised()
+            || job.taken
+            || purged;
         if !may && job.copies.is_empty() {
             let what = format!("at {} ms n{host} drops the last copy", now / MS);
             self.violate(Some(number), what);
@@ -72,6 +84,7 @@ impl Checker {
     /// A node crashed, and these jobs are on its disk.
     pub(crate) fn crashed(&mut self, _now: Micros, host: HostIndex, survived: &BTreeSet<JobId>) {
         let may_lose = self.policy != Policy::Always;
+        self.marks.forget(host);
         for job in &mut self.jobs {
             let Some(id) = job.id else { continue };
             if may_lose {

@@ -104,6 +104,7 @@ pub(crate) fn name_of(bug: Bug) -> &'static str {
         Bug::NoHealing => "no-healing",
         Bug::LeftTwice => "left-twice",
         Bug::ForgottenRemoval => "forgotten-removal",
+        Bug::YoungerPurged => "younger-purged",
     }
 }
 

@@ -33,6 +33,7 @@ mod membership;
 mod network;
 mod options;
 mod plan;
+mod purging;
 mod run;
 mod schedule;
 mod settings;

@@ -65,6 +65,7 @@ impl Cluster {
         self.at(WARM_UP, Happening::Client(Step::Meddle));
         self.begin_settings();
         self.begin_storing();
+        self.at(WARM_UP, Happening::Client(Step::Purge));
         self.at(WARM_UP, Happening::Client(Step::Keep(Keep::Look)));
         for number in 0..self.plan.consumers {
             let wait = self.client_dice.below(2 * SECOND);
@@ -110,6 +111,7 @@ impl Cluster {
             Step::Unpause(queue) => self.unpause(queue),
             Step::Set => self.set_something(),
             Step::Store => self.store(),
+            Step::Purge => self.purge(),
             Step::Keep(step) => self.keep(step),
         }
     }
@@ -372,6 +374,7 @@ impl Cluster {
             return;
         };
         self.check_withdrawn(host, number, given);
+        self.checker.check_purged(host, number, given);
         self.workload.seen.push((job.id, number));
         let retry = u64::from(self.checker.retry(number).max(1)) * SECOND;
         let dice = &mut self.client_dice;

@@ -46,6 +46,9 @@ pub(super) enum Wanted<'a> {
         states: Vec<State>,
         all: bool,
     },
+    CreationClock,
+    #[serde(borrow)]
+    Purged(&'a Bytes),
 }
 
 /// What is answered.
@@ -71,6 +74,8 @@ pub(super) enum Said<'a> {
         #[serde(borrow)]
         jobs: Vec<Shown<'a>>,
     },
+    Clock(u64),
+    Purged(u64),
 }
 
 /// Where a job stands.
@@ -175,6 +180,8 @@ impl<'a> Wanted<'a> {
                 max_len,
                 import_rate,
             },
+            Question::CreationClock => Wanted::CreationClock,
+            Question::Purged(queue) => Wanted::Purged(name(queue)),
             Question::Queues(_) => panic!("it is of another kind"),
             Question::JobScan {
                 cursor,
@@ -229,6 +236,8 @@ impl<'a> Wanted<'a> {
                 states: states.into_iter().map(State::state).collect(),
                 reply: if all { ScanReply::All } else { ScanReply::Id },
             },
+            Wanted::CreationClock => Question::CreationClock,
+            Wanted::Purged(queue) => Question::Purged(QueueName::new(queue)),
         }
     }
 }
@@ -237,6 +246,8 @@ impl<'a> Said<'a> {
     pub(super) fn of(answer: &'a Answer) -> Self {
         match answer {
             Answer::Count(count) => Said::Count(*count),
+            Answer::Clock(clock) => Said::Clock(*clock),
+            Answer::Purged(count) => Said::Purged(*count),
             Answer::Peeked(jobs) => Said::Peeked(jobs.iter().map(Peeked::of).collect()),
             Answer::QueueStat(view) => Said::QueueStat(view.as_deref().map(Stat::of)),
             Answer::Queues(_) => panic!("it is of another kind"),
@@ -258,6 +269,8 @@ impl<'a> Said<'a> {
     pub(super) fn into_answer(self) -> Result<Answer, Invalid> {
         Ok(match self {
             Said::Count(count) => Answer::Count(count),
+            Said::Clock(clock) => Answer::Clock(clock),
+            Said::Purged(count) => Answer::Purged(count),
             Said::Peeked(jobs) => {
                 let jobs: Result<_, _> = jobs.into_iter().map(Peeked::into_delivery).collect();
                 Answer::Peeked(jobs?)

@@ -34,9 +34,9 @@ fn addjob_alone_has_the_defaults() {
         AddJob {
             timeout: None,
             replicate: None,
-            delay: 0,
+            delay: None,
             retry: None,
-            ttl: 86_400,
+            ttl: None,
             max_len: None,
             replication: Replication::Synchronous,
             ..AddJob::new(b"q", b"b")
@@ -49,9 +49,9 @@ fn addjob_takes_its_options_in_any_order_and_case() {
     let expected = AddJob {
         timeout: Some(Duration::from_millis(500)),
         replicate: Some(3),
-        delay: 1,
+        delay: Some(1),
         retry: Some(0),
-        ttl: 60,
+        ttl: Some(60),
         max_len: Some(10),
         replication: Replication::Asynchronous,
         ..AddJob::new(b"q", b"b")
@@ -154,12 +154,12 @@ fn addjob_checks_options_from_left_to_right_then_the_timeout() {
 #[test]
 fn addjob_bounds_are_inclusive_and_long_times_are_cut() {
     assert_eq!(added("q b 0 REPLICATE 65535").replicate, Some(65_535));
-    assert_eq!(added("q b 0 TTL 1").ttl, 1);
+    assert_eq!(added("q b 0 TTL 1").ttl, Some(1));
     assert_eq!(added("q b 0 MAXLEN 1").max_len, Some(1));
     let job = added("q b 0 TTL 9223372036854775807 DELAY 4294967296 RETRY 4294967295");
     assert_eq!(
         (job.ttl, job.delay, job.retry),
-        (u32::MAX, u32::MAX, Some(u32::MAX))
+        (Some(u32::MAX), Some(u32::MAX), Some(u32::MAX))
     );
     let job = added("q b 9223372036854775807");
     assert_eq!(job.timeout, Some(Duration::from_millis(i64::MAX as u64)));

@@ -70,6 +70,7 @@ pub(in crate::command) static ADDJOB: Manual = Manual {
          That node does not deliver the job again once it has been told, and ACKJOB then returns 0 for it.",
         "`-NOREPL job removed ...` means that, before there were enough copies, the job was acknowledged or deleted, or its \
          TTL ended. It may have been delivered.",
+        "Where QCONFIG sets a policy for the queue, it stands in for an option that is not given.",
         "Options are checked from left to right, then the timeout. Of an option given twice the last counts. Times above \
          136 years count as 136 years.",
     ],

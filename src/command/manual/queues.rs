@@ -1,6 +1,7 @@
 //! The manual of the commands on queues.
 
 use shoalmq_core::command::Refusal;
+use shoalmq_core::policy::Policy;
 
 use super::{Group, Manual, entry};
 use crate::command::Failure::{Parse, Refused};
@@ -76,6 +77,71 @@ pub(in crate::command) static PAUSE: Manual = Manual {
         "queue < NONE | IN | OUT | ALL | STATE | BCAST > ...",
         "Stops or restarts the input and the output of a queue.",
         "simple string: the state that holds now: `none`, `in`, `out` or `all`.",
+    )
+};
+
+pub(in crate::command) static QCONFIG: Manual = Manual {
+    failures: &[
+        Parse(ParseError::UnknownPolicy(b"x")),
+        Parse(ParseError::Retry),
+        Parse(ParseError::Ttl),
+        Parse(ParseError::Delay),
+        Parse(ParseError::Replicate),
+        Parse(ParseError::MaxLen),
+        Parse(ParseError::PolicyYesNo(Policy::PauseIn)),
+        Parse(ParseError::PolicyOfQueue(Policy::PauseIn)),
+        Parse(ParseError::Near(b"SETT", "qconfig")),
+        Parse(ParseError::NoValue(b"ttl")),
+        Refused(Refusal::TooManySettings),
+    ],
+    notes: &[
+        "A policy is set on the name of a queue, or on the beginning of names with `*` behind it: `mail*` is every queue whose \
+         name begins with `mail`, and `*` is every queue. For each policy by itself the most specific entry wins: the name, then \
+         the longest beginning.",
+        "`retry`, `ttl`, `delay`, `replicate` and `maxlen` stand in for the options of ADDJOB of these names, with the same \
+         values, when a job does not name them. They apply when a job is added, at the node that adds it: jobs that are there \
+         already stay as they are. An option of the job always wins.",
+        "ADDJOB is refused where it would be refused with these options. If a policy had a part in it, the error names the \
+         policy: `ERR The specified DELAY is greater than TTL. Job refused since would never be delivered (QCONFIG: delay)`. \
+         `retry 0` needs `replicate 1` beside it wherever a cluster has more than one node.",
+        "`pause-in` and `pause-out` (`yes` or `no`, on names only) are what PAUSE with `bcast` writes.",
+        "With `SET` and `UNSET` all changes are made, or none. They hold for the whole cluster: they survive restarts, and a \
+         node that is away learns of them when it returns. The last command wins; only between two that did not know of each \
+         other the clocks of their nodes decide.",
+        "A cluster holds at most 10 000 entries of each policy, those removed in the last 30 days included.",
+    ],
+    ..entry(
+        Group::Queues,
+        "[ queue [ SET name value [ name value ] ... | UNSET name ... ] ]",
+        "Tells or changes what applies to the jobs of queues that do not say it themselves.",
+        "without arguments, array of the patterns that something is set on, each an array of the pattern and a map of its \
+         policies. With a queue, map of what applies to a queue of this name; with a beginning and `*`, of what is set on \
+         it. With `SET` or `UNSET`, simple string: `OK`. A map is a flat array in RESP2.",
+    )
+};
+
+pub(in crate::command) static QPURGE: Manual = Manual {
+    failures: &[Refused(Refusal::TooManySettings)],
+    notes: &[
+        "Every job of the queue that was added before this moment goes, whatever its state: ready, delayed, handed out, or \
+         waiting for copies. Jobs that are added at any of the reached nodes after the reply stay.",
+        "The moment is a mark that the cluster keeps for 30 days: it is the latest creation time that any of the reached nodes \
+         can have given. No node that knows the mark hands out a job that is as old, whatever a crash, a late copy or a node that comes \
+         back brings. A node that is away learns of it when it returns, and then deletes its jobs. Those that were added \
+         there meanwhile go, too, as far as their creation times (`ctime` in SHOW) are not above the mark.",
+        "A worker that has one of the jobs keeps it, and its ACKJOB returns 0. A producer that waits for copies is told \
+         `-NOREPL job removed ...`.",
+        "Jobs are deleted in small steps, younger ones are handed out meanwhile, and the reply comes when all are deleted at the \
+         reached nodes, or after 5 minutes.",
+        "With `appendfsync always` the reply comes when the mark is on disk at the reached nodes; otherwise a crash of all of them may \
+         take it back.",
+        "A cluster holds at most 10 000 queues that were purged in the last 30 days.",
+    ],
+    ..entry(
+        Group::Queues,
+        "queue",
+        "Deletes all jobs of a queue, on all nodes.",
+        "integer: how many jobs the nodes that could be reached had; copies are not counted.",
     )
 };
 

@@ -1,5 +1,6 @@
 use shoalmq_core::command::{PauseState, QueueWaits, Refusal};
 use shoalmq_core::job::JobState;
+use shoalmq_core::policy::{Policy, PolicySet};
 use shoalmq_core::telling::Depths;
 
 use super::*;
@@ -305,6 +306,37 @@ fn scans_have_a_bulk_cursor_and_their_own_elements() {
     assert_eq!(
         text(&Reply::JobIds(5, vec![]), Protocol::Resp2),
         wire(&["*2", "5", "*0"])
+    );
+}
+
+#[test]
+fn policies_are_maps() {
+    let set: Policies = vec![
+        (Policy::Ttl, b"60"[..].into()),
+        (Policy::PauseIn, b"no"[..].into()),
+    ];
+    let entries = ["ttl", "60", "pause-in", "no"];
+    let flat = wire(&["*4"]) + &wire(&entries);
+    let one = Reply::Policies(set.clone());
+    assert_eq!(text(&one, Protocol::Resp2), flat);
+    let map = "%2\r\n".to_owned() + &wire(&entries);
+    assert_eq!(text(&one, Protocol::Resp3), map);
+    let all = Reply::AllPolicies(vec![(b"q*"[..].into(), set)]);
+    let outer = wire(&["*1", "*2", "q*"]);
+    assert_eq!(text(&all, Protocol::Resp2), outer.clone() + &flat);
+    assert_eq!(text(&all, Protocol::Resp3), outer + &map);
+    assert_eq!(text(&Reply::Configured, Protocol::Resp3), wire(&["+OK"]));
+    let none = Reply::Policies(Vec::new());
+    assert_eq!(text(&none, Protocol::Resp3), "%0\r\n");
+}
+
+#[test]
+fn a_policy_that_had_a_part_in_a_refusal_is_named() {
+    let set = PolicySet::of(&[Policy::Delay, Policy::Ttl]);
+    let refused = Reply::Refused(Refusal::ByPolicy(&Refusal::DelayBeyondTtl, set));
+    assert_eq!(
+        text(&refused, Protocol::Resp2),
+        "-ERR The specified DELAY is greater than TTL. Job refused since would never be delivered (QCONFIG: ttl, delay)\r\n"
     );
 }
 

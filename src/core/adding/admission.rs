@@ -8,7 +8,8 @@
 //! node's start: a restart takes seconds, and a producer that offers to wait is not refused because of one. Copies go
 //! to reachable members alone, so such a job waits for one of them to come back, or for its producer's timeout.
 
-use crate::command::{AddJob, Refusal};
+use crate::adding::terms::Terms;
+use crate::command::{DEFAULT_TTL, Refusal};
 use crate::limits;
 use crate::members::NodeSet;
 use crate::node::{MemoryLevel, Node};
@@ -22,11 +23,21 @@ pub(crate) enum Home {
     Elsewhere,
 }
 
+/// The times of a job, in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Times {
+    /// That it lives.
+    pub(super) ttl: u32,
+    /// Before its first queueing.
+    pub(super) delay: u32,
+    /// Until a requeue.
+    pub(super) retry: u32,
+}
+
 /// What an accepted job is to get.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Plan {
-    /// Seconds until a requeue.
-    pub(super) retry: u32,
+    pub(super) times: Times,
     /// Copies that it is to have in the end.
     pub(super) replicate: u16,
     /// Copies on other nodes before the producer is answered.
@@ -37,26 +48,33 @@ pub(crate) struct Plan {
 }
 
 impl Node {
-    /// Checks all that can refuse a job, in Disque's order.
-    pub(super) fn admit(&self, add: &AddJob<'_>) -> Result<Plan, Refusal> {
-        let retry = add.retry.unwrap_or_else(|| default_retry(add.ttl));
+    /// Checks all that can refuse a job which only these peers know how to keep, in Disque's order.
+    pub(super) fn admit(
+        &self,
+        queue: &[u8],
+        terms: &Terms,
+        knowing: NodeSet,
+    ) -> Result<Plan, Refusal> {
+        let ttl = terms.ttl.unwrap_or(DEFAULT_TTL);
+        let delay = terms.delay.unwrap_or(0);
+        let retry = terms.retry.unwrap_or_else(|| default_retry(ttl));
         let default = self.settings.default_replicate;
         let aim = default.min(self.peers.cluster_size());
-        if retry == 0 && add.replicate.unwrap_or(aim) > 1 {
+        if retry == 0 && terms.replicate.unwrap_or(aim) > 1 {
             return Err(Refusal::RetryZeroNeedsOneReplica);
         }
-        if add.delay >= add.ttl {
+        if delay >= ttl {
             return Err(Refusal::DelayBeyondTtl);
         }
-        let knowing = self.peers.knowing(&add.extras);
-        let plan = match add.replicate {
-            Some(replicate) => self.plan_copies(retry, replicate, knowing)?,
-            None => self.plan_aim(retry, aim, knowing)?,
+        let times = Times { ttl, delay, retry };
+        let plan = match terms.replicate {
+            Some(replicate) => self.plan_copies(times, replicate, knowing)?,
+            None => self.plan_aim(times, aim, knowing)?,
         };
-        let Some(queue) = self.queues.find(add.queue).map(|key| &self.queues[key]) else {
+        let Some(queue) = self.queues.find(queue).map(|key| &self.queues[key]) else {
             return Ok(plan);
         };
-        if add.max_len.is_some_and(|max_len| queue.len >= max_len) {
+        if terms.max_len.is_some_and(|max_len| queue.len >= max_len) {
             return Err(Refusal::QueueTooLong);
         }
         if queue.pause.input {
@@ -66,12 +84,12 @@ impl Node {
     }
 
     /// Exactly this many copies, at nodes that know what they get.
-    fn plan_copies(&self, retry: u32, replicate: u16, knowing: NodeSet) -> Result<Plan, Refusal> {
+    fn plan_copies(&self, times: Times, replicate: u16, knowing: NodeSet) -> Result<Plan, Refusal> {
         let home = self.home();
         let wanted = elsewhere(replicate, home);
         self.check_reach(wanted, replicate, self.peers.expected().and(knowing).len())?;
         Ok(Plan {
-            retry,
+            times,
             replicate,
             wanted,
             floor: wanted,
@@ -80,7 +98,7 @@ impl Node {
     }
 
     /// As many copies as nodes take, up to `aim`.
-    fn plan_aim(&self, retry: u32, aim: u16, knowing: NodeSet) -> Result<Plan, Refusal> {
+    fn plan_aim(&self, times: Times, aim: u16, knowing: NodeSet) -> Result<Plan, Refusal> {
         let home = self.home();
         let least = self.settings.min_replicate.min(aim);
         let floor = elsewhere(least, home);
@@ -88,7 +106,7 @@ impl Node {
         self.check_reach(floor, least, expected.len())?;
         let takers = self.peers.takers().and(knowing).len().max(floor);
         Ok(Plan {
-            retry,
+            times,
             replicate: aim,
             wanted: elsewhere(aim, home).min(takers),
             floor,

@@ -104,6 +104,10 @@ impl Node {
         copy: Copy,
         effects: &mut Vec<Effect>,
     ) {
+        // The sender hears of the purge, too.
+        if self.is_copy_purged(&copy) {
+            return;
+        }
         self.regain(&copy.id, &copy.body, effects);
         if self.answer_holder(from, copy.id, &copy.holders, effects) {
             return;

@@ -1,6 +1,6 @@
 //! Adding: ADDJOB, until its producer has an answer.
 //!
-//! `admission` decides whether a job is accepted, on how many nodes it is to lie, and whether one copy stays here.
+//! `terms` lets policies stand in for options that the producer does not name. `admission` decides whether a job is accepted, on how many nodes it is to lie, and whether one copy stays here.
 //! `replication` makes the job, sends a copy to each candidate (REPLJOB) and waits for confirmations (GOTJOB); while
 //! too few arrive, it asks one more candidate now and then. `pending` remembers who waits for which copies. With
 //! enough of them the job is queued and its producer gets the id; when the producer's time is over, the add is
@@ -15,7 +15,9 @@ mod copies;
 mod invariants;
 mod pending;
 mod replication;
+mod terms;
 
 pub(crate) use admission::Home;
 pub(crate) use invariants::check;
 pub(crate) use pending::Replications;
+pub(crate) use terms::{Remembered, Terms};

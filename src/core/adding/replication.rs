@@ -11,8 +11,9 @@
 use rand::Rng;
 
 use crate::acking::End;
-use crate::adding::admission::{Home, Plan};
+use crate::adding::admission::{Home, Plan, Times};
 use crate::adding::pending::Pending;
+use crate::adding::terms::{Terms, by_policy};
 use crate::command::{AddJob, Refusal, Replication, Reply};
 use crate::delivering::Cause;
 use crate::effect::{Effect, News};
@@ -25,6 +26,7 @@ use crate::members::{NodeSet, PeerKey, load_class};
 use crate::message::Message;
 use crate::node::Node;
 use crate::planted::Bug;
+use crate::policy::PolicySet;
 use crate::record::{Location, Record};
 use crate::telling::{COPY_MILLIS, Share};
 use crate::time::{Now, Time};
@@ -37,18 +39,23 @@ impl Node {
         add: &AddJob<'_>,
         effects: &mut Vec<Effect>,
     ) {
-        let plan = match self.admit(add) {
+        let (mut terms, mut from) = (Terms::of(add), PolicySet::default());
+        if self.shared.has_policies() {
+            from = self.fill_from_policies(add.queue, &mut terms);
+        }
+        let knowing = self.peers.knowing(&add.extras);
+        let plan = match self.admit(add.queue, &terms, knowing) {
             Ok(plan) => plan,
             Err(refusal) => {
                 self.count_refused(refusal);
+                let refusal = by_policy(refusal, from);
                 answer(ticket, Reply::Refused(refusal), effects);
                 return;
             }
         };
         let at_once = add.replication == Replication::Asynchronous || self.has(Bug::EarlyReply);
         let waits = plan.home == Home::Elsewhere || plan.wanted > 0 && !at_once;
-        let takers = self.peers.takers().and(self.peers.knowing(&add.extras));
-        let holders = self.choose(plan.wanted, takers);
+        let holders = self.choose(plan.wanted, self.peers.takers().and(knowing));
         let deadline = add.timeout.filter(|_| !at_once);
         let deadline = deadline.map_or(Time::NEVER, |timeout| now.time + timeout);
         let ask = waits.then(|| deadline.min(now.time + self.replications.patience()));
@@ -390,12 +397,13 @@ impl Node {
     ) -> JobKey {
         let mut random = [0; 18];
         self.random.fill_bytes(&mut random);
-        let guarantee = if plan.retry == 0 {
+        let Times { ttl, delay, retry } = plan.times;
+        let guarantee = if retry == 0 {
             Guarantee::AtMostOnce
         } else {
             Guarantee::AtLeastOnce
         };
-        let id = JobId::new(&self.id, random, add.ttl, guarantee);
+        let id = JobId::new(&self.id, random, ttl, guarantee);
         self.last_created = self
             .last_created
             .saturating_add(1)
@@ -408,9 +416,9 @@ impl Node {
             added: now.time,
             requeue: ask.unwrap_or(Time::NEVER),
             holders,
-            ttl: add.ttl,
-            delay: add.delay,
-            retry: plan.retry,
+            ttl,
+            delay,
+            retry,
             nacks: 0,
             additional_deliveries: 0,
             queue,

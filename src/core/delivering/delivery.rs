@@ -104,7 +104,9 @@ impl Node {
         if queue.pause.output {
             None
         } else {
-            queue.first(&self.jobs)
+            let first = queue.first(&self.jobs);
+            // Those that are to go stand before all others.
+            first.filter(|&key| self.jobs[key].created >= queue.purged_before)
         }
     }
 

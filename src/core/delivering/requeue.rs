@@ -114,6 +114,13 @@ impl Node {
         if at_most_once && !job.is_ours() && matches!(cause, Cause::Asked | Cause::Nack) {
             return false;
         }
+        if self.is_purged(key) {
+            // It goes as soon as it is due.
+            let queue = job.queue;
+            self.move_job(key, Move::Wait, now);
+            self.open_queue(now, queue);
+            return false;
+        }
         if job.body.is_lost() {
             self.set_aside(now, key, effects);
             return false;
@@ -223,6 +230,11 @@ impl Node {
         key: JobKey,
         effects: &mut Vec<Effect>,
     ) -> Option<QueueKey> {
+        if self.is_purged(key) {
+            self.agenda.add_job(&mut self.jobs, key);
+            self.purge_job(now, key, effects);
+            return None;
+        }
         let job = &mut self.jobs[key];
         match job.state() {
             JobState::WaitReplicas if job.expires() > now => {

@@ -320,6 +320,9 @@ impl Node {
                 break;
             }
             let job = &self.jobs[key];
+            if job.created < self.queues[queue].purged_before {
+                continue;
+            }
             if job.moves > 0 && keep > 0 {
                 keep -= 1;
                 continue;

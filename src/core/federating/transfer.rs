@@ -191,7 +191,7 @@ impl Node {
         copy: Copy,
         effects: &mut Vec<Effect>,
     ) -> TakenIn {
-        if self.answer_forgotten(from, copy.id, effects) {
+        if self.is_copy_purged(&copy) || self.answer_forgotten(from, copy.id, effects) {
             return TakenIn::Settled;
         }
         if let Some(key) = self.jobs.find(&copy.id) {

@@ -154,7 +154,7 @@ impl Restore {
         node.persist(record, effects);
         node.marked = Some(now);
         node.record_peers(effects);
-        node.forget_removed_settings(now);
+        node.forget_old_settings(now);
         node.record_settings(effects);
         node.restore_pauses(now.time);
         let mut queue: Vec<JobKey> = standing
@@ -379,6 +379,13 @@ fn start_job(
 ) -> bool {
     if node.jobs[key].state() == JobState::Acked {
         start_collecting(node, now, key, effects);
+        return false;
+    }
+    if node.is_purged(key) {
+        node.count_purged(key);
+        let id = node.jobs[key].id;
+        node.discard(key);
+        node.persist(Record::Deleted(id), effects);
         return false;
     }
     let job = &mut node.jobs[key];

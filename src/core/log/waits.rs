@@ -5,7 +5,7 @@
 //! and so a delivery and the word about a copy wait for the record of their job alone. What asks or merely informs leaves
 //! at once.
 
-use crate::command::Reply;
+use crate::command::{Answer, Reply};
 use crate::effect::{Effect, Wait};
 use crate::id::Ticket;
 use crate::members::PeerKey;
@@ -45,6 +45,9 @@ fn wait_of_reply(reply: &Reply, before: &[Effect]) -> Wait {
         | Reply::Peeked(_)
         | Reply::QueueStat(_)
         | Reply::PauseState(_)
+        | Reply::AllPolicies(_)
+        | Reply::Policies(_)
+        | Reply::Configured
         | Reply::Queues(..)
         | Reply::JobIds(..)
         | Reply::Jobs(..)
@@ -71,6 +74,10 @@ fn wait_of_message(message: &Message) -> Wait {
         | Message::GotAck { .. }
         | Message::DelJob { .. }
         | Message::YourJobs(_)
+        | Message::Answer {
+            answer: Answer::Purged(_),
+            ..
+        }
         // A crash must not take back a version that peers have seen: the node would give it to another value.
         | Message::Settings(_) => Wait::All,
         Message::State(_)

@@ -314,7 +314,7 @@ impl Node {
     ) {
         let job = &self.jobs[key];
         let id = job.id;
-        if self.hand_over.unconfirmed.contains_key(&id) {
+        if self.hand_over.unconfirmed.contains_key(&id) || self.is_purged(key) {
             return;
         }
         let once = job.guarantee() == Guarantee::AtMostOnce;

@@ -7,14 +7,16 @@
 //! until it has idled for a while: nothing is in it, and none of its jobs is out or delayed. Copies that are held for
 //! another node do not open it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::BuildHasher;
 use std::ops::{Index, IndexMut};
+use std::sync::Arc;
 use std::time::Duration;
 
 use foldhash::quality::FixedState;
 use hashbrown::HashTable;
 
+use crate::adding::Remembered;
 use crate::command::PauseState;
 use crate::id::QueueName;
 use crate::job::{JobKey, Jobs, Place};
@@ -51,6 +53,9 @@ pub(crate) struct Queue {
     /// Clients that wait for a job here.
     pub(crate) waiters: BTreeSet<WaiterId>,
     pub(crate) pause: PauseState,
+    pub(crate) policies: Remembered,
+    /// QPURGE: jobs that were created before this are to go; 0 if it was never purged.
+    pub(crate) purged_before: u64,
     pub(crate) opened: Time,
     /// When a job last went in or out.
     pub(crate) used: Time,
@@ -75,6 +80,8 @@ impl Queue {
             tree: BTreeSet::new(),
             waiters: BTreeSet::new(),
             pause: PauseState::default(),
+            policies: Remembered::default(),
+            purged_before: 0,
             opened: Time::ZERO,
             used: Time::ZERO,
             idle_check: None,
@@ -192,6 +199,8 @@ pub(crate) struct Queues {
     hasher: FixedState,
     open: usize,
     name_bytes: usize,
+    /// Of queues that were purged, known or not: jobs that were created before this are to go.
+    purged: BTreeMap<Arc<[u8]>, u64>,
     pub(crate) tallies: Tallies,
 }
 
@@ -205,6 +214,7 @@ impl Queues {
             hasher: FixedState::with_seed(seed),
             open: 0,
             name_bytes: 0,
+            purged: BTreeMap::new(),
             tallies: Tallies::default(),
         }
     }
@@ -249,6 +259,7 @@ impl Queues {
         });
         let mut queue = Queue::new(QueueName::new(name));
         queue.tally = self.tallies.take(QueueKey(key));
+        queue.purged_before = self.purged_before(name);
         self.slots[key as usize] = Some(queue);
         let Queues {
             slots,
@@ -263,6 +274,27 @@ impl Queues {
             hasher.hash_one(queue.name.as_bytes())
         });
         QueueKey(key)
+    }
+
+    /// Jobs of this queue that were created before this are to go; 0 if it was never purged.
+    pub(crate) fn purged_before(&self, name: &[u8]) -> u64 {
+        if self.purged.is_empty() {
+            0
+        } else {
+            self.purged.get(name).copied().unwrap_or(0)
+        }
+    }
+
+    /// The queue was purged, known or not. 0: it does not count any more that it was.
+    pub(crate) fn set_purged(&mut self, name: &[u8], before: u64) {
+        if before == 0 {
+            self.purged.remove(name);
+        } else {
+            self.purged.insert(name.into(), before);
+        }
+        if let Some(key) = self.find(name) {
+            self[key].purged_before = before;
+        }
     }
 
     /// Shows the queue to clients from now on.

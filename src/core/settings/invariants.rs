@@ -2,7 +2,7 @@
 
 use crate::node::Node;
 
-/// Digest and size are those of the entries.
+/// Digest, size and index are those of the entries.
 pub(crate) fn check(node: &Node) {
     node.shared.check();
 }

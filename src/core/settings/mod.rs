@@ -9,14 +9,18 @@
 //! its entries and with its own digest, so that the first node can do the same. This is how a node that was away learns
 //! what it missed. A removed entry stays for 30 days as an empty one, so that no older write brings it back.
 //!
-//! `shared` is the map itself, `sharing` is what nodes tell each other, and `pauses` is the first user: PAUSE … BCAST.
+//! `shared` is the map itself, and `sharing` is what nodes tell each other. Its users are `pauses` (PAUSE … BCAST)
+//! `policies` (QCONFIG) and `purging` (QPURGE, whose entries merge by a rule of their own).
 //!
 //! Invariant: digest and size are what a walk over all entries says.
 
 mod invariants;
 mod pauses;
+mod policies;
+mod purging;
 mod shared;
 mod sharing;
 
 pub(crate) use invariants::check;
+pub(crate) use purging::Purges;
 pub(crate) use shared::Shared;

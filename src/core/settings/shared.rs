@@ -10,6 +10,7 @@ use crate::command::Refusal;
 use crate::id::NodeId;
 use crate::limits;
 use crate::setting::{Setting, SettingKind};
+use crate::settings::policies::Index;
 use crate::time::WallTime;
 
 /// What a client wants set on a name; no value removes the entry.
@@ -28,6 +29,7 @@ pub(crate) struct Shared {
     bytes: usize,
     /// Entries without a value.
     removed: usize,
+    pub(super) policies: Index,
 }
 
 impl Shared {
@@ -39,6 +41,11 @@ impl Shared {
     /// All entries, in order of their keys.
     pub(crate) fn all(&self) -> impl Iterator<Item = &Setting> {
         self.kinds.values().flat_map(BTreeMap::values)
+    }
+
+    /// The entries of one kind, in order of their names.
+    pub(super) fn of_kind(&self, kind: SettingKind) -> impl Iterator<Item = &Setting> {
+        self.kinds.get(&kind).into_iter().flat_map(BTreeMap::values)
     }
 
     /// The same for all maps with the same entries.
@@ -81,8 +88,8 @@ impl Shared {
     /// but is not added again: nodes whose clocks differ would give it back to each other for ever.
     pub(super) fn merge(&mut self, wall: WallTime, setting: &Setting) -> bool {
         let wins = match self.find(setting.kind, &setting.name) {
-            Some(former) => order(setting) > order(former),
-            None => setting.value.is_some() || !is_forgotten(wall, setting),
+            Some(former) => rank(setting) > rank(former),
+            None => !may_go(setting) || !is_forgotten(wall, setting),
         };
         if wins {
             self.put(setting.clone());
@@ -90,16 +97,19 @@ impl Shared {
         wins
     }
 
-    /// Removed entries go after 30 days.
-    pub(super) fn forget_removed(&mut self, wall: WallTime) {
-        if self.removed == 0 {
-            return;
+    /// Removed entries and marks of purges go after 30 days. Returns the names of those marks.
+    pub(super) fn forget_old(&mut self, wall: WallTime) -> Vec<Arc<[u8]>> {
+        if self.removed == 0 && self.of_kind(SettingKind::PURGED).next().is_none() {
+            return Vec::new();
         }
-        let is_old = |setting: &&Setting| setting.value.is_none() && is_forgotten(wall, setting);
+        let is_old = |setting: &&Setting| may_go(setting) && is_forgotten(wall, setting);
         let old: Vec<Setting> = self.all().filter(is_old).cloned().collect();
-        for setting in old {
+        for setting in &old {
             self.take(setting.kind, &setting.name);
         }
+        let marks = old.into_iter();
+        let marks = marks.filter(|setting| setting.kind == SettingKind::PURGED);
+        marks.map(|setting| setting.name).collect()
     }
 
     /// Whether a client may make these changes. One that makes the map no larger is never refused.
@@ -126,6 +136,7 @@ impl Shared {
         self.digest ^= hash(&setting);
         self.bytes += bytes_of(&setting);
         self.removed += usize::from(setting.value.is_none());
+        self.policies.add(&setting);
         let entries = self.kinds.entry(setting.kind).or_default();
         entries.insert(setting.name.clone(), setting);
     }
@@ -141,6 +152,7 @@ impl Shared {
         self.digest ^= hash(&former);
         self.bytes -= bytes_of(&former);
         self.removed -= usize::from(former.value.is_none());
+        self.policies.remove(&former);
     }
 
     pub(super) fn check(&self) {
@@ -150,16 +162,37 @@ impl Shared {
         assert_eq!(self.bytes, bytes, "the size of all settings");
         let removed = self.all().filter(|setting| setting.value.is_none()).count();
         assert_eq!(self.removed, removed, "settings without a value");
+        let mut policies = Index::default();
+        self.all().for_each(|setting| policies.add(setting));
+        assert!(self.policies.is_same(&policies), "the index of policies");
     }
 }
 
-/// Which of two writes of an entry wins. A node that lost its last records may give a version to a second value: the value
-/// decides then, so that all nodes agree.
-fn order(setting: &Setting) -> (u64, NodeId, Option<&[u8]>) {
-    (setting.version, setting.node, setting.value.as_deref())
+/// The rule of each kind: which of two entries wins. Marks of purges merge by maximum, all else by version.
+///
+/// A node that lost its last records may give a version to a second value: the value decides then, so that all nodes
+/// agree.
+fn rank(setting: &Setting) -> (u64, u64, NodeId, Option<&[u8]>) {
+    let value = setting.value.as_deref();
+    let mark = match setting.kind {
+        SettingKind::PURGED => value.and_then(mark_of).unwrap_or(0),
+        _ => 0,
+    };
+    (mark, setting.version, setting.node, value)
 }
 
-/// Whether no older write than this removal is about any more.
+/// The mark of a purge. What no clock can say is none: another node may have written anything.
+pub(super) fn mark_of(value: &[u8]) -> Option<u64> {
+    let mark = std::str::from_utf8(value).ok()?.parse().ok()?;
+    (mark <= limits::PURGE_MARK).then_some(mark)
+}
+
+/// Whether an entry goes in the end.
+fn may_go(setting: &Setting) -> bool {
+    setting.value.is_none() || setting.kind == SettingKind::PURGED
+}
+
+/// Whether no older write than this is about any more.
 fn is_forgotten(wall: WallTime, setting: &Setting) -> bool {
     wall.0 > setting.version.saturating_add(limits::SETTING_REMOVED_MS)
 }

@@ -13,7 +13,7 @@ use crate::planted::Bug;
 use crate::record::Record;
 use crate::setting::{Setting, SettingKind};
 use crate::settings::shared::Change;
-use crate::time::{Now, WallTime};
+use crate::time::{Now, Time, WallTime};
 
 impl Node {
     /// Carries out a client's write: recorded here, and sent to all nodes that this one has links to.
@@ -45,13 +45,16 @@ impl Node {
         if taken.is_empty() {
             return;
         }
-        let names: BTreeSet<Arc<[u8]>> = taken
-            .iter()
-            .filter(|setting| is_pause(setting.kind))
-            .map(|setting| setting.name.clone())
-            .collect();
+        let names = |is_meant: fn(SettingKind) -> bool| -> BTreeSet<Arc<[u8]>> {
+            let those = taken.iter().filter(|setting| is_meant(setting.kind));
+            those.map(|setting| setting.name.clone()).collect()
+        };
+        let (paused, purged) = (names(is_pause), names(|kind| kind == SettingKind::PURGED));
         self.spread_settings(Some(from), taken, effects);
-        for name in names {
+        for name in purged {
+            self.follow_mark(now.time, &name);
+        }
+        for name in paused {
             self.follow_pause(now.time, &name, effects);
         }
     }
@@ -92,13 +95,15 @@ impl Node {
         }
     }
 
-    /// Removed entries that are old enough go.
-    pub(crate) fn forget_removed_settings(&mut self, now: Now) {
-        self.shared.forget_removed(now.wall);
+    /// Removed entries and marks of purges that are old enough go.
+    pub(crate) fn forget_old_settings(&mut self, now: Now) {
+        let marks = self.shared.forget_old(now.wall);
+        self.forget_marks(&marks);
     }
 
     /// All jobs, queues and settings of this node are gone. Its peers give it back what the cluster has set.
-    pub(crate) fn flush_settings(&mut self, effects: &mut Vec<Effect>) {
+    pub(crate) fn flush_settings(&mut self, now: Time, effects: &mut Vec<Effect>) {
+        self.end_purges(now, effects);
         self.shared = super::Shared::default();
         for peer in self.peers.up().iter() {
             self.compare_settings_with(peer, effects);
@@ -109,6 +114,9 @@ impl Node {
     pub(crate) fn restore_setting(&mut self, setting: &Setting) {
         // No clock yet: what is too old goes at the first mark.
         self.shared.merge(WallTime(0), setting);
+        if setting.kind == SettingKind::PURGED {
+            self.restore_mark(setting);
+        }
     }
 
     fn spread_settings(
@@ -121,7 +129,8 @@ impl Node {
             self.persist(Record::Setting(Box::new(setting.clone())), effects);
         }
         if self.has(Bug::ForgottenRemoval) {
-            self.shared.forget_removed(WallTime(u64::MAX));
+            let marks = self.shared.forget_old(WallTime(u64::MAX));
+            self.forget_marks(&marks);
         }
         for batch in batches(settings) {
             for peer in self.peers.up().iter().filter(|&peer| Some(peer) != from) {

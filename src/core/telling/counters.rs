@@ -9,6 +9,8 @@ pub struct Counters {
     pub acked: u64,
     pub nacked: u64,
     pub expired: u64,
+    /// Deleted by QPURGE. Each is counted by one of its holders.
+    pub purged: u64,
     pub evicted: u64,
     /// Queued again because the retry was over.
     pub redelivered_timeout: u64,

@@ -3,6 +3,8 @@
 //! The node that is asked answers for itself, asks every member that it has a link to, and replies when all have
 //! answered or too much time has passed; it names the members that did not. QSCAN and JSCAN ask one node after the other,
 //! in the order of their ids (`scanning`).
+//!
+//! QPURGE gathers twice: the creation clocks, and then the numbers of jobs that went (`settings`).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +20,7 @@ use crate::members::{NodeSet, PeerKey};
 use crate::message::Message;
 use crate::node::Node;
 use crate::telling::scanning::Scan;
-use crate::time::Time;
+use crate::time::{Now, Time};
 
 /// A question that waits for answers.
 #[derive(Debug)]
@@ -33,6 +35,10 @@ pub(crate) struct Gathering {
     until: Time,
     /// How many jobs a QPEEK asked for.
     peek: i64,
+    /// This node has not answered for itself yet.
+    own: bool,
+    /// QPURGE of this queue: the answers are creation clocks.
+    purge: Option<QueueName>,
     /// Where a JSCAN is.
     pub(super) scan: Option<Scan>,
 }
@@ -46,6 +52,8 @@ impl Gathering {
             awaited: NodeSet::EMPTY,
             until: Time::ZERO,
             peek: 0,
+            own: false,
+            purge: None,
             scan: None,
         }
     }
@@ -53,7 +61,10 @@ impl Gathering {
     /// Nobody else will answer.
     pub(super) fn finish(mut self, effects: &mut Vec<Effect>) {
         self.missing.sort_unstable();
-        let reply = Reply::Global(self.answer, self.missing);
+        let reply = match self.answer {
+            Answer::Purged(count) => Reply::Count(count),
+            answer => Reply::Global(answer, self.missing),
+        };
         answer(self.ticket, reply, effects);
     }
 }
@@ -78,10 +89,8 @@ impl Gatherings {
     /// Panics if what it says of itself does not hold.
     pub(super) fn check(&self, agenda: &Agenda) {
         for gathering in self.by_number.values() {
-            assert!(
-                !gathering.awaited.is_empty(),
-                "a question waits for somebody"
-            );
+            let waits = !gathering.awaited.is_empty() || gathering.own;
+            assert!(waits, "a question waits for somebody");
             let timed = agenda.holds_timer(gathering.until, Timer::Gathering);
             assert!(timed, "a question does not wait for ever");
         }
@@ -104,23 +113,78 @@ impl Node {
             Question::QueueScan(_) | Question::JobScan { .. } => {
                 return self.scan_all(now, ticket, question, effects);
             }
+            Question::CreationClock | Question::Purged(_) => return,
         };
         let mut gathering = Gathering::new(ticket, answer);
         gathering.peek = count;
+        self.ask_all(now, gathering, &question, effects);
+    }
+
+    /// QPURGE: asks for the creation clocks of all, and goes on with the greatest.
+    pub(crate) fn gather_clocks(
+        &mut self,
+        now: Time,
+        ticket: Ticket,
+        queue: QueueName,
+        clock: u64,
+        effects: &mut Vec<Effect>,
+    ) {
+        let mut gathering = Gathering::new(ticket, Answer::Clock(clock));
+        gathering.purge = Some(queue);
+        self.ask_all(now, gathering, &Question::CreationClock, effects);
+    }
+
+    /// QPURGE: asks how many jobs went. Returns the number of the question, which this node has still to answer for itself.
+    pub(crate) fn gather_purged(
+        &mut self,
+        now: Time,
+        ticket: Ticket,
+        queue: &QueueName,
+        effects: &mut Vec<Effect>,
+    ) -> u64 {
+        let mut gathering = Gathering::new(ticket, Answer::Purged(0));
+        gathering.own = true;
+        self.ask_all(now, gathering, &Question::Purged(queue.clone()), effects);
+        self.gatherings.number
+    }
+
+    /// Asks all members that there is a link to.
+    fn ask_all(
+        &mut self,
+        now: Time,
+        mut gathering: Gathering,
+        question: &Question,
+        effects: &mut Vec<Effect>,
+    ) {
         let mut up = self.peers.members().and(self.peers.up());
         if self.gatherings.is_full() {
             up = NodeSet::EMPTY;
         }
         let away = self.peers.members().without(up);
         gathering.missing = self.peers.names(away, None);
-        if up.is_empty() {
-            gathering.finish(effects);
+        if up.is_empty() && !gathering.own {
+            self.conclude(now, gathering, effects);
         } else {
-            self.ask(now, gathering, up, &question, effects);
+            self.ask(now, gathering, up, question, effects);
         }
     }
 
-    /// Asks these peers; at least one, to which our link is up.
+    /// Everybody has answered who will.
+    fn conclude(&mut self, now: Time, gathering: Gathering, effects: &mut Vec<Effect>) {
+        match (gathering.purge, gathering.answer) {
+            (Some(queue), Answer::Clock(clock)) => {
+                self.write_mark(now, gathering.ticket, &queue, clock, effects);
+            }
+            (purge, answer) => Gathering {
+                purge,
+                answer,
+                ..gathering
+            }
+            .finish(effects),
+        }
+    }
+
+    /// Asks these peers, to which our link is up.
     pub(super) fn ask(
         &mut self,
         now: Time,
@@ -130,7 +194,17 @@ impl Node {
         effects: &mut Vec<Effect>,
     ) {
         gathering.awaited = peers;
-        gathering.until = now + limits::GATHER_WITHIN;
+        let within = match question {
+            Question::Purged(_) => limits::PURGE_WITHIN,
+            Question::QueueLength(_)
+            | Question::QueuePeek { .. }
+            | Question::QueueStat { .. }
+            | Question::CreationClock
+            | Question::Queues(_)
+            | Question::QueueScan(_)
+            | Question::JobScan { .. } => limits::GATHER_WITHIN,
+        };
+        gathering.until = now + within;
         self.agenda.add_timer(gathering.until, Timer::Gathering);
         self.gatherings.number += 1;
         let number = self.gatherings.number;
@@ -144,13 +218,16 @@ impl Node {
     /// A peer asks: this node answers for itself.
     pub(crate) fn on_ask(
         &mut self,
-        now: Time,
+        now: Now,
         from: PeerKey,
         number: u64,
         question: &Question,
         effects: &mut Vec<Effect>,
     ) {
-        let answer = self.answer_here(now, question);
+        if self.on_ask_purged(now, from, number, question, effects) {
+            return;
+        }
+        let answer = self.answer_here(now.time, question);
         self.send(from, Message::Answer { number, answer }, effects);
     }
 
@@ -190,15 +267,39 @@ impl Node {
         if !answer.is_some_and(|answer| merge(&mut gathering.answer, answer, peek)) {
             gathering.missing.push(id);
         }
-        if gathering.awaited.is_empty() {
-            gathering.finish(effects);
+        self.go_on(now, number, gathering, effects);
+    }
+
+    fn go_on(&mut self, now: Time, number: u64, gathering: Gathering, effects: &mut Vec<Effect>) {
+        if gathering.awaited.is_empty() && !gathering.own {
+            self.conclude(now, gathering, effects);
         } else {
             self.gatherings.by_number.insert(number, gathering);
         }
     }
 
+    /// This node answers a question of its own client, some time after the peers were asked.
+    pub(crate) fn answer_own(
+        &mut self,
+        now: Time,
+        number: u64,
+        answer: Answer,
+        effects: &mut Vec<Effect>,
+    ) {
+        if let Some(mut gathering) = self.gatherings.by_number.remove(&number) {
+            merge(&mut gathering.answer, answer, gathering.peek);
+            gathering.own = false;
+            self.go_on(now, number, gathering, effects);
+        }
+    }
+
     /// Some nodes have not answered in time.
     pub(crate) fn on_gathering_late(&mut self, now: Time, effects: &mut Vec<Effect>) {
+        let all = self.gatherings.by_number.iter();
+        let own = all.filter(|(_, gathering)| gathering.own && gathering.until <= now);
+        for number in own.map(|(&number, _)| number).collect::<Vec<_>>() {
+            self.answer_own(now, number, Answer::Purged(0), effects);
+        }
         self.give_up_answers(now, |gathering, _| gathering.until <= now, effects);
     }
 
@@ -264,6 +365,9 @@ impl Node {
                 };
                 self.scan_some(now, scan)
             }
+            // They are answered in their own way.
+            Question::CreationClock => Answer::Clock(self.last_created),
+            Question::Purged(_) => Answer::Purged(0),
         }
     }
 
@@ -287,6 +391,8 @@ impl Node {
 fn merge(answer: &mut Answer, other: Answer, count: i64) -> bool {
     match (answer, other) {
         (Answer::Count(sum), Answer::Count(more)) => *sum = sum.saturating_add(more),
+        (Answer::Clock(clock), Answer::Clock(other)) => *clock = other.max(*clock),
+        (Answer::Purged(sum), Answer::Purged(more)) => *sum = sum.saturating_add(more),
         (Answer::Peeked(jobs), Answer::Peeked(more)) => merge_peeked(jobs, more, count),
         (Answer::QueueStat(view), Answer::QueueStat(other)) => match (view, other) {
             (Some(view), Some(other)) => merge_stat(view, *other),
@@ -296,6 +402,8 @@ fn merge(answer: &mut Answer, other: Answer, count: i64) -> bool {
         (Answer::Queues(view), Answer::Queues(other)) => view.merge(other),
         (
             Answer::Count(_)
+            | Answer::Clock(_)
+            | Answer::Purged(_)
             | Answer::Peeked(_)
             | Answer::QueueStat(_)
             | Answer::Queues(_)

@@ -43,6 +43,8 @@ impl Scan {
             Question::QueueLength(_)
             | Question::QueuePeek { .. }
             | Question::QueueStat { .. }
+            | Question::CreationClock
+            | Question::Purged(_)
             | Question::Queues(_) => {}
         }
         question
@@ -91,6 +93,8 @@ impl Node {
             Question::QueueLength(_)
             | Question::QueuePeek { .. }
             | Question::QueueStat { .. }
+            | Question::CreationClock
+            | Question::Purged(_)
             | Question::Queues(_) => return,
         };
         let scan = Scan {
@@ -218,7 +222,12 @@ fn conclude(mut gathering: Gathering, scan: &Scan, places: usize, effects: &mut 
     };
     match &mut gathering.answer {
         Answer::QueueNames(at, _) | Answer::JobIds(at, _) | Answer::Jobs(at, _) => *at = cursor,
-        Answer::Count(_) | Answer::Peeked(_) | Answer::QueueStat(_) | Answer::Queues(_) => {}
+        Answer::Count(_)
+        | Answer::Clock(_)
+        | Answer::Purged(_)
+        | Answer::Peeked(_)
+        | Answer::QueueStat(_)
+        | Answer::Queues(_) => {}
     }
     gathering.finish(effects);
 }
@@ -244,6 +253,8 @@ fn append(answer: &mut Answer, found: Answer, known: &mut BTreeSet<QueueName>) -
             | Answer::JobIds(..)
             | Answer::Jobs(..)
             | Answer::Count(_)
+            | Answer::Clock(_)
+            | Answer::Purged(_)
             | Answer::Peeked(_)
             | Answer::QueueStat(_)
             | Answer::Queues(_),
@@ -257,6 +268,11 @@ fn length(answer: &Answer) -> usize {
         Answer::QueueNames(_, names) => names.len(),
         Answer::JobIds(_, ids) => ids.len(),
         Answer::Jobs(_, jobs) => jobs.len(),
-        Answer::Count(_) | Answer::Peeked(_) | Answer::QueueStat(_) | Answer::Queues(_) => 0,
+        Answer::Count(_)
+        | Answer::Clock(_)
+        | Answer::Purged(_)
+        | Answer::Peeked(_)
+        | Answer::QueueStat(_)
+        | Answer::Queues(_) => 0,
     }
 }

@@ -28,7 +28,10 @@ fn a_job_is_recorded_before_it_is_answered() {
 fn retry_is_a_tenth_of_the_ttl_from_1_to_300() {
     let mut bench = Bench::new();
     let mut retry_of = |ttl| {
-        let id = bench.add(AddJob { ttl, ..job("q") });
+        let id = bench.add(AddJob {
+            ttl: Some(ttl),
+            ..job("q")
+        });
         bench.show(id).expect("just added").retry
     };
     assert_eq!(
@@ -52,7 +55,7 @@ fn an_id_tells_ttl_and_guarantee() {
 fn a_delayed_job_is_active_until_its_delay_is_over() {
     let mut bench = Bench::new();
     let id = bench.add(AddJob {
-        delay: 10,
+        delay: Some(10),
         ..job("q")
     });
     assert_eq!(bench.state(id), JobState::Active);
@@ -73,7 +76,7 @@ fn jobs_whose_delay_ends_together_are_handed_out_in_order_of_creation() {
         let mut bench = Bench::new();
         bench.advance_ms(before);
         let delayed = AddJob {
-            delay: 5,
+            delay: Some(5),
             ..job("q")
         };
         let ids: Vec<_> = (0..3).map(|_| bench.add(delayed.clone())).collect();
@@ -91,18 +94,21 @@ fn a_delay_must_be_below_the_ttl() {
     let mut bench = Bench::new();
     let delayed = |delay| AddJob {
         delay,
-        ttl: 10,
+        ttl: Some(10),
         ..job("q")
     };
-    assert_eq!(bench.try_add(delayed(10)), Err(Refusal::DelayBeyondTtl));
-    assert!(bench.try_add(delayed(9)).is_ok());
+    assert_eq!(
+        bench.try_add(delayed(Some(10))),
+        Err(Refusal::DelayBeyondTtl)
+    );
+    assert!(bench.try_add(delayed(Some(9))).is_ok());
 }
 
 #[test]
 fn a_retry_beyond_the_ttl_is_accepted() {
     let mut bench = Bench::new();
     let id = bench.add(AddJob {
-        ttl: 5,
+        ttl: Some(5),
         ..job_with_retry("q", 100)
     });
     assert_eq!(bench.take("q", 1), [id]);
@@ -157,8 +163,8 @@ fn the_checks_come_in_the_order_of_the_protocol() {
     let mut add = AddJob {
         replicate: Some(2),
         retry: Some(0),
-        delay: 50,
-        ttl: 50,
+        delay: Some(50),
+        ttl: Some(50),
         max_len: Some(1),
         ..job("q")
     };
@@ -166,7 +172,7 @@ fn the_checks_come_in_the_order_of_the_protocol() {
     assert_eq!(refusal(&add), Err(Refusal::RetryZeroNeedsOneReplica));
     add.retry = None;
     assert_eq!(refusal(&add), Err(Refusal::DelayBeyondTtl));
-    add.delay = 0;
+    add.delay = Some(0);
     assert_eq!(refusal(&add), Err(Refusal::TooFewNodes));
     add.replicate = Some(1);
     assert_eq!(refusal(&add), Err(Refusal::QueueTooLong));
@@ -200,14 +206,14 @@ fn a_leaving_node_takes_no_jobs_of_its_own() {
 fn a_job_is_gone_when_its_ttl_is_over_whatever_its_state() {
     let mut bench = Bench::new();
     let short = AddJob {
-        ttl: 20,
+        ttl: Some(20),
         ..job("q")
     };
     let taken = bench.add(short.clone());
     assert_eq!(bench.take("q", 1), [taken]);
     let queued = bench.add(short.clone());
     let delayed = bench.add(AddJob {
-        delay: 19,
+        delay: Some(19),
         ..short.clone()
     });
     let once = bench.add(AddJob {

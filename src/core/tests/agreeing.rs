@@ -96,7 +96,7 @@ fn a_job_with_a_delay_is_queued_by_its_adder_alone() {
     let id = shoal.add(
         1,
         AddJob {
-            delay: 5,
+            delay: Some(5),
             ..copies("q", 3, 1)
         },
     );
@@ -376,7 +376,7 @@ fn moved_copy(id: JobId) -> Copy {
 #[test]
 fn a_retry_that_outlasts_the_job_does_not_keep_a_copy_from_being_delivered() {
     let add = AddJob {
-        ttl: 100,
+        ttl: Some(100),
         ..copies("q", 3, 100)
     };
     let mut shoal = Shoal::new(3);
@@ -398,7 +398,7 @@ fn a_delayed_job_that_was_given_away_before_a_crash_is_delivered_once() {
     let id = shoal.add(
         0,
         AddJob {
-            delay: 60,
+            delay: Some(60),
             ..copies("q", 3, 600)
         },
     );
@@ -424,7 +424,7 @@ fn a_delayed_job_whose_node_crashed_is_queued_there_when_it_is_due() {
     let id = shoal.add(
         0,
         AddJob {
-            delay: 60,
+            delay: Some(60),
             ..copies("q", 3, 600)
         },
     );

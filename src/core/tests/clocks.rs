@@ -12,7 +12,7 @@ const DAY: u64 = 86_400_000;
 fn the_timeline_goes_on_by_the_time_that_the_node_was_down() {
     let mut bench = Bench::new();
     let id = bench.add(AddJob {
-        ttl: 100,
+        ttl: Some(100),
         ..job("q")
     });
     bench.advance(30);
@@ -29,7 +29,7 @@ fn the_timeline_goes_on_by_the_time_that_the_node_was_down() {
 fn a_crash_costs_no_time_either() {
     let mut bench = Bench::new();
     let id = bench.add(AddJob {
-        ttl: 1000,
+        ttl: Some(1000),
         ..job("q")
     });
     bench.advance(130);
@@ -41,7 +41,7 @@ fn a_crash_costs_no_time_either() {
 fn a_wall_clock_that_went_back_while_down_stops_the_timeline_but_never_turns_it() {
     let mut bench = Bench::new();
     let first = bench.add(AddJob {
-        ttl: 100,
+        ttl: Some(100),
         ..job("q")
     });
     bench.advance(70);
@@ -63,7 +63,7 @@ fn no_jump_of_the_wall_clock_expires_or_delays_anything() {
         let taken = bench.add(job_with_retry("q", 10));
         bench.take("q", 1);
         let delayed = bench.add(AddJob {
-            delay: 20,
+            delay: Some(20),
             ..job("r")
         });
         let queued = bench.add(job("s"));
@@ -83,7 +83,7 @@ fn no_jump_of_the_wall_clock_expires_or_delays_anything() {
 fn a_crash_right_after_a_jump_of_the_wall_clock_expires_nothing() {
     let mut bench = Bench::new();
     let id = bench.add(AddJob {
-        ttl: 3600,
+        ttl: Some(3600),
         ..job("q")
     });
     bench.advance(10);

@@ -137,7 +137,7 @@ fn telling_is_repeated_ever_more_rarely_and_ends_with_the_ttl() {
     let id = shoal.add(
         0,
         AddJob {
-            ttl: 1200,
+            ttl: Some(1200),
             ..copies(2)
         },
     );

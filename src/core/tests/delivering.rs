@@ -149,7 +149,7 @@ fn a_wait_ends_at_its_timeout() {
 fn a_job_that_comes_at_the_moment_of_the_timeout_is_delivered() {
     let mut bench = Bench::new();
     let id = bench.add(AddJob {
-        delay: 2,
+        delay: Some(2),
         ..job("q")
     });
     let wait = bench.wait(4, &["q"], Wait::AtMost(secs(2)));
@@ -233,7 +233,7 @@ fn working_takes_a_queued_job_out_of_its_queue() {
 fn working_does_not_cut_a_delay_short() {
     let mut bench = Bench::new();
     let id = bench.add(AddJob {
-        delay: 100,
+        delay: Some(100),
         ..job_with_retry("q", 10)
     });
     assert_eq!(bench.count(Command::Working(Some(id))), 10);
@@ -247,7 +247,7 @@ fn working_does_not_cut_a_delay_short() {
 fn working_is_refused_after_half_of_the_ttl() {
     let mut bench = Bench::new();
     let id = bench.add(AddJob {
-        ttl: 100,
+        ttl: Some(100),
         ..job_with_retry("q", 10)
     });
     bench.advance(50);

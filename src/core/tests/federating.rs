@@ -342,8 +342,8 @@ fn a_leaving_node_gives_and_takes_nothing() {
 fn a_moved_job_keeps_what_it_is() {
     let mut shoal = Shoal::new(3);
     let add = AddJob {
-        ttl: 600,
-        delay: 2,
+        ttl: Some(600),
+        delay: Some(2),
         ..one("q")
     };
     let id = shoal.add(1, add);

@@ -312,7 +312,13 @@ fn waiting_jobs_add_up_and_copies_need_no_queue() {
     };
     shoal.add(1, all.clone());
     shoal.add(1, all.clone());
-    shoal.add(1, AddJob { delay: 9, ..all });
+    shoal.add(
+        1,
+        AddJob {
+            delay: Some(9),
+            ..all
+        },
+    );
     shoal.advance_ms(100);
     shoal.get(1, "q", 1);
     shoal.advance(2);

@@ -207,9 +207,9 @@ impl Pair {
     fn add(&mut self, queue: usize, retry: u32, delay: u32, ttl: u32) {
         let now = self.bench.time;
         let add = AddJob {
-            delay,
+            delay: Some(delay),
             retry: Some(retry),
-            ttl,
+            ttl: Some(ttl),
             ..job(QUEUES[queue])
         };
         let ticket = self.bench.send(1, Command::AddJob(add));

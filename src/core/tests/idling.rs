@@ -66,7 +66,7 @@ fn a_queue_stays_while_a_job_of_it_is_out() {
 fn a_queue_is_there_while_its_only_job_is_delayed() {
     let mut bench = Bench::new();
     let id = bench.add(AddJob {
-        delay: 1000,
+        delay: Some(1000),
         ..job("q")
     });
     bench.advance(999);

@@ -168,7 +168,7 @@ fn jobs_that_only_a_leaving_node_has_get_a_copy_elsewhere() {
     let delayed = shoal.add(
         0,
         AddJob {
-            delay: 60,
+            delay: Some(60),
             ..copies("delayed", 1, 600)
         },
     );
@@ -434,7 +434,7 @@ fn delayed_at_most_once_jobs_leave_with_what_is_left_of_their_delay() {
     for event in [Event::HandOver, Event::Leaving(true)] {
         let mut shoal = Shoal::new(3);
         let delayed = AddJob {
-            delay: 60,
+            delay: Some(60),
             ..job_with_retry_and_one_copy("q")
         };
         let ids = add_many(&mut shoal, 0, 20, &delayed);
@@ -455,7 +455,7 @@ fn delayed_at_most_once_jobs_leave_with_what_is_left_of_their_delay() {
 fn an_at_most_once_job_whose_delay_was_ended_is_queued_where_it_goes() {
     let mut shoal = Shoal::new(2);
     let delayed = AddJob {
-        delay: 60,
+        delay: Some(60),
         ..job_with_retry_and_one_copy("q")
     };
     let id = shoal.add(0, delayed);

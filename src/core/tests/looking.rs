@@ -13,7 +13,7 @@ use crate::job::JobState;
 fn show_tells_all_of_a_job() {
     let mut bench = Bench::new();
     let id = bench.add(AddJob {
-        ttl: 100,
+        ttl: Some(100),
         ..job_with_retry("q", 10)
     });
     bench.advance_ms(1_500);
@@ -37,7 +37,7 @@ fn show_tells_all_of_a_job() {
 fn show_knows_no_requeue_of_a_queued_or_delivered_at_most_once_job() {
     let mut bench = Bench::new();
     let id = bench.add(AddJob {
-        delay: 5,
+        delay: Some(5),
         ..job_with_retry("q", 0)
     });
     let next = |bench: &mut Bench| bench.show(id).expect("it is here").next_requeue;

@@ -96,7 +96,7 @@ fn a_requeue_into_a_paused_queue_waits_another_retry() {
 fn a_delay_that_ends_in_a_pause_waits_for_its_end() {
     let mut bench = Bench::new();
     let delayed = AddJob {
-        delay: 5,
+        delay: Some(5),
         ..job_with_retry("q", 10)
     };
     let often = bench.add(delayed.clone());
@@ -121,7 +121,7 @@ fn nack_and_enqueue_into_a_paused_queue_do_nothing() {
     let taken = bench.add(job_with_retry("q", 10));
     bench.take("q", 1);
     let delayed = bench.add(AddJob {
-        delay: 20,
+        delay: Some(20),
         ..job_with_retry("q", 300)
     });
     bench.pause("q", true, false);
@@ -143,7 +143,7 @@ fn nack_and_enqueue_into_a_paused_queue_do_nothing() {
 fn a_job_held_up_by_a_pause_survives_a_clean_restart() {
     let mut bench = Bench::new();
     let delayed = AddJob {
-        delay: 5,
+        delay: Some(5),
         ..job_with_retry("q", 0)
     };
     let id = bench.add(delayed);

@@ -301,7 +301,7 @@ fn a_producer_hears_that_its_job_was_removed() {
             0,
             1,
             Command::AddJob(AddJob {
-                ttl: 20,
+                ttl: Some(20),
                 ..copies("q", 3)
             }),
         );
@@ -353,7 +353,7 @@ fn a_delayed_job_waits_for_its_copies_and_then_for_its_delay() {
     let id = shoal.add(
         0,
         AddJob {
-            delay: 10,
+            delay: Some(10),
             ..copies("q", 3)
         },
     );
@@ -444,7 +444,7 @@ fn adds_go_elsewhere(shoal: &mut Shoal) {
         0,
         AddJob {
             replicate: Some(1),
-            delay: 3,
+            delay: Some(3),
             ..job_with_retry("once", 0)
         },
     );

@@ -88,7 +88,7 @@ fn each_queueing_after_the_first_is_an_additional_delivery_unless_nacked() {
 fn enqueue_ends_a_delay_and_counts_as_the_first_queueing() {
     let mut bench = Bench::new();
     let id = bench.add(AddJob {
-        delay: 1000,
+        delay: Some(1000),
         ..job("q")
     });
     assert_eq!((bench.enqueue(id), bench.counters(id)), (1, (0, 0)));
@@ -137,7 +137,7 @@ fn an_at_most_once_job_that_was_dequeued_is_not_queued_again() {
 fn a_delayed_at_most_once_job_may_be_enqueued_once() {
     let mut bench = Bench::new();
     let id = bench.add(AddJob {
-        delay: 50,
+        delay: Some(50),
         ..job_with_retry("q", 0)
     });
     assert_eq!(bench.enqueue(id), 1);

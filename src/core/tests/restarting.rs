@@ -47,7 +47,7 @@ fn after_a_crash_a_queue_tells_how_many_jobs_wait_for_their_retry_and_until_when
         .map(|retry| bench.add(job_with_retry("q", retry)))
         .into();
     bench.add(AddJob {
-        delay: 50,
+        delay: Some(50),
         ..job("q")
     });
     bench.take("q", 1);
@@ -115,7 +115,7 @@ fn with_enqueue_jobs_once_a_crash_queues_jobs_at_once_in_order() {
     let mut bench = Bench::new();
     let ids: Vec<_> = (0..3).map(|_| bench.add(job_with_retry("q", 10))).collect();
     let delayed = bench.add(AddJob {
-        delay: 50,
+        delay: Some(50),
         ..job("q")
     });
     let once = bench.add(job_with_retry("q", 0));
@@ -158,7 +158,7 @@ fn at_most_once_jobs_are_dropped_by_a_crash() {
         bench.add(job_with_retry(queue, 0));
     }
     bench.add(AddJob {
-        delay: 5,
+        delay: Some(5),
         ..job_with_retry("delayed", 0)
     });
     bench.take("taken", 1);
@@ -217,7 +217,7 @@ fn a_delay_goes_on_over_restarts() {
     for clean in [true, false] {
         let mut bench = Bench::new();
         let id = bench.add(AddJob {
-            delay: 100,
+            delay: Some(100),
             ..job("q")
         });
         bench.advance(30);
@@ -240,7 +240,7 @@ fn a_delay_goes_on_over_restarts() {
 fn a_delay_that_ended_in_a_pause_is_over_after_a_clean_restart() {
     let mut bench = Bench::new();
     let id = bench.add(AddJob {
-        delay: 5,
+        delay: Some(5),
         ..job_with_retry("q", 100)
     });
     bench.pause("q", true, false);
@@ -255,7 +255,7 @@ fn a_delay_that_ended_in_a_pause_is_over_after_a_clean_restart() {
 fn where_a_job_stood_at_an_earlier_stop_counts_no_more() {
     let mut bench = Bench::new();
     let id = bench.add(AddJob {
-        delay: 20,
+        delay: Some(20),
         ..job_with_retry("q", 1)
     });
     bench.enqueue(id);
@@ -271,13 +271,13 @@ fn where_a_job_stood_at_an_earlier_stop_counts_no_more() {
 fn a_delay_or_retry_that_ended_during_a_clean_stop_is_over() {
     let mut bench = Bench::new();
     let delayed = bench.add(AddJob {
-        delay: 10,
+        delay: Some(10),
         ..job("q")
     });
     let taken = bench.add(job_with_retry("q", 20));
     bench.take("q", 1);
     let once = bench.add(AddJob {
-        delay: 15,
+        delay: Some(15),
         ..job_with_retry("q", 0)
     });
     bench.restart(secs(60));
@@ -293,7 +293,7 @@ fn a_delay_or_retry_that_ended_during_a_clean_stop_is_over() {
 fn jobs_that_expired_during_the_stop_are_gone_from_the_log_too() {
     let mut bench = Bench::new();
     let id = bench.add(AddJob {
-        ttl: 10,
+        ttl: Some(10),
         ..job("q")
     });
     bench.restart(secs(10));
@@ -409,7 +409,7 @@ fn restarting_twice_with_the_same_log_gives_the_same_node() {
 fn a_retry_longer_than_the_ttl_does_not_keep_a_job_from_being_delivered_after_a_crash() {
     let mut bench = Bench::new();
     let id = bench.add(AddJob {
-        ttl: 60,
+        ttl: Some(60),
         ..job_with_retry("q", 300)
     });
     bench.crash(secs(10));

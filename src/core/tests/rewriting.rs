@@ -290,7 +290,7 @@ fn the_oldest_segments_are_freed_first_and_no_more_than_it_takes() {
 fn one_old_job_does_not_hold_what_came_after_it() {
     let mut bench = Bench::new();
     let old = bench.add(AddJob {
-        delay: 80_000,
+        delay: Some(80_000),
         ..job("q")
     });
     for _ in 0..50 {

@@ -24,7 +24,7 @@ fn tally(bench: &Bench, queue: &str) -> Tally {
 fn a_job_counts_for_what_is_done_with_it() {
     let mut bench = Bench::new();
     bench.add(AddJob {
-        delay: 5,
+        delay: Some(5),
         body: b"12345",
         ..job("q")
     });

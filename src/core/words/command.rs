@@ -2,6 +2,7 @@
 //!
 //! Arguments borrow from the read buffer; whatever must outlive the event is copied once by the core.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::extras::Extras;
@@ -12,6 +13,8 @@ use crate::telling::{Depths, QueuesView};
 use crate::time::Time;
 
 mod unread;
+pub use crate::policy::{Policies, QueueConfig};
+pub use crate::refusal::Refusal;
 
 /// A command that reaches the core, its syntax checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +57,10 @@ pub enum Command<'a> {
     },
     /// PAUSE: stop or restart a queue's input and output.
     Pause(Pause<'a>),
+    /// QCONFIG: look at policies, or change them.
+    QueueConfig(QueueConfig<'a>),
+    /// QPURGE: delete all jobs of a queue, on all nodes.
+    PurgeQueue(&'a [u8]),
     /// QSCAN: walk the queues.
     QueueScan(QueueScan),
     /// JSCAN: walk the jobs.
@@ -90,6 +97,10 @@ pub enum Question {
         /// FULL: how much is told.
         detail: Detail,
     },
+    /// QPURGE, first: what the creation clock says.
+    CreationClock,
+    /// QPURGE, then: how many jobs of this queue went when its mark became known. Answered when all are gone.
+    Purged(QueueName),
     /// Not a command: how many jobs one queue has, or all have, added up.
     Queues(Option<QueueName>),
     /// QSCAN: one node after the other.
@@ -114,6 +125,10 @@ pub enum Question {
 pub enum Answer {
     /// QLEN.
     Count(u64),
+    /// QPURGE: the creation clock.
+    Clock(u64),
+    /// QPURGE: jobs that went, those left out that another node counts.
+    Purged(u64),
     /// QPEEK.
     Peeked(Vec<Delivery>),
     /// QSTAT: the queue, if known.
@@ -128,7 +143,7 @@ pub enum Answer {
     Jobs(u64, Vec<JobView>),
 }
 
-/// The arguments of ADDJOB; times in whole seconds.
+/// The arguments of ADDJOB; times in whole seconds. A policy stands in for an option that is `None`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AddJob<'a> {
     /// Where the job goes.
@@ -139,13 +154,13 @@ pub struct AddJob<'a> {
     pub timeout: Option<Duration>,
     /// REPLICATE: how many copies; `None` is the node's default.
     pub replicate: Option<u16>,
-    /// DELAY: seconds before the first queueing.
-    pub delay: u32,
+    /// DELAY: seconds before the first queueing; `None` is none.
+    pub delay: Option<u32>,
     /// RETRY: seconds until an unacknowledged job is requeued, 0 for never; `None` is derived from `ttl`.
     pub retry: Option<u32>,
-    /// TTL: seconds that the job lives, at least 1.
-    pub ttl: u32,
-    /// MAXLEN: refuse when the queue already holds this many jobs; at least 1.
+    /// TTL: seconds that the job lives, at least 1; `None` is [`DEFAULT_TTL`].
+    pub ttl: Option<u32>,
+    /// MAXLEN: refuse when the queue already holds this many jobs; at least 1; `None` is never.
     pub max_len: Option<u64>,
     /// ASYNC: answer before the replicas confirmed.
     pub replication: Replication,
@@ -161,9 +176,9 @@ impl<'a> AddJob<'a> {
             body,
             timeout: None,
             replicate: None,
-            delay: 0,
+            delay: None,
             retry: None,
-            ttl: DEFAULT_TTL,
+            ttl: None,
             max_len: None,
             replication: Replication::Synchronous,
             extras: Extras::NONE,
@@ -308,6 +323,12 @@ pub enum Reply {
     QueueStat(Option<Box<QueueView>>),
     /// PAUSE: the state that holds now.
     PauseState(PauseState),
+    /// QCONFIG: every pattern that something is set on, in the order of their bytes.
+    AllPolicies(Vec<(Arc<[u8]>, Policies)>),
+    /// QCONFIG of a queue or a prefix.
+    Policies(Policies),
+    /// QCONFIG: the policies are changed.
+    Configured,
     /// QSCAN: the next cursor (0: done) and queue names.
     Queues(u64, Vec<QueueName>),
     /// JSCAN: the next cursor (0: done) and job ids.
@@ -349,6 +370,8 @@ impl Answer {
             Answer::Peeked(jobs) => unread_of(jobs),
             Answer::Jobs(_, jobs) => unread_views(jobs),
             Answer::Count(_)
+            | Answer::Clock(_)
+            | Answer::Purged(_)
             | Answer::QueueStat(_)
             | Answer::Queues(_)
             | Answer::QueueNames(..)
@@ -362,6 +385,8 @@ impl Answer {
             Answer::Peeked(jobs) => jobs.retain(|job| job.body.spilled_to().is_none()),
             Answer::Jobs(_, jobs) => jobs.iter_mut().for_each(JobView::drop_unread),
             Answer::Count(_)
+            | Answer::Clock(_)
+            | Answer::Purged(_)
             | Answer::QueueStat(_)
             | Answer::Queues(_)
             | Answer::QueueNames(..)
@@ -485,35 +510,4 @@ pub struct QueueWaits {
     pub depths: Depths,
     /// In how long the last of the restored jobs is queued again, at the latest; none when there are none.
     pub restored_within: Option<Duration>,
-}
-
-/// Why a command cannot be. The node's state is as it was before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refusal {
-    /// RETRY 0 with more than one copy.
-    RetryZeroNeedsOneReplica,
-    /// DELAY is not below TTL.
-    DelayBeyondTtl,
-    /// More copies asked for than nodes can be reached.
-    TooFewNodes,
-    /// As [`Refusal::TooFewNodes`], and this node holds no copy itself because it is leaving.
-    TooFewNodesLeaving,
-    /// As [`Refusal::TooFewNodes`], and this node holds no copy itself for lack of memory.
-    TooFewNodesMemory,
-    /// The copies were not confirmed in time: the job is deleted again.
-    ReplicationTimeout,
-    /// The job was deleted or expired while its producer waited for copies.
-    RemovedWhileReplicating,
-    /// The queue is as long as MAXLEN allows.
-    QueueTooLong,
-    /// The queue takes no new jobs.
-    QueuePaused,
-    /// The cluster's settings have no room for another entry.
-    TooManySettings,
-    /// GETJOB would wait on a node that is leaving.
-    Leaving,
-    /// WORKING for a job that this node does not know.
-    UnknownJob,
-    /// WORKING after half of the job's ttl.
-    TooLateToPostpone,
 }

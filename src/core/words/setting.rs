@@ -13,15 +13,28 @@ impl SettingKind {
     pub const PAUSE_IN: SettingKind = SettingKind(0);
     /// Whether the queue of this name hands out no jobs: `yes` or `no`.
     pub const PAUSE_OUT: SettingKind = SettingKind(1);
+    /// QPURGE: the greatest creation time, as a decimal number, of the jobs of the queue of this name that are to go. The
+    /// greater mark wins.
+    pub const PURGED: SettingKind = SettingKind(2);
+    /// A policy: RETRY of jobs that name none.
+    pub const RETRY: SettingKind = SettingKind(16);
+    /// A policy: TTL of jobs that name none.
+    pub const TTL: SettingKind = SettingKind(17);
+    /// A policy: DELAY of jobs that name none.
+    pub const DELAY: SettingKind = SettingKind(18);
+    /// A policy: REPLICATE of jobs that name none.
+    pub const REPLICATE: SettingKind = SettingKind(19);
+    /// A policy: MAXLEN of jobs that name none.
+    pub const MAX_LEN: SettingKind = SettingKind(20);
 }
 
 /// One entry of the map. Kind and name are its key; of two entries with one key, the one with the higher version wins,
-/// then the one of the greater node.
+/// then the one of the greater node, unless the kind says otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Setting {
     /// What it is about.
     pub kind: SettingKind,
-    /// The name of what it is set on: for most kinds, a queue.
+    /// The name of what it is set on: a queue, or for a policy perhaps the beginning of names, with `*` behind it.
     pub name: Arc<[u8]>,
     /// What is set; none when the entry was removed.
     pub value: Option<Arc<[u8]>>,

@@ -163,6 +163,7 @@ fn jobs(driver: &Driver, fields: &mut Fields) {
     fields.add("delayed_jobs", depths.delayed);
     fields.add("job_copies", depths.copies);
     fields.add("restored_jobs", depths.restored);
+    fields.add("purged_jobs", driver.node.counters().purged);
     fields.add(
         "restored_requeue_within_seconds",
         seconds_up(within.unwrap_or_default()),

@@ -104,11 +104,11 @@ impl Driver {
     /// Whether a connection ends instead of this reply. Clients know what to do when a node stops, which is to connect
     /// again; many programs end at an error that they do not expect.
     fn hangs_up(&self, reply: &Reply) -> bool {
-        let is_leaving = matches!(
-            reply,
-            Reply::Refused(Refusal::Leaving | Refusal::TooFewNodesLeaving)
-        );
-        is_leaving && self.node.is_about_to_stop()
+        let Reply::Refused(refusal) = reply else {
+            return false;
+        };
+        let leaves = [Refusal::Leaving, Refusal::TooFewNodesLeaving];
+        leaves.contains(refusal.plain()) && self.node.is_about_to_stop()
     }
 
     /// Ends the connection of a command instead of answering it.

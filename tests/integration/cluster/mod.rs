@@ -1,6 +1,7 @@
 //! Clusters of real nodes: what several of them promise together.
 
 mod acking;
+mod configuring;
 mod expecting;
 mod federating;
 mod fixture;

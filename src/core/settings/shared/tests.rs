@@ -188,7 +188,7 @@ fn a_removed_entry_goes_after_thirty_days_and_comes_from_nobody_again() {
     world.time += limits::SETTING_REMOVED_MS;
     for number in 0..2 {
         let wall = world.wall(number);
-        world.maps[number].forget_removed(wall);
+        world.maps[number].forget_old(wall);
         world.maps[number].check();
     }
     assert_eq!(world.maps[0].all().count(), 1, "the last moment");
@@ -205,7 +205,7 @@ fn a_removed_entry_goes_after_thirty_days_and_comes_from_nobody_again() {
     world.write(0, b"r", Some(b"yes"));
     world.time += 100 * limits::SETTING_REMOVED_MS;
     let wall = world.wall(0);
-    world.maps[0].forget_removed(wall);
+    world.maps[0].forget_old(wall);
     assert_eq!(world.value(0, b"r"), Some(&b"yes"[..]), "only removed ones");
 }
 
@@ -275,4 +275,54 @@ fn a_client_gets_no_more_bytes_than_there_may_be() {
         .expect("it makes the map smaller");
     map.write(WallTime(1), node(0), &change(Some(b"yes")))
         .expect("there is room again");
+}
+
+#[test]
+fn the_greater_mark_of_a_purge_wins_whatever_the_versions_say() {
+    fn mark(mark: &'static str, version: u64, by: usize) -> Setting {
+        Setting {
+            kind: SettingKind::PURGED,
+            name: Arc::from(&b"q"[..]),
+            value: Some(mark.as_bytes().into()),
+            version,
+            node: node(by),
+        }
+    }
+    // The last wins: two that say the same, a later one, and one whose number has more digits.
+    let order = [
+        mark("x", 90, 9),
+        mark("18446744073709551615", 91, 9),
+        mark("9", 5, 1),
+        mark("20", 2, 1),
+        mark("20", 2, 2),
+        mark("20", 3, 1),
+        mark("100", 1, 0),
+    ];
+    let mut map = Shared::default();
+    for setting in &order {
+        assert!(map.merge(WallTime(1), setting), "{setting:?}");
+        map.check();
+    }
+    for setting in &order {
+        assert!(!map.merge(WallTime(1), setting), "{setting:?}");
+    }
+    assert_eq!(map.value(SettingKind::PURGED, b"q"), Some(&b"100"[..]));
+}
+
+#[test]
+fn a_mark_of_a_purge_goes_after_thirty_days_and_comes_from_nobody_again() {
+    let change = Change {
+        kind: SettingKind::PURGED,
+        name: b"q",
+        value: Some(b"7"),
+    };
+    let mut map = Shared::default();
+    let wall = WallTime(WALL);
+    let written = map.write(wall, node(0), &[change]).expect("there is room");
+    assert!(map.forget_old(wall).is_empty());
+    let later = WallTime(WALL + limits::SETTING_REMOVED_MS + 1);
+    assert_eq!(map.forget_old(later), [Arc::from(&b"q"[..])]);
+    map.check();
+    assert_eq!(map.digest(), 0);
+    assert!(!map.merge(later, &written[0]));
 }

@@ -20,6 +20,9 @@ impl Reply {
             | Reply::Shown(None)
             | Reply::QueueStat(_)
             | Reply::PauseState(_)
+            | Reply::AllPolicies(_)
+            | Reply::Policies(_)
+            | Reply::Configured
             | Reply::Queues(..)
             | Reply::JobIds(..)
             | Reply::Refused(_) => Vec::new(),
@@ -38,6 +41,9 @@ impl Reply {
             | Reply::Peeked(_)
             | Reply::QueueStat(_)
             | Reply::PauseState(_)
+            | Reply::AllPolicies(_)
+            | Reply::Policies(_)
+            | Reply::Configured
             | Reply::Queues(..)
             | Reply::JobIds(..)
             | Reply::Jobs(..)
@@ -89,6 +95,9 @@ impl Reply {
             | Reply::Shown(None)
             | Reply::QueueStat(_)
             | Reply::PauseState(_)
+            | Reply::AllPolicies(_)
+            | Reply::Policies(_)
+            | Reply::Configured
             | Reply::Queues(..)
             | Reply::JobIds(..)
             | Reply::Refused(_)) => whole,
