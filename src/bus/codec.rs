@@ -76,7 +76,7 @@ pub enum Notice {
 }
 
 impl Notice {
-    /// The first field that must be understood and that whoever has these features does not know.
+    /// The first field that must be understood and that a node with these features does not know.
     pub fn unknown_to(&self, features: Features) -> Option<Tag> {
         match self {
             Notice::Node(state) => {
@@ -307,6 +307,7 @@ impl<'a> Payload<'a> {
         }
     }
 
+    #[expect(clippy::too_many_lines, reason = "one arm a kind")]
     fn of_message(message: &'a Message) -> Self {
         let id = |id: &'a JobId| Bytes::new(id.as_bytes());
         match message {
@@ -423,6 +424,7 @@ impl<'a> Payload<'a> {
         }
     }
 
+    #[expect(clippy::too_many_lines, reason = "one arm a kind")]
     fn into_frame(self) -> Result<Frame, Invalid> {
         Ok(Frame::Message(match self {
             Payload::Ping(number) => return Ok(Frame::Notice(Notice::Ping(number))),

@@ -278,6 +278,7 @@ fn did_you_mean(meant: Option<&str>, lead: &str) -> Vec<u8> {
     meant.map_or_else(Vec::new, question)
 }
 
+#[expect(clippy::too_many_lines, reason = "one arm an error")]
 fn write_parse_error(error: &ParseError<'_>, line: &mut Vec<u8>) {
     let parts: &[&[u8]] = match *error {
         ParseError::Syntax => &[b"ERR syntax error"],

@@ -17,7 +17,6 @@ const RETRY: &str = "ERR RETRY time must be a non negative number";
 const DELAY: &str = "ERR DELAY time must be a non negative number";
 const MAXLEN: &str = "ERR MAXLEN must be a positive number";
 const COUNT: &str = "ERR COUNT must be a number greater than zero";
-const UNKNOWN_POLICY: &str = "ERR unknown policy";
 const CURSOR: &str = "ERR invalid cursor or option name";
 
 /// What no counting option can mean: words, fractions, padding, and numbers beyond 64 bits.
@@ -399,8 +398,14 @@ fn queue_commands() {
         ("QCONFIG q SETT ttl 5", SYNTAX),
         ("QCONFIG q GET", SYNTAX),
         ("QCONFIG q SET ttl", SYNTAX),
-        ("QCONFIG q SET ttl 5 priority 1", UNKNOWN_POLICY),
-        ("QCONFIG q UNSET bogus", UNKNOWN_POLICY),
+        (
+            "QCONFIG q SET ttl 5 priority 1",
+            "ERR unknown policy 'priority': one of retry, ttl, delay, replicate, maxlen, pause-in, pause-out",
+        ),
+        (
+            "QCONFIG q UNSET bogus",
+            "ERR unknown policy 'bogus': one of retry, ttl, delay, replicate, maxlen, pause-in, pause-out",
+        ),
         (
             "QCONFIG q SET pause-in maybe",
             "ERR pause-in must be yes or no",

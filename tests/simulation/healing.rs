@@ -80,7 +80,8 @@ impl Checker {
         let lacks = |job: &crate::checker::Job| {
             let wanted = job.wanted().min(hosts);
             let settled = job.asked + HEALED_WITHIN < now && job.expires() > now + 2 * SECOND;
-            let lives = job.is_promised() && !job.finished && !job.taken;
+            let purged = self.may_be_purged(job);
+            let lives = job.is_promised() && !job.finished && !job.taken && !purged;
             settled && lives && job.copies.len() < wanted
         };
         if let Some(number) = self.jobs.iter().position(lacks) {

@@ -132,16 +132,7 @@ impl Node {
             Cause::Given | Cause::Drain | Cause::Heal | Cause::Restored
         );
         if self.queues[queue].pause.input && !was_in {
-            // Who asks by name is told that nothing happened; the time that was set still holds.
-            if matches!(cause, Cause::Asked | Cause::Nack) {
-                return false;
-            }
-            let wait = if at_most_once {
-                limits::PAUSED_RETRY_SECS
-            } else {
-                job.retry
-            };
-            self.move_job(key, Move::Wait, now.after_secs(wait));
+            self.wait_for_input(now, key, cause);
             return false;
         }
         let requeue = if at_most_once {
@@ -169,6 +160,20 @@ impl Node {
             }
         }
         true
+    }
+
+    /// A job's queue takes no jobs: it tries again later.
+    fn wait_for_input(&mut self, now: Time, key: JobKey, cause: Cause) {
+        // A client that asks by name gets 0 for an answer; the time that was set still holds.
+        if matches!(cause, Cause::Asked | Cause::Nack) {
+            return;
+        }
+        let job = &self.jobs[key];
+        let wait = match job.guarantee() {
+            Guarantee::AtMostOnce => limits::PAUSED_RETRY_SECS,
+            Guarantee::AtLeastOnce => job.retry,
+        };
+        self.move_job(key, Move::Wait, now.after_secs(wait));
     }
 
     fn count_queueing(&mut self, key: JobKey, cause: Cause) {

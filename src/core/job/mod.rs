@@ -150,7 +150,7 @@ impl Job {
         Duration::from_millis(u64::from(millis(now).wrapping_sub(self.since)))
     }
 
-    /// What a client is told of it.
+    /// It as a client gets it.
     pub(crate) fn delivery(&self, queue: QueueName, extras: Extras) -> Delivery {
         Delivery {
             queue,

@@ -383,9 +383,7 @@ fn start_job(
     }
     if node.is_purged(key) {
         node.count_purged(key);
-        let id = node.jobs[key].id;
-        node.discard(key);
-        node.persist(Record::Deleted(id), effects);
+        delete(node, key, effects);
         return false;
     }
     let job = &mut node.jobs[key];
@@ -453,6 +451,10 @@ fn drop_job(node: &mut Node, key: JobKey, expired: bool, effects: &mut Vec<Effec
     } else {
         node.counters.dropped_restart += 1;
     }
+    delete(node, key, effects);
+}
+
+fn delete(node: &mut Node, key: JobKey, effects: &mut Vec<Effect>) {
     let id = node.jobs[key].id;
     node.discard(key);
     node.persist(Record::Deleted(id), effects);

@@ -176,8 +176,8 @@ impl Node {
                 self.write_mark(now, gathering.ticket, &queue, clock, effects);
             }
             (purge, answer) => Gathering {
-                purge,
                 answer,
+                purge,
                 ..gathering
             }
             .finish(effects),
@@ -390,9 +390,10 @@ impl Node {
 /// Adds what another node says; returns whether it answers the same question.
 fn merge(answer: &mut Answer, other: Answer, count: i64) -> bool {
     match (answer, other) {
-        (Answer::Count(sum), Answer::Count(more)) => *sum = sum.saturating_add(more),
+        (Answer::Count(sum), Answer::Count(more)) | (Answer::Purged(sum), Answer::Purged(more)) => {
+            *sum = sum.saturating_add(more);
+        }
         (Answer::Clock(clock), Answer::Clock(other)) => *clock = other.max(*clock),
-        (Answer::Purged(sum), Answer::Purged(more)) => *sum = sum.saturating_add(more),
         (Answer::Peeked(jobs), Answer::Peeked(more)) => merge_peeked(jobs, more, count),
         (Answer::QueueStat(view), Answer::QueueStat(other)) => match (view, other) {
             (Some(view), Some(other)) => merge_stat(view, *other),

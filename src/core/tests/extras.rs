@@ -86,12 +86,11 @@ fn copies_and_shipped_jobs_have_them() {
     shoal.advance(400);
     let ticket = shoal.send(1, 7, get_with_meta());
     let first = shoal.answer(1, ticket).cloned();
-    let reply = match first {
-        Some(Reply::Delivered(..)) => first,
-        _ => {
-            let ticket = shoal.send(2, 8, get_with_meta());
-            shoal.answer(2, ticket).cloned()
-        }
+    let reply = if let Some(Reply::Delivered(..)) = first {
+        first
+    } else {
+        let ticket = shoal.send(2, 8, get_with_meta());
+        shoal.answer(2, ticket).cloned()
     };
     assert_eq!(only(reply.expect("an answer")), (id, later()));
 }

@@ -207,7 +207,7 @@ pub struct GetJob<'a> {
     pub count: u64,
     /// What to do when there is nothing.
     pub wait: Wait,
-    /// WITHCOUNTERS, WITHMETA: what is told of each job.
+    /// WITHCOUNTERS, WITHMETA: what a delivery says beside queue, id and body.
     pub told: Told,
 }
 

@@ -3,7 +3,7 @@
 //! ```text
 //! extras   field, field, …      in rising order of their tags, each tag once; at most EXTRAS_MAX bytes
 //!
-//! field    tag      u16 LE      number × 2, plus 1 if whoever does not know the number must not go on without it
+//! field    tag      u16 LE      number × 2, plus 1 if a node that does not know it must refuse the job
 //!          length   u32 LE      bytes of the value
 //!          value
 //! ```
@@ -81,7 +81,7 @@ impl Features {
         Features(1 << number)
     }
 
-    /// Whether whoever has these features knows what a tag means, or need not.
+    /// Whether a node with these features knows what a tag means, or need not know.
     pub fn allow(self, tag: Tag) -> bool {
         let number = u32::from(tag.number());
         !tag.is_required() || number < u64::BITS && self.0 >> number & 1 == 1
@@ -175,7 +175,7 @@ impl Extras {
         fields.find_map(|(other, value)| (other == tag).then_some(value))
     }
 
-    /// The first field that must be understood and that whoever has these features does not know.
+    /// The first field that must be understood and that a node with these features does not know.
     pub fn unknown_to(&self, features: Features) -> Option<Tag> {
         let mut tags = self.iter().map(|(tag, _)| tag);
         tags.find(|&tag| !features.allow(tag))

@@ -91,7 +91,7 @@ pub enum Message {
         holders: Holders,
         /// Nobody acknowledged it: its add was withdrawn, and the receiver counts no ack.
         withdrawn: bool,
-        /// What else is said about this end. Whoever keeps the ack keeps these, and passes them on.
+        /// What else is said about this end. A node that keeps the ack keeps these, and passes them on.
         extras: Extras,
     },
     /// I know that the job is acknowledged.
@@ -236,7 +236,7 @@ impl Message {
         }
     }
 
-    /// Leaves out the jobs with a field that must be understood and that whoever has these features does not know.
+    /// Leaves out the jobs with a field that must be understood and that a node with these features does not know.
     /// Returns the first such field. The whole message is of no use when it speaks of one job alone.
     pub fn refuse_unknown(&mut self, features: Features) -> Option<Tag> {
         match self {

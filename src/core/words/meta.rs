@@ -1,4 +1,4 @@
-//! META: what a producer says about its job beside the body, for whoever takes the job. The queue does not look at it.
+//! META: what a producer says about its job beside the body, for the consumer. The queue does not look at it.
 //!
 //! ```text
 //! META   pair, pair, …     in the order of ADDJOB; each name once

@@ -69,8 +69,8 @@ struct Row {
     name: &'static str,
     kind: SettingKind,
     used: Use,
-    /// The numbers that it can be.
-    numbers: RangeInclusive<u64>,
+    /// The numbers that it can be, if it is one.
+    numbers: Option<RangeInclusive<u64>>,
 }
 
 const fn adding(name: &'static str, kind: SettingKind, numbers: RangeInclusive<u64>) -> Row {
@@ -78,7 +78,7 @@ const fn adding(name: &'static str, kind: SettingKind, numbers: RangeInclusive<u
         name,
         kind,
         used: Use::Adding,
-        numbers,
+        numbers: Some(numbers),
     }
 }
 
@@ -87,7 +87,7 @@ const fn pausing(name: &'static str, kind: SettingKind) -> Row {
         name,
         kind,
         used: Use::Pausing,
-        numbers: 1..=0,
+        numbers: None,
     }
 }
 
@@ -146,7 +146,8 @@ impl Policy {
     /// What a value means that is a number; none if this policy cannot have it. Another node may have written anything.
     pub fn number(self, value: &[u8]) -> Option<u64> {
         let number = std::str::from_utf8(value).ok()?.parse().ok()?;
-        self.row().numbers.contains(&number).then_some(number)
+        let numbers = self.row().numbers?;
+        numbers.contains(&number).then_some(number)
     }
 }
 
