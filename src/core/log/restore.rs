@@ -357,6 +357,11 @@ fn start_jobs(node: &mut Node, now: Time, clean: bool, effects: &mut Vec<Effect>
         if node.jobs.get(key).is_none() {
             continue;
         }
+        if node.jobs[key].state() != JobState::Acked && node.is_purged(key) {
+            node.count_purged(key);
+            delete(node, key, effects);
+            continue;
+        }
         if start_job(node, now, key, clean, effects) {
             ready.push(key);
         }
@@ -379,11 +384,6 @@ fn start_job(
 ) -> bool {
     if node.jobs[key].state() == JobState::Acked {
         start_collecting(node, now, key, effects);
-        return false;
-    }
-    if node.is_purged(key) {
-        node.count_purged(key);
-        delete(node, key, effects);
         return false;
     }
     let job = &mut node.jobs[key];
