@@ -60,9 +60,13 @@ impl Ledger {
     }
 }
 
-/// The order of two writes of one entry.
-fn version(setting: &Setting) -> (u64, NodeId, Option<&[u8]>) {
-    (setting.version, setting.node, setting.value.as_deref())
+/// The order of two writes of one entry: the marks of purges go by the mark, all else by version.
+fn version(setting: &Setting) -> (u64, u64, NodeId, Option<&[u8]>) {
+    let value = setting.value.as_deref();
+    let mark = value.filter(|_| setting.kind == SettingKind::PURGED);
+    let mark = mark.and_then(|mark| std::str::from_utf8(mark).ok()?.parse().ok());
+    let mark = mark.unwrap_or(0);
+    (mark, setting.version, setting.node, value)
 }
 
 impl Checker {
