@@ -405,7 +405,7 @@ impl Node {
     pub(crate) fn keep(&mut self, job: Job, extras: Extras) -> JobKey {
         self.count_body(&job.body);
         self.segments
-            .add(job.segment, self.recorded_bytes(&job, &extras));
+            .add(job.segment, self.recorded_bytes(&job, extras.len()));
         if !job.is_tombstone() {
             self.queues[job.queue].jobs += 1;
         }
@@ -423,7 +423,7 @@ impl Node {
         self.uncount(&job);
         self.uncount_body(&job.body);
         self.segments
-            .remove(job.segment, self.recorded_bytes(&job, &extras));
+            .remove(job.segment, self.recorded_bytes(&job, extras.len()));
         if !job.is_tombstone() {
             self.queues[job.queue].jobs -= 1;
             self.queues.drop_unused(job.queue);

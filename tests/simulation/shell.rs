@@ -142,7 +142,9 @@ impl Cluster {
                     }
                     let to = self.host_of(&to);
                     if let Some(incarnation) = self.network.link(index, to) {
-                        let gate = self.gate(index, |gates, policy| gates.of_message(policy, wait));
+                        let gate = self.gate(index, |gates, policy| {
+                            gates.of_message(policy, wait, &message)
+                        });
                         let held = Held::Send(to, incarnation, Box::new(message));
                         self.hold(index, gate, held);
                     }

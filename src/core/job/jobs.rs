@@ -117,7 +117,6 @@ impl Jobs {
 
     /// Takes a job out. Its key names no job any more.
     pub(crate) fn remove(&mut self, key: JobKey) -> (Job, Extras) {
-        let extras = self.replace_extras(key, Extras::NONE);
         let job = self.slot_mut(key).take().expect("a key names a live job");
         let hash = self.hasher.hash_one(job.id);
         let shard = &mut self.by_id[shard_of(hash)];
@@ -125,7 +124,27 @@ impl Jobs {
         entry.expect("every job is in the table").remove();
         self.free.push(key.0);
         self.len -= 1;
+        let extras = if job.has_extras {
+            self.take_extras(key)
+        } else {
+            Extras::NONE
+        };
         (job, extras)
+    }
+
+    fn take_extras(&mut self, key: JobKey) -> Extras {
+        let extras = self.extras.remove(&key).unwrap_or_default();
+        self.extras_bytes -= extras.memory();
+        extras
+    }
+
+    /// How many bytes the extras of a job have.
+    pub(crate) fn extras_len(&self, key: JobKey) -> usize {
+        if self[key].has_extras {
+            self.extras[&key].len()
+        } else {
+            0
+        }
     }
 
     /// The extras of a job.

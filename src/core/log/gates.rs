@@ -11,6 +11,7 @@ use hashbrown::HashMap;
 use crate::command::Reply;
 use crate::effect::{News, Wait};
 use crate::id::JobId;
+use crate::message::Message;
 use crate::record::Record;
 
 /// How many records were appended before and with one, since the first log of the process was opened.
@@ -86,29 +87,34 @@ impl Gates {
     }
 
     /// How far the log must be on disk before this message may leave.
-    pub fn of_message(&self, policy: Policy, wait: Wait) -> Position {
-        self.of(policy, wait, Vec::new)
+    pub fn of_message(&self, policy: Policy, wait: Wait, message: &Message) -> Position {
+        self.of(policy, wait, || match message {
+            Message::GotJob(id) => self.of_job(id),
+            other => panic!("{other:?} does not wait for the record of one job"),
+        })
     }
 
     /// How far the log must be on disk before this reply may leave.
     pub fn of_reply(&self, policy: Policy, wait: Wait, reply: &Reply) -> Position {
-        self.of(policy, wait, || reply.delivered())
+        self.of(policy, wait, || {
+            if let Reply::Added(id) = reply {
+                return self.of_job(id);
+            }
+            let gates = reply.delivered().iter().map(|id| self.of_job(id)).max();
+            gates.unwrap_or(Position::START)
+        })
     }
 
-    fn of(&self, policy: Policy, wait: Wait, jobs: impl FnOnce() -> Vec<JobId>) -> Position {
+    fn of(&self, policy: Policy, wait: Wait, of_its_jobs: impl FnOnce() -> Position) -> Position {
         match (policy, wait) {
             (_, Wait::Nothing)
             | (Policy::Stalls, Wait::Jobs | Wait::View | Wait::All)
             | (Policy::AlwaysButFailing, Wait::View) => Position::START,
             // Where jobs are not kept track of, it is all there is.
-            (Policy::Stalls, Wait::Copy(_))
+            (Policy::Stalls, Wait::Copy)
             | (Policy::Always, Wait::View)
             | (Policy::Always | Policy::AlwaysButFailing, Wait::All) => self.position,
-            (Policy::Always | Policy::AlwaysButFailing, Wait::Copy(id)) => self.of_job(&id),
-            (Policy::Always | Policy::AlwaysButFailing, Wait::Jobs) => {
-                let gates = jobs().iter().map(|id| self.of_job(id)).max();
-                gates.unwrap_or(Position::START)
-            }
+            (Policy::Always | Policy::AlwaysButFailing, Wait::Copy | Wait::Jobs) => of_its_jobs(),
         }
     }
 

@@ -9,7 +9,7 @@ pub(crate) fn check(node: &Node) {
     let (live, bytes) = logged.fold((0, 0), |(live, bytes), (key, job)| {
         (
             live + 1,
-            bytes + node.recorded_bytes(job, &node.jobs.extras(key)),
+            bytes + node.recorded_bytes(job, node.jobs.extras_len(key)),
         )
     });
     assert_eq!(node.segments.live(), live, "live records are counted");

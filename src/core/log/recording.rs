@@ -1,7 +1,6 @@
 //! How a record gets into the log, and how the bytes of a job's newest record are counted.
 
 use crate::effect::{Effect, News};
-use crate::extras::Extras;
 use crate::job::{Job, JobKey};
 use crate::node::{Log, Node};
 use crate::record::{Location, RECORD_BYTES, Record, Segment};
@@ -32,19 +31,19 @@ impl Node {
         }
     }
 
-    /// About how many bytes a job's newest record takes: as [`Record::size`] has it.
-    pub(crate) fn recorded_bytes(&self, job: &Job, extras: &Extras) -> u64 {
+    /// About how many bytes the newest record of a job takes whose extras have this length: as [`Record::size`] has it.
+    pub(crate) fn recorded_bytes(&self, job: &Job, extras: usize) -> u64 {
         let queue = if job.is_tombstone() {
             0
         } else {
             self.queues[job.queue].name.as_bytes().len()
         };
-        RECORD_BYTES + (queue + job.body.len() + extras.len()) as u64
+        RECORD_BYTES + (queue + job.body.len() + extras) as u64
     }
 
     /// The newest record of a job lies in this segment from now on.
     pub(crate) fn move_record(&mut self, key: JobKey, segment: Segment) {
-        let bytes = self.recorded_bytes(&self.jobs[key], &self.jobs.extras(key));
+        let bytes = self.recorded_bytes(&self.jobs[key], self.jobs.extras_len(key));
         self.segments.remove(self.jobs[key].segment, bytes);
         self.segments.add(segment, bytes);
         self.jobs[key].segment = segment;

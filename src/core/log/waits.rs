@@ -35,7 +35,7 @@ impl Node {
 
 fn wait_of_reply(reply: &Reply, before: &[Effect]) -> Wait {
     match reply {
-        Reply::Added(id) => Wait::Copy(*id),
+        Reply::Added(_) => Wait::Copy,
         Reply::Delivered(..) | Reply::Unread(_) => Wait::Jobs,
         Reply::NothingToDeliver => Wait::Nothing,
         // An add that waited is withdrawn, and no crash may bring it back. One that is refused at once records nothing.
@@ -67,7 +67,7 @@ fn all_if_recorded(before: &[Effect], otherwise: Wait) -> Wait {
 
 fn wait_of_message(message: &Message) -> Wait {
     match message {
-        Message::GotJob(id) => Wait::Copy(*id),
+        Message::GotJob(_) => Wait::Copy,
         Message::Enqueue { .. }
         | Message::Queued { .. }
         | Message::SetAck { .. }
@@ -143,7 +143,7 @@ mod tests {
             withdrawn: true,
             extras: crate::extras::Extras::NONE,
         };
-        assert_eq!(wait_of_message(&Message::GotJob(id)), Wait::Copy(id));
+        assert_eq!(wait_of_message(&Message::GotJob(id)), Wait::Copy);
         assert_eq!(wait_of_message(&ack), Wait::All);
         assert_eq!(wait_of_message(&Message::will_queue(id)), Wait::Nothing);
     }

@@ -128,6 +128,11 @@ impl Node {
         clock: u64,
         effects: &mut Vec<Effect>,
     ) {
+        // Another purge may have come in between, with a greater mark.
+        let known = self.shared.value(SettingKind::PURGED, queue.as_bytes());
+        let clock = known
+            .and_then(mark_of)
+            .map_or(clock, |mark| mark.max(clock));
         let value = clock.to_string();
         let change = Change {
             kind: SettingKind::PURGED,

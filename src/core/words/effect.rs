@@ -28,9 +28,9 @@ pub enum Effect {
 pub enum Wait {
     /// None: it asks, or informs, or promises nothing.
     Nothing,
-    /// The record that brought this job: here it is said that this node has a copy. Whatever the policy, it also waits for a
+    /// The record that brought the job of which this says that the node has a copy. Whatever the policy, it also waits for a
     /// disk that stalls.
-    Copy(JobId),
+    Copy,
     /// The records that brought the jobs which the reply hands out.
     Jobs,
     /// All that were appended before, as long as the log can be written: the reply only says what the node knows.

@@ -180,7 +180,7 @@ impl Driver {
     /// Puts a message into the outbox of the link to a peer, together with the way to bodies that it lacks.
     fn send(&mut self, to: &NodeId, mut message: Message, wait: Wait) {
         let gate = match self.log.journal() {
-            Some(_) => self.gates.of_message(self.gate_policy(), wait),
+            Some(_) => self.gates.of_message(self.gate_policy(), wait, &message),
             None => Position::START,
         };
         let max_memory = self.config.maxmemory.map_or(0, NonZeroU64::get);

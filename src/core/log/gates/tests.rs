@@ -1,4 +1,5 @@
 use crate::command::{Delivery, Told};
+use crate::message::Message;
 use crate::record::JobRecord;
 
 use super::*;
@@ -64,14 +65,14 @@ fn a_job_that_comes_again_waits_for_its_newest_record() {
     let mut gates = gates();
     gates.record(Policy::Always, &added(10), News::Job, Position(5));
     gates.prune(Position(4));
-    let copy = gates.of_message(Policy::Always, Wait::Copy(id(10)));
+    let copy = gates.of_message(Policy::Always, Wait::Copy, &Message::GotJob(id(10)));
     assert_eq!(copy, Position(5));
 }
 
 #[test]
 fn a_copy_is_on_disk_before_it_is_confirmed_and_waits_for_a_disk_that_stalls() {
     let mut gates = gates();
-    let of = |gates: &Gates, policy| gates.of_message(policy, Wait::Copy(id(20)));
+    let of = |gates: &Gates, policy| gates.of_message(policy, Wait::Copy, &Message::GotJob(id(20)));
     assert_eq!(
         of(&gates, Policy::Always),
         Position(2),
@@ -87,10 +88,19 @@ fn a_copy_is_on_disk_before_it_is_confirmed_and_waits_for_a_disk_that_stalls() {
 fn only_always_holds_back_what_is_no_copy() {
     let gates = gates();
     for wait in [Wait::Nothing, Wait::Jobs, Wait::View, Wait::All] {
-        assert_eq!(gates.of_message(Policy::Stalls, wait), START);
+        assert_eq!(
+            gates.of_message(Policy::Stalls, wait, &Message::GotJob(id(10))),
+            START
+        );
     }
-    assert_eq!(gates.of_message(Policy::Always, Wait::Nothing), START);
-    assert_eq!(gates.of_message(Policy::Always, Wait::All), Position(4));
+    assert_eq!(
+        gates.of_message(Policy::Always, Wait::Nothing, &Message::GotJob(id(10))),
+        START
+    );
+    assert_eq!(
+        gates.of_message(Policy::Always, Wait::All, &Message::GotJob(id(10))),
+        Position(4)
+    );
 }
 
 #[test]
