@@ -15,7 +15,7 @@
 //! | `units.rs` | sizes in bytes, spans of time |
 //! | `words.rs` | a line to words and back: quotes and escapes |
 //! | `load.rs`, `source.rs` | file, environment and flags into a [`Loaded`]; where they come from |
-//! | `runtime.rs`, `glob.rs` | `CONFIG GET` and `CONFIG SET` |
+//! | `runtime.rs` | `CONFIG GET` and `CONFIG SET` |
 //! | `rewrite.rs` | `CONFIG REWRITE` |
 //! | `help.rs` | `--help`, and the commented default file |
 //! | `memory.rs` | how much memory this process may use |
@@ -25,7 +25,6 @@
 
 mod directive;
 mod error;
-mod glob;
 mod help;
 mod load;
 mod memory;

@@ -2,8 +2,8 @@
 
 use super::directive::{Change, Directive, Known, closest};
 use super::error::SetError;
-use super::glob;
 use super::table::{Config, DIRECTIVES};
+use shoalmq_core::topic::{Case, matches};
 use std::io;
 
 impl Config {
@@ -11,7 +11,7 @@ impl Config {
     pub fn get(&self, pattern: &[u8]) -> Vec<(&'static str, String)> {
         DIRECTIVES
             .iter()
-            .filter(|row| glob::matches(pattern, row.name.as_bytes()))
+            .filter(|row| matches(pattern, row.name.as_bytes(), Case::Ignored))
             .map(|row| (row.name, row.value(self)))
             .collect()
     }

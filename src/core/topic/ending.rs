@@ -1,0 +1,132 @@
+//! Which end records a node owes (rule 3), and which names a cut needs (rule 7).
+//!
+//! A new life of a node ends the former ones with its first record, as far as it holds them. If the node finds more later,
+//! it writes another end record with a larger number. For a forgotten node, the node that ran FORGET does both.
+
+use std::collections::BTreeMap;
+
+use super::cut::{Cut, Passed};
+use super::ends::Ended;
+use super::log::OriginLog;
+use super::origin::{Origin, OriginNode};
+use super::origins::Origins;
+use super::planted::Bug;
+
+impl Origins {
+    /// What the first record of a new origin ends: each earlier origin of the node of which an entry ever came, or which is
+    /// known to have had records. Called when the node has gathered what the present members hold.
+    pub fn ended_by_first(&self, own: Origin) -> Vec<Ended> {
+        let former = self.logs_of(own.node());
+        former
+            .filter(|(origin, log)| own.is_later_than(*origin) && shows(log))
+            .map(|(origin, log)| end_of(origin, log))
+            .collect()
+    }
+
+    /// What a node owes when it found more of its own former origins: they go further than its own end records say.
+    pub fn owed(&self, own: Origin) -> Vec<Ended> {
+        let former = self.logs_of(own.node());
+        former
+            .filter(|(origin, log)| {
+                let reach = self.ends().reach(*origin);
+                let said = reach.and_then(|reach| reach.own);
+                own.is_later_than(*origin) && self.goes_further(log, said)
+            })
+            .map(|(origin, log)| end_of(origin, log))
+            .collect()
+    }
+
+    /// What FORGET ends, and what the node that ran it owes when more of a forgotten node is found: the node's current
+    /// origin in any case, and each that goes further than the end records say.
+    pub fn owed_of_forgotten(&self, node: OriginNode) -> Vec<Ended> {
+        let current = self.current(node);
+        let logs = self.logs_of(node);
+        logs.filter(|(origin, log)| {
+            let said = self.ends().reach(*origin).map(|reach| reach.records);
+            let is_open = said.is_none() && current == Some(*origin);
+            is_open || self.goes_further(log, said)
+        })
+        .map(|(origin, log)| end_of(origin, log))
+        .collect()
+    }
+
+    fn goes_further(&self, log: &OriginLog, said: Option<u64>) -> bool {
+        if self.has(Bug::EndedCutShort) && said.is_some() {
+            return false;
+        }
+        let has_entries = log.first_entry().is_some_and(|first| first <= log.prefix());
+        has_entries && said.is_none_or(|records| records < log.prefix())
+    }
+
+    /// Takes the names out that the rest of the cut implies.
+    ///
+    /// A name goes only if the cut names a later origin of its node, the end records in that named part give exactly its
+    /// numbers, and all other origins of the node stay where they are without it. The table must be whole for the name and
+    /// for the later ones: an end record that this node does not know may be what another origin rests on. The name of a
+    /// sealed origin goes in any case.
+    pub(super) fn drop_names(&self, cut: &mut Cut) {
+        let named: Vec<(Origin, Passed)> = cut.iter().collect();
+        for (origin, passed) in named {
+            let floor = self.ends().floor(origin);
+            if floor.union(passed) == floor || self.is_implied(cut, origin, passed) {
+                cut.drop_name(origin);
+            }
+        }
+    }
+
+    fn is_implied(&self, cut: &Cut, origin: Origin, passed: Passed) -> bool {
+        if cut.later(origin).next().is_none() {
+            return false;
+        }
+        if self.has(Bug::NameDroppedEarly) {
+            return true;
+        }
+        let is_whole = |(log, passed): (Origin, Passed)| self.whole(log) >= passed.records();
+        if !is_whole((origin, passed)) || !cut.later(origin).all(is_whole) {
+            return false;
+        }
+        let rest = cut.without(origin);
+        let said = self.ends().implied(&rest, Some(origin.node()));
+        if self.passed(&rest, &said, origin) != passed {
+            return false;
+        }
+        self.has(Bug::NameDroppedUnderOthers) || self.others_stay(cut, &rest, &said, origin, passed)
+    }
+
+    /// Whether the origins that the end records of `origin` speak of stay where they are when the cut does not name it.
+    fn others_stay(
+        &self,
+        cut: &Cut,
+        rest: &Cut,
+        said: &BTreeMap<Origin, Passed>,
+        origin: Origin,
+        passed: Passed,
+    ) -> bool {
+        let rows = self.ends().rows(origin, 1);
+        let mut ended = rows
+            .take_while(|(number, _)| *number <= passed.records())
+            .flat_map(|(_, row)| row.ended())
+            .filter(|ended| origin.is_later_than(ended.origin))
+            .peekable();
+        if ended.peek().is_none() {
+            return true;
+        }
+        let before = self.ends().implied(cut, Some(origin.node()));
+        ended.all(|ended| {
+            self.passed(cut, &before, ended.origin) == self.passed(rest, said, ended.origin)
+        })
+    }
+}
+
+/// Whether readers may have to be shown something of a log: an entry, or a loss.
+fn shows(log: &OriginLog) -> bool {
+    log.first_entry().is_some() || log.known() > log.prefix()
+}
+
+fn end_of(origin: Origin, log: &OriginLog) -> Ended {
+    Ended {
+        origin,
+        records: log.prefix(),
+        known: log.known(),
+    }
+}

@@ -1,0 +1,126 @@
+//! What other members have, and what is settled by that.
+//!
+//! A record is settled when `topic-replicate` members have it, or all present ones if they are fewer. An end record counts
+//! at a member only when that member also has what it ends. Each node judges by what it heard; only settled records are
+//! read, so what a reader saw survives the loss of fewer nodes than that.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+
+use super::origin::{Origin, OriginNode};
+use super::origins::Origins;
+
+/// How far the other members have each log.
+#[derive(Debug, Clone, Default)]
+pub struct Haves(BTreeMap<OriginNode, BTreeMap<Origin, u64>>);
+
+impl Haves {
+    /// A member told that it has the first `records` of a log.
+    pub fn tell(&mut self, member: OriginNode, origin: Origin, records: u64) {
+        self.0.entry(member).or_default().insert(origin, records);
+    }
+
+    /// A new link to a member: what it told before may be lost there.
+    pub fn forget(&mut self, member: OriginNode) {
+        self.0.remove(&member);
+    }
+
+    /// How many records of a log a member has, as far as it told.
+    pub fn of(&self, member: OriginNode, origin: Origin) -> u64 {
+        let told = self.0.get(&member).and_then(|all| all.get(&origin));
+        told.copied().unwrap_or(0)
+    }
+
+    /// How many records of a log are settled by copies, given the present members without this node.
+    pub fn settled(
+        &self,
+        origins: &Origins,
+        origin: Origin,
+        present: &[OriginNode],
+        replicate: NonZeroUsize,
+    ) -> u64 {
+        let others = present
+            .iter()
+            .map(|member| counted(origins, origin, |origin| self.of(*member, origin)));
+        let own = counted(origins, origin, |origin| origins.prefix(origin));
+        let mut copies: Vec<u64> = others.chain([own]).collect();
+        copies.sort_unstable_by(|one, other| other.cmp(one));
+        copies[replicate.get().min(copies.len()) - 1]
+    }
+}
+
+/// How many records of a log count at a member: up to the first end record of which it lacks a part.
+fn counted(origins: &Origins, origin: Origin, has: impl Fn(Origin) -> u64) -> u64 {
+    let records = has(origin);
+    let settled = origins.log(origin).map_or(0, super::log::OriginLog::settled);
+    origins
+        .ends()
+        .rows(origin, settled + 1)
+        .take_while(|(number, _)| *number <= records)
+        .find(|(_, row)| {
+            let mut ended = row.ended().iter();
+            !ended.all(|e| origins.ends().is_sealed(e.origin) || has(e.origin) >= e.records)
+        })
+        .map_or(records, |(number, _)| number - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::ends::{EndRecord, Ended};
+    use super::super::id::EntryId;
+    use super::*;
+
+    const NODES: [OriginNode; 3] = [OriginNode::new(0), OriginNode::new(1), OriginNode::new(2)];
+    const OTHERS: [OriginNode; 2] = [NODES[1], NODES[2]];
+    const TWO: NonZeroUsize = NonZeroUsize::new(2).expect("two is more than none");
+
+    fn first() -> Origin {
+        Origin::new(NODES[0], 1)
+    }
+
+    fn node_with_five() -> Origins {
+        let mut origins = Origins::default();
+        for number in 1..=5 {
+            let id = EntryId::new(number, 0);
+            origins.take_entry(first(), number, id).expect("ids rise");
+        }
+        origins
+    }
+
+    #[test]
+    fn a_record_is_settled_when_enough_members_have_it() {
+        let (origins, mut haves) = (node_with_five(), Haves::default());
+        let settled = |haves: &Haves, present| haves.settled(&origins, first(), present, TWO);
+        assert_eq!(settled(&haves, &OTHERS), 0);
+        haves.tell(NODES[1], first(), 3);
+        haves.tell(NODES[2], first(), 2);
+        assert_eq!(settled(&haves, &OTHERS), 3);
+        assert_eq!(settled(&haves, &[NODES[2]]), 2);
+        haves.forget(NODES[2]);
+        assert_eq!(settled(&haves, &[NODES[2]]), 0);
+    }
+
+    #[test]
+    fn where_fewer_members_are_present_all_of_them_must_have_it() {
+        let (origins, haves) = (node_with_five(), Haves::default());
+        assert_eq!(haves.settled(&origins, first(), &[], TWO), 5);
+    }
+
+    #[test]
+    fn an_end_record_counts_only_with_what_it_ends() {
+        let (mut origins, mut haves) = (node_with_five(), Haves::default());
+        let second = Origin::new(NODES[0], 2);
+        let ended = Ended {
+            origin: first(),
+            records: 5,
+            known: 5,
+        };
+        let record = EndRecord::new(EntryId::new(6, 0), &[ended]);
+        origins.take_end(second, 1, &record).expect("a new log");
+        haves.tell(NODES[1], second, 1);
+        haves.tell(NODES[1], first(), 4);
+        assert_eq!(haves.settled(&origins, second, &[NODES[1]], TWO), 0);
+        haves.tell(NODES[1], first(), 5);
+        assert_eq!(haves.settled(&origins, second, &[NODES[1]], TWO), 1);
+    }
+}

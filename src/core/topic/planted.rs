@@ -1,0 +1,62 @@
+//! Bugs on purpose in the rules of this room, so that the model can prove that it finds such.
+//!
+//! They exist only in tests and with the feature `planted-bugs`; without both, [`Origins::has`] is always false, and
+//! nothing of this is left.
+
+use super::origins::Origins;
+
+/// A rule that is broken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bug {
+    /// Rule 2: an origin that a cut does not name counts as read as far as the log goes.
+    NewcomerRead,
+    /// Rule 3: who finds more of an ended origin writes no further end record.
+    EndedCutShort,
+    /// Rule 5: an end record is passed though the node lacks some of what it ends.
+    EndTooEarly,
+    /// Rule 5: an end record is passed though what it ends contains one that may not be passed.
+    NestedEndTooEarly,
+    /// Rule 6: a later origin that the cut names is ignored because this node has no log of it.
+    LaterIgnored,
+    /// Rule 7: a name is dropped as soon as the cut names a later origin.
+    NameDroppedEarly,
+    /// Rule 7: a name is dropped though others rest on it.
+    NameDroppedUnderOthers,
+    /// Rule 5: the cut does not keep which losses were told.
+    LostTwice,
+    /// An end record leaves the table with its segment.
+    EndLostWithSegment,
+    /// Rule 1: a page's cursor is past what the page had no room for.
+    CursorPastPage,
+}
+
+impl Bug {
+    /// All of them.
+    pub const ALL: [Bug; 10] = [
+        Bug::NewcomerRead,
+        Bug::EndedCutShort,
+        Bug::EndTooEarly,
+        Bug::NestedEndTooEarly,
+        Bug::LaterIgnored,
+        Bug::NameDroppedEarly,
+        Bug::NameDroppedUnderOthers,
+        Bug::LostTwice,
+        Bug::EndLostWithSegment,
+        Bug::CursorPastPage,
+    ];
+}
+
+impl Origins {
+    /// Whether the rules are broken in this way.
+    #[cfg(any(test, feature = "planted-bugs"))]
+    pub(super) fn has(&self, bug: Bug) -> bool {
+        self.planted() == Some(bug)
+    }
+
+    /// Whether the rules are broken in this way.
+    #[cfg(not(any(test, feature = "planted-bugs")))]
+    #[expect(clippy::unused_self, reason = "with the feature it looks")]
+    pub(super) const fn has(&self, _: Bug) -> bool {
+        false
+    }
+}
