@@ -6,20 +6,23 @@
 use std::collections::BTreeMap;
 
 use super::cut::{Cut, Passed};
-use super::ends::Ended;
+use super::ends::{EndRecord, Ended};
 use super::log::OriginLog;
 use super::origin::{Origin, OriginNode};
 use super::origins::Origins;
 use super::planted::Bug;
 
 impl Origins {
-    /// What the first record of a new origin ends: each earlier origin of the node of which an entry ever came, or which is
-    /// known to have had records. Called when the node has gathered what the present members hold.
+    /// What the first record of a new origin ends: each earlier origin of the node that has something to show, or is known
+    /// to have had more records. Called when the node has gathered what the present members hold.
     pub fn ended_by_first(&self, own: Origin) -> Vec<Ended> {
         let former = self.logs_of(own.node());
         former
-            .filter(|(origin, log)| own.is_later_than(*origin) && shows(log))
-            .map(|(origin, log)| end_of(origin, log))
+            .filter(|(origin, log)| {
+                let is_lost = self.end_of(*origin, log).known > log.prefix();
+                own.is_later_than(*origin) && (is_lost || self.shows(*origin, log))
+            })
+            .map(|(origin, log)| self.end_of(origin, log))
             .collect()
     }
 
@@ -30,9 +33,9 @@ impl Origins {
             .filter(|(origin, log)| {
                 let reach = self.ends().reach(*origin);
                 let said = reach.and_then(|reach| reach.own);
-                own.is_later_than(*origin) && self.goes_further(log, said)
+                own.is_later_than(*origin) && self.goes_further(*origin, log, said)
             })
-            .map(|(origin, log)| end_of(origin, log))
+            .map(|(origin, log)| self.end_of(origin, log))
             .collect()
     }
 
@@ -44,18 +47,27 @@ impl Origins {
         logs.filter(|(origin, log)| {
             let said = self.ends().reach(*origin).map(|reach| reach.records);
             let is_open = said.is_none() && current == Some(*origin);
-            is_open || self.goes_further(log, said)
+            is_open || self.goes_further(*origin, log, said)
         })
-        .map(|(origin, log)| end_of(origin, log))
+        .map(|(origin, log)| self.end_of(origin, log))
         .collect()
     }
 
-    fn goes_further(&self, log: &OriginLog, said: Option<u64>) -> bool {
+    fn goes_further(&self, origin: Origin, log: &OriginLog, said: Option<u64>) -> bool {
         if self.has(Bug::EndedCutShort) && said.is_some() {
             return false;
         }
-        let has_entries = log.first_entry().is_some_and(|first| first <= log.prefix());
-        has_entries && said.is_none_or(|records| records < log.prefix())
+        self.shows(origin, log) && said.is_none_or(|records| records < log.prefix())
+    }
+
+    /// Whether readers are shown something of what is held of a log: an entry, or a loss. A log with nothing but other end
+    /// records needs no end: its next life repeats them.
+    fn shows(&self, origin: Origin, log: &OriginLog) -> bool {
+        let records = log.prefix();
+        let has_entries = log.first_entry().is_some_and(|first| first <= records);
+        let mut rows = self.ends().rows(origin, 1);
+        let tells = |row: &EndRecord| row.ended().iter().any(|e| e.known > e.records);
+        has_entries || rows.any(|(number, row)| number <= records && tells(row))
     }
 
     /// Takes the names out that the rest of the cut implies.
@@ -116,17 +128,14 @@ impl Origins {
             self.passed(cut, &before, ended.origin) == self.passed(rest, said, ended.origin)
         })
     }
-}
 
-/// Whether readers may have to be shown something of a log: an entry, or a loss.
-fn shows(log: &OriginLog) -> bool {
-    log.first_entry().is_some() || log.known() > log.prefix()
-}
-
-fn end_of(origin: Origin, log: &OriginLog) -> Ended {
-    Ended {
-        origin,
-        records: log.prefix(),
-        known: log.known(),
+    /// An end record may know more than the logs: its own log may have lost it.
+    fn end_of(&self, origin: Origin, log: &OriginLog) -> Ended {
+        let reach = self.ends().reach(origin).unwrap_or_default();
+        Ended {
+            origin,
+            records: log.prefix(),
+            known: log.known().max(reach.known),
+        }
     }
 }

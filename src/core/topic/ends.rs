@@ -59,7 +59,9 @@ impl EndRecord {
 pub(super) struct Reach {
     /// The largest number of records that any of them gives.
     pub(super) records: u64,
-    /// The largest one that a later origin of the same node gives, if one does.
+    /// The highest number that any of them knows of.
+    pub(super) known: u64,
+    /// The largest number of records that a later origin of the same node gives, if one does.
     pub(super) own: Option<u64>,
 }
 
@@ -219,6 +221,7 @@ impl Ends {
             let records = ended.records;
             let reach = self.reach.entry(ended.origin).or_default();
             reach.records = reach.records.max(records);
+            reach.known = reach.known.max(ended.known);
             if log.is_later_than(ended.origin) {
                 reach.own = reach.own.max(Some(records));
             }

@@ -88,6 +88,8 @@ struct Lane {
     is_blind: bool,
     rows: VecDeque<(u64, EndRecord)>,
     lost: Spans,
+    /// The reader was told of a loss of this origin.
+    has_told: bool,
     head: Option<Head>,
 }
 
@@ -182,8 +184,7 @@ impl Page {
             let has_entries = lane
                 .first_entry
                 .is_some_and(|first| first <= passed.records());
-            let was_told = passed.told() > lane.opened.told().max(passed.records());
-            if cut.names(lane.origin) || has_moved && has_entries || was_told {
+            if cut.names(lane.origin) || has_moved && has_entries || lane.has_told {
                 cut.pass(lane.origin, passed);
             }
         }
@@ -313,6 +314,7 @@ impl Page {
                 let from = number.max(lane.passed.told() + 1);
                 let origin = lane.origin;
                 lane.pass(to);
+                lane.has_told |= from <= to;
                 (from <= to).then_some(Given::Lost {
                     before: self.reached,
                     origin,
@@ -331,6 +333,7 @@ impl Page {
             return None;
         }
         lane.passed = Passed::new(lane.passed.records(), ended.known);
+        lane.has_told = true;
         Some(Given::Lost {
             before: row.id(),
             origin: ended.origin,
@@ -378,6 +381,7 @@ impl Lane {
                 .map(|(number, row)| (number, row.clone()))
                 .collect(),
             lost: log.map(|log| log.lost().clone()).unwrap_or_default(),
+            has_told: false,
             head: None,
         }
     }

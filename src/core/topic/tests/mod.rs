@@ -1,1 +1,13 @@
+//! The rules of the room, held against histories.
+//!
+//! `world` is a cluster without a network: its nodes run the real code, and a history says what happens. It knows every
+//! record that was ever written and everything that each reader got, and so finds gaps, repeats and losses told twice.
+//! `random` draws histories, `histories` has those that broke earlier drafts, each by name, and `planted` proves that the
+//! random ones find broken rules.
 
+mod histories;
+mod names;
+mod planted;
+mod random;
+mod reading;
+mod world;
