@@ -9,6 +9,8 @@
 //! node is lost (`healing`), and leaves with a node that goes (`members`). All nodes share one small map
 //! (`settings`). What must outlive the process is a [`record::Record`], and [`log::Restore`] is the way back. `telling`
 //! only looks.
+//!
+//! Beside the queues are topics, durable channels that every node keeps whole: [`topic`].
 
 mod acking;
 mod adding;
@@ -29,6 +31,7 @@ mod settings;
 pub mod telling;
 #[cfg(test)]
 mod tests;
+pub mod topic;
 mod words;
 
 pub use words::{

@@ -107,8 +107,11 @@ impl fmt::Display for Cursor {
 
 fn write_name(bytes: &mut Vec<u8>, origin: Origin, passed: Passed) {
     bytes.extend_from_slice(&origin.node().bits().to_be_bytes());
-    let from_epoch = origin.start().wrapping_sub(EPOCH) as i64;
-    write_varint(bytes, u128::from((from_epoch << 1 ^ from_epoch >> 63) as u64));
+    let from_epoch = origin.start().wrapping_sub(EPOCH).cast_signed();
+    write_varint(
+        bytes,
+        u128::from((from_epoch << 1 ^ from_epoch >> 63).cast_unsigned()),
+    );
     let beyond = passed.told() - passed.records();
     write_varint(
         bytes,
@@ -212,7 +215,10 @@ mod tests {
             let origin = Origin::new(OriginNode::new(node), 1_890_000_000 + u64::from(node % 7));
             (origin, Passed::new(100_000_000 + u64::from(node), 0))
         };
-        let cut: Cut = [0xdcb8_33cf, 0x0123_4567, 0xffff_ffff].map(name).into_iter().collect();
+        let cut: Cut = [0xdcb8_33cf, 0x0123_4567, 0xffff_ffff]
+            .map(name)
+            .into_iter()
+            .collect();
         let id = EntryId::new(1_890_000_123_456, 2000 << 32 | 0xffff_ffff);
         let text = Cursor::new(id, cut).to_string();
         assert!(text.len() <= 80, "{} bytes: {text}", text.len());
@@ -224,10 +230,19 @@ mod tests {
         for text in ["", "5-0", "@", "x@", "5@", "5-0 @"] {
             assert_eq!(parse(text), Err(InvalidCursor::NoId), "{text}");
         }
-        for text in ["5-0@A", "5-0@AAAA", "5-0@!!!!", "5-0@AAAAAAAA=", "5-0@AAAAAAAB"] {
+        for text in [
+            "5-0@A",
+            "5-0@AAAA",
+            "5-0@!!!!",
+            "5-0@AAAAAAAA=",
+            "5-0@AAAAAAAB",
+        ] {
             assert_eq!(parse(text), Err(InvalidCursor::Damaged), "{text}");
         }
-        assert_eq!(parse("5-0@"), Ok(Cursor::new(EntryId::new(5, 0), Cut::default())));
+        assert_eq!(
+            parse("5-0@"),
+            Ok(Cursor::new(EntryId::new(5, 0), Cut::default()))
+        );
     }
 
     #[test]
@@ -237,7 +252,10 @@ mod tests {
         let most = cursor(NAMES_MAX as u64);
         assert_eq!(Cursor::parse(most.to_string().as_bytes()), Ok(most));
         let text = cursor(NAMES_MAX as u64 + 1).to_string();
-        assert_eq!(Cursor::parse(text.as_bytes()), Err(InvalidCursor::TooManyNames));
+        assert_eq!(
+            Cursor::parse(text.as_bytes()),
+            Err(InvalidCursor::TooManyNames)
+        );
     }
 
     proptest! {

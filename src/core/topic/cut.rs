@@ -136,7 +136,8 @@ mod tests {
     fn cuts() -> impl Strategy<Value = Cut> {
         let name = (0_u32..3, 0_u64..3, 0_u64..5, 0_u64..5);
         proptest::collection::vec(name, 0..6).prop_map(|names| {
-            let name = |(node, start, records, told)| (origin(node, start), Passed::new(records, told));
+            let name =
+                |(node, start, records, told)| (origin(node, start), Passed::new(records, told));
             names.into_iter().map(name).collect()
         })
     }
@@ -161,7 +162,10 @@ mod tests {
             .map(|(node, start)| (origin(node, start), Passed::new(1, 1)))
             .into_iter()
             .collect();
-        let later: Vec<_> = cut.later(origin(1, 1)).map(|(later, _)| later.start()).collect();
+        let later: Vec<_> = cut
+            .later(origin(1, 1))
+            .map(|(later, _)| later.start())
+            .collect();
         assert_eq!(later, [2, 3]);
         assert_eq!(cut.later(origin(0, 0)).count(), 0);
     }

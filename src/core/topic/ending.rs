@@ -3,8 +3,6 @@
 //! A new life of a node ends the former ones with its first record, as far as it holds them. If the node finds more later,
 //! it writes another end record with a larger number. For a forgotten node, the node that ran FORGET does both.
 
-use std::collections::BTreeMap;
-
 use super::cut::{Cut, Passed};
 use super::ends::{EndRecord, Ended};
 use super::log::OriginLog;
@@ -67,7 +65,8 @@ impl Origins {
         let has_entries = log.first_entry().is_some_and(|first| first <= records);
         let mut rows = self.ends().rows(origin, 1);
         let tells = |row: &EndRecord| row.ended().iter().any(|e| e.known > e.records);
-        has_entries || rows.any(|(number, row)| number <= records && tells(row))
+        let has_losses = log.lost().next(1).is_some_and(|first| first <= records);
+        has_entries || has_losses || rows.any(|(number, row)| number <= records && tells(row))
     }
 
     /// Takes the names out that the rest of the cut implies.
@@ -78,7 +77,7 @@ impl Origins {
     /// sealed origin goes in any case.
     pub(super) fn drop_names(&self, cut: &mut Cut) {
         let named: Vec<(Origin, Passed)> = cut.iter().collect();
-        for (origin, passed) in named {
+        for (origin, passed) in named.into_iter().rev() {
             let floor = self.ends().floor(origin);
             if floor.union(passed) == floor || self.is_implied(cut, origin, passed) {
                 cut.drop_name(origin);
@@ -98,35 +97,21 @@ impl Origins {
             return false;
         }
         let rest = cut.without(origin);
-        let said = self.ends().implied(&rest, Some(origin.node()));
-        if self.passed(&rest, &said, origin) != passed {
+        if self.passed_by(&rest, origin) != passed {
             return false;
         }
-        self.has(Bug::NameDroppedUnderOthers) || self.others_stay(cut, &rest, &said, origin, passed)
-    }
-
-    /// Whether the origins that the end records of `origin` speak of stay where they are when the cut does not name it.
-    fn others_stay(
-        &self,
-        cut: &Cut,
-        rest: &Cut,
-        said: &BTreeMap<Origin, Passed>,
-        origin: Origin,
-        passed: Passed,
-    ) -> bool {
-        let rows = self.ends().rows(origin, 1);
-        let mut ended = rows
-            .take_while(|(number, _)| *number <= passed.records())
-            .flat_map(|(_, row)| row.ended())
-            .filter(|ended| origin.is_later_than(ended.origin))
-            .peekable();
-        if ended.peek().is_none() {
+        if self.has(Bug::NameDroppedUnderOthers) {
             return true;
         }
-        let before = self.ends().implied(cut, Some(origin.node()));
-        ended.all(|ended| {
-            self.passed(cut, &before, ended.origin) == self.passed(rest, said, ended.origin)
+        let mut others = self.ends().ended_within(origin, passed.records());
+        others.all(|ended| {
+            let without = self.passed_by(&rest, ended.origin);
+            without.union(Passed::new(ended.records, ended.known)) == without
         })
+    }
+
+    fn passed_by(&self, cut: &Cut, origin: Origin) -> Passed {
+        self.passed(cut, self.ends().implied_of(cut, origin), origin)
     }
 
     /// An end record may know more than the logs: its own log may have lost it.

@@ -7,7 +7,8 @@
 //!
 //! An origin is *sealed* when every member has freed all that it held of it. Its end records go then, its name leaves the
 //! cuts, and nothing of it is taken or given any more. Origins of one node are sealed in order, so one number a node says
-//! it all.
+//! it all. That this node keeps nothing of an origin is not enough: another node may still keep its entries, and would
+//! give them again to a reader whose cursor lost the name here.
 //!
 //! Invariant: [`Ends::reach`] is what a walk over all rows finds.
 
@@ -39,8 +40,18 @@ pub struct EndRecord {
 impl EndRecord {
     /// A record with this id that ends these origins.
     pub fn new(id: EntryId, ended: &[Ended]) -> Self {
-        let ended = ended.into();
+        let mut ended: Arc<[Ended]> = ended.into();
+        Arc::make_mut(&mut ended).sort_unstable_by_key(|ended| ended.origin);
         EndRecord { id, ended }
+    }
+
+    /// What it says of one origin.
+    fn about(&self, origin: Origin) -> Option<Passed> {
+        let at = self
+            .ended
+            .binary_search_by_key(&origin, |ended| ended.origin);
+        let ended = self.ended[at.ok()?];
+        Some(Passed::new(ended.records, ended.known))
     }
 
     /// Its id.
@@ -48,7 +59,7 @@ impl EndRecord {
         self.id
     }
 
-    /// What it ends.
+    /// What it ends, in order of the origins.
     pub fn ended(&self) -> &[Ended] {
         &self.ended
     }
@@ -79,7 +90,11 @@ pub struct Ends {
 impl Ends {
     /// Adds the end record with this number of a log.
     pub(super) fn insert(&mut self, log: Origin, number: u64, record: &EndRecord) {
-        if record.ended.iter().all(|ended| self.is_sealed(ended.origin)) {
+        if record
+            .ended
+            .iter()
+            .all(|ended| self.is_sealed(ended.origin))
+        {
             return;
         }
         let rows = self.rows.entry(log).or_default();
@@ -169,6 +184,13 @@ impl Ends {
             .map(|(number, row)| (*number, row))
     }
 
+    /// Whether the record with this number of a log is an end record that the table has.
+    pub fn has(&self, log: Origin, number: u64) -> bool {
+        self.rows
+            .get(&log)
+            .is_some_and(|rows| rows.contains_key(&number))
+    }
+
     /// How many end records it has.
     pub fn len(&self) -> usize {
         self.rows.values().map(BTreeMap::len).sum()
@@ -180,23 +202,38 @@ impl Ends {
     }
 
     /// What the end records in the named part of a cut say of earlier origins of the same nodes: one step, from the names
-    /// alone. For `node` only, if one is given.
-    pub(super) fn implied(&self, cut: &Cut, node: Option<OriginNode>) -> BTreeMap<Origin, Passed> {
+    /// alone.
+    pub(super) fn implied(&self, cut: &Cut) -> BTreeMap<Origin, Passed> {
         let mut implied: BTreeMap<Origin, Passed> = BTreeMap::new();
         for (log, passed) in cut.iter() {
-            if node.is_some_and(|node| node != log.node()) {
-                continue;
-            }
-            let rows = self.rows(log, 1);
-            for (_, row) in rows.take_while(|(number, _)| *number <= passed.records()) {
-                for ended in row.ended().iter().filter(|e| log.is_later_than(e.origin)) {
-                    let said = Passed::new(ended.records, ended.known);
-                    let former = implied.entry(ended.origin).or_default();
-                    *former = former.union(said);
-                }
+            for ended in self.ended_within(log, passed.records()) {
+                let said = Passed::new(ended.records, ended.known);
+                let former = implied.entry(ended.origin).or_default();
+                *former = former.union(said);
             }
         }
         implied
+    }
+
+    /// The same of one origin only.
+    pub(super) fn implied_of(&self, cut: &Cut, origin: Origin) -> Passed {
+        let mut said = Passed::default();
+        for (log, passed) in cut.later(origin) {
+            let rows = self.rows(log, 1);
+            let within = rows.take_while(|(number, _)| *number <= passed.records());
+            for more in within.filter_map(|(_, row)| row.about(origin)) {
+                said = said.union(more);
+            }
+        }
+        said
+    }
+
+    /// The earlier origins of the same node that the first `records` of a log end.
+    pub(super) fn ended_within(&self, log: Origin, records: u64) -> impl Iterator<Item = &Ended> {
+        self.rows(log, 1)
+            .take_while(move |(number, _)| *number <= records)
+            .flat_map(|(_, row)| row.ended())
+            .filter(move |ended| log.is_later_than(ended.origin))
     }
 
     /// A bug on purpose: the end records of a log in a range are forgotten.

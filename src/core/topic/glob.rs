@@ -155,11 +155,7 @@ mod tests {
     fn case_matters_where_it_is_asked_for() {
         for (pattern, name) in [("PORT", "port"), ("[A-Z]", "p"), ("\\P", "p")] {
             assert!(check(pattern, name));
-            assert!(!matches(
-                pattern.as_bytes(),
-                name.as_bytes(),
-                Case::Exact
-            ));
+            assert!(!matches(pattern.as_bytes(), name.as_bytes(), Case::Exact));
         }
     }
 

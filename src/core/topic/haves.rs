@@ -46,7 +46,9 @@ impl Haves {
         let others = present
             .iter()
             .map(|member| counted(origins, origin, |origin| self.of(*member, origin)));
-        let own = counted(origins, origin, |origin| origins.log(origin).map(OriginLog::held));
+        let own = counted(origins, origin, |origin| {
+            origins.log(origin).map(OriginLog::held)
+        });
         let mut copies: Vec<u64> = others.chain([own]).collect();
         copies.sort_unstable_by(|one, other| other.cmp(one));
         copies[replicate.get().min(copies.len()) - 1]

@@ -127,10 +127,7 @@ impl Clock {
 
     /// What each write to a peer begins with: the highest id that this clock may have made or been told of.
     pub fn reading(&self) -> EntryId {
-        EntryId::new(
-            self.ms,
-            u64::from(self.counter) << 32 | u64::from(u32::MAX),
-        )
+        EntryId::new(self.ms, u64::from(self.counter) << 32 | u64::from(u32::MAX))
     }
 
     /// Moves past what a peer's write began with.
@@ -238,7 +235,18 @@ mod tests {
 
     #[test]
     fn only_what_a_node_writes_is_an_id() {
-        for wrong in ["", "-", "5", "5-", "-5", "05-1", "5-01", "5-1-1", "+5-1", "5-18446744073709551616"] {
+        for wrong in [
+            "",
+            "-",
+            "5",
+            "5-",
+            "-5",
+            "05-1",
+            "5-01",
+            "5-1-1",
+            "+5-1",
+            "5-18446744073709551616",
+        ] {
             assert_eq!(EntryId::parse(wrong.as_bytes()), None, "{wrong}");
         }
     }

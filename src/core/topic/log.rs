@@ -134,9 +134,12 @@ impl OriginLog {
     /// Whether a record with this id can have this number. After a refusal, none can.
     pub(super) fn check(&mut self, number: u64, id: EntryId) -> Result<(), Fork> {
         let below = self.edges.range(..=number).next_back();
-        let rises_from = below.is_none_or(|(at, known)| match *at == number {
-            true => *known == id,
-            false => *known < id,
+        let rises_from = below.is_none_or(|(at, known)| {
+            if *at == number {
+                *known == id
+            } else {
+                *known < id
+            }
         });
         let above = self.edges.range(number.saturating_add(1)..).next();
         let rises_to = above.is_none_or(|(_, known)| id < *known);
@@ -166,15 +169,18 @@ impl OriginLog {
         self.freed.insert(range);
     }
 
-    /// Counts records that no member has as held.
-    pub(super) fn lose(&mut self, range: RangeInclusive<u64>) {
-        for number in range {
-            if !self.held.contains(number) {
-                self.held.insert(number..=number);
-                self.seen.insert(number..=number);
-                self.lost.insert(number..=number);
-            }
+    /// Counts a record that no member has as held.
+    pub(super) fn lose(&mut self, number: u64) {
+        if !self.held.contains(number) {
+            self.restore(number);
+            self.lost.insert(number..=number);
         }
+    }
+
+    /// Holds an end record that only the table has.
+    pub(super) fn restore(&mut self, number: u64) {
+        self.held.insert(number..=number);
+        self.seen.insert(number..=number);
     }
 
     /// Keeps the ids of the first and last numbers of each run only.
@@ -238,7 +244,9 @@ mod tests {
     fn a_lost_record_may_be_found() {
         let mut log = OriginLog::default();
         log.take(1, id(10)).expect("a new record");
-        log.lose(1..=3);
+        for number in 1..=3 {
+            log.lose(number);
+        }
         assert_eq!(log.lost().iter().collect::<Vec<_>>(), [2..=3]);
         assert_eq!((log.prefix(), log.take(2, id(20))), (3, Ok(true)));
         assert_eq!(log.lost().iter().collect::<Vec<_>>(), [3..=3]);

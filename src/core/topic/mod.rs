@@ -1,4 +1,31 @@
 //! Topics: durable channels with rising ids, the same on every node, without a leader.
+//!
+//! A node that publishes does so in *lives*: after each start it is a new [`Origin`], with a log of its own for all channels.
+//! The numbers of a log name one record for ever, and the [`EntryId`]s rise with them. Every member copies every log
+//! ([`OriginLog`], [`Origins`]); a record that enough members have is settled ([`Haves`]), and only settled records are read.
+//!
+//! A reader's position is a [`Cut`]: for each origin, how many records of its log have been passed. As text it is a
+//! [`Cursor`], which is valid at every node and for every pattern. A node fills a [`Page`] behind a cursor and hands the
+//! next cursor out. Whether a reader misses an entry or gets one twice depends on the numbers in cuts and on end records
+//! alone, never on a clock or on who seems to be alive. [`Order`] only says in which order entries come.
+//!
+//! A life that is over is ended by an *end record* in a later log: it gives how far the log is read, and how far it is
+//! known to have gone; the difference is told to readers as lost. All end records that a node knows are in the table
+//! [`Ends`]. They also keep cursors short: a name that follows from the rest of the cut is left out, so a cursor has about
+//! one name a member, however often the members restart.
+//!
+//! | rule of the protocol | kept in |
+//! |---|---|
+//! | 1 a page ends where its cursor says, 5 end records wait for what they end, 6 what a node does not know it does not touch | `page` |
+//! | 2 an unnamed origin is unread, unless a later one is named; 8 cuts merge by the larger number | `cut`, `ends` |
+//! | 3 who writes end records and when, 7 which names a cut needs | `ending` |
+//! | 4 an ended origin is read as far as its end records say | `page`, `ends` |
+//! | ids rise, wrong clocks do not spread | `id` |
+//! | a number has one record, a copied machine is found out | `log` |
+//! | the stable id, members set aside | `order` |
+//!
+//! The room holds no bodies and does no I/O: who fills a page says what lies at each place.
+
 mod cursor;
 mod cut;
 mod ending;

@@ -77,7 +77,10 @@ impl Order {
         let Some(member) = self.members.get_mut(&origin.node()) else {
             return;
         };
-        if member.origin.is_some_and(|known| known.is_later_than(origin)) {
+        if member
+            .origin
+            .is_some_and(|known| known.is_later_than(origin))
+        {
             return;
         }
         if member.origin != Some(origin) {

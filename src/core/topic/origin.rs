@@ -138,8 +138,9 @@ mod tests {
 
     #[test]
     fn lives_have_hashes_of_their_own() {
-        let hashes: std::collections::BTreeSet<u32> =
-            (0..1000).map(|start| Origin::new(NODE, start).hash()).collect();
+        let hashes: std::collections::BTreeSet<u32> = (0..1000)
+            .map(|start| Origin::new(NODE, start).hash())
+            .collect();
         assert!(hashes.len() > 998);
     }
 }

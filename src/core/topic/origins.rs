@@ -136,11 +136,21 @@ impl Origins {
         }
     }
 
-    /// Gives the numbers of a range up that are not held: every member has said that it does not have them. Without this,
-    /// an end record that counts on them would stop readers for ever.
+    /// Gives the numbers of a range up that are not held: every member has said that it has neither the records nor end
+    /// records of these numbers in its table. Without this, an end record that counts on them would stop readers for ever.
+    /// A number that this node's own table has is no loss: the record is taken from there.
     pub fn lose(&mut self, origin: Origin, range: RangeInclusive<u64>) {
-        if let Some(log) = self.open(origin) {
-            log.lose(range);
+        if self.open(origin).is_none() {
+            return;
+        }
+        for number in range {
+            let is_row = self.ends.has(origin, number);
+            let log = self.logs.entry(origin).or_default();
+            if is_row && !log.held().contains(number) {
+                log.restore(number);
+            } else {
+                log.lose(number);
+            }
         }
     }
 
@@ -183,17 +193,10 @@ impl Origins {
         }
     }
 
-    /// How far a reader with this cut has come in a log; `implied` is what the end records in its named part say.
-    pub(super) fn passed(
-        &self,
-        cut: &Cut,
-        implied: &BTreeMap<Origin, Passed>,
-        origin: Origin,
-    ) -> Passed {
-        let mut passed = self.ends.floor(origin);
-        for more in [cut.get(origin), implied.get(&origin).copied()] {
-            passed = passed.union(more.unwrap_or_default());
-        }
+    /// How far a reader with this cut has come in a log, given what the end records in its named part say.
+    pub(super) fn passed(&self, cut: &Cut, implied: Passed, origin: Origin) -> Passed {
+        let named = cut.get(origin).unwrap_or_default();
+        let mut passed = self.ends.floor(origin).union(named).union(implied);
         if self.has(Bug::NewcomerRead) && !cut.names(origin) && !cut.is_empty() {
             passed = passed.union(Passed::new(self.prefix(origin), 0));
         }

@@ -109,9 +109,10 @@ impl Page {
     /// Begins a page behind a cursor, at a node with these logs and this stable id.
     pub fn open(origins: &Origins, stable: EntryId, cursor: Cursor) -> Self {
         let cut = cursor.cut();
-        let implied = origins.ends().implied(cut, None);
+        let implied = origins.ends().implied(cut);
         let lane = |origin| {
-            let passed = origins.passed(cut, &implied, origin);
+            let implied = implied.get(&origin).copied().unwrap_or_default();
+            let passed = origins.passed(cut, implied, origin);
             Lane::open(origins, cut, origin, passed)
         };
         let mut lanes: Vec<Lane> = origins.logs().map(|(origin, _)| lane(origin)).collect();
@@ -289,12 +290,12 @@ impl Page {
             Head::Entry { id, wanted } => {
                 lane.pass(number);
                 let origin = lane.origin;
-                let late = !self.reach(id, is_diverted);
+                let in_order = self.reach(id, is_diverted);
                 wanted.then_some(Given::Entry {
                     origin,
                     number,
                     id,
-                    late,
+                    late: !in_order,
                 })
             }
             Head::End(row) => {
@@ -310,7 +311,9 @@ impl Page {
             }
             Head::Lost => {
                 let end = lane.lost.end_of_run(number).unwrap_or(number);
-                let to = end.min(lane.limit);
+                // A lost end record that the table has is passed as an end record.
+                let row = lane.rows.front().map_or(u64::MAX, |(row, _)| *row);
+                let to = end.min(lane.limit).min(row - 1);
                 let from = number.max(lane.passed.told() + 1);
                 let origin = lane.origin;
                 lane.pass(to);
@@ -356,8 +359,7 @@ impl Lane {
         let mut later = cut.later(origin);
         let is_blind = !cut.names(origin)
             && later.any(|(later, passed)| {
-                let is_ignored =
-                    origins.has(Bug::LaterIgnored) && origins.log(later).is_none();
+                let is_ignored = origins.has(Bug::LaterIgnored) && origins.log(later).is_none();
                 !is_ignored && origins.whole(later) < passed.records()
             });
         let log = origins.log(origin);
@@ -387,11 +389,7 @@ impl Lane {
     }
 
     /// The id of the next record, if the lane may go on to it; what was freed is passed on the way.
-    fn fetch(
-        &mut self,
-        until: u64,
-        look: &mut impl FnMut(Origin, u64) -> Look,
-    ) -> Option<EntryId> {
+    fn fetch(&mut self, until: u64, look: &mut impl FnMut(Origin, u64) -> Look) -> Option<EntryId> {
         while self.head.is_none() && self.passed.records() < until {
             let number = self.passed.records() + 1;
             let row = self.rows.front().filter(|(at, _)| *at == number);

@@ -21,8 +21,12 @@ impl Spans {
             last.1 = last.1.max(to);
             return;
         }
-        let first = self.0.partition_point(|span| span.1.saturating_add(1) < from);
-        let end = self.0.partition_point(|span| span.0 <= to.saturating_add(1));
+        let first = self
+            .0
+            .partition_point(|span| span.1.saturating_add(1) < from);
+        let end = self
+            .0
+            .partition_point(|span| span.0 <= to.saturating_add(1));
         if first < end {
             from = from.min(self.0[first].0);
             to = to.max(self.0[end - 1].1);

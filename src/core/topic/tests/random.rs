@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 
 use super::reading::Reader;
-use super::world::{Disk, World};
+use super::world::{Disk, Node, World};
 use crate::time::Time;
 use crate::topic::{Bug, Origin};
 
@@ -109,9 +109,8 @@ fn step(world: &mut World, kind: Kind) -> Result<(), String> {
             stop(world, at);
             start(world, at);
         }
-        760..780 => {}
         780..800 if kind.frees => free(world, at),
-        780..800 => {}
+        760..800 => {}
         800..805 => give_up_what_nobody_has(world),
         805..815 => merge(world),
         _ => read(world)?,
@@ -140,7 +139,10 @@ fn talk(world: &mut World, from: usize, to: usize) {
             let most = 1 + world.below(4) as u64;
             if world.chance(0.1) {
                 // The new part comes before the old one.
-                let newest = world.nodes[from].origins.log(origin).map(|log| log.held().last());
+                let newest = world.nodes[from]
+                    .origins
+                    .log(origin)
+                    .map(|log| log.held().last());
                 let first = newest.unwrap_or(0).saturating_sub(most).max(1);
                 world.copy_from(from, to, origin, first, most);
             } else {
@@ -153,7 +155,11 @@ fn talk(world: &mut World, from: usize, to: usize) {
         world.promise(from, to);
     }
     let is_alone = world.chance(0.02);
-    let copies = if is_alone { NonZeroUsize::MIN } else { world.copies };
+    let copies = if is_alone {
+        NonZeroUsize::MIN
+    } else {
+        world.copies
+    };
     world.settle(to, copies);
     if world.chance(0.5) {
         world.sync(to);
@@ -308,12 +314,20 @@ fn give_up_what_nobody_has(world: &mut World) {
         if owner.is_up && owner.life == origin {
             continue;
         }
-        let logs = world.nodes.iter().filter_map(|node| node.origins.log(origin));
+        let logs = world
+            .nodes
+            .iter()
+            .filter_map(|node| node.origins.log(origin));
         let logs: Vec<_> = logs.map(|log| log.held().clone()).collect();
         let nobody_has = |number: &u64| !logs.iter().any(|held| held.contains(*number));
         for number in (1..=last).filter(nobody_has) {
+            // Those that have it in their table take it from there, and the others from them.
+            let has = |node: &Node| node.origins.ends().has(origin, number);
+            let is_in_a_table = world.nodes.iter().any(has);
             for node in world.nodes.iter_mut().filter(|node| node.is_up) {
-                node.origins.lose(origin, number..=number);
+                if !is_in_a_table || has(node) {
+                    node.origins.lose(origin, number..=number);
+                }
             }
         }
     }
@@ -351,7 +365,9 @@ fn seeds() -> std::ops::Range<u64> {
     let Ok(asked) = std::env::var("SHOALMQ_HISTORIES") else {
         return 0..300;
     };
-    let (first, last) = asked.split_once("..").expect("SHOALMQ_HISTORIES=FIRST..LAST");
+    let (first, last) = asked
+        .split_once("..")
+        .expect("SHOALMQ_HISTORIES=FIRST..LAST");
     let number = |text: &str| text.parse().expect("SHOALMQ_HISTORIES=FIRST..LAST");
     number(first)..number(last)
 }
@@ -372,6 +388,11 @@ fn random_histories_have_no_gap_and_no_repeat() {
     }
     let first: Vec<_> = failed.iter().take(5).collect();
     assert!(failed.is_empty(), "{} failed: {first:#?}", failed.len());
-    println!("{} histories, at most {} names, {} in the end", seeds.count(), names.most, names.last);
+    println!(
+        "{} histories, at most {} names, {} in the end",
+        seeds.count(),
+        names.most,
+        names.last
+    );
     assert!(names.last <= 10, "a name or two a node, not {}", names.last);
 }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::world::{World, Written};
-use crate::topic::{Case, Cursor, EntryId, Given, Look, Origin, Page, matches};
+use super::world::{Node, World, Written};
+use crate::topic::{Case, Cursor, EndRecord, EntryId, Given, Look, Origin, Page, matches};
 
 /// One who reads at any node, with what it got so far.
 #[derive(Debug, Clone)]
@@ -116,7 +116,8 @@ impl World {
     }
 
     pub(super) fn read(&mut self, reader: usize, at: usize, count: usize) -> Got {
-        self.try_read(reader, at, count).unwrap_or_else(|what| panic!("{what}"))
+        self.try_read(reader, at, count)
+            .unwrap_or_else(|what| panic!("{what}"))
     }
 
     /// What a place of a log holds at a node, for a reader of a pattern.
@@ -153,7 +154,8 @@ impl World {
             return;
         }
         self.nodes[at].origins.free(origin, 1..=records);
-        self.removed.extend((1..=records).map(|number| (origin, number)));
+        self.removed
+            .extend((1..=records).map(|number| (origin, number)));
     }
 
     /// Reads at random nodes until nothing comes any more; then nothing may be missing.
@@ -185,11 +187,14 @@ impl World {
         for node in &self.nodes {
             let log = node.origins.log(origin);
             let log = log.map(|log| (log.prefix(), log.settled(), log.known(), log.lost().clone()));
-            lines.push(format!("{}: (held, settled, known, lost) {log:?}", node.life));
+            lines.push(format!(
+                "{}: (held, settled, known, lost) {log:?}",
+                node.life
+            ));
         }
-        for (log, row) in self.logs_with_rows(&self.nodes[0]) {
+        for (log, number, row) in logs_with_rows(&self.nodes[0]) {
             for ended in row.ended().iter().filter(|ended| ended.origin == origin) {
-                lines.push(format!("in {log}: {:?} {ended:?}", row.id()));
+                lines.push(format!("in {log} {number}: {:?} {ended:?}", row.id()));
             }
         }
         lines
@@ -203,9 +208,9 @@ impl World {
         for (place, written) in &self.written {
             let (origin, number) = *place;
             let is_held = alive().any(|node| {
-                node.origins.log(origin).is_some_and(|log| {
-                    log.held().contains(number) && !log.lost().contains(number)
-                })
+                node.origins
+                    .log(origin)
+                    .is_some_and(|log| log.held().contains(number) && !log.lost().contains(number))
             });
             if let Written::Entry { channel, .. } = written
                 && is_held
@@ -219,22 +224,27 @@ impl World {
         }
         for node in alive() {
             let ends = node.origins.ends();
-            for (origin, log) in node.origins.logs().filter(|(o, _)| !self.is_sealed(*o)) {
+            for (origin, log) in node.origins.logs() {
                 let lost = log.lost().iter().flatten();
                 let untold = |number: &u64| {
                     let place = (origin, *number);
                     let was_entry = matches!(self.written[&place], Written::Entry { .. });
-                    let was_freed = self.removed.contains(&place);
-                    was_entry && !was_freed && !reader.told.contains(&place)
+                    let was_freed =
+                        self.removed.contains(&place) || self.was_flushed(&self.written[&place]);
+                    let was_given = reader.got.contains(&place) || reader.told.contains(&place);
+                    was_entry && !was_freed && !was_given && !self.is_sealed(place)
                 };
-                missing.extend(lost.filter(untold).map(|number| (origin, number, "given up")));
+                missing.extend(
+                    lost.filter(untold)
+                        .map(|number| (origin, number, "given up")),
+                );
                 // Rows of which the record itself is lost say nothing to readers.
                 let rows = ends.rows(origin, 1).filter(|(at, _)| *at <= log.settled());
                 for ended in rows.flat_map(|(_, row)| row.ended()) {
                     let held = alive().map(|node| node.origins.prefix(ended.origin)).max();
                     let untold = (held.unwrap_or(0) + 1..=ended.known)
                         .map(|number| (ended.origin, number))
-                        .filter(|place| !self.is_sealed(place.0) && !reader.told.contains(place))
+                        .filter(|place| !self.is_sealed(*place) && !reader.told.contains(place))
                         .map(|(origin, number)| (origin, number, "known"));
                     missing.extend(untold);
                 }
@@ -243,9 +253,9 @@ impl World {
         missing
     }
 
-    fn is_sealed(&self, origin: Origin) -> bool {
+    fn is_sealed(&self, (origin, number): (Origin, u64)) -> bool {
         let mut nodes = self.nodes.iter();
-        nodes.any(|node| node.origins.ends().is_sealed(origin))
+        nodes.any(|node| node.origins.ends().floor(origin).records() >= number)
     }
 
     /// Whether any mark ever took an entry, one that was written later included.
@@ -255,16 +265,13 @@ impl World {
             Written::End(_) => false,
         })
     }
+}
 
-    fn logs_with_rows<'a>(
-        &'a self,
-        node: &'a super::world::Node,
-    ) -> impl Iterator<Item = (Origin, &'a crate::topic::EndRecord)> {
-        node.origins.logs().flat_map(|(origin, _)| {
-            let rows = node.origins.ends().rows(origin, 1);
-            rows.map(move |(_, row)| (origin, row))
-        })
-    }
+fn logs_with_rows(node: &Node) -> impl Iterator<Item = (Origin, u64, &EndRecord)> {
+    node.origins.logs().flat_map(|(origin, _)| {
+        let rows = node.origins.ends().rows(origin, 1);
+        rows.map(move |(number, row)| (origin, number, row))
+    })
 }
 
 pub(super) fn is_match(pattern: &str, channel: &str) -> bool {

@@ -9,7 +9,8 @@ use rand::{RngExt, SeedableRng};
 use super::reading::Reader;
 use crate::time::WallTime;
 use crate::topic::{
-    Bug, Clock, Closed, EndRecord, Ended, EntryId, Haves, Order, Origin, OriginNode, Origins,
+    Bug, Clock, Closed, EndRecord, Ended, EntryId, Haves, Order, Origin, OriginLog, OriginNode,
+    Origins,
 };
 
 /// A record as it was written; a number names one for ever.
@@ -188,7 +189,7 @@ impl World {
         let wall = self.wall_at(at);
         let node = &mut self.nodes[at];
         for ended in ended {
-            let newest = node.origins.log(ended.origin).and_then(|log| log.newest());
+            let newest = node.origins.log(ended.origin).and_then(OriginLog::newest);
             if let Some((_, id)) = newest {
                 node.clock.pass(id);
             }
@@ -282,7 +283,11 @@ impl World {
         } else {
             let is_table_whole = disk == Disk::Whole || disk == Disk::Torn && self.chance(0.5);
             let node = &self.nodes[at];
-            left.learn(if is_table_whole { &node.origins } else { &node.disk });
+            left.learn(if is_table_whole {
+                &node.origins
+            } else {
+                &node.disk
+            });
             for (origin, least, last) in held {
                 let last = match disk {
                     Disk::Whole | Disk::Wiped => last,
@@ -316,7 +321,10 @@ impl World {
 
     /// Reads the records of a log up to `last` back from disk.
     fn keep(&self, at: usize, origin: Origin, last: u64, left: &mut Origins) {
-        let log = self.nodes[at].origins.log(origin).expect("a log of the node");
+        let log = self.nodes[at]
+            .origins
+            .log(origin)
+            .expect("a log of the node");
         for number in log.held().iter().flatten().filter(|number| *number <= last) {
             if log.freed().contains(number) {
                 let first = log.first_entry().filter(|first| *first <= number);
@@ -344,7 +352,9 @@ impl World {
     /// A node never comes back, if no settled record goes with it.
     pub(super) fn kill_for_good(&mut self, at: usize) -> bool {
         let origins = &self.nodes[at].origins;
-        let holds = origins.logs().any(|(o, _)| self.floor(&self.settled, at, o) > 0);
+        let holds = origins
+            .logs()
+            .any(|(o, _)| self.floor(&self.settled, at, o) > 0);
         if !holds {
             self.nodes[at].is_up = false;
             self.nodes[at].is_dead = true;
@@ -365,10 +375,11 @@ impl World {
 
     /// One node's table of end records, marks and readiness reach another.
     fn share_table(&mut self, from: usize, to: usize) {
-        let other = self.nodes[from].origins.clone();
+        let mut origins = std::mem::take(&mut self.nodes[to].origins);
+        origins.learn(&self.nodes[from].origins);
         let marks = self.nodes[from].marks.clone();
         let node = &mut self.nodes[to];
-        node.origins.learn(&other);
+        node.origins = origins;
         for (pattern, id) in marks {
             let mark = node.marks.entry(pattern).or_default();
             *mark = id.max(*mark);
@@ -376,7 +387,11 @@ impl World {
     }
 
     pub(super) fn logs(&self, at: usize) -> Vec<Origin> {
-        self.nodes[at].origins.logs().map(|(origin, _)| origin).collect()
+        self.nodes[at]
+            .origins
+            .logs()
+            .map(|(origin, _)| origin)
+            .collect()
     }
 
     fn logs_of(&self, at: usize, node: OriginNode) -> Vec<Origin> {
@@ -433,7 +448,9 @@ impl World {
 
     fn tell_haves(&mut self, from: usize, to: usize) {
         let logs = self.nodes[from].origins.logs();
-        let haves: Vec<_> = logs.map(|(origin, log)| (origin, log.held().clone())).collect();
+        let haves: Vec<_> = logs
+            .map(|(origin, log)| (origin, log.held().clone()))
+            .collect();
         let id = self.nodes[from].id;
         let node = &mut self.nodes[to];
         node.haves.forget(id);
