@@ -23,6 +23,9 @@
 //! | ids rise, wrong clocks do not spread | `id` |
 //! | a number has one record, a copied machine is found out | `log` |
 //! | the stable id, members set aside | `order` |
+//! | a flush takes what is below its mark, and nothing to come | `marks` |
+//! | of retention rules the longest pattern wins | `retention` |
+//! | patterns that do not match cost a publish nothing | `subscriptions` |
 //!
 //! The room holds no bodies and does no I/O: who fills a page says what lies at each place.
 
@@ -34,12 +37,15 @@ mod glob;
 mod haves;
 mod id;
 mod log;
+mod marks;
 mod order;
 mod origin;
 mod origins;
 mod page;
 mod planted;
+mod retention;
 mod spans;
+mod subscriptions;
 #[cfg(test)]
 mod tests;
 
@@ -50,9 +56,12 @@ pub use glob::{Case, is_literal, literal_prefix, matches};
 pub use haves::Haves;
 pub use id::{AHEAD_MAX_MS, Clock, ClockAhead, EntryId, is_wrong};
 pub use log::{Fork, OriginLog};
+pub use marks::Marks;
 pub use order::{Closed, Order};
 pub use origin::{Origin, OriginNode};
 pub use origins::Origins;
 pub use page::{Given, Look, Page};
 pub use planted::Bug;
+pub use retention::{Rule, Rules};
 pub use spans::Spans;
+pub use subscriptions::{SubscriptionId, Subscriptions};

@@ -1,8 +1,9 @@
 //! The histories that broke earlier drafts, each by its number in the list and by name.
 //!
-//! Histories 11, 12 and 15 are tests of `order.rs`, 10 of `haves.rs`, 18 of `id.rs`, 16 of `names.rs`. Number 9 cannot be
-//! written down here: what is settled does not know who published. Those of disks, sockets, jobs, flush marks, patterns and
-//! shared settings (20, 22 to 29) belong to the files and rooms that bring them. From 31 on they are those that this model
+//! Histories 11, 12 and 15 are tests of `order.rs`, 10 of `haves.rs`, 18 of `id.rs`, 16 of `names.rs`, 20 of `marks.rs`,
+//! 29 of `subscriptions.rs`. Number 9 cannot be
+//! written down here: what is settled does not know who published. Those of disks, sockets, jobs and shared settings (22
+//! to 28) belong to the files and rooms that bring them. From 31 on they are those that this model
 //! found.
 
 use std::num::NonZeroUsize;

@@ -1,0 +1,248 @@
+//! Which subscriptions an entry goes to, at no cost for patterns that do not match.
+//!
+//! Patterns are indexed by their literal prefix, so a new channel looks only at patterns that begin as it does: at each
+//! prefix of its name. Each channel remembers what matched; a change of subscriptions is caught up when the channel is next
+//! used, from the list of changes since then, or by a fresh look if that list is too long.
+//!
+//! Invariant: what a channel remembers, caught up, is what a walk over all patterns finds.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use hashbrown::HashMap;
+
+use super::glob::{Case, literal_prefix, matches};
+
+/// Changes that a channel can catch up with one by one.
+const CHANGES_MAX: usize = 1024;
+
+/// Channels that remember what matched: what the room bounds channels by.
+const REMEMBERED_MAX: usize = 1 << 20;
+
+/// One subscription.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SubscriptionId(pub u64);
+
+/// What a channel remembers.
+#[derive(Debug, Clone, Default)]
+struct Matched {
+    /// As of this change.
+    change: u64,
+    /// In order.
+    ids: Vec<SubscriptionId>,
+}
+
+/// All subscriptions of a node.
+#[derive(Debug, Clone, Default)]
+pub struct Subscriptions {
+    patterns: BTreeMap<SubscriptionId, Box<[u8]>>,
+    by_prefix: BTreeMap<Vec<u8>, BTreeSet<SubscriptionId>>,
+    /// How many patterns have a literal prefix of each length: no others are looked up.
+    lengths: BTreeMap<usize, usize>,
+    channels: HashMap<Box<[u8]>, Matched, foldhash::quality::FixedState>,
+    /// The number of the last change, and the subscriptions that the last ones added or ended.
+    change: u64,
+    changes: VecDeque<SubscriptionId>,
+}
+
+impl Subscriptions {
+    /// Adds a subscription to a pattern; its id must be new.
+    pub fn add(&mut self, id: SubscriptionId, pattern: &[u8]) {
+        let former = self.patterns.insert(id, pattern.into());
+        assert!(former.is_none(), "{id:?} is new");
+        let prefix = literal_prefix(pattern);
+        *self.lengths.entry(prefix.len()).or_default() += 1;
+        self.by_prefix.entry(prefix).or_default().insert(id);
+        self.note(id);
+    }
+
+    /// Ends a subscription; false if there is none.
+    pub fn remove(&mut self, id: SubscriptionId) -> bool {
+        let Some(pattern) = self.patterns.remove(&id) else {
+            return false;
+        };
+        let prefix = literal_prefix(&pattern);
+        if let Some(ids) = self.by_prefix.get_mut(&prefix) {
+            ids.remove(&id);
+            if ids.is_empty() {
+                self.by_prefix.remove(&prefix);
+            }
+        }
+        if let Some(count) = self.lengths.get_mut(&prefix.len()) {
+            *count -= 1;
+            if *count == 0 {
+                self.lengths.remove(&prefix.len());
+            }
+        }
+        self.note(id);
+        true
+    }
+
+    /// The subscriptions that an entry of this channel goes to, in order of their ids.
+    pub fn of(&mut self, channel: &[u8]) -> &[SubscriptionId] {
+        if !self.channels.contains_key(channel) {
+            if self.channels.len() == REMEMBERED_MAX {
+                self.channels.clear();
+            }
+            let matched = self.look(channel);
+            self.channels.insert(channel.into(), matched);
+        }
+        let (change, changes) = (self.change, &self.changes);
+        let matched = self.channels.get_mut(channel).expect("it is there now");
+        let behind = change - matched.change;
+        if behind > changes.len() as u64 {
+            *matched = look(
+                &self.by_prefix,
+                &self.lengths,
+                &self.patterns,
+                change,
+                channel,
+            );
+        } else if behind > 0 {
+            let first = changes.len() - behind as usize;
+            for id in changes.range(first..) {
+                matched.catch_up(*id, self.patterns.get(id), channel);
+            }
+            matched.change = change;
+        }
+        &matched.ids
+    }
+
+    /// How many subscriptions there are.
+    pub fn len(&self) -> usize {
+        self.patterns.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.patterns.is_empty()
+    }
+
+    fn look(&self, channel: &[u8]) -> Matched {
+        look(
+            &self.by_prefix,
+            &self.lengths,
+            &self.patterns,
+            self.change,
+            channel,
+        )
+    }
+
+    fn note(&mut self, id: SubscriptionId) {
+        self.change += 1;
+        self.changes.push_back(id);
+        if self.changes.len() > CHANGES_MAX {
+            self.changes.pop_front();
+        }
+    }
+}
+
+/// A fresh look: at the patterns whose literal prefix the channel begins with.
+fn look(
+    by_prefix: &BTreeMap<Vec<u8>, BTreeSet<SubscriptionId>>,
+    lengths: &BTreeMap<usize, usize>,
+    patterns: &BTreeMap<SubscriptionId, Box<[u8]>>,
+    change: u64,
+    channel: &[u8],
+) -> Matched {
+    let prefixes = lengths
+        .range(..=channel.len())
+        .map(|(length, _)| &channel[..*length]);
+    let candidates = prefixes
+        .filter_map(|prefix| by_prefix.get(prefix))
+        .flatten();
+    let mut ids: Vec<SubscriptionId> = candidates
+        .filter(|id| matches(&patterns[id], channel, Case::Exact))
+        .copied()
+        .collect();
+    ids.sort_unstable();
+    Matched { change, ids }
+}
+
+impl Matched {
+    /// Takes one change over: a subscription that is there now, or is not.
+    fn catch_up(&mut self, id: SubscriptionId, pattern: Option<&Box<[u8]>>, channel: &[u8]) {
+        let is_match = pattern.is_some_and(|pattern| matches(pattern, channel, Case::Exact));
+        match self.ids.binary_search(&id) {
+            Ok(at) if !is_match => {
+                self.ids.remove(at);
+            }
+            Err(at) if is_match => self.ids.insert(at, id),
+            Ok(_) | Err(_) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn ids(found: &[SubscriptionId]) -> Vec<u64> {
+        found.iter().map(|id| id.0).collect()
+    }
+
+    #[test]
+    fn a_channel_catches_up_with_what_changed() {
+        let mut all = Subscriptions::default();
+        all.add(SubscriptionId(2), b"orders.*");
+        assert_eq!(ids(all.of(b"orders.eu")), [2]);
+        all.add(SubscriptionId(1), b"*");
+        all.add(SubscriptionId(3), b"news");
+        assert_eq!(ids(all.of(b"orders.eu")), [1, 2]);
+        assert!(all.remove(SubscriptionId(2)) && !all.remove(SubscriptionId(2)));
+        assert_eq!(ids(all.of(b"orders.eu")), [1]);
+        assert_eq!(ids(all.of(b"news")), [1, 3]);
+    }
+
+    #[test]
+    fn a_channel_that_missed_too_much_looks_again() {
+        let mut all = Subscriptions::default();
+        assert_eq!(all.of(b"x7").len(), 0);
+        for number in 0..2000 {
+            all.add(
+                SubscriptionId(number),
+                format!("x{}", number % 10).as_bytes(),
+            );
+        }
+        assert_eq!(all.of(b"x7").len(), 200);
+    }
+
+    /// History 29: each publish is the first of its channel, with 10 000 patterns of others.
+    #[test]
+    fn a_new_channel_looks_only_at_patterns_that_begin_as_it_does() {
+        let mut all = Subscriptions::default();
+        for number in 0..10_000 {
+            all.add(
+                SubscriptionId(number),
+                format!("user.{number}.*").as_bytes(),
+            );
+        }
+        assert!(
+            all.lengths.len() <= 4,
+            "one look-up for each length of a prefix"
+        );
+        assert_eq!(all.of(b"orders.0a1b2c").len(), 0);
+        assert_eq!(ids(all.of(b"user.77.x")), [77]);
+    }
+
+    proptest! {
+        #[test]
+        fn it_finds_what_a_walk_over_all_patterns_finds(
+            steps in proptest::collection::vec((0_u64..6, "[ab*?]{0,3}", "[ab]{0,3}"), 0..40)
+        ) {
+            let mut all = Subscriptions::default();
+            let mut model: BTreeMap<u64, String> = BTreeMap::new();
+            for (id, pattern, channel) in steps {
+                if model.remove(&id).is_some() {
+                    prop_assert!(all.remove(SubscriptionId(id)));
+                } else {
+                    all.add(SubscriptionId(id), pattern.as_bytes());
+                    model.insert(id, pattern);
+                }
+                let is_match = |pattern: &&String| matches(pattern.as_bytes(), channel.as_bytes(), Case::Exact);
+                let walked: Vec<u64> = model.iter().filter(|(_, p)| is_match(p)).map(|(id, _)| *id).collect();
+                prop_assert_eq!(ids(all.of(channel.as_bytes())), walked);
+            }
+        }
+    }
+}
