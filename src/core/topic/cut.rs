@@ -27,7 +27,7 @@ impl Passed {
         self.records
     }
 
-    /// Up to which number the reader has been told of losses, at least [`Self::records`]. Records in between that are found
+    /// Up to which number the reader knows of losses, at least [`Self::records`]. Records in between that are found
     /// later are read all the same.
     pub fn told(self) -> u64 {
         self.told

@@ -107,7 +107,7 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// An id higher than all that this clock made, promised not to make, or was told of.
+    /// An id higher than all that this clock made, promised not to make, or heard.
     pub fn next(&mut self, wall: WallTime, origin: Origin) -> EntryId {
         self.step(wall);
         EntryId::new(
@@ -125,7 +125,7 @@ impl Clock {
         self.reading()
     }
 
-    /// What each write to a peer begins with: the highest id that this clock may have made or been told of.
+    /// What each write to a peer begins with: the highest id that this clock may have made or heard.
     pub fn reading(&self) -> EntryId {
         EntryId::new(self.ms, u64::from(self.counter) << 32 | u64::from(u32::MAX))
     }

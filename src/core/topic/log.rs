@@ -42,9 +42,9 @@ pub struct OriginLog {
 /// Records that were settled long ago and are above the stable id all the same.
 #[derive(Debug, Clone, Copy, Default)]
 struct Overdue {
-    /// So many records have waited for long enough.
+    /// This many records have waited for long enough.
     records: u64,
-    /// So many were settled at that moment.
+    /// This many were settled at that moment.
     noted: Option<(Time, u64)>,
 }
 
@@ -75,7 +75,7 @@ impl OriginLog {
         Some((*number, *id))
     }
 
-    /// So many records are settled, as far as this node has heard: only they are read.
+    /// This many records are settled, as far as this node has heard: only they are read.
     pub fn settled(&self) -> u64 {
         self.settled
     }
@@ -108,7 +108,7 @@ impl OriginLog {
         }
     }
 
-    /// So many records wait for the order no longer.
+    /// This many records wait for the order no longer.
     pub(super) fn overdue(&self) -> u64 {
         self.overdue.records
     }

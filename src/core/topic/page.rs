@@ -88,7 +88,7 @@ struct Lane {
     is_blind: bool,
     rows: VecDeque<(u64, EndRecord)>,
     lost: Spans,
-    /// The reader was told of a loss of this origin.
+    /// The reader was told that records of this origin are lost.
     has_told: bool,
     head: Option<Head>,
 }

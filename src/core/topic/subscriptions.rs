@@ -100,7 +100,7 @@ impl Subscriptions {
         } else if behind > 0 {
             let first = changes.len() - behind as usize;
             for id in changes.range(first..) {
-                matched.catch_up(*id, self.patterns.get(id), channel);
+                matched.catch_up(*id, self.patterns.get(id).map(|p| &**p), channel);
             }
             matched.change = change;
         }
@@ -160,7 +160,7 @@ fn look(
 
 impl Matched {
     /// Takes one change over: a subscription that is there now, or is not.
-    fn catch_up(&mut self, id: SubscriptionId, pattern: Option<&Box<[u8]>>, channel: &[u8]) {
+    fn catch_up(&mut self, id: SubscriptionId, pattern: Option<&[u8]>, channel: &[u8]) {
         let is_match = pattern.is_some_and(|pattern| matches(pattern, channel, Case::Exact));
         match self.ids.binary_search(&id) {
             Ok(at) if !is_match => {

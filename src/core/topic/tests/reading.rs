@@ -81,7 +81,7 @@ impl Reader {
 }
 
 impl World {
-    /// A reader's next page at a node, of at most so many entries; its cursor goes as text.
+    /// A reader's next page at a node, of at most `count` entries; its cursor goes as text.
     pub(super) fn try_read(
         &mut self,
         reader: usize,

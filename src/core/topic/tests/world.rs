@@ -399,13 +399,13 @@ impl World {
         logs.map(|(origin, _)| origin).collect()
     }
 
-    /// A node pulls the next records of a log, at most so many.
+    /// A node pulls the next records of a log, at most `most`.
     pub(super) fn copy(&mut self, from: usize, to: usize, origin: Origin, most: u64) {
         let first = self.nodes[to].origins.prefix(origin) + 1;
         self.copy_from(from, to, origin, first, most);
     }
 
-    /// A node pulls records of a log from this number on, at most so many.
+    /// A node pulls records of a log from this number on, at most `most`.
     pub(super) fn copy_from(
         &mut self,
         from: usize,
