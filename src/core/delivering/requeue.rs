@@ -225,6 +225,7 @@ impl Node {
         self.queues[queue].remove(&mut self.jobs, key);
         self.queues[queue].used = now;
         self.watch_idle(now, queue);
+        self.serve_behind_purged(now, key);
     }
 
     /// The agenda came to a job: its ttl is over, or its delay or retry. Returns the queue that it went to if somebody

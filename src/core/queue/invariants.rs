@@ -71,7 +71,8 @@ fn check_queue(node: &Node, key: QueueKey, jobs: u64) {
     assert_eq!(order, newest, "{name:?}: both directions agree");
     // Behind jobs that are to go, as the queue was purged, the others are handed out a moment later.
     let first = order.first().map(|&key| node.jobs[key].created);
-    let is_blocked = queue.pause.output || first.is_some_and(|first| first < queue.purged_before);
+    let is_to_go = first.is_some_and(|first| first < queue.purged_before);
+    let is_blocked = queue.pause.output || is_to_go || node.purges.serves(name);
     let served = queue.waiters.is_empty() || queue.len == 0 || is_blocked;
     assert!(served, "{name:?}: nobody waits while there is a job");
     if let Some(when) = queue.idle_check {

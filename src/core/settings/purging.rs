@@ -75,7 +75,24 @@ pub(crate) enum Asker {
     Peer(PeerKey, u64),
 }
 
+impl Purge {
+    fn done() -> Self {
+        Purge {
+            stage: Stage::Done,
+            count: 0,
+            among: NodeSet::EMPTY,
+            askers: Vec::new(),
+        }
+    }
+}
+
 impl Purges {
+    /// Whether the next step serves those who wait for this queue.
+    pub(crate) fn serves(&self, name: &QueueName) -> bool {
+        let purge = self.by_queue.get(name);
+        self.planned && purge.is_some_and(|purge| purge.stage == Stage::Ready)
+    }
+
     fn names(&self, stage: Stage) -> Vec<QueueName> {
         let all = self.by_queue.iter();
         let those = all.filter(|(_, purge)| purge.stage == stage);
@@ -167,12 +184,8 @@ impl Node {
             Stage::Done
         };
         let name = QueueName::new(queue);
-        let purge = self.purges.by_queue.entry(name).or_insert(Purge {
-            stage: Stage::Done,
-            count: 0,
-            among: NodeSet::EMPTY,
-            askers: Vec::new(),
-        });
+        let purge = self.purges.by_queue.entry(name);
+        let purge = purge.or_insert_with(Purge::done);
         if purge.stage == Stage::Done {
             (purge.count, purge.among) = (0, self.peers.up());
         }
@@ -234,6 +247,19 @@ impl Node {
         if let Some(purge) = self.purges.by_queue.get_mut(name) {
             purge.count += u64::from(counts(purge.among));
         }
+    }
+
+    /// A job left its queue. If it was to go, it may have stood before jobs that clients wait for: they are served with the
+    /// next step.
+    pub(crate) fn serve_behind_purged(&mut self, now: Time, key: JobKey) {
+        let job = &self.jobs[key];
+        let queue = &self.queues[job.queue];
+        if job.created >= queue.purged_before || queue.waiters.is_empty() || queue.len == 0 {
+            return;
+        }
+        let purge = self.purges.by_queue.entry(queue.name.clone());
+        purge.or_insert_with(Purge::done).stage = Stage::Ready;
+        self.plan_purge(now + limits::PURGE_PAUSE);
     }
 
     fn plan_purge(&mut self, when: Time) {
