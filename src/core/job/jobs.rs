@@ -161,14 +161,11 @@ impl Jobs {
         if !had && extras.is_empty() {
             return Extras::NONE;
         }
-        self.extras_bytes += extras.memory();
-        let former = if extras.is_empty() {
-            self.extras.remove(&key)
-        } else {
-            self.extras.insert(key, extras)
-        };
-        let former = former.unwrap_or_default();
-        self.extras_bytes -= former.memory();
+        let former = self.take_extras(key);
+        if !extras.is_empty() {
+            self.extras_bytes += extras.memory();
+            self.extras.insert(key, extras);
+        }
         former
     }
 
