@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use foldhash::fast::FixedState;
 use shoalmq_core::id::JobId;
 use shoalmq_core::record::{Record, Segment};
+use shoalmq_core::topic::TopicRecord;
 
 /// What a record is called, here and in a dump.
 pub(super) fn kind(record: &Record) -> &'static str {
@@ -21,6 +22,10 @@ pub(super) fn kind(record: &Record) -> &'static str {
         Record::Flushed => "flushed",
         Record::Standing(_) => "standing",
         Record::Closed { .. } => "closed",
+        Record::Topic(TopicRecord::Life(_)) => "life",
+        Record::Topic(TopicRecord::Entry(_)) => "entry",
+        Record::Topic(TopicRecord::End { .. }) => "end",
+        Record::Topic(TopicRecord::Freed { .. }) => "freed",
     }
 }
 
@@ -83,7 +88,8 @@ impl Census {
             | Record::PeerForgotten(_)
             | Record::Setting(_)
             | Record::Standing(_)
-            | Record::Closed { .. } => {}
+            | Record::Closed { .. }
+            | Record::Topic(_) => {}
         }
     }
 

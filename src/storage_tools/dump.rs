@@ -15,6 +15,7 @@ use shoalmq_core::policy::Policy;
 use shoalmq_core::record::Record;
 use shoalmq_core::setting::SettingKind;
 use shoalmq_core::time::Time;
+use shoalmq_core::topic::TopicRecord;
 
 use super::census::kind;
 use super::folder::ReadOnly;
@@ -86,7 +87,14 @@ fn line(at: &At<'_>) -> Value {
         | Record::PeerForgotten(_)
         | Record::Flushed
         | Record::Standing(_)
-        | Record::Closed { .. } => {}
+        | Record::Closed { .. }
+        | Record::Topic(
+            TopicRecord::Life(_) | TopicRecord::End { .. } | TopicRecord::Freed { .. },
+        ) => {}
+        Record::Topic(TopicRecord::Entry(entry)) => {
+            text(&mut line, "channel", &entry.channel);
+            text(&mut line, "body", entry.body.as_bytes());
+        }
     }
     Value::Object(line)
 }
@@ -140,6 +148,43 @@ fn fields(record: &Record) -> Value {
             "requeue": standing.requeue.map(Time::as_millis),
             "nacks": standing.nacks,
             "additional_deliveries": standing.additional_deliveries,
+        }),
+        Record::Topic(record) => topic_fields(record),
+    }
+}
+
+fn topic_fields(record: &TopicRecord) -> Value {
+    match record {
+        TopicRecord::Life(origin) => json!({ "origin": origin.to_string() }),
+        TopicRecord::Entry(entry) => json!({
+            "origin": entry.origin.to_string(),
+            "number": entry.number,
+            "id": entry.id.to_string(),
+        }),
+        TopicRecord::End {
+            origin,
+            number,
+            record,
+        } => json!({
+            "origin": origin.to_string(),
+            "number": number,
+            "id": record.id().to_string(),
+            "ended": record.ended().iter().map(|ended| json!({
+                "origin": ended.origin.to_string(),
+                "records": ended.records,
+                "known": ended.known,
+            })).collect::<Vec<_>>(),
+        }),
+        TopicRecord::Freed {
+            origin,
+            first,
+            last,
+            first_entry,
+        } => json!({
+            "origin": origin.to_string(),
+            "first": first,
+            "last": last,
+            "first_entry": first_entry,
         }),
     }
 }

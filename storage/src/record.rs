@@ -9,7 +9,8 @@
 //!          payload                     postcard: kind, then the fields of that kind
 //!
 //! payload  kind     varint             0 started, 1 mark, 2 added, 3 deleted, 4 flushed, 5 standing, 6 closed,
-//!                                      7 holders, 8 acked, 9 peer, 10 peer forgotten, 11 setting
+//!                                      7 holders, 8 acked, 9 peer, 10 peer forgotten, 11 setting;
+//!                                      in the stream of topics 12 life, 13 entry, 14 end, 15 freed
 //!          fields                      numbers as varints, bytes behind their length, ids of nodes behind
 //!                                      their number
 //! ```
@@ -37,13 +38,14 @@ use shoalmq_core::time::{Time, WallTime};
 mod golden;
 #[cfg(test)]
 mod tests;
+mod topic;
 
 /// The version that this node writes, and the only one that it reads.
 pub const VERSION: u8 = 2;
 /// The bytes before the version: length and checksum.
 pub(crate) const HEADER: usize = 8;
 /// Kinds of this version are below this.
-const KINDS: u32 = 12;
+const KINDS: u32 = 16;
 
 /// Why bytes are not a record.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -226,6 +228,22 @@ enum Payload<'a> {
         version: u64,
         node: NodeId,
     },
+    Life {
+        origin: (u32, u64),
+    },
+    Entry(#[serde(borrow)] topic::EntryParts<'a>),
+    End {
+        origin: (u32, u64),
+        number: u64,
+        id: (u64, u64),
+        ended: Cow<'a, [topic::EndedParts]>,
+    },
+    Freed {
+        origin: (u32, u64),
+        first: u64,
+        last: u64,
+        first_entry: Option<u64>,
+    },
 }
 
 impl<'a> Payload<'a> {
@@ -291,6 +309,7 @@ impl<'a> Payload<'a> {
                 version: setting.version,
                 node: setting.node,
             },
+            Record::Topic(record) => topic::payload(record),
         }
     }
 
@@ -389,6 +408,20 @@ impl<'a> Payload<'a> {
                 extras: known(extras)?,
             }),
             Payload::Closed { time, wall } => Record::Closed { time, wall },
+            Payload::Life { origin } => Record::Topic(topic::life(origin)),
+            Payload::Entry(entry) => Record::Topic(topic::entry(entry)?),
+            Payload::End {
+                origin,
+                number,
+                id,
+                ended,
+            } => Record::Topic(topic::end(origin, number, id, &ended)),
+            Payload::Freed {
+                origin,
+                first,
+                last,
+                first_entry,
+            } => Record::Topic(topic::freed(origin, first, last, first_entry)),
         })
     }
 }

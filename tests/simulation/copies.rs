@@ -58,7 +58,8 @@ impl Checker {
             | Record::PeerForgotten(_)
             | Record::Flushed
             | Record::Standing(_)
-            | Record::Closed { .. } => {}
+            | Record::Closed { .. }
+            | Record::Topic(_) => {}
         }
     }
 

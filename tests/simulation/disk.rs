@@ -164,7 +164,8 @@ impl Disk {
                 | Record::PeerForgotten(_)
                 | Record::Setting(_)
                 | Record::Standing(_)
-                | Record::Closed { .. } => {}
+                | Record::Closed { .. }
+                | Record::Topic(_) => {}
             }
         }
         jobs

@@ -199,6 +199,7 @@ fn jobs_of_record(record: &Record) -> Vec<JobId> {
         | Record::PeerForgotten(_)
         | Record::Setting(_)
         | Record::Flushed
-        | Record::Closed { .. } => Vec::new(),
+        | Record::Closed { .. }
+        | Record::Topic(_) => Vec::new(),
     }
 }

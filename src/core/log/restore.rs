@@ -103,6 +103,7 @@ impl Restore {
             Record::Setting(setting) => self.node.restore_setting(&setting),
             Record::Flushed => self.flush(),
             Record::Standing(standing) => self.stand(&standing),
+            Record::Topic(_) => {}
         }
     }
 

@@ -11,6 +11,7 @@ use crate::job::Body;
 use crate::message::Holders;
 use crate::setting::Setting;
 use crate::time::{Time, WallTime};
+use crate::topic::TopicRecord;
 
 /// A part of the log that is dropped as a whole, numbered from 1 in the order of writing.
 pub type Segment = u32;
@@ -39,6 +40,15 @@ impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "byte {} of segment {}", self.offset, self.segment)
     }
+}
+
+/// The two streams of the log. Each has segments of its own, so that neither keeps the other's from retiring.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Stream {
+    /// Jobs, and all that is about the node.
+    Jobs,
+    /// Topics: [`Record::Topic`] and nothing else.
+    Topics,
 }
 
 /// One entry of the log.
@@ -97,6 +107,8 @@ pub enum Record {
         /// The wall clock at that moment.
         wall: WallTime,
     },
+    /// What topics record, in the other stream.
+    Topic(TopicRecord),
 }
 
 /// About how many bytes the record of a job, or of its ack, takes beside its body and the name of its queue.
@@ -107,6 +119,25 @@ const SMALL_BYTES: u64 = 36;
 const HOLDER_BYTES: u64 = 21;
 
 impl Record {
+    /// The stream that it belongs to.
+    pub fn stream(&self) -> Stream {
+        match self {
+            Record::Topic(_) => Stream::Topics,
+            Record::Started { .. }
+            | Record::Mark { .. }
+            | Record::Added(_)
+            | Record::Holders { .. }
+            | Record::Acked(_)
+            | Record::Deleted(_)
+            | Record::Peer { .. }
+            | Record::PeerForgotten(_)
+            | Record::Setting(_)
+            | Record::Flushed
+            | Record::Standing(_)
+            | Record::Closed { .. } => Stream::Jobs,
+        }
+    }
+
     /// About how many bytes it takes, whatever the backend.
     ///
     /// The holders of a job are left out: they change without a new record of it, and what is live is counted by the
@@ -126,6 +157,7 @@ impl Record {
                 let value = setting.value.as_ref().map_or(0, |value| value.len());
                 RECORD_BYTES + (setting.name.len() + value) as u64
             }
+            Record::Topic(record) => record.size(),
             Record::Started { .. }
             | Record::Mark { .. }
             | Record::Deleted(_)

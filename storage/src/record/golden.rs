@@ -7,6 +7,7 @@ use std::path::Path;
 
 use shoalmq_core::extras::{Extras, Tag};
 use shoalmq_core::id::NodeId;
+use shoalmq_core::topic::{EndRecord, Ended, Entry, EntryId, Origin, OriginNode, TopicRecord};
 
 use super::*;
 
@@ -22,6 +23,7 @@ fn one_of_each() -> Vec<Record> {
     let (time, wall) = (Time::from_millis(300), WallTime(400));
     let id = JobId::from_bytes([9; 24]);
     let extras = Extras::new([(Tag::META, &b"m"[..])]);
+    let origin = Origin::new(OriginNode::new(2), 7);
     vec![
         Record::Started {
             generation: 3,
@@ -56,7 +58,7 @@ fn one_of_each() -> Vec<Record> {
             expires: time,
             unheard: nodes(),
             withdrawn: true,
-            extras,
+            extras: extras.clone(),
             ..AckRecord::sample()
         })),
         Record::Peer {
@@ -65,6 +67,33 @@ fn one_of_each() -> Vec<Record> {
         },
         Record::PeerForgotten(NodeId::from_bytes([2; 20])),
         Record::Setting(Box::new(Setting::sample())),
+        Record::Topic(TopicRecord::Life(origin)),
+        Record::Topic(TopicRecord::Entry(Arc::new(Entry {
+            origin,
+            number: 300,
+            id: EntryId::new(400, 5),
+            channel: Arc::from(&b"c"[..]),
+            body: Body::new(b"b"),
+            extras,
+        }))),
+        Record::Topic(TopicRecord::End {
+            origin,
+            number: 300,
+            record: EndRecord::new(
+                EntryId::new(400, 5),
+                &[Ended {
+                    origin: Origin::new(OriginNode::new(2), 6),
+                    records: 7,
+                    known: 300,
+                }],
+            ),
+        }),
+        Record::Topic(TopicRecord::Freed {
+            origin,
+            first: 2,
+            last: 300,
+            first_entry: Some(2),
+        }),
     ]
 }
 
@@ -82,6 +111,10 @@ fn name(record: &Record) -> &'static str {
         Record::Peer { .. } => "peer",
         Record::PeerForgotten(_) => "peer forgotten",
         Record::Setting(_) => "setting",
+        Record::Topic(TopicRecord::Life(_)) => "life",
+        Record::Topic(TopicRecord::Entry(_)) => "entry",
+        Record::Topic(TopicRecord::End { .. }) => "end",
+        Record::Topic(TopicRecord::Freed { .. }) => "freed",
     }
 }
 

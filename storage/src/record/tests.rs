@@ -2,6 +2,7 @@ use proptest::prelude::*;
 
 use shoalmq_core::extras::{Extras, Tag};
 use shoalmq_core::message::Holders;
+use shoalmq_core::topic::{EndRecord, Ended, Entry, EntryId, Origin, OriginNode, TopicRecord};
 
 use super::*;
 
@@ -174,7 +175,59 @@ fn records() -> impl Strategy<Value = Record> {
         }),
         node_ids().prop_map(Record::PeerForgotten),
         settings().prop_map(|setting| Record::Setting(Box::new(setting))),
+        topic_records().prop_map(Record::Topic),
     ]
+}
+
+fn origins() -> impl Strategy<Value = Origin> {
+    (any::<u32>(), any::<u64>()).prop_map(|(node, start)| Origin::new(OriginNode::new(node), start))
+}
+
+fn entry_ids() -> impl Strategy<Value = EntryId> {
+    (any::<u64>(), any::<u64>()).prop_map(|(ms, seq)| EntryId::new(ms, seq))
+}
+
+fn topic_records() -> impl Strategy<Value = TopicRecord> {
+    let bytes = || proptest::collection::vec(any::<u8>(), 0..300);
+    let entry = (
+        origins(),
+        any::<u64>(),
+        entry_ids(),
+        bytes(),
+        bytes(),
+        extras(),
+    );
+    let entry = entry.prop_map(|(origin, number, id, channel, body, extras)| {
+        TopicRecord::Entry(Arc::new(Entry {
+            origin,
+            number,
+            id,
+            channel: channel.into(),
+            body: Body::new(&body),
+            extras,
+        }))
+    });
+    let ended =
+        (origins(), any::<u64>(), any::<u64>()).prop_map(|(origin, records, known)| Ended {
+            origin,
+            records,
+            known,
+        });
+    let ended = proptest::collection::vec(ended, 0..5);
+    let end = (origins(), any::<u64>(), entry_ids(), ended);
+    let end = end.prop_map(|(origin, number, id, ended)| TopicRecord::End {
+        origin,
+        number,
+        record: EndRecord::new(id, &ended),
+    });
+    let freed = (origins(), any::<u64>(), any::<u64>(), any::<Option<u64>>());
+    let freed = freed.prop_map(|(origin, first, last, first_entry)| TopicRecord::Freed {
+        origin,
+        first,
+        last,
+        first_entry,
+    });
+    prop_oneof![origins().prop_map(TopicRecord::Life), entry, end, freed]
 }
 
 fn typical_job() -> Record {
@@ -272,8 +325,8 @@ fn the_bytes_of_a_setting_are_these() {
 fn a_newer_version_and_a_newer_kind_are_named() {
     assert_eq!(decode(&sealed(VERSION + 1, &[0])), Err(Invalid::Version(3)));
     assert_eq!(
-        decode(&sealed(VERSION, &[12, 1, 2])),
-        Err(Invalid::Kind(12))
+        decode(&sealed(VERSION, &[16, 1, 2])),
+        Err(Invalid::Kind(16))
     );
     assert_eq!(
         decode(&sealed(VERSION, &[0x80, 0x01])),
