@@ -16,7 +16,7 @@ use shoalmq_core::id::{ClientId, JobId, NodeId, Ticket};
 use shoalmq_core::log::Gates;
 use shoalmq_core::message::Message;
 use shoalmq_core::node::{Log, Node, Settings};
-use shoalmq_core::record::{Location, Segment};
+use shoalmq_core::record::{Location, Segment, Stream};
 use shoalmq_core::time::{Now, Time};
 use shoalmq_storage::journal::{Journal, Load, Policy, Position};
 use tokio::sync::{Notify, oneshot, watch};
@@ -319,8 +319,8 @@ impl Driver {
     pub(crate) fn settle(&mut self) -> bool {
         if let Some(journal) = self.log.journal().cloned() {
             let load = journal.load();
-            if load.segment_is_full {
-                let segment = journal.roll();
+            if load.segment_is_full.jobs {
+                let segment = journal.roll(Stream::Jobs);
                 self.feed(Event::SegmentStarted(segment));
             }
             self.settle_bodies(&journal, load);
@@ -351,7 +351,7 @@ impl Driver {
             }
         }
         if self.node.is_spilling() {
-            self.feed(Event::Written(load.readable));
+            self.feed(Event::Written(load.readable.jobs));
         }
         if self.is_behind(load.pending_bytes) != self.health.is_behind() {
             self.watch_disk(&self.released);
@@ -370,14 +370,16 @@ impl Driver {
             let below = unpinned.map_or(wanted, |bodies| bodies.unpinned(wanted));
             if below > retired {
                 self.retire.1 = below;
-                journal.retire(below);
+                journal.retire(Stream::Jobs, below);
             }
         }
     }
 
     /// Replaces the log.
     pub(super) fn set_log(&mut self, log: LogState) {
-        let reader = log.journal().and_then(Journal::reader);
+        let reader = log
+            .journal()
+            .and_then(|journal| journal.reader(Stream::Jobs));
         self.bodies = reader.map(Bodies::new);
         self.retire = (0, 0);
         self.recorded.clear();

@@ -1,4 +1,4 @@
-//! Counting a log: records by kind, and what of it is still live.
+//! Counting the stream of jobs: records by kind, and what of it is still live.
 
 use std::collections::{BTreeMap, HashMap};
 

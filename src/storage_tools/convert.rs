@@ -4,11 +4,12 @@
 //! read      the whole old log: damage ends it here
 //! write     every frame into the folder `convert`, synced
 //! compare   what the new log holds with what was written
-//! rename    convert/NEW to NEW, then OLD to OLD.converted; then the folder `convert` goes
+//! rename    convert/NEW to NEW, then OLD to OLD.converted, for each stream; then the folder `convert` goes
 //! ```
 //!
-//! A crash leaves the old log where it was, or both in their places, with an empty folder `convert` beside them: no node
-//! starts on that, and the same command finishes the work. Segments, frames and records stay what they are, and with them where every job stands.
+//! A crash leaves the old log where it was, or both in their places, with the folder `convert` beside them: no node starts
+//! on that, and the same command finishes the work. Segments, frames and records stay what they are, and with them where
+//! every job stands.
 
 use std::fs;
 use std::io;
@@ -19,6 +20,7 @@ use shoalmq_storage::Store;
 use shoalmq_storage::backend::Backend;
 use shoalmq_storage::examine::Examined;
 use shoalmq_storage::fault::{Fault, Place};
+use shoalmq_storage::streams::{STREAMS, Streams};
 
 use super::folder::Folder;
 use super::verdict::{self, Health};
@@ -55,21 +57,27 @@ pub(super) fn run(args: &Args) -> Result<Verdict, ToolError> {
     let Some(&from) = logs.iter().find(|disk| **disk != args.to) else {
         return Err(ToolError::SameKind(args.to.name()));
     };
-    let (new, old) = (args.dir.join(args.to.name()), args.dir.join(from.name()));
+    let new = Streams::each(|stream| args.dir.join(args.to.folder(stream)));
     let work = args.dir.join(WORK);
-    let ready = work.join(args.to.name());
     if logs.contains(&args.to) {
         // Its place was taken already, by a run that ended before the old log made way.
-        if !work.is_dir() || ready.exists() {
-            return Err(ToolError::InTheWay(new));
+        if !work.is_dir() || work.join(args.to.name()).exists() {
+            return Err(ToolError::InTheWay(new.jobs));
         }
     } else {
-        let health = verdict::read(open(from, &args.dir), "read", |_| Ok(()))?;
-        let Some(examined) = health.examined.filter(|seen| seen.damaged == 0) else {
+        let health = verdict::read(from, &args.dir, "read", |_| Ok(()))?;
+        let (Streams { jobs, topics }, 0) = (health.examined, health.damaged) else {
             tell_damage(&health);
             return Ok(Verdict::Damaged);
         };
-        vacate(&new, args.to)?;
+        let unread = "a stream that cannot be read is damaged";
+        let examined = Streams {
+            jobs: jobs.expect(unread),
+            topics: topics.expect(unread),
+        };
+        for folder in new.values() {
+            vacate(folder, args.to)?;
+        }
         remove(&work)?;
         fs::create_dir(&work).map_err(ToolError::io("make", &work))?;
         if let Err(error) = copy(from, args, &work, &examined) {
@@ -79,30 +87,49 @@ pub(super) fn run(args: &Args) -> Result<Verdict, ToolError> {
             }
             return Err(error);
         }
-        fs::rename(&ready, &new).map_err(ToolError::io("rename to", &new))?;
-        sync_folder(&args.dir)?;
         tell(&examined);
     }
-    let kept = free_name(&args.dir, from);
-    fs::rename(&old, &kept).map_err(ToolError::io("rename", &old))?;
-    sync_folder(&args.dir)?;
+    // The jobs first: they are there in any case, and say that the rest of the folder `convert` is whole.
+    for stream in STREAMS {
+        let (ready, new) = (work.join(args.to.folder(stream)), &new[stream]);
+        if ready.exists() {
+            vacate(new, args.to)?;
+            fs::rename(&ready, new).map_err(ToolError::io("rename to", new))?;
+            sync_folder(&args.dir)?;
+        }
+    }
+    let kept = make_way(&args.dir, from)?;
     remove(&work)?;
     println!(
         "the log is {} now: start the node with `storage {}`",
-        new.display(),
+        new.jobs.display(),
         args.to.name()
     );
-    println!(
-        "the former one is {}: remove it when the node has started well",
-        kept.display()
-    );
+    println!("the former one is {kept}: remove it when the node has started well");
     Ok(Verdict::Sound)
 }
 
-fn tell(examined: &Examined) {
-    let Examined { records, bytes, .. } = examined;
+/// Renames the folders of the old log, the jobs last. Returns their new names.
+fn make_way(dir: &Path, from: Disk) -> Result<String, ToolError> {
+    let mut kept = Vec::new();
+    for stream in STREAMS.into_iter().rev() {
+        let old = dir.join(from.folder(stream));
+        if !old.exists() {
+            continue;
+        }
+        let name = free_name(dir, from.folder(stream));
+        fs::rename(&old, &name).map_err(ToolError::io("rename", &old))?;
+        sync_folder(dir)?;
+        kept.insert(0, name.display().to_string());
+    }
+    Ok(kept.join(" and "))
+}
+
+fn tell(examined: &Streams<Examined>) {
+    let records: u64 = examined.values().map(|seen| seen.records).sum();
+    let bytes: u64 = examined.values().map(|seen| seen.bytes).sum();
     println!("converted {records} records in {bytes} bytes");
-    if let Some(place) = examined.torn {
+    for place in examined.values().filter_map(|seen| seen.torn) {
         println!("the log was torn at its end, {place}: what follows there was left out");
     }
 }
@@ -119,20 +146,34 @@ fn tell_damage(health: &Health) {
 }
 
 /// Writes the new log below `work`, whole and synced, and compares it with the old one.
-fn copy(from: Disk, args: &Args, work: &Path, examined: &Examined) -> Result<(), ToolError> {
-    let bar = progress::bytes("write", examined.bytes);
-    let mut source = open(from, &args.dir)?.into_backend();
-    let mut target = open(args.to, work)?.into_backend();
-    let written = frames(source.as_mut(), examined.torn, |segment, frame| {
-        bar.inc(frame.len() as u64);
-        target.append(segment, frame).map(drop)
-    })?;
-    target.sync()?;
-    bar.finish_and_clear();
-    drop((source, target));
-    if fingerprint(open(args.to, work)?.into_backend().as_mut())? != written {
-        return Err(ToolError::Miswritten(work.to_owned()));
+fn copy(
+    from: Disk,
+    args: &Args,
+    work: &Path,
+    examined: &Streams<Examined>,
+) -> Result<(), ToolError> {
+    let bar = progress::bytes("write", examined.values().map(|seen| seen.bytes).sum());
+    let mut sources = open(from, &args.dir)?.into_backends();
+    let mut targets = open(args.to, work)?.into_backends();
+    let mut written = Streams::<Fingerprint>::default();
+    for stream in STREAMS {
+        let target = &mut targets[stream];
+        let torn = examined[stream].torn;
+        written[stream] = frames(sources[stream].as_mut(), torn, |segment, frame| {
+            bar.inc(frame.len() as u64);
+            target.append(segment, frame).map(drop)
+        })?;
+        target.sync()?;
     }
+    bar.finish_and_clear();
+    drop((sources, targets));
+    let mut compared = open(args.to, work)?.into_backends();
+    for stream in STREAMS {
+        if fingerprint(compared[stream].as_mut())? != written[stream] {
+            return Err(ToolError::Miswritten(work.to_owned()));
+        }
+    }
+    drop(compared);
     sync_folder(work)
 }
 
@@ -175,10 +216,10 @@ fn frames(
 }
 
 /// The first name that nothing has yet.
-fn free_name(dir: &Path, disk: Disk) -> PathBuf {
+fn free_name(dir: &Path, folder: &str) -> PathBuf {
     let name = |number: u32| match number {
-        1 => dir.join(format!("{}.{KEPT}", disk.name())),
-        _ => dir.join(format!("{}.{KEPT}-{number}", disk.name())),
+        1 => dir.join(format!("{folder}.{KEPT}")),
+        _ => dir.join(format!("{folder}.{KEPT}-{number}")),
     };
     let mut number = 1;
     while name(number).exists() {

@@ -1,6 +1,7 @@
-//! `shoalmq storage dump`: a line of JSON for every record, in the order of the log.
+//! `shoalmq storage dump`: a line of JSON for every record, in the order of the log: first the jobs, then the topics.
 //!
-//! Every line has `segment`, `frame`, `offset` and `bytes`, which say where the record lies, and `kind`. Ids are text.
+//! Every line has `stream`, `segment`, `frame`, `offset` and `bytes`, which say where the record lies, and `kind`. Ids are
+//! text.
 //! Bodies, names of queues, and names and values of settings are text where they are UTF-8; else they are in `body_base64`
 //! and so on.
 //! Times are milliseconds: of the node's own timeline, or of the wall clock where the name says so.
@@ -12,10 +13,11 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 use shoalmq_core::id::NodeId;
 use shoalmq_core::policy::Policy;
-use shoalmq_core::record::Record;
+use shoalmq_core::record::{Record, Stream};
 use shoalmq_core::setting::SettingKind;
 use shoalmq_core::time::Time;
 use shoalmq_core::topic::TopicRecord;
+use shoalmq_storage::streams::STREAMS;
 
 use super::census::kind;
 use super::folder::ReadOnly;
@@ -32,7 +34,7 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> Result<Verdict, ToolError> {
     let log = ReadOnly::copied(&args.read)?;
     let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
-    let read = verdict::read(log.open(), "dump", |at| {
+    let read = verdict::read(log.disk, log.copy(), "dump", |at| {
         writeln!(out, "{}", line(&at)).map_err(ToolError::Output)
     });
     let health =
@@ -46,7 +48,7 @@ pub(super) fn run(args: &Args) -> Result<Verdict, ToolError> {
     for damage in &health.damage {
         eprintln!("shoalmq storage dump: damaged {damage}");
     }
-    if let Some(place) = health.examined.and_then(|seen| seen.torn) {
+    for place in STREAMS.into_iter().filter_map(|stream| health.torn(stream)) {
         eprintln!("shoalmq storage dump: torn at its end, {place}");
     }
     Ok(health.verdict())
@@ -54,6 +56,11 @@ pub(super) fn run(args: &Args) -> Result<Verdict, ToolError> {
 
 fn line(at: &At<'_>) -> Value {
     let mut line = Map::new();
+    let stream = match at.stream {
+        Stream::Jobs => "jobs",
+        Stream::Topics => "topics",
+    };
+    line.insert("stream".to_owned(), stream.into());
     line.insert("segment".to_owned(), at.segment.into());
     line.insert("frame".to_owned(), at.sequence.0.into());
     line.insert("offset".to_owned(), at.offset.into());

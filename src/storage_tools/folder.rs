@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
-use shoalmq_storage::Store;
+use shoalmq_storage::streams::{STREAMS, Streams};
 use tempfile::TempDir;
 
 use super::{Disk, ReadArgs, ToolError, progress};
@@ -26,7 +26,11 @@ impl Folder {
     /// Keeps nodes away, and makes nothing: for reading. Others may read at the same time.
     pub(super) fn to_read(path: &Path) -> Result<Self, ToolError> {
         let mut locks = Vec::new();
-        let names = Disk::ALL.map(|disk| Path::new(disk.name()).join(ENGINE_LOCK));
+        let streams = Disk::ALL.map(|disk| STREAMS.map(|stream| disk.folder(stream)));
+        let names = streams.iter().flatten();
+        let names: Vec<_> = names
+            .map(|name| Path::new(name).join(ENGINE_LOCK))
+            .collect();
         for name in [PathBuf::from(LOCK)].iter().chain(&names) {
             let file = path.join(name);
             match File::open(&file) {
@@ -103,10 +107,10 @@ fn logs(path: &Path) -> Result<Vec<Disk>, ToolError> {
 /// A log that is read from a copy of its files: engines write to what they open, if only to repair it.
 pub(super) struct ReadOnly {
     pub(super) disk: Disk,
-    /// Where the log itself is.
-    pub(super) path: PathBuf,
-    /// The size of its files.
-    pub(super) bytes: u64,
+    /// Where each stream of the log itself is.
+    pub(super) paths: Streams<PathBuf>,
+    /// The size of the files of each.
+    pub(super) bytes: Streams<u64>,
     copy: TempDir,
     _folder: Folder,
 }
@@ -116,7 +120,7 @@ impl ReadOnly {
     pub(super) fn copied(args: &ReadArgs) -> Result<Self, ToolError> {
         let folder = Folder::to_read(&args.dir)?;
         let disk = folder.log()?;
-        let path = args.dir.join(disk.name());
+        let paths = Streams::each(|stream| args.dir.join(disk.folder(stream)));
         let copy = match &args.scratch {
             Some(scratch) => tempfile::Builder::new()
                 .prefix("shoalmq-")
@@ -125,13 +129,19 @@ impl ReadOnly {
         };
         let place = args.scratch.clone().unwrap_or_else(std::env::temp_dir);
         let copy = copy.map_err(ToolError::io("make a folder in", &place))?;
-        let files = files_below(&path)?;
-        let bytes = files.iter().map(|file| file.bytes).sum();
-        let bar = progress::bytes("copy", bytes);
-        for file in &files {
+        let files = Streams {
+            jobs: files_below(&paths.jobs)?,
+            topics: files_below(&paths.topics)?,
+        };
+        let bytes = files.each_ref(|files| files.iter().map(|file| file.bytes).sum());
+        let bar = progress::bytes("copy", bytes.values().sum());
+        let files = files.iter();
+        for (stream, file) in
+            files.flat_map(|(stream, all)| all.iter().map(move |one| (stream, one)))
+        {
             let (from, to) = (
-                path.join(&file.name),
-                copy.path().join(disk.name()).join(&file.name),
+                paths[stream].join(&file.name),
+                copy.path().join(disk.folder(stream)).join(&file.name),
             );
             let parent = to.parent().unwrap_or(copy.path());
             fs::create_dir_all(parent).map_err(ToolError::io("make", parent))?;
@@ -144,16 +154,16 @@ impl ReadOnly {
         bar.finish_and_clear();
         Ok(ReadOnly {
             disk,
-            path,
+            paths,
             bytes,
             copy,
             _folder: folder,
         })
     }
 
-    /// Opens the copy.
-    pub(super) fn open(&self) -> Result<Store, ToolError> {
-        Ok(Store::open(self.disk.kind(), self.copy.path())?)
+    /// The data folder that holds the copy.
+    pub(super) fn copy(&self) -> &Path {
+        self.copy.path()
     }
 }
 
@@ -163,9 +173,13 @@ struct LogFile {
     bytes: u64,
 }
 
+/// None where there is no such folder.
 fn files_below(folder: &Path) -> Result<Vec<LogFile>, ToolError> {
     let mut files = Vec::new();
-    let mut folders = vec![PathBuf::new()];
+    let mut folders = Vec::new();
+    if folder.exists() {
+        folders.push(PathBuf::new());
+    }
     while let Some(name) = folders.pop() {
         let path = folder.join(&name);
         let read = ToolError::io("read", &path);

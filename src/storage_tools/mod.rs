@@ -16,6 +16,7 @@ use std::process::ExitCode;
 use std::thread;
 
 use clap::{Subcommand, ValueEnum};
+use shoalmq_core::record::Stream;
 use shoalmq_storage::StorageKind;
 use shoalmq_storage::backend::sled::panic_is_caught;
 use shoalmq_storage::fault::Fault;
@@ -28,6 +29,7 @@ mod convert;
 mod dump;
 mod folder;
 mod progress;
+mod topics;
 mod verdict;
 
 /// Look after the job log of a node.
@@ -91,12 +93,15 @@ impl Disk {
         }
     }
 
-    /// Its name, which is that of its folder.
+    /// Its name, which is that of its folder of jobs.
     fn name(self) -> &'static str {
-        match self {
-            Disk::Sled => "sled",
-            Disk::Log => "log",
-        }
+        self.folder(Stream::Jobs)
+    }
+
+    /// The name of the folder of a stream.
+    fn folder(self, stream: Stream) -> &'static str {
+        let folder = self.kind().folder(stream);
+        folder.expect("both kinds have folders")
     }
 }
 

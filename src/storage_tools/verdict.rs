@@ -1,18 +1,22 @@
 //! What a reading of the whole log comes to: damage, a torn end, or neither.
 
-use shoalmq_core::record::{Record, Segment};
+use std::path::Path;
+
+use shoalmq_core::record::{Record, Segment, Stream};
 use shoalmq_storage::Store;
 use shoalmq_storage::backend::Sequence;
 use shoalmq_storage::examine::{Examined, Found};
 use shoalmq_storage::fault::{Damage, Fault, Place};
+use shoalmq_storage::streams::{STREAMS, Streams};
 
-use super::{ToolError, Verdict, describe, progress};
+use super::{Disk, ToolError, Verdict, describe, progress};
 
 /// Damaged places that are told one by one; the rest is counted.
 const TOLD: usize = 100;
 
 /// A record and where it lies.
 pub(super) struct At<'a> {
+    pub(super) stream: Stream,
     pub(super) segment: Segment,
     pub(super) sequence: Sequence,
     pub(super) offset: usize,
@@ -23,8 +27,8 @@ pub(super) struct At<'a> {
 /// What was found out about a log.
 #[derive(Debug, Default)]
 pub(super) struct Health {
-    /// None when the engine gave up before the end.
-    pub(super) examined: Option<Examined>,
+    /// None for a stream whose engine gave up before the end.
+    pub(super) examined: Streams<Option<Examined>>,
     /// The first damaged places.
     pub(super) damage: Vec<String>,
     /// All damaged places.
@@ -39,28 +43,41 @@ impl Health {
         }
     }
 
-    fn note(&mut self, place: Place, damage: &Damage) {
+    /// Where each stream is torn at its end, in words.
+    pub(super) fn torn(&self, stream: Stream) -> Option<String> {
+        let torn = self.examined[stream].and_then(|seen| seen.torn);
+        torn.map(|place| of_stream(stream, place))
+    }
+
+    fn note(&mut self, stream: Stream, place: Place, damage: &Damage) {
         self.damaged += 1;
         if self.damage.len() < TOLD {
-            self.damage.push(format!("{place}: {}", describe(damage)));
+            let (place, damage) = (of_stream(stream, place), describe(damage));
+            self.damage.push(format!("{place}: {damage}"));
         }
     }
 }
 
-/// Reads a whole log. A visitor that returns an error is not asked again, and the reading ends with its error.
+/// Says of which stream the place is, unless it is that of the jobs.
+fn of_stream(stream: Stream, place: Place) -> String {
+    match stream {
+        Stream::Jobs => place.to_string(),
+        Stream::Topics => format!("topics, {place}"),
+    }
+}
+
+/// Reads the whole log below a folder. A visitor that returns an error is not asked again, and the reading ends with its
+/// error.
 pub(super) fn read(
-    opened: Result<Store, ToolError>,
+    disk: Disk,
+    folder: &Path,
     act: &'static str,
     mut visit: impl FnMut(At<'_>) -> Result<(), ToolError>,
 ) -> Result<Health, ToolError> {
     let mut health = Health::default();
-    let mut store = match opened {
-        Ok(store) => store,
-        Err(error) => return unreadable(health, error),
-    };
     let bar = progress::counter(act);
     let mut failed = None;
-    let examined = store.examine(|segment, found| match found {
+    let examined = Store::examine_in(disk.kind(), folder, |stream, segment, found| match found {
         Found::Record {
             sequence,
             offset,
@@ -70,6 +87,7 @@ pub(super) fn read(
             bar.inc(bytes as u64);
             if failed.is_none() {
                 let at = At {
+                    stream,
                     segment,
                     sequence,
                     offset,
@@ -79,26 +97,20 @@ pub(super) fn read(
                 failed = visit(at).err();
             }
         }
-        Found::Damage { place, damage } => health.note(place, &damage),
+        Found::Damage { place, damage } => health.note(stream, place, &damage),
     });
     bar.finish_and_clear();
     if let Some(error) = failed {
         return Err(error);
     }
-    match examined {
-        Ok(examined) => health.examined = Some(examined),
-        Err(fault) => return unreadable(health, fault.into()),
+    let Streams { jobs, topics } = examined;
+    for (stream, examined) in STREAMS.into_iter().zip([jobs, topics]) {
+        match examined {
+            Ok(examined) => health.examined[stream] = Some(examined),
+            // What the engine refuses is damage, whatever else goes wrong is not.
+            Err(Fault::Corrupt { place, damage, .. }) => health.note(stream, place, &damage),
+            Err(fault) => return Err(fault.into()),
+        }
     }
     Ok(health)
-}
-
-/// What the engine refuses is damage, whatever else goes wrong is not.
-fn unreadable(mut health: Health, error: ToolError) -> Result<Health, ToolError> {
-    match error {
-        ToolError::Fault(Fault::Corrupt { place, damage, .. }) => {
-            health.note(place, &damage);
-            Ok(health)
-        }
-        error => Err(error),
-    }
 }

@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 
 use shoalmq_core::id::{JobId, QueueName};
 use shoalmq_core::job::Body;
-use shoalmq_core::record::{JobRecord, Record};
+use shoalmq_core::record::{JobRecord, Record, Stream};
 use shoalmq_core::time::Time;
 use shoalmq_storage::backend::Backend;
 use shoalmq_storage::journal::{Journal, Options, Policy, Position};
 use shoalmq_storage::record::{decode, encode};
+use shoalmq_storage::streams::Streams;
 use shoalmq_storage::{StorageKind, Store, TornTail};
 
 const SEGMENT_BYTES: u64 = 64 << 20;
@@ -119,7 +120,7 @@ fn code(jobs: &[Record]) {
 
 impl Measured {
     fn frames(&self, jobs: &[Record], batch: usize) -> Result<(), Box<dyn Error>> {
-        let mut backend = self.fresh()?;
+        let mut backend = self.fresh()?.jobs;
         let (began, cpu, wrote) = (Instant::now(), cpu_seconds()?, written_bytes()?);
         let mut synced = Instant::now();
         let mut frame = Vec::new();
@@ -154,13 +155,14 @@ impl Measured {
     }
 
     fn daemon(&self, jobs: &[Record], policy: Policy) -> Result<(), Box<dyn Error>> {
-        let backend = self.fresh()?;
+        let backends = self.fresh()?;
         let options = Options {
             after: Position(0),
             policy,
             segment_bytes: SEGMENT_BYTES,
         };
-        let journal = Journal::start(backend, 1, options, Box::new(|_| {}))?;
+        let segments = Streams::each(|_| 1);
+        let journal = Journal::start(backends, segments, options, Box::new(|_| {}))?;
         let (began, cpu) = (Instant::now(), cpu_seconds()?);
         for chunk in jobs.chunks(32) {
             let mut writer = journal.writer();
@@ -168,8 +170,8 @@ impl Measured {
                 writer.push(record);
             }
             drop(writer);
-            if journal.segment_is_full() {
-                journal.roll();
+            if journal.load().segment_is_full.jobs {
+                journal.roll(Stream::Jobs);
             }
             while journal.stats().pending_bytes > 8 << 20 {
                 std::thread::sleep(Duration::from_millis(1));
@@ -191,13 +193,14 @@ impl Measured {
 
     /// What a client gets that waits for the disk with every job.
     fn one_by_one(&self, jobs: &[Record]) -> Result<(), Box<dyn Error>> {
-        let backend = self.fresh()?;
+        let backends = self.fresh()?;
         let options = Options {
             after: Position(0),
             policy: Policy::Always,
             segment_bytes: SEGMENT_BYTES,
         };
-        let journal = Journal::start(backend, 1, options, Box::new(|_| {}))?;
+        let segments = Streams::each(|_| 1);
+        let journal = Journal::start(backends, segments, options, Box::new(|_| {}))?;
         let (began, cpu) = (Instant::now(), cpu_seconds()?);
         for record in jobs {
             let position = journal.append(record);
@@ -226,7 +229,7 @@ impl Measured {
             },
             |_| {},
         )?;
-        assert_eq!(loaded.records, count as u64, "every record is back");
+        assert_eq!(loaded.jobs.records, count as u64, "every record is back");
         println!(
             "  open {opened:.2?}, open and load {:.2?}, {:.2} CPU-s, {before} MB resident before and {} MB after",
             began.elapsed(),
@@ -237,12 +240,12 @@ impl Measured {
     }
 
     /// An empty log.
-    fn fresh(&self) -> Result<Box<dyn Backend>, Box<dyn Error>> {
+    fn fresh(&self) -> Result<Streams<Box<dyn Backend>>, Box<dyn Error>> {
         if self.folder.exists() {
             fs::remove_dir_all(&self.folder)?;
         }
         fs::create_dir_all(&self.folder)?;
-        Ok(Store::open(self.kind, &self.folder)?.into_backend())
+        Ok(Store::open(self.kind, &self.folder)?.into_backends())
     }
 }
 

@@ -16,19 +16,20 @@ use shoalmq_core::record::Segment;
 use crate::examine::Found;
 use crate::fault::Fault;
 use crate::journal::{Journal, Position};
+use crate::streams::{STREAMS, Streams};
 use crate::{StorageKind, Store};
 
 #[cfg(test)]
 mod tests;
 
-/// The segments of a journal before one, none of which is dropped while this lives.
+/// The segments of both streams of a journal before some, none of which is dropped while this lives.
 #[derive(Debug)]
 pub struct Backup {
     hold: Hold,
     kind: StorageKind,
     /// The data folder.
     folder: PathBuf,
-    below: Segment,
+    below: Streams<Segment>,
     until: Position,
 }
 
@@ -92,16 +93,21 @@ pub enum BackupError {
 }
 
 impl Backup {
-    /// Begins one of all that lies before segment `below`, to which [`Journal::roll`] rolled, in the log of this kind
-    /// below the data folder. Something was appended to `below` already.
-    pub fn begin(journal: &Journal, kind: StorageKind, folder: &Path, below: Segment) -> Self {
-        journal.hold();
+    /// Begins one of all that lies before the segments `below`, to which [`Journal::roll`] rolled, in the log of this kind
+    /// below the data folder.
+    pub fn begin(
+        journal: &Journal,
+        kind: StorageKind,
+        folder: &Path,
+        below: Streams<Segment>,
+    ) -> Self {
+        let until = journal.hold();
         Backup {
             hold: Hold(journal.clone()),
             kind,
             folder: folder.to_owned(),
             below,
-            until: journal.position(),
+            until,
         }
     }
 
@@ -129,8 +135,11 @@ impl Backup {
             let (from, to) = (from.to_owned(), to.to_owned());
             move |cause| BackupError::Copy { from, to, cause }
         };
-        let parts = kind.files(&folder, below);
-        let parts = parts.map_err(failed(&folder, to))?;
+        let mut parts = Vec::new();
+        for stream in STREAMS {
+            let files = kind.files(&folder, stream, below[stream]);
+            parts.extend(files.map_err(failed(&folder, to))?);
+        }
         let shares = device(&folder).and_then(|device_of| Ok(device_of == device(to)?));
         let shares = shares.map_err(failed(&folder, to))?;
         let (mut total, mut wanted) = (0, 0);
@@ -158,7 +167,9 @@ impl Backup {
             copied += copy_file(&from, &to, is_final && shares).map_err(failed(&from, &to))?;
         }
         drop(hold);
-        kind.finish_copy(to, below)?;
+        for stream in STREAMS {
+            kind.finish_copy(to, stream, below[stream])?;
+        }
         let records = verify(kind, to)?;
         sync_folder(to).map_err(failed(&folder, to))?;
         progress(copied, total);
@@ -170,14 +181,16 @@ impl Backup {
 fn verify(kind: StorageKind, copy: &Path) -> Result<u64, BackupError> {
     let mut damaged = None;
     let mut store = Store::open(kind, copy)?;
-    let examined = store.examine(|_, found| {
+    let examined = store.examine(|stream, _, found| {
         if let Found::Damage { place, damage } = found {
-            damaged.get_or_insert_with(|| format!("{place}: {damage}"));
+            let folder = kind.folder(stream).unwrap_or_default();
+            damaged.get_or_insert_with(|| format!("in {folder}, {place}: {damage}"));
         }
-    })?;
+    });
+    let records = examined.jobs?.records + examined.topics?.records;
     match damaged {
         Some(damage) => Err(BackupError::Damaged(damage)),
-        None => Ok(examined.records),
+        None => Ok(records),
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Where a start stops at the first damage, an examination goes on behind it, and cuts nothing off.
 
-use shoalmq_core::record::{Record, Segment};
+use shoalmq_core::record::{Record, Segment, Stream};
 
 use crate::backend::{Backend, Sequence};
 use crate::fault::{Damage, Fault, Place};
@@ -31,7 +31,7 @@ pub enum Found<'a> {
     },
 }
 
-/// How much an examination saw.
+/// How much an examination saw of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Examined {
     /// Frames read.
@@ -54,7 +54,8 @@ struct Pending {
 
 pub(crate) fn examine(
     backend: &mut dyn Backend,
-    visit: &mut dyn FnMut(Segment, Found<'_>),
+    stream: Stream,
+    visit: &mut dyn FnMut(Stream, Segment, Found<'_>),
 ) -> Result<Examined, Fault> {
     let mut seen = Examined::default();
     let mut pending: Option<(Segment, Pending)> = None;
@@ -65,12 +66,24 @@ pub(crate) fn examine(
             && let Some((segment, torn)) = pending.take()
         {
             seen.damaged += 1;
-            visit(segment, damage(torn));
+            visit(stream, segment, damage(torn));
         }
         let mut rest = frame;
         while !rest.is_empty() {
             let offset = frame.len() - rest.len();
+            let place = Place::Record {
+                segment,
+                sequence,
+                offset,
+            };
             let invalid = match decode(rest) {
+                Ok((record, after)) if record.stream() != stream => {
+                    seen.damaged += 1;
+                    let damage = Damage::Stream;
+                    visit(stream, segment, Found::Damage { place, damage });
+                    rest = after;
+                    continue;
+                }
                 Ok((record, after)) => {
                     seen.records += 1;
                     let bytes = rest.len() - after.len();
@@ -80,7 +93,7 @@ pub(crate) fn examine(
                         bytes,
                         record: &record,
                     };
-                    visit(segment, record);
+                    visit(stream, segment, record);
                     rest = after;
                     continue;
                 }
@@ -93,18 +106,13 @@ pub(crate) fn examine(
                     whole_len(rest)
                 }
             };
-            let place = Place::Record {
-                segment,
-                sequence,
-                offset,
-            };
             let found = Pending { place, invalid };
             let Some(next) = next else {
                 pending = Some((segment, found));
                 break;
             };
             seen.damaged += 1;
-            visit(segment, damage(found));
+            visit(stream, segment, damage(found));
             rest = &rest[next..];
         }
         Ok(())
@@ -114,7 +122,7 @@ pub(crate) fn examine(
     {
         // Nobody knows what follows.
         seen.damaged += 1;
-        visit(segment, damage(torn));
+        visit(stream, segment, damage(torn));
     }
     replayed?;
     let unfinished = backend.unfinished();

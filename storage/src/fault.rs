@@ -55,7 +55,7 @@ pub enum Fault {
     },
     /// What was written once is there no more, or is not what was written: restore it, or set the folder aside.
     #[error(
-        "read job log {path}: damaged {place}; restore the folder from a copy, or move {path} away to start without these jobs",
+        "read job log {path}: damaged {place}; restore the folder from a copy, or move {path} away to start without what it holds",
         path = .path.display()
     )]
     Corrupt {
@@ -100,15 +100,15 @@ pub enum Fault {
     /// Another backend keeps its log in the data folder: start with that one, or convert it.
     #[error(
         "open job log {path}: storage is {wanted}, but the folder holds a log of storage {found}; start with storage {found}, \
-         or convert it first: shoalmq storage convert; if its jobs are not wanted, move {folder} away",
+         or convert it first: shoalmq storage convert; if its jobs are not wanted, move {folders} away",
         path = .path.display(),
-        folder = .folder.display()
+        folders = list(.folders)
     )]
     Foreign {
         /// The data folder.
         path: PathBuf,
-        /// The folder of the other backend's log.
-        folder: PathBuf,
+        /// The folders of the other backend's log.
+        folders: Vec<PathBuf>,
         /// The backend that is to be opened.
         wanted: StorageKind,
         /// The backend that has a log there.
@@ -135,6 +135,14 @@ impl Fault {
     pub fn is_full(&self) -> bool {
         matches!(self, Fault::Full { .. })
     }
+}
+
+fn list(folders: &[PathBuf]) -> String {
+    let names: Vec<_> = folders
+        .iter()
+        .map(|folder| folder.display().to_string())
+        .collect();
+    names.join(" and ")
 }
 
 /// A place in the log.
@@ -236,6 +244,9 @@ pub enum Damage {
         /// The frame that should be there.
         expected: Sequence,
     },
+    /// The record belongs to the other stream of the log.
+    #[error("the record belongs into the other folder of the log")]
+    Stream,
     /// There is a key that this node would never write.
     #[error("a key is not the number of a frame")]
     Key,

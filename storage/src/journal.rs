@@ -4,8 +4,9 @@
 //! push ─► frame being filled ─► daemon: append ─► sync, by policy ─► on_progress(written, synced)
 //! ```
 //!
-//! What queued up while the daemon was busy is the next group commit: one frame, cut at [`FRAME_BYTES`] and where a
-//! segment ends. A failed write keeps its records, in order, and is tried again until it succeeds. A failed sync, other
+//! What queued up while the daemon was busy is the next group commit: one frame of each [stream](crate::streams), cut at
+//! [`FRAME_BYTES`] and where a segment ends. The records of both streams have one count of positions: what is said of a
+//! position goes for all records of either up to there. A failed write keeps its records, in order, and is tried again until it succeeds. A failed sync, other
 //! than for lack of space, ends all writing: nobody knows then what the disk holds.
 //!
 //! This is the one place of the crate that reads a clock, for its own pauses only.
@@ -16,14 +17,15 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
-use shoalmq_core::record::{Location, Record, Segment};
+use shoalmq_core::record::{Location, Record, Segment, Stream};
 use shoalmq_core::telling::{Histogram, WAIT_MICROS};
 
 use crate::backend::{self, Backend, Reader};
 use crate::fault::Fault;
+use crate::streams::{STREAMS, Streams};
 
 use self::daemon::Daemon;
-use self::pending::{Shared, State};
+use self::pending::{Lane, Shared, State};
 
 mod daemon;
 mod pending;
@@ -52,7 +54,7 @@ pub enum Policy {
 pub struct Options {
     /// When to sync; [`Journal::set_policy`] changes it.
     pub policy: Policy,
-    /// A segment is full when it has this many bytes.
+    /// A segment of either stream is full when it has this many bytes.
     pub segment_bytes: u64,
     /// Where positions go on: those of a journal before this one, all of which count as synced, stay below its own.
     pub after: Position,
@@ -61,11 +63,11 @@ pub struct Options {
 /// How far the daemon is.
 #[derive(Debug, Clone)]
 pub struct Progress {
-    /// What the backend has.
+    /// The backends have all records up to here.
     pub written: Position,
-    /// The same as a place: what lies before it can be read.
-    pub readable: Location,
-    /// What survives a loss of power.
+    /// What lies before this place of a stream can be read.
+    pub readable: Streams<Location>,
+    /// All records up to here survive a loss of power.
     pub synced: Position,
     /// What keeps the daemon from going on; none once a write and a sync succeeded again.
     pub fault: Option<Arc<Fault>>,
@@ -76,12 +78,12 @@ pub struct Progress {
 /// How full a journal is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Load {
-    /// The segment has its bytes: time for [`Journal::roll`].
-    pub segment_is_full: bool,
+    /// The segment of a stream has its bytes: time for [`Journal::roll`].
+    pub segment_is_full: Streams<bool>,
     /// Bytes appended that the backend does not have yet.
     pub pending_bytes: u64,
-    /// What lies before this can be read.
-    pub readable: Location,
+    /// What lies before this place of a stream can be read.
+    pub readable: Streams<Location>,
 }
 
 /// What a journal did and has to do.
@@ -105,8 +107,15 @@ pub struct Stats {
     pub sync_times: Histogram<{ WAIT_MICROS.len() }>,
     /// Writes and syncs that failed since the start.
     pub faults: u64,
-    /// What the backend holds, as of the last sync, or up to a second older.
-    pub disk: backend::Stats,
+    /// What the backend of each stream holds, as of the last sync, or up to a second older.
+    pub disk: Streams<backend::Stats>,
+}
+
+impl Stats {
+    /// What both streams take on disk.
+    pub fn disk_bytes(&self) -> u64 {
+        self.disk.values().map(|disk| disk.disk_bytes).sum()
+    }
 }
 
 /// The way into the log. Clones are handles of the same journal; dropping the last one stops it.
@@ -115,7 +124,7 @@ pub struct Journal(Arc<Handle>);
 
 struct Handle {
     shared: Arc<Shared>,
-    reader: Option<Arc<dyn Reader>>,
+    readers: Streams<Option<Arc<dyn Reader>>>,
     daemon: Mutex<Option<JoinHandle<Stopped>>>,
     segment_bytes: u64,
 }
@@ -124,29 +133,33 @@ struct Handle {
 type Stopped = Result<(), Arc<Fault>>;
 
 impl Journal {
-    /// Starts the daemon on a backend that was replayed, with the first records going to `segment`.
+    /// Starts the daemon on backends that were replayed, with the first records of each stream going to its segment.
     ///
     /// The daemon calls `on_progress` after each commit (under [`Policy::Always`] once it is synced), after each sync,
     /// and when a fault begins or ends.
     pub fn start(
-        backend: Box<dyn Backend>,
-        segment: Segment,
+        backends: Streams<Box<dyn Backend>>,
+        segments: Streams<Segment>,
         options: Options,
         on_progress: Box<dyn Fn(Progress) + Send>,
     ) -> Result<Journal, std::io::Error> {
         let shared = Arc::new(Shared {
-            state: Mutex::new(State::new(segment, options, backend.stats())),
+            state: Mutex::new(State::new(
+                segments,
+                options,
+                backends.each_ref(|backend| backend.stats()),
+            )),
             work: Condvar::new(),
             done: Condvar::new(),
         });
-        let reader = backend.reader();
-        let daemon = Daemon::new(backend, Arc::clone(&shared), on_progress);
+        let readers = backends.each_ref(|backend| backend.reader());
+        let daemon = Daemon::new(backends, Arc::clone(&shared), on_progress);
         let daemon = thread::Builder::new()
             .name("storage".to_owned())
             .spawn(move || daemon.run())?;
         Ok(Journal(Arc::new(Handle {
             shared,
-            reader,
+            readers,
             daemon: Mutex::new(Some(daemon)),
             segment_bytes: options.segment_bytes,
         })))
@@ -171,9 +184,9 @@ impl Journal {
         self.state().appended
     }
 
-    /// The way to read what is written, if the backend has one.
-    pub fn reader(&self) -> Option<Arc<dyn Reader>> {
-        self.0.reader.clone()
+    /// The way to read what is written of a stream, if its backend has one.
+    pub fn reader(&self, stream: Stream) -> Option<Arc<dyn Reader>> {
+        self.0.readers[stream].clone()
     }
 
     /// How far the daemon is.
@@ -181,41 +194,40 @@ impl Journal {
         self.state().progress.clone()
     }
 
-    /// The segment has its bytes: time for [`Journal::roll`].
-    pub fn segment_is_full(&self) -> bool {
-        self.load().segment_is_full
-    }
-
     /// What the appending side looks at all the time.
     pub fn load(&self) -> Load {
         let state = self.state();
+        let is_full = |lane: &Lane| lane.segment_bytes >= self.0.segment_bytes;
         Load {
-            segment_is_full: state.segment_bytes >= self.0.segment_bytes,
+            segment_is_full: state.lanes.each_ref(is_full),
             pending_bytes: state.stats.pending_bytes,
             readable: state.progress.readable,
         }
     }
 
-    /// Begins the next segment, and returns it: all records from now on belong to it.
-    pub fn roll(&self) -> Segment {
-        let mut state = self.state();
-        state.segment += 1;
-        state.segment_bytes = 0;
-        state.segment
+    /// Begins the next segment of a stream, and returns it: all records of the stream from now on belong to it.
+    pub fn roll(&self, stream: Stream) -> Segment {
+        self.state().roll(stream)
     }
 
-    /// Drops all segments below this one, after what was appended so far is synced. Does not wait for it.
-    pub fn retire(&self, below: Segment) {
+    /// Drops all segments of a stream below this one, after what was appended so far is synced. Does not wait for it.
+    pub fn retire(&self, stream: Stream, below: Segment) {
         let mut state = self.state();
-        state.retire(below);
+        state.retire(stream, below);
         self.0.shared.wake(&mut state);
     }
 
-    /// Drops no segment until [`Journal::release`]: from the end of what the daemon is doing on.
-    pub(crate) fn hold(&self) {
+    /// Drops no segment until [`Journal::release`], from the end of what the daemon is doing on. Once the position that it
+    /// returns is synced, all segments before the current ones are closed.
+    pub(crate) fn hold(&self) -> Position {
         let mut state = self.state();
         assert!(!state.is_held, "one backup at a time");
         state.is_held = true;
+        for stream in STREAMS {
+            state.begin(stream);
+        }
+        self.0.shared.wake(&mut state);
+        state.appended
     }
 
     /// Segments are dropped again, with those that were given up meanwhile.
@@ -237,18 +249,19 @@ impl Journal {
         self.flush(self.position())
     }
 
+    /// Has a position synced soon, whatever the policy. Does not wait for it.
+    pub fn sync_soon(&self, position: Position) {
+        let mut state = self.state();
+        self.0.want_sync(&mut state, position);
+    }
+
     /// Waits until a position is synced, whatever the policy.
     ///
     /// Returns a fault as soon as there is one; the records are still tried again, unless it is fatal.
     pub fn flush(&self, position: Position) -> Result<(), Arc<Fault>> {
         let shared = &self.0.shared;
         let mut state = self.state();
-        assert!(
-            position <= state.appended,
-            "flush of {position:?}, which was never appended"
-        );
-        state.flush_to = state.flush_to.max(position);
-        shared.wake(&mut state);
+        self.0.want_sync(&mut state, position);
         loop {
             if state.progress.synced >= position {
                 return Ok(());
@@ -263,10 +276,7 @@ impl Journal {
 
     /// Since when the oldest record waits that is not on disk, whatever the policy; none when nothing waits.
     pub fn waiting_since(&self) -> Option<Instant> {
-        let state = self.state();
-        let queued = || state.frames.front().map(|frame| frame.since);
-        let unwritten = || state.unwritten_since.or_else(queued);
-        state.unsynced_since.or_else(unwritten)
+        self.state().waiting_since()
     }
 
     /// What the journal did and has to do.
@@ -301,6 +311,15 @@ impl fmt::Debug for Journal {
 }
 
 impl Handle {
+    fn want_sync(&self, state: &mut State, position: Position) {
+        assert!(
+            position <= state.appended,
+            "a sync of {position:?}, which was never appended"
+        );
+        state.flush_to = state.flush_to.max(position);
+        self.shared.wake(state);
+    }
+
     fn stop(&self) -> Result<(), Arc<Fault>> {
         let mut daemon = self.daemon.lock();
         {

@@ -1,15 +1,18 @@
-//! What a node keeps on disk: an append log of [records](shoalmq_core::record::Record).
+//! What a node keeps on disk: an append log of [records](shoalmq_core::record::Record), in two [streams](streams).
+//!
+//! Each stream has a backend of its own, with its own segments, so that topics keep no segment of jobs from being dropped.
+//! One daemon writes both, and their records share one count of positions.
 //!
 //! - [`record`] turns records into bytes and back: drawn there.
 //! - [`backend`] keeps frames of records in segments: sled by default, memory for no disk at all.
 //! - [`Store`] opens a backend and loads what it holds; [`journal`] is the daemon that writes to it from then on.
-//! - [`fetch`] reads single jobs back from what is written.
+//! - [`fetch`] reads single jobs, and pages of entries, back from what is written.
 //! - [`backup`] copies what a running journal has written.
 //! - [`examine`] looks at a log, damaged or not, for the tools of an operator.
 //! - [`fault`] is what can go wrong, by the decision that it calls for.
 //!
 //! ```text
-//! start    Store::open ─► Store::load(records) ─► Store::into_backend ─► Journal::start
+//! start    Store::open ─► Store::load(records) ─► Store::into_backends ─► Journal::start
 //! running  Journal::writer ─► push … ─► on_progress(written, synced) ─► what waited for it goes out
 //! stop     push(Closed) ─► Journal::stop
 //! ```
@@ -20,7 +23,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use shoalmq_core::record::{Location, Record, Segment};
+use shoalmq_core::record::{Location, Record, Segment, Stream};
 
 use crate::backend::Backend;
 use crate::backend::log::Log;
@@ -29,6 +32,7 @@ use crate::backend::sled::Sled;
 use crate::backup::Part;
 use crate::examine::{Examined, Found};
 use crate::fault::Fault;
+use crate::streams::{STREAMS, Streams};
 
 pub mod backend;
 pub mod backup;
@@ -38,6 +42,7 @@ pub mod fetch;
 pub mod journal;
 mod load;
 pub mod record;
+pub mod streams;
 #[cfg(test)]
 mod tests;
 
@@ -56,13 +61,47 @@ pub enum StorageKind {
 }
 
 impl StorageKind {
-    /// Whether there is a log of this kind below the data folder. Changes nothing.
-    pub fn is_in(self, dir: &Path) -> bool {
+    /// The folder of a stream, below the data folder; none where nothing is on disk.
+    pub fn folder(self, stream: Stream) -> Option<&'static str> {
         match self {
-            StorageKind::Sled => Sled::is_in(dir),
-            StorageKind::Log => Log::is_in(dir),
+            StorageKind::Sled => Some(Sled::folder(stream)),
+            StorageKind::Log => Some(Log::folder(stream)),
+            StorageKind::Memory => None,
+        }
+    }
+
+    /// Whether there is a log of this kind below the data folder, of whatever stream. Changes nothing.
+    pub fn is_in(self, dir: &Path) -> bool {
+        STREAMS
+            .into_iter()
+            .any(|stream| self.has_stream(dir, stream))
+    }
+
+    /// Whether there is the log of this stream below the data folder. Changes nothing.
+    pub fn has_stream(self, dir: &Path, stream: Stream) -> bool {
+        match self {
+            StorageKind::Sled => Sled::is_in(dir, stream),
+            StorageKind::Log => Log::is_in(dir, stream),
             StorageKind::Memory => false,
         }
+    }
+
+    /// Opens the log of one stream, and makes it when there is none.
+    fn open(self, dir: &Path, stream: Stream) -> Result<Opened, Fault> {
+        let (backend, path): (Box<dyn Backend>, _) = match self {
+            StorageKind::Sled => {
+                let sled = Sled::open(dir, stream)?;
+                let path = sled.path().to_owned();
+                (Box::new(sled), path)
+            }
+            StorageKind::Log => {
+                let log = Log::open(dir, stream)?;
+                let path = log.path().to_owned();
+                (Box::new(log), path)
+            }
+            StorageKind::Memory => (Box::new(Memory::new()), dir.to_owned()),
+        };
+        Ok(Opened { backend, path })
     }
 
     /// Whether a file of this name may lie in the folder of a log of this kind that holds nothing yet.
@@ -74,20 +113,26 @@ impl StorageKind {
         }
     }
 
-    /// The files that hold the segments below one, which are closed, in the order in which they are to be copied; then
-    /// [`StorageKind::finish_copy`] follows. Something was appended to the segment `below` since.
-    pub(crate) fn files(self, dir: &Path, below: Segment) -> io::Result<Vec<Part>> {
+    /// The files that hold the segments of a stream below one, which are closed, in the order in which they are to be
+    /// copied; then [`StorageKind::finish_copy`] follows. Something was appended to the segment `below` since, unless the
+    /// stream is empty.
+    pub(crate) fn files(self, dir: &Path, stream: Stream, below: Segment) -> io::Result<Vec<Part>> {
         match self {
-            StorageKind::Sled => Sled::files(dir, below),
-            StorageKind::Log => Log::files(dir, below),
+            StorageKind::Sled => Sled::files(dir, stream, below),
+            StorageKind::Log => Log::files(dir, stream, below),
             StorageKind::Memory => Ok(Vec::new()),
         }
     }
 
     /// Makes a log of the copied files: below the folder `copy`, all up to the segment `below`.
-    pub(crate) fn finish_copy(self, copy: &Path, below: Segment) -> Result<(), Fault> {
+    pub(crate) fn finish_copy(
+        self,
+        copy: &Path,
+        stream: Stream,
+        below: Segment,
+    ) -> Result<(), Fault> {
         match self {
-            StorageKind::Log => Log::finish_copy(copy, below),
+            StorageKind::Log => Log::finish_copy(copy, stream, below),
             StorageKind::Sled | StorageKind::Memory => Ok(()),
         }
     }
@@ -104,87 +149,135 @@ impl fmt::Display for StorageKind {
 }
 
 /// An open log, before anything is written to it.
+#[derive(Debug)]
 pub struct Store {
+    streams: Streams<Opened>,
+}
+
+/// The log of one stream.
+struct Opened {
     backend: Box<dyn Backend>,
+    /// What faults name.
     path: PathBuf,
 }
 
 impl Store {
-    /// Opens the log of this kind below the data folder `dir`, and makes it when there is none.
+    /// Opens the log of this kind below the data folder `dir`, both of its streams, and makes what is not there.
     ///
     /// Where another kind has its log it is [`Fault::Foreign`]: to start without those jobs is not for a node to decide.
     pub fn open(kind: StorageKind, dir: &Path) -> Result<Store, Fault> {
         refuse_foreign(kind, dir)?;
-        Ok(match kind {
-            StorageKind::Log => {
-                let log = Log::open(dir)?;
-                let path = log.path().to_owned();
-                Store::of(Box::new(log), &path)
-            }
-            StorageKind::Sled => {
-                let sled = Sled::open(dir)?;
-                let path = sled.path().to_owned();
-                Store::of(Box::new(sled), &path)
-            }
-            StorageKind::Memory => Store::of(Box::new(Memory::new()), dir),
+        Ok(Store {
+            streams: Streams {
+                jobs: kind.open(dir, Stream::Jobs)?,
+                topics: kind.open(dir, Stream::Topics)?,
+            },
         })
     }
 
-    /// The log that a backend holds already; faults name `path`.
-    pub fn of(backend: Box<dyn Backend>, path: &Path) -> Store {
-        Store {
+    /// The log that backends hold already; faults name `path`.
+    pub fn of(backends: Streams<Box<dyn Backend>>, path: &Path) -> Store {
+        let opened = |backend| Opened {
             backend,
             path: path.to_owned(),
+        };
+        Store {
+            streams: backends.map(opened),
         }
     }
 
-    /// Visits every record in order, with its place, and tells `progress` after every frame.
+    /// Visits every record in order, first those of jobs, then those of topics, each with its place in its stream. Tells
+    /// `progress` after every frame.
     ///
-    /// A record or frame at the very end may be torn, with nothing valid behind it: `torn_tail` says what then. After a
-    /// fault the visits so far mean nothing. Frames are visited as they are read: what is loaded is not held in memory.
+    /// A record or frame at the very end of a stream may be torn, with nothing valid behind it: `torn_tail` says what
+    /// then. After a fault the visits so far mean nothing. Frames are visited as they are read: what is loaded is not held
+    /// in memory.
     pub fn load(
         &mut self,
         torn_tail: TornTail,
         mut visit: impl FnMut(Location, Record),
-        mut progress: impl FnMut(&Loaded),
-    ) -> Result<Loaded, Fault> {
-        let backend = self.backend.as_mut();
-        load::load(backend, &self.path, torn_tail, &mut visit, &mut progress)
+        mut progress: impl FnMut(&Streams<Loaded>),
+    ) -> Result<Streams<Loaded>, Fault> {
+        let mut loaded = self
+            .streams
+            .each_ref(|opened| Loaded::expecting(&*opened.backend));
+        for stream in STREAMS {
+            let Opened { backend, path } = &mut self.streams[stream];
+            let log = load::Log {
+                backend: backend.as_mut(),
+                stream,
+                path,
+            };
+            let read = load::load(log, torn_tail, &mut visit, &mut |so_far| {
+                loaded[stream] = *so_far;
+                progress(&loaded);
+            })?;
+            loaded[stream] = read;
+        }
+        Ok(loaded)
     }
 
     /// Visits everything that can be read, and tells of what cannot, without changing anything: see [`examine`].
     ///
-    /// A fault is what the engine itself stumbled over; the visits before it count.
+    /// A fault is what the engine of a stream itself stumbled over; the visits before it count.
     pub fn examine(
         &mut self,
-        mut visit: impl FnMut(Segment, Found<'_>),
-    ) -> Result<Examined, Fault> {
-        examine::examine(self.backend.as_mut(), &mut visit)
+        mut visit: impl FnMut(Stream, Segment, Found<'_>),
+    ) -> Streams<Result<Examined, Fault>> {
+        Streams::each(|stream| {
+            let backend = self.streams[stream].backend.as_mut();
+            examine::examine(backend, stream, &mut visit)
+        })
     }
 
-    /// The backend, for [`journal::Journal::start`]: with the segment after [`Loaded::last_segment`], or 1.
-    pub fn into_backend(self) -> Box<dyn Backend> {
-        self.backend
+    /// The same for the log below a data folder, where one stream may be such that it cannot even be opened. Makes nothing
+    /// of a stream that is not there.
+    pub fn examine_in(
+        kind: StorageKind,
+        dir: &Path,
+        mut visit: impl FnMut(Stream, Segment, Found<'_>),
+    ) -> Streams<Result<Examined, Fault>> {
+        Streams::each(|stream| {
+            if !kind.has_stream(dir, stream) {
+                return Ok(Examined::default());
+            }
+            let mut opened = kind.open(dir, stream)?;
+            examine::examine(opened.backend.as_mut(), stream, &mut visit)
+        })
+    }
+
+    /// The backends, for [`journal::Journal::start`]: each with the segment after its [`Loaded::last_segment`], or 1.
+    pub fn into_backends(self) -> Streams<Box<dyn Backend>> {
+        self.streams.map(|opened| opened.backend)
     }
 }
 
 fn refuse_foreign(wanted: StorageKind, dir: &Path) -> Result<(), Fault> {
-    let (found, name) = match wanted {
-        StorageKind::Sled if Log::is_in(dir) => (StorageKind::Log, "log"),
-        StorageKind::Log if Sled::is_in(dir) => (StorageKind::Sled, "sled"),
-        StorageKind::Sled | StorageKind::Log | StorageKind::Memory => return Ok(()),
+    let found = match wanted {
+        StorageKind::Sled => StorageKind::Log,
+        StorageKind::Log => StorageKind::Sled,
+        StorageKind::Memory => return Ok(()),
     };
+    let folders: Vec<_> = STREAMS
+        .into_iter()
+        .filter(|&stream| found.has_stream(dir, stream))
+        .filter_map(|stream| found.folder(stream))
+        .map(|name| dir.join(name))
+        .collect();
+    if folders.is_empty() {
+        return Ok(());
+    }
     Err(Fault::Foreign {
         path: dir.to_owned(),
-        folder: dir.join(name),
+        folders,
         wanted,
         found,
     })
 }
 
-impl std::fmt::Debug for Store {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Store")
+impl fmt::Debug for Opened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Opened")
             .field("path", &self.path)
             .finish_non_exhaustive()
     }

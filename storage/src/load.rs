@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
-use shoalmq_core::record::{Location, Record, Segment};
+use shoalmq_core::record::{Location, Record, Segment, Stream};
 use tracing::warn;
 
 use crate::backend::{Backend, Sequence};
 use crate::fault::{Damage, Fault, Place};
 use crate::record::{Invalid, any_within, decode};
+use crate::streams::Streams;
 
 /// What becomes of a torn tail, which a crash can leave: `aof-load-truncated`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,20 +19,55 @@ pub enum TornTail {
     Refuse,
 }
 
-/// How much of the log was read.
+/// How much of a stream was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Loaded {
     /// Records visited.
     pub records: u64,
     /// Bytes of the frames read.
     pub bytes: u64,
-    /// Bytes of all frames, as the share of them that was read lets expect; exact at the end. None where the backend does
-    /// not know how many there are.
+    /// Bytes of all frames: an estimate until the end. None where the backend does not know how many there are.
     pub total_bytes: Option<u64>,
     /// The segment of the last frame; none when there is none.
     pub last_segment: Option<Segment>,
     /// The torn record or frame that was cut off the end, with what came after it.
     pub torn: Option<Place>,
+}
+
+impl Loaded {
+    /// What is known of a stream before it is read.
+    pub(crate) fn expecting(backend: &dyn Backend) -> Self {
+        Loaded {
+            total_bytes: backend.span().map(|_| backend.stats().disk_bytes),
+            ..Loaded::default()
+        }
+    }
+}
+
+impl Streams<Loaded> {
+    /// Records visited.
+    pub fn records(&self) -> u64 {
+        self.values().map(|loaded| loaded.records).sum()
+    }
+
+    /// Bytes of the frames read.
+    pub fn bytes(&self) -> u64 {
+        self.values().map(|loaded| loaded.bytes).sum()
+    }
+
+    /// Bytes of all frames, as far as they are known.
+    pub fn total_bytes(&self) -> Option<u64> {
+        let known = self.values().filter_map(|loaded| loaded.total_bytes);
+        known.reduce(|one, other| one + other)
+    }
+}
+
+/// A log to be read.
+pub(crate) struct Log<'a> {
+    pub(crate) backend: &'a mut dyn Backend,
+    pub(crate) stream: Stream,
+    /// For the texts of faults.
+    pub(crate) path: &'a Path,
 }
 
 /// A record that cannot be read, and may be the torn end of the log.
@@ -72,14 +108,18 @@ impl Torn {
     }
 }
 
-/// Visits every record of the log in order, and sees to a torn tail. `path` is for the texts of faults.
+/// Visits every record of a stream in order, and sees to a torn tail.
 pub(crate) fn load(
-    backend: &mut dyn Backend,
-    path: &Path,
+    log: Log<'_>,
     torn_tail: TornTail,
     visit: &mut dyn FnMut(Location, Record),
     progress: &mut dyn FnMut(&Loaded),
 ) -> Result<Loaded, Fault> {
+    let Log {
+        backend,
+        stream,
+        path,
+    } = log;
     let mut loaded = Loaded::default();
     let mut torn: Option<Torn> = None;
     // Bytes of the segment before the frame.
@@ -100,7 +140,20 @@ pub(crate) fn load(
         while !rest.is_empty() {
             match decode(rest) {
                 Ok((record, after)) => {
-                    let offset = before + (frame.len() - rest.len()) as u64;
+                    let within = frame.len() - rest.len();
+                    let offset = before + within as u64;
+                    if record.stream() != stream {
+                        let place = Place::Record {
+                            segment,
+                            sequence,
+                            offset: within,
+                        };
+                        return Err(Fault::Corrupt {
+                            path: path.to_owned(),
+                            place,
+                            damage: Damage::Stream,
+                        });
+                    }
                     visit(Location::new(segment, offset), record);
                     loaded.records += 1;
                     rest = after;

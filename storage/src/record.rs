@@ -28,14 +28,14 @@ use postcard::ser_flavors::Flavor;
 use serde::{Deserialize, Serialize};
 use serde_bytes::Bytes;
 use shoalmq_core::extras::{Extras, Features, Tag};
-use shoalmq_core::id::{JobId, NodeId, QueueName, StoreId};
-use shoalmq_core::job::Body;
-use shoalmq_core::record::{AckRecord, JobRecord, Record, Standing};
+use shoalmq_core::id::{JobId, NodeId, StoreId};
+use shoalmq_core::record::{Record, Standing};
 use shoalmq_core::setting::{Setting, SettingKind};
 use shoalmq_core::time::{Time, WallTime};
 
 #[cfg(test)]
 mod golden;
+mod job;
 #[cfg(test)]
 mod tests;
 mod topic;
@@ -160,24 +160,7 @@ enum Payload<'a> {
         time: Time,
         wall: WallTime,
     },
-    Added {
-        #[serde(borrow)]
-        id: &'a Bytes,
-        #[serde(borrow)]
-        queue: &'a Bytes,
-        #[serde(borrow)]
-        body: &'a Bytes,
-        created: u64,
-        added: Time,
-        ttl: u32,
-        delay: u32,
-        retry: u32,
-        replicate: u16,
-        nacks: u32,
-        additional_deliveries: u32,
-        holders: Cow<'a, [NodeId]>,
-        extras: Extras,
-    },
+    Added(#[serde(borrow)] job::AddedParts<'a>),
     Deleted {
         #[serde(borrow)]
         id: &'a Bytes,
@@ -202,16 +185,7 @@ enum Payload<'a> {
         id: &'a Bytes,
         holders: Cow<'a, [NodeId]>,
     },
-    Acked {
-        #[serde(borrow)]
-        id: &'a Bytes,
-        #[serde(borrow)]
-        queue: Option<&'a Bytes>,
-        expires: Time,
-        unheard: Cow<'a, [NodeId]>,
-        withdrawn: bool,
-        extras: Extras,
-    },
+    Acked(#[serde(borrow)] job::AckedParts<'a>),
     Peer {
         id: NodeId,
         store: StoreId,
@@ -259,21 +233,7 @@ impl<'a> Payload<'a> {
                 wall,
             },
             &Record::Mark { time, wall } => Payload::Mark { time, wall },
-            Record::Added(job) => Payload::Added {
-                id: Bytes::new(job.id.as_bytes()),
-                queue: Bytes::new(job.queue.as_bytes()),
-                body: Bytes::new(job.body.as_bytes()),
-                created: job.created,
-                added: job.added,
-                ttl: job.ttl,
-                delay: job.delay,
-                retry: job.retry,
-                replicate: job.replicate,
-                nacks: job.nacks,
-                additional_deliveries: job.additional_deliveries,
-                holders: Cow::Borrowed(&job.holders),
-                extras: job.extras.clone(),
-            },
+            Record::Added(job) => Payload::Added(job::AddedParts::of(job)),
             Record::Deleted(id) => Payload::Deleted {
                 id: Bytes::new(id.as_bytes()),
             },
@@ -292,14 +252,7 @@ impl<'a> Payload<'a> {
                 id: Bytes::new(id.as_bytes()),
                 holders: Cow::Borrowed(holders),
             },
-            Record::Acked(ack) => Payload::Acked {
-                id: Bytes::new(ack.id.as_bytes()),
-                queue: ack.queue.as_ref().map(|queue| Bytes::new(queue.as_bytes())),
-                expires: ack.expires,
-                unheard: Cow::Borrowed(&ack.unheard),
-                withdrawn: ack.withdrawn,
-                extras: ack.extras.clone(),
-            },
+            Record::Acked(ack) => Payload::Acked(job::AckedParts::of(ack)),
             &Record::Peer { id, store } => Payload::Peer { id, store },
             &Record::PeerForgotten(id) => Payload::PeerForgotten { id },
             Record::Setting(setting) => Payload::Setting {
@@ -325,54 +278,12 @@ impl<'a> Payload<'a> {
                 wall,
             },
             Payload::Mark { time, wall } => Record::Mark { time, wall },
-            Payload::Added {
-                id,
-                queue,
-                body,
-                created,
-                added,
-                ttl,
-                delay,
-                retry,
-                replicate,
-                nacks,
-                additional_deliveries,
-                holders,
-                extras,
-            } => Record::Added(Box::new(JobRecord {
-                id: job_id(id)?,
-                queue: QueueName::new(queue),
-                body: Body::new(body),
-                created,
-                added,
-                ttl,
-                delay,
-                retry,
-                replicate,
-                nacks,
-                additional_deliveries,
-                holders: holders.into_owned().into(),
-                extras: known(extras)?,
-            })),
+            Payload::Added(job) => job.into_record()?,
             Payload::Holders { id, holders } => Record::Holders {
                 id: job_id(id)?,
                 holders: holders.into_owned().into(),
             },
-            Payload::Acked {
-                id,
-                queue,
-                expires,
-                unheard,
-                withdrawn,
-                extras,
-            } => Record::Acked(Box::new(AckRecord {
-                id: job_id(id)?,
-                queue: queue.map(|name| QueueName::new(name)),
-                expires,
-                unheard: unheard.into_owned().into(),
-                withdrawn,
-                extras: known(extras)?,
-            })),
+            Payload::Acked(ack) => ack.into_record()?,
             Payload::Peer { id, store } => Record::Peer { id, store },
             Payload::PeerForgotten { id } => Record::PeerForgotten(id),
             Payload::Setting {

@@ -27,6 +27,15 @@ fn log(frames: &[Vec<u8>]) -> Memory {
     memory
 }
 
+/// A log whose stream of topics is empty.
+fn store(jobs: &Memory) -> Store {
+    let backends = Streams {
+        jobs: Box::new(jobs.clone()) as Box<dyn Backend>,
+        topics: Box::new(Memory::new()),
+    };
+    Store::of(backends, Path::new("here"))
+}
+
 fn load(memory: &Memory) -> (Vec<(Segment, Record)>, Result<Loaded, Fault>) {
     load_with(TornTail::Cut, memory)
 }
@@ -36,13 +45,12 @@ fn load_with(
     memory: &Memory,
 ) -> (Vec<(Segment, Record)>, Result<Loaded, Fault>) {
     let mut records = Vec::new();
-    let mut store = Store::of(Box::new(memory.clone()), Path::new("here"));
-    let loaded = store.load(
+    let loaded = store(memory).load(
         torn_tail,
         |at, record| records.push((at.segment, record)),
         |_| {},
     );
-    (records, loaded)
+    (records, loaded.map(|loaded| loaded.jobs))
 }
 
 fn place(segment: Segment, offset: usize) -> Place {
@@ -151,7 +159,7 @@ fn damage_with_a_frame_behind_it_is_a_fault() {
     assert_eq!(
         found.to_string(),
         "read job log here: damaged in segment 1 at byte 35 of frame 1; restore the folder from a copy, \
-         or move here away to start without these jobs"
+         or move here away to start without what it holds"
     );
 }
 
@@ -182,15 +190,11 @@ fn a_newer_record_is_refused_even_at_the_end() {
 #[test]
 fn progress_is_told_after_every_frame() {
     let mut told = Vec::new();
-    let mut store = Store::of(
-        Box::new(log(&[frame(&[1, 2]), frame(&[3])])),
-        Path::new("here"),
-    );
-    store
+    store(&log(&[frame(&[1, 2]), frame(&[3])]))
         .load(
             TornTail::Refuse,
             |_, _| {},
-            |loaded| told.push(loaded.records),
+            |loaded| told.push(loaded.records()),
         )
         .expect("the log is whole");
     assert_eq!(told, [2, 3]);
@@ -199,12 +203,11 @@ fn progress_is_told_after_every_frame() {
 /// The records and the damaged places that an examination tells of.
 fn examine(memory: &Memory) -> (Vec<Record>, Vec<Place>, Examined) {
     let (mut records, mut places) = (Vec::new(), Vec::new());
-    let mut store = Store::of(Box::new(memory.clone()), Path::new("here"));
-    let examined = store.examine(|_, found| match found {
+    let examined = store(memory).examine(|_, _, found| match found {
         Found::Record { record, .. } => records.push(record.clone()),
         Found::Damage { place, .. } => places.push(place),
     });
-    let examined = examined.expect("memory has no faults");
+    let examined = examined.jobs.expect("memory has no faults");
     (records, places, examined)
 }
 
@@ -260,8 +263,11 @@ fn a_folder_of_another_backend_is_refused_with_the_way_out() {
         drop(store);
         let mut backend = Store::open(other, dir.path())
             .expect("there is nothing of the first")
-            .into_backend();
-        backend.append(1, &frame(&[1])).expect("there is space");
+            .into_backends();
+        backend
+            .jobs
+            .append(1, &frame(&[1]))
+            .expect("there is space");
         drop(backend);
         let fault = Store::open(own, dir.path()).expect_err("it is of the other");
         let path = dir.path().display();

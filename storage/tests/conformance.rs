@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use shoalmq_core::record::Segment;
+use shoalmq_core::record::{Segment, Stream};
 use shoalmq_storage::backend::log::Log;
 use shoalmq_storage::backend::memory::Memory;
 use shoalmq_storage::backend::sled::Sled;
@@ -37,7 +37,7 @@ impl Place for InSled {
     }
 
     fn open(&self) -> Box<dyn Backend> {
-        Box::new(Sled::open(self.0.path()).expect("the folder is free"))
+        Box::new(Sled::open(self.0.path(), Stream::Jobs).expect("the folder is free"))
     }
 }
 
@@ -49,7 +49,7 @@ impl Place for InLog {
     }
 
     fn open(&self) -> Box<dyn Backend> {
-        Box::new(Log::open(self.0.path()).expect("the folder is free"))
+        Box::new(Log::open(self.0.path(), Stream::Jobs).expect("the folder is free"))
     }
 }
 

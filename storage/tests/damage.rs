@@ -19,7 +19,7 @@ mod fixture;
 /// A log that was stopped cleanly, with the segment of each of its records.
 fn stopped(kind: StorageKind, dir: &Path) -> Vec<(Segment, Record)> {
     let store = Store::open(kind, dir).expect("the folder is free");
-    let mut backend = store.into_backend();
+    let mut backend = store.into_backends().jobs;
     let mut records = Vec::new();
     for commit in 0..60_u64 {
         let segment = 1 + commit as Segment / 20;
@@ -114,7 +114,7 @@ fn start(kind: StorageKind, dir: &Path) -> Result<(Vec<(Segment, Record)>, bool)
     let mut store = Store::open(kind, dir)?;
     let visit = |at: Location, record| records.push((at.segment, record));
     let loaded = store.load(TornTail::Cut, visit, |_| {})?;
-    Ok((records, loaded.torn.is_some()))
+    Ok((records, loaded.jobs.torn.is_some()))
 }
 
 fn every_case(kind: StorageKind, cases: u64) {

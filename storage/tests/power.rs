@@ -128,7 +128,7 @@ fn what_was_synced_survives_a_loss_of_power_or_the_start_is_refused() {
         let mut random = Random::new(case);
         let dir = tempfile::tempdir().expect("a temporary folder");
         let store = Store::open(StorageKind::Sled, dir.path()).expect("the folder is free");
-        let mut backend = store.into_backend();
+        let mut backend = store.into_backends().jobs;
         let mut records = Vec::new();
         for _ in 0..3 {
             append(&mut *backend, 1 + random.below(40), &mut records);

@@ -208,7 +208,7 @@ fn persistence(driver: &Driver, fields: &mut Fields) {
     );
     if let LogState::On(journal) = &driver.log {
         let log = journal.stats();
-        fields.add("aof_current_size", log.disk.disk_bytes);
+        fields.add("aof_current_size", log.disk.jobs.disk_bytes);
         fields.add("aof_base_size", driver.node.live_log_bytes());
         fields.add("aof_pending_rewrite", 0);
         fields.add("aof_buffer_length", log.pending_bytes);

@@ -12,7 +12,7 @@ use shoalmq_core::id::{JobId, NodeId, Ticket};
 use shoalmq_core::job::Body;
 use shoalmq_core::log::{Policy, Position};
 use shoalmq_core::message::Message;
-use shoalmq_core::record::Record;
+use shoalmq_core::record::{Record, Stream};
 
 use super::{Answered, Driver};
 use crate::command::reply;
@@ -58,7 +58,7 @@ impl Driver {
             if let (Effect::Persist(record, news), Some(journal)) = (effect, journal) {
                 let writer = writer.get_or_insert_with(|| journal.writer());
                 if let Record::Added(job) = record {
-                    self.recorded.push((job.id, writer.location()));
+                    self.recorded.push((job.id, writer.location(Stream::Jobs)));
                 }
                 let position = writer.push(record);
                 self.gates.record(policy, record, *news, position);

@@ -64,7 +64,7 @@ impl Figures {
                 (_, Storage::Log) => "log",
             },
             live: node.live_log_bytes(),
-            disk: log.map_or(0, |log| log.disk.disk_bytes),
+            disk: log.map_or(0, |log| log.disk.jobs.disk_bytes),
             pending: log.map_or(0, |log| log.pending_bytes),
             syncs: log.map(|log| log.sync_times).unwrap_or_default(),
             faults: log.map_or(0, |log| log.faults),

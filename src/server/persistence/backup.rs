@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 use shoalmq_core::event::Event;
 use shoalmq_storage::StorageKind;
 use shoalmq_storage::backup::{Backup, BackupError, sync_folder};
+use shoalmq_storage::streams::Streams;
 use thiserror::Error;
 use tracing::{error, info};
 
@@ -130,9 +131,9 @@ impl Driver {
             LogState::On(_) | LogState::Off => return Err(NoBackup::NoLog),
         };
         usable.map_err(NoBackup::Directory)?;
-        let segment = journal.roll();
-        self.feed(Event::SegmentStarted(segment));
-        let backup = Backup::begin(&journal, kind, &self.config.dir, segment);
+        let below = Streams::each(|stream| journal.roll(stream));
+        self.feed(Event::SegmentStarted(below.jobs));
+        let backup = Backup::begin(&journal, kind, &self.config.dir, below);
         let running = Running {
             directory: directory.to_owned(),
             since: Instant::now(),

@@ -10,9 +10,11 @@ use shoalmq_core::event::Event;
 use shoalmq_core::id::NodeId;
 use shoalmq_core::log::{Reload, Restore, Start};
 use shoalmq_core::node::{Log, Node};
+use shoalmq_core::record::{Segment, Stream};
 use shoalmq_core::time::WallTime;
 use shoalmq_storage::fault::Fault;
 use shoalmq_storage::journal::{Journal, Position};
+use shoalmq_storage::streams::{STREAMS, Streams};
 use shoalmq_storage::{Loaded, StorageKind, Store, TornTail};
 use tracing::{error, info, warn};
 
@@ -47,7 +49,7 @@ struct Read {
     clock: Clock,
     journal: Journal,
     effects: Vec<Effect>,
-    loaded: Loaded,
+    loaded: Streams<Loaded>,
     clean: bool,
 }
 
@@ -55,13 +57,17 @@ struct Read {
 pub(crate) struct Scanned {
     store: Store,
     restore: Restore,
-    loaded: Loaded,
+    loaded: Streams<Loaded>,
     began: Instant,
 }
 
 impl Scanned {
     /// Reads the log.
-    fn scan(config: &Config, id: NodeId, progress: &mut dyn FnMut(&Loaded)) -> Result<Self, Fault> {
+    fn scan(
+        config: &Config,
+        id: NodeId,
+        progress: &mut dyn FnMut(&Streams<Loaded>),
+    ) -> Result<Self, Fault> {
         let began = Instant::now();
         let mut store = Store::open(kind(config), &config.dir)?;
         let mut restore = Restore::new(id, settings(config, Log::On), clock::entropy());
@@ -86,33 +92,27 @@ impl Scanned {
             (driver.config.clone(), driver.identity.id)
         };
         let mut told = Instant::now();
-        let mut progress = |progress: &Loaded| {
+        let mut progress = |progress: &Streams<Loaded>| {
             let mut driver = shared.driver.lock();
             if let Some(loading) = &mut driver.loading {
-                loading.loaded_bytes = progress.bytes;
-                loading.total_bytes = progress.total_bytes.unwrap_or(loading.total_bytes);
+                loading.loaded_bytes = progress.bytes();
+                loading.total_bytes = progress.total_bytes().unwrap_or(loading.total_bytes);
                 if told.elapsed() >= TELL_EVERY {
                     told = Instant::now();
                     let percent = (loading.share() * 100.0).round();
-                    let (records, left) = (progress.records, loading.left());
+                    let (records, left) = (progress.records(), loading.left());
                     info!(percent, records, ?left, "the job log is read");
                 }
             }
         };
-        match Scanned::scan(&config, id, &mut progress) {
-            Err(fault @ Fault::Corrupt { .. })
-                if config.storage_on_corrupt == StorageOnCorrupt::SetAside =>
-            {
-                let folder = set_aside(&config)?;
-                warn!(
-                    fault = describe(&fault),
-                    folder = %folder.display(),
-                    "the job log is damaged and set aside: the node starts empty, and gets its copies again from other nodes; \
-                     jobs that no other node holds are in that folder alone"
-                );
-                Scanned::scan(&config, id, &mut progress)
+        // Both streams may be damaged: one after the other is set aside.
+        loop {
+            match Scanned::scan(&config, id, &mut progress) {
+                Err(fault)
+                    if config.storage_on_corrupt == StorageOnCorrupt::SetAside
+                        && set_aside(&config, &fault)? => {}
+                scanned => return scanned,
             }
-            scanned => scanned,
         }
     }
 
@@ -138,7 +138,7 @@ impl Scanned {
             loaded,
             ..
         } = self;
-        let segment = loaded.last_segment.map_or(1, |last| last + 1);
+        let segments = loaded.map(next_segment);
         let clean = restore.is_clean();
         let wall = clock::wall().0.saturating_add_signed(correction_ms);
         let clock = Clock::starting_at(restore.timeline(WallTime(wall)));
@@ -150,12 +150,12 @@ impl Scanned {
         let start = Start {
             now: clock.now(),
             generation,
-            segment,
+            segment: segments.jobs,
             reload,
         };
         let mut effects = Vec::new();
         let node = restore.finish(start, &mut effects);
-        let journal = open_journal(shared, store, segment, config, after)?;
+        let journal = open_journal(shared, store, segments, config, after)?;
         Ok(Read {
             node,
             clock,
@@ -174,7 +174,7 @@ impl Scanned {
             let driver = shared.driver.lock();
             (driver.config.clone(), driver.identity.generation)
         };
-        if self.loaded.records == 0 {
+        if self.loaded.jobs.records == 0 {
             // Before the log holds anything: a crash must not leave it under the name of the store that is gone.
             let mut driver = shared.driver.lock();
             driver.identity.renew_store();
@@ -199,7 +199,7 @@ impl Scanned {
         driver.introduce_members();
         drop(driver);
         shared.tick_sooner.notify_one();
-        let (records, bytes, took) = (loaded.records, loaded.bytes, began.elapsed());
+        let (records, bytes, took) = (loaded.records(), loaded.bytes(), began.elapsed());
         if records == 0 {
             info!(?took, "the job log is empty");
         } else {
@@ -209,19 +209,49 @@ impl Scanned {
     }
 }
 
-/// Renames the folder of the log, for good. Returns its new name.
-fn set_aside(config: &Config) -> Result<PathBuf, Fault> {
-    let folder = config.dir.join(kind(config).to_string());
+/// The segment that a stream goes on with.
+pub(super) fn next_segment(loaded: Loaded) -> Segment {
+    loaded.last_segment.map_or(1, |last| last + 1)
+}
+
+/// Sets the stream aside that is damaged: the other one stays. Returns whether the fault is such a damage.
+fn set_aside(config: &Config, fault: &Fault) -> Result<bool, Fault> {
+    let Fault::Corrupt { path, .. } = fault else {
+        return Ok(false);
+    };
+    let aside = rename_aside(config, path)?;
+    let (fault, folder) = (describe(fault), aside.display());
+    let topics = kind(config).folder(Stream::Topics);
+    if topics.is_some_and(|name| path.ends_with(name)) {
+        warn!(
+            fault,
+            %folder,
+            "the log of topics is damaged and set aside: the node gets its entries again from other nodes; those that no \
+             other node holds are in that folder alone"
+        );
+    } else {
+        warn!(
+            fault,
+            %folder,
+            "the job log is damaged and set aside: the node starts empty, and gets its copies again from other nodes; \
+             jobs that no other node holds are in that folder alone"
+        );
+    }
+    Ok(true)
+}
+
+/// Renames the folder of a log, for good. Returns its new name.
+fn rename_aside(config: &Config, folder: &Path) -> Result<PathBuf, Fault> {
     let seconds = clock::since_epoch().as_secs();
     let names = (0..).map(|later| seconds + later);
     let mut names = names.map(|seconds| folder.with_extension(format!("corrupt-{seconds}")));
     let free = names.find(|name| !name.exists());
     let aside = free.expect("not every second was one of damage");
-    let renamed = fs::rename(&folder, &aside).and_then(|()| {
+    let renamed = fs::rename(folder, &aside).and_then(|()| {
         let dir = File::open(&config.dir)?;
         dir.sync_all()
     });
-    renamed.map_err(|cause| Fault::from_io("set aside the damaged job log", &folder, cause))?;
+    renamed.map_err(|cause| Fault::from_io("set aside the damaged job log", folder, cause))?;
     Ok(aside)
 }
 
@@ -333,9 +363,13 @@ pub(crate) fn has_files(config: &Config) -> bool {
     log_bytes(config) > 0
 }
 
-/// Both may be there: `appendonly no` does not look which one the node is to use.
+/// Both kinds may be there: `appendonly no` does not look which one the node is to use.
 fn log_bytes(config: &Config) -> u64 {
-    let folders = ["sled", "log"];
-    let bytes = folders.map(|name| folder_bytes(&config.dir.join(name)));
-    bytes.iter().sum()
+    let kinds = [StorageKind::Sled, StorageKind::Log];
+    let folders = kinds
+        .iter()
+        .flat_map(|kind| STREAMS.into_iter().filter_map(|stream| kind.folder(stream)));
+    folders
+        .map(|name| folder_bytes(&config.dir.join(name)))
+        .sum()
 }

@@ -9,9 +9,11 @@ use parking_lot::Mutex;
 use shoalmq_core::event::Event;
 use shoalmq_core::log;
 use shoalmq_core::node::Log;
+use shoalmq_core::record::Segment;
 use shoalmq_storage::Store;
 use shoalmq_storage::fault::Fault;
 use shoalmq_storage::journal::{Journal, Options, Policy, Position, Progress};
+use shoalmq_storage::streams::Streams;
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 
@@ -192,7 +194,7 @@ pub(crate) fn gate_policy(appendfsync: AppendFsync, health: &Health) -> log::Pol
 fn open_journal(
     shared: &Shared,
     store: Store,
-    segment: u32,
+    segments: Streams<Segment>,
     config: &Config,
     after: Position,
 ) -> Result<Journal, Fault> {
@@ -210,7 +212,7 @@ fn open_journal(
     let policy = Arc::clone(&shared.policy);
     let on_progress =
         Box::new(move |progress: Progress| follow(&health, &sender, *policy.lock(), &progress));
-    Journal::start(store.into_backend(), segment, options, on_progress)
+    Journal::start(store.into_backends(), segments, options, on_progress)
         .map_err(|error| Fault::from_io("start the thread that writes to", &config.dir, error))
 }
 
@@ -295,16 +297,17 @@ impl Driver {
     pub(crate) fn switch_log_on(&mut self, shared: &Shared) -> Result<(), Fault> {
         let mut store = Store::open(load::kind(&self.config), &self.config.dir)?;
         let found = store.load(load::torn_tail(&self.config), |_, _| {}, |_| {})?;
-        let segment = found.last_segment.unwrap_or(0).max(self.node.log_segment()) + 1;
-        let journal = open_journal(shared, store, segment, &self.config, self.gates.position())?;
-        if found.records > 0 {
+        let mut segments = found.map(load::next_segment);
+        segments.jobs = segments.jobs.max(self.node.log_segment() + 1);
+        let journal = open_journal(shared, store, segments, &self.config, self.gates.position())?;
+        if found.jobs.records > 0 {
             warn!(
-                records = found.records,
+                records = found.jobs.records,
                 "the job log held records of another time: they are replaced by what is in memory"
             );
         }
         self.set_log(LogState::On(journal));
-        self.feed(Event::LogOpened(segment));
+        self.feed(Event::LogOpened(segments.jobs));
         self.rewrite = self.rewrite.begun_by_opening();
         Ok(())
     }
@@ -352,7 +355,7 @@ mod tests {
     fn progress(written: u64, synced: u64) -> Progress {
         Progress {
             written: Position(written),
-            readable: Location::new(1, 0),
+            readable: Streams::each(|_| Location::new(1, 0)),
             synced: Position(synced),
             fault: None,
             fatal: false,

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use shoalmq_core::event::{Event, Pace};
-use shoalmq_core::record::Segment;
+use shoalmq_core::record::{Segment, Stream};
 use shoalmq_storage::journal::{Journal, Position};
 use tracing::{debug, warn};
 
@@ -75,7 +75,7 @@ impl Driver {
             return false;
         }
         if let Some(journal) = self.log.journal() {
-            let segment = journal.roll();
+            let segment = journal.roll(Stream::Jobs);
             self.feed(Event::SegmentStarted(segment));
             self.rewrite.whole = Some(segment);
             self.rewrite.begun_from = None;

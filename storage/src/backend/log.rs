@@ -3,6 +3,7 @@
 //! ```text
 //! <dir>/log/lock               held by the process that has the log open
 //! <dir>/log/000000000001.log   a segment; .new while its head is not on disk
+//! <dir>/log-topics/            the same for the stream of topics
 //!
 //! file    head      52 bytes        rewritten in place after each sync; it never leaves the first sector
 //!         zeros     to byte 512
@@ -41,7 +42,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use shoalmq_core::record::Segment;
+use shoalmq_core::record::{Segment, Stream};
 
 use self::disk::{Disk, DiskFile, Native};
 use self::format::{End, FRAMES_AT, Head};
@@ -68,9 +69,17 @@ pub use reader::OPEN_MOST;
 pub struct Log(Engine<Native>);
 
 impl Log {
-    /// Opens the log in the folder `log` below `dir`, and makes it when there is none.
-    pub fn open(dir: &Path) -> Result<Self, Fault> {
-        let path = dir.join(FOLDER);
+    /// The folder of a stream, below the data folder.
+    pub(crate) fn folder(stream: Stream) -> &'static str {
+        match stream {
+            Stream::Jobs => "log",
+            Stream::Topics => "log-topics",
+        }
+    }
+
+    /// Opens the log of a stream in its folder below `dir`, and makes it when there is none.
+    pub fn open(dir: &Path, stream: Stream) -> Result<Self, Fault> {
+        let path = dir.join(Log::folder(stream));
         let made = fs::create_dir_all(&path).and_then(|()| Native.sync_folder(dir));
         made.map_err(|cause| Fault::from_io("create", &path, cause))?;
         let lock = lock::lock(&path)?;
@@ -79,8 +88,8 @@ impl Log {
 
     /// The files of all segments below one, and before them that of the segment after: it is the next one of the last of
     /// these, which has to be there. It is copied as a crash might leave it.
-    pub(crate) fn files(dir: &Path, below: Segment) -> io::Result<Vec<Part>> {
-        let folder = Path::new(FOLDER);
+    pub(crate) fn files(dir: &Path, stream: Stream, below: Segment) -> io::Result<Vec<Part>> {
+        let folder = Path::new(Log::folder(stream));
         let mut segments = Vec::new();
         for entry in fs::read_dir(dir.join(folder))? {
             let name = entry?.file_name();
@@ -101,8 +110,12 @@ impl Log {
     }
 
     /// Makes a log of the copied files: nothing follows the newest, though something did when it was copied.
-    pub(crate) fn finish_copy(copy: &Path, below: Segment) -> Result<(), Fault> {
-        let folder = copy.join(FOLDER);
+    pub(crate) fn finish_copy(copy: &Path, stream: Stream, below: Segment) -> Result<(), Fault> {
+        let folder = copy.join(Log::folder(stream));
+        // A stream that never had a record has nothing to copy.
+        if !folder.exists() {
+            return Ok(());
+        }
         let path = segment::path(&folder, below);
         let failed = |cause| Fault::from_io("write", &path, cause);
         let file = Native.open(&path).map_err(failed)?;
@@ -121,9 +134,9 @@ impl Log {
         name == "lock" || name.ends_with(segment::UNFINISHED)
     }
 
-    /// Whether there is a log below `dir`.
-    pub(crate) fn is_in(dir: &Path) -> bool {
-        let Ok(entries) = fs::read_dir(dir.join(FOLDER)) else {
+    /// Whether there is a log of this stream below `dir`.
+    pub(crate) fn is_in(dir: &Path, stream: Stream) -> bool {
+        let Ok(entries) = fs::read_dir(dir.join(Log::folder(stream))) else {
             return false;
         };
         entries.flatten().any(|entry| {
@@ -148,9 +161,6 @@ impl super::Reader for LogReader {
         self.0.read(segment, offset, least, buffer)
     }
 }
-
-/// Below the data folder.
-const FOLDER: &str = "log";
 
 /// A log on a file system.
 struct Engine<D: Disk> {

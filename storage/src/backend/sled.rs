@@ -4,6 +4,7 @@
 //! <dir>/sled/lock                    held by the process that has the log open
 //! <dir>/sled/<segment>.<number>/     a database for each segment, with sled's own files; named by its first key
 //! <dir>/sled/synced                  how far it is known to be on disk
+//! <dir>/sled-topics/                 the same for the stream of topics
 //!
 //! tree     seg%012d.%020d            segment, first number: a few values each
 //! key      number u64 BE, more u8    1: the frame goes on in the next key, 0: it ends here
@@ -32,7 +33,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, SyncSender};
 use std::thread;
 
-use shoalmq_core::record::Segment;
+use shoalmq_core::record::{Segment, Stream};
 
 use self::engine::{End, Engine};
 use self::folders::Folder;
@@ -91,9 +92,17 @@ struct Kept {
 }
 
 impl Sled {
-    /// Opens the log in the folder `sled` below `dir`, and makes it when there is none.
-    pub fn open(dir: &Path) -> Result<Self, Fault> {
-        let path = dir.join("sled");
+    /// The folder of a stream, below the data folder.
+    pub(crate) fn folder(stream: Stream) -> &'static str {
+        match stream {
+            Stream::Jobs => "sled",
+            Stream::Topics => "sled-topics",
+        }
+    }
+
+    /// Opens the log of a stream in its folder below `dir`, and makes it when there is none.
+    pub fn open(dir: &Path, stream: Stream) -> Result<Self, Fault> {
+        let path = dir.join(Sled::folder(stream));
         fs::create_dir_all(&path).map_err(|cause| Fault::from_io("create", &path, cause))?;
         let lock = lock::lock(&path)?;
         let (folders, engine, mut end) = guard::guarded(&path, || {
@@ -138,8 +147,8 @@ impl Sled {
     }
 
     /// The files of the databases of all segments below one. Sled may write to them whenever it opens them.
-    pub(crate) fn files(dir: &Path, below: Segment) -> io::Result<Vec<Part>> {
-        let root = Path::new("sled");
+    pub(crate) fn files(dir: &Path, stream: Stream, below: Segment) -> io::Result<Vec<Part>> {
+        let root = Path::new(Sled::folder(stream));
         let mut files = Vec::new();
         for entry in fs::read_dir(dir.join(root))? {
             let name = entry?.file_name();
@@ -159,9 +168,9 @@ impl Sled {
         &self.path
     }
 
-    /// Whether there is a log below `dir`.
-    pub(crate) fn is_in(dir: &Path) -> bool {
-        folders::any(&dir.join("sled"))
+    /// Whether there is a log of this stream below `dir`.
+    pub(crate) fn is_in(dir: &Path, stream: Stream) -> bool {
+        folders::any(&dir.join(Sled::folder(stream)))
     }
 
     /// Does something with the last database, and reopens it first if necessary; an error spoils the database.

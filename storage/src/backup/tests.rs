@@ -1,6 +1,6 @@
 use shoalmq_core::id::JobId;
 use shoalmq_core::job::Body;
-use shoalmq_core::record::{JobRecord, Record};
+use shoalmq_core::record::{JobRecord, Record, Stream};
 
 use super::*;
 use crate::TornTail;
@@ -33,15 +33,15 @@ fn open(kind: StorageKind, dir: &Path) -> (Vec<(Segment, Record)>, Journal) {
         segment_bytes: 1000,
         after: Position(0),
     };
-    let segment = loaded.last_segment.map_or(1, |last| last + 1);
-    let backend = store.into_backend();
-    let journal = Journal::start(backend, segment, options, Box::new(|_| {}));
+    let segments = loaded.map(|loaded| loaded.last_segment.map_or(1, |last| last + 1));
+    let backends = store.into_backends();
+    let journal = Journal::start(backends, segments, options, Box::new(|_| {}));
     (found, journal.expect("a thread"))
 }
 
 /// Rolls, as a node does: the next segment begins with a record.
 fn begin(journal: &Journal, kind: StorageKind, dir: &Path) -> Backup {
-    let below = journal.roll();
+    let below = Streams::each(|stream| journal.roll(stream));
     journal.append(&job(250, 10));
     Backup::begin(journal, kind, dir, below)
 }
@@ -82,7 +82,7 @@ fn segments_that_are_given_up_meanwhile_are_copied_and_then_dropped() {
         let (_, journal) = open(kind, dir.path());
         journal.append(&job(1, 10));
         let backup = begin(&journal, kind, dir.path());
-        journal.retire(2);
+        journal.retire(Stream::Jobs, 2);
         journal.append(&job(2, 10));
         journal.sync_now().expect("the disk works");
         backup
@@ -103,7 +103,7 @@ fn a_copy_is_whole_however_many_segments_follow_before_it_begins() {
         journal.append(&job(1, 10));
         let backup = begin(&journal, kind, dir.path());
         for number in 2..5 {
-            journal.roll();
+            journal.roll(Stream::Jobs);
             journal.append(&job(number, 10));
             journal.sync_now().expect("the disk works");
         }
@@ -123,7 +123,7 @@ fn segments_are_dropped_while_a_copy_is_looked_through() {
     journal.append(&job(1, 10));
     let backup = begin(&journal, StorageKind::Log, dir.path());
     journal.append(&job(2, 10));
-    journal.retire(2);
+    journal.retire(Stream::Jobs, 2);
     let first = Path::new("log/000000000001.log");
     let mut told = 0;
     backup

@@ -1,4 +1,4 @@
-//! The daemon: the thread that owns the backend, and does one thing after the other.
+//! The daemon: the thread that owns the backends of both streams, and does one thing after the other.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::MutexGuard;
-use shoalmq_core::record::Segment;
+use shoalmq_core::record::{Segment, Stream};
 use shoalmq_core::telling::WAIT_MICROS;
 
 use super::pending::{Frame, Shared, State};
 use super::{Policy, Progress};
 use crate::backend::Backend;
 use crate::fault::Fault;
+use crate::streams::{STREAMS, Streams};
 
 /// How long a commit waits for more records, unless somebody waits for the disk: small frames cost the most.
 const LINGER: Duration = Duration::from_millis(5);
@@ -29,24 +30,36 @@ const RETRY_MAX: Duration = Duration::from_secs(1);
 const STATS_EVERY: Duration = Duration::from_secs(1);
 
 pub(super) struct Daemon {
-    backend: Box<dyn Backend>,
+    lanes: Streams<Lane>,
     shared: Arc<Shared>,
     on_progress: Box<dyn Fn(Progress) + Send>,
+    stats_at: Instant,
+}
+
+/// What the daemon has of one stream.
+struct Lane {
+    backend: Box<dyn Backend>,
     /// Taken from the state, and not written yet.
     writing: VecDeque<Frame>,
     /// The segment of what is written and not synced; none when there is nothing.
     unsynced: Option<Segment>,
     retries: Retries,
-    stats_at: Instant,
 }
 
-/// What the daemon does next.
+/// What the daemon does next, for one stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
-    Write,
-    Sync,
-    Retire(Segment),
-    Exit,
+    Write(Stream),
+    Sync(Stream),
+    Retire(Stream, Segment),
+}
+
+impl Step {
+    fn stream(self) -> Stream {
+        match self {
+            Step::Write(stream) | Step::Sync(stream) | Step::Retire(stream, _) => stream,
+        }
+    }
 }
 
 /// What to do next, or until when to wait for something to do.
@@ -54,9 +67,11 @@ enum Due {
     Now(Step),
     At(Instant),
     Never,
+    /// The stop is done.
+    Exit,
 }
 
-/// When the steps are tried again that failed the last time.
+/// When the steps of a stream are tried again that failed the last time.
 #[derive(Debug, Default)]
 struct Retries {
     write: Option<Retry>,
@@ -73,21 +88,9 @@ struct Retry {
 impl Retries {
     fn of(&mut self, step: Step) -> &mut Option<Retry> {
         match step {
-            Step::Write => &mut self.write,
-            Step::Sync => &mut self.sync,
-            Step::Retire(_) | Step::Exit => &mut self.retire,
-        }
-    }
-
-    /// A step failed not long ago. A stop waits for nothing, and tries no retirement twice.
-    fn waits(&self, step: Step, state: &State, now: Instant) -> bool {
-        let waits =
-            |retry: Option<Retry>| retry.is_some_and(|retry| now < retry.at) && !state.stopping;
-        match step {
-            Step::Write => waits(self.write),
-            Step::Sync => waits(self.sync),
-            Step::Retire(_) => waits(self.retire) || state.stopping && self.retire.is_some(),
-            Step::Exit => false,
+            Step::Write(_) => &mut self.write,
+            Step::Sync(_) => &mut self.sync,
+            Step::Retire(..) => &mut self.retire,
         }
     }
 
@@ -113,56 +116,79 @@ impl Retries {
     }
 }
 
+impl Lane {
+    /// A step failed not long ago. A stop waits for nothing, and tries no retirement twice.
+    fn waits(&self, step: Step, state: &State, now: Instant) -> bool {
+        let waits =
+            |retry: Option<Retry>| retry.is_some_and(|retry| now < retry.at) && !state.stopping;
+        match step {
+            Step::Write(_) => waits(self.retries.write),
+            Step::Sync(_) => waits(self.retries.sync),
+            Step::Retire(..) => {
+                let retry = self.retries.retire;
+                waits(retry) || state.stopping && retry.is_some()
+            }
+        }
+    }
+
+    /// The next frame begins a segment, and all before it have to be on disk: a sync that fails must be seen to be one.
+    fn begins(&self) -> bool {
+        let next = self.writing.front().map(|frame| frame.segment);
+        self.unsynced
+            .zip(next)
+            .is_some_and(|(unsynced, next)| unsynced < next)
+    }
+}
+
 impl Daemon {
     pub(super) fn new(
-        backend: Box<dyn Backend>,
+        backends: Streams<Box<dyn Backend>>,
         shared: Arc<Shared>,
         on_progress: Box<dyn Fn(Progress) + Send>,
     ) -> Self {
         Daemon {
-            backend,
+            lanes: backends.map(|backend| Lane {
+                backend,
+                writing: VecDeque::new(),
+                unsynced: None,
+                retries: Retries::default(),
+            }),
             shared,
             on_progress,
-            writing: VecDeque::new(),
-            unsynced: None,
-            retries: Retries::default(),
             stats_at: Instant::now(),
         }
     }
 
-    /// Works until it is told to stop; the backend is closed when this returns.
+    /// Works until it is told to stop; the backends are closed when this returns.
     pub(super) fn run(mut self) -> Result<(), Arc<Fault>> {
-        loop {
-            let step = self.next_step();
+        while let Some(step) = self.next_step() {
             let done = match step {
-                Step::Write => self.write(),
-                Step::Sync => self.sync(),
-                Step::Retire(below) => self.retire(below),
-                Step::Exit => return self.result(),
+                Step::Write(stream) => self.write(stream),
+                Step::Sync(stream) => self.sync(stream),
+                Step::Retire(stream, below) => self.retire(stream, below),
             };
             match done {
                 Ok(()) => self.succeeded(step),
                 Err(fault) => self.failed(step, fault),
             }
         }
+        self.result()
     }
 
-    /// Waits until there is something to do.
-    fn next_step(&mut self) -> Step {
+    /// Waits until there is something to do; none when the stop is done.
+    fn next_step(&mut self) -> Option<Step> {
         let shared = Arc::clone(&self.shared);
         let mut state = shared.state.lock();
         loop {
             let now = Instant::now();
             let due = self.due(&mut state, now);
-            let backing_off = self.retries.waits(Step::Write, &state, now);
             state.wake_at = match due {
-                Due::Now(_) => usize::MAX,
-                _ if backing_off || state.progress.fatal => usize::MAX,
-                _ if state.frames.is_empty() => 1,
-                _ => LINGER_BYTES,
+                Due::Now(_) | Due::Exit => usize::MAX,
+                Due::At(_) | Due::Never => self.wake_at(&state, now),
             };
             match due {
-                Due::Now(step) => return step,
+                Due::Now(step) => return Some(step),
+                Due::Exit => return None,
                 Due::At(at) => {
                     shared.work.wait_until(&mut state, at);
                 }
@@ -171,91 +197,139 @@ impl Daemon {
         }
     }
 
+    /// How many queued bytes are worth waking up for.
+    fn wake_at(&self, state: &State, now: Instant) -> usize {
+        let backs_off = |stream: Stream| self.lanes[stream].waits(Step::Write(stream), state, now);
+        let stuck =
+            STREAMS.map(|stream| backs_off(stream).then(|| state.lanes[stream].queued_bytes));
+        if state.progress.fatal || stuck.iter().all(Option::is_some) {
+            return usize::MAX;
+        }
+        let stuck: usize = stuck.into_iter().flatten().sum();
+        let waits = STREAMS
+            .into_iter()
+            .any(|stream| !backs_off(stream) && !state.lanes[stream].frames.is_empty());
+        stuck + if waits { LINGER_BYTES } else { 1 }
+    }
+
     /// What comes first: a sync, since clients and the rest of the steps wait for it; then what frees space; then what
-    /// takes some. A step that failed waits by itself, and lets the others pass.
+    /// takes some. A step that failed waits by itself, and lets the others pass, those of the other stream too.
     fn due(&mut self, state: &mut State, now: Instant) -> Due {
         if state.progress.fatal {
             return if state.stopping {
-                Due::Now(Step::Exit)
+                Due::Exit
             } else {
                 Due::Never
             };
         }
-        // A segment begins once all before it is on disk: a sync that fails must be seen to be one.
-        let next = self.writing.front().map(|frame| frame.segment);
-        let begins = next.is_some_and(|next| self.begins(next));
-        let waits = |step| self.retries.waits(step, state, now);
-        let syncs = self.unsynced.is_some() && (begins || sync_is_due(state, now));
-        if syncs && !waits(Step::Sync) {
-            return Due::Now(Step::Sync);
+        let waits = |step: Step| self.lanes[step.stream()].waits(step, state, now);
+        let syncs = STREAMS.into_iter().filter(|&stream| {
+            let lane = &self.lanes[stream];
+            lane.unsynced.is_some() && (lane.begins() || sync_is_due(state, stream, now))
+        });
+        let retires = STREAMS.into_iter().filter_map(|stream| {
+            let below = state.may_retire(stream)?;
+            Some(Step::Retire(stream, below))
+        });
+        let writes = STREAMS.into_iter().filter(|&stream| {
+            let lane = &self.lanes[stream];
+            !lane.writing.is_empty() && !lane.begins()
+        });
+        let steps = syncs
+            .map(Step::Sync)
+            .chain(retires)
+            .chain(writes.map(Step::Write));
+        if let Some(step) = steps.into_iter().find(|&step| !waits(step)) {
+            return Due::Now(step);
         }
-        let retires = state.may_retire();
-        if let Some(below) = retires.map(Step::Retire).filter(|&step| !waits(step)) {
-            return Due::Now(below);
-        }
-        let writes = next.is_some() && !begins || next.is_none() && write_is_due(state, now);
-        if writes && !waits(Step::Write) {
-            if next.is_none() {
-                self.take(state);
-            }
-            return Due::Now(Step::Write);
+        if let Some(step) = self.take(state, now) {
+            return Due::Now(step);
         }
         if state.stopping {
-            return Due::Now(Step::Exit);
+            return Due::Exit;
         }
-        let write_at = state.frames.front().map(|frame| frame.since + LINGER);
-        let write_at = write_at.filter(|_| next.is_none() && !waits(Step::Write));
-        let sync_at = sync_at(state).filter(|_| !waits(Step::Sync));
-        let times = write_at.into_iter().chain(sync_at);
-        match times.chain(self.retries.next(now)).min() {
+        match self.next_time(state, now) {
             Some(at) => Due::At(at),
             None => Due::Never,
         }
     }
 
-    /// A frame of this segment is not written before a sync.
-    fn begins(&self, segment: Segment) -> bool {
-        self.unsynced.is_some_and(|unsynced| unsynced < segment)
+    /// Takes what is queued, if it is time to write it, of each stream of which nothing is left to be written.
+    fn take(&mut self, state: &mut State, now: Instant) -> Option<Step> {
+        let is_due = write_is_due(state, now);
+        let mut first = None;
+        for stream in STREAMS.into_iter().filter(|_| is_due) {
+            let step = Step::Write(stream);
+            let lane = &self.lanes[stream];
+            if !lane.writing.is_empty() || lane.waits(step, state, now) {
+                continue;
+            }
+            let (lane, queue) = (&mut self.lanes[stream], &mut state.lanes[stream]);
+            mem::swap(&mut lane.writing, &mut queue.frames);
+            state.queued_bytes -= mem::take(&mut queue.queued_bytes);
+            queue.unwritten = lane.writing.front().map(|frame| frame.first);
+            if !lane.writing.is_empty() {
+                first.get_or_insert(step);
+            }
+        }
+        first
     }
 
-    fn take(&mut self, state: &mut State) {
-        mem::swap(&mut self.writing, &mut state.frames);
-        state.queued_bytes = 0;
-        state.unwritten_since = self.writing.front().map(|frame| frame.since);
+    /// Until when there is nothing to do, unless something is appended or asked for.
+    fn next_time(&self, state: &State, now: Instant) -> Option<Instant> {
+        let of_stream = |stream: Stream| {
+            let (lane, queue) = (&self.lanes[stream], &state.lanes[stream]);
+            let write_at = queue.frames.front().map(|frame| frame.first.since + LINGER);
+            let writes = lane.writing.is_empty() && !lane.waits(Step::Write(stream), state, now);
+            let sync_at = sync_at(state, stream);
+            let syncs = !lane.waits(Step::Sync(stream), state, now);
+            let times = write_at.filter(|_| writes).into_iter();
+            times
+                .chain(sync_at.filter(|_| syncs))
+                .chain(lane.retries.next(now))
+                .min()
+        };
+        STREAMS.into_iter().filter_map(of_stream).min()
     }
 
-    fn write(&mut self) -> Result<(), Fault> {
-        while let Some(frame) = self.writing.front() {
-            if self.begins(frame.segment) {
+    fn write(&mut self, stream: Stream) -> Result<(), Fault> {
+        let lane = &mut self.lanes[stream];
+        while let Some(frame) = lane.writing.front() {
+            if lane.begins() {
                 break;
             }
-            self.backend.append(frame.segment, &frame.bytes)?;
-            let frame = self.writing.pop_front().expect("it was just there");
-            self.unsynced = Some(frame.segment);
-            let mut state = self.shared.state.lock();
-            state.progress.written = frame.end;
-            state.progress.readable = frame.until;
-            state.unsynced_since.get_or_insert(frame.since);
-            state.unwritten_since = self.writing.front().map(|frame| frame.since);
+            lane.backend.append(frame.segment, &frame.bytes)?;
+            let frame = lane.writing.pop_front().expect("it was just there");
+            lane.unsynced = Some(frame.segment);
             let bytes = frame.bytes.len() as u64;
+            let mut state = self.shared.state.lock();
+            let written = &mut state.lanes[stream];
+            written.unwritten = lane.writing.front().map(|frame| frame.first);
+            written.unsynced.get_or_insert(frame.first);
+            written.unsynced_bytes += bytes;
+            state.progress.readable[stream] = frame.until;
             state.stats.pending_bytes -= bytes;
             state.stats.written_bytes += bytes;
             state.stats.frames += 1;
             state.recycle(frame.bytes);
+            state.advance();
         }
         Ok(())
     }
 
-    fn sync(&mut self) -> Result<(), Fault> {
+    fn sync(&mut self, stream: Stream) -> Result<(), Fault> {
         let began = Instant::now();
-        self.backend.sync()?;
-        self.unsynced = None;
+        let lane = &mut self.lanes[stream];
+        lane.backend.sync()?;
+        lane.unsynced = None;
         let now = Instant::now();
-        let disk = (now >= self.stats_at).then(|| self.backend.stats());
+        let disk = (now >= self.stats_at).then(|| self.lanes.each_ref(|lane| lane.backend.stats()));
         let mut state = self.shared.state.lock();
-        state.progress.synced = state.progress.written;
-        state.unsynced_since = None;
-        state.stats.synced_bytes = state.stats.written_bytes;
+        let synced = &mut state.lanes[stream];
+        synced.unsynced = None;
+        let bytes = mem::take(&mut synced.unsynced_bytes);
+        state.advance();
+        state.stats.synced_bytes += bytes;
         state.stats.syncs += 1;
         state.stats.sync_time += now - began;
         let micros = (now - began).as_micros() as u64;
@@ -267,24 +341,25 @@ impl Daemon {
         Ok(())
     }
 
-    fn retire(&mut self, below: Segment) -> Result<(), Fault> {
-        self.backend.retire(below)?;
-        self.shared.state.lock().retired(below);
+    fn retire(&mut self, stream: Stream, below: Segment) -> Result<(), Fault> {
+        self.lanes[stream].backend.retire(below)?;
+        self.shared.state.lock().retired(stream, below);
         Ok(())
     }
 
     fn succeeded(&mut self, step: Step) {
         let shared = Arc::clone(&self.shared);
         let mut state = shared.state.lock();
-        self.retries.forget(step);
+        self.lanes[step.stream()].retries.forget(step);
         // Only a sync proves that the disk takes writes again: some backends buffer what they append.
-        let heals = self.unsynced.is_none() && self.retries.is_empty();
+        let well = |lane: &Lane| lane.unsynced.is_none() && lane.retries.is_empty();
+        let heals = self.lanes.values().all(well);
         let healed = heals && state.progress.fault.take().is_some();
         let worth_telling = match step {
             // Everybody waits for the sync, which is next.
-            Step::Write => state.policy != Policy::Always,
-            Step::Sync => true,
-            Step::Retire(_) | Step::Exit => false,
+            Step::Write(_) => state.policy != Policy::Always,
+            Step::Sync(_) => true,
+            Step::Retire(..) => false,
         };
         if healed || worth_telling {
             self.report(state);
@@ -294,13 +369,17 @@ impl Daemon {
     fn failed(&mut self, step: Step, fault: Fault) {
         let shared = Arc::clone(&self.shared);
         let mut state = shared.state.lock();
-        let lost = step == Step::Sync && !fault.is_full();
+        let (lost, frees) = match step {
+            Step::Write(_) => (false, false),
+            Step::Sync(_) => (!fault.is_full(), false),
+            Step::Retire(..) => (false, true),
+        };
         // A stop tries once: the operator will not wait for space. Segments to retire may come back at the start.
-        let gives_up = state.stopping && !matches!(step, Step::Retire(_));
+        let gives_up = state.stopping && !frees;
         state.progress.fatal = lost || gives_up;
         state.progress.fault = Some(Arc::new(fault));
         state.stats.faults += 1;
-        self.retries.note(step, Instant::now());
+        self.lanes[step.stream()].retries.note(step, Instant::now());
         self.report(state);
     }
 
@@ -319,41 +398,40 @@ impl Daemon {
     }
 }
 
-/// When the policy wants a sync; none while nothing is unsynced.
-fn sync_at(state: &State) -> Option<Instant> {
+/// When the policy wants a sync of a stream; none while nothing is unsynced.
+fn sync_at(state: &State, stream: Stream) -> Option<Instant> {
     let wait = match state.policy {
         Policy::Always => Duration::ZERO,
         Policy::EverySecond => SYNC_SOON,
         Policy::No => SYNC_LATE,
     };
-    state.unsynced_since.map(|since| since + wait)
+    let unsynced = state.lanes[stream].unsynced;
+    unsynced.map(|oldest| oldest.since + wait)
 }
 
-/// What is written is to be synced now.
-fn sync_is_due(state: &State, now: Instant) -> bool {
-    let Progress {
-        written,
-        synced,
-        ref fault,
-        ..
-    } = state.progress;
-    let by_policy = sync_at(state).is_some_and(|at| now >= at);
-    let wanted = synced < state.flush_to && state.flush_to <= written;
-    let retiring = state.retires_with_sync();
-    let stopping = state.stopping && state.frames.is_empty();
-    by_policy || wanted || retiring || stopping || fault.is_some()
+/// What is written of a stream is to be synced now.
+fn sync_is_due(state: &State, stream: Stream, now: Instant) -> bool {
+    let lane = &state.lanes[stream];
+    let Some(oldest) = lane.unsynced else {
+        return false;
+    };
+    let by_policy = sync_at(state, stream).is_some_and(|at| now >= at);
+    let written = lane.written(state.appended);
+    let wanted = oldest.position <= state.flush_to && state.flush_to <= written;
+    let retiring = state.retires_with_sync(stream);
+    let stopping = state.stopping && lane.frames.is_empty();
+    by_policy || wanted || retiring || stopping || state.progress.fault.is_some()
 }
 
 /// What is queued is to be written now.
 fn write_is_due(state: &State, now: Instant) -> bool {
-    let written = state.progress.written;
-    let Some(oldest) = state.frames.front() else {
+    let Some(oldest) = state.queued_since() else {
         return false;
     };
     state.policy == Policy::Always
         || state.stopping
-        || state.flush_to > written
+        || state.flush_to > state.progress.written
         || state.retires_later()
         || state.queued_bytes >= LINGER_BYTES
-        || now >= oldest.since + LINGER
+        || now >= oldest + LINGER
 }

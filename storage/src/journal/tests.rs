@@ -5,6 +5,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use shoalmq_core::id::JobId;
 use shoalmq_core::job::Body;
 use shoalmq_core::record::JobRecord;
+use shoalmq_core::topic::{Origin, OriginNode, TopicRecord};
 
 use super::*;
 use crate::backend::memory::Memory;
@@ -52,7 +53,28 @@ impl Puppet {
     /// What a restart finds.
     fn records(&self) -> Vec<(Segment, Record)> {
         let mut records = Vec::new();
-        Store::of(Box::new(self.memory.clone()), Path::new("puppet"))
+        let of_jobs = Streams {
+            jobs: Box::new(self.memory.clone()) as Box<dyn Backend>,
+            topics: Box::new(Memory::new()),
+        };
+        Store::of(of_jobs, Path::new("puppet"))
+            .load(
+                TornTail::Refuse,
+                |at, record| records.push((at.segment, record)),
+                |_| {},
+            )
+            .expect("the log is whole");
+        records
+    }
+
+    /// The same, of a backend that holds topics.
+    fn topic_records(&self) -> Vec<(Segment, Record)> {
+        let mut records = Vec::new();
+        let of_topics = Streams {
+            jobs: Box::new(Memory::new()) as Box<dyn Backend>,
+            topics: Box::new(self.memory.clone()),
+        };
+        Store::of(of_topics, Path::new("puppet"))
             .load(
                 TornTail::Refuse,
                 |at, record| records.push((at.segment, record)),
@@ -120,7 +142,12 @@ impl Backend for Puppet {
     }
 }
 
+/// A journal whose stream of topics stays empty.
 fn start(puppet: &Puppet, policy: Policy) -> (Journal, Receiver<Progress>) {
+    start_both(puppet, &Puppet::default(), policy)
+}
+
+fn start_both(jobs: &Puppet, topics: &Puppet, policy: Policy) -> (Journal, Receiver<Progress>) {
     let (sender, receiver) = mpsc::channel();
     let options = Options {
         after: Position(0),
@@ -131,8 +158,12 @@ fn start(puppet: &Puppet, policy: Policy) -> (Journal, Receiver<Progress>) {
         // A test that ended before its journal does not listen any more.
         let _ = sender.send(progress);
     });
-    let journal =
-        Journal::start(Box::new(puppet.clone()), 1, options, on_progress).expect("a thread");
+    let backends = Streams {
+        jobs: Box::new(jobs.clone()) as Box<dyn Backend>,
+        topics: Box::new(topics.clone()),
+    };
+    let segments = Streams { jobs: 1, topics: 1 };
+    let journal = Journal::start(backends, segments, options, on_progress).expect("a thread");
     (journal, receiver)
 }
 
@@ -172,8 +203,8 @@ fn all_records_are_there_in_order_after_a_stop() {
                 expected.push((segment, record(number)));
             }
             drop(writer);
-            if journal.segment_is_full() {
-                segment = journal.roll();
+            if journal.load().segment_is_full.jobs {
+                segment = journal.roll(Stream::Jobs);
             }
         }
         assert_eq!(journal.position(), Position(2000));
@@ -294,7 +325,7 @@ fn frames_end_at_their_size_and_with_their_segment() {
     writer.push(&big(3 * FRAME_BYTES));
     writer.push(&record(1));
     drop(writer);
-    assert_eq!(journal.roll(), 2);
+    assert_eq!(journal.roll(Stream::Jobs), 2);
     journal.append(&record(2));
     for _ in 0..5 {
         gate.send(()).expect("the daemon waits for it");
@@ -385,9 +416,9 @@ fn segments_are_retired_after_what_was_appended_before_is_synced() {
     puppet.orders.lock().broken_retires = 1;
     let (journal, progress) = start(&puppet, Policy::No);
     journal.append(&record(1));
-    assert_eq!(journal.roll(), 2);
+    assert_eq!(journal.roll(Stream::Jobs), 2);
     journal.append(&record(2));
-    journal.retire(2);
+    journal.retire(Stream::Jobs, 2);
     wait_for(&progress, |told| told.fault.is_some());
     wait_for(&progress, |told| told.fault.is_none());
     assert_eq!(
@@ -413,16 +444,16 @@ fn segments_are_retired_in_their_time_however_many_follow() {
     let (journal, _progress) = start(&puppet, Policy::No);
     journal.append(&record(1));
     gate.send(()).expect("the daemon waits for it");
-    journal.roll();
+    journal.roll(Stream::Jobs);
     let mut writer = journal.writer();
     writer.push(&big(FRAME_BYTES));
     writer.push(&record(2));
     drop(writer);
-    journal.retire(2);
+    journal.retire(Stream::Jobs, 2);
     gate.send(()).expect("the daemon waits for it");
-    journal.roll();
+    journal.roll(Stream::Jobs);
     journal.append(&record(3));
-    journal.retire(3);
+    journal.retire(Stream::Jobs, 3);
     gate.send(()).expect("the daemon waits for it");
     gate.send(()).expect("the daemon waits for it");
     journal.stop().expect("nothing is wrong");
@@ -448,7 +479,7 @@ fn a_segment_begins_once_all_before_it_is_on_disk() {
     puppet.orders.lock().broken_syncs = 1;
     let (journal, progress) = start(&puppet, Policy::No);
     journal.append(&record(1));
-    journal.roll();
+    journal.roll(Stream::Jobs);
     journal.append(&record(2));
     wait_for(&progress, |told| told.fatal);
     assert_eq!(puppet.calls(), [Call::Append(1), Call::Sync]);
@@ -459,12 +490,12 @@ fn while_no_write_succeeds_the_written_is_synced_and_space_is_freed() {
     let puppet = Puppet::default();
     let (journal, progress) = start(&puppet, Policy::No);
     journal.append(&record(1));
-    journal.roll();
+    journal.roll(Stream::Jobs);
     let second = journal.append(&record(2));
     wait_for(&progress, |told| told.written == second);
     // What is given up now goes when the backup is over.
     journal.hold();
-    journal.retire(2);
+    journal.retire(Stream::Jobs, 2);
     puppet.orders.lock().full_appends = u32::MAX;
     journal.append(&record(3));
     // The policy would let it wait for longer.
@@ -488,9 +519,9 @@ fn a_retirement_that_fails_does_not_hold_up_writes() {
     puppet.orders.lock().broken_retires = u32::MAX;
     let (journal, progress) = start(&puppet, Policy::No);
     journal.append(&record(1));
-    journal.roll();
+    journal.roll(Stream::Jobs);
     journal.append(&record(2));
-    journal.retire(2);
+    journal.retire(Stream::Jobs, 2);
     wait_for(&progress, |told| told.fault.is_some());
     let later = journal.append(&record(3));
     let told = wait_for(&progress, |told| told.synced == later);
@@ -498,7 +529,7 @@ fn a_retirement_that_fails_does_not_hold_up_writes() {
     puppet.orders.lock().broken_retires = 0;
     wait_for(&progress, |told| told.fault.is_none());
     puppet.orders.lock().broken_retires = u32::MAX;
-    journal.retire(3);
+    journal.retire(Stream::Jobs, 3);
     journal.append(&record(4));
     assert!(journal.stop().is_err(), "it says what is left to do");
     let left = [record(2), record(3), record(4)].map(|record| (2, record));
@@ -515,4 +546,163 @@ fn dropping_the_last_handle_stops_the_journal() {
     other.append(&record(2));
     drop(other);
     assert_eq!(puppet.records(), [(1, record(1)), (1, record(2))]);
+}
+
+/// A record of the stream of topics.
+fn end(number: u64) -> Record {
+    let origin = Origin::new(OriginNode::new(7), number);
+    Record::Topic(TopicRecord::Life(origin))
+}
+
+#[test]
+fn each_stream_has_its_own_records_segments_and_places() {
+    for policy in [Policy::Always, Policy::EverySecond, Policy::No] {
+        let (jobs, topics) = (Puppet::default(), Puppet::default());
+        let (journal, _progress) = start_both(&jobs, &topics, policy);
+        let (mut of_jobs, mut of_topics) = (Vec::new(), Vec::new());
+        let mut segments = Streams { jobs: 1, topics: 1 };
+        for number in 0..100 {
+            let mut writer = journal.writer();
+            for place in [Stream::Jobs, Stream::Topics].map(|stream| writer.location(stream)) {
+                assert!(place.offset < 1500, "{place}");
+            }
+            writer.push(&end(number));
+            writer.push(&record(number as u8));
+            writer.push(&end(number + 1000));
+            drop(writer);
+            of_topics.push((segments.topics, end(number)));
+            of_topics.push((segments.topics, end(number + 1000)));
+            of_jobs.push((segments.jobs, record(number as u8)));
+            for stream in STREAMS {
+                if journal.load().segment_is_full[stream] {
+                    segments[stream] = journal.roll(stream);
+                }
+            }
+        }
+        assert_eq!(journal.position(), Position(300));
+        journal.stop().expect("nothing is wrong");
+        assert!(segments.topics > 2 && segments.jobs > 2, "{segments:?}");
+        assert_eq!(jobs.records(), of_jobs);
+        assert_eq!(topics.topic_records(), of_topics);
+        let progress = journal.progress();
+        assert_eq!(progress.written, Position(300));
+        assert_eq!(progress.synced, Position(300));
+        let written = journal.stats().written_bytes;
+        let held = [jobs, topics].map(|puppet| puppet.memory.stats().disk_bytes);
+        assert_eq!(written, held.iter().sum::<u64>());
+    }
+}
+
+#[test]
+fn a_position_is_reached_when_both_streams_have_all_up_to_there() {
+    let (jobs, topics) = (Puppet::default(), Puppet::default());
+    let gate = topics.gated();
+    let (journal, progress) = start_both(&jobs, &topics, Policy::Always);
+    let mut writer = journal.writer();
+    let first = writer.push(&record(1));
+    let second = writer.push(&end(2));
+    let third = writer.push(&record(3));
+    drop(writer);
+    let told = wait_for(&progress, |told| told.synced >= first);
+    assert_eq!((told.written, told.synced), (first, first));
+    assert_eq!(told.readable.topics, Location::new(1, 0));
+    gate.send(()).expect("the daemon waits for it");
+    let told = wait_for(&progress, |told| told.synced > first);
+    assert_eq!((told.written, told.synced), (third, third));
+    assert!(second < third && told.readable.topics > Location::new(1, 0));
+    drop(gate);
+    *topics.gate.lock() = None;
+}
+
+#[test]
+fn what_is_asked_for_is_synced_soon_whatever_the_policy() {
+    let (jobs, topics) = (Puppet::default(), Puppet::default());
+    let (journal, progress) = start_both(&jobs, &topics, Policy::No);
+    let mut writer = journal.writer();
+    let position = writer.push(&end(1));
+    writer.push(&record(2));
+    drop(writer);
+    let began = Instant::now();
+    journal.sync_soon(position);
+    wait_for(&progress, |told| told.synced >= position);
+    assert!(began.elapsed() < Duration::from_secs(1));
+    assert_eq!(topics.calls(), [Call::Append(1), Call::Sync]);
+}
+
+#[test]
+fn a_stream_that_cannot_be_written_holds_up_itself_alone() {
+    let (jobs, topics) = (Puppet::default(), Puppet::default());
+    topics.orders.lock().full_appends = u32::MAX;
+    let (journal, progress) = start_both(&jobs, &topics, Policy::No);
+    journal.append(&record(1));
+    journal.roll(Stream::Jobs);
+    journal.append(&end(2));
+    wait_for(&progress, |told| told.fault.is_some());
+    // Space is freed meanwhile, behind records that come after the stuck one.
+    journal.append(&record(3));
+    journal.retire(Stream::Jobs, 2);
+    let began = Instant::now();
+    while !jobs.calls().contains(&Call::Retire(2)) {
+        assert!(began.elapsed() < Duration::from_secs(20), "it is dropped");
+        wait_for(&progress, |told| told.fault.is_some() && !told.fatal);
+    }
+    let told = journal.progress();
+    assert_eq!((told.written, told.synced), (Position(1), Position(1)));
+    assert_eq!(jobs.records(), [(2, record(3))]);
+    topics.orders.lock().full_appends = 0;
+    let told = wait_for(&progress, |told| told.fault.is_none());
+    assert_eq!(told.synced, Position(3));
+    assert_eq!(topics.topic_records(), [(1, end(2))]);
+}
+
+#[test]
+fn a_segment_that_begins_waits_for_its_own_stream_alone() {
+    let (jobs, topics) = (Puppet::default(), Puppet::default());
+    let (journal, progress) = start_both(&jobs, &topics, Policy::No);
+    let mut writer = journal.writer();
+    writer.push(&record(1));
+    writer.push(&end(1));
+    drop(writer);
+    assert_eq!(journal.roll(Stream::Topics), 2);
+    let position = journal.append(&end(2));
+    wait_for(&progress, |told| told.written == position);
+    assert_eq!(
+        topics.calls(),
+        [Call::Append(1), Call::Sync, Call::Append(2)]
+    );
+    assert_eq!(jobs.calls(), [Call::Append(1)]);
+    drop(journal);
+}
+
+#[test]
+fn a_segment_is_dropped_once_what_came_before_is_synced_in_both_streams() {
+    let (jobs, topics) = (Puppet::default(), Puppet::default());
+    let gate = jobs.gated();
+    let (journal, _progress) = start_both(&jobs, &topics, Policy::No);
+    journal.append(&end(1));
+    journal.sync_now().expect("nothing is wrong");
+    journal.roll(Stream::Topics);
+    journal.append(&record(2));
+    journal.retire(Stream::Topics, 2);
+    assert_eq!(topics.calls(), [Call::Append(1), Call::Sync]);
+    gate.send(()).expect("the daemon waits for it");
+    journal.stop().expect("nothing is wrong");
+    assert_eq!(jobs.calls(), [Call::Append(1), Call::Sync]);
+    assert_eq!(
+        topics.calls(),
+        [Call::Append(1), Call::Sync, Call::Retire(2)]
+    );
+}
+
+#[test]
+fn a_failed_sync_of_either_stream_ends_all_writing() {
+    let (jobs, topics) = (Puppet::default(), Puppet::default());
+    topics.orders.lock().broken_syncs = 1;
+    let (journal, progress) = start_both(&jobs, &topics, Policy::Always);
+    journal.append(&end(1));
+    wait_for(&progress, |told| told.fatal);
+    let later = journal.append(&record(2));
+    assert!(journal.flush(later).is_err());
+    assert!(journal.stop().is_err());
+    assert_eq!(jobs.calls(), []);
 }

@@ -6,7 +6,9 @@ use std::fmt::Write;
 use std::path::Path;
 
 use shoalmq_core::extras::{Extras, Tag};
-use shoalmq_core::id::NodeId;
+use shoalmq_core::id::QueueName;
+use shoalmq_core::job::Body;
+use shoalmq_core::record::{AckRecord, JobRecord};
 use shoalmq_core::topic::{EndRecord, Ended, Entry, EntryId, Origin, OriginNode, TopicRecord};
 
 use super::*;

@@ -1,7 +1,10 @@
 use proptest::prelude::*;
 
 use shoalmq_core::extras::{Extras, Tag};
+use shoalmq_core::id::QueueName;
+use shoalmq_core::job::Body;
 use shoalmq_core::message::Holders;
+use shoalmq_core::record::{AckRecord, JobRecord};
 use shoalmq_core::topic::{EndRecord, Ended, Entry, EntryId, Origin, OriginNode, TopicRecord};
 
 use super::*;

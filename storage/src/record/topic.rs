@@ -1,6 +1,5 @@
 //! The records of topics, as postcard writes them.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -101,12 +100,7 @@ pub(super) fn entry(entry: EntryParts<'_>) -> Result<TopicRecord, Invalid> {
     })))
 }
 
-pub(super) fn end(
-    of: OriginParts,
-    number: u64,
-    at: IdParts,
-    ended: &Cow<'_, [EndedParts]>,
-) -> TopicRecord {
+pub(super) fn end(of: OriginParts, number: u64, at: IdParts, ended: &[EndedParts]) -> TopicRecord {
     let ended: Vec<Ended> = ended.iter().copied().map(EndedParts::whole).collect();
     TopicRecord::End {
         origin: origin(of),

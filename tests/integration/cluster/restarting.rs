@@ -64,12 +64,13 @@ fn date_back(data: &Path, hours: u64) {
         }
     };
     let loaded = store.load(TornTail::Refuse, note, |_| {});
-    let segment = loaded.expect("read the log").last_segment.expect("records");
+    let segment = loaded.expect("read the log").jobs.last_segment;
+    let segment = segment.expect("records");
     let (time, wall) = last.expect("a start");
     let wall = WallTime(wall.0 - hours * 3_600_000);
     let mut frame = Vec::new();
     encode(&Record::Mark { time, wall }, &mut frame);
-    let mut backend = store.into_backend();
+    let mut backend = store.into_backends().jobs;
     backend.append(segment + 1, &frame).expect("write the log");
     backend.sync().expect("sync the log");
 }

@@ -11,7 +11,7 @@ fn folder() -> tempfile::TempDir {
 }
 
 fn filled(dir: &Path, frames: u64, bytes: usize) -> Sled {
-    let mut sled = Sled::open(dir).expect("the folder is free");
+    let mut sled = Sled::open(dir, Stream::Jobs).expect("the folder is free");
     for number in 0..frames {
         let frame = vec![number as u8; bytes];
         sled.append(1, &frame).expect("there is space");
@@ -22,7 +22,8 @@ fn filled(dir: &Path, frames: u64, bytes: usize) -> Sled {
 
 fn load(dir: &Path, torn_tail: TornTail) -> Result<Loaded, Fault> {
     let mut store = Store::open(StorageKind::Sled, dir).expect("the folder is free");
-    store.load(torn_tail, |_, _| {}, |_| {})
+    let loaded = store.load(torn_tail, |_, _| {}, |_| {})?;
+    Ok(loaded.jobs)
 }
 
 fn replayed(sled: &mut Sled) -> Result<Vec<Vec<u8>>, Fault> {
@@ -38,10 +39,10 @@ fn replayed(sled: &mut Sled) -> Result<Vec<Vec<u8>>, Fault> {
 fn a_second_opener_is_refused_until_the_first_is_gone() {
     let dir = folder();
     let first = filled(dir.path(), 1, 10);
-    let second = Sled::open(dir.path());
+    let second = Sled::open(dir.path(), Stream::Jobs);
     assert!(matches!(second, Err(Fault::Locked { .. })), "{second:?}");
     drop(first);
-    assert!(Sled::open(dir.path()).is_ok());
+    assert!(Sled::open(dir.path(), Stream::Jobs).is_ok());
 }
 
 #[test]
@@ -49,7 +50,7 @@ fn a_folder_that_cannot_be_made_is_named() {
     let dir = folder();
     let file = dir.path().join("file");
     fs::write(&file, "in the way").expect("a temporary file");
-    let fault = Sled::open(&file).expect_err("a file is no folder");
+    let fault = Sled::open(&file, Stream::Jobs).expect_err("a file is no folder");
     let name = file.join("sled");
     assert_eq!(fault.to_string(), format!("create {}", name.display()));
 }
@@ -97,7 +98,7 @@ fn frames_survive_an_engine_that_failed_before_their_sync() {
     sled.engine = None;
     sled.sync().expect("the disk works");
     drop(sled);
-    let mut sled = Sled::open(dir.path()).expect("the folder is free");
+    let mut sled = Sled::open(dir.path(), Stream::Jobs).expect("the folder is free");
     let frames = replayed(&mut sled).expect("the log is whole");
     assert_eq!(frames.len(), 104);
     assert!(frames[100] == vec![100; 50_000]);
@@ -109,7 +110,7 @@ fn frames_survive_an_engine_that_failed_before_their_sync() {
 #[test]
 fn an_unfinished_frame_at_the_end_is_dropped() {
     let dir = folder();
-    let mut sled = Sled::open(dir.path()).expect("the folder is free");
+    let mut sled = Sled::open(dir.path(), Stream::Jobs).expect("the folder is free");
     let mut frame = Vec::new();
     encode(&Record::Deleted(JobId::from_bytes([1; 24])), &mut frame);
     for _ in 0..3 {
@@ -143,7 +144,7 @@ fn an_unfinished_frame_at_the_end_is_dropped() {
     let loaded = load(dir.path(), TornTail::Cut).expect("it may be cut off");
     assert_eq!((loaded.records, loaded.last_segment), (3, Some(1)));
     assert!(loaded.torn.is_some());
-    let mut sled = Sled::open(dir.path()).expect("the folder is free");
+    let mut sled = Sled::open(dir.path(), Stream::Jobs).expect("the folder is free");
     assert_eq!(
         sled.append(3, b"next").expect("there is space"),
         Sequence(4)
@@ -151,7 +152,7 @@ fn an_unfinished_frame_at_the_end_is_dropped() {
     assert_eq!(replayed(&mut sled).expect("the log is whole").len(), 4);
     sled.sync().expect("the disk works");
     drop(sled);
-    let sled = Sled::open(dir.path()).expect("the folder is free");
+    let sled = Sled::open(dir.path(), Stream::Jobs).expect("the folder is free");
     assert_eq!(sled.unfinished(), None);
 }
 
@@ -202,7 +203,7 @@ fn damaged_files_never_panic_and_never_yield_a_wrong_frame() {
         let copy = dir.path().join("sled").join(name);
         copy_files(&database, &copy);
         fs::write(copy.join("db"), &bad).expect("a temporary file");
-        let frames = Sled::open(dir.path()).and_then(|mut sled| replayed(&mut sled));
+        let frames = Sled::open(dir.path(), Stream::Jobs).and_then(|mut sled| replayed(&mut sled));
         for (number, frame) in frames.unwrap_or_default().iter().enumerate() {
             assert!(*frame == vec![number as u8; bytes], "frame {number}");
         }
@@ -231,7 +232,7 @@ fn the_files_take_little_more_than_the_frames() {
 #[test]
 fn a_retired_segment_gives_its_room_back() {
     let dir = folder();
-    let mut sled = Sled::open(dir.path()).expect("the folder is free");
+    let mut sled = Sled::open(dir.path(), Stream::Jobs).expect("the folder is free");
     for segment in 1..=4 {
         for _ in 0..10 {
             sled.append(segment, &vec![7; 300_000])
@@ -265,7 +266,7 @@ fn what_a_crash_left_half_made_or_half_removed_is_gone() {
     let oldest = folders::list(&root).expect("it can be read").remove(0);
     fs::rename(oldest.path, root.join("retired")).expect("a temporary folder");
     fs::remove_file(root.join("retired/db")).expect("sled's file");
-    let mut sled = Sled::open(dir.path()).expect("the folder is free");
+    let mut sled = Sled::open(dir.path(), Stream::Jobs).expect("the folder is free");
     assert_eq!(replayed(&mut sled).expect("the log is whole"), [b"next"]);
     assert!(!root.join("new").exists() && !root.join("retired").exists());
 }
@@ -365,7 +366,7 @@ fn a_sync_without_space_writes_all_of_it_again() {
     let grown = sled.stats().disk_bytes - before;
     assert!(grown > 20 * 30_000, "only {grown} bytes were written");
     drop(sled);
-    let mut sled = Sled::open(dir.path()).expect("the folder is free");
+    let mut sled = Sled::open(dir.path(), Stream::Jobs).expect("the folder is free");
     assert_eq!(replayed(&mut sled).expect("the log is whole").len(), 23);
 }
 
@@ -395,14 +396,14 @@ fn what_is_in_a_full_segment_can_be_read_while_the_next_cannot_be_made() {
     assert_eq!(&buffer, b"next");
     sled.sync().expect("the disk works");
     drop(sled);
-    let mut sled = Sled::open(dir.path()).expect("the folder is free");
+    let mut sled = Sled::open(dir.path(), Stream::Jobs).expect("the folder is free");
     assert_eq!(replayed(&mut sled).expect("the log is whole").len(), 4);
 }
 
 #[test]
 fn segments_are_read_in_any_order_by_many_at_once() {
     let dir = folder();
-    let mut sled = Sled::open(dir.path()).expect("the folder is free");
+    let mut sled = Sled::open(dir.path(), Stream::Jobs).expect("the folder is free");
     for segment in 1..=8 {
         sled.append(segment, &[segment as u8; 5000])
             .expect("there is space");

@@ -141,7 +141,7 @@ mod tests {
         assert_eq!(
             chained(error),
             "read job log /data/sled: damaged at a place that the engine could not tell; restore the folder from a copy, \
-             or move /data/sled away to start without these jobs: the storage engine refuses its files: what it reads is \
+             or move /data/sled away to start without what it holds: the storage engine refuses its files: what it reads is \
              not what it wrote"
         );
     }
