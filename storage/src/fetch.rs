@@ -1,6 +1,6 @@
-//! Reading one job back from the log, for a node that keeps its body there and not in memory.
+//! Reading back from the log what a node keeps there and not in memory: the body of one job, or a page of entries.
 //!
-//! What comes back is the job that was written, or an error: its checksum and its id are looked at.
+//! What comes back is what was written, or an error: checksums are looked at, and the id of a job.
 
 use shoalmq_core::id::JobId;
 use shoalmq_core::job::Body;
@@ -10,19 +10,25 @@ use crate::backend::Reader;
 use crate::fault::Fault;
 use crate::record::{HEADER, Invalid, decode, length_of};
 
+mod entries;
+#[cfg(test)]
+mod tests;
+
+pub use entries::entries;
+
 /// What a record of a job holds beside its body at most: far more than the longest command brings.
 const BESIDE_BODY: usize = 64 << 20;
 /// What it holds beside its body almost always, so that one read brings all of it.
 const BESIDE_MOSTLY: usize = 256;
 
-/// Why a job did not come back.
+/// Why a job, or an entry, did not come back.
 #[derive(Debug, thiserror::Error)]
 pub enum Unreadable {
     /// The backend could not read.
-    #[error("read a job back from {0}")]
+    #[error("read back from {0}")]
     Fault(Location, #[source] Fault),
     /// What lies there is not a record, or not whole.
-    #[error("the job at {0} is damaged")]
+    #[error("what lies at {0} is damaged")]
     Damaged(Location, #[source] Invalid),
     /// What lies there is another record.
     #[error("another record lies at {0}")]

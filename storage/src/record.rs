@@ -32,6 +32,7 @@ use shoalmq_core::id::{JobId, NodeId, StoreId};
 use shoalmq_core::record::{Record, Standing};
 use shoalmq_core::setting::{Setting, SettingKind};
 use shoalmq_core::time::{Time, WallTime};
+use shoalmq_core::topic::{Entry, TopicRecord};
 
 #[cfg(test)]
 mod golden;
@@ -44,6 +45,8 @@ mod topic;
 pub const VERSION: u8 = 2;
 /// The bytes before the version: length and checksum.
 pub(crate) const HEADER: usize = 8;
+/// The kind of an entry.
+const ENTRY: u32 = 13;
 /// Kinds of this version are below this.
 const KINDS: u32 = 16;
 
@@ -95,6 +98,42 @@ pub fn encode(record: &Record, frame: &mut Vec<u8>) {
 
 /// Reads the record at the start of `bytes`, and returns it with the bytes after it.
 pub fn decode(bytes: &[u8]) -> Result<(Record, &[u8]), Invalid> {
+    let Whole { payload, rest, .. } = whole(bytes)?;
+    let (fields, left) = postcard::take_from_bytes(payload).map_err(Invalid::Fields)?;
+    if !left.is_empty() {
+        return Err(Invalid::Fields(postcard::Error::DeserializeBadEncoding));
+    }
+    Ok((Payload::into_record(fields)?, rest))
+}
+
+/// Reads the entry at the start of `bytes`, and none when another record lies there. `channel` makes its channel, so that
+/// entries can share one.
+pub(crate) fn decode_entry(
+    bytes: &[u8],
+    channel: &mut dyn FnMut(&[u8]) -> Arc<[u8]>,
+) -> Result<Option<Entry>, Invalid> {
+    let Whole { kind, fields, .. } = whole(bytes)?;
+    if kind != ENTRY {
+        return Ok(None);
+    }
+    let (entry, left) = postcard::take_from_bytes(fields).map_err(Invalid::Fields)?;
+    if !left.is_empty() {
+        return Err(Invalid::Fields(postcard::Error::DeserializeBadEncoding));
+    }
+    topic::EntryParts::into_entry(entry, channel).map(Some)
+}
+
+/// A record whose bytes are as they were written, of a kind that this node knows.
+struct Whole<'a> {
+    kind: u32,
+    /// Kind and fields.
+    payload: &'a [u8],
+    fields: &'a [u8],
+    /// What follows the record.
+    rest: &'a [u8],
+}
+
+fn whole(bytes: &[u8]) -> Result<Whole<'_>, Invalid> {
     let (length, rest) = bytes.split_first_chunk().ok_or(Invalid::Truncated)?;
     let (checksum, rest) = rest.split_first_chunk().ok_or(Invalid::Truncated)?;
     let length = u32::from_le_bytes(*length) as usize;
@@ -106,15 +145,16 @@ pub fn decode(bytes: &[u8]) -> Result<(Record, &[u8]), Invalid> {
     if *version != VERSION {
         return Err(Invalid::Version(*version));
     }
-    let (kind, _) = postcard::take_from_bytes::<u32>(payload).map_err(Invalid::Fields)?;
+    let (kind, fields) = postcard::take_from_bytes::<u32>(payload).map_err(Invalid::Fields)?;
     if kind >= KINDS {
         return Err(Invalid::Kind(kind));
     }
-    let (fields, left) = postcard::take_from_bytes(payload).map_err(Invalid::Fields)?;
-    if !left.is_empty() {
-        return Err(Invalid::Fields(postcard::Error::DeserializeBadEncoding));
-    }
-    Ok((Payload::into_record(fields)?, rest))
+    Ok(Whole {
+        kind,
+        payload,
+        fields,
+        rest,
+    })
 }
 
 /// How many bytes follow a header, as it says.
@@ -320,7 +360,10 @@ impl<'a> Payload<'a> {
             }),
             Payload::Closed { time, wall } => Record::Closed { time, wall },
             Payload::Life { origin } => Record::Topic(topic::life(origin)),
-            Payload::Entry(entry) => Record::Topic(topic::entry(entry)?),
+            Payload::Entry(entry) => {
+                let entry = entry.into_entry(&mut |name| Arc::from(name))?;
+                Record::Topic(TopicRecord::Entry(Arc::new(entry)))
+            }
             Payload::End {
                 origin,
                 number,

@@ -89,15 +89,21 @@ pub(super) fn payload(record: &TopicRecord) -> Payload<'_> {
     }
 }
 
-pub(super) fn entry(entry: EntryParts<'_>) -> Result<TopicRecord, Invalid> {
-    Ok(TopicRecord::Entry(Arc::new(Entry {
-        origin: origin(entry.origin),
-        number: entry.number,
-        id: id(entry.id),
-        channel: Arc::from(&entry.channel[..]),
-        body: Body::new(entry.body),
-        extras: known(entry.extras)?,
-    })))
+impl EntryParts<'_> {
+    /// The entry; `channel` makes its channel of the name.
+    pub(super) fn into_entry(
+        self,
+        channel: &mut dyn FnMut(&[u8]) -> Arc<[u8]>,
+    ) -> Result<Entry, Invalid> {
+        Ok(Entry {
+            origin: origin(self.origin),
+            number: self.number,
+            id: id(self.id),
+            channel: channel(self.channel),
+            body: Body::new(self.body),
+            extras: known(self.extras)?,
+        })
+    }
 }
 
 pub(super) fn end(of: OriginParts, number: u64, at: IdParts, ended: &[EndedParts]) -> TopicRecord {
