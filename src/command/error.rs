@@ -9,9 +9,12 @@ use shoalmq_core::policy::Policy;
 
 use super::args::is;
 use super::manual::call;
+use super::topic::TopicError;
 use super::{secrets, table};
 use crate::resp::encode;
 use crate::suggestion::closest;
+
+mod topic;
 
 /// Of each name or word of a client at most this many bytes are repeated in an error.
 const QUOTED_MAX: usize = 128;
@@ -45,6 +48,8 @@ pub enum ParseError<'a> {
     MaxLen,
     /// ADDJOB: META is too much, or has a name of ours.
     Meta(meta::Refused),
+    /// A command on topics.
+    Topic(TopicError<'a>),
     /// QCONFIG: there is no policy of this name.
     UnknownPolicy(&'a [u8]),
     /// QCONFIG: this policy is either yes or no.
@@ -126,6 +131,8 @@ pub enum ServerError<'a> {
     Loading,
     /// Protected mode: the client is not on this host, and there is no password.
     Protected,
+    /// The connection has subscriptions, and its protocol allows no such command beside them.
+    Subscribed(&'static str),
     /// `maxclients` are connected.
     TooManyClients,
     /// CLUSTER FORGET: no node has this id.
@@ -311,6 +318,7 @@ fn write_parse_error(error: &ParseError<'_>, line: &mut Vec<u8>) {
         ParseError::Meta(meta::Refused::Reserved) => {
             &[b"ERR META names must not begin with 'shoal.'"]
         }
+        ParseError::Topic(error) => return topic::write_parse_error(&error, line),
         ParseError::UnknownPolicy(name) => &[
             b"ERR unknown policy '",
             &shown(name),
@@ -431,6 +439,7 @@ fn refusal_line(refusal: Refusal) -> &'static str {
         }
         Refusal::QueueTooLong => "MAXLEN Queue is already longer than the specified MAXLEN count",
         Refusal::QueuePaused => "PAUSED Queue paused in input, try later",
+        Refusal::Topic(refusal) => topic::refusal(refusal),
         Refusal::TooManySettings => "ERR too many settings",
         Refusal::Leaving => {
             "LEAVING This node is leaving the cluster, please connect to a different one"
@@ -467,6 +476,11 @@ fn write_server_error(error: &ServerError<'_>, line: &mut Vec<u8>) {
         ServerError::WrongPassword => {
             &[b"WRONGPASS invalid username-password pair or user is disabled."]
         }
+        ServerError::Subscribed(name) => &[
+            b"ERR Can't execute '",
+            name.as_bytes(),
+            b"': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / TSUB / TUNSUB / PING / QUIT / RESET are allowed in this context",
+        ],
         ServerError::OutOfMemory => &[b"OOM command not allowed when used memory > 'maxmemory'."],
         ServerError::LogUnwritable(reason) => &[
             b"MISCONF Errors writing to the AOF file: ",

@@ -8,6 +8,7 @@ mod jobs;
 mod queues;
 mod render;
 mod server;
+mod topics;
 
 use super::Failure;
 
@@ -18,6 +19,7 @@ pub(super) use connection::*;
 pub(super) use jobs::*;
 pub(super) use queues::*;
 pub(super) use server::*;
+pub(super) use topics::*;
 
 /// All that users read about a command, besides its name, arity and flags.
 #[derive(Debug)]
@@ -79,6 +81,8 @@ pub enum Group {
     Jobs,
     /// Looking at queues and pausing them.
     Queues,
+    /// Publishing to channels, and reading them.
+    Topics,
     /// Nodes and their cluster.
     Cluster,
     /// One client's connection.
@@ -89,9 +93,10 @@ pub enum Group {
 
 impl Group {
     /// Every group, in the order in which they are documented.
-    pub const ALL: [Group; 5] = [
+    pub const ALL: [Group; 6] = [
         Group::Jobs,
         Group::Queues,
+        Group::Topics,
         Group::Cluster,
         Group::Connection,
         Group::Server,
@@ -102,6 +107,7 @@ impl Group {
         match self {
             Group::Jobs => "jobs",
             Group::Queues => "queues",
+            Group::Topics => "topics",
             Group::Cluster => "cluster",
             Group::Connection => "connection",
             Group::Server => "server",

@@ -21,12 +21,14 @@ mod syntax;
 pub mod table;
 #[cfg(test)]
 mod tests;
+mod topic;
 
 use shoalmq_core::command::Command;
 
 pub use admin::Admin;
 pub use error::{Failure, ParseError, ServerError};
 pub use table::{CommandIndex, CommandSpec, Flags, lookup, resolve};
+pub use topic::TopicError;
 
 /// A command whose arguments are right.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -15,6 +15,10 @@ use super::Failure;
 use super::queue::{pause_name, state_name};
 use crate::resp::{Protocol, encode};
 
+mod topic;
+
+pub use topic::encode_push;
+
 /// The elements of SHOW: a key and a value each of 15 times.
 const SHOW_ELEMENTS: usize = 30;
 /// The elements of QSTAT: a key and a value each of 10 times.
@@ -64,6 +68,7 @@ pub fn encode(reply: &Reply, protocol: Protocol, out: &mut Vec<u8>) {
             }
         }
         Reply::Global(answer, missing) => global(answer, missing, protocol, out),
+        Reply::Topic(reply) => topic::encode(reply, protocol, out),
         Reply::Refused(refusal) => Failure::from(*refusal).encode(out),
     }
 }

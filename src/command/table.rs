@@ -4,11 +4,11 @@ use super::args::is;
 use super::manual::{self, Manual};
 use super::queue::{FULL, GLOBAL};
 use super::{Failure, ParseError, Parser, ServerError};
-use super::{admin, client, cluster, config, connection, introspect, job, queue};
+use super::{admin, client, cluster, config, connection, introspect, job, queue, topic};
 use crate::suggestion;
 
 /// How many commands there are.
-pub const COUNT: usize = 39;
+pub const COUNT: usize = 54;
 
 /// A command, as the table knows it.
 #[derive(Debug)]
@@ -64,6 +64,10 @@ impl Flags {
     pub const GLOBAL: Flags = Flags(1 << 8);
     /// The same of FULL. Not told by COMMAND.
     pub const FULL: Flags = Flags(1 << 9);
+    /// Taken on a connection that has subscriptions, in RESP2 too. Not told by COMMAND.
+    pub const PUBSUB: Flags = Flags(1 << 10);
+    /// Makes subscriptions: what they bring may come at any time. Not told by COMMAND.
+    pub const SUBSCRIBES: Flags = Flags(1 << 11);
     /// Neither `write` nor `readonly`.
     const NEITHER: Flags = Flags(1 << 7);
     const NONE: Flags = Flags(0);
@@ -218,6 +222,8 @@ const WRITE_FAST: Flags = Flags::WRITE.and(Flags::FAST);
 const GROW: Flags = WRITE_FAST.and(Flags::DENYOOM).and(Flags::MISCONF);
 const ADMIN: Flags = Flags::ADMIN;
 const ALWAYS: Flags = Flags::LOADING;
+const PUBSUB: Flags = READ_FAST.and(Flags::PUBSUB);
+const SUBSCRIBES: Flags = PUBSUB.and(Flags::SUBSCRIBES);
 const OPEN: Flags = Flags::LOADING.and(Flags::FAST).and(Flags::NO_AUTH);
 
 // AUTH and HELLO take more arguments than Disque's, which is what their arity says. The parsers know their upper bounds.
@@ -247,20 +253,35 @@ const ROWS: [CommandSpec; COUNT] = [
     row("monitor", 1, ADMIN, admin::monitor, &manual::MONITOR),
     row("nack", -1, GROW, job::nack, &manual::NACK),
     row("pause", -3, READ_FAST, queue::pause, &manual::PAUSE),
-    row("ping", -1, READ_FAST, connection::ping, &manual::PING),
+    row("ping", -1, PUBSUB, connection::ping, &manual::PING),
+    row("psubscribe", -2, SUBSCRIBES, topic::pattern_subscribe, &manual::PSUBSCRIBE),
+    row("publish", 3, GROW, topic::publish_unwatched, &manual::PUBLISH),
+    row("pubsub", -2, READ_FAST, topic::pubsub, &manual::PUBSUB),
+    row("punsubscribe", -1, PUBSUB, topic::pattern_unsubscribe, &manual::PUNSUBSCRIBE),
     row("qconfig", -1, Flags::WRITE, config::config, &manual::QCONFIG),
     row("qlen", 2, READ_FAST.and(Flags::GLOBAL), queue::length, &manual::QLEN),
     row("qpeek", 3, READ.and(Flags::GLOBAL), queue::peek, &manual::QPEEK),
     row("qpurge", 2, Flags::WRITE, queue::purge, &manual::QPURGE),
     row("qscan", -1, READ, queue::queue_scan, &manual::QSCAN),
     row("qstat", 2, READ_FAST.and(Flags::GLOBAL).and(Flags::FULL), queue::stat, &manual::QSTAT),
-    row("quit", -1, OPEN, connection::quit, &manual::QUIT),
-    row("reset", 1, OPEN, connection::reset, &manual::RESET),
+    row("quit", -1, OPEN.and(Flags::PUBSUB), connection::quit, &manual::QUIT),
+    row("reset", 1, OPEN.and(Flags::PUBSUB), connection::reset, &manual::RESET),
     row("select", 2, READ_FAST.and(Flags::LOADING), connection::select, &manual::SELECT),
     row("show", 2, READ_FAST, job::show, &manual::SHOW),
     row("shutdown", -1, ADMIN.and(Flags::LOADING), admin::shutdown, &manual::SHUTDOWN),
     row("slowlog", -2, READ, admin::slowlog, &manual::SLOWLOG),
+    row("subscribe", -2, SUBSCRIBES, topic::subscribe, &manual::SUBSCRIBE),
+    row("tflush", 4, Flags::WRITE, topic::flush, &manual::TFLUSH),
     row("time", 1, READ_FAST, admin::time, &manual::TIME),
+    row("tlen", 2, READ_FAST, topic::length, &manual::TLEN),
+    row("tpub", -3, GROW, topic::publish, &manual::TPUB),
+    row("tread", -1, READ, topic::read, &manual::TREAD),
+    row("tretain", -1, Flags::WRITE, topic::retain, &manual::TRETAIN),
+    row("tscan", -2, READ, topic::scan, &manual::TSCAN),
+    row("tstat", 2, READ_FAST, topic::stat, &manual::TSTAT),
+    row("tsub", -1, SUBSCRIBES, topic::follow, &manual::TSUB),
+    row("tunsub", -1, PUBSUB, topic::unfollow, &manual::TUNSUB),
+    row("unsubscribe", -1, PUBSUB, topic::unsubscribe, &manual::UNSUBSCRIBE),
     row("working", 2, WRITE_FAST, job::working, &manual::WORKING),
 ];
 

@@ -37,6 +37,8 @@ pub enum Group {
     Security,
     /// How much memory jobs may take.
     Memory,
+    /// Durable channels.
+    Topics,
     /// What is on disk, and when it gets there.
     Persistence,
     /// Other nodes.
@@ -49,11 +51,12 @@ pub enum Group {
 
 impl Group {
     /// Every group, in order.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Network,
         Self::Process,
         Self::Security,
         Self::Memory,
+        Self::Topics,
         Self::Persistence,
         Self::Cluster,
         Self::Monitoring,
@@ -67,6 +70,7 @@ impl Group {
             Self::Process => "Process and log",
             Self::Security => "Security",
             Self::Memory => "Memory",
+            Self::Topics => "Topics",
             Self::Persistence => "Persistence",
             Self::Cluster => "Cluster",
             Self::Monitoring => "Monitoring",

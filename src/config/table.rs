@@ -233,6 +233,17 @@ directives! {
         MemoryPolicy::ALLOWED, AtRunTime, Ours;
     }
 
+    Topics {
+        /// How much memory topics may take: the index of all entries, some 20 bytes each, and the newest entries. With
+        /// nothing on disk it holds all entries. When it is full, TPUB is refused.
+        "topic-max-memory" topic_max_memory: u64 = GIB;
+        size(MIB, PIB, Off::Never), AtRunTime, Ours;
+
+        /// How long, in milliseconds, TPUB remembers a key of DEDUP.
+        "topic-dedup-window" topic_dedup_window: Duration = Duration::from_mins(2);
+        time(Unit::Milliseconds, 1, 86_400_000, Off::Never), AtRunTime, Ours;
+    }
+
     Persistence {
         /// Whether jobs are kept on disk.
         "appendonly" appendonly: bool = true;

@@ -12,6 +12,7 @@ use std::collections::BTreeSet;
 use crate::job::{JobKey, Jobs, Links};
 use crate::queue::{QueueKey, WaiterId};
 use crate::time::Time;
+use crate::topic::ReaderId;
 
 const BITS: u32 = 6;
 const WIDTH: usize = 1 << BITS;
@@ -54,6 +55,12 @@ pub(crate) enum Timer {
     Gathering,
     /// The jobs of a purged queue go.
     Purging,
+    /// The time of a TREAD that waits is up.
+    TopicRead(ReaderId),
+    /// Readers of topics go on.
+    TopicPages,
+    /// Entries of topics have been kept for long enough.
+    Retention,
 }
 
 /// What is due.

@@ -41,6 +41,9 @@ impl Node {
             Command::PurgeQueue(queue) => {
                 return self.purge_queue(now, ticket, queue, effects);
             }
+            Command::Topic(command) => {
+                return self.on_topic_command(now, ticket, &command, effects);
+            }
             Command::Global(question) => return self.gather(now.time, ticket, question, effects),
         };
         answer(ticket, reply, effects);
@@ -150,6 +153,9 @@ impl Node {
             Timer::Agreement => self.on_agreement(now.time, effects),
             Timer::Purging => self.on_purging(now.time, effects),
             Timer::HandOver => self.on_hand_over_timer(now.time, effects),
+            Timer::TopicRead(id) => self.on_topic_read_late(id, effects),
+            Timer::TopicPages => self.on_topic_pages(now, effects),
+            Timer::Retention => self.on_retention(now, effects),
             Timer::Gathering => self.on_gathering_late(now.time, effects),
         }
     }

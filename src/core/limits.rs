@@ -279,3 +279,26 @@ pub(crate) const FETCH_BYTES: usize = 1 << 20;
 pub(crate) const LOST_ASK: Duration = Duration::from_secs(1);
 /// The same for a lost body of which no other node holds a copy.
 pub(crate) const LOST_AGAIN: Duration = Duration::from_mins(1);
+
+/// Most channels of topics that have entries: the table of them takes some 150 bytes each.
+pub(crate) const TOPIC_CHANNELS: usize = 1_000_000;
+/// Most keys of DEDUP that are remembered.
+pub(crate) const TOPIC_KEYS: usize = 1_000_000;
+/// Most subscriptions of one connection.
+pub(crate) const TOPIC_SUBSCRIPTIONS: u64 = 10_000;
+/// Most patterns that a flush left a mark on.
+pub(crate) const TOPIC_MARKS: usize = 100_000;
+/// Most rules of retention.
+pub(crate) const TOPIC_RULES: usize = 10_000;
+/// Bytes of the newest entries that stay in memory although they are in the log.
+pub(crate) const TOPIC_CACHE: usize = 64 << 20;
+/// A page looks at about this many records before others get their turn: half a millisecond.
+pub(crate) const TOPIC_LOOKS: u64 = 10_000;
+/// Pages in one step.
+pub(crate) const TOPIC_PAGES: usize = 4;
+/// A subscription that reads by itself is given this much at a time.
+pub(crate) const TOPIC_PAGE_ENTRIES: u64 = 256;
+pub(crate) const TOPIC_PAGE_BYTES: u64 = 256 << 10;
+/// The rules of retention are applied this often, to this many channels in a step.
+pub(crate) const RETENTION_EVERY: Duration = Duration::from_secs(1);
+pub(crate) const RETENTION_STEP: usize = 1024;

@@ -1,7 +1,5 @@
 //! The node: what it holds, and its two doors, [`Node::handle`] and [`Node::deadline`].
 
-use std::time::Duration;
-
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
@@ -24,90 +22,15 @@ use crate::log::{Pass, Segments, Spilling};
 use crate::members::{HandOver, PeerKey, Peers};
 use crate::message::PeerState;
 use crate::queue::{List, Queue, QueueKey, Queues, Waiters};
-use crate::record::Record;
+use crate::record::{Record, Stream};
 use crate::settings::{Purges, Shared};
 use crate::telling::{Counters, Gatherings};
 use crate::time::{Now, Time};
+use crate::topic::Topics;
 
-/// What an operator can set, and the core must know.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Settings {
-    /// The bytes that the node may use; 0 is no bound.
-    pub max_memory: u64,
-    /// Whether jobs that nothing promises any more go when memory is short.
-    pub eviction: Eviction,
-    /// What happens when jobs need more memory than there is.
-    pub memory: MemoryPolicy,
-    /// Whether there is a log: without one, no effect asks to persist.
-    pub log: Log,
-    /// Copies that a job is to have when its producer does not say, as far as there are nodes; at least 1.
-    pub default_replicate: u16,
-    /// Copies that such a job has at least before its producer is answered, as far as there are nodes; at least 1.
-    pub min_replicate: u16,
-    /// How long a holder may be away before its copies are replaced elsewhere.
-    pub heal_delay: Duration,
-    /// How long after CLUSTER LEAVING the jobs begin to move to other nodes.
-    pub leaving_grace: Duration,
-    /// How many queues have a tally of their own, for the metrics.
-    pub tallied_queues: u32,
-}
+mod configuration;
 
-impl Default for Settings {
-    /// What a node does unless it is told otherwise.
-    fn default() -> Self {
-        Settings {
-            max_memory: 0,
-            eviction: Eviction::Acks,
-            memory: MemoryPolicy::Refuse,
-            log: Log::Off,
-            default_replicate: 3,
-            min_replicate: 2,
-            heal_delay: Duration::from_mins(1),
-            leaving_grace: Duration::from_secs(5),
-            tallied_queues: 1000,
-        }
-    }
-}
-
-/// What goes when memory is short.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Eviction {
-    /// Acked jobs, tombstones, and at-most-once jobs that were delivered.
-    Acks,
-    /// Nothing.
-    Never,
-}
-
-/// What happens when jobs need more memory than there is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MemoryPolicy {
-    /// Bodies leave memory, for they can be read back from the log.
-    Spill,
-    /// No more jobs are taken.
-    Refuse,
-}
-
-/// Whether there is a log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Log {
-    /// Jobs are in memory only.
-    Off,
-    /// Every change is recorded.
-    On,
-}
-
-/// How full the memory is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum MemoryLevel {
-    /// Below 75 % of `max_memory`.
-    Normal,
-    /// From 75 %: no local copies of new jobs.
-    External,
-    /// From 95 %: what nothing promises any more is evicted.
-    Evict,
-    /// From 100 %: commands that need memory are refused.
-    Full,
-}
+pub use configuration::{Eviction, Log, MemoryLevel, MemoryPolicy, Settings, Sync};
 
 /// One node: feed it events, carry out its effects.
 #[derive(Debug)]
@@ -132,6 +55,7 @@ pub struct Node {
     /// What all nodes of the cluster share.
     pub(crate) shared: Shared,
     pub(crate) purges: Purges,
+    pub(crate) topics: Topics,
     /// Delivered at-most-once jobs, oldest delivery first.
     pub(crate) evictable: List,
     pub(crate) segments: Segments,
@@ -205,6 +129,7 @@ impl Node {
             counters: Counters::default(),
             #[cfg(feature = "planted-bugs")]
             planted: None,
+            topics: Topics::new(random.next_u64()),
             random,
         }
     }
@@ -228,9 +153,20 @@ impl Node {
             Event::Undelivered(ids) => self.on_undelivered(now.time, &ids, effects),
             Event::Postponed(ids) => self.on_postponed(now.time, &ids, effects),
             Event::Tick => self.on_tick(now, effects),
-            Event::SegmentStarted(segment) => self.on_segment_started(now, segment, effects),
+            Event::SegmentStarted(Stream::Jobs, segment) => {
+                self.on_segment_started(now, segment, effects);
+            }
+            Event::SegmentStarted(Stream::Topics, segment) => {
+                self.on_topic_segment(segment, effects);
+            }
+            Event::EntriesRecorded(places) => self.on_entries_recorded(places),
+            Event::TopicsSafe(records) => self.on_topics_safe(records),
+            Event::Deliver => self.on_deliver(now, effects),
+            Event::Unsubscribed(client) => self.end_readers(client),
+            Event::ReaderSlow(client) => self.on_reader_slow(client),
+            Event::ReaderReady(client) => self.on_reader_ready(now, client, effects),
             Event::Configured(settings) => self.on_configured(now.time, settings),
-            Event::LogOpened(segment) => self.on_log_opened(now, segment, effects),
+            Event::LogOpened { jobs, topics } => self.on_log_opened(now, jobs, topics, effects),
             Event::Rewrite => self.on_rewrite_asked(now.time),
             Event::Compact { bytes, below, room } => self.on_compact(now.time, bytes, below, room),
             Event::RewriteOn => self.step_rewrite(effects),
@@ -260,7 +196,7 @@ impl Node {
         }
         self.answer_abandoned(effects);
         if let Some(oldest) = self.segments.retire() {
-            effects.push(Effect::Retire(oldest));
+            effects.push(Effect::Retire(Stream::Jobs, oldest));
         }
     }
 

@@ -75,6 +75,15 @@ pub fn set(out: &mut Vec<u8>, protocol: Protocol, length: usize) {
     }
 }
 
+/// Opens a message that answers nothing, or a confirmation of a subscription: `length` elements must follow. RESP2 has an
+/// array for it.
+pub fn push(out: &mut Vec<u8>, protocol: Protocol, length: usize) {
+    match protocol {
+        Protocol::Resp2 => count_line(out, b'*', length),
+        Protocol::Resp3 => count_line(out, b'>', length),
+    }
+}
+
 /// Appends the nil of a bulk.
 pub fn nil_bulk(out: &mut Vec<u8>, protocol: Protocol) {
     out.extend_from_slice(match protocol {

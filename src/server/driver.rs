@@ -19,6 +19,7 @@ use shoalmq_core::node::{Log, Node, Settings};
 use shoalmq_core::record::{Location, Segment, Stream};
 use shoalmq_core::time::{Now, Time};
 use shoalmq_storage::journal::{Journal, Load, Policy, Position};
+use shoalmq_storage::streams::{STREAMS, Streams};
 use tokio::sync::{Notify, oneshot, watch};
 
 use super::clients::{Client, Mailbox};
@@ -30,7 +31,8 @@ use super::readiness::RefusedAdds;
 use super::reading::{Bodies, Wanted};
 use super::slowlog::{LatencyMonitor, SlowLog};
 use super::stats::Stats;
-use crate::config::{Config, MaxmemoryPolicy, MemoryPolicy, Storage};
+use super::topics::Topics;
+use crate::config::{AppendFsync, Config, MaxmemoryPolicy, MemoryPolicy, Storage};
 use crate::resp::Protocol;
 use effects::Asking;
 
@@ -160,10 +162,13 @@ pub(crate) struct Driver {
     /// Jobs that were recorded, and where, since the core was last told.
     recorded: Vec<(JobId, Location)>,
     /// Segments below the first are to retire, those below the second do.
-    retire: (Segment, Segment),
+    retire: Streams<(Segment, Segment)>,
+    pub(super) topics: Topics,
+    /// The way to entries of topics in the log, while there is one.
+    pub(super) entries: Option<Bodies>,
     effects: Vec<Effect>,
     /// Connections that got mail since the last [`Driver::settle`].
-    mailed: Vec<Arc<Mailbox>>,
+    pub(super) mailed: Vec<Arc<Mailbox>>,
     /// The tick that is waited for.
     armed: Time,
     next_client: u64,
@@ -221,7 +226,9 @@ impl Driver {
             wanted: Vec::new(),
             wants: Arc::default(),
             recorded: Vec::new(),
-            retire: (0, 0),
+            retire: Streams::default(),
+            topics: Topics::default(),
+            entries: None,
             effects: Vec::new(),
             mailed: Vec::new(),
             armed: Time::NEVER,
@@ -319,12 +326,15 @@ impl Driver {
     pub(crate) fn settle(&mut self) -> bool {
         if let Some(journal) = self.log.journal().cloned() {
             let load = journal.load();
-            if load.segment_is_full.jobs {
-                let segment = journal.roll(Stream::Jobs);
-                self.feed(Event::SegmentStarted(segment));
+            for stream in STREAMS {
+                if load.segment_is_full[stream] {
+                    let segment = journal.roll(stream);
+                    self.feed(Event::SegmentStarted(stream, segment));
+                }
             }
             self.settle_bodies(&journal, load);
         }
+        self.settle_topics();
         self.watch_growth();
         self.gates.prune(*self.released.borrow());
         while let Some(id) = self.cluster.take_broken() {
@@ -364,26 +374,36 @@ impl Driver {
 
     /// Retires segments, as far as nobody is about to read from them.
     fn retire(&mut self, journal: &Journal) {
-        let (wanted, retired) = self.retire;
-        if wanted > retired {
-            let unpinned = self.bodies.as_ref();
-            let below = unpinned.map_or(wanted, |bodies| bodies.unpinned(wanted));
-            if below > retired {
-                self.retire.1 = below;
-                journal.retire(Stream::Jobs, below);
+        for stream in STREAMS {
+            let (wanted, retired) = self.retire[stream];
+            if wanted > retired {
+                let unpinned = match stream {
+                    Stream::Jobs => self.bodies.as_ref(),
+                    Stream::Topics => self.entries.as_ref(),
+                };
+                let below = unpinned.map_or(wanted, |bodies| bodies.unpinned(wanted));
+                if below > retired {
+                    self.retire[stream].1 = below;
+                    journal.retire(stream, below);
+                }
             }
         }
     }
 
     /// Replaces the log.
     pub(super) fn set_log(&mut self, log: LogState) {
-        let reader = log
-            .journal()
-            .and_then(|journal| journal.reader(Stream::Jobs));
-        self.bodies = reader.map(Bodies::new);
-        self.retire = (0, 0);
+        let reader = |stream| log.journal().and_then(|journal| journal.reader(stream));
+        self.bodies = reader(Stream::Jobs).map(Bodies::new);
+        self.entries = reader(Stream::Topics).map(Bodies::new);
+        self.retire = Streams::default();
         self.recorded.clear();
+        self.topics.forget_recorded();
         self.log = log;
+    }
+
+    /// Up to where replies may leave.
+    pub(super) fn released(&self) -> Position {
+        *self.released.borrow()
     }
 
     /// Runs the tick if it is due. Returns when the next one is.
@@ -424,6 +444,12 @@ pub(crate) fn settings(config: &Config, log: Log) -> Settings {
         min_replicate: config.min_replicate.min(config.default_replicate).get(),
         heal_delay: config.heal_delay,
         leaving_grace: config.leaving_grace,
+        sync: match config.appendfsync {
+            AppendFsync::Always => shoalmq_core::node::Sync::First,
+            AppendFsync::Everysec | AppendFsync::No => shoalmq_core::node::Sync::Later,
+        },
+        topic_memory: config.topic_max_memory,
+        topic_dedup_ms: config.topic_dedup_window.as_millis() as u64,
         tallied_queues: config.metrics_max_queues,
     }
 }

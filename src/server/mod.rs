@@ -38,5 +38,6 @@ mod slowlog;
 mod start;
 mod stats;
 mod tasks;
+mod topics;
 
 pub use start::run;

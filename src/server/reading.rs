@@ -12,15 +12,17 @@ use shoalmq_core::command::Reply;
 use shoalmq_core::event::Event;
 use shoalmq_core::id::{JobId, Ticket};
 use shoalmq_core::job::Body;
-use shoalmq_core::record::Segment;
+use shoalmq_core::record::{Location, Segment};
+use shoalmq_core::topic::{Entry, TopicReply};
 use shoalmq_storage::backend::Reader;
 use shoalmq_storage::fault::Fault;
-use shoalmq_storage::fetch::{Unreadable, fetch};
+use shoalmq_storage::fetch::{self, Unreadable, fetch};
 use shoalmq_storage::journal::Position;
 use tracing::{error, warn};
 
 use super::driver::{Driver, Shared};
 use super::persistence::describe;
+use super::topics;
 use crate::resp::Protocol;
 
 /// A disk may fail only for a moment: how often a read is tried, after pauses that grow by `PAUSE`.
@@ -64,6 +66,10 @@ impl UnreadReply {
 
     /// Reads what it lacks. Waits for the disk.
     pub(crate) fn read(&mut self) -> Vec<Failed> {
+        if let Reply::Topic(TopicReply::Page(page)) = &mut self.reply {
+            topics::read(&mut page.told, &self.access);
+            return Vec::new();
+        }
         // What is handed out comes again by itself, and there may be others behind it that can be read.
         let patience = match self.jobs().next() {
             Some(_) => Patience::NONE,
@@ -93,11 +99,16 @@ impl Bodies {
     pub(crate) fn access(&self, unread: &[(JobId, &mut Body)]) -> Option<Access> {
         let segments = unread.iter().filter_map(|(_, body)| body.spilled_to());
         let segment = segments.map(|at| at.segment).min()?;
+        Some(self.access_from(segment))
+    }
+
+    /// Pins this segment and all later ones.
+    pub(crate) fn access_from(&self, segment: Segment) -> Access {
         *self.pins.0.lock().entry(segment).or_default() += 1;
-        Some(Access {
+        Access {
             bodies: self.clone(),
             segment,
-        })
+        }
     }
 
     /// How far segments may retire that may go below `below`.
@@ -161,6 +172,37 @@ impl Access {
             }
         }
         failed
+    }
+
+    /// The segment from which on it reads.
+    pub(crate) fn segment(&self) -> Segment {
+        self.segment
+    }
+
+    /// Reads entries of topics, whose places rise. Waits for the disk.
+    pub(crate) fn read_entries(&self, places: &[Location]) -> Vec<Result<Arc<Entry>, Unreadable>> {
+        let reader = self.bodies.reader.as_ref();
+        let mut last: Option<Arc<[u8]>> = None;
+        let mut channel = |name: &[u8]| match &last {
+            Some(last) if **last == *name => Arc::clone(last),
+            Some(_) | None => Arc::clone(last.insert(Arc::from(name))),
+        };
+        let mut read = fetch::entries(reader, places, &mut channel);
+        let mut patience = Patience::default();
+        loop {
+            let passing = |entry: &Result<Arc<Entry>, Unreadable>| {
+                entry.as_ref().is_err_and(Unreadable::may_pass)
+            };
+            let again: Vec<usize> = (0..read.len()).filter(|&at| passing(&read[at])).collect();
+            if again.is_empty() || !patience.waits() {
+                return read;
+            }
+            warn!(entries = again.len(), "entries are read from the log again");
+            for at in again {
+                let mut one = fetch::entries(reader, &places[at..=at], &mut channel);
+                read[at] = one.remove(0);
+            }
+        }
     }
 
     fn read_one(

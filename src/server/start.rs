@@ -17,7 +17,7 @@ use super::identity::{self, Identity};
 use super::persistence::{self, Scanned};
 use super::process::{self, Leftover, Process};
 use super::reload::Reload;
-use super::{closing, listen, logging, metrics, reading, tasks};
+use super::{closing, listen, logging, metrics, reading, tasks, topics};
 use crate::config::{BindAddress, Loaded, Sources};
 
 /// A load that is over sooner than this is not shown to clients: their connections just wait.
@@ -136,6 +136,7 @@ async fn serve(
     tokio::spawn(tasks::ticker(Arc::clone(shared)));
     tokio::spawn(tasks::housekeeping(Arc::clone(shared)));
     tokio::spawn(reading::read_for_core(Arc::clone(shared)));
+    tokio::spawn(topics::follow_disk(Arc::clone(shared)));
     tokio::spawn(persistence::watch_space(Arc::clone(shared)));
     tokio::spawn(tasks::signals(Arc::clone(shared), reload));
     let mut stop = shared.stop.subscribe();

@@ -183,7 +183,9 @@ impl Cluster {
             | Effect::Persist(..)
             | Effect::Send(..)
             | Effect::Fetch(..)
-            | Effect::Retire(_) => None,
+            | Effect::Retire(..)
+            | Effect::Push(..)
+            | Effect::AwaitReader(_) => None,
         })
     }
 }

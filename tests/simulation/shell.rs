@@ -11,7 +11,7 @@ use shoalmq_core::id::{StoreId, Ticket};
 use shoalmq_core::log::{self, Gates, Reload, Restore, Start};
 use shoalmq_core::node::{Eviction, Log, MemoryPolicy, Settings};
 use shoalmq_core::planted::Bug;
-use shoalmq_core::record::Record;
+use shoalmq_core::record::{Record, Stream};
 use shoalmq_core::time::Time;
 
 use crate::cluster::Cluster;
@@ -51,6 +51,7 @@ impl Cluster {
             min_replicate: 2,
             heal_delay: plan.heal_delay,
             leaving_grace: plan.leaving_grace,
+            ..Settings::default()
         };
         self.checker
             .settings
@@ -70,6 +71,7 @@ impl Cluster {
             },
             generation: host.generation,
             segment,
+            topic_segment: 1,
             reload: Reload::Active,
         };
         let mut effects = Vec::new();
@@ -168,7 +170,11 @@ impl Cluster {
                     let held = Held::Reply(ticket, Box::new(reply), self.now);
                     self.hold(index, gate, held);
                 }
-                Effect::Retire(below) => self.hosts[index].disk.retire(below),
+                Effect::Retire(Stream::Topics, _) => {}
+                Effect::Push(..) | Effect::AwaitReader(_) => {
+                    panic!("{effect:?}: no topics here")
+                }
+                Effect::Retire(Stream::Jobs, below) => self.hosts[index].disk.retire(below),
             }
         }
         effects
@@ -283,7 +289,7 @@ impl Cluster {
         }
         let segment = disk.roll();
         let (rewrite, compact) = (self.disk_dice.percent(15), self.disk_dice.percent(30));
-        self.feed(index, Event::SegmentStarted(segment));
+        self.feed(index, Event::SegmentStarted(Stream::Jobs, segment));
         if rewrite {
             self.feed(index, Event::Rewrite);
         } else if compact {

@@ -159,6 +159,7 @@ fn title(group: Group) -> &'static str {
     match group {
         Group::Jobs => "Jobs",
         Group::Queues => "Queues",
+        Group::Topics => "Topics",
         Group::Cluster => "Cluster",
         Group::Connection => "Connection",
         Group::Server => "Server",

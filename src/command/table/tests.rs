@@ -56,7 +56,28 @@ fn the_rows_are_disques_and_a_few_more() {
     assert_eq!(
         more,
         [
-            "backup", "echo", "qconfig", "qpurge", "quit", "reset", "select"
+            "backup",
+            "echo",
+            "psubscribe",
+            "publish",
+            "pubsub",
+            "punsubscribe",
+            "qconfig",
+            "qpurge",
+            "quit",
+            "reset",
+            "select",
+            "subscribe",
+            "tflush",
+            "tlen",
+            "tpub",
+            "tread",
+            "tretain",
+            "tscan",
+            "tstat",
+            "tsub",
+            "tunsub",
+            "unsubscribe"
         ]
     );
 }
@@ -94,7 +115,7 @@ fn other_names_are_not_found() {
         b"get",
         b"set",
         b"multi",
-        b"subscribe",
+        b"ssubscribe",
         b"scan",
         b"acl",
         b"addjo",
@@ -118,8 +139,14 @@ fn misconf_and_no_auth_are_for_the_few() {
         let specs = all().iter().filter(|spec| spec.flags.contains(flag));
         specs.map(|spec| spec.name).collect()
     };
-    assert_eq!(having(Flags::MISCONF), ["addjob", "enqueue", "nack"]);
-    assert_eq!(having(Flags::DENYOOM), ["addjob", "enqueue", "nack"]);
+    assert_eq!(
+        having(Flags::MISCONF),
+        ["addjob", "enqueue", "nack", "publish", "tpub"]
+    );
+    assert_eq!(
+        having(Flags::DENYOOM),
+        ["addjob", "enqueue", "nack", "publish", "tpub"]
+    );
     assert_eq!(having(Flags::NO_AUTH), ["auth", "hello", "quit", "reset"]);
 }
 

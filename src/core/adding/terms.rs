@@ -120,6 +120,7 @@ pub(super) fn by_policy(refusal: Refusal, from: PolicySet) -> Refusal {
         | Refusal::TooManySettings
         | Refusal::Leaving
         | Refusal::UnknownJob
+        | Refusal::Topic(_)
         | Refusal::TooLateToPostpone => return refusal,
     };
     let had_a_part = concerned.and(from);

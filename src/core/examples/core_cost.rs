@@ -115,7 +115,11 @@ impl Bench {
             match effect {
                 Effect::Reply(_, reply, _) => answer = Some(reply),
                 Effect::Persist(record, _) => drop(black_box(record)),
-                Effect::Send(..) | Effect::Retire(_) | Effect::Fetch(..) => {}
+                Effect::Send(..)
+                | Effect::Retire(..)
+                | Effect::Fetch(..)
+                | Effect::Push(..)
+                | Effect::AwaitReader(_) => {}
             }
         }
         answer

@@ -15,7 +15,7 @@ use crate::job::{JobKey, JobState};
 use crate::limits;
 use crate::members::PeerKey;
 use crate::node::{Log, Node};
-use crate::record::{Record, Segment};
+use crate::record::{Record, Segment, Stream};
 use crate::time::{Now, Time};
 
 /// A pass under way.
@@ -74,15 +74,22 @@ impl Node {
     }
 
     /// The log was switched on: whatever it held is of another time.
-    pub(crate) fn on_log_opened(&mut self, now: Now, segment: Segment, effects: &mut Vec<Effect>) {
+    pub(crate) fn on_log_opened(
+        &mut self,
+        now: Now,
+        segment: Segment,
+        topic_segment: Segment,
+        effects: &mut Vec<Effect>,
+    ) {
         self.settings.log = Log::On;
         self.segments.restart(segment);
         self.mark(now, effects);
         effects.push(Effect::Persist(Record::Flushed, News::Nothing));
         self.record_peers(effects);
         self.record_settings(effects);
-        effects.push(Effect::Retire(segment));
+        effects.push(Effect::Retire(Stream::Jobs, segment));
         self.start_rewrite(now.time, segment);
+        self.on_topic_log_opened(topic_segment, effects);
     }
 
     /// Records which stores the peers' copies lie in, and who is forgotten.

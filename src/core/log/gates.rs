@@ -13,6 +13,7 @@ use crate::effect::{News, Wait};
 use crate::id::JobId;
 use crate::message::Message;
 use crate::record::Record;
+use crate::topic::{Origin, TopicRecord};
 
 /// How many records were appended before and with one, since the first log of the process was opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -44,6 +45,8 @@ pub struct Gates {
     jobs: HashMap<JobId, Position, FixedState>,
     /// The same, in order of their positions.
     order: VecDeque<(Position, JobId)>,
+    /// Under `always`: records of topics that may not be on disk, in order.
+    topics: VecDeque<(Position, Origin, u64)>,
 }
 
 impl Gates {
@@ -53,6 +56,7 @@ impl Gates {
             position: Position::START,
             jobs: HashMap::with_hasher(FixedState::with_seed(seed)),
             order: VecDeque::new(),
+            topics: VecDeque::new(),
         }
     }
 
@@ -64,6 +68,9 @@ impl Gates {
     /// The record has this position now.
     pub fn record(&mut self, policy: Policy, record: &Record, news: News, position: Position) {
         self.position = position;
+        if let Record::Topic(record) = record {
+            self.record_topic(policy, record, position);
+        }
         if policy != Policy::Stalls
             && news == News::Job
             && let Record::Added(job) = record
@@ -71,6 +78,38 @@ impl Gates {
             self.jobs.insert(job.id, position);
             self.order.push_back((position, job.id));
         }
+    }
+
+    fn record_topic(&mut self, policy: Policy, record: &TopicRecord, position: Position) {
+        let (origin, number) = match record {
+            TopicRecord::Entry(entry) => (entry.origin, entry.number),
+            TopicRecord::End { origin, number, .. } => (*origin, *number),
+            TopicRecord::Life(_) | TopicRecord::Freed { .. } => return,
+        };
+        if policy != Policy::Stalls || !self.topics.is_empty() {
+            self.topics.push_back((position, origin, number));
+        }
+    }
+
+    /// Whether records of topics may not be on disk.
+    pub fn holds_topics(&self) -> bool {
+        !self.topics.is_empty()
+    }
+
+    /// The records of topics that are on disk since the last time: all up to `on_disk` are. Of each log the highest number,
+    /// more than once perhaps.
+    pub fn take_topics(&mut self, on_disk: Position) -> Vec<(Origin, u64)> {
+        let mut safe: Vec<(Origin, u64)> = Vec::new();
+        while let Some(&(position, origin, number)) = self.topics.front()
+            && position <= on_disk
+        {
+            self.topics.pop_front();
+            match safe.last_mut() {
+                Some((last, records)) if *last == origin => *records = number,
+                Some(_) | None => safe.push((origin, number)),
+            }
+        }
+        safe
     }
 
     /// Forgets the jobs whose records are on disk: all up to `on_disk` are.

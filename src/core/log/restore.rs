@@ -17,10 +17,11 @@ use crate::members::NodeSet;
 use crate::node::{Node, Settings};
 use crate::planted::Bug;
 use crate::queue::QueueKey;
-use crate::record::{AckRecord, JobRecord, Location, Record, Segment, Standing};
+use crate::record::{AckRecord, JobRecord, Location, Record, Segment, Standing, Stream};
 use crate::settings::Shared;
 use crate::telling::Share;
 use crate::time::{Now, Time, WallTime};
+use crate::topic::OriginNode;
 
 /// What becomes of at-least-once jobs after an unclean stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +41,8 @@ pub struct Start {
     pub generation: u64,
     /// Where new records go.
     pub segment: Segment,
+    /// Where new records of topics go.
+    pub topic_segment: Segment,
     /// What becomes of at-least-once jobs after an unclean stop.
     pub reload: Reload,
 }
@@ -76,8 +79,15 @@ impl Restore {
         self.node.planted = Some(bug);
     }
 
-    /// Applies the next record, which lies there.
+    /// Applies the next record of its stream, which lies there. Jobs come first.
     pub fn apply(&mut self, at: Location, record: Record) {
+        if let Record::Topic(record) = record {
+            let (node, cache) = (
+                OriginNode::of(&self.node.id),
+                self.node.settings.topic_cache(),
+            );
+            return self.node.topics.apply(node, at, record, cache);
+        }
         let segment = at.segment;
         if self.node.segments.current() < segment {
             self.node.segments.start(segment);
@@ -103,7 +113,7 @@ impl Restore {
             Record::Setting(setting) => self.node.restore_setting(&setting),
             Record::Flushed => self.flush(),
             Record::Standing(standing) => self.stand(&standing),
-            Record::Topic(_) => {}
+            Record::Topic(_) => unreachable!("it is of the other stream"),
         }
     }
 
@@ -158,6 +168,7 @@ impl Restore {
         node.forget_old_settings(now);
         node.record_settings(effects);
         node.restore_pauses(now.time);
+        node.start_topics(now, start.topic_segment, effects);
         let mut queue: Vec<JobKey> = standing
             .into_iter()
             .filter_map(|(key, queued)| (queued && closed).then_some(key))
@@ -191,7 +202,7 @@ impl Restore {
             node.enqueue(now.time, key, cause, effects);
         }
         if let Some(oldest) = node.segments.retire() {
-            effects.push(Effect::Retire(oldest));
+            effects.push(Effect::Retire(Stream::Jobs, oldest));
         }
         node
     }

@@ -12,6 +12,7 @@ use crate::members::PeerKey;
 use crate::message::Message;
 use crate::node::Node;
 use crate::planted::Bug;
+use crate::topic::TopicReply;
 
 /// Answers a command. What the command recorded comes before.
 pub(crate) fn answer(ticket: Ticket, reply: Reply, effects: &mut Vec<Effect>) {
@@ -38,6 +39,7 @@ fn wait_of_reply(reply: &Reply, before: &[Effect]) -> Wait {
         Reply::Added(_) => Wait::Copy,
         Reply::Delivered(..) | Reply::Unread(_) => Wait::Jobs,
         Reply::NothingToDeliver => Wait::Nothing,
+        Reply::Topic(TopicReply::Published(_) | TopicReply::Announced(_)) => Wait::All,
         // An add that waited is withdrawn, and no crash may bring it back. One that is refused at once records nothing.
         Reply::Refused(_) => all_if_recorded(before, Wait::Nothing),
         Reply::Count(_)
@@ -51,7 +53,8 @@ fn wait_of_reply(reply: &Reply, before: &[Effect]) -> Wait {
         | Reply::Queues(..)
         | Reply::JobIds(..)
         | Reply::Jobs(..)
-        | Reply::Global(..) => all_if_recorded(before, Wait::View),
+        | Reply::Global(..)
+        | Reply::Topic(_) => all_if_recorded(before, Wait::View),
     }
 }
 

@@ -23,4 +23,4 @@ mod sharing;
 
 pub(crate) use invariants::check;
 pub(crate) use purging::Purges;
-pub(crate) use shared::Shared;
+pub(crate) use shared::{Change, Shared};

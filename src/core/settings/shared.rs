@@ -12,6 +12,7 @@ use crate::limits;
 use crate::setting::{Setting, SettingKind};
 use crate::settings::policies::Index;
 use crate::time::WallTime;
+use crate::topic::EntryId;
 
 /// What a client wants set on a name; no value removes the entry.
 #[derive(Debug, Clone, Copy)]
@@ -172,11 +173,15 @@ impl Shared {
 ///
 /// A node that lost its last records may give a version to a second value: the value decides then, so that all nodes
 /// agree.
-fn rank(setting: &Setting) -> (u64, u64, NodeId, Option<&[u8]>) {
+fn rank(setting: &Setting) -> ((u64, u64), u64, NodeId, Option<&[u8]>) {
     let value = setting.value.as_deref();
     let mark = match setting.kind {
-        SettingKind::PURGED => value.and_then(mark_of).unwrap_or(0),
-        _ => 0,
+        SettingKind::PURGED => (value.and_then(mark_of).unwrap_or(0), 0),
+        SettingKind::TOPIC_FLUSHED => {
+            let id = value.and_then(EntryId::parse).unwrap_or_default();
+            (id.ms(), id.seq())
+        }
+        _ => (0, 0),
     };
     (mark, setting.version, setting.node, value)
 }

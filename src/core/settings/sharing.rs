@@ -17,7 +17,7 @@ use crate::time::{Now, Time, WallTime};
 
 impl Node {
     /// Carries out a client's write: recorded here, and sent to all nodes that this one has links to.
-    pub(super) fn write_settings(
+    pub(crate) fn write_settings(
         &mut self,
         now: Now,
         changes: &[Change<'_>],
@@ -50,6 +50,10 @@ impl Node {
             those.map(|setting| setting.name.clone()).collect()
         };
         let (paused, purged) = (names(is_pause), names(|kind| kind == SettingKind::PURGED));
+        for setting in &taken {
+            self.follow_topic_setting(setting);
+        }
+        self.arm_retention(now);
         self.spread_settings(Some(from), taken, effects);
         for name in purged {
             self.follow_mark(now.time, &name);
@@ -117,6 +121,7 @@ impl Node {
         if setting.kind == SettingKind::PURGED {
             self.restore_mark(setting);
         }
+        self.follow_topic_setting(setting);
     }
 
     fn spread_settings(

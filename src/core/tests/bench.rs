@@ -16,7 +16,7 @@ use crate::job::{Body, Job, JobState, Links, Stand};
 use crate::log::{Reload, Restore, Start};
 use crate::node::{Eviction, Log, MemoryPolicy, Node, Settings};
 use crate::queue::QueueKey;
-use crate::record::{Location, Record, Segment};
+use crate::record::{Location, Record, Segment, Stream};
 use crate::telling::Share;
 use crate::time::{Now, Time, WallTime};
 
@@ -33,6 +33,9 @@ pub(crate) const SETTINGS: Settings = Settings {
     min_replicate: 2,
     heal_delay: Duration::from_mins(1),
     leaving_grace: Duration::from_secs(5),
+    sync: crate::node::Sync::Later,
+    topic_memory: 1 << 30,
+    topic_dedup_ms: 120_000,
 };
 
 /// Who sends the commands that name no client.
@@ -114,6 +117,7 @@ impl Bench {
             now: self.now(),
             generation: u64::from(self.starts),
             segment: self.segment,
+            topic_segment: 1,
             reload,
         };
         let mut effects = Vec::new();
@@ -228,7 +232,13 @@ impl Bench {
                     assert_eq!(before, None, "{ticket:?} is answered once");
                 }
                 Effect::Send(peer, message, _) => self.sent.push((peer, message)),
-                Effect::Retire(below) => self.log.retain(|&(segment, _)| segment >= below),
+                Effect::Retire(Stream::Topics, _) => {}
+                Effect::Push(..) | Effect::AwaitReader(_) => {
+                    panic!("{effect:?}: no topics here")
+                }
+                Effect::Retire(Stream::Jobs, below) => {
+                    self.log.retain(|&(segment, _)| segment >= below);
+                }
             }
         }
     }
@@ -410,7 +420,7 @@ impl Bench {
     /// Records go to a new segment.
     pub(crate) fn roll(&mut self) {
         self.segment += 1;
-        self.feed(Event::SegmentStarted(self.segment));
+        self.feed(Event::SegmentStarted(Stream::Jobs, self.segment));
     }
 
     /// The segments that are on disk.

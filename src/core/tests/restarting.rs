@@ -396,6 +396,7 @@ fn restarting_twice_with_the_same_log_gives_the_same_node() {
             now: bench.now(),
             generation: 2,
             segment: 9,
+            topic_segment: 1,
             reload: Reload::Active,
         };
         let mut effects = Vec::new();

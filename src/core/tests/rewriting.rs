@@ -166,7 +166,10 @@ fn switched_on(jobs: usize) -> Bench {
         .log
         .push((1, Record::Deleted(JobId::from_bytes([1; 24]))));
     bench.segment += 1;
-    bench.feed(Event::LogOpened(bench.segment));
+    bench.feed(Event::LogOpened {
+        jobs: bench.segment,
+        topics: 1,
+    });
     bench
 }
 
@@ -229,7 +232,10 @@ fn a_log_may_be_switched_off_and_on_again() {
     let second = bench.add(job("q"));
     bench.ack(first);
     bench.segment += 1;
-    bench.feed(Event::LogOpened(bench.segment));
+    bench.feed(Event::LogOpened {
+        jobs: bench.segment,
+        topics: 1,
+    });
     bench.advance_ms(10);
     bench.crash(secs(0));
     assert_eq!(

@@ -13,7 +13,7 @@ use crate::job::JobState;
 use crate::log::{Reload, Restore, Start};
 use crate::message::Message;
 use crate::node::{Node, Settings};
-use crate::record::{Location, Record, Segment};
+use crate::record::{Location, Record, Segment, Stream};
 use crate::time::{Now, Time, WallTime};
 
 use super::bench::{SETTINGS, WALL, get_job};
@@ -135,6 +135,7 @@ impl Shoal {
             now: Now { time, wall },
             generation: starts,
             segment: self.seats[seat].segment,
+            topic_segment: 1,
             reload: Reload::Active,
         };
         let mut effects = Vec::new();
@@ -178,7 +179,7 @@ impl Shoal {
     pub(crate) fn roll(&mut self, seat: usize) {
         self.seats[seat].segment += 1;
         let segment = self.seats[seat].segment;
-        self.feed(seat, Event::SegmentStarted(segment));
+        self.feed(seat, Event::SegmentStarted(Stream::Jobs, segment));
     }
 
     /// What is in a node's log.
@@ -290,7 +291,11 @@ impl Shoal {
                     assert_eq!(before, None, "{ticket:?} is answered once");
                 }
                 Effect::Fetch(id, _) => panic!("{id}: nothing is spilled"),
-                Effect::Retire(below) => {
+                Effect::Retire(Stream::Topics, _) => {}
+                Effect::Push(..) | Effect::AwaitReader(_) => {
+                    panic!("{effect:?}: no topics here")
+                }
+                Effect::Retire(Stream::Jobs, below) => {
                     self.seats[seat]
                         .log
                         .retain(|&(segment, _)| segment >= below);

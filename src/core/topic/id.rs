@@ -58,6 +58,15 @@ impl EntryId {
         }
     }
 
+    /// The next higher id.
+    #[must_use]
+    pub const fn after(self) -> Self {
+        match self.seq.checked_add(1) {
+            Some(seq) => EntryId { ms: self.ms, seq },
+            None => EntryId::new(self.ms.saturating_add(1), 0),
+        }
+    }
+
     /// Reads `ms-seq`.
     pub fn parse(text: &[u8]) -> Option<Self> {
         let dash = text.iter().position(|byte| *byte == b'-')?;

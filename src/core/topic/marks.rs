@@ -29,6 +29,21 @@ impl Marks {
         is_news
     }
 
+    /// The mark of a pattern.
+    pub fn get(&self, pattern: &[u8]) -> Option<EntryId> {
+        self.0.get(pattern).copied()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Every member has freed what lies below this mark.
     pub fn forget(&mut self, pattern: &[u8]) {
         self.0.remove(pattern);

@@ -29,27 +29,46 @@
 //!
 //! The room holds no bodies and does no I/O: who fills a page says what lies at each place.
 
+mod channels;
+mod command;
 mod cursor;
 mod cut;
 mod ending;
 mod ends;
+mod entries;
+mod flushing;
+mod following;
 mod glob;
 mod haves;
 mod id;
+mod keys;
+mod live;
 mod log;
+mod looking;
 mod marks;
 mod order;
 mod origin;
 mod origins;
 mod page;
 mod planted;
+mod publishing;
+mod readers;
+mod reading;
 mod record;
+mod restoring;
+mod retaining;
 mod retention;
 mod spans;
 mod subscriptions;
 #[cfg(test)]
 mod tests;
+mod topics;
 
+pub use command::{
+    Addressee, Before, CHANNEL_MAX, ChannelView, DEDUP_MAX, Follow, Listen, PATTERN_MAX,
+    PATTERNS_MAX, Page as TopicPage, Publish, Push, READ_MAX, Read, Start, Told, TopicCommand,
+    TopicRefusal, TopicReply, Unread,
+};
 pub use cursor::{Cursor, InvalidCursor, NAMES_MAX};
 pub use cut::{Cut, Passed};
 pub use ends::{EndRecord, Ended, Ends};
@@ -67,3 +86,6 @@ pub use record::{Entry, TopicRecord};
 pub use retention::{Rule, Rules};
 pub use spans::Spans;
 pub use subscriptions::{SubscriptionId, Subscriptions};
+
+pub(crate) use readers::ReaderId;
+pub(crate) use topics::Topics;

@@ -35,8 +35,20 @@ pub enum Look {
         /// Whether to give it.
         wanted: bool,
     },
+    /// Entries that the reader does not want, from here on: passed silently, as far as their order allows.
+    Run {
+        /// The id of the first one.
+        id: EntryId,
+        /// The last number.
+        to: u64,
+        /// Its id.
+        last: EntryId,
+    },
     /// Nothing any more, or an end record: passed silently.
-    Freed,
+    Freed {
+        /// The last number of which that holds.
+        to: u64,
+    },
     /// It cannot be read now: the page ends before it.
     Absent,
 }
@@ -69,6 +81,7 @@ pub enum Given {
 #[derive(Debug, Clone)]
 enum Head {
     Entry { id: EntryId, wanted: bool },
+    Run { id: EntryId, to: u64, last: EntryId },
     End(EndRecord),
     Lost,
 }
@@ -149,8 +162,18 @@ impl Page {
     }
 
     /// The next thing for the reader; none when the page is at its end for now. `look` says what a place holds, and is asked
-    /// for each place at most once, in the order of its log.
-    pub fn next(&mut self, mut look: impl FnMut(Origin, u64) -> Look) -> Option<Given> {
+    /// in the order of its log, for most places once.
+    pub fn next(&mut self, look: impl FnMut(Origin, u64) -> Look) -> Option<Given> {
+        self.next_if(look, |_| true)
+    }
+
+    /// The same, as far as `accept` says: it is asked before each record is passed, with the origin and the number of an entry
+    /// that the reader wants. If it does not, the page ends before that record.
+    pub fn next_if(
+        &mut self,
+        mut look: impl FnMut(Origin, u64) -> Look,
+        mut accept: impl FnMut(Option<(Origin, u64, EntryId)>) -> bool,
+    ) -> Option<Given> {
         loop {
             let Some(first) = self.choose(&mut look) else {
                 if !self.is_cut_off {
@@ -164,14 +187,40 @@ impl Page {
                 self.is_cut_off = true;
                 continue;
             };
+            let lane = &self.lanes[at];
+            let wanted = match lane.head {
+                Some(Head::Entry { id, wanted: true }) => {
+                    Some((lane.origin, lane.passed.records() + 1, id))
+                }
+                Some(
+                    Head::Entry { wanted: false, .. }
+                    | Head::Run { .. }
+                    | Head::End(_)
+                    | Head::Lost,
+                )
+                | None => None,
+            };
+            if !accept(wanted) {
+                return None;
+            }
             if let Some(given) = self.step(at, at != first) {
                 return Some(given);
             }
         }
     }
 
+    /// The id up to which the reader has been taken in order.
+    pub fn reached(&self) -> EntryId {
+        self.reached
+    }
+
     /// Ends the page: the cursor behind all that was given.
     pub fn close(self, origins: &Origins) -> Cursor {
+        self.cursor(origins)
+    }
+
+    /// The cursor behind all that was given so far.
+    pub fn cursor(&self, origins: &Origins) -> Cursor {
         let mut cut = self.cursor.cut().clone();
         for lane in self.lanes.iter().filter(|lane| !lane.is_blind) {
             let mut passed = lane.passed;
@@ -298,6 +347,17 @@ impl Page {
                     late: !in_order,
                 })
             }
+            Head::Run { id, to, last } => {
+                let until = self.lanes[at].until;
+                if !is_diverted && to <= until && last < self.bound_of(at) {
+                    self.lanes[at].pass(to);
+                    self.reach(last, false);
+                } else {
+                    self.lanes[at].pass(number);
+                    self.reach(id, is_diverted);
+                }
+                None
+            }
             Head::End(row) => {
                 let lost = row.ended().iter().find_map(|ended| self.tell(&row, ended));
                 if lost.is_some() {
@@ -342,6 +402,17 @@ impl Page {
             origin: ended.origin,
             numbers: (told + 1, ended.known),
         })
+    }
+
+    /// Below this id all records of a lane come before those of the other lanes, and in order.
+    fn bound_of(&self, at: usize) -> EntryId {
+        let others = self
+            .lanes
+            .iter()
+            .enumerate()
+            .filter(|(other, _)| *other != at);
+        let heads = others.filter_map(|(_, lane)| lane.next_id());
+        heads.min().unwrap_or(EntryId::MAX).min(self.stable.after())
     }
 
     /// Moves the id of the cursor, if a record comes in order.
@@ -400,8 +471,17 @@ impl Lane {
             } else {
                 match look(self.origin, number) {
                     Look::Entry { id, wanted } => Some(Head::Entry { id, wanted }),
-                    Look::Freed => {
-                        self.pass(number);
+                    Look::Run { id, to, last } => {
+                        let row = self.rows.front().map_or(u64::MAX, |(row, _)| *row);
+                        Some(if to < row {
+                            Head::Run { id, to, last }
+                        } else {
+                            Head::Entry { id, wanted: false }
+                        })
+                    }
+                    Look::Freed { to } => {
+                        let row = self.rows.front().map_or(u64::MAX, |(row, _)| *row);
+                        self.pass(to.max(number).min(until).min(row - 1));
                         None
                     }
                     Look::Absent => {
@@ -414,8 +494,13 @@ impl Lane {
         if self.passed.records() >= until {
             return None;
         }
+        self.next_id()
+    }
+
+    /// The id of the head.
+    fn next_id(&self) -> Option<EntryId> {
         self.head.as_ref().map(|head| match head {
-            Head::Entry { id, .. } => *id,
+            Head::Entry { id, .. } | Head::Run { id, .. } => *id,
             Head::End(row) => row.id(),
             Head::Lost => EntryId::ZERO,
         })

@@ -5,6 +5,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use super::glob::{Case, is_literal, matches};
@@ -22,6 +23,36 @@ pub struct Rule {
     pub keep: bool,
 }
 
+impl Rule {
+    /// Reads what [`fmt::Display`] wrote. What this node does not know makes it none: a newer node wrote it.
+    pub fn parse(text: &[u8]) -> Option<Self> {
+        let text = std::str::from_utf8(text).ok()?;
+        let mut rule = Rule::default();
+        for word in text.split_ascii_whitespace() {
+            let (name, value) = word.split_once('=').unwrap_or((word, ""));
+            match name {
+                "maxage" => rule.age = Some(Duration::from_secs(value.parse().ok()?)),
+                "maxbytes" => rule.bytes = Some(value.parse().ok()?),
+                "maxlen" => rule.entries = Some(value.parse().ok()?),
+                "keep" if value.is_empty() => rule.keep = true,
+                _ => return None,
+            }
+        }
+        Some(rule)
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let age = self.age.map(|age| format!("maxage={}", age.as_secs()));
+        let bytes = self.bytes.map(|bytes| format!("maxbytes={bytes}"));
+        let entries = self.entries.map(|entries| format!("maxlen={entries}"));
+        let keep = self.keep.then(|| "keep".to_owned());
+        let words: Vec<String> = [age, bytes, entries, keep].into_iter().flatten().collect();
+        f.write_str(&words.join(" "))
+    }
+}
+
 /// All rules, by their patterns.
 #[derive(Debug, Clone, Default)]
 pub struct Rules(BTreeMap<Box<[u8]>, Rule>);
@@ -35,6 +66,26 @@ impl Rules {
     /// Takes the rule of a pattern away; false if there is none.
     pub fn remove(&mut self, pattern: &[u8]) -> bool {
         self.0.remove(pattern).is_some()
+    }
+
+    /// The rule of a pattern.
+    pub fn get(&self, pattern: &[u8]) -> Option<Rule> {
+        self.0.get(pattern).copied()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// All of them, in order of their patterns.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], Rule)> {
+        self.0.iter().map(|(pattern, rule)| (&**pattern, *rule))
     }
 
     /// The rule that a channel follows, with its pattern.

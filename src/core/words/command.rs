@@ -11,6 +11,7 @@ use crate::job::{Body, JobState};
 use crate::limits;
 use crate::telling::{Depths, QueuesView};
 use crate::time::Time;
+use crate::topic::{TopicCommand, TopicReply};
 
 mod unread;
 pub use crate::policy::{Policies, QueueConfig};
@@ -67,6 +68,8 @@ pub enum Command<'a> {
     JobScan(JobScan<'a>),
     /// QLEN, QSTAT, QPEEK, QSCAN, JSCAN with GLOBAL: the same of the whole cluster.
     Global(Question),
+    /// A command on topics.
+    Topic(Box<TopicCommand<'a>>),
 }
 
 /// How much QSTAT tells.
@@ -337,6 +340,8 @@ pub enum Reply {
     Jobs(u64, Vec<JobView>),
     /// A command with GLOBAL: what those nodes say that answered, and the ids of those that did not.
     Global(Answer, Vec<NodeId>),
+    /// To a command on topics.
+    Topic(TopicReply),
     /// The command cannot be; nothing has changed.
     Refused(Refusal),
 }

@@ -2,10 +2,11 @@
 //! then reply.
 
 use crate::command::Reply;
-use crate::id::{JobId, NodeId, Ticket};
+use crate::id::{ClientId, JobId, NodeId, Ticket};
 use crate::job::Body;
 use crate::message::Message;
-use crate::record::{Record, Segment};
+use crate::record::{Record, Segment, Stream};
+use crate::topic::Push;
 
 /// One thing to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,8 +19,12 @@ pub enum Effect {
     Reply(Ticket, Reply, Wait),
     /// Read this body of a job, which is in the log alone, and tell of it by [`crate::event::Event::Fetched`].
     Fetch(JobId, Body),
-    /// No segment below this one holds a live record: they may be dropped.
-    Retire(Segment),
+    /// No segment of this stream below this one holds a live record: they may be dropped.
+    Retire(Stream, Segment),
+    /// Tell a connection what it subscribed to.
+    Push(ClientId, Box<Push>),
+    /// Tell of it by [`crate::event::Event::ReaderReady`] when this connection has taken what it was given.
+    AwaitReader(ClientId),
 }
 
 /// Which records must be on disk before a message or a reply leaves. What the policy of the log makes of it is decided by

@@ -6,7 +6,8 @@ use crate::id::{ClientId, JobId, NodeId, StoreId, Ticket};
 use crate::job::Body;
 use crate::message::Message;
 use crate::node::Settings;
-use crate::record::{Location, Segment};
+use crate::record::{Location, Segment, Stream};
+use crate::topic::Origin;
 
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,12 +36,29 @@ pub enum Event<'a> {
     Message(NodeId, Message),
     /// The moment that [`crate::node::Node::deadline`] named has come.
     Tick,
-    /// Records go to this segment of the log from now on.
-    SegmentStarted(Segment),
+    /// Records of this stream go to this segment of the log from now on.
+    SegmentStarted(Stream, Segment),
+    /// The records of these entries were given to the log, and will lie there: the origin, the number, the place.
+    EntriesRecorded(&'a [(Origin, u64, Location)]),
+    /// Under `appendfsync always`: these logs of topics are on disk up to these numbers.
+    TopicsSafe(&'a [(Origin, u64)]),
+    /// A batch is over: readers of topics are given what is new. Wanted while [`crate::node::Node::owes_readers`].
+    Deliver,
+    /// A connection takes its messages more slowly than they come: it gets the rest later.
+    ReaderSlow(ClientId),
+    /// A connection ended its subscriptions: RESET.
+    Unsubscribed(ClientId),
+    /// A connection has taken all messages that it was given.
+    ReaderReady(ClientId),
     /// The operator changed settings.
     Configured(Settings),
     /// The operator switched the log on: record what is in memory, from this segment on.
-    LogOpened(Segment),
+    LogOpened {
+        /// Of jobs.
+        jobs: Segment,
+        /// Of topics.
+        topics: Segment,
+    },
     /// BGREWRITEAOF: record every job again, so that all earlier segments can go.
     Rewrite,
     /// Shrink the log: record again what is live in its oldest segments, so that these can go.

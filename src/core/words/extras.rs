@@ -34,6 +34,9 @@ impl Tag {
     /// META of ADDJOB: pairs of a name and a value ([`crate::meta::Meta`]).
     pub const META: Tag = Tag::optional(1);
 
+    /// DEDUP of TPUB: the key.
+    pub const DEDUP: Tag = Tag::optional(2);
+
     /// A field that a node may carry along without knowing what it means.
     pub const fn optional(number: u16) -> Tag {
         assert!(number < 1 << 15, "a number has 15 bits");

@@ -1,6 +1,7 @@
 //! Refusals: why the core does not do what a client asks.
 
 use crate::policy::PolicySet;
+use crate::topic::TopicRefusal;
 
 /// Why a command cannot be. The node's state is as it was before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +32,8 @@ pub enum Refusal {
     Leaving,
     /// WORKING for a job that this node does not know.
     UnknownJob,
+    /// A command on topics.
+    Topic(TopicRefusal),
     /// WORKING after half of the job's ttl.
     TooLateToPostpone,
 }

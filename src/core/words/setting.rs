@@ -16,6 +16,11 @@ impl SettingKind {
     /// QPURGE: the greatest creation time, as a decimal number, of the jobs of the queue of this name that are to go. The
     /// greater mark wins.
     pub const PURGED: SettingKind = SettingKind(2);
+    /// TFLUSH: the id at and below which entries of the channels that the pattern of this name matches are gone. The higher
+    /// id wins.
+    pub const TOPIC_FLUSHED: SettingKind = SettingKind(32);
+    /// TRETAIN: how long entries of the channels that the pattern of this name matches are kept, as words.
+    pub const TOPIC_RULE: SettingKind = SettingKind(33);
     /// A policy: RETRY of jobs that name none.
     pub const RETRY: SettingKind = SettingKind(16);
     /// A policy: TTL of jobs that name none.

@@ -1,5 +1,7 @@
 //! AUTH, HELLO with a protocol, RESET: who a connection is, and how it is spoken to.
 
+use shoalmq_core::event::Event;
+
 use super::{Answer, ok};
 use crate::command::ServerError;
 use crate::command::admin::{Credentials, Hello};
@@ -83,6 +85,7 @@ pub(super) fn reset(execution: &mut Execution<'_>) -> Answer {
     if let Some(client) = execution.driver.clients.get_mut(&id) {
         client.monitor = false;
     }
+    execution.driver.feed(Event::Unsubscribed(id));
     // What it was still to see as a monitor is of the time before.
     execution.session.mailbox.drop_lines();
     encode::simple(execution.out, b"RESET");

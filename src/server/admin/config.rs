@@ -82,6 +82,17 @@ fn set(execution: &mut Execution<'_>, name: &[u8], value: &[u8]) -> Answer {
     Ok(())
 }
 
+/// The core hears of its settings.
+fn configure(driver: &mut Driver) {
+    let log = if driver.log.journal().is_some() {
+        Log::On
+    } else {
+        Log::Off
+    };
+    let settings = settings(&driver.config, log);
+    driver.feed(Event::Configured(settings));
+}
+
 /// Carries a change out. What is not named here is read where it is used.
 pub(in crate::server) fn apply(
     driver: &mut Driver,
@@ -91,15 +102,13 @@ pub(in crate::server) fn apply(
     match name {
         "maxmemory" | "maxmemory-policy" | "memory-policy" | "default-replicate"
         | "min-replicate" | "heal-delay" | "leaving-grace" | "metrics-max-queues" => {
-            let log = if driver.log.journal().is_some() {
-                Log::On
-            } else {
-                Log::Off
-            };
-            let settings = settings(&driver.config, log);
-            driver.feed(Event::Configured(settings));
+            configure(driver);
         }
-        "appendfsync" => driver.set_policy(shared),
+        "topic-max-memory" | "topic-dedup-window" => configure(driver),
+        "appendfsync" => {
+            driver.set_policy(shared);
+            configure(driver);
+        }
         "cluster-node-timeout" => driver.configure_membership(),
         "appendonly" => match (driver.config.appendonly, &driver.log) {
             (true, LogState::Off) => driver

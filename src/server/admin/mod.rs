@@ -40,6 +40,12 @@ pub(super) fn run(execution: &mut Execution<'_>, command: &Admin<'_>) -> Outcome
         Admin::Debug(debug) => return debug::run(execution, debug),
         Admin::Client(client) => return client::run(execution, client),
         Admin::Cluster(command) => return cluster::run(execution, command),
+        Admin::Ping(text) if execution.session.is_subscribed() => {
+            encode::array(execution.out, 2);
+            encode::bulk(execution.out, b"pong");
+            encode::bulk(execution.out, text.unwrap_or_default());
+            Ok(())
+        }
         Admin::Ping(None) => {
             encode::simple(execution.out, b"PONG");
             Ok(())

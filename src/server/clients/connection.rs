@@ -20,6 +20,7 @@ use shoalmq_storage::journal::Position;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
 
+use super::mailbox::UnreadPush;
 use super::output::{KEPT_BYTES, Output};
 use super::session::Session;
 use crate::resp::{COMMAND_MAX, Decoded, Decoder};
@@ -50,6 +51,10 @@ pub(super) struct Connection<S> {
     /// Replies that lack bodies, and the jobs in those that are being read.
     unread: Vec<UnreadReply>,
     reading: Vec<JobId>,
+    /// What the client subscribed to and is not read yet.
+    pushes: Vec<UnreadPush>,
+    /// The core is to hear when the client has taken what it subscribed to.
+    awaited: bool,
     /// The client has closed its side, and counts as gone then, if it still waits for answers.
     ends_by: Option<Instant>,
     /// No more commands are taken; the connection ends when everything is written.
@@ -103,6 +108,8 @@ impl<S: AsyncRead + AsyncWrite + AsFd + Unpin> Connection<S> {
             hold: Hold::Nothing,
             unread: Vec::new(),
             reading: Vec::new(),
+            pushes: Vec::new(),
+            awaited: false,
             ends_by: None,
             closing: false,
             released,
@@ -127,6 +134,7 @@ impl<S: AsyncRead + AsyncWrite + AsFd + Unpin> Connection<S> {
             let more = self.execute_all();
             self.show_buffers();
             self.write().await?;
+            self.tell_ready();
             if more && !self.output.is_full() {
                 continue;
             }
@@ -147,6 +155,7 @@ impl<S: AsyncRead + AsyncWrite + AsFd + Unpin> Connection<S> {
                 Woken::Mail => {
                     self.take_mail();
                     self.read_bodies().await;
+                    self.read_pushes().await;
                     self.ends_by = self.ends_by.map(|_| Instant::now() + HALF_CLOSED);
                     if self.output.has_unseen() && is_gone(&self.stream) {
                         return Ok(());

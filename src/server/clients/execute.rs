@@ -69,8 +69,13 @@ impl<'a> Prepared<'a> {
         Prepared { parsed, usable }
     }
 
-    fn is_monitor(&self) -> bool {
-        matches!(self.parsed, Ok((_, Ok(Request::Admin(Admin::Monitor)))))
+    /// What it brings may come at any time, also before the answers to the commands before it.
+    fn opens_stream(&self) -> bool {
+        match &self.parsed {
+            Ok((_, Ok(Request::Admin(Admin::Monitor)))) => true,
+            Ok((spec, Ok(_))) => spec.flags.contains(Flags::SUBSCRIBES),
+            Ok((_, Err(_))) | Err(_) => false,
+        }
     }
 }
 
@@ -154,7 +159,7 @@ impl<'a> Execution<'a> {
         if self.unread >= WRITE_BYTES {
             return Outcome::Waits;
         }
-        if self.unanswered >= UNANSWERED_MAX || self.unanswered > 0 && command.is_monitor() {
+        if self.unanswered >= UNANSWERED_MAX || self.unanswered > 0 && command.opens_stream() {
             return Outcome::Waits;
         }
         let replies = self.session.replies;
@@ -172,6 +177,10 @@ impl<'a> Execution<'a> {
                 Request::Core(command) => self.core(command.clone()),
                 Request::Admin(command) => admin::run(self, command),
             };
+            if spec.flags.contains(Flags::PUBSUB) {
+                let node = &self.driver.node;
+                self.session.subscriptions = node.subscription_count(self.session.id);
+            }
             let failed = self.out.get(before) == Some(&b'-');
             self.account(spec, failed, args);
             outcome
@@ -218,6 +227,9 @@ impl<'a> Execution<'a> {
         if spec.name == "addjob" && self.driver.health.is_short() {
             return self.refuse(&ServerError::DiskShort(&self.driver.health.shortage()).into());
         }
+        if self.session.is_subscribed() && !spec.flags.contains(Flags::PUBSUB) {
+            return self.refuse(&ServerError::Subscribed(spec.name).into());
+        }
         if self.driver.loading.is_some() && !spec.flags.contains(Flags::LOADING) {
             return self.refuse(&ServerError::Loading.into());
         }
@@ -252,6 +264,7 @@ impl<'a> Execution<'a> {
 
     fn core(&mut self, command: Command<'_>) -> Outcome {
         let ticket = self.session.ticket();
+        self.driver.take_in_safe();
         let adds = matches!(command, Command::AddJob(_));
         let protocol = self.session.protocol;
         let answered = self

@@ -1,16 +1,18 @@
 //! What others have for a connection: replies that came late, lines of MONITOR, the order to end.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 use shoalmq_core::command::Reply;
 use shoalmq_core::id::JobId;
+use shoalmq_core::topic::Push;
 use shoalmq_storage::journal::Position;
 use tokio::sync::Notify;
 
 use crate::command::reply;
 use crate::resp::Protocol;
-use crate::server::reading::UnreadReply;
+use crate::server::reading::{Access, UnreadReply};
 
 /// A monitor that does not read is cut off at this many unread bytes: its lines come at the pace of all others.
 const UNREAD_MAX: usize = 64 << 20;
@@ -66,10 +68,22 @@ pub(super) struct Letters {
     pub(super) answers: Vec<Answered>,
     /// Late replies that lack bodies.
     pub(super) unread: Vec<UnreadReply>,
-    /// Lines of MONITOR.
+    /// Lines of MONITOR, and what the client subscribed to.
     pub(super) lines: Vec<u8>,
+    /// What it subscribed to, after those lines: some of it has to be read first.
+    pub(super) pushes: Vec<UnreadPush>,
+    /// The core is to hear when all this has left.
+    pub(super) awaited: bool,
     /// The connection has been told, or is about to be, that something is here.
     announced: bool,
+}
+
+/// What a client subscribed to, and the way to it if it has to be read first.
+#[derive(Debug)]
+pub(crate) struct UnreadPush {
+    pub(crate) push: Push,
+    pub(crate) protocol: Protocol,
+    pub(crate) access: Option<Arc<Access>>,
 }
 
 /// A command that is answered.
@@ -153,6 +167,38 @@ impl Mailbox {
         !std::mem::replace(&mut letters.announced, true)
     }
 
+    /// Puts in what the client subscribed to. Some of it may have to be read first; what comes later stays behind it.
+    pub(crate) fn tell(
+        &self,
+        push: Push,
+        protocol: Protocol,
+        access: Option<Arc<Access>>,
+    ) -> Posted {
+        let mut letters = self.letters.lock();
+        let before = letters.lines.len();
+        if push.told.unread().is_none() && letters.pushes.is_empty() {
+            reply::encode_push(&push, protocol, &mut letters.lines);
+        } else {
+            letters.pushes.push(UnreadPush {
+                push,
+                protocol,
+                access,
+            });
+        }
+        Posted {
+            bytes: letters.lines.len() - before,
+            is_first: !std::mem::replace(&mut letters.announced, true),
+        }
+    }
+
+    /// The core is to hear when all that came in has left. Returns whether the connection has not been told yet that there
+    /// is mail.
+    pub(crate) fn await_reader(&self) -> bool {
+        let mut letters = self.letters.lock();
+        letters.awaited = true;
+        !std::mem::replace(&mut letters.announced, true)
+    }
+
     /// Puts in a line that answers no command.
     pub(crate) fn push(&self, line: &[u8]) {
         let mut letters = self.letters.lock();
@@ -174,7 +220,9 @@ impl Mailbox {
 
     /// Drops the lines that were not taken yet.
     pub(crate) fn drop_lines(&self) {
-        self.letters.lock().lines.clear();
+        let mut letters = self.letters.lock();
+        letters.lines.clear();
+        letters.pushes.clear();
     }
 
     /// Bytes that wait to be taken.

@@ -27,6 +27,8 @@ pub(crate) struct Client {
     /// How many of its commands wait for their answers.
     pub(crate) unanswered: usize,
     pub(crate) monitor: bool,
+    /// How many subscriptions it has.
+    pub(crate) subscriptions: u64,
     /// Since when more is unread than the soft limit of `client-output-buffer-limit`.
     pub(crate) unread_since: Option<Instant>,
     pub(crate) mailbox: Arc<Mailbox>,
@@ -91,6 +93,7 @@ pub(super) fn register(
         protocol: Protocol::Resp2,
         unanswered: 0,
         monitor: false,
+        subscriptions: 0,
         unread_since: None,
         mailbox: Arc::clone(&mailbox),
     };
@@ -107,15 +110,17 @@ impl Driver {
         client.last_seen = Instant::now();
         client.last_command = command;
         client.protocol = session.protocol;
+        client.subscriptions = session.subscriptions;
     }
 
-    /// Ends connections that have been idle for longer than `timeout`; those that wait for jobs are not idle.
+    /// Ends connections that have been idle for longer than `timeout`; those that wait or have subscriptions are not idle.
     pub(crate) fn close_idle(&self) {
         let Some(timeout) = self.config.timeout else {
             return;
         };
         for client in self.clients.values() {
-            if client.unanswered == 0 && !client.monitor && client.last_seen.elapsed() > timeout {
+            let is_told = client.monitor || client.subscriptions > 0;
+            if client.unanswered == 0 && !is_told && client.last_seen.elapsed() > timeout {
                 client.mailbox.kill();
             }
         }

@@ -27,6 +27,8 @@ pub(crate) struct Session {
     /// It gave the password.
     pub(crate) authenticated: bool,
     pub(crate) replies: Replies,
+    /// How many subscriptions it has. In RESP2, one that has any takes few commands.
+    pub(crate) subscriptions: u64,
     next_number: u64,
 }
 
@@ -38,8 +40,14 @@ impl Session {
             protocol: Protocol::Resp2,
             authenticated: false,
             replies: Replies::On,
+            subscriptions: 0,
             next_number: 0,
         }
+    }
+
+    /// Whether it takes only what belongs to subscriptions, because its protocol cannot tell replies from what it is told.
+    pub(crate) fn is_subscribed(&self) -> bool {
+        self.subscriptions > 0 && self.protocol == Protocol::Resp2
     }
 
     /// The ticket of the next command.

@@ -19,6 +19,7 @@ use crate::command::reply;
 use crate::resp::Protocol;
 use crate::server::persistence;
 use crate::server::reading::{Access, UnreadReply, Wanted};
+use crate::server::topics;
 
 /// The command that runs now. Its reply can be written at once; every other reply goes by mail.
 pub(super) struct Asking<'a> {
@@ -42,7 +43,12 @@ impl Driver {
                 }
                 Effect::Fetch(id, place) => self.fetch(id, place),
                 Effect::Send(to, message, wait) => self.send(&to, message, wait),
-                Effect::Retire(below) => self.retire.0 = below.max(self.retire.0),
+                Effect::Retire(stream, below) => {
+                    let wanted = &mut self.retire[stream].0;
+                    *wanted = below.max(*wanted);
+                }
+                Effect::Push(client, push) => self.push(client, *push),
+                Effect::AwaitReader(client) => self.await_reader(client),
             }
         }
         self.effects = effects;
@@ -53,16 +59,26 @@ impl Driver {
     fn persist(&mut self, effects: &[Effect]) {
         let policy = self.gate_policy();
         let journal = self.log.journal();
-        let mut writer = None;
+        let (mut writer, mut urgent) = (None, None);
         for effect in effects {
             if let (Effect::Persist(record, news), Some(journal)) = (effect, journal) {
                 let writer = writer.get_or_insert_with(|| journal.writer());
                 if let Record::Added(job) = record {
                     self.recorded.push((job.id, writer.location(Stream::Jobs)));
                 }
+                if let Record::Topic(record) = record {
+                    self.topics.note(record, writer);
+                }
                 let position = writer.push(record);
+                if topics::is_urgent(record) {
+                    urgent = Some(position);
+                }
                 self.gates.record(policy, record, *news, position);
             }
+        }
+        drop(writer);
+        if let (Some(position), Some(journal)) = (urgent, journal) {
+            journal.sync_soon(position);
         }
     }
 
@@ -87,9 +103,7 @@ impl Driver {
             Some(_) => self.gates.of_reply(self.gate_policy(), wait, &reply),
             None => Position::START,
         };
-        let access = self.bodies.as_ref();
-        let access = access.and_then(|bodies| bodies.access(&reply.unread_bodies()));
-        if let Some(access) = access {
+        if let Some(access) = self.access(&mut reply) {
             let at_once = asking.map(|asking| asking.protocol);
             return self.mail_unread(ticket, reply, gate, access, at_once);
         }
@@ -99,6 +113,17 @@ impl Driver {
         }
         self.mail(ticket, reply, gate);
         None
+    }
+
+    /// The way to what a reply lacks; none if it lacks nothing.
+    fn access(&self, reply: &mut Reply) -> Option<Access> {
+        let oldest = reply.unread_entries().map(|entry| entry.place.segment);
+        if let Some(oldest) = oldest.min() {
+            let entries = self.entries.as_ref();
+            return entries.map(|entries| entries.access_from(oldest));
+        }
+        let bodies = self.bodies.as_ref()?;
+        bodies.access(&reply.unread_bodies())
     }
 
     /// Whether a connection ends instead of this reply. Clients know what to do when a node stops, which is to connect

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use shoalmq_core::event::Event;
+use shoalmq_core::record::Stream;
 use shoalmq_storage::StorageKind;
 use shoalmq_storage::backup::{Backup, BackupError, sync_folder};
 use shoalmq_storage::streams::Streams;
@@ -132,7 +133,8 @@ impl Driver {
         };
         usable.map_err(NoBackup::Directory)?;
         let below = Streams::each(|stream| journal.roll(stream));
-        self.feed(Event::SegmentStarted(below.jobs));
+        self.feed(Event::SegmentStarted(Stream::Jobs, below.jobs));
+        self.feed(Event::SegmentStarted(Stream::Topics, below.topics));
         let backup = Backup::begin(&journal, kind, &self.config.dir, below);
         let running = Running {
             directory: directory.to_owned(),

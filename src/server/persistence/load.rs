@@ -151,6 +151,7 @@ impl Scanned {
             now: clock.now(),
             generation,
             segment: segments.jobs,
+            topic_segment: segments.topics,
             reload,
         };
         let mut effects = Vec::new();

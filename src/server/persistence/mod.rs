@@ -307,7 +307,10 @@ impl Driver {
             );
         }
         self.set_log(LogState::On(journal));
-        self.feed(Event::LogOpened(segments.jobs));
+        self.feed(Event::LogOpened {
+            jobs: segments.jobs,
+            topics: segments.topics,
+        });
         self.rewrite = self.rewrite.begun_by_opening();
         Ok(())
     }

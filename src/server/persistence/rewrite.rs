@@ -76,7 +76,7 @@ impl Driver {
         }
         if let Some(journal) = self.log.journal() {
             let segment = journal.roll(Stream::Jobs);
-            self.feed(Event::SegmentStarted(segment));
+            self.feed(Event::SegmentStarted(Stream::Jobs, segment));
             self.rewrite.whole = Some(segment);
             self.rewrite.begun_from = None;
             self.watch_rewrite();

@@ -96,7 +96,7 @@ impl Page<'_> {
         self.last(place, 0)
     }
 
-    /// Reads from a place on: at least so many bytes, and as many as there are of those wanted.
+    /// Reads from a place on: at least `least` bytes, and of `wanted` bytes as many as there are.
     fn fill(&mut self, from: Location, least: usize, wanted: usize) -> Result<(), Fault> {
         self.bytes.resize(wanted, 0);
         let Location { segment, offset } = from;

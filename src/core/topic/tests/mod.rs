@@ -5,9 +5,11 @@
 //! `random` draws histories, `histories` has those that broke earlier drafts, each by name, and `planted` proves that the
 //! random ones find broken rules.
 
+mod bench;
 mod histories;
 mod names;
 mod planted;
 mod random;
 mod reading;
+mod serving;
 mod world;

@@ -126,12 +126,12 @@ impl World {
         let log = node.origins.log(origin).expect("a page reads what is here");
         assert!(log.held().contains(number), "{origin} {number} is here");
         match &self.written[&(origin, number)] {
-            Written::Entry { .. } if log.freed().contains(number) => Look::Freed,
+            Written::Entry { .. } if log.freed().contains(number) => Look::Freed { to: number },
             Written::Entry { id, channel } => Look::Entry {
                 id: *id,
                 wanted: is_match(pattern, channel) && !self.is_flushed(at, *id, channel),
             },
-            Written::End(_) => Look::Freed,
+            Written::End(_) => Look::Freed { to: number },
         }
     }
 

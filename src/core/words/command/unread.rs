@@ -3,6 +3,7 @@
 use super::{Again, JobView, Reply, Unread, unread_of, unread_views};
 use crate::id::JobId;
 use crate::job::Body;
+use crate::topic::{Told, TopicReply, Unread as UnreadEntry};
 
 impl Reply {
     /// The bodies that must be read before it can be told, each with its job. One that cannot be read stays as it is.
@@ -25,6 +26,7 @@ impl Reply {
             | Reply::Configured
             | Reply::Queues(..)
             | Reply::JobIds(..)
+            | Reply::Topic(_)
             | Reply::Refused(_) => Vec::new(),
         }
     }
@@ -48,6 +50,7 @@ impl Reply {
             | Reply::JobIds(..)
             | Reply::Jobs(..)
             | Reply::Global(..)
+            | Reply::Topic(_)
             | Reply::Refused(_) => Vec::new(),
         }
     }
@@ -57,8 +60,19 @@ impl Reply {
         if let Reply::Unread(unread) = self {
             unread.jobs.iter().map(|job| job.body.len()).sum()
         } else {
-            0
+            self.unread_entries()
+                .map(|entry| entry.bytes as usize)
+                .sum()
         }
+    }
+
+    /// The entries of topics that must be read before it can be told.
+    pub fn unread_entries(&self) -> impl Iterator<Item = &UnreadEntry> {
+        let page = match self {
+            Reply::Topic(TopicReply::Page(page)) => &page.told[..],
+            _ => &[],
+        };
+        page.iter().filter_map(Told::unread)
     }
 
     /// The reply without what could not be read: or the GETJOB that has to go on, when nothing is left to hand out.
@@ -100,6 +114,7 @@ impl Reply {
             | Reply::Configured
             | Reply::Queues(..)
             | Reply::JobIds(..)
+            | Reply::Topic(_)
             | Reply::Refused(_)) => whole,
         })
     }

@@ -1,10 +1,14 @@
 //! Late answers: what came into the mailbox while the connection waited, and the bodies that replies lack.
 
 use super::Connection;
+use shoalmq_core::event::Event;
+
 use crate::command::reply;
+use crate::server::clients::mailbox::UnreadPush;
 use crate::server::clients::session::Replies;
 use crate::server::driver::Driver;
 use crate::server::reading::UnreadReply;
+use crate::server::topics;
 
 impl<S> Connection<S> {
     /// Puts what the mailbox holds into the output, each answer at its place.
@@ -22,6 +26,42 @@ impl<S> Connection<S> {
         self.unread = letters.unread;
         if self.session.replies == Replies::On {
             self.output.interject(&letters.lines);
+            self.pushes = letters.pushes;
+        }
+        self.awaited |= letters.awaited;
+    }
+
+    /// Reads what the client subscribed to and is in the log alone.
+    pub(super) async fn read_pushes(&mut self) {
+        if self.pushes.is_empty() {
+            return;
+        }
+        let mut pushes = std::mem::take(&mut self.pushes);
+        let read = tokio::task::spawn_blocking(move || {
+            let pins = pushes.iter().filter_map(|push| push.access.clone());
+            let access = pins.min_by_key(|access| access.segment());
+            if let Some(access) = access {
+                let told = pushes.iter_mut().map(|push| &mut push.push.told);
+                topics::read(told, &access);
+            }
+            let mut bytes = Vec::new();
+            for UnreadPush { push, protocol, .. } in &pushes {
+                reply::encode_push(push, *protocol, &mut bytes);
+            }
+            bytes
+        });
+        let bytes = read.await.expect("a panic ends the process");
+        self.shared.driver.lock().stats.output_bytes.total += bytes.len() as u64;
+        self.output.interject(&bytes);
+    }
+
+    /// Tells the core that the client has taken what it subscribed to, if the core waits for that.
+    pub(super) fn tell_ready(&mut self) {
+        if self.awaited && !self.output.is_ready() {
+            self.awaited = false;
+            let client = self.session.id;
+            self.shared
+                .act(|driver| driver.feed(Event::ReaderReady(client)));
         }
     }
 

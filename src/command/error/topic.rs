@@ -1,0 +1,75 @@
+//! The errors of commands on topics.
+
+use shoalmq_core::topic::TopicRefusal;
+
+use super::{join, shown};
+use crate::command::topic::TopicError;
+
+pub(super) fn write_parse_error(error: &TopicError<'_>, line: &mut Vec<u8>) {
+    let parts: &[&[u8]] = match *error {
+        TopicError::Channel => &[b"ERR the name of a channel must have 1 to 512 bytes"],
+        TopicError::Pattern => &[b"ERR a pattern must have 1 to 512 bytes"],
+        TopicError::NoPattern => &[b"ERR PATTERN is missing"],
+        TopicError::TooManyPatterns => &[b"ERR at most 100 patterns in one call"],
+        TopicError::NoStart => &[b"ERR give one start: FROM or LAST"],
+        TopicError::Start(text, Some(why)) => &[
+            b"ERR invalid cursor '",
+            &shown(text),
+            b"': ",
+            &why.to_string().into_bytes(),
+        ],
+        TopicError::Start(text, None) => &[
+            b"ERR invalid cursor '",
+            &shown(text),
+            b"': give a cursor, 0, $, an id or unix milliseconds",
+        ],
+        TopicError::Id(text) => &[
+            b"ERR invalid id '",
+            &shown(text),
+            b"': give an id or unix milliseconds",
+        ],
+        TopicError::Count(name) => &[
+            b"ERR ",
+            name.as_bytes(),
+            b" must be a number from 1 to 10000",
+        ],
+        TopicError::Bytes => &[b"ERR BYTES must be a number greater than zero"],
+        TopicError::Dedup => &[b"ERR the key of DEDUP must have 1 to 256 bytes"],
+        TopicError::Bound(name) => &[
+            b"ERR ",
+            name.as_bytes(),
+            b" must be a number greater than zero",
+        ],
+        TopicError::Number => &[b"ERR TUNSUB takes the number of a subscription"],
+    };
+    join(line, parts);
+}
+
+pub(super) fn refusal(refusal: TopicRefusal) -> &'static str {
+    match refusal {
+        TopicRefusal::Alone => {
+            "NOTOPICS Topics are not copied between nodes yet: only a node that knows no others serves them"
+        }
+        TopicRefusal::TooManyChannels => {
+            "ERR there are 1000000 channels, the most that may be: TFLUSH those that are not needed"
+        }
+        TopicRefusal::Memory => {
+            "OOM topics take all the memory of topic-max-memory: TFLUSH or TRETAIN, or raise it"
+        }
+        TopicRefusal::TooManyKeys => {
+            "ERR 1000000 keys of DEDUP are remembered, the most that may be: lower topic-dedup-window"
+        }
+        TopicRefusal::TooManySubscriptions => {
+            "ERR a connection has at most 10000 subscriptions: use patterns, or another connection"
+        }
+        TopicRefusal::UnknownSubscription => {
+            "ERR this connection has no subscription of that number"
+        }
+        TopicRefusal::TooManyMarks => {
+            "ERR 100000 patterns were flushed, the most that may be: flush with fewer, wider patterns"
+        }
+        TopicRefusal::TooManyRules => {
+            "ERR there are 10000 rules, the most that may be: TRETAIN pattern DEL takes one away"
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! The manual of the commands on topics.
+
+use shoalmq_core::command::Refusal;
+use shoalmq_core::topic::TopicRefusal;
+
+use super::{Group, Manual, Subcommand, entry, sub};
+use crate::command::Failure::{self, Parse, Refused};
+use crate::command::ParseError;
+use crate::command::topic::TopicError;
+
+const ALONE: Failure<'static> = Refused(Refusal::Topic(TopicRefusal::Alone));
+const CHANNEL: Failure<'static> = Parse(ParseError::Topic(TopicError::Channel));
+const PATTERN: Failure<'static> = Parse(ParseError::Topic(TopicError::Pattern));
+
+const GLOBS: &str = "Patterns are Redis's: `*` any bytes, `?` one byte, `[a-z]` one of a range, `[^a]` any other, `\\` takes the \
+     next byte as it is.";
+const STARTS: &str = "A start is a cursor, `0` (the oldest entry that is kept), `$` (now: what this node has counts as read), an id, \
+     or unix milliseconds (what this node has up to there counts as read). Store cursors, not ids: only a cursor goes on exactly.";
+
+pub(in crate::command) static TPUB: Manual = Manual {
+    failures: &[
+        CHANNEL,
+        Parse(ParseError::Replicate),
+        Parse(ParseError::Topic(TopicError::Dedup)),
+        Refused(Refusal::TooFewNodes),
+        Refused(Refusal::Topic(TopicRefusal::Memory)),
+        Refused(Refusal::Topic(TopicRefusal::TooManyChannels)),
+        Refused(Refusal::Topic(TopicRefusal::TooManyKeys)),
+        ALONE,
+    ],
+    notes: &[
+        "The entry is on disk as `appendfsync` says, for jobs and entries alike, before the reply leaves.",
+        "`DEDUP`: if the channel has an entry with this key from the last `topic-dedup-window` milliseconds, nothing is published \
+         and the id of that entry is the answer. A key has 1 to 256 bytes.",
+        "`META` works as for ADDJOB. `REPLICATE`, `TIMEOUT` and `ASYNC` are for clusters, whose nodes do not copy topics yet: \
+         one copy is all there is.",
+    ],
+    ..entry(
+        Group::Topics,
+        "channel body [ REPLICATE n ] [ TIMEOUT ms ] [ ASYNC ] [ DEDUP key ] [ META name value ] ...",
+        "Publishes an entry to a channel, for all who read it now or later.",
+        "bulk string: the id of the entry. Ids rise.",
+    )
+};
+
+pub(in crate::command) static TREAD: Manual = Manual {
+    failures: &[
+        Parse(ParseError::Topic(TopicError::NoStart)),
+        Parse(ParseError::Topic(TopicError::Start(b"x", None))),
+        Parse(ParseError::Topic(TopicError::Count("COUNT"))),
+        Parse(ParseError::Topic(TopicError::Bytes)),
+        Parse(ParseError::Topic(TopicError::NoPattern)),
+        Parse(ParseError::Topic(TopicError::TooManyPatterns)),
+        PATTERN,
+        ALONE,
+    ],
+    notes: &[
+        STARTS,
+        GLOBS,
+        "`LAST n` begins with the newest `n` entries that match, at most 10000. `TO` is the last id that is read, or the last \
+         millisecond. `COUNT` is 100 unless said, at most 10000; `BYTES` is 1048576 unless said, and one entry always fits.",
+        "`BLOCK` waits for the first entry, `0` for ever. When the time is up the array is empty.",
+        "Of entries that retention took before they were read, a reader is told once: id, nil, nil, `lost`, and how many at most.",
+    ],
+    ..entry(
+        Group::Topics,
+        "< FROM start | LAST n > [ TO id ] [ COUNT n ] [ BYTES n ] [ BLOCK ms ] [ WITHMETA ] PATTERN pattern [ pattern ] ...",
+        "Reads the next entries of all channels that match, in order of their ids.",
+        "array of 2: the cursor to go on from, and an array of entries, each an array of id, channel and body. With `WITHMETA` \
+         a mark, which is nil, and a map follow.",
+    )
+};
+
+pub(in crate::command) static TSUB: Manual = Manual {
+    failures: &[
+        Parse(ParseError::Topic(TopicError::NoPattern)),
+        PATTERN,
+        Refused(Refusal::Topic(TopicRefusal::TooManySubscriptions)),
+        ALONE,
+    ],
+    notes: &[
+        STARTS,
+        GLOBS,
+        "Begins at `$` unless said; `LAST n` begins with the newest `n` entries that match. `WITHMETA` adds a mark, which is nil, and a map to each. Each entry comes once, as an array of `tmessage`, the pattern, the channel, the id, the cursor \
+         behind it and the body: as a push in RESP3, as an array in RESP2, where the connection is subscribed then.",
+        "A reader that is slow loses nothing: it goes on from the log.",
+    ],
+    ..entry(
+        Group::Topics,
+        "[ < FROM start | LAST n > ] [ WITHMETA ] PATTERN pattern [ pattern ] ...",
+        "Subscribes to all channels that match: what is there from the start on, then what comes.",
+        "array of `tsubscribe`, the number of the subscription, and a cursor.",
+    )
+};
+
+pub(in crate::command) static TUNSUB: Manual = Manual {
+    failures: &[
+        Parse(ParseError::Topic(TopicError::Number)),
+        Refused(Refusal::Topic(TopicRefusal::UnknownSubscription)),
+    ],
+    ..entry(
+        Group::Topics,
+        "[ number ]",
+        "Ends a subscription of TSUB, or all of the connection.",
+        "for each an array of `tunsubscribe`, its number, and the cursor to go on from.",
+    )
+};
+
+pub(in crate::command) static TFLUSH: Manual = Manual {
+    failures: &[
+        PATTERN,
+        Parse(ParseError::Topic(TopicError::Id(b"x"))),
+        Refused(Refusal::Topic(TopicRefusal::TooManyMarks)),
+        ALONE,
+    ],
+    notes: &[
+        GLOBS,
+        "`BEFORE` takes an id, unix milliseconds, or `$` for all that is there. Nothing that is published later is taken, whatever is given.",
+    ],
+    ..entry(
+        Group::Topics,
+        "pattern BEFORE id",
+        "Takes the entries below an id away, of all channels that match.",
+        "integer: how many went.",
+    )
+};
+
+pub(in crate::command) static TRETAIN: Manual = Manual {
+    failures: &[
+        PATTERN,
+        Parse(ParseError::Topic(TopicError::Bound("MAXLEN"))),
+        Refused(Refusal::Topic(TopicRefusal::TooManyRules)),
+        ALONE,
+    ],
+    notes: &[
+        "Of the patterns that match a channel the longest counts, a whole name first. `MAXAGE` is in seconds, `MAXLEN` bounds each \
+         channel, `MAXBYTES` all channels that follow the pattern together. Rules are applied about once a second.",
+        GLOBS,
+    ],
+    ..entry(
+        Group::Topics,
+        "[ pattern < DEL | [ MAXAGE seconds ] [ MAXBYTES n ] [ MAXLEN n ] > ]",
+        "Sets how long entries are kept, takes a rule away, or tells all rules.",
+        "OK; with `DEL` 1, or 0 if there was no rule; without arguments an array of pairs of a pattern and a map.",
+    )
+};
+
+pub(in crate::command) static TLEN: Manual = Manual {
+    failures: &[PATTERN, ALONE],
+    notes: &[GLOBS],
+    ..entry(
+        Group::Topics,
+        "pattern",
+        "Counts the entries of all channels that match.",
+        "integer: their number.",
+    )
+};
+
+pub(in crate::command) static TSTAT: Manual = Manual {
+    failures: &[CHANNEL, ALONE],
+    ..entry(
+        Group::Topics,
+        "channel",
+        "Tells the figures of a channel.",
+        "map of oldest, newest, entries, bytes and readers; a nil array for a channel without entries.",
+    )
+};
+
+pub(in crate::command) static TSCAN: Manual = Manual {
+    failures: &[
+        Parse(ParseError::CursorOrOption(b"x", "tscan")),
+        PATTERN,
+        ALONE,
+    ],
+    notes: &[
+        "`COUNT` is how many channels a call looks at, 100 unless said; `MATCH` is a pattern. A channel that is there from the begin of the scan to its end is found.",
+    ],
+    ..entry(
+        Group::Topics,
+        "cursor [ COUNT n ] [ MATCH pattern ]",
+        "Walks the channels that have entries.",
+        "array of 2: the next cursor, 0 at the end, and an array of names.",
+    )
+};
+
+pub(in crate::command) static PUBLISH: Manual = Manual {
+    failures: &[CHANNEL, ALONE],
+    notes: &[
+        "As TPUB with one copy: the entry is kept, so it can be read later. Where nobody is to read it later, set a rule with TRETAIN.",
+    ],
+    ..entry(
+        Group::Topics,
+        "channel body",
+        "Publishes an entry to a channel.",
+        "integer: how many subscriptions of this node it goes to.",
+    )
+};
+
+pub(in crate::command) static SUBSCRIBE: Manual = Manual {
+    failures: &[CHANNEL, ALONE],
+    ..entry(
+        Group::Topics,
+        "channel [ channel ] ...",
+        "Subscribes to channels, by name.",
+        "for each an array of `subscribe`, the name, and how many subscriptions the connection has; then arrays of `message`, the \
+         channel and the body.",
+    )
+};
+
+pub(in crate::command) static PSUBSCRIBE: Manual = Manual {
+    failures: &[PATTERN, ALONE],
+    notes: &[GLOBS],
+    ..entry(
+        Group::Topics,
+        "pattern [ pattern ] ...",
+        "Subscribes to all channels that match.",
+        "for each an array of `psubscribe`, the pattern, and how many subscriptions the connection has; then arrays of `pmessage`, \
+         the pattern, the channel and the body.",
+    )
+};
+
+pub(in crate::command) static UNSUBSCRIBE: Manual = Manual {
+    ..entry(
+        Group::Topics,
+        "[ channel ] ...",
+        "Ends subscriptions to channels, or all of them.",
+        "for each an array of `unsubscribe`, the name, and how many subscriptions are left; the name is nil if there was none.",
+    )
+};
+
+pub(in crate::command) static PUNSUBSCRIBE: Manual = Manual {
+    ..entry(
+        Group::Topics,
+        "[ pattern ] ...",
+        "Ends subscriptions to patterns, or all of them.",
+        "for each an array of `punsubscribe`, the pattern, and how many subscriptions are left; the pattern is nil if there was none.",
+    )
+};
+
+const PUBSUB_SUBCOMMANDS: &[Subcommand] = &[
+    sub(
+        "CHANNELS",
+        "[ pattern ]",
+        "Channels that clients of this node subscribe to by name.",
+    ),
+    sub(
+        "NUMSUB",
+        "[ channel ] ...",
+        "For each channel its name, and how many clients of this node subscribe to it by name.",
+    ),
+    sub(
+        "NUMPAT",
+        "",
+        "To how many patterns the clients of this node subscribe.",
+    ),
+];
+
+pub(in crate::command) static PUBSUB: Manual = Manual {
+    failures: &[ALONE],
+    subcommands: PUBSUB_SUBCOMMANDS,
+    ..entry(
+        Group::Topics,
+        "subcommand [ argument ] ...",
+        "Tells what clients of this node subscribe to.",
+        "depends on the subcommand.",
+    )
+};

@@ -1,0 +1,485 @@
+//! Where the entries are: for each log an index of places, and the newest entries themselves.
+//!
+//! ```text
+//! log     chunk, chunk, …      rising numbers, at most CHUNK_RECORDS each, all in one segment
+//!
+//! chunk   first number, first id, segment, the channels in it, and for each record 14 bytes:
+//!         channel u16          place in the chunk's list of channels; NO_ENTRY is an end record
+//!         id      u32          milliseconds since the first id (20 bits), counter (12 bits)
+//!         offset  u32          in the segment; UNRECORDED until it is known
+//!         bytes   u32          about what the entry takes, as retention counts
+//! ```
+//!
+//! A record whose id does not fit into 32 bits beside the first id of the chunk begins another chunk. All ids of an
+//! origin share the lower half of `seq`, so that is kept once.
+//!
+//! Invariant: numbers rise from chunk to chunk, and no chunk is empty.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use super::channels::ChannelKey;
+use super::command::{Told, Unread};
+use super::id::EntryId;
+use super::origin::Origin;
+use super::page::Given;
+use super::record::Entry;
+use crate::record::{Location, Segment};
+
+/// A chunk has at most this many records.
+const CHUNK_RECORDS: usize = 1024;
+/// How many records of a chunk lie between two places at which a walk looks whether it can skip the rest.
+const LOOK_EVERY: usize = 256;
+const NO_ENTRY: u16 = u16::MAX;
+const UNRECORDED: u32 = u32::MAX - 1;
+const MS_BITS: u32 = 20;
+const COUNTER_BITS: u32 = 32 - MS_BITS;
+
+/// What the index takes for a record.
+pub(crate) const RECORD_BYTES: usize = 14;
+/// What an entry takes in memory beside its channel's name, body and extras: counters of references, and its fields.
+const ENTRY_BYTES: usize = size_of::<Entry>() + 16 + 16 + size_of::<Arc<Entry>>();
+
+/// What the index knows of an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Indexed {
+    pub(crate) channel: ChannelKey,
+    pub(crate) id: EntryId,
+    pub(crate) bytes: u32,
+    /// Where its record lies, once that is known.
+    pub(crate) place: Option<Location>,
+}
+
+/// What lies under a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Slot {
+    Entry(Indexed),
+    /// An end record.
+    End,
+    /// Nothing: it was freed, or never came.
+    Empty,
+}
+
+#[derive(Debug, Clone)]
+struct Chunk {
+    first: u64,
+    segment: Segment,
+    base: EntryId,
+    names: Vec<ChannelKey>,
+    channels: Vec<u16>,
+    ids: Vec<u32>,
+    offsets: Vec<u32>,
+    bytes: Vec<u32>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Log {
+    chunks: VecDeque<Chunk>,
+    /// The entries that came last, in order of their numbers.
+    recent: VecDeque<Arc<Entry>>,
+}
+
+/// The entries of all logs.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Entries {
+    logs: BTreeMap<Origin, Log>,
+    records: usize,
+    chunks: usize,
+    recent_bytes: usize,
+}
+
+impl Chunk {
+    fn new(first: u64, segment: Segment, base: EntryId) -> Self {
+        Chunk {
+            first,
+            segment,
+            base,
+            names: Vec::new(),
+            channels: Vec::new(),
+            ids: Vec::new(),
+            offsets: Vec::new(),
+            bytes: Vec::new(),
+        }
+    }
+
+    fn len(&self) -> u64 {
+        self.ids.len() as u64
+    }
+
+    /// The first number behind it.
+    fn end(&self) -> u64 {
+        self.first + self.len()
+    }
+
+    /// An id as it is kept here, if it fits.
+    fn pack(&self, id: EntryId) -> Option<u32> {
+        let ms = u32::try_from(id.ms().checked_sub(self.base.ms())?).ok()?;
+        let (counter, base) = (id.seq() >> 32, self.base.seq() >> 32);
+        let counter = if ms == 0 {
+            counter.checked_sub(base)?
+        } else {
+            counter
+        };
+        let fits = ms < 1 << MS_BITS && counter < 1 << COUNTER_BITS;
+        fits.then_some(ms << COUNTER_BITS | counter as u32)
+    }
+
+    fn id(&self, at: usize) -> EntryId {
+        let packed = self.ids[at];
+        let ms = u64::from(packed >> COUNTER_BITS);
+        let counter = u64::from(packed & ((1 << COUNTER_BITS) - 1));
+        let counter = if ms == 0 {
+            counter + (self.base.seq() >> 32)
+        } else {
+            counter
+        };
+        let hash = self.base.seq() & u64::from(u32::MAX);
+        EntryId::new(self.base.ms() + ms, counter << 32 | hash)
+    }
+
+    fn last_id(&self) -> EntryId {
+        self.id(self.ids.len() - 1)
+    }
+
+    fn name(&mut self, channel: ChannelKey) -> u16 {
+        // Entries of one channel often follow each other.
+        let known = self.names.iter().rposition(|&name| name == channel);
+        let at = known.unwrap_or_else(|| {
+            self.names.push(channel);
+            self.names.len() - 1
+        });
+        u16::try_from(at).expect("a chunk has few records")
+    }
+
+    fn push(&mut self, channel: Option<ChannelKey>, packed: u32, bytes: u32) {
+        let channel = channel.map_or(NO_ENTRY, |channel| self.name(channel));
+        self.channels.push(channel);
+        self.ids.push(packed);
+        self.offsets.push(UNRECORDED);
+        self.bytes.push(bytes);
+        if self.ids.len() == CHUNK_RECORDS {
+            self.names.shrink_to_fit();
+        }
+    }
+
+    fn entries(&self) -> impl Iterator<Item = Indexed> + '_ {
+        (0..self.ids.len()).filter_map(|at| match self.slot(at) {
+            Slot::Entry(entry) => Some(entry),
+            Slot::End | Slot::Empty => None,
+        })
+    }
+
+    fn slot(&self, at: usize) -> Slot {
+        if self.channels[at] == NO_ENTRY {
+            return Slot::End;
+        }
+        let offset = self.offsets[at];
+        let segment = self.segment;
+        Slot::Entry(Indexed {
+            channel: self.names[usize::from(self.channels[at])],
+            id: self.id(at),
+            bytes: self.bytes[at],
+            place: (offset != UNRECORDED).then_some(Location { segment, offset }),
+        })
+    }
+}
+
+impl Log {
+    /// The chunk with this number, or the first behind it.
+    fn find(&self, number: u64) -> usize {
+        self.chunks.partition_point(|chunk| chunk.end() <= number)
+    }
+
+    fn place(&self, number: u64) -> Option<(&Chunk, usize)> {
+        let chunk = self.chunks.get(self.find(number))?;
+        let at = number.checked_sub(chunk.first)?;
+        Some((chunk, at as usize))
+    }
+}
+
+impl Entries {
+    /// What the index takes, and what the newest entries take.
+    pub(crate) fn memory(&self) -> usize {
+        self.records * RECORD_BYTES + self.chunks * size_of::<Chunk>() + self.recent_bytes
+    }
+
+    /// Holds a record that is new here, in the segment that records go to now. No channel is an end record's.
+    pub(crate) fn add(
+        &mut self,
+        (origin, number, id): (Origin, u64, EntryId),
+        channel: Option<ChannelKey>,
+        bytes: u64,
+        segment: Segment,
+    ) {
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        let log = self.logs.entry(origin).or_default();
+        let at = log.find(number);
+        let before = at.checked_sub(1).and_then(|at| log.chunks.get_mut(at));
+        self.records += 1;
+        let open = before.filter(|chunk| {
+            chunk.end() == number
+                && chunk.segment == segment
+                && chunk.ids.len() < CHUNK_RECORDS
+                && chunk.names.len() < usize::from(NO_ENTRY)
+        });
+        if let Some(chunk) = open
+            && let Some(packed) = chunk.pack(id)
+        {
+            chunk.push(channel, packed, bytes);
+            return;
+        }
+        let mut chunk = Chunk::new(number, segment, id);
+        chunk.push(channel, 0, bytes);
+        log.chunks.insert(at, chunk);
+        self.chunks += 1;
+    }
+
+    /// The record that was just added is this entry: it stays in memory for now.
+    pub(crate) fn remember(&mut self, entry: &Arc<Entry>) {
+        let log = self.logs.entry(entry.origin).or_default();
+        self.recent_bytes += memory_of(entry);
+        let before = |other: &Arc<Entry>| other.number < entry.number;
+        if log.recent.back().is_none_or(before) {
+            log.recent.push_back(Arc::clone(entry));
+        } else {
+            let at = log.recent.partition_point(before);
+            log.recent.insert(at, Arc::clone(entry));
+        }
+    }
+
+    /// Lets the oldest of the newest entries go, until they take at most this much. Only what is recorded goes.
+    pub(crate) fn forget_recent(&mut self, most: usize) {
+        while self.recent_bytes > most {
+            let oldest = self.logs.values_mut().filter(|log| !log.recent.is_empty());
+            let oldest = oldest.min_by_key(|log| log.recent.front().map(|entry| entry.id));
+            let Some(log) = oldest else {
+                return;
+            };
+            let Some(entry) = log.recent.front() else {
+                return;
+            };
+            let number = entry.number;
+            let is_recorded = log
+                .place(number)
+                .is_none_or(|(chunk, at)| chunk.offsets[at] != UNRECORDED);
+            if !is_recorded {
+                return;
+            }
+            let entry = log.recent.pop_front().expect("it was just there");
+            self.recent_bytes -= memory_of(&entry);
+        }
+    }
+
+    /// The record of a number lies there.
+    pub(crate) fn recorded(&mut self, origin: Origin, number: u64, place: Location) {
+        let Some(log) = self.logs.get_mut(&origin) else {
+            return;
+        };
+        let at = log.find(number);
+        let Some(chunk) = log.chunks.get_mut(at) else {
+            return;
+        };
+        if let Some(at) = number.checked_sub(chunk.first)
+            && chunk.segment == place.segment
+        {
+            chunk.offsets[at as usize] = place.offset;
+        }
+    }
+
+    /// What lies under a number.
+    pub(crate) fn slot(&self, origin: Origin, number: u64) -> Slot {
+        let found = self.logs.get(&origin).and_then(|log| log.place(number));
+        found.map_or(Slot::Empty, |(chunk, at)| chunk.slot(at))
+    }
+
+    /// An entry that is still in memory.
+    pub(crate) fn recent(&self, origin: Origin, number: u64) -> Option<&Arc<Entry>> {
+        let recent = &self.logs.get(&origin)?.recent;
+        // Mostly there are no gaps.
+        let at = number.checked_sub(recent.front()?.number)?;
+        let guess = usize::try_from(at).ok().and_then(|at| recent.get(at));
+        if let Some(entry) = guess.filter(|entry| entry.number == number) {
+            return Some(entry);
+        }
+        let at = recent.binary_search_by_key(&number, |entry| entry.number);
+        at.ok().map(|at| &recent[at])
+    }
+
+    /// How a page tells its reader what it gave, and the bytes of that.
+    pub(crate) fn tell(&self, given: &Given) -> (Told, u64) {
+        match *given {
+            Given::Lost {
+                before,
+                origin: _,
+                numbers: (first, last),
+            } => (Told::Lost(before, last - first + 1), 0),
+            Given::Entry {
+                origin,
+                number,
+                id,
+                late,
+            } => {
+                let Slot::Entry(Indexed { bytes, place, .. }) = self.slot(origin, number) else {
+                    panic!("{origin} {number} is no entry that is held");
+                };
+                if let Some(entry) = self.recent(origin, number) {
+                    return (Told::Entry(Arc::clone(entry), late), u64::from(bytes));
+                }
+                let unread = Unread {
+                    origin,
+                    number,
+                    id,
+                    place: place.expect("what is not in memory is in the log"),
+                    bytes,
+                    late,
+                };
+                (Told::Unread(unread), u64::from(bytes))
+            }
+        }
+    }
+
+    /// The bytes of an entry.
+    pub(crate) fn size_of(&self, origin: Origin, number: u64) -> u64 {
+        match self.slot(origin, number) {
+            Slot::Entry(entry) => u64::from(entry.bytes),
+            Slot::End | Slot::Empty => 0,
+        }
+    }
+
+    /// The highest number of a log with an id at or below this one; 0 if there is none.
+    pub(crate) fn last_at(&self, origin: Origin, id: EntryId) -> u64 {
+        let Some(log) = self.logs.get(&origin) else {
+            return 0;
+        };
+        let behind = log.chunks.partition_point(|chunk| chunk.base <= id);
+        let Some(chunk) = behind.checked_sub(1).map(|at| &log.chunks[at]) else {
+            return 0;
+        };
+        let records = (0..chunk.ids.len()).rev().find(|&at| chunk.id(at) <= id);
+        records.map_or(0, |at| chunk.first + at as u64)
+    }
+
+    /// Visits the entries with ids in a range, log by log, each log from its end on, until `visit` has had enough of that log.
+    pub(crate) fn visit_backwards(
+        &self,
+        (first, last): (EntryId, EntryId),
+        mut visit: impl FnMut(&Indexed) -> bool,
+    ) {
+        for log in self.logs.values() {
+            'log: for chunk in log.chunks.iter().rev() {
+                if chunk.base > last {
+                    continue;
+                }
+                if chunk.last_id() < first {
+                    break;
+                }
+                for at in (0..chunk.ids.len()).rev() {
+                    if let Slot::Entry(entry) = chunk.slot(at)
+                        && (first..=last).contains(&entry.id)
+                        && !visit(&entry)
+                    {
+                        break 'log;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether a chunk has no records of the channels that are wanted: if so, its last number, and the id of that. Says so only
+    /// at some of its numbers, because it looks at all its channels.
+    pub(crate) fn without(
+        &self,
+        origin: Origin,
+        number: u64,
+        mut is_wanted: impl FnMut(ChannelKey) -> bool,
+    ) -> Option<(u64, EntryId)> {
+        let (chunk, at) = self.logs.get(&origin)?.place(number)?;
+        if at % LOOK_EVERY != 0 {
+            return None;
+        }
+        let has_any = chunk.names.iter().any(|&name| is_wanted(name));
+        (!has_any).then(|| (chunk.end() - 1, chunk.last_id()))
+    }
+
+    /// Whether `is_wanted` says so of any entry of a segment.
+    pub(crate) fn any_of(
+        &self,
+        segment: Segment,
+        mut is_wanted: impl FnMut(&Indexed) -> bool,
+    ) -> bool {
+        let chunks = self.logs.values().flat_map(|log| &log.chunks);
+        let mut those = chunks.filter(|chunk| chunk.segment == segment);
+        those.any(|chunk| chunk.entries().any(|entry| is_wanted(&entry)))
+    }
+
+    /// Takes what lies below a segment out, of all logs. `gone` hears of each chunk: its origin, its first and last number,
+    /// and the channels of its entries, one for each entry.
+    pub(crate) fn retire(&mut self, below: Segment, gone: impl FnMut(Gone<'_>)) {
+        self.take_front(|chunk| chunk.segment < below, gone);
+    }
+
+    /// Takes chunks out from the front of each log, as long as `is_gone` says so of all their entries.
+    pub(crate) fn drop_front(
+        &mut self,
+        is_gone: impl Fn(&Indexed) -> bool,
+        gone: impl FnMut(Gone<'_>),
+    ) {
+        let is_full = |chunk: &Chunk| chunk.ids.len() == CHUNK_RECORDS;
+        self.take_front(
+            |chunk| is_full(chunk) && chunk.entries().all(|entry| is_gone(&entry)),
+            gone,
+        );
+    }
+
+    fn take_front(&mut self, goes: impl Fn(&Chunk) -> bool, mut gone: impl FnMut(Gone<'_>)) {
+        for (&origin, log) in &mut self.logs {
+            while log.chunks.front().is_some_and(&goes) {
+                let chunk = log.chunks.pop_front().expect("it was just there");
+                self.records -= chunk.ids.len();
+                self.chunks -= 1;
+                let channels = chunk.entries().map(|entry| entry.channel);
+                gone(Gone {
+                    origin,
+                    first: chunk.first,
+                    last: chunk.end() - 1,
+                    channels: &channels.collect::<Vec<_>>(),
+                });
+                while let Some(entry) = log.recent.front()
+                    && entry.number < chunk.end()
+                {
+                    self.recent_bytes -= memory_of(entry);
+                    log.recent.pop_front();
+                }
+            }
+        }
+        self.logs.retain(|_, log| !log.chunks.is_empty());
+    }
+
+    /// Nothing is recorded any more: all that is here goes to this segment.
+    pub(crate) fn unrecord(&mut self, segment: Segment) {
+        for chunk in self.logs.values_mut().flat_map(|log| &mut log.chunks) {
+            chunk.segment = segment;
+            chunk.offsets.fill(UNRECORDED);
+        }
+    }
+
+    /// The entries that are in memory.
+    pub(crate) fn all_recent(&self) -> Vec<Arc<Entry>> {
+        let logs = self.logs.values().flat_map(|log| &log.recent);
+        logs.cloned().collect()
+    }
+}
+
+/// Records that are taken out.
+pub(crate) struct Gone<'a> {
+    pub(crate) origin: Origin,
+    pub(crate) first: u64,
+    pub(crate) last: u64,
+    /// The channel of each entry among them.
+    pub(crate) channels: &'a [ChannelKey],
+}
+
+/// What an entry takes in memory.
+fn memory_of(entry: &Entry) -> usize {
+    ENTRY_BYTES + entry.channel.len() + entry.body.len() + entry.extras.len()
+}

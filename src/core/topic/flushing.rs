@@ -1,0 +1,83 @@
+//! TFLUSH: a mark below which everything that a pattern matches is gone, also what comes later.
+//!
+//! The mark is a setting, so it outlives restarts and reaches nodes that were away. Of two marks of one pattern the higher
+//! one wins. It never lies above the clock of the node that sets it, so it cannot reach entries to come.
+
+use super::command::{Before, TopicRefusal, TopicReply};
+use super::id::EntryId;
+use crate::command::Reply;
+use crate::effect::Effect;
+use crate::id::Ticket;
+use crate::limits;
+use crate::log::answer;
+use crate::node::Node;
+use crate::refusal::Refusal;
+use crate::setting::{Setting, SettingKind};
+use crate::settings::Change;
+use crate::time::Now;
+
+impl Node {
+    pub(super) fn flush_topics(
+        &mut self,
+        now: Now,
+        ticket: Ticket,
+        pattern: &[u8],
+        before: Before,
+        effects: &mut Vec<Effect>,
+    ) {
+        let reply = match self.set_mark(now, pattern, before, effects) {
+            Ok(gone) => Reply::Topic(TopicReply::Count(gone)),
+            Err(refusal) => Reply::Refused(refusal),
+        };
+        answer(ticket, reply, effects);
+    }
+
+    fn set_mark(
+        &mut self,
+        now: Now,
+        pattern: &[u8],
+        before: Before,
+        effects: &mut Vec<Effect>,
+    ) -> Result<u64, Refusal> {
+        self.check_topics()?;
+        self.topics.advance(now.wall);
+        let marks = &self.topics.marks;
+        if marks.get(pattern).is_none() && marks.len() >= limits::TOPIC_MARKS {
+            return Err(TopicRefusal::TooManyMarks.into());
+        }
+        let wish = before.last();
+        let mark = self.topics.flush_mark(pattern, wish);
+        let value = mark.to_string();
+        let change = Change {
+            kind: SettingKind::TOPIC_FLUSHED,
+            name: pattern,
+            value: Some(value.as_bytes()),
+        };
+        self.write_settings(now, &[change], effects)?;
+        let gone = self.topics.flush(pattern, mark);
+        self.retire_topics(effects);
+        Ok(gone)
+    }
+
+    /// A setting of topics was taken over, from another node or from the log.
+    pub(crate) fn follow_topic_setting(&mut self, setting: &Setting) {
+        let value = setting.value.as_deref();
+        if setting.kind == SettingKind::TOPIC_FLUSHED
+            && let Some(id) = value.and_then(EntryId::parse)
+        {
+            self.topics.marks.merge(&setting.name, id);
+            self.topics.flush(&setting.name, id);
+        }
+        if setting.kind == SettingKind::TOPIC_RULE {
+            self.topics.follow_rule(&setting.name, value);
+        }
+    }
+}
+
+impl super::Topics {
+    /// Where a flush ends that is to reach up to this id.
+    fn flush_mark(&mut self, pattern: &[u8], wish: EntryId) -> EntryId {
+        let clock = *self.clock();
+        self.marks.flush(pattern, wish, &clock)
+    }
+}

@@ -1,0 +1,200 @@
+//! What live readers are given: one walk over what is new, for all of them.
+//!
+//! The walk comes after a batch of commands or messages. It goes from the live cursor to the end of what may be read, and
+//! gives each entry to all live readers whose patterns match. So the cursor behind an entry is the same for all of them, and
+//! is written once.
+
+use std::sync::Arc;
+
+use super::command::{Addressee, Listen, Push, Told};
+use super::cursor::Cursor;
+use super::origins::Origins;
+use super::page::Page;
+use super::readers::{Kind, Reader, ReaderId, Waiting};
+use super::topics::{Topics, look};
+use crate::effect::Effect;
+use crate::id::ClientId;
+use crate::node::{Log, Node};
+use crate::time::Now;
+
+impl Node {
+    /// Whether readers are to be given what is new.
+    pub fn owes_readers(&self) -> bool {
+        self.topics.has_news
+    }
+
+    /// A batch is over: readers are given what is new.
+    pub(crate) fn on_deliver(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        self.topics.advance(now.wall);
+        if !std::mem::take(&mut self.topics.has_news) {
+            return;
+        }
+        self.topics.readers.wake();
+        if self.topics.readers.has_live() {
+            let full = self.topics.walk(effects);
+            for (id, cursor) in full {
+                self.finish_read(id, cursor, effects);
+            }
+        }
+        if self.settings.log == Log::On {
+            let most = self.settings.topic_cache();
+            self.topics.entries.forget_recent(most);
+        }
+        self.step_readers(now.time, effects);
+    }
+
+    /// A connection takes less than its live readers are given.
+    pub(crate) fn on_reader_slow(&mut self, client: ClientId) {
+        let live = self.topics.live.clone();
+        self.topics.readers.slow(client, &live);
+    }
+
+    /// A connection has taken what its readers were given.
+    pub(crate) fn on_reader_ready(
+        &mut self,
+        now: Now,
+        client: ClientId,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.topics.readers.ready(client);
+        self.topics.advance(now.wall);
+        self.step_readers(now.time, effects);
+    }
+}
+
+impl Topics {
+    /// Gives all live readers what is new. Returns the TREADs that have something now, and their cursors.
+    fn walk(&mut self, effects: &mut Vec<Effect>) -> Vec<(ReaderId, Cursor)> {
+        let mut page = Page::open(&self.origins, self.stable(), self.live.clone());
+        let (mut found, mut served) = (Vec::new(), Vec::new());
+        let mut is_cold = false;
+        loop {
+            let (entries, channels, readers) = (&self.entries, &self.channels, &mut self.readers);
+            let given = page.next_if(
+                |origin, number| {
+                    look(entries, &self.origins, (origin, number), |key| {
+                        let channel = channels.get(key);
+                        readers.matching(channel.name(), &mut found);
+                        (!found.is_empty()).then(|| channel.floor())
+                    })
+                },
+                |next| {
+                    is_cold = next.is_some_and(|(o, n, _)| entries.recent(o, n).is_none());
+                    !is_cold
+                },
+            );
+            let Some(given) = given else {
+                break;
+            };
+            let (told, size) = entries.tell(&given);
+            match &told {
+                Told::Entry(entry, _) => readers.matching(&entry.channel, &mut found),
+                Told::Lost(..) => readers.live(&mut found),
+                Told::Unread(_) => panic!("what left memory is not given to live readers"),
+            }
+            let mut behind = Behind {
+                page: &page,
+                origins: &self.origins,
+                cursor: None,
+            };
+            for &(id, pattern) in &found {
+                let Some(reader) = readers.live_mut(id) else {
+                    continue;
+                };
+                if give(reader, pattern, &told, size, &mut behind, effects) {
+                    served.push(id);
+                }
+            }
+        }
+        self.live = page.close(&self.origins);
+        if is_cold {
+            // It settled late: each reader reads it by itself.
+            self.readers.leave_live(&self.live);
+        }
+        self.served(served)
+    }
+
+    /// The TREADs among these that have something, and the cursors behind that.
+    fn served(&mut self, mut served: Vec<ReaderId>) -> Vec<(ReaderId, Cursor)> {
+        served.sort_unstable();
+        served.dedup();
+        let mut answers = Vec::new();
+        for id in served {
+            if let Some(Reader {
+                kind: Kind::Waiting(waiting),
+                ..
+            }) = self.readers.get_mut(id)
+            {
+                let cursor = waiting.full.take();
+                answers.push((id, cursor.unwrap_or_else(|| self.live.clone())));
+            }
+        }
+        answers
+    }
+}
+
+/// The cursor behind an entry, and its text: written when the first reader asks.
+struct Behind<'a> {
+    page: &'a Page,
+    origins: &'a Origins,
+    cursor: Option<(Cursor, Arc<str>)>,
+}
+
+impl Behind<'_> {
+    fn cursor(&mut self) -> &(Cursor, Arc<str>) {
+        self.cursor.get_or_insert_with(|| {
+            let cursor = self.page.cursor(self.origins);
+            let text = Arc::from(cursor.to_string());
+            (cursor, text)
+        })
+    }
+}
+
+/// Gives something to a live reader. Returns whether it is a TREAD that has something now.
+fn give(
+    reader: &mut Reader,
+    pattern: usize,
+    told: &Told,
+    size: u64,
+    behind: &mut Behind<'_>,
+    effects: &mut Vec<Effect>,
+) -> bool {
+    let is_loss = matches!(told, Told::Lost(..));
+    let (to, cursor) = match &mut reader.kind {
+        Kind::Waiting(waiting) => {
+            give_waiting(waiting, told, size, behind);
+            return !waiting.told.is_empty();
+        }
+        Kind::Listener(..) if is_loss => return false,
+        Kind::Listener(Listen::Channel, _) => (Addressee::Channel, Arc::from("")),
+        Kind::Listener(Listen::Pattern, name) => (Addressee::Pattern(name.clone()), Arc::from("")),
+        Kind::Follower { number: _, meta } => {
+            let pattern = Arc::clone(&reader.patterns[pattern]);
+            let cursor = Arc::clone(&behind.cursor().1);
+            (Addressee::Follower(pattern, *meta), cursor)
+        }
+    };
+    let told = told.clone();
+    let push = Push { to, told, cursor };
+    effects.push(Effect::Push(reader.client, Box::new(push)));
+    false
+}
+
+/// Keeps something for a TREAD that waits, if there is room.
+fn give_waiting(waiting: &mut Waiting, told: &Told, size: u64, behind: &mut Behind<'_>) {
+    if waiting.full.is_some() {
+        return;
+    }
+    let is_beyond = match told {
+        Told::Entry(entry, _) => waiting.to.is_some_and(|to| entry.id > to),
+        Told::Unread(_) | Told::Lost(..) => false,
+    };
+    if !is_beyond {
+        waiting.told.push(told.clone());
+        waiting.taken += size;
+        let is_full = waiting.told.len() as u64 >= waiting.count || waiting.taken >= waiting.bytes;
+        if is_full {
+            waiting.full = Some(behind.cursor().0.clone());
+        }
+    }
+}

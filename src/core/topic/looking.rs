@@ -1,0 +1,157 @@
+//! TFLUSH, and the commands that only look: TLEN, TSTAT, TSCAN. And which flow answers which command.
+
+use std::sync::Arc;
+
+use super::channels::{ChannelKey, Floor};
+use super::command::{Before, ChannelView, Publish, TopicCommand, TopicReply};
+use super::glob::{Case, is_literal, matches};
+use super::id::EntryId;
+use crate::command::Reply;
+use crate::effect::Effect;
+use crate::extras::Extras;
+use crate::id::Ticket;
+use crate::log::answer;
+use crate::node::Node;
+use crate::time::Now;
+
+impl Node {
+    pub(crate) fn on_topic_command(
+        &mut self,
+        now: Now,
+        ticket: Ticket,
+        command: &TopicCommand<'_>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let reply = match command {
+            TopicCommand::Publish(publish) => return self.publish(now, ticket, publish, effects),
+            TopicCommand::Announce { channel, body } => {
+                let publish = Publish {
+                    channel,
+                    body,
+                    replicate: Some(1),
+                    timeout: None,
+                    is_async: true,
+                    dedup: None,
+                    extras: Extras::NONE,
+                };
+                return self.publish_unwatched(now, ticket, &publish, effects);
+            }
+            TopicCommand::Read(read) => return self.read_topics(now, ticket, read, effects),
+            TopicCommand::Follow(follow) => return self.follow(now, ticket, follow, effects),
+            TopicCommand::Unfollow(number) => return self.unfollow(ticket, *number, effects),
+            TopicCommand::Subscribe(listen, names) => {
+                return self.subscribe(now, ticket, *listen, names, effects);
+            }
+            TopicCommand::Unsubscribe(listen, names) => {
+                return self.unsubscribe(ticket, *listen, names, effects);
+            }
+            TopicCommand::ActiveChannels(pattern) => self.active_channels(*pattern),
+            TopicCommand::Subscribers(names) => self.subscribers(names),
+            TopicCommand::PatternCount => self.pattern_count(),
+            TopicCommand::Flush { pattern, before } => {
+                return self.flush_topics(now, ticket, pattern, *before, effects);
+            }
+            TopicCommand::Rules => self.retention_rules(),
+            TopicCommand::SetRule { pattern, rule } => {
+                return self.set_rule(now, ticket, pattern, Some(*rule), effects);
+            }
+            TopicCommand::RemoveRule(pattern) => {
+                return self.set_rule(now, ticket, pattern, None, effects);
+            }
+            TopicCommand::Length(pattern) => self.topic_length(pattern),
+            TopicCommand::Stat(channel) => self.topic_stat(channel),
+            TopicCommand::Scan {
+                cursor,
+                count,
+                pattern,
+            } => self.topic_scan(*cursor, *count, *pattern),
+        };
+        let reply = match self.check_topics() {
+            Ok(()) => Reply::Topic(reply),
+            Err(refusal) => Reply::Refused(refusal),
+        };
+        answer(ticket, reply, effects);
+    }
+
+    fn topic_length(&self, pattern: &[u8]) -> TopicReply {
+        let keys = self.topics.matching(pattern).into_iter();
+        let entries = keys.map(|key| self.topics.channels.get(key).entries());
+        TopicReply::Count(entries.sum())
+    }
+
+    fn topic_stat(&mut self, channel: &[u8]) -> TopicReply {
+        let Some(key) = self.topics.channels.find(channel) else {
+            return TopicReply::Stat(None);
+        };
+        let readers = self.topics.readers.count(channel);
+        let oldest = self.topics.oldest(key);
+        let channel = self.topics.channels.get(key);
+        let view = ChannelView {
+            oldest,
+            newest: oldest.map(|_| channel.newest()),
+            entries: channel.entries(),
+            bytes: channel.bytes(),
+            readers,
+        };
+        TopicReply::Stat(Some(Box::new(view)))
+    }
+
+    /// A channel keeps its key while it has entries, so a walk by keys finds each that is there from its begin to its end.
+    fn topic_scan(&self, cursor: u64, count: u64, pattern: Option<&[u8]>) -> TopicReply {
+        let from = u32::try_from(cursor).unwrap_or(u32::MAX);
+        let mut found: Vec<Arc<[u8]>> = Vec::new();
+        let channels = self.topics.channels.iter_from(from);
+        for (looked, (key, channel)) in (0..).zip(channels) {
+            if looked >= count {
+                return TopicReply::Channels(u64::from(key.number()), found);
+            }
+            let is_match = pattern.is_none_or(|p| matches(p, channel.name(), Case::Exact));
+            if channel.entries() > 0 && is_match {
+                found.push(Arc::clone(channel.name()));
+            }
+        }
+        TopicReply::Channels(0, found)
+    }
+}
+
+impl super::Topics {
+    /// The channels that a pattern matches.
+    pub(super) fn matching(&self, pattern: &[u8]) -> Vec<ChannelKey> {
+        if is_literal(pattern) {
+            return self.channels.find(pattern).into_iter().collect();
+        }
+        let all = self.channels.iter();
+        let those = all.filter(|(_, channel)| matches(pattern, channel.name(), Case::Exact));
+        those.map(|(key, _)| key).collect()
+    }
+
+    /// The id of the oldest entry of a channel that readers may get.
+    fn oldest(&self, key: ChannelKey) -> Option<EntryId> {
+        let channel = self.channels.get(key);
+        let span = channel.first_span()?;
+        let mut oldest = None;
+        self.entries.visit_backwards(span, |entry| {
+            if entry.channel == key && entry.id > channel.floor() {
+                oldest = Some(oldest.map_or(entry.id, |id: EntryId| id.min(entry.id)));
+            }
+            true
+        });
+        oldest
+    }
+
+    /// Takes away what a pattern matches, up to an id. Returns how many entries went.
+    pub(super) fn flush(&mut self, pattern: &[u8], to: EntryId) -> u64 {
+        let keys = self.matching(pattern).into_iter();
+        keys.map(|key| self.raise(key, Floor::Flushed, to)).sum()
+    }
+}
+
+impl Before {
+    /// The highest id that is flushed.
+    pub(super) fn last(self) -> EntryId {
+        match self {
+            Before::Now => EntryId::MAX,
+            Before::Id(id) => id.before(),
+        }
+    }
+}

@@ -1,0 +1,438 @@
+//! TREAD, and the pages of readers that are not live.
+//!
+//! A page looks at a bounded number of records at a time. If that was not enough, the rest follows in the next tick, so that
+//! a pattern that matches little holds nobody up.
+
+use std::cell::Cell;
+use std::sync::Arc;
+
+use super::command::{Addressee, Listen, Page as PageReply, Push, Read, Start, Told, TopicReply};
+use super::cursor::Cursor;
+use super::entries::Slot;
+use super::id::EntryId;
+use super::page::Given;
+use super::readers::{At, Kind, Next, Patience, Reader, ReaderId, Waiting};
+use super::topics::{Topics, Wanted};
+use crate::agenda::Timer;
+use crate::command::{Reply, Wait};
+use crate::effect::Effect;
+use crate::id::Ticket;
+use crate::limits;
+use crate::log::answer;
+use crate::node::Node;
+use crate::time::{Now, Time};
+
+/// How a page ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// There is no more for now.
+    Empty,
+    /// It has what it may have.
+    Full,
+    /// It looked at enough records for now.
+    Tired,
+    /// What comes next lies behind entries that retention took: the reader hears of these first.
+    Crossing,
+}
+
+/// How much a page may have.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Room {
+    pub(super) count: u64,
+    pub(super) bytes: u64,
+    pub(super) to: Option<EntryId>,
+}
+
+impl Topics {
+    /// Fills a page behind a cursor. `tell` gets what is on it, with a function for the cursor behind it. One entry always
+    /// fits if `is_first`.
+    pub(super) fn fill(
+        &self,
+        cursor: Cursor,
+        wanted: &mut Wanted<'_>,
+        room: Room,
+        is_first: bool,
+        mut tell: impl FnMut(Told, u64, &dyn Fn() -> Cursor),
+    ) -> (Cursor, Ended) {
+        let mut loss = self.taken_behind(cursor.id(), wanted);
+        let mut page = self.open_page(cursor);
+        let (mut count, mut bytes) = (0, 0);
+        let looks = Cell::new(0);
+        let mut ended = Ended::Empty;
+        loop {
+            let given = page.next_if(
+                |origin, number| {
+                    looks.set(looks.get() + 1);
+                    self.look(origin, number, wanted)
+                },
+                |next| {
+                    if looks.get() > limits::TOPIC_LOOKS {
+                        ended = Ended::Tired;
+                        return false;
+                    }
+                    let Some((origin, number, id)) = next else {
+                        return true;
+                    };
+                    let size = self.entries.size_of(origin, number);
+                    let fits = bytes + size <= room.bytes || is_first && count == 0;
+                    ended = if count == room.count || !fits || room.to.is_some_and(|to| id > to) {
+                        Ended::Full
+                    } else if loss.is_some_and(|(taken, _)| taken < id) {
+                        Ended::Crossing
+                    } else {
+                        return true;
+                    };
+                    false
+                },
+            );
+            let Some(given) = given else {
+                let cursor = || page.cursor(&self.origins);
+                let is_at_end = ended == Ended::Empty && page.reached() >= self.stable();
+                let crossed = |(taken, _): &mut (EntryId, u64)| {
+                    ended == Ended::Crossing || is_at_end && *taken <= self.stable()
+                };
+                if let Some((taken, entries)) = loss.take_if(crossed) {
+                    tell(Told::Lost(taken.after(), entries), 0, &cursor);
+                }
+                if ended == Ended::Crossing {
+                    ended = Ended::Empty;
+                    continue;
+                }
+                return (page.close(&self.origins), ended);
+            };
+            let (told, size) = self.entries.tell(&given);
+            count += u64::from(matches!(given, Given::Entry { .. }));
+            bytes += size;
+            tell(told, size, &|| page.cursor(&self.origins));
+        }
+    }
+
+    /// What retention took of the channels that a reader wants, behind its cursor: up to which id, and at most how many
+    /// entries.
+    fn taken_behind(&self, cursor: EntryId, wanted: &mut Wanted<'_>) -> Option<(EntryId, u64)> {
+        if self.channels.taken() <= cursor {
+            return None;
+        }
+        let mut loss: Option<(EntryId, u64)> = None;
+        for (key, channel) in self.channels.iter() {
+            let (taken, entries) = channel.taken();
+            if taken > cursor && wanted.above(&self.channels, key).is_some() {
+                let (last, all) = loss.unwrap_or_default();
+                loss = Some((last.max(taken), all + entries));
+            }
+        }
+        loss
+    }
+
+    /// Where a reader of these patterns begins.
+    pub(super) fn start(&self, start: &Start, patterns: &[&[u8]]) -> Cursor {
+        match start {
+            Start::Cursor(cursor) => (**cursor).clone(),
+            Start::Now => self.now(),
+            Start::Id(id) => self.at(*id),
+            Start::Last(count) => self.before_last(*count, patterns),
+        }
+    }
+
+    /// Before the newest `count` entries of these patterns.
+    fn before_last(&self, count: u64, patterns: &[&[u8]]) -> Cursor {
+        let mut wanted = Wanted::new(patterns.iter().copied());
+        let mut newest = std::collections::BTreeSet::new();
+        let stable = self.stable();
+        self.entries
+            .visit_backwards((EntryId::ZERO, stable), |entry| {
+                let above = wanted.above(&self.channels, entry.channel);
+                if above.is_some_and(|above| above < entry.id) {
+                    newest.insert(entry.id);
+                    if newest.len() as u64 > count {
+                        newest.pop_first();
+                    }
+                }
+                // Whatever lies before is older than all that is kept.
+                (newest.len() as u64) < count
+                    || newest.first().is_some_and(|first| *first < entry.id)
+            });
+        newest
+            .first()
+            .map_or_else(|| self.now(), |first| self.at(first.before()))
+    }
+}
+
+impl Node {
+    pub(super) fn read_topics(
+        &mut self,
+        now: Now,
+        ticket: Ticket,
+        read: &Read<'_>,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.topics.advance(now.wall);
+        if let Err(refusal) = self.check_topics() {
+            return answer(ticket, Reply::Refused(refusal), effects);
+        }
+        let cursor = self.topics.start(&read.start, &read.patterns);
+        let patience = match read.wait {
+            Wait::No => Patience::None,
+            Wait::AtMost(timeout) => Patience::Until(now.time + timeout),
+            Wait::Forever => Patience::Forever,
+        };
+        let waiting = Waiting {
+            ticket,
+            count: read.count,
+            bytes: read.bytes,
+            to: read.to,
+            meta: read.meta,
+            patience,
+            told: Vec::new(),
+            taken: 0,
+            full: None,
+        };
+        let patterns = read.patterns.iter().map(|&pattern| Arc::from(pattern));
+        let kind = Kind::Waiting(Box::new(waiting));
+        let id = self
+            .topics
+            .readers
+            .add(ticket.client, kind, patterns.collect(), cursor);
+        if let Patience::Until(until) = patience {
+            self.agenda.add_timer(until, Timer::TopicRead(id));
+        }
+        self.step_reader(now.time, id, effects);
+    }
+
+    /// The time of a TREAD that waits is up.
+    pub(crate) fn on_topic_read_late(&mut self, id: ReaderId, effects: &mut Vec<Effect>) {
+        let Some(reader) = self.topics.readers.remove(id) else {
+            return;
+        };
+        let cursor = match reader.at {
+            At::Live => self.topics.live.clone(),
+            At::Behind { cursor, waits: _ } => cursor,
+        };
+        if let Kind::Waiting(waiting) = reader.kind {
+            answer_read(*waiting, cursor, effects);
+        }
+    }
+
+    /// Readers that are not live go on.
+    pub(super) fn step_readers(&mut self, now: Time, effects: &mut Vec<Effect>) {
+        for _ in 0..limits::TOPIC_PAGES {
+            let Some(id) = self.topics.readers.next_due() else {
+                return;
+            };
+            self.step_reader(now, id, effects);
+        }
+        self.agenda.add_timer(now, Timer::TopicPages);
+    }
+
+    pub(crate) fn on_topic_pages(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        self.topics.advance(now.wall);
+        self.step_readers(now.time, effects);
+    }
+
+    /// The next page of a reader.
+    fn step_reader(&mut self, now: Time, id: ReaderId, effects: &mut Vec<Effect>) {
+        let topics = &mut self.topics;
+        let Some(reader) = topics.readers.get_mut(id) else {
+            return;
+        };
+        let At::Behind { cursor, .. } = &reader.at else {
+            return;
+        };
+        let (cursor, patterns) = (cursor.clone(), reader.patterns.clone());
+        let mut wanted = Wanted::new(patterns.iter().map(|pattern| &**pattern));
+        if let Kind::Waiting(waiting) = &mut reader.kind {
+            let room = Room {
+                count: waiting.count - waiting.told.len() as u64,
+                bytes: waiting.bytes.saturating_sub(waiting.taken),
+                to: waiting.to,
+            };
+            let is_first = waiting.told.is_empty();
+            let (mut told, mut taken) = (Vec::new(), 0);
+            let (cursor, ended) =
+                topics.fill(cursor, &mut wanted, room, is_first, |one, size, _| {
+                    told.push(one);
+                    taken += size;
+                });
+            return self.end_step(now, id, told, taken, cursor, ended, effects);
+        }
+        let exact = matches!(reader.kind, Kind::Listener(Listen::Channel, _));
+        let literal = exact.then(|| patterns.clone());
+        let room = Room {
+            count: limits::TOPIC_PAGE_ENTRIES,
+            bytes: limits::TOPIC_PAGE_BYTES,
+            to: None,
+        };
+        let client = reader.client;
+        let reader = topics.readers.get(id).expect("it was just there");
+        if let Some(names) = &literal {
+            wanted = Wanted::exactly(names.iter().map(|name| &**name));
+        }
+        let (mut pushes, mut has_unread) = (0, false);
+        let (cursor, ended) = topics.fill(cursor, &mut wanted, room, true, |told, _, cursor| {
+            has_unread |= matches!(told, Told::Unread(_));
+            pushes += 1;
+            if let Some(push) = topics.push(reader, told, cursor) {
+                effects.push(Effect::Push(client, Box::new(push)));
+            }
+        });
+        if ended == Ended::Empty && !has_unread {
+            self.join(id, cursor);
+        } else if pushes > 0 {
+            topics_taken(&mut self.topics, id, cursor, client, effects);
+        } else {
+            self.topics.readers.move_to(id, cursor, Next::Now);
+            self.agenda.add_timer(now, Timer::TopicPages);
+        }
+    }
+
+    /// A TREAD has looked at a page more.
+    #[expect(clippy::too_many_arguments, reason = "a page, and whose it is")]
+    fn end_step(
+        &mut self,
+        now: Time,
+        id: ReaderId,
+        told: Vec<Told>,
+        taken: u64,
+        cursor: Cursor,
+        ended: Ended,
+        effects: &mut Vec<Effect>,
+    ) {
+        let reader = self.topics.readers.get_mut(id).expect("its page was read");
+        let Kind::Waiting(waiting) = &mut reader.kind else {
+            panic!("{reader:?} is no TREAD");
+        };
+        waiting.told.extend(told);
+        waiting.taken += taken;
+        let has_any = !waiting.told.is_empty();
+        match ended {
+            Ended::Tired => {
+                self.topics.readers.move_to(id, cursor, Next::Now);
+                self.agenda.add_timer(now, Timer::TopicPages);
+            }
+            Ended::Empty if !has_any && waiting.patience != Patience::None => self.join(id, cursor),
+            Ended::Empty | Ended::Full | Ended::Crossing => self.finish_read(id, cursor, effects),
+        }
+    }
+
+    /// Answers a TREAD.
+    pub(super) fn finish_read(&mut self, id: ReaderId, cursor: Cursor, effects: &mut Vec<Effect>) {
+        let reader = self.topics.readers.remove(id);
+        if let Some(Reader {
+            kind: Kind::Waiting(waiting),
+            ..
+        }) = reader
+        {
+            if let Patience::Until(until) = waiting.patience {
+                self.agenda.remove_timer(until, Timer::TopicRead(id));
+            }
+            answer_read(*waiting, cursor, effects);
+        }
+    }
+
+    /// A reader has all that there is: it goes live if it is where the live readers are.
+    fn join(&mut self, id: ReaderId, cursor: Cursor) {
+        let topics = &mut self.topics;
+        if topics.has_news {
+            // The live readers have not been given all yet.
+            return topics.readers.move_to(id, cursor, Next::News);
+        }
+        if !topics.readers.has_live() {
+            topics.live = cursor;
+            return topics.readers.go_live(id);
+        }
+        let mut both = topics.live.clone();
+        both.merge(&cursor);
+        if both.cut() == topics.live.cut() {
+            topics.readers.go_live(id);
+        } else {
+            topics.readers.move_to(id, cursor, Next::News);
+        }
+    }
+
+    /// A connection is over, and with it its readers.
+    pub(crate) fn end_readers(&mut self, client: crate::id::ClientId) {
+        for id in self.topics.readers.of_client(client) {
+            let reader = self.topics.readers.remove(id);
+            if let Some(Reader {
+                kind: Kind::Waiting(waiting),
+                ..
+            }) = reader
+                && let Patience::Until(until) = waiting.patience
+            {
+                self.agenda.remove_timer(until, Timer::TopicRead(id));
+            }
+        }
+    }
+}
+
+impl Topics {
+    /// What a subscription is told; nothing of a loss if it keeps no cursor.
+    pub(super) fn push(
+        &self,
+        reader: &Reader,
+        told: Told,
+        cursor: &dyn Fn() -> Cursor,
+    ) -> Option<Push> {
+        let (to, cursor) = match &reader.kind {
+            Kind::Follower { number: _, meta } => {
+                let pattern = self.pattern_of(reader, &told);
+                (Addressee::Follower(pattern, *meta), cursor().to_string())
+            }
+            Kind::Listener(Listen::Channel, _) => (Addressee::Channel, String::new()),
+            Kind::Listener(Listen::Pattern, name) => {
+                (Addressee::Pattern(Arc::clone(name)), String::new())
+            }
+            Kind::Waiting(_) => panic!("a TREAD is answered"),
+        };
+        let is_loss = matches!(told, Told::Lost(..));
+        if is_loss && !matches!(reader.kind, Kind::Follower { .. }) {
+            return None;
+        }
+        let cursor = Arc::from(cursor);
+        Some(Push { to, told, cursor })
+    }
+
+    /// The first pattern of a reader that matches what it is told.
+    fn pattern_of(&self, reader: &Reader, told: &Told) -> Arc<[u8]> {
+        let channel = match told {
+            Told::Entry(entry, _) => Some(&entry.channel),
+            Told::Unread(unread) => match self.entries.slot(unread.origin, unread.number) {
+                Slot::Entry(entry) => Some(self.channels.get(entry.channel).name()),
+                Slot::End | Slot::Empty => None,
+            },
+            Told::Lost(..) => None,
+        };
+        let is_match = |pattern: &&Arc<[u8]>| {
+            channel.is_none_or(|channel| {
+                super::glob::matches(pattern, channel, super::glob::Case::Exact)
+            })
+        };
+        let pattern = reader.patterns.iter().find(is_match);
+        Arc::clone(pattern.unwrap_or(&reader.patterns[0]))
+    }
+}
+
+/// A reader was given a page: the next one comes when its connection has taken this one.
+fn topics_taken(
+    topics: &mut Topics,
+    id: ReaderId,
+    cursor: Cursor,
+    client: crate::id::ClientId,
+    effects: &mut Vec<Effect>,
+) {
+    topics.readers.move_to(id, cursor, Next::Taken);
+    effects.push(Effect::AwaitReader(client));
+}
+
+fn answer_read(waiting: Waiting, cursor: Cursor, effects: &mut Vec<Effect>) {
+    let page = PageReply {
+        cursor,
+        told: waiting.told,
+        meta: waiting.meta,
+    };
+    answer(
+        waiting.ticket,
+        Reply::Topic(TopicReply::Page(page)),
+        effects,
+    );
+}

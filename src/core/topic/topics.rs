@@ -1,0 +1,299 @@
+//! All that a node holds of topics.
+
+use std::sync::Arc;
+
+use super::channels::{ChannelKey, Channels, Floor};
+use super::cursor::Cursor;
+use super::cut::Passed;
+use super::ends::EndRecord;
+use super::entries::{Entries, Indexed, Slot};
+use super::glob::{Case, matches};
+use super::id::{Clock, EntryId};
+use super::keys::Keys;
+use super::marks::Marks;
+use super::order::Order;
+use super::origin::{Origin, OriginNode};
+use super::origins::Origins;
+use super::page::{Look, Page};
+use super::publishing::key_of;
+use super::readers::Readers;
+use super::record::Entry;
+use super::restoring::Segments;
+use super::retaining::Retention;
+use super::retention::Rules;
+use crate::limits;
+use crate::time::WallTime;
+
+/// Durable channels, as one node holds them.
+#[derive(Debug)]
+pub(crate) struct Topics {
+    /// This life of the node, once it has begun.
+    own: Option<Origin>,
+    /// The start of the last life that the log tells of.
+    pub(super) last_life: Option<u64>,
+    clock: Clock,
+    pub(super) origins: Origins,
+    order: Order,
+    pub(super) entries: Entries,
+    pub(super) channels: Channels,
+    pub(super) marks: Marks,
+    pub(super) rules: Rules,
+    pub(super) keys: Keys,
+    pub(super) readers: Readers,
+    pub(super) retention: Retention,
+    pub(super) segments: Segments,
+    /// Where all live readers are.
+    pub(super) live: Cursor,
+    /// Something was published, or settled, that the live readers have not been given.
+    pub(super) has_news: bool,
+}
+
+/// What a reader wants, for as long as one page is filled.
+pub(super) struct Wanted<'a> {
+    patterns: Vec<&'a [u8]>,
+    /// Not patterns, but names.
+    is_exact: bool,
+    /// What is known of channels already: whether they match, and their floors.
+    seen: hashbrown::HashMap<ChannelKey, Option<EntryId>, foldhash::fast::FixedState>,
+}
+
+impl<'a> Wanted<'a> {
+    pub(super) fn new(patterns: impl IntoIterator<Item = &'a [u8]>) -> Self {
+        Wanted {
+            patterns: patterns.into_iter().collect(),
+            is_exact: false,
+            seen: hashbrown::HashMap::default(),
+        }
+    }
+
+    /// Wants the channels of these names.
+    pub(super) fn exactly(names: impl IntoIterator<Item = &'a [u8]>) -> Self {
+        Wanted {
+            is_exact: true,
+            ..Wanted::new(names)
+        }
+    }
+
+    /// Above which id the entries of a channel are wanted; none if they are not.
+    pub(super) fn above(&mut self, channels: &Channels, key: ChannelKey) -> Option<EntryId> {
+        *self.seen.entry(key).or_insert_with(|| {
+            let channel = channels.get(key);
+            let is_match = |pattern: &&[u8]| {
+                if self.is_exact {
+                    *pattern == &**channel.name()
+                } else {
+                    matches(pattern, channel.name(), Case::Exact)
+                }
+            };
+            self.patterns.iter().any(is_match).then(|| channel.floor())
+        })
+    }
+}
+
+impl Topics {
+    /// No entries. `seed` keys the tables of what clients name.
+    pub(crate) fn new(seed: u64) -> Self {
+        Topics {
+            own: None,
+            last_life: None,
+            clock: Clock::default(),
+            origins: Origins::default(),
+            order: Order::default(),
+            entries: Entries::default(),
+            channels: Channels::new(seed),
+            marks: Marks::default(),
+            rules: Rules::default(),
+            keys: Keys::new(seed),
+            readers: Readers::default(),
+            retention: Retention::default(),
+            segments: Segments::default(),
+            live: Cursor::default(),
+            has_news: false,
+        }
+    }
+
+    /// This life of the node, once it has begun.
+    pub(super) fn own(&self) -> Option<Origin> {
+        self.own
+    }
+
+    /// A life begins, above all earlier ones of this node that are known.
+    pub(super) fn begin(&mut self, node: OriginNode, last: Option<u64>, wall: WallTime) -> Origin {
+        let held = self.origins.logs_of(node).next_back();
+        let held = held.map(|(origin, _)| origin.start());
+        let own = Origin::after(node, last.max(held), wall.0 / 1000);
+        self.own = Some(own);
+        own
+    }
+
+    /// The clock moves past an id that is recorded already.
+    pub(super) fn pass_clock(&mut self, id: EntryId) {
+        self.clock.pass(id);
+    }
+
+    pub(super) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Number and id of the next record of this node.
+    pub(super) fn next_own(&mut self, own: Origin, wall: WallTime) -> (u64, EntryId) {
+        let number = self.origins.prefix(own) + 1;
+        (number, self.clock.next(wall, own))
+    }
+
+    /// Holds an entry.
+    pub(super) fn hold(&mut self, entry: &Arc<Entry>) -> bool {
+        let taken = self
+            .origins
+            .take_entry(entry.origin, entry.number, entry.id);
+        if taken != Ok(true) {
+            return false;
+        }
+        if let Some(key) = key_of(&entry.extras) {
+            self.keys.add(&entry.channel, key, entry.id);
+        }
+        let bytes = bytes_of(entry);
+        if self.channels.len() >= limits::TOPIC_CHANNELS
+            && self.channels.find(&entry.channel).is_none()
+        {
+            self.channels.drop_empty();
+        }
+        let marks = &self.marks;
+        let key = self
+            .channels
+            .open(&entry.channel, || marks.of(&entry.channel));
+        let position = (entry.origin, entry.number, entry.id);
+        self.entries
+            .add(position, Some(key), bytes, self.segments.current());
+
+        self.channels.add(key, entry.id, bytes);
+        true
+    }
+
+    /// Holds an end record.
+    pub(super) fn hold_end(&mut self, origin: Origin, number: u64, record: &EndRecord) -> bool {
+        let is_new = self.origins.take_end(origin, number, record) == Ok(true);
+        if is_new {
+            let position = (origin, number, record.id());
+            self.entries.add(position, None, 0, self.segments.current());
+        }
+        is_new
+    }
+
+    /// The log of an origin is settled as far as this node alone, or with others, holds it.
+    pub(super) fn settle(&mut self, origin: Origin, records: u64) {
+        self.origins.settle(origin, records);
+    }
+
+    /// Moves the stable id on: this node promises to make no id at or below what its clock reads, unless records of it are
+    /// not settled yet.
+    pub(super) fn advance(&mut self, wall: WallTime) -> EntryId {
+        let log = self.own.and_then(|own| Some((own, self.origins.log(own)?)));
+        let unsettled = log.filter(|(_, log)| log.settled() < log.prefix());
+        let closed = match unsettled {
+            None => self.clock.close(wall),
+            Some((own, log)) => match self.entries.slot(own, log.settled() + 1) {
+                Slot::Entry(Indexed { id, .. }) => id.before(),
+                Slot::End | Slot::Empty => self.order.stable(),
+            },
+        };
+        self.order.advance(closed, &self.origins)
+    }
+
+    /// What readers have in order.
+    pub(super) fn stable(&self) -> EntryId {
+        self.order.stable()
+    }
+
+    /// A page behind a cursor.
+    pub(super) fn open_page(&self, cursor: Cursor) -> Page {
+        Page::open(&self.origins, self.order.stable(), cursor)
+    }
+
+    /// What a place holds, for a reader.
+    pub(super) fn look(&self, origin: Origin, number: u64, wanted: &mut Wanted<'_>) -> Look {
+        look(&self.entries, &self.origins, (origin, number), |key| {
+            wanted.above(&self.channels, key)
+        })
+    }
+
+    /// The cursor of a reader for whom all that this node has counts as read.
+    pub(super) fn now(&self) -> Cursor {
+        self.up_to(self.order.stable(), |origins, origin| {
+            origins.prefix(origin)
+        })
+    }
+
+    /// The cursor of a reader for whom what this node has up to this id counts as read.
+    pub(super) fn at(&self, id: EntryId) -> Cursor {
+        let id = id.min(self.order.stable());
+        self.up_to(id, |_, origin| self.entries.last_at(origin, id))
+    }
+
+    fn up_to(&self, id: EntryId, records: impl Fn(&Origins, Origin) -> u64) -> Cursor {
+        let passed = self.origins.logs().filter_map(|(origin, log)| {
+            let records = records(&self.origins, origin);
+            let has_entries = log.first_entry().is_some_and(|first| first <= records);
+            has_entries.then(|| (origin, Passed::new(records, 0)))
+        });
+        let mut cut = passed.collect();
+        self.origins.drop_names(&mut cut);
+        Cursor::new(id, cut)
+    }
+
+    /// Raises the floor of a channel. Returns how many entries went.
+    pub(super) fn raise(&mut self, key: ChannelKey, why: Floor, to: EntryId) -> u64 {
+        let entries = &self.entries;
+        self.channels.raise(key, why, to, |first, last| {
+            let mut found = (0, 0);
+            entries.visit_backwards((first, last), |entry| {
+                if entry.channel == key {
+                    found = (found.0 + 1, found.1 + u64::from(entry.bytes));
+                }
+                true
+            });
+            found
+        })
+    }
+
+    /// What all of it takes in memory.
+    pub(crate) fn memory(&self) -> usize {
+        self.entries.memory() + self.channels.memory()
+    }
+}
+
+/// What a place holds, for a reader who wants the entries of a channel above an id that `above` says, if any.
+pub(super) fn look(
+    entries: &Entries,
+    origins: &Origins,
+    (origin, number): (Origin, u64),
+    mut above: impl FnMut(ChannelKey) -> Option<EntryId>,
+) -> Look {
+    match entries.slot(origin, number) {
+        Slot::Entry(Indexed { channel, id, .. }) => {
+            let wanted = above(channel).is_some_and(|above| above < id);
+            let run = if wanted {
+                None
+            } else {
+                entries.without(origin, number, |key| above(key).is_some())
+            };
+            match run {
+                Some((to, last)) => Look::Run { id, to, last },
+                None => Look::Entry { id, wanted },
+            }
+        }
+        Slot::End => Look::Freed { to: number },
+        Slot::Empty => {
+            let log = origins.log(origin);
+            match log.and_then(|log| log.freed().end_of_run(number)) {
+                Some(to) => Look::Freed { to },
+                None => Look::Absent,
+            }
+        }
+    }
+}
+
+/// What retention counts of an entry: channel, body and extras.
+pub(super) fn bytes_of(entry: &Entry) -> u64 {
+    (entry.channel.len() + entry.body.len() + entry.extras.len()) as u64
+}
