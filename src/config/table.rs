@@ -239,6 +239,11 @@ directives! {
         "topic-max-memory" topic_max_memory: u64 = GIB;
         size(MIB, PIB, Off::Never), AtRunTime, Ours;
 
+        /// How much of the disk topics may take. Above it the oldest entries go of channels without a rule of TRETAIN; where
+        /// rules hold all that is there, TPUB is refused. 0 is a quarter of the disk, but at least 1 GiB.
+        "topic-max-disk" topic_max_disk: Option<NonZeroU64> = None, or "a quarter of the disk, at least 1 GiB", such as "0";
+        size(64 * MIB, PIB, Off::Zero), AtRunTime, Ours;
+
         /// How long, in milliseconds, TPUB remembers a key of DEDUP.
         "topic-dedup-window" topic_dedup_window: Duration = Duration::from_mins(2);
         time(Unit::Milliseconds, 1, 86_400_000, Off::Never), AtRunTime, Ours;

@@ -59,6 +59,8 @@ pub(crate) enum Timer {
     TopicRead(ReaderId),
     /// Readers of topics go on.
     TopicPages,
+    /// The log of topics is too large.
+    TopicCompaction,
     /// Entries of topics have been kept for long enough.
     Retention,
 }

@@ -155,6 +155,7 @@ impl Node {
             Timer::HandOver => self.on_hand_over_timer(now.time, effects),
             Timer::TopicRead(id) => self.on_topic_read_late(id, effects),
             Timer::TopicPages => self.on_topic_pages(now, effects),
+            Timer::TopicCompaction => self.on_topic_compaction(now, effects),
             Timer::Retention => self.on_retention(now, effects),
             Timer::Gathering => self.on_gathering_late(now.time, effects),
         }

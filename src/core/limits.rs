@@ -302,3 +302,13 @@ pub(crate) const TOPIC_PAGE_BYTES: u64 = 256 << 10;
 /// The rules of retention are applied this often, to this many channels in a step.
 pub(crate) const RETENTION_EVERY: Duration = Duration::from_secs(1);
 pub(crate) const RETENTION_STEP: usize = 1024;
+
+/// The log of topics may be this much larger than twice what is live, before the live part of its oldest segments is recorded
+/// again.
+pub(crate) const TOPIC_LOG_MARGIN: u64 = 256 << 20;
+/// How far above `topic-max-disk` the log may be until publishing stops: some segments, while the oldest entries go.
+pub(crate) const TOPIC_DISK_SLACK: u64 = 64 << 20;
+/// Chunks of the index whose entries are recorded again in one step: at most 4096 entries.
+pub(crate) const TOPIC_CHUNKS: usize = 4;
+/// Steps follow each other after this.
+pub(crate) const TOPIC_COMPACTION_PAUSE: Duration = Duration::from_millis(2);

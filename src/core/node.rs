@@ -157,9 +157,10 @@ impl Node {
                 self.on_segment_started(now, segment, effects);
             }
             Event::SegmentStarted(Stream::Topics, segment) => {
-                self.on_topic_segment(segment, effects);
+                self.on_topic_segment(now, segment, effects);
             }
             Event::EntriesRecorded(places) => self.on_entries_recorded(places),
+            Event::EntriesFetched(told) => self.on_entries_fetched(now, told, effects),
             Event::TopicsSafe(records) => self.on_topics_safe(records),
             Event::Deliver => self.on_deliver(now, effects),
             Event::Unsubscribed(client) => self.end_readers(client),

@@ -449,6 +449,7 @@ pub(crate) fn settings(config: &Config, log: Log) -> Settings {
             AppendFsync::Everysec | AppendFsync::No => shoalmq_core::node::Sync::Later,
         },
         topic_memory: config.topic_max_memory,
+        topic_disk: persistence::topic_disk(config),
         topic_dedup_ms: config.topic_dedup_window.as_millis() as u64,
         tallied_queues: config.metrics_max_queues,
     }

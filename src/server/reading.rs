@@ -296,6 +296,7 @@ pub(crate) async fn read_for_core(shared: Arc<Shared>) {
     let arrived = Arc::clone(&shared.driver.lock().wants);
     loop {
         arrived.notified().await;
+        topics::read_wanted(&shared).await;
         let wanted = std::mem::take(&mut shared.driver.lock().wanted);
         if wanted.is_empty() {
             continue;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use shoalmq_core::event::Event;
 use shoalmq_core::id::ClientId;
-use shoalmq_core::record::{Location, Record, Stream};
+use shoalmq_core::record::{Location, Record, Segment, Stream};
 use shoalmq_core::topic::{Entry, Origin, Push, Told, TopicRecord, Unread};
 use shoalmq_storage::fetch::Unreadable;
 use shoalmq_storage::journal::Writer;
@@ -29,6 +29,8 @@ pub(crate) struct Topics {
     recorded: Vec<(Origin, u64, Location)>,
     /// Connections that took less than came.
     slow: Vec<ClientId>,
+    /// Entries that the core wants to be read, and the way to them.
+    wanted: Option<(Vec<Told>, Access)>,
 }
 
 impl Topics {
@@ -79,6 +81,17 @@ impl Driver {
                 self.feed(Event::TopicsSafe(&safe));
             }
         }
+    }
+
+    /// Has entries read that the core records again: one batch at a time.
+    pub(super) fn fetch_entries(&mut self, told: Vec<Told>) {
+        let unread = told.iter().filter_map(Told::unread);
+        let oldest = unread.map(|unread| unread.place.segment).min();
+        let oldest = oldest.unwrap_or(Segment::MAX);
+        let entries = self.entries.as_ref();
+        let entries = entries.expect("without a log nothing is recorded again");
+        self.topics.wanted = Some((told, entries.access_from(oldest)));
+        self.wants.notify_one();
     }
 
     /// Gives a connection what it subscribed to.
@@ -142,6 +155,20 @@ fn complete(unread: &Unread, entry: Result<Arc<Entry>, Unreadable>) -> Told {
     };
     error!(%origin, number, reason, "an entry of a topic cannot be read: readers are told that it is lost");
     Told::Lost(id.after(), 1)
+}
+
+/// Reads what the core wants of topics, if it wants anything.
+pub(super) async fn read_wanted(shared: &Arc<Shared>) {
+    let wanted = shared.driver.lock().topics.wanted.take();
+    let Some((mut told, access)) = wanted else {
+        return;
+    };
+    let told = tokio::task::spawn_blocking(move || {
+        read(&mut told, &access);
+        told
+    });
+    let told = told.await.expect("a panic ends the process");
+    shared.act(|driver| driver.feed(Event::EntriesFetched(told)));
 }
 
 /// Under `appendfsync always`: readers get what is on disk, as soon as it is.

@@ -185,6 +185,7 @@ impl Cluster {
             | Effect::Fetch(..)
             | Effect::Retire(..)
             | Effect::Push(..)
+            | Effect::FetchEntries(_)
             | Effect::AwaitReader(_) => None,
         })
     }

@@ -171,7 +171,7 @@ impl Cluster {
                     self.hold(index, gate, held);
                 }
                 Effect::Retire(Stream::Topics, _) => {}
-                Effect::Push(..) | Effect::AwaitReader(_) => {
+                Effect::Push(..) | Effect::AwaitReader(_) | Effect::FetchEntries(_) => {
                     panic!("{effect:?}: no topics here")
                 }
                 Effect::Retire(Stream::Jobs, below) => self.hosts[index].disk.retire(below),

@@ -183,7 +183,10 @@ fn jobs_of_effect(effect: &Effect) -> Vec<JobId> {
         Effect::Persist(record, _) => jobs_of_record(record),
         Effect::Reply(_, Reply::Added(id), _) | Effect::Fetch(id, _) => vec![*id],
         Effect::Reply(_, reply, _) => reply.delivered(),
-        Effect::Retire(..) | Effect::Push(..) | Effect::AwaitReader(_) => Vec::new(),
+        Effect::Retire(..)
+        | Effect::Push(..)
+        | Effect::FetchEntries(_)
+        | Effect::AwaitReader(_) => Vec::new(),
     }
 }
 

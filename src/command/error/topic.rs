@@ -56,6 +56,9 @@ pub(super) fn refusal(refusal: TopicRefusal) -> &'static str {
         TopicRefusal::Memory => {
             "OOM topics take all the memory of topic-max-memory: TFLUSH or TRETAIN, or raise it"
         }
+        TopicRefusal::Disk => {
+            "MISCONF topics take all of topic-max-disk, and rules of TRETAIN hold what is there: TFLUSH, or change the rules"
+        }
         TopicRefusal::TooManyKeys => {
             "ERR 1000000 keys of DEDUP are remembered, the most that may be: lower topic-dedup-window"
         }

@@ -119,6 +119,7 @@ impl Bench {
                 | Effect::Retire(..)
                 | Effect::Fetch(..)
                 | Effect::Push(..)
+                | Effect::FetchEntries(_)
                 | Effect::AwaitReader(_) => {}
             }
         }

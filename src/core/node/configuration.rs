@@ -29,6 +29,8 @@ pub struct Settings {
     pub sync: Sync,
     /// The bytes of memory that topics may use.
     pub topic_memory: u64,
+    /// The bytes that topics may take on disk.
+    pub topic_disk: u64,
     /// How long a key of DEDUP counts, in milliseconds.
     pub topic_dedup_ms: u64,
 }
@@ -48,6 +50,7 @@ impl Default for Settings {
             tallied_queues: 1000,
             sync: Sync::Later,
             topic_memory: 1 << 30,
+            topic_disk: u64::MAX,
             topic_dedup_ms: 120_000,
         }
     }

@@ -35,6 +35,7 @@ pub(crate) const SETTINGS: Settings = Settings {
     leaving_grace: Duration::from_secs(5),
     sync: crate::node::Sync::Later,
     topic_memory: 1 << 30,
+    topic_disk: u64::MAX,
     topic_dedup_ms: 120_000,
 };
 
@@ -233,7 +234,7 @@ impl Bench {
                 }
                 Effect::Send(peer, message, _) => self.sent.push((peer, message)),
                 Effect::Retire(Stream::Topics, _) => {}
-                Effect::Push(..) | Effect::AwaitReader(_) => {
+                Effect::Push(..) | Effect::AwaitReader(_) | Effect::FetchEntries(_) => {
                     panic!("{effect:?}: no topics here")
                 }
                 Effect::Retire(Stream::Jobs, below) => {

@@ -292,7 +292,7 @@ impl Shoal {
                 }
                 Effect::Fetch(id, _) => panic!("{id}: nothing is spilled"),
                 Effect::Retire(Stream::Topics, _) => {}
-                Effect::Push(..) | Effect::AwaitReader(_) => {
+                Effect::Push(..) | Effect::AwaitReader(_) | Effect::FetchEntries(_) => {
                     panic!("{effect:?}: no topics here")
                 }
                 Effect::Retire(Stream::Jobs, below) => {

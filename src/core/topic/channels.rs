@@ -16,6 +16,7 @@ use foldhash::quality::FixedState;
 use hashbrown::HashMap;
 
 use super::id::EntryId;
+use super::record::ENTRY_BYTES;
 
 /// A block takes this many entries, more only if they come late.
 const BLOCK_ENTRIES: u32 = 256;
@@ -64,6 +65,8 @@ pub(crate) struct Channels {
     by_name: HashMap<Arc<[u8]>, ChannelKey, FixedState>,
     /// How many of them the index names.
     open: usize,
+    /// About what the records of all entries take that readers may get.
+    live_bytes: u64,
     /// The highest id that retention took of any channel.
     taken: EntryId,
     /// What the names and the blocks take.
@@ -81,6 +84,7 @@ impl Channels {
             free: Vec::new(),
             by_name: HashMap::with_hasher(FixedState::with_seed(seed)),
             open: 0,
+            live_bytes: 0,
             taken: EntryId::ZERO,
             memory: 0,
         }
@@ -165,9 +169,10 @@ impl Channels {
         channel.places += 1;
         let is_first = channel.places == 1;
         channel.newest = channel.newest.max(id);
-        if id > channel.floor() && channel.count(id, bytes) {
-            self.memory += size_of::<Block>();
-        }
+        let is_live = id > channel.floor();
+        let is_block = is_live && channel.count(id, bytes);
+        self.memory += usize::from(is_block) * size_of::<Block>();
+        self.live_bytes += if is_live { ENTRY_BYTES + bytes } else { 0 };
         self.open += usize::from(is_first);
     }
 
@@ -203,6 +208,11 @@ impl Channels {
         self.free.push(key.0);
     }
 
+    /// About what the records of all entries take that readers may get.
+    pub(crate) fn live_bytes(&self) -> u64 {
+        self.live_bytes
+    }
+
     /// The highest id that retention took of any channel.
     pub(crate) fn taken(&self) -> EntryId {
         self.taken
@@ -228,6 +238,7 @@ impl Channels {
             return 0;
         }
         let (before, blocks) = (channel.entries, channel.blocks.len());
+        let bytes_before = channel.bytes;
         while let Some(&block) = channel.blocks.front() {
             let next = channel.blocks.get(1).map(|next| next.first);
             if block.first > to {
@@ -256,6 +267,8 @@ impl Channels {
             channel.taken_entries += gone;
             self.taken = to.max(self.taken);
         }
+        let bytes = bytes_before - self.get(key).bytes;
+        self.live_bytes -= ENTRY_BYTES * gone + bytes;
         self.memory -= (blocks - left) * size_of::<Block>();
         gone
     }

@@ -291,6 +291,8 @@ pub enum TopicRefusal {
     TooManyChannels,
     /// Topics take as much memory as they may.
     Memory,
+    /// Topics take all of the disk that they may, and rules hold what is there.
+    Disk,
     /// As many keys of DEDUP are remembered as may be.
     TooManyKeys,
     /// A connection has as many subscriptions as it may.

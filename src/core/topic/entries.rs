@@ -16,6 +16,7 @@
 //! Invariant: numbers rise from chunk to chunk, and no chunk is empty.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::channels::ChannelKey;
@@ -163,10 +164,33 @@ impl Chunk {
     }
 
     fn entries(&self) -> impl Iterator<Item = Indexed> + '_ {
-        (0..self.ids.len()).filter_map(|at| match self.slot(at) {
-            Slot::Entry(entry) => Some(entry),
-            Slot::End | Slot::Empty => None,
-        })
+        self.numbered().map(|(_, entry)| entry)
+    }
+
+    fn numbered(&self) -> impl Iterator<Item = (u64, Indexed)> + '_ {
+        (self.first..)
+            .zip(0..self.ids.len())
+            .filter_map(|(number, at)| match self.slot(at) {
+                Slot::Entry(entry) => Some((number, entry)),
+                Slot::End | Slot::Empty => None,
+            })
+    }
+
+    /// The same records, of a range of places; none if it is empty.
+    fn part(&self, range: Range<usize>) -> Option<Chunk> {
+        let (from, base) = (range.start, range.clone().next().map(|at| self.id(at))?);
+        let mut part = Chunk::new(self.first + from as u64, self.segment, base);
+        for at in range {
+            let channel = match self.slot(at) {
+                Slot::Entry(entry) => Some(entry.channel),
+                Slot::End | Slot::Empty => None,
+            };
+            let packed = part.pack(self.id(at)).expect("it fitted beside a lower id");
+            part.push(channel, packed, self.bytes[at]);
+        }
+        part.offsets
+            .copy_from_slice(&self.offsets[from..from + part.ids.len()]);
+        Some(part)
     }
 
     fn slot(&self, at: usize) -> Slot {
@@ -319,22 +343,32 @@ impl Entries {
                 id,
                 late,
             } => {
-                let Slot::Entry(Indexed { bytes, place, .. }) = self.slot(origin, number) else {
-                    panic!("{origin} {number} is no entry that is held");
+                let Slot::Entry(entry) = self.slot(origin, number) else {
+                    panic!("{origin} {number}, {id}, is no entry that is held");
                 };
-                if let Some(entry) = self.recent(origin, number) {
-                    return (Told::Entry(Arc::clone(entry), late), u64::from(bytes));
+                let mut told = self.told(origin, number, entry);
+                if let Told::Entry(_, is_late) | Told::Unread(Unread { late: is_late, .. }) =
+                    &mut told
+                {
+                    *is_late = late;
                 }
-                let unread = Unread {
-                    origin,
-                    number,
-                    id,
-                    place: place.expect("what is not in memory is in the log"),
-                    bytes,
-                    late,
-                };
-                (Told::Unread(unread), u64::from(bytes))
+                (told, u64::from(entry.bytes))
             }
+        }
+    }
+
+    /// An entry, or where it has to be read; it is not late.
+    pub(crate) fn told(&self, origin: Origin, number: u64, entry: Indexed) -> Told {
+        match self.recent(origin, number) {
+            Some(entry) => Told::Entry(Arc::clone(entry), false),
+            None => Told::Unread(Unread {
+                origin,
+                number,
+                id: entry.id,
+                place: entry.place.expect("what is not in memory is in the log"),
+                bytes: entry.bytes,
+                late: false,
+            }),
         }
     }
 
@@ -399,6 +433,112 @@ impl Entries {
         }
         let has_any = chunk.names.iter().any(|&name| is_wanted(name));
         (!has_any).then(|| (chunk.end() - 1, chunk.last_id()))
+    }
+
+    /// Visits the entries of a segment.
+    pub(crate) fn visit(&self, segment: Segment, visit: impl FnMut(Indexed)) {
+        let chunks = self.logs.values().flat_map(|log| &log.chunks);
+        let those = chunks.filter(|chunk| chunk.segment == segment);
+        those.flat_map(Chunk::entries).for_each(visit);
+    }
+
+    /// The first chunks of a segment, at most `most`.
+    pub(crate) fn first_chunks(&self, segment: Segment, most: usize) -> Vec<Chunked> {
+        let logs = self.logs.iter();
+        let chunks = logs.flat_map(|(&origin, log)| log.chunks.iter().map(move |c| (origin, c)));
+        let those = chunks.filter(|(_, chunk)| chunk.segment == segment);
+        let first = those.take(most).map(|(origin, chunk)| Chunked {
+            origin,
+            first: chunk.first,
+            entries: chunk.numbered().collect(),
+        });
+        first.collect()
+    }
+
+    /// The records of a chunk are recorded again, in this segment, except for these, which are freed.
+    pub(crate) fn move_chunk(&mut self, origin: Origin, first: u64, to: Segment, freed: &[u64]) {
+        let Some(log) = self.logs.get_mut(&origin) else {
+            return;
+        };
+        let at = log.find(first);
+        let Some(chunk) = log.chunks.get_mut(at).filter(|chunk| chunk.first == first) else {
+            return;
+        };
+        for number in freed {
+            chunk.channels[(number - first) as usize] = NO_ENTRY;
+        }
+        if freed.len() == chunk.ids.len() {
+            self.records -= chunk.ids.len();
+            self.chunks -= 1;
+            log.chunks.remove(at);
+        } else {
+            chunk.segment = to;
+            chunk.offsets.fill(UNRECORDED);
+        }
+        let mut bytes = 0;
+        log.recent.retain(|entry| {
+            let stays = freed.binary_search(&entry.number).is_err();
+            bytes += if stays { 0 } else { memory_of(entry) };
+            stays
+        });
+        self.recent_bytes -= bytes;
+    }
+
+    /// The record of a number lies in a later segment, too, where it is read from now on.
+    pub(crate) fn move_one(&mut self, origin: Origin, number: u64, to: Segment) {
+        let Some(log) = self.logs.get_mut(&origin) else {
+            return;
+        };
+        let at = log.find(number);
+        let is_earlier = |chunk: &&Chunk| chunk.first <= number && chunk.segment < to;
+        if log.chunks.get(at).filter(is_earlier).is_none() {
+            return;
+        }
+        let chunk = log.chunks.remove(at).expect("it was just there");
+        let slot = (number - chunk.first) as usize;
+        let (id, bytes) = (chunk.id(slot), chunk.bytes[slot]);
+        let channel = match chunk.slot(slot) {
+            Slot::Entry(entry) => Some(entry.channel),
+            Slot::End | Slot::Empty => None,
+        };
+        let parts = [chunk.part(0..slot), chunk.part(slot + 1..chunk.ids.len())];
+        self.chunks -= 1;
+        for (offset, part) in parts.into_iter().flatten().enumerate() {
+            log.chunks.insert(at + offset, part);
+            self.chunks += 1;
+        }
+        self.records -= 1;
+        self.add((origin, number, id), channel, u64::from(bytes), to);
+    }
+
+    /// Takes the entries in a range out. Returns their channels.
+    pub(crate) fn take_out(&mut self, origin: Origin, first: u64, last: u64) -> Vec<ChannelKey> {
+        let mut channels = Vec::new();
+        let Some(log) = self.logs.get_mut(&origin) else {
+            return channels;
+        };
+        let mut at = log.find(first);
+        while let Some(chunk) = log.chunks.get_mut(at)
+            && chunk.first <= last
+        {
+            let (from, to) = (first.max(chunk.first), last.min(chunk.end() - 1));
+            for number in from..=to {
+                let slot = (number - chunk.first) as usize;
+                if let Slot::Entry(entry) = chunk.slot(slot) {
+                    channels.push(entry.channel);
+                }
+                chunk.channels[slot] = NO_ENTRY;
+            }
+            at += 1;
+        }
+        let mut bytes = 0;
+        log.recent.retain(|entry| {
+            let goes = (first..=last).contains(&entry.number);
+            bytes += if goes { memory_of(entry) } else { 0 };
+            !goes
+        });
+        self.recent_bytes -= bytes;
+        channels
     }
 
     /// Whether `is_wanted` says so of any entry of a segment.
@@ -468,6 +608,13 @@ impl Entries {
         let logs = self.logs.values().flat_map(|log| &log.recent);
         logs.cloned().collect()
     }
+}
+
+/// The entries of a chunk, by their numbers.
+pub(crate) struct Chunked {
+    pub(crate) origin: Origin,
+    pub(crate) first: u64,
+    pub(crate) entries: Vec<(u64, Indexed)>,
 }
 
 /// Records that are taken out.

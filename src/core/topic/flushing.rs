@@ -56,6 +56,7 @@ impl Node {
         self.write_settings(now, &[change], effects)?;
         let gone = self.topics.flush(pattern, mark);
         self.retire_topics(effects);
+        self.watch_topic_log(now);
         Ok(gone)
     }
 

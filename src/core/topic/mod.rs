@@ -31,6 +31,7 @@
 
 mod channels;
 mod command;
+mod compacting;
 mod cursor;
 mod cut;
 mod ending;

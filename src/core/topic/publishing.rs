@@ -68,6 +68,7 @@ impl Node {
         if publish.replicate.is_some_and(|copies| copies > 1) {
             return Err(Refusal::TooFewNodes);
         }
+        self.check_topic_disk()?;
         let topics = &self.topics;
         let is_new = topics.channels.find(publish.channel).is_none();
         if is_new && topics.channels.with_entries() >= limits::TOPIC_CHANNELS {
@@ -117,7 +118,9 @@ impl Node {
         let is_new = self.topics.hold(&entry);
         assert!(is_new, "{entry:?} has a number of its own");
         self.topics.entries.remember(&entry);
-        self.persist_topic(TopicRecord::Entry(entry), effects);
+        let record = TopicRecord::Entry(entry);
+        self.topics.segments.grow(record.size());
+        self.persist_topic(record, effects);
         self.settle_own(own, number);
         id
     }

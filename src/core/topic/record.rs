@@ -56,7 +56,7 @@ pub enum TopicRecord {
 }
 
 /// About how many bytes the record of an entry takes beside its channel, body and extras.
-const ENTRY_BYTES: u64 = 44;
+pub(super) const ENTRY_BYTES: u64 = 44;
 /// About how many bytes any other record takes, beside what an end record ends.
 const SMALL_BYTES: u64 = 36;
 /// About how many bytes each origin takes in an end record.

@@ -1,44 +1,88 @@
 //! The log of topics: its segments, and the way back from it.
 
+use std::collections::VecDeque;
+use std::ops::RangeInclusive;
+
 use super::channels::ChannelKey;
 use super::entries::{Gone, Indexed};
 use super::origin::{Origin, OriginNode};
-use super::record::TopicRecord;
+use super::record::{Entry, TopicRecord};
 use super::topics::Topics;
 use crate::effect::{Effect, News};
 use crate::node::{Log, Node};
 use crate::record::{Location, Record, Segment, Stream};
 use crate::time::Now;
 
-/// The segments of the log of topics that are there.
+/// The segments of the log of topics that are there, and about how many bytes each has.
 #[derive(Debug, Default)]
 pub(super) struct Segments {
     oldest: Segment,
-    current: Segment,
+    sizes: VecDeque<u64>,
+    bytes: u64,
 }
 
 impl Segments {
     /// The segment that records go to; 0 before the first.
     pub(super) fn current(&self) -> Segment {
-        self.current
+        self.oldest + (self.sizes.len() as Segment).saturating_sub(1)
+    }
+
+    pub(super) fn oldest(&self) -> Segment {
+        self.oldest
+    }
+
+    /// About how many bytes all of them have.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// About how many bytes the oldest has.
+    pub(super) fn oldest_bytes(&self) -> u64 {
+        self.sizes.front().copied().unwrap_or_default()
+    }
+
+    /// A record of about this many bytes is written.
+    pub(super) fn grow(&mut self, bytes: u64) {
+        if let Some(size) = self.sizes.back_mut() {
+            *size += bytes;
+            self.bytes += bytes;
+        }
+    }
+
+    /// Segments below this one are given up.
+    pub(super) fn give_up(&mut self, below: Segment) {
+        while self.oldest < below
+            && let Some(size) = self.sizes.pop_front()
+        {
+            self.bytes -= size;
+            self.oldest += 1;
+        }
     }
 
     fn start(&mut self, segment: Segment) {
-        if self.current == 0 {
+        if self.sizes.is_empty() {
             self.oldest = segment;
         }
-        self.current = self.current.max(segment);
+        while self.sizes.is_empty() || self.current() < segment {
+            self.sizes.push_back(0);
+        }
     }
 }
 
 impl Node {
     /// Records of topics go to this segment from now on. It repeats what earlier segments say that must outlive them.
-    pub(crate) fn on_topic_segment(&mut self, segment: Segment, effects: &mut Vec<Effect>) {
+    pub(crate) fn on_topic_segment(
+        &mut self,
+        now: Now,
+        segment: Segment,
+        effects: &mut Vec<Effect>,
+    ) {
         self.topics.segments.start(segment);
         for record in self.topics.repeated() {
             self.persist_topic(record, effects);
         }
         self.retire_topics(effects);
+        self.watch_topic_log(now);
     }
 
     /// The log was switched on: everything is recorded again.
@@ -53,29 +97,6 @@ impl Node {
             self.persist_topic(TopicRecord::Entry(entry), effects);
         }
         effects.push(Effect::Retire(Stream::Topics, segment));
-    }
-
-    /// Gives up the oldest segments of which readers may get nothing any more.
-    pub(super) fn retire_topics(&mut self, effects: &mut Vec<Effect>) {
-        if self.settings.log == Log::Off {
-            return self.topics.drop_invisible();
-        }
-        let before = self.topics.segments.oldest;
-        while self.topics.segments.oldest < self.topics.segments.current
-            && !self.topics.has_visible(self.topics.segments.oldest)
-        {
-            self.topics.segments.oldest += 1;
-        }
-        let oldest = self.topics.segments.oldest;
-        if oldest == before {
-            return;
-        }
-        for origin in self.topics.free_below(oldest) {
-            if let Some(record) = self.topics.freed_of(origin) {
-                self.persist_topic(record, effects);
-            }
-        }
-        effects.push(Effect::Retire(Stream::Topics, oldest));
     }
 
     /// The records of these entries lie there.
@@ -115,6 +136,7 @@ impl Topics {
         cache: usize,
     ) {
         self.segments.start(at.segment);
+        self.segments.grow(record.size());
         match record {
             TopicRecord::Life(origin) => {
                 if origin.node() == node {
@@ -125,6 +147,8 @@ impl Topics {
                 self.pass_clock(entry.id);
                 if self.hold(&entry) {
                     self.entries.remember(&entry);
+                } else {
+                    self.recorded_again(&entry, at.segment);
                 }
                 self.entries.recorded(entry.origin, entry.number, at);
                 self.entries.forget_recent(cache);
@@ -142,8 +166,18 @@ impl Topics {
                 first,
                 last,
                 first_entry,
-            } => self.origins.take_freed(origin, first..=last, first_entry),
+            } => {
+                self.origins.take_freed(origin, first..=last, first_entry);
+                for key in self.entries.take_out(origin, first, last) {
+                    self.channels.remove(key);
+                }
+            }
         }
+    }
+
+    /// An entry that was recorded before lies in a later segment, too: the earlier one is about to go.
+    fn recorded_again(&mut self, entry: &Entry, segment: Segment) {
+        self.entries.move_one(entry.origin, entry.number, segment);
     }
 
     /// What each segment begins with.
@@ -158,20 +192,23 @@ impl Topics {
                 record: row.clone(),
             })
         });
-        let freed = logs.iter().filter_map(|&origin| self.freed_of(origin));
+        let freed = logs.iter().flat_map(|&origin| self.freed_of(origin));
         life.into_iter().chain(ends).chain(freed).collect()
     }
 
-    /// The range of a log that was freed, if any was: it begins at its first record.
-    fn freed_of(&self, origin: Origin) -> Option<TopicRecord> {
-        let log = self.origins.log(origin)?;
-        let range = log.freed().iter().next()?;
-        Some(TopicRecord::Freed {
+    /// The ranges of a log that were freed.
+    fn freed_of(&self, origin: Origin) -> Vec<TopicRecord> {
+        let Some(log) = self.origins.log(origin) else {
+            return Vec::new();
+        };
+        let first_entry = log.first_entry();
+        let record = |range: RangeInclusive<u64>| TopicRecord::Freed {
             origin,
             first: *range.start(),
             last: *range.end(),
-            first_entry: log.first_entry(),
-        })
+            first_entry,
+        };
+        log.freed().iter().map(record).collect()
     }
 
     /// All that is held is settled.
@@ -184,22 +221,24 @@ impl Topics {
     }
 
     /// Whether readers may get an entry of a segment.
-    fn has_visible(&self, segment: Segment) -> bool {
+    pub(super) fn has_visible(&self, segment: Segment) -> bool {
         let channels = &self.channels;
         self.entries.any_of(segment, |entry| {
             entry.id > channels.get(entry.channel).floor()
         })
     }
 
-    /// Frees all records below a segment. Returns the logs that they were of.
-    fn free_below(&mut self, segment: Segment) -> Vec<Origin> {
+    /// Frees all records below a segment. Returns what is to be recorded of that.
+    pub(super) fn free_below(&mut self, segment: Segment) -> Vec<TopicRecord> {
         let mut freed = Freed::default();
         self.entries.retire(segment, |gone| freed.note(&gone));
-        self.free(freed)
+        let logs = self.free(freed);
+        let first = |origin| self.freed_of(origin).into_iter().next();
+        logs.into_iter().filter_map(first).collect()
     }
 
     /// Without a log, what readers may not get any more goes at once, from the front.
-    fn drop_invisible(&mut self) {
+    pub(super) fn drop_invisible(&mut self) {
         let mut freed = Freed::default();
         let channels = &self.channels;
         let is_gone = |entry: &Indexed| entry.id <= channels.get(entry.channel).floor();

@@ -98,6 +98,7 @@ impl Node {
         }
         let is_over = self.topics.retain_some(now.wall);
         self.retire_topics(effects);
+        self.watch_topic_log(now);
         let pause = if is_over {
             self.topics.retain_bytes();
             limits::RETENTION_EVERY

@@ -22,6 +22,7 @@ use super::restoring::Segments;
 use super::retaining::Retention;
 use super::retention::Rules;
 use crate::limits;
+use crate::record::Segment;
 use crate::time::WallTime;
 
 /// Durable channels, as one node holds them.
@@ -42,6 +43,10 @@ pub(crate) struct Topics {
     pub(super) readers: Readers,
     pub(super) retention: Retention,
     pub(super) segments: Segments,
+    /// The log is being shrunk.
+    pub(super) is_compacting: bool,
+    /// The segment whose live entries are being read for that.
+    pub(super) copied: Segment,
     /// Where all live readers are.
     pub(super) live: Cursor,
     /// Something was published, or settled, that the live readers have not been given.
@@ -107,6 +112,8 @@ impl Topics {
             readers: Readers::default(),
             retention: Retention::default(),
             segments: Segments::default(),
+            is_compacting: false,
+            copied: 0,
             live: Cursor::default(),
             has_news: false,
         }

@@ -6,7 +6,7 @@ use crate::id::{ClientId, JobId, NodeId, Ticket};
 use crate::job::Body;
 use crate::message::Message;
 use crate::record::{Record, Segment, Stream};
-use crate::topic::Push;
+use crate::topic::{Push, Told};
 
 /// One thing to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub enum Effect {
     Fetch(JobId, Body),
     /// No segment of this stream below this one holds a live record: they may be dropped.
     Retire(Stream, Segment),
+    /// Read these entries, as far as they are in the log alone, and tell of it by [`crate::event::Event::EntriesFetched`].
+    FetchEntries(Vec<Told>),
     /// Tell a connection what it subscribed to.
     Push(ClientId, Box<Push>),
     /// Tell of it by [`crate::event::Event::ReaderReady`] when this connection has taken what it was given.

@@ -7,7 +7,7 @@ use crate::job::Body;
 use crate::message::Message;
 use crate::node::Settings;
 use crate::record::{Location, Segment, Stream};
-use crate::topic::Origin;
+use crate::topic::{Origin, Told};
 
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +40,8 @@ pub enum Event<'a> {
     SegmentStarted(Stream, Segment),
     /// The records of these entries were given to the log, and will lie there: the origin, the number, the place.
     EntriesRecorded(&'a [(Origin, u64, Location)]),
+    /// The answer to [`crate::effect::Effect::FetchEntries`]; what could not be read is lost.
+    EntriesFetched(Vec<Told>),
     /// Under `appendfsync always`: these logs of topics are on disk up to these numbers.
     TopicsSafe(&'a [(Origin, u64)]),
     /// A batch is over: readers of topics are given what is new. Wanted while [`crate::node::Node::owes_readers`].

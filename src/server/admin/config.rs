@@ -104,7 +104,7 @@ pub(in crate::server) fn apply(
         | "min-replicate" | "heal-delay" | "leaving-grace" | "metrics-max-queues" => {
             configure(driver);
         }
-        "topic-max-memory" | "topic-dedup-window" => configure(driver),
+        "topic-max-memory" | "topic-max-disk" | "topic-dedup-window" => configure(driver),
         "appendfsync" => {
             driver.set_policy(shared);
             configure(driver);

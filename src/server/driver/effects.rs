@@ -48,6 +48,7 @@ impl Driver {
                     *wanted = below.max(*wanted);
                 }
                 Effect::Push(client, push) => self.push(client, *push),
+                Effect::FetchEntries(told) => self.fetch_entries(told),
                 Effect::AwaitReader(client) => self.await_reader(client),
             }
         }

@@ -28,7 +28,7 @@ mod space;
 pub(crate) use backup::{Backups, NoBackup, usable};
 pub(crate) use load::{Scanned, has_files, loading};
 pub(crate) use rewrite::Rewrite;
-pub(crate) use space::{Space, watch_space};
+pub(crate) use space::{Space, topic_disk, watch_space};
 
 /// Past this age of the oldest unsynced record, adds wait for the disk whatever `appendfsync` says: the contract.
 const STALL: Duration = Duration::from_secs(2);

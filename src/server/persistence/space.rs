@@ -22,6 +22,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// The default reserve is this part of the disk, or this many bytes if that is less.
 const RESERVED_PART: u64 = 20;
 const RESERVED_BYTES: u64 = 1 << 30;
+/// Topics take at most this part of the disk, or this many bytes if that is more.
+const TOPIC_PART: u64 = 4;
+const TOPIC_BYTES: u64 = 1 << 30;
 /// A segment is written while another is freed.
 const RESERVED_SEGMENTS: u64 = 2;
 /// A segment takes at most this part of the disk, so that the reserve for two leaves room for jobs.
@@ -72,6 +75,19 @@ impl Space {
             .saturating_add(engine_bytes(unsynced));
         self.free.saturating_sub(kept)
     }
+}
+
+/// What topics may take on disk: `topic-max-disk`. A disk that does not say how large it is sets no bound.
+pub(crate) fn topic_disk(config: &Config) -> u64 {
+    let part = || {
+        let space = Space::of(&config.dir).ok();
+        space.map_or(u64::MAX, |space| {
+            (space.total / TOPIC_PART).max(TOPIC_BYTES)
+        })
+    };
+    config
+        .topic_max_disk
+        .map_or_else(part, std::num::NonZeroU64::get)
 }
 
 /// What `records` bytes of records may take on disk: in small segments, sled's file takes nearly twice as much.

@@ -31,6 +31,7 @@ pub(super) struct Bench {
     /// Connections of which it is to be told when they have taken that.
     pub(super) awaited: Vec<ClientId>,
     recorded: Vec<(Origin, u64, Location)>,
+    fetched: Vec<Vec<Told>>,
     /// What may be on disk under `always`.
     unsafe_records: Vec<(Origin, u64)>,
 }
@@ -58,6 +59,7 @@ impl Bench {
             pushes: Vec::new(),
             awaited: Vec::new(),
             recorded: Vec::new(),
+            fetched: Vec::new(),
             unsafe_records: Vec::new(),
         };
         if settings.log == Log::On {
@@ -93,10 +95,17 @@ impl Bench {
         self.settle();
     }
 
+    /// Both clocks go on; a tick exactly at every deadline.
     pub(super) fn advance(&mut self, ms: u64) {
-        self.now.time = self.now.time + std::time::Duration::from_millis(ms);
-        self.now.wall.0 += ms;
-        while self.node.deadline() <= self.now.time {
+        let end = self.now.time + std::time::Duration::from_millis(ms);
+        loop {
+            let next = self.node.deadline().min(end).max(self.now.time);
+            let passed = next.since(self.now.time).as_millis() as u64;
+            self.now.time = next;
+            self.now.wall.0 += passed;
+            if self.node.deadline() > next {
+                return;
+            }
             self.feed(Event::Tick);
             self.settle();
         }
@@ -144,6 +153,17 @@ impl Bench {
         while self.node.owes_readers() {
             self.feed(Event::Deliver);
         }
+        for told in std::mem::take(&mut self.fetched) {
+            self.feed(Event::EntriesFetched(told));
+            self.settle();
+        }
+    }
+
+    /// Bytes of the log of topics, as the node counts them.
+    pub(super) fn log_bytes(&self) -> u64 {
+        let those = self.log.iter();
+        let sizes = those.filter(|(_, record)| record.stream() == Stream::Topics);
+        sizes.map(|(_, record)| record.size()).sum()
     }
 
     /// All that was recorded is on disk.
@@ -184,6 +204,14 @@ impl Bench {
                         push.told = self.read(&unread);
                     }
                     self.pushes.push((client, *push));
+                }
+                Effect::FetchEntries(mut told) => {
+                    for one in &mut told {
+                        if let Told::Unread(unread) = one {
+                            *one = self.read(unread);
+                        }
+                    }
+                    self.fetched.push(told);
                 }
                 Effect::AwaitReader(client) => self.awaited.push(client),
                 Effect::Retire(stream, below) => self
@@ -252,9 +280,17 @@ impl Bench {
         }
     }
 
+    /// Reads page after page, to the end.
     pub(super) fn read_all(&mut self, pattern: &str) -> Vec<String> {
-        self.read_from(Start::Cursor(Box::default()), pattern, 10_000)
-            .0
+        let (mut start, mut all) = (Start::Cursor(Box::default()), Vec::new());
+        loop {
+            let (page, cursor) = self.read_from(start, pattern, 10_000);
+            if page.is_empty() {
+                return all;
+            }
+            all.extend(page);
+            start = Start::Cursor(Box::new(cursor));
+        }
     }
 
     pub(super) fn follow(&mut self, client: u64, start: Start, pattern: &str) {

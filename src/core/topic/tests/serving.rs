@@ -413,3 +413,103 @@ fn memory_has_a_bound() {
         "{after:?}"
     );
 }
+
+/// A tenth of all entries stays, spread over all segments.
+fn mostly_flushed(bench: &mut Bench) -> Vec<String> {
+    let mut kept = Vec::new();
+    let body = "x".repeat(5000);
+    for number in 0..20_000 {
+        let keeps = number % 10 == 0;
+        let text = format!("{number} {body}");
+        bench.publish(if keeps { "keep" } else { "a" }, &text);
+        if keeps {
+            kept.push(text);
+        }
+        if number % 2000 == 1999 {
+            bench.roll();
+            bench.advance(100);
+        }
+    }
+    bench.flush("a", Before::Now);
+    kept
+}
+
+#[test]
+fn what_is_live_of_old_segments_is_recorded_again_so_that_they_go() {
+    let mut bench = Bench::with(|settings| {
+        (settings.log, settings.topic_disk) = (crate::node::Log::On, 20 << 20);
+    });
+    let rule = Rule {
+        entries: Some(1_000_000),
+        ..Rule::default()
+    };
+    let pattern = &b"keep"[..];
+    bench.ask(1, TopicCommand::SetRule { pattern, rule });
+    let kept = mostly_flushed(&mut bench);
+    bench.advance(10_000);
+    assert!(bench.log_bytes() < 21 << 20, "{} bytes", bench.log_bytes());
+    assert!(bench.read_all("keep") == kept);
+    for _ in 0..2 {
+        bench.restart();
+        assert!(bench.read_all("keep") == kept);
+        assert_eq!(bench.count(TopicCommand::Length(b"keep")), 2000);
+    }
+}
+
+#[test]
+fn without_room_the_oldest_entries_without_a_rule_go() {
+    let mut bench = Bench::with(|settings| {
+        (settings.log, settings.topic_disk) = (crate::node::Log::On, 10 << 20);
+    });
+    let rule = Rule {
+        entries: Some(1000),
+        ..Rule::default()
+    };
+    let pattern = &b"ruled"[..];
+    bench.ask(1, TopicCommand::SetRule { pattern, rule });
+    let body = "x".repeat(10_000);
+    for number in 0..4000 {
+        bench.publish(if number % 40 == 0 { "ruled" } else { "a" }, &body);
+        if number % 100 == 99 {
+            bench.roll();
+            bench.advance(100);
+        }
+    }
+    assert!(bench.log_bytes() < 20 << 20, "{} bytes", bench.log_bytes());
+    assert_eq!(bench.count(TopicCommand::Length(b"ruled")), 100);
+    bench.advance(5000);
+    let left = bench.count(TopicCommand::Length(b"a"));
+    assert!((300..2000).contains(&left), "{left} entries of 10 kB");
+    bench.restart();
+    assert_eq!(bench.count(TopicCommand::Length(b"ruled")), 100);
+    // What went for lack of room is not recorded as gone before its segment goes.
+    assert!(bench.count(TopicCommand::Length(b"a")) >= left);
+}
+
+#[test]
+fn where_rules_hold_all_publishing_stops_and_goes_on_after_a_flush() {
+    let mut bench = Bench::with(|settings| {
+        (settings.log, settings.topic_disk) = (crate::node::Log::On, 1 << 20);
+    });
+    let rule = Rule {
+        entries: Some(1_000_000),
+        ..Rule::default()
+    };
+    let pattern = &b"*"[..];
+    bench.ask(1, TopicCommand::SetRule { pattern, rule });
+    let body = "x".repeat(100_000);
+    let mut published = 0;
+    let refused = loop {
+        match bench.ask(1, publish("a", &body)) {
+            Some(Reply::Topic(TopicReply::Published(_))) => published += 1,
+            other => break other,
+        }
+        bench.roll();
+        bench.advance(10);
+    };
+    assert_eq!(refused, Some(Reply::Refused(TopicRefusal::Disk.into())));
+    assert_eq!(bench.count(TopicCommand::Length(b"*")), published);
+    bench.flush("*", Before::Now);
+    bench.advance(100);
+    bench.publish("a", "x");
+}
