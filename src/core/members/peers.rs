@@ -149,6 +149,8 @@ pub(crate) struct Peers {
     takers: NodeSet,
     /// Members that can be reached or are expected back, and have not left for good.
     expected: NodeSet,
+    /// Those of them that take copies as far as is known.
+    expected_takers: NodeSet,
     /// Slots whose copies are gone for good: forgotten nodes, and stores that were replaced. Jobs that still name
     /// them are cleaned by the healing pass.
     gone: NodeSet,
@@ -177,7 +179,7 @@ impl Peers {
         change(peer);
         let (member, up, reachable) = (peer.member, peer.up, peer.is_reachable());
         let (staying, expected) = (peer.is_staying(), peer.is_expected());
-        let takes_copies = peer.takes_copies();
+        let (takes_copies, full) = (peer.takes_copies(), peer.state.full);
         let set = |set: &mut NodeSet, holds| {
             if holds {
                 set.insert(key);
@@ -191,6 +193,7 @@ impl Peers {
         set(&mut self.staying, staying);
         set(&mut self.takers, takes_copies);
         set(&mut self.expected, expected);
+        set(&mut self.expected_takers, expected && !full);
     }
 
     /// The peer with this id, in the store that it has now.
@@ -336,11 +339,7 @@ impl Peers {
 
     /// Of these, those that take copies as far as is known.
     pub(crate) fn expected_takers(&self) -> NodeSet {
-        let full = |&key: &PeerKey| self.get(key).state.full;
-        self.expected
-            .iter()
-            .filter(full)
-            .fold(self.expected, |left, key| left.without(NodeSet::only(key)))
+        self.expected_takers
     }
 
     /// Peers that know every field which a job with these extras asks its holders to understand.
