@@ -5,7 +5,9 @@
 
 use std::time::Duration;
 
-use shoalmq_core::command::{Answer, Delivery, JobView, Policies, QueueView, Reply, Told};
+use shoalmq_core::command::{
+    Answer, Delivery, Gathered, JobView, Policies, QueueView, Reply, Told,
+};
 use shoalmq_core::extras::Tag;
 use shoalmq_core::id::{JobId, NodeId, QueueName};
 use shoalmq_core::job::Body;
@@ -67,7 +69,7 @@ pub fn encode(reply: &Reply, protocol: Protocol, out: &mut Vec<u8>) {
                 show(out, protocol, job);
             }
         }
-        Reply::Global(answer, missing) => global(answer, missing, protocol, out),
+        Reply::Global(gathered) => global(gathered, protocol, out),
         Reply::Topic(reply) => topic::encode(reply, protocol, out),
         Reply::Refused(refusal) => Failure::from(*refusal).encode(out),
     }
@@ -82,7 +84,8 @@ fn policies(out: &mut Vec<u8>, protocol: Protocol, set: &Policies) {
 }
 
 /// What the command answers without GLOBAL, and the ids of the nodes that did not answer.
-fn global(answer: &Answer, missing: &[NodeId], protocol: Protocol, out: &mut Vec<u8>) {
+fn global(gathered: &Gathered, protocol: Protocol, out: &mut Vec<u8>) {
+    let Gathered { answer, missing } = gathered;
     encode::array(out, 2);
     let local = match answer.clone() {
         Answer::Count(count) => Reply::Count(count),

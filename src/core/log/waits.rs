@@ -53,7 +53,7 @@ fn wait_of_reply(reply: &Reply, before: &[Effect]) -> Wait {
         | Reply::Queues(..)
         | Reply::JobIds(..)
         | Reply::Jobs(..)
-        | Reply::Global(..)
+        | Reply::Global(_)
         | Reply::Topic(_) => all_if_recorded(before, Wait::View),
     }
 }

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::agenda::{Agenda, Timer};
 use crate::command::{
-    Answer, Delivery, JobScan, PauseState, Question, QueueView, QueueWaits, Reply,
+    Answer, Delivery, Gathered, JobScan, PauseState, Question, QueueView, QueueWaits, Reply,
 };
 use crate::effect::Effect;
 use crate::id::{ClientId, JobId, NodeId, QueueName, Ticket};
@@ -63,7 +63,10 @@ impl Gathering {
         self.missing.sort_unstable();
         let reply = match self.answer {
             Answer::Purged(count) => Reply::Count(count),
-            answer => Reply::Global(answer, self.missing),
+            answer => Reply::Global(Box::new(Gathered {
+                answer,
+                missing: self.missing,
+            })),
         };
         answer(self.ticket, reply, effects);
     }

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use crate::command::{
-    AddJob, Answer, Command, Delivery, Detail, PauseState, Question, QueueScan, QueueView, Reply,
-    ScanReply,
+    AddJob, Answer, Command, Delivery, Detail, Gathered, PauseState, Question, QueueScan,
+    QueueView, Reply, ScanReply,
 };
 use crate::event::Event;
 use crate::id::{ClientId, JobId, NodeId, QueueName};
@@ -25,9 +25,14 @@ fn name(queue: &str) -> QueueName {
 
 fn global(shoal: &mut Shoal, seat: usize, question: Question) -> (Answer, Vec<NodeId>) {
     match shoal.run(seat, Command::Global(question)) {
-        Reply::Global(answer, missing) => (answer, missing),
+        Reply::Global(gathered) => (gathered.answer, gathered.missing),
         other => panic!("{other:?} is no global answer"),
     }
+}
+
+fn counted(count: u64, missing: Vec<NodeId>) -> Reply {
+    let answer = Answer::Count(count);
+    Reply::Global(Box::new(Gathered { answer, missing }))
 }
 
 fn length(shoal: &mut Shoal, seat: usize) -> (u64, Vec<NodeId>) {
@@ -145,7 +150,7 @@ fn lengths_add_up() {
     }
     assert_eq!(
         Shoal::new(1).run(0, Command::Global(Question::QueueLength(name("q")))),
-        Reply::Global(Answer::Count(0), vec![]),
+        counted(0, vec![]),
         "a lone node is the whole cluster"
     );
 }
@@ -165,7 +170,7 @@ fn who_breaks_off_is_named() {
     let ticket = shoal.send(0, 1, Command::Global(Question::QueueLength(name("q"))));
     shoal.cut(0, 1);
     shoal.advance_ms(5);
-    let answer = Reply::Global(Answer::Count(4), vec![Shoal::id(1)]);
+    let answer = counted(4, vec![Shoal::id(1)]);
     assert_eq!(shoal.answer(0, ticket), Some(&answer));
 }
 
@@ -177,7 +182,7 @@ fn who_is_silent_is_named_after_a_second() {
     shoal.advance_ms(990);
     assert_eq!(shoal.answer(0, ticket), None);
     shoal.advance_ms(20);
-    let answer = Reply::Global(Answer::Count(4), vec![Shoal::id(1)]);
+    let answer = counted(4, vec![Shoal::id(1)]);
     assert_eq!(shoal.answer(0, ticket), Some(&answer));
     shoal.wake(1);
     shoal.advance_ms(100);
@@ -265,8 +270,11 @@ fn a_job_that_two_nodes_have_queued_is_seen_once() {
         )
     };
     shoal.advance_ms(10);
-    let Some(Reply::Global(Answer::Peeked(jobs), _)) = shoal.answer(0, ticket) else {
+    let Some(Reply::Global(gathered)) = shoal.answer(0, ticket) else {
         panic!("it is answered");
+    };
+    let Answer::Peeked(jobs) = &gathered.answer else {
+        panic!("{gathered:?} has no jobs");
     };
     assert_eq!(jobs.iter().map(|job| job.id).collect::<Vec<_>>(), [id]);
 }
@@ -430,10 +438,14 @@ fn a_scan_passes_over_a_node_that_falls_silent() {
     let cursor = 1 << 32;
     let ticket = shoal.send(0, 1, Command::Global(scan(cursor, Some(10), ScanReply::Id)));
     shoal.advance_ms(1_100);
-    let Some(Reply::Global(Answer::JobIds(next, ids), missing)) = shoal.answer(0, ticket) else {
+    let Some(Reply::Global(gathered)) = shoal.answer(0, ticket) else {
         panic!("it is answered");
     };
-    assert_eq!((*next, ids.len(), missing), (0, 3, &vec![Shoal::id(1)]));
+    let Answer::JobIds(next, ids) = &gathered.answer else {
+        panic!("{gathered:?} has no ids");
+    };
+    assert_eq!((*next, ids.len()), (0, 3));
+    assert_eq!(gathered.missing, [Shoal::id(1)]);
 }
 
 #[test]

@@ -338,12 +338,21 @@ pub enum Reply {
     JobIds(u64, Vec<JobId>),
     /// JSCAN REPLY all: the next cursor (0: done) and jobs.
     Jobs(u64, Vec<JobView>),
-    /// A command with GLOBAL: what those nodes say that answered, and the ids of those that did not.
-    Global(Answer, Vec<NodeId>),
+    /// A command with GLOBAL: what the nodes say. Boxed, for it is rare, and every reply would be as large.
+    Global(Box<Gathered>),
     /// To a command on topics.
     Topic(TopicReply),
     /// The command cannot be; nothing has changed.
     Refused(Refusal),
+}
+
+/// What the nodes of a cluster say to a question.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gathered {
+    /// Of those that answered.
+    pub answer: Answer,
+    /// The ids of those that did not.
+    pub missing: Vec<NodeId>,
 }
 
 /// Jobs that are handed out once their bodies are read.

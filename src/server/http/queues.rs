@@ -14,7 +14,7 @@ use axum::response::Response;
 use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::{Value, json};
-use shoalmq_core::command::{Answer, Question, Reply};
+use shoalmq_core::command::{Answer, Gathered, Question, Reply};
 use shoalmq_core::id::QueueName;
 use shoalmq_core::telling::Depths;
 use shoalmq_core::telling::{QueueDepths, QueuesView};
@@ -92,7 +92,11 @@ async fn look(shared: &Node, uri: &Uri, queue: Option<QueueName>) -> Result<Told
         answer
     };
     match answer.await {
-        Ok(Reply::Global(Answer::Queues(view), missing)) => {
+        Ok(Reply::Global(gathered)) => {
+            let Gathered { answer, missing } = *gathered;
+            let Answer::Queues(view) = answer else {
+                panic!("{answer:?} is no answer to this question");
+            };
             let missing: Vec<String> = missing.iter().map(ToString::to_string).collect();
             Ok(Told {
                 view,

@@ -13,7 +13,7 @@ impl Reply {
             Reply::Peeked(jobs) => unread_of(jobs),
             Reply::Shown(Some(job)) => unread_views(std::slice::from_mut(job)),
             Reply::Jobs(_, jobs) => unread_views(jobs),
-            Reply::Global(answer, _) => answer.unread_bodies(),
+            Reply::Global(gathered) => gathered.answer.unread_bodies(),
             Reply::Added(_)
             | Reply::Delivered(..)
             | Reply::NothingToDeliver
@@ -49,7 +49,7 @@ impl Reply {
             | Reply::Queues(..)
             | Reply::JobIds(..)
             | Reply::Jobs(..)
-            | Reply::Global(..)
+            | Reply::Global(_)
             | Reply::Topic(_)
             | Reply::Refused(_) => Vec::new(),
         }
@@ -98,9 +98,9 @@ impl Reply {
                 jobs.iter_mut().for_each(JobView::drop_unread);
                 Reply::Jobs(cursor, jobs)
             }
-            Reply::Global(mut answer, missing) => {
-                answer.drop_unread();
-                Reply::Global(answer, missing)
+            Reply::Global(mut gathered) => {
+                gathered.answer.drop_unread();
+                Reply::Global(gathered)
             }
             whole @ (Reply::Added(_)
             | Reply::Delivered(..)
