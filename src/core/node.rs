@@ -294,19 +294,27 @@ impl Node {
     }
 
     /// Moves a job, and sets when the node looks at it next.
+    #[inline]
     pub(crate) fn move_job(&mut self, key: JobKey, make: Move, requeue: Time) {
         let job = &mut self.jobs[key];
         let before = (job.state(), job.wake());
         job.make(make);
         job.requeue = requeue;
-        let after = (job.state(), job.wake());
-        if before.0 == JobState::WaitReplicas && after.0 != JobState::WaitReplicas {
+        self.follow_move(key, before);
+    }
+
+    /// What follows from a move of a job that was in this state, and that the node wanted to look at then.
+    fn follow_move(&mut self, key: JobKey, (state, wake): (JobState, Time)) {
+        let job = &mut self.jobs[key];
+        let (now_state, now_wake) = (job.state(), job.wake());
+        let short = now_state == JobState::Acked && std::mem::take(&mut job.short);
+        if state == JobState::WaitReplicas && now_state != JobState::WaitReplicas {
             self.replications.abandon(key);
         }
-        if after.0 == JobState::Acked && std::mem::take(&mut self.jobs[key].short) {
+        if short {
             self.healing.forget_job(key);
         }
-        if after.1 != before.1 {
+        if now_wake != wake {
             self.agenda.remove_job(&mut self.jobs, key);
             self.agenda.add_job(&mut self.jobs, key);
         }
