@@ -89,10 +89,14 @@ impl Node {
         let mut taken = Vec::with_capacity(ready.min(get.count) as usize);
         while !queues.is_empty() {
             queues.retain(|&queue| {
-                let wanted = (taken.len() as u64) < get.count;
-                let first = self.ready(queue).filter(|_| wanted);
-                taken.extend(first.map(|key| self.deliver(now, key, get.told)));
-                first.is_some()
+                if taken.len() as u64 >= get.count {
+                    return false;
+                }
+                let Some(key) = self.ready(queue) else {
+                    return false;
+                };
+                taken.push(self.deliver(now, key, get.told));
+                true
             });
         }
         taken
@@ -124,9 +128,7 @@ impl Node {
             self.evictable
                 .push_back(&mut self.jobs, key, Place::Evictable);
         }
-        let job = &mut self.jobs[key];
-        job.moves = 0;
-        self.recount(key);
+        self.jobs[key].moves = 0;
         let extras = if told.meta {
             self.jobs.extras(key)
         } else {
