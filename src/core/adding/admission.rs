@@ -13,6 +13,7 @@ use crate::command::{DEFAULT_TTL, Refusal};
 use crate::limits;
 use crate::members::NodeSet;
 use crate::node::{MemoryLevel, Node};
+use crate::queue::QueueKey;
 
 /// Who keeps the copies of a new job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +38,8 @@ pub(super) struct Times {
 /// What an accepted job is to get.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Plan {
+    /// Its queue, if a job had its name before.
+    pub(super) queue: Option<QueueKey>,
     pub(super) times: Times,
     /// Copies that it is to have in the end.
     pub(super) replicate: u16,
@@ -67,11 +70,12 @@ impl Node {
             return Err(Refusal::DelayBeyondTtl);
         }
         let times = Times { ttl, delay, retry };
-        let plan = match terms.replicate {
+        let mut plan = match terms.replicate {
             Some(replicate) => self.plan_copies(times, replicate, knowing)?,
             None => self.plan_aim(times, aim, knowing)?,
         };
-        let Some(queue) = self.queues.find(queue).map(|key| &self.queues[key]) else {
+        plan.queue = self.queues.find(queue);
+        let Some(queue) = plan.queue.map(|key| &self.queues[key]) else {
             return Ok(plan);
         };
         if terms.max_len.is_some_and(|max_len| queue.len >= max_len) {
@@ -89,6 +93,7 @@ impl Node {
         let wanted = elsewhere(replicate, home);
         self.check_reach(wanted, replicate, self.peers.expected().and(knowing).len())?;
         Ok(Plan {
+            queue: None,
             times,
             replicate,
             wanted,
@@ -106,6 +111,7 @@ impl Node {
         self.check_reach(floor, least, expected.len())?;
         let takers = self.peers.takers().and(knowing).len().max(floor);
         Ok(Plan {
+            queue: None,
             times,
             replicate: aim,
             wanted: elsewhere(aim, home).min(takers),

@@ -408,7 +408,8 @@ impl Node {
             .last_created
             .saturating_add(1)
             .max(now.wall.0.saturating_mul(1_000_000));
-        let queue = self.queues.find_or_add(add.queue);
+        let queue = plan.queue;
+        let queue = queue.unwrap_or_else(|| self.queues.find_or_add(add.queue));
         let job = Job {
             id,
             body: Body::new(add.body),
