@@ -66,7 +66,9 @@ impl UnreadReply {
 
     /// Reads what it lacks. Waits for the disk.
     pub(crate) fn read(&mut self) -> Vec<Failed> {
-        if let Reply::Topic(TopicReply::Page(page)) = &mut self.reply {
+        if let Reply::Topic(reply) = &mut self.reply
+            && let TopicReply::Page(page) = &mut **reply
+        {
             topics::read(&mut page.told, &self.access);
             return Vec::new();
         }

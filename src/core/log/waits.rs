@@ -39,7 +39,13 @@ fn wait_of_reply(reply: &Reply, before: &[Effect]) -> Wait {
         Reply::Added(_) => Wait::Copy,
         Reply::Delivered(..) | Reply::Unread(_) => Wait::Jobs,
         Reply::NothingToDeliver => Wait::Nothing,
-        Reply::Topic(TopicReply::Published(_) | TopicReply::Announced(_)) => Wait::All,
+        Reply::Topic(reply) => {
+            let publishes = matches!(
+                **reply,
+                TopicReply::Published(_) | TopicReply::Announced(_)
+            );
+            all_if_recorded(before, if publishes { Wait::All } else { Wait::View })
+        }
         // An add that waited is withdrawn, and no crash may bring it back. One that is refused at once records nothing.
         Reply::Refused(_) => all_if_recorded(before, Wait::Nothing),
         Reply::Count(_)
@@ -53,8 +59,7 @@ fn wait_of_reply(reply: &Reply, before: &[Effect]) -> Wait {
         | Reply::Queues(..)
         | Reply::JobIds(..)
         | Reply::Jobs(..)
-        | Reply::Global(_)
-        | Reply::Topic(_) => all_if_recorded(before, Wait::View),
+        | Reply::Global(_) => all_if_recorded(before, Wait::View),
     }
 }
 

@@ -26,7 +26,7 @@ impl Node {
         effects: &mut Vec<Effect>,
     ) {
         let reply = match self.set_mark(now, pattern, before, effects) {
-            Ok(gone) => Reply::Topic(TopicReply::Count(gone)),
+            Ok(gone) => Reply::Topic(Box::new(TopicReply::Count(gone))),
             Err(refusal) => Reply::Refused(refusal),
         };
         answer(ticket, reply, effects);

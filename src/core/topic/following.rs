@@ -43,7 +43,7 @@ impl Node {
         readers.add(client, kind, patterns.collect(), cursor.clone());
         let count = readers.subscription_count(client);
         let reply = TopicReply::Followed(number, cursor, count);
-        answer(ticket, Reply::Topic(reply), effects);
+        answer(ticket, Reply::Topic(Box::new(reply)), effects);
         self.step_readers(now.time, effects);
     }
 
@@ -70,7 +70,7 @@ impl Node {
         let left = self.topics.readers.subscription_count(client);
         let reply = match (number, ended.is_empty()) {
             (Some(_), true) => Reply::Refused(TopicRefusal::UnknownSubscription.into()),
-            (None | Some(_), _) => Reply::Topic(TopicReply::Unfollowed(ended, left)),
+            (None | Some(_), _) => Reply::Topic(Box::new(TopicReply::Unfollowed(ended, left))),
         };
         answer(ticket, reply, effects);
     }
@@ -106,7 +106,7 @@ impl Node {
             told.push((name, count));
         }
         let reply = TopicReply::Subscribed(listen, told);
-        answer(ticket, Reply::Topic(reply), effects);
+        answer(ticket, Reply::Topic(Box::new(reply)), effects);
         self.step_readers(now.time, effects);
     }
 
@@ -139,7 +139,7 @@ impl Node {
             told.push((None, self.topics.readers.subscription_count(client)));
         }
         let reply = TopicReply::Unsubscribed(listen, told);
-        answer(ticket, Reply::Topic(reply), effects);
+        answer(ticket, Reply::Topic(Box::new(reply)), effects);
     }
 
     /// How many subscriptions a connection has.

@@ -67,7 +67,7 @@ impl Node {
             } => self.topic_scan(*cursor, *count, *pattern),
         };
         let reply = match self.check_topics() {
-            Ok(()) => Reply::Topic(reply),
+            Ok(()) => Reply::Topic(Box::new(reply)),
             Err(refusal) => Reply::Refused(refusal),
         };
         answer(ticket, reply, effects);

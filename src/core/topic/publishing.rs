@@ -36,7 +36,7 @@ impl Node {
                 None => Ok(self.append(now, publish, effects)),
             });
         let reply = match published {
-            Ok(id) => Reply::Topic(TopicReply::Published(id)),
+            Ok(id) => Reply::Topic(Box::new(TopicReply::Published(id))),
             Err(refusal) => Reply::Refused(refusal),
         };
         answer(ticket, reply, effects);
@@ -56,7 +56,7 @@ impl Node {
         let reply = match published {
             Ok(_) => {
                 let readers = self.topics.readers.count(publish.channel);
-                Reply::Topic(TopicReply::Announced(readers))
+                Reply::Topic(Box::new(TopicReply::Announced(readers)))
             }
             Err(refusal) => Reply::Refused(refusal),
         };

@@ -432,7 +432,7 @@ fn answer_read(waiting: Waiting, cursor: Cursor, effects: &mut Vec<Effect>) {
     };
     answer(
         waiting.ticket,
-        Reply::Topic(TopicReply::Page(page)),
+        Reply::Topic(Box::new(TopicReply::Page(page))),
         effects,
     );
 }

@@ -42,7 +42,7 @@ impl Node {
         effects: &mut Vec<Effect>,
     ) {
         let reply = match self.write_rule(now, pattern, rule, effects) {
-            Ok(reply) => Reply::Topic(reply),
+            Ok(reply) => Reply::Topic(Box::new(reply)),
             Err(refusal) => Reply::Refused(refusal),
         };
         answer(ticket, reply, effects);

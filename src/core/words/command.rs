@@ -341,7 +341,7 @@ pub enum Reply {
     /// A command with GLOBAL: what the nodes say. Boxed, for it is rare, and every reply would be as large.
     Global(Box<Gathered>),
     /// To a command on topics.
-    Topic(TopicReply),
+    Topic(Box<TopicReply>),
     /// The command cannot be; nothing has changed.
     Refused(Refusal),
 }

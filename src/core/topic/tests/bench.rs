@@ -8,6 +8,7 @@ use crate::id::{ClientId, NodeId, Ticket};
 use crate::log::{Reload, Restore, Start as Begin};
 use crate::node::{Log, Node, Settings, Sync};
 use crate::record::{Location, Record, Segment, Stream};
+use crate::refusal::Refusal;
 use crate::time::{Now, Time, WallTime};
 use crate::topic::{
     Before, Cursor, EntryId, Follow, Origin, Publish, Push, Read, Start, Told, TopicCommand,
@@ -17,6 +18,9 @@ use crate::topic::{
 /// When tests begin.
 pub(super) const WALL: u64 = 1_790_000_000_000;
 
+/// What a command is answered.
+pub(super) type Answer = Result<TopicReply, Refusal>;
+
 pub(super) struct Bench {
     pub(super) node: Node,
     settings: Settings,
@@ -25,7 +29,7 @@ pub(super) struct Bench {
     log: Vec<(Location, Record)>,
     segments: [Segment; 2],
     number: u64,
-    pub(super) replies: Vec<(Ticket, Reply)>,
+    pub(super) replies: Vec<(Ticket, Answer)>,
     /// What connections were told, with what was in the log alone read.
     pub(super) pushes: Vec<(ClientId, Push)>,
     /// Connections of which it is to be told when they have taken that.
@@ -122,7 +126,7 @@ impl Bench {
     }
 
     /// Runs a command as a batch of its own. Returns its answer, if it has one already.
-    pub(super) fn ask(&mut self, client: u64, command: TopicCommand<'_>) -> Option<Reply> {
+    pub(super) fn ask(&mut self, client: u64, command: TopicCommand<'_>) -> Option<Answer> {
         let ticket = self.send(client, command);
         self.settle();
         self.answer(ticket)
@@ -139,7 +143,7 @@ impl Bench {
         ticket
     }
 
-    pub(super) fn answer(&mut self, ticket: Ticket) -> Option<Reply> {
+    pub(super) fn answer(&mut self, ticket: Ticket) -> Option<Answer> {
         let at = self.replies.iter().position(|(own, _)| *own == ticket)?;
         Some(self.replies.remove(at).1)
     }
@@ -197,7 +201,8 @@ impl Bench {
             match effect {
                 Effect::Persist(record, _) => self.record(record),
                 Effect::Reply(ticket, reply, _) => {
-                    self.replies.push((ticket, self.read_reply(reply)));
+                    let answer = self.read_reply(reply);
+                    self.replies.push((ticket, answer));
                 }
                 Effect::Push(client, mut push) => {
                     if let Told::Unread(unread) = push.told {
@@ -235,15 +240,20 @@ impl Bench {
         self.log.push((at, record));
     }
 
-    fn read_reply(&self, mut reply: Reply) -> Reply {
-        if let Reply::Topic(TopicReply::Page(page)) = &mut reply {
+    fn read_reply(&self, reply: Reply) -> Answer {
+        let mut reply = match reply {
+            Reply::Topic(reply) => *reply,
+            Reply::Refused(refusal) => return Err(refusal),
+            other => panic!("{other:?} answers no command on topics"),
+        };
+        if let TopicReply::Page(page) = &mut reply {
             for told in &mut page.told {
                 if let Told::Unread(unread) = told {
                     *told = self.read(unread);
                 }
             }
         }
-        reply
+        Ok(reply)
     }
 
     fn read(&self, unread: &Unread) -> Told {
@@ -260,7 +270,7 @@ impl Bench {
 
     pub(super) fn publish(&mut self, channel: &str, body: &str) -> EntryId {
         match self.ask(1, publish(channel, body)) {
-            Some(Reply::Topic(TopicReply::Published(id))) => id,
+            Some(Ok(TopicReply::Published(id))) => id,
             other => panic!("{other:?}"),
         }
     }
@@ -273,7 +283,7 @@ impl Bench {
         count: u64,
     ) -> (Vec<String>, Cursor) {
         match self.ask(2, read(start, pattern, count, Wait::No)) {
-            Some(Reply::Topic(TopicReply::Page(page))) => {
+            Some(Ok(TopicReply::Page(page))) => {
                 (page.told.iter().map(shown).collect(), page.cursor)
             }
             other => panic!("{other:?}"),
@@ -301,10 +311,7 @@ impl Bench {
             meta: false,
         };
         let reply = self.ask(client, TopicCommand::Follow(follow));
-        assert!(matches!(
-            reply,
-            Some(Reply::Topic(TopicReply::Followed(..)))
-        ));
+        assert!(matches!(reply, Some(Ok(TopicReply::Followed(..)))));
     }
 
     /// The bodies that a connection was given since the last time.
@@ -327,7 +334,7 @@ impl Bench {
 
     pub(super) fn count(&mut self, command: TopicCommand<'_>) -> u64 {
         match self.ask(1, command) {
-            Some(Reply::Topic(TopicReply::Count(count))) => count,
+            Some(Ok(TopicReply::Count(count))) => count,
             other => panic!("{other:?}"),
         }
     }

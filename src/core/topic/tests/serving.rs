@@ -1,7 +1,7 @@
 //! The commands on topics, at one node.
 
 use super::bench::{Bench, always, publish, read};
-use crate::command::{Reply, Wait};
+use crate::command::Wait;
 use crate::event::Event;
 use crate::id::ClientId;
 use crate::topic::{Before, Listen, Rule, Start, TopicCommand, TopicRefusal, TopicReply};
@@ -54,7 +54,7 @@ fn a_batch_reads_what_it_wrote() {
     let mut bench = Bench::new();
     bench.send(1, publish("a", "x"));
     let ticket = bench.send(1, read(zero(), "a", 10, Wait::No));
-    let Some(Reply::Topic(TopicReply::Page(page))) = bench.answer(ticket) else {
+    let Some(Ok(TopicReply::Page(page))) = bench.answer(ticket) else {
         panic!("it does not wait");
     };
     assert_eq!(page.told.len(), 1);
@@ -84,7 +84,7 @@ fn a_read_that_waits_is_answered_with_the_first_entries() {
     bench.send(1, publish("a", "1"));
     bench.send(1, publish("a", "2"));
     bench.settle();
-    let Some(Reply::Topic(TopicReply::Page(page))) = bench.answer(waiting) else {
+    let Some(Ok(TopicReply::Page(page))) = bench.answer(waiting) else {
         panic!("there is something");
     };
     assert_eq!(page.told.len(), 2);
@@ -102,7 +102,7 @@ fn a_read_that_waits_in_vain_moves_its_cursor() {
     bench.settle();
     bench.publish("b", "other");
     bench.advance(5001);
-    let Some(Reply::Topic(TopicReply::Page(page))) = bench.answer(waiting) else {
+    let Some(Ok(TopicReply::Page(page))) = bench.answer(waiting) else {
         panic!("its time is up");
     };
     assert!(page.told.is_empty());
@@ -153,8 +153,7 @@ fn an_entry_comes_once_to_a_subscription_of_two_patterns_and_to_each_of_two() {
     bench.follow(3, Start::Now, "a*");
     bench.publish("ab", "y");
     assert_eq!(bench.told(3), ["y", "y"]);
-    let Some(Reply::Topic(TopicReply::Unfollowed(ended, 0))) =
-        bench.ask(3, TopicCommand::Unfollow(None))
+    let Some(Ok(TopicReply::Unfollowed(ended, 0))) = bench.ask(3, TopicCommand::Unfollow(None))
     else {
         panic!("both end");
     };
@@ -172,7 +171,7 @@ fn an_entry_comes_once_to_a_subscription_of_two_patterns_and_to_each_of_two() {
 fn redis_subscriptions_count_each_name_and_each_pattern() {
     let mut bench = Bench::new();
     let subscribed = |reply| match reply {
-        Some(Reply::Topic(TopicReply::Subscribed(_, names))) => names
+        Some(Ok(TopicReply::Subscribed(_, names))) => names
             .into_iter()
             .map(|(_, count)| count)
             .collect::<Vec<u64>>(),
@@ -187,7 +186,7 @@ fn redis_subscriptions_count_each_name_and_each_pattern() {
         body: b"x",
     };
     let announced = |reply| match reply {
-        Some(Reply::Topic(TopicReply::Announced(count))) => count,
+        Some(Ok(TopicReply::Announced(count))) => count,
         other => panic!("{other:?}"),
     };
     assert_eq!(announced(bench.ask(1, announce(b"b"))), 2);
@@ -325,7 +324,7 @@ fn a_key_publishes_once_within_its_window_also_after_a_restart() {
         extras: crate::extras::Extras::new([(crate::extras::Tag::DEDUP, &b"k"[..])]),
     };
     let once = |bench: &mut Bench| match bench.ask(1, TopicCommand::Publish(publish())) {
-        Some(Reply::Topic(TopicReply::Published(id))) => id,
+        Some(Ok(TopicReply::Published(id))) => id,
         other => panic!("{other:?}"),
     };
     let first = once(&mut bench);
@@ -378,7 +377,7 @@ fn a_pattern_that_matches_nothing_is_passed_in_steps() {
     let ticket = bench.send(2, read(zero(), "b", 10, Wait::No));
     bench.settle();
     bench.advance(10);
-    let Some(Reply::Topic(TopicReply::Page(page))) = bench.answer(ticket) else {
+    let Some(Ok(TopicReply::Page(page))) = bench.answer(ticket) else {
         panic!("it comes to its end");
     };
     assert_eq!(page.told.len(), 1);
@@ -400,16 +399,16 @@ fn memory_has_a_bound() {
     let mut published = 0;
     let refused = loop {
         match bench.ask(1, publish("a", &"x".repeat(100))) {
-            Some(Reply::Topic(TopicReply::Published(_))) => published += 1,
+            Some(Ok(TopicReply::Published(_))) => published += 1,
             other => break other,
         }
     };
-    assert_eq!(refused, Some(Reply::Refused(TopicRefusal::Memory.into())));
+    assert_eq!(refused, Some(Err(TopicRefusal::Memory.into())));
     assert!(published > 200, "{published} entries of 100 bytes");
     assert_eq!(bench.flush("*", Before::Now), published);
     let after = bench.ask(1, publish("a", "x"));
     assert!(
-        matches!(after, Some(Reply::Topic(TopicReply::Published(_)))),
+        matches!(after, Some(Ok(TopicReply::Published(_)))),
         "{after:?}"
     );
 }
@@ -501,13 +500,13 @@ fn where_rules_hold_all_publishing_stops_and_goes_on_after_a_flush() {
     let mut published = 0;
     let refused = loop {
         match bench.ask(1, publish("a", &body)) {
-            Some(Reply::Topic(TopicReply::Published(_))) => published += 1,
+            Some(Ok(TopicReply::Published(_))) => published += 1,
             other => break other,
         }
         bench.roll();
         bench.advance(10);
     };
-    assert_eq!(refused, Some(Reply::Refused(TopicRefusal::Disk.into())));
+    assert_eq!(refused, Some(Err(TopicRefusal::Disk.into())));
     assert_eq!(bench.count(TopicCommand::Length(b"*")), published);
     bench.flush("*", Before::Now);
     bench.advance(100);

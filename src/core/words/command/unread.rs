@@ -68,10 +68,12 @@ impl Reply {
 
     /// The entries of topics that must be read before it can be told.
     pub fn unread_entries(&self) -> impl Iterator<Item = &UnreadEntry> {
-        let page = match self {
-            Reply::Topic(TopicReply::Page(page)) => &page.told[..],
-            _ => &[],
-        };
+        let mut page: &[Told] = &[];
+        if let Reply::Topic(reply) = self
+            && let TopicReply::Page(read) = &**reply
+        {
+            page = &read.told;
+        }
         page.iter().filter_map(Told::unread)
     }
 
