@@ -28,6 +28,8 @@ pub mod node;
 pub mod planted;
 mod queue;
 mod settings;
+#[cfg(any(test, feature = "shell"))]
+pub mod shell;
 pub mod telling;
 #[cfg(test)]
 mod tests;

@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use shoalmq_core::command::{Delivery, Refusal, Replication};
 use shoalmq_core::id::JobId;
+use shoalmq_core::log::Position;
 use shoalmq_core::telling::Counters;
 
 use crate::client::{Act, Number, Terms};
-use crate::disk::Position;
 use crate::plan::{Plan, Policy};
 use crate::purging::Marks;
 use crate::schedule::{HostIndex, MS, Micros, SECOND};
@@ -191,7 +191,7 @@ impl Checker {
         let job = &mut self.jobs[number];
         job.answer = Answer::Added;
         let counts = |host: &&HostIndex| {
-            let position = job.copies.get(host).copied().unwrap_or(0);
+            let position = job.copies.get(host).copied().unwrap_or(Position::START);
             !always || position <= synced[**host]
         };
         let copies = job.had.iter().filter(counts).count();

@@ -5,15 +5,13 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 
 use shoalmq_core::command::{Command, JobScan, Reply, ScanReply};
-use shoalmq_core::effect::Effect;
-use shoalmq_core::event::Event;
-use shoalmq_core::id::{ClientId, JobId, NodeId, StoreId, Ticket};
+use shoalmq_core::id::{JobId, NodeId, StoreId};
+use shoalmq_core::shell::{Disk, Left};
 use shoalmq_core::time::Time;
 use shoalmq_gossip::Memory;
 
 use crate::checker::{Checker, EMPTY_WITHIN, Violation};
 use crate::dice::Dice;
-use crate::disk::Disk;
 use crate::faults::Faults;
 use crate::healing;
 use crate::host::{Host, WallClock};
@@ -42,7 +40,8 @@ pub(crate) struct Cluster {
     pub(crate) trace: Trace,
     /// Events that cores were fed.
     pub(crate) events: u64,
-    pub(crate) effects: Vec<Effect>,
+    /// Empty between events.
+    pub(crate) left: Vec<Left>,
     pub(crate) dice: Dice,
     pub(crate) network_dice: Dice,
     pub(crate) disk_dice: Dice,
@@ -69,7 +68,7 @@ impl Cluster {
             checker: Checker::new(&plan),
             trace: Trace::new(detail),
             events: 0,
-            effects: Vec::new(),
+            left: Vec::new(),
             network_dice: dice.fork(),
             disk_dice: dice.fork(),
             client_dice: dice.fork(),
@@ -102,8 +101,6 @@ impl Cluster {
             boots: 0,
             process: None,
             inbox: None,
-            recorded: Vec::new(),
-            fetched: Vec::new(),
             removed: false,
         }
     }
@@ -168,7 +165,7 @@ impl Cluster {
         self.check_settings();
         for host in &self.hosts {
             if let Some(process) = &host.process {
-                self.checker.count(&process.core.counters());
+                self.checker.count(&process.shell.node().counters());
             }
         }
         self.checker.check_end(self.now)
@@ -229,7 +226,7 @@ impl Cluster {
     fn is_empty(&self) -> bool {
         self.hosts.iter().filter(|host| !host.removed).all(|host| {
             let process = host.process.as_ref();
-            process.is_some_and(|process| process.core.job_count() == 0)
+            process.is_some_and(|process| process.shell.node().job_count() == 0)
         })
     }
 
@@ -237,7 +234,7 @@ impl Cluster {
     fn agrees_on_settings(&self) -> bool {
         let digest = |host: HostIndex| {
             let process = self.hosts[host].process.as_ref();
-            process.map(|process| process.core.settings_digest())
+            process.map(|process| process.shell.node().settings_digest())
         };
         (0..self.hosts.len()).all(|one| {
             let mut others = (0..self.hosts.len()).filter(|&other| self.knows(one, other));
@@ -260,22 +257,12 @@ impl Cluster {
                 states: Vec::new(),
                 reply: ScanReply::All,
             });
-            let mut effects = Vec::new();
-            let ticket = Ticket {
-                client: ClientId(0),
-                number: 0,
+            let Some(Reply::Jobs(_, jobs)) = process.shell.ask(now, scan) else {
+                continue;
             };
-            process
-                .core
-                .handle(now, Event::Command(ticket, scan), &mut effects);
-            for effect in effects {
-                if let Effect::Reply(_, Reply::Jobs(_, jobs), _) = effect {
-                    for job in jobs {
-                        first.get_or_insert(job.id);
-                        write!(text, "\nn{index}: {job:?}")
-                            .expect("writing to a string does not fail");
-                    }
-                }
+            for job in jobs {
+                first.get_or_insert(job.id);
+                write!(text, "\nn{index}: {job:?}").expect("writing to a string does not fail");
             }
         }
         (text, first)

@@ -4,12 +4,13 @@
 use std::collections::BTreeSet;
 
 use shoalmq_core::id::JobId;
+use shoalmq_core::log::Position;
 use shoalmq_core::record::Record;
+use shoalmq_core::shell::Disk;
 use shoalmq_core::time::WallTime;
 
 use crate::checker::{Checker, SKEW};
 use crate::client::Number;
-use crate::disk::Position;
 use crate::plan::Policy;
 use crate::schedule::{HostIndex, MS, Micros};
 
@@ -93,7 +94,7 @@ impl Checker {
                 (job.acked, job.withdrawn) = (None, None);
             }
             if survived.contains(&id) {
-                job.copies.insert(host, 0);
+                job.copies.insert(host, Position::START);
             } else if job.copies.remove(&host).is_some() {
                 if may_lose {
                     job.taken |= job.copies.is_empty();
@@ -114,4 +115,33 @@ impl Checker {
             }
         }
     }
+}
+
+/// The jobs that a start would find: added, and neither deleted nor acked since.
+pub(crate) fn jobs_on(disk: &Disk) -> BTreeSet<JobId> {
+    let mut jobs = BTreeSet::new();
+    for (_, record) in disk.records() {
+        match record {
+            Record::Added(job) => {
+                jobs.insert(job.id);
+            }
+            Record::Deleted(id) => {
+                jobs.remove(id);
+            }
+            Record::Acked(ack) => {
+                jobs.remove(&ack.id);
+            }
+            Record::Flushed => jobs.clear(),
+            Record::Started { .. }
+            | Record::Mark { .. }
+            | Record::Holders { .. }
+            | Record::Peer { .. }
+            | Record::PeerForgotten(_)
+            | Record::Setting(_)
+            | Record::Standing(_)
+            | Record::Closed { .. }
+            | Record::Topic(_) => {}
+        }
+    }
+    jobs
 }

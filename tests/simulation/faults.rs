@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use shoalmq_core::event::Event;
+use shoalmq_core::log::Position;
 
 use crate::client::Step;
 use crate::cluster::Cluster;
+use crate::copies::jobs_on;
 use crate::plan::Meeting;
 use crate::schedule::{Happening, HostIndex, MS, SECOND};
 use crate::workload::WARM_UP;
@@ -274,8 +276,8 @@ impl Cluster {
         let now = self.now;
         self.trace.note(now, host, || "is killed".to_owned());
         self.end_process(host);
-        self.hosts[host].disk.crash(&mut self.disk_dice);
-        let survived = self.hosts[host].disk.jobs();
+        self.hosts[host].crash_disk(&mut self.disk_dice);
+        let survived = jobs_on(&self.hosts[host].disk);
         self.checker.crashed(self.now, host, &survived);
         let on_disk = self.hosts[host].disk.given();
         self.hosts[host].clock.settle(on_disk);
@@ -288,7 +290,7 @@ impl Cluster {
         self.drop_links_of(host);
         self.hosts[host].inbox = None;
         if let Some(process) = self.hosts[host].process.take() {
-            self.checker.count(&process.core.counters());
+            self.checker.count(&process.shell.node().counters());
         }
         self.drop_clients_of(host);
     }
@@ -367,13 +369,13 @@ impl Cluster {
         if process.boot != boot {
             return;
         }
-        if process.core.handing_over() > 0 && !late {
+        if process.shell.node().handing_over() > 0 && !late {
             return self.after(20 * MS, Happening::Stopping(host, boot));
         }
         loop {
             self.feed(host, Event::Stop);
             let process = self.hosts[host].process.as_ref();
-            if !process.is_some_and(|process| process.core.is_stopping()) {
+            if !process.is_some_and(|process| process.shell.node().is_stopping()) {
                 break;
             }
         }
@@ -382,7 +384,7 @@ impl Cluster {
         self.hosts[host].disk.sync_now();
         self.gossip(host, shoalmq_gossip::Event::Leave);
         self.end_process(host);
-        self.hosts[host].clock.settle(u64::MAX);
+        self.hosts[host].clock.settle(Position(u64::MAX));
         let away = if self.faults.over {
             100 * MS
         } else {

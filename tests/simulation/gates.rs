@@ -1,52 +1,26 @@
 //! What waits for the disk, by the core's own gates, and the order that it leaves in: messages over one link keep theirs.
 
-use shoalmq_core::log::{self, Gates};
+use shoalmq_core::log::Position;
 
 use crate::cluster::Cluster;
-use crate::disk::Position;
 use crate::host::Held;
-use crate::plan::Policy;
 use crate::schedule::HostIndex;
 
 impl Cluster {
-    /// No disk of the simulation fails to write.
-    pub(crate) fn gate_policy(&self) -> log::Policy {
-        match self.plan.policy {
-            Policy::Always => log::Policy::Always,
-            Policy::EverySecond | Policy::Sometimes => log::Policy::Stalls,
-        }
-    }
-
-    /// Up to where the log must be on disk before something may leave.
-    pub(crate) fn gate(
-        &self,
-        index: HostIndex,
-        of: impl FnOnce(&Gates, log::Policy) -> log::Position,
-    ) -> Position {
-        let process = self.hosts[index].process.as_ref();
-        process.map_or(0, |process| of(&process.gates, self.gate_policy()).0)
-    }
-
-    /// Up to where the gates are open. Without `always` they are, for no disk of the simulation stalls for long enough.
-    fn open_to(&self, index: HostIndex) -> Position {
-        match self.plan.policy {
-            Policy::Always => self.hosts[index].disk.synced(),
-            Policy::EverySecond | Policy::Sometimes => Position::MAX,
-        }
-    }
-
+    /// Holds something until the disk is synced up to its gate.
     pub(crate) fn hold(&mut self, index: HostIndex, gate: Position, held: Held) {
-        let open = self.open_to(index);
-        let Some(process) = &mut self.hosts[index].process else {
+        let host = &mut self.hosts[index];
+        let Some(process) = &mut host.process else {
             return;
         };
+        let open = process.shell.open_to(&host.disk);
         // A link keeps the order of its messages.
         let link = held.link().and_then(|link| {
             let before = process.held.iter().rev();
             let mut before = before.filter(|(_, held)| held.link() == Some(link));
             before.next().map(|&(gate, _)| gate)
         });
-        let gate = gate.max(link.unwrap_or(0));
+        let gate = gate.max(link.unwrap_or(Position::START));
         if gate <= open {
             self.release(index, held);
         } else {
@@ -63,11 +37,11 @@ impl Cluster {
 
     /// Lets everything go that waited for what is on disk now.
     pub(crate) fn release_held(&mut self, index: HostIndex) {
-        let synced = self.open_to(index);
-        let Some(process) = &mut self.hosts[index].process else {
+        let host = &mut self.hosts[index];
+        let Some(process) = &mut host.process else {
             return;
         };
-        process.gates.prune(log::Position(synced));
+        let synced = process.shell.synced(&host.disk);
         let held = std::mem::take(&mut process.held);
         let (free, still) = held.into_iter().partition(|&(gate, _)| gate <= synced);
         process.held = still;

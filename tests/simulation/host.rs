@@ -3,17 +3,15 @@
 use std::net::SocketAddr;
 
 use shoalmq_core::command::Reply;
-use shoalmq_core::id::{JobId, NodeId, StoreId, Ticket};
-use shoalmq_core::job::Body;
-use shoalmq_core::log::Gates;
+use shoalmq_core::id::{NodeId, StoreId, Ticket};
+use shoalmq_core::log::Position;
 use shoalmq_core::message::Message;
-use shoalmq_core::node::Node;
-use shoalmq_core::record::Location;
+use shoalmq_core::shell::{Disk, Shell};
 use shoalmq_core::time::{Now, Time, WallTime};
 use shoalmq_gossip::{Membership, Memory};
 
 use crate::client::Ask;
-use crate::disk::{Disk, Position};
+use crate::dice::Dice;
 use crate::schedule::{HostIndex, MS, Micros};
 
 /// The wall clock when a simulation begins: 2026-01-01.
@@ -36,9 +34,6 @@ pub(crate) struct Host {
     pub(crate) process: Option<Process>,
     /// While it is stopped by SIGSTOP: what came in meanwhile.
     pub(crate) inbox: Option<Vec<Inbound>>,
-    /// Places of records that its process has not heard of yet, and bodies that were read for it.
-    pub(crate) recorded: Vec<(JobId, Location)>,
-    pub(crate) fetched: Vec<(JobId, Body, Body)>,
     /// It never comes back.
     pub(crate) removed: bool,
 }
@@ -81,7 +76,7 @@ impl WallClock {
     pub(crate) fn jump(&mut self, by_ms: i64, given: Position) {
         self.offset_ms += by_ms;
         let before = self.jump.take().map_or(0, |(before, _)| before);
-        self.jump = Some((before + by_ms, given + 1));
+        self.jump = Some((before + by_ms, Position(given.0 + 1)));
     }
 
     /// The process ended, and this much of its log is on disk. A jump that the log does not tell of is undone (as the
@@ -98,14 +93,13 @@ impl WallClock {
 /// One run of a node.
 pub(crate) struct Process {
     pub(crate) boot: u32,
-    pub(crate) core: Node,
+    pub(crate) shell: Shell,
     pub(crate) gossip: Membership,
     pub(crate) started: Micros,
     /// Where its timeline began.
     pub(crate) base: Time,
     /// What waits for the disk, in order.
     pub(crate) held: Vec<(Position, Held)>,
-    pub(crate) gates: Gates,
     /// When the next tick is scheduled.
     pub(crate) armed: Micros,
     pub(crate) gossip_armed: Micros,
@@ -159,6 +153,15 @@ impl Host {
     /// The number of the process that runs, if one does.
     pub(crate) fn boot(&self) -> Option<u32> {
         self.process.as_ref().map(|process| process.boot)
+    }
+
+    /// The process was killed: of what was not synced, any end is lost.
+    pub(crate) fn crash_disk(&mut self, dice: &mut Dice) {
+        let (synced, given) = (self.disk.synced(), self.disk.given());
+        let kept = Position(dice.between(synced.0, given.0));
+        // More often than not all of it: the page cache was not written out yet.
+        let kept = if dice.percent(60) { synced } else { kept };
+        self.disk.crash(kept);
     }
 
     pub(crate) fn is_paused(&self) -> bool {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use shoalmq_core::log;
 use shoalmq_core::planted::Bug;
 
 use crate::dice::Dice;
@@ -17,6 +18,16 @@ pub(crate) enum Policy {
     EverySecond,
     /// Now and then.
     Sometimes,
+}
+
+impl Policy {
+    /// No disk of the simulation fails to write.
+    pub(crate) fn gates(self) -> log::Policy {
+        match self {
+            Policy::Always => log::Policy::Always,
+            Policy::EverySecond | Policy::Sometimes => log::Policy::Stalls,
+        }
+    }
 }
 
 /// How nodes find each other.
@@ -61,7 +72,7 @@ pub(crate) struct Plan {
     /// A bug that every node has.
     pub(crate) bug: Option<Bug>,
     /// Records in a segment of the log.
-    pub(crate) segment: usize,
+    pub(crate) segment: u64,
     /// `maxmemory`; 0 is no bound. With little, bodies leave memory.
     pub(crate) memory: u64,
     /// How far apart the wall clocks are, in milliseconds, at most.
@@ -108,7 +119,7 @@ impl Plan {
             heal_delay: Duration::from_secs(dice.pick(&[2, 8, 60])),
             leaving_grace: Duration::from_secs(dice.pick(&[1, 5])),
             bug: None,
-            segment: dice.between(50, 2000) as usize,
+            segment: dice.between(50, 2000),
             memory: dice.weighted(&[(60, 0), (20, 60_000), (20, 200_000)]),
             clocks_apart: dice.weighted(&[(50, 0), (10, 1000), (40, 3_600_000)]),
         }

@@ -77,7 +77,11 @@ fn run(plan: Plan, detail: Detail) -> Outcome {
         violation,
         summary: Summary {
             fingerprint: cluster.trace.fingerprint(),
-            read: cluster.hosts.iter().map(|host| host.disk.read).sum(),
+            read: cluster
+                .hosts
+                .iter()
+                .map(|host| host.disk.bodies_read())
+                .sum(),
             ..cluster.checker.summary()
         },
         ids: cluster

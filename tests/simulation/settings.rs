@@ -7,9 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use shoalmq_core::command::{Command, Pause, PauseState, Reply};
-use shoalmq_core::effect::Effect;
-use shoalmq_core::event::Event;
-use shoalmq_core::id::{ClientId, NodeId, Ticket};
+use shoalmq_core::id::NodeId;
 use shoalmq_core::record::Record;
 use shoalmq_core::setting::{Setting, SettingKind};
 use shoalmq_core::time::WallTime;
@@ -170,23 +168,9 @@ impl Cluster {
             set: None,
             broadcast: false,
         });
-        let ticket = Ticket {
-            client: ClientId(0),
-            number: 0,
-        };
-        let mut effects = Vec::new();
-        let asked = Event::Command(ticket, pause);
-        process.core.handle(now, asked, &mut effects);
-        effects.iter().find_map(|effect| match effect {
-            Effect::Reply(_, Reply::PauseState(state), _) => Some(*state),
-            Effect::Reply(..)
-            | Effect::Persist(..)
-            | Effect::Send(..)
-            | Effect::Fetch(..)
-            | Effect::Retire(..)
-            | Effect::Push(..)
-            | Effect::FetchEntries(_)
-            | Effect::AwaitReader(_) => None,
-        })
+        match process.shell.ask(now, pause) {
+            Some(Reply::PauseState(state)) => Some(state),
+            _ => None,
+        }
     }
 }

@@ -1,27 +1,30 @@
-//! What the server does around a core: it starts it from the log, wakes it, and carries out its effects in the order
-//! persist, send, reply. The latter two wait for the disk as the core's own gates say, and messages over one link keep
-//! their order: so what does not have to wait leaves at once, unless something before it waits.
+//! What drives the shell around a core: it is started from its disk, fed what arrives, and woken. A sync takes time, and
+//! what has left a core goes on once the disk is synced as far as the gates say (see `gates`).
 
 use std::time::Duration;
 
 use shoalmq_core::command::Reply;
-use shoalmq_core::effect::{Effect, News};
+use shoalmq_core::effect::Effect;
 use shoalmq_core::event::Event;
 use shoalmq_core::id::{StoreId, Ticket};
-use shoalmq_core::log::{self, Gates, Reload, Restore, Start};
+use shoalmq_core::log::{Position, Reload};
 use shoalmq_core::node::{Eviction, Log, MemoryPolicy, Settings};
-use shoalmq_core::planted::Bug;
-use shoalmq_core::record::{Record, Stream};
-use shoalmq_core::time::Time;
+use shoalmq_core::record::Stream;
+use shoalmq_core::shell::{Boot, Left, Shell};
+use shoalmq_core::time::{Time, WallTime};
 
+use crate::checker::Checker;
 use crate::cluster::Cluster;
 use crate::host::{Held, Inbound, Peer, Process};
 use crate::membership::new_membership;
 use crate::plan::Policy;
 use crate::schedule::{Happening, HostIndex, MS, Micros, SECOND};
+use crate::trace::Trace;
 
 /// A node that wants to be woken this many times at one moment is in a loop.
 const TICKS_AT_ONCE: u32 = 200;
+/// With fewer jobs, the invariants of a node are checked after every event.
+const FEW_JOBS: usize = 20;
 /// The most bytes that a pass over the log records again: some dozens of jobs.
 const COMPACTION_ROOM: u64 = 4096;
 
@@ -35,9 +38,8 @@ impl Cluster {
             return;
         }
         host.boots += 1;
-        (host.recorded, host.fetched) = (Vec::new(), Vec::new());
         host.generation += 1;
-        if host.disk.given() == 0 {
+        if host.disk.given() == Position::START {
             host.store = StoreId(self.dice.next());
         }
         let settings = Settings {
@@ -56,46 +58,51 @@ impl Cluster {
         self.checker
             .settings
             .reread(index, host.disk.records().map(|(_, record)| record));
-        let mut restore = Restore::new(host.id, settings, self.dice.bytes());
-        plant(&mut restore, plan.bug);
-        for (at, record) in host.disk.records() {
-            restore.apply(at, record.clone());
-        }
-        let base = restore.timeline(host.clock.at(now));
         let (id, boot) = (host.id, host.boots);
-        let segment = host.disk.roll();
-        let start = Start {
-            now: shoalmq_core::time::Now {
-                time: base,
-                wall: host.clock.at(now),
-            },
+        let start = Boot {
+            id,
+            settings,
+            seed: self.dice.bytes(),
             generation: host.generation,
-            segment,
-            topic_segment: 1,
+            wall: host.clock.at(now),
+            not_before: Time::ZERO,
             reload: Reload::Active,
+            policy: plan.policy.gates(),
+            few: FEW_JOBS,
+            bug: plan.bug,
         };
-        let mut effects = Vec::new();
-        let core = restore.finish(start, &mut effects);
+        self.trace
+            .note(now, index, || format!("starts: {id}, generation {boot}"));
+        let (trace, checker) = (&mut self.trace, &mut self.checker);
+        let host = &mut self.hosts[index];
+        let seen = watch(
+            now,
+            index,
+            host.clock.at(now),
+            host.disk.given(),
+            trace,
+            checker,
+        );
+        let mut left = Vec::new();
+        let shell = Shell::start(&start, &mut host.disk, &mut left, seen);
+        let base = shell.base();
         host.timeline = base;
         let timeout = Duration::from_micros(plan.node_timeout);
         let gossip = new_membership(host, self.dice.next() as u32, timeout, self.dice.bytes());
         host.process = Some(Process {
             boot,
-            core,
+            shell,
             gossip,
             started: now,
             base,
             held: Vec::new(),
-            gates: Gates::new(0),
             armed: Micros::MAX,
             gossip_armed: Micros::MAX,
             peers: vec![Peer::default(); plan.hosts],
             stops: None,
             ticks: (Time::ZERO, 0),
         });
-        self.trace
-            .note(now, index, || format!("starts: {id}, generation {boot}"));
-        self.carry_out(index, effects);
+        self.let_go(index, left);
         // Whatever the policy: a second crash must not deliver at-most-once jobs twice.
         self.hosts[index].disk.sync_now();
         if plan.policy != Policy::Always {
@@ -109,97 +116,47 @@ impl Cluster {
     pub(crate) fn feed(&mut self, index: HostIndex, event: Event<'_>) {
         let now = self.hosts[index].now(self.now);
         self.trace.event(self.now, index, &event);
-        let Some(process) = &mut self.hosts[index].process else {
+        let host = &mut self.hosts[index];
+        let Some(process) = &mut host.process else {
             return;
         };
-        let mut effects = std::mem::take(&mut self.effects);
-        process.core.handle(now, event, &mut effects);
         self.events += 1;
-        // The check walks over all that a node holds: with much, now and then must do.
-        let held = process.core.job_count() as u64;
-        if held < 20 || self.events.is_multiple_of(held / 10) {
-            shoalmq_core::invariants::check(&process.core);
-        }
-        self.effects = self.carry_out(index, effects);
+        let (trace, checker) = (&mut self.trace, &mut self.checker);
+        let wall = host.clock.at(self.now);
+        let seen = watch(self.now, index, wall, host.disk.given(), trace, checker);
+        let mut left = std::mem::take(&mut self.left);
+        process
+            .shell
+            .feed(&mut host.disk, now, event, &mut left, seen);
+        self.left = self.let_go(index, left);
         self.roll_segment(index);
         self.spill(index);
         self.arm(index);
     }
 
-    /// Carries out effects. Returns the empty vector.
-    fn carry_out(&mut self, index: HostIndex, mut effects: Vec<Effect>) -> Vec<Effect> {
-        for effect in &effects {
-            self.trace.effect(self.now, index, effect);
-            if let Effect::Persist(record, news) = effect {
-                self.persist(index, record.clone(), *news);
-            }
+    /// What has left a core waits for the disk, or goes on. Returns the empty vector.
+    fn let_go(&mut self, index: HostIndex, mut left: Vec<Left>) -> Vec<Left> {
+        let process = self.hosts[index].process.as_mut();
+        if process.is_some_and(|process| process.shell.take_sync_began()) {
+            self.sync_begins(index);
         }
-        for effect in effects.drain(..) {
-            match effect {
-                Effect::Persist(..) => {}
-                Effect::Send(to, mut message, wait) => {
-                    for (id, body) in message.unread_bodies() {
-                        let read = self.hosts[index].disk.read(&id, body);
-                        *body = read.expect("what is sent can be read");
-                    }
+        for left in left.drain(..) {
+            match left {
+                Left::Send(to, message, gate) => {
                     let to = self.host_of(&to);
                     if let Some(incarnation) = self.network.link(index, to) {
-                        let gate = self.gate(index, |gates, policy| {
-                            gates.of_message(policy, wait, &message)
-                        });
                         let held = Held::Send(to, incarnation, Box::new(message));
                         self.hold(index, gate, held);
                     }
                 }
-                Effect::Fetch(id, place) => {
-                    let read = self.hosts[index].disk.read(&id, &place);
-                    let read = read.expect("what lives stays readable");
-                    let host = &mut self.hosts[index];
-                    host.fetched.push((id, place, read));
-                }
-                Effect::Reply(ticket, mut reply, wait) => {
-                    let hands_out = matches!(reply, Reply::Unread(_));
-                    for (id, body) in reply.unread_bodies() {
-                        let read = self.hosts[index].disk.read(&id, body);
-                        assert!(read.is_some() || !hands_out, "{id} can be read");
-                        *body = read.unwrap_or(body.clone());
-                    }
-                    let reply = reply.into_read().expect("every body was read");
-                    let gate =
-                        self.gate(index, |gates, policy| gates.of_reply(policy, wait, &reply));
+                Left::Push(client, push) => panic!("{push:?} to {client:?}: no topics here"),
+                Left::Reply(ticket, reply, gate) => {
                     let held = Held::Reply(ticket, Box::new(reply), self.now);
                     self.hold(index, gate, held);
                 }
-                Effect::Retire(Stream::Topics, _) => {}
-                Effect::Push(..) | Effect::AwaitReader(_) | Effect::FetchEntries(_) => {
-                    panic!("{effect:?}: no topics here")
-                }
-                Effect::Retire(Stream::Jobs, below) => self.hosts[index].disk.retire(below),
             }
         }
-        effects
-    }
-
-    fn persist(&mut self, index: HostIndex, record: Record, news: News) {
-        let position = self.hosts[index].disk.given() + 1;
-        let wall = self.hosts[index].clock.at(self.now);
-        self.checker
-            .recorded(self.now, index, wall, &record, position);
-        let id = if let Record::Added(job) = &record {
-            Some(job.id)
-        } else {
-            None
-        };
-        let policy = self.gate_policy();
-        if let Some(process) = &mut self.hosts[index].process {
-            let position = log::Position(position);
-            process.gates.record(policy, &record, news, position);
-        }
-        let at = self.hosts[index].disk.append(record);
-        self.hosts[index].recorded.extend(id.map(|id| (id, at)));
-        if self.plan.policy == Policy::Always {
-            self.begin_sync(index);
-        }
+        left
     }
 
     /// The client is gone: replies that have not left never will. What they would have delivered, nobody has seen.
@@ -225,37 +182,30 @@ impl Cluster {
     /// Tells a core where its records lie, that they can be read, and what it wanted to be read.
     fn spill(&mut self, index: HostIndex) {
         let host = &mut self.hosts[index];
-        let readable = host.disk.end();
-        let recorded = std::mem::take(&mut host.recorded);
-        let fetched = std::mem::take(&mut host.fetched);
-        let Some(process) = &host.process else {
-            return;
-        };
-        let spills = process.core.is_spilling();
-        if !recorded.is_empty() {
-            self.feed(index, Event::Recorded(&recorded));
-        }
-        for (id, place, read) in fetched {
-            let read = Some(read);
-            self.feed(index, Event::Fetched { id, place, read });
-        }
-        if spills && !recorded.is_empty() {
-            self.feed(index, Event::Written(readable));
+        if let Some(process) = &mut host.process {
+            let owed = process.shell.take_owed(&host.disk);
+            owed.tell(|event| self.feed(index, event));
         }
     }
 
     fn begin_sync(&mut self, index: HostIndex) {
         let host = &mut self.hosts[index];
-        let Some(boot) = host.boot() else { return };
-        if host.disk.begin_sync() {
-            let slow = if self.slow_disks.contains(&index) {
-                20
-            } else {
-                1
-            };
-            let takes = self.disk_dice.between(100, self.plan.sync * slow);
-            self.after(takes.min(700 * MS), Happening::Synced(index, boot));
+        if host.process.is_some() && host.disk.begin_sync() {
+            self.sync_begins(index);
         }
+    }
+
+    fn sync_begins(&mut self, index: HostIndex) {
+        let Some(boot) = self.hosts[index].boot() else {
+            return;
+        };
+        let slow = if self.slow_disks.contains(&index) {
+            20
+        } else {
+            1
+        };
+        let takes = self.disk_dice.between(100, self.plan.sync * slow);
+        self.after(takes.min(700 * MS), Happening::Synced(index, boot));
     }
 
     /// The disk is through.
@@ -284,7 +234,7 @@ impl Cluster {
 
     fn roll_segment(&mut self, index: HostIndex) {
         let disk = &mut self.hosts[index].disk;
-        if disk.in_segment() < self.plan.segment {
+        if u64::from(disk.end().offset) < self.plan.segment {
             return;
         }
         let segment = disk.roll();
@@ -304,7 +254,7 @@ impl Cluster {
         let Some(process) = &mut self.hosts[index].process else {
             return;
         };
-        let at = process.when(process.core.deadline()).max(now + 1);
+        let at = process.when(process.shell.node().deadline()).max(now + 1);
         if at < process.armed {
             process.armed = at;
             let boot = process.boot;
@@ -327,7 +277,7 @@ impl Cluster {
             return;
         }
         process.armed = Micros::MAX;
-        if process.core.deadline() > time {
+        if process.shell.node().deadline() > time {
             return self.arm(index);
         }
         let (last, ticks) = process.ticks;
@@ -393,17 +343,21 @@ fn sync_every(policy: Policy) -> Micros {
     }
 }
 
-#[cfg(feature = "planted-bugs")]
-fn plant(restore: &mut Restore, bug: Option<Bug>) {
-    if let Some(bug) = bug {
-        restore.plant(bug);
+/// Shows all that a core decides to the trace, and what it records to the checker.
+fn watch<'a>(
+    now: Micros,
+    index: HostIndex,
+    wall: WallTime,
+    given: Position,
+    trace: &'a mut Trace,
+    checker: &'a mut Checker,
+) -> impl FnMut(&Effect) + 'a {
+    let Position(mut position) = given;
+    move |effect| {
+        trace.effect(now, index, effect);
+        if let Effect::Persist(record, _) = effect {
+            position += 1;
+            checker.recorded(now, index, wall, record, Position(position));
+        }
     }
-}
-
-#[cfg(not(feature = "planted-bugs"))]
-fn plant(_: &mut Restore, bug: Option<Bug>) {
-    assert_eq!(
-        bug, None,
-        "the command line refuses bugs without the feature"
-    );
 }

@@ -9,7 +9,7 @@
 //! ```
 //!
 //! A run is a cluster that comes up (`cluster`, `host`, `shell`, `gates`: what the server does around a core), clients (`workload`, `dealing`, `keeping`),
-//! faults (`faults`, `network`, `disk`), and what must hold (`checker`, `copies`, `withdrawals`, `healing`, `settings`). Then all heals, consumers drain every node, and
+//! faults (`faults`, `network`), and what must hold (`checker`, `copies`, `withdrawals`, `healing`, `settings`). Then all heals, consumers drain every node, and
 //! nothing may be left. The same seed gives the same course of events, which the fingerprint of a run proves.
 
 use std::process::ExitCode;
@@ -23,7 +23,6 @@ mod cluster;
 mod copies;
 mod dealing;
 mod dice;
-mod disk;
 mod faults;
 mod gates;
 mod healing;

@@ -43,7 +43,7 @@ impl Cluster {
             return;
         };
         let running = self.hosts.iter().filter_map(|host| host.process.as_ref());
-        let evicted: u64 = running.map(|it| it.core.counters().evicted).sum();
+        let evicted: u64 = running.map(|it| it.shell.node().counters().evicted).sum();
         if evicted + self.checker.counted.evicted > 0 || given + SKEW >= job.expires() {
             return;
         }

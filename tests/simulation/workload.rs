@@ -6,6 +6,7 @@ use std::time::Duration;
 use shoalmq_core::command::{Delivery, Replication, Reply, Wait};
 use shoalmq_core::event::Event;
 use shoalmq_core::id::{ClientId, JobId, Ticket};
+use shoalmq_core::log::Position;
 
 use crate::client::{Act, Ask, Deal, Keep, Number, Step, Terms};
 use crate::cluster::Cluster;
@@ -315,7 +316,8 @@ impl Cluster {
         };
         match (pending.purpose, reply) {
             (Purpose::Add(number), Reply::Added(id)) => {
-                let synced: Vec<u64> = self.hosts.iter().map(|host| host.disk.synced()).collect();
+                let synced: Vec<Position> =
+                    self.hosts.iter().map(|host| host.disk.synced()).collect();
                 self.checker.added(self.now, number, id, &synced);
             }
             (Purpose::Add(number), Reply::Refused(refusal)) => {

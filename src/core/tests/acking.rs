@@ -11,8 +11,8 @@ fn an_ack_forgets_a_job_in_any_state() {
     let ids = bench.add_many("q", 2);
     bench.take("q", 1);
     assert_eq!(bench.count(Command::AckJob(ids.clone())), 2);
-    assert_eq!((bench.node.job_count(), bench.len("q")), (0, 0));
-    assert_eq!(bench.node.counters().acked, 2);
+    assert_eq!((bench.node().job_count(), bench.len("q")), (0, 0));
+    assert_eq!(bench.node().counters().acked, 2);
     assert_eq!(bench.count(Command::AckJob(ids)), 0);
 }
 
@@ -77,8 +77,8 @@ fn fastack_and_deljob_delete_and_record_it() {
         let id = bench.add(job("q"));
         assert_eq!(bench.count(command(vec![id])), 1);
         assert_eq!(bench.show(id), None);
-        let last = bench.log.last().map(|(_, record)| record);
+        let last = bench.log().last().map(|(_, record)| record);
         assert_eq!(last, Some(&Record::Deleted(id)));
     }
-    assert_eq!(bench.node.counters().acked, 1);
+    assert_eq!(bench.node().counters().acked, 1);
 }

@@ -20,7 +20,7 @@ fn a_job_is_queued_at_once() {
 fn a_job_is_recorded_before_it_is_answered() {
     let mut bench = Bench::new();
     let id = bench.add(job("q"));
-    let last = bench.log.last().map(|(_, record)| record.clone());
+    let last = bench.log().last().map(|(_, record)| record.clone());
     assert!(matches!(last, Some(Record::Added(job)) if job.id == id));
 }
 
@@ -183,13 +183,13 @@ fn the_checks_come_in_the_order_of_the_protocol() {
 #[test]
 fn a_refused_job_leaves_no_trace() {
     let mut bench = Bench::new();
-    let (log, used) = (bench.log.len(), bench.node.used_memory());
+    let (log, used) = (bench.log().len(), bench.node().used_memory());
     let refused = bench.try_add(AddJob {
         replicate: Some(3),
         ..job("q")
     });
     assert!(refused.is_err());
-    assert_eq!((bench.log.len(), bench.node.used_memory()), (log, used));
+    assert_eq!((bench.log().len(), bench.node().used_memory()), (log, used));
     assert_eq!(bench.stat("q"), None);
 }
 
@@ -223,20 +223,19 @@ fn a_job_is_gone_when_its_ttl_is_over_whatever_its_state() {
     });
     assert_eq!(bench.take("once", 1), [once]);
     bench.advance_ms(19_999);
-    assert_eq!(bench.node.job_count(), 4);
+    assert_eq!(bench.node().job_count(), 4);
     bench.advance_ms(1);
-    assert_eq!(bench.node.job_count(), 0);
-    assert_eq!((bench.len("q"), bench.node.counters().expired), (0, 4));
+    assert_eq!(bench.node().job_count(), 0);
+    assert_eq!((bench.len("q"), bench.node().counters().expired), (0, 4));
     for id in [taken, queued, delayed, once] {
         assert!(
             bench
-                .log
-                .iter()
+                .log()
                 .any(|(_, record)| *record == Record::Deleted(id))
         );
     }
     bench.crash(secs(1));
-    assert_eq!(bench.node.job_count(), 0);
+    assert_eq!(bench.node().job_count(), 0);
 }
 
 #[test]

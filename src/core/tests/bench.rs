@@ -1,22 +1,20 @@
-//! A bench for one node: it owns the clocks, ticks exactly at the node's deadlines, keeps the log as a disk would, and
-//! checks the invariants after every event.
+//! A bench for one node in a shell: it owns the clocks and ticks exactly at the node's deadlines. Its disk takes no time.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::command::{
     AddJob, Command, Delivery, Detail, GetJob, JobView, Pause, PauseState, QueueView, QueueWaits,
     Refusal, Reply, Told, Wait,
 };
-use crate::effect::Effect;
 use crate::event::Event;
 use crate::id::{ClientId, JobId, NodeId, Ticket};
-use crate::invariants;
 use crate::job::{Body, Job, JobState, Links, Stand};
-use crate::log::{Reload, Restore, Start};
+use crate::log::{Policy, Reload};
 use crate::node::{Eviction, Log, MemoryPolicy, Node, Settings};
 use crate::queue::QueueKey;
 use crate::record::{Location, Record, Segment, Stream};
+use crate::shell::{Boot, Disk, Left, Shell};
 use crate::telling::Share;
 use crate::time::{Now, Time, WallTime};
 
@@ -43,18 +41,12 @@ pub(crate) const SETTINGS: Settings = Settings {
 const SOMEBODY: u64 = 1;
 
 pub(crate) struct Bench {
-    pub(crate) node: Node,
+    shell: Shell,
     /// Milliseconds on the node's timeline.
     pub(crate) time: u64,
     /// Milliseconds since 1970.
     pub(crate) wall: u64,
-    /// What is on disk.
-    pub(crate) log: Vec<(Segment, Record)>,
-    pub(crate) segment: Segment,
-    /// Jobs whose records cannot be read.
-    pub(crate) damaged: BTreeSet<JobId>,
-    /// Jobs whose records cannot be read at the moment.
-    pub(crate) failing: BTreeSet<JobId>,
+    pub(crate) disk: Disk,
     /// Commands answered in the order of answering, since last asked.
     pub(crate) answered: Vec<(Ticket, Reply)>,
     /// Messages to peers, since last asked.
@@ -63,7 +55,6 @@ pub(crate) struct Bench {
     settings: Settings,
     tickets: u64,
     starts: u8,
-    events: u64,
 }
 
 impl Bench {
@@ -73,24 +64,28 @@ impl Bench {
 
     /// A node that starts with an empty log.
     pub(crate) fn with(settings: Settings) -> Self {
+        let mut disk = Disk::default();
+        let mut left = Vec::new();
+        let boot = boot(settings, 1, WALL, Reload::Active);
+        let shell = Shell::start(&boot, &mut disk, &mut left, |_| {});
         let mut bench = Bench {
-            node: Node::new(node_id(), settings, Time::ZERO, [0; 32]),
-            time: 0,
+            time: shell.base().as_millis(),
+            shell,
             wall: WALL,
-            log: Vec::new(),
-            segment: 0,
-            damaged: BTreeSet::new(),
-            failing: BTreeSet::new(),
+            disk,
             answered: Vec::new(),
             sent: Vec::new(),
             replies: BTreeMap::new(),
             settings,
             tickets: 0,
-            starts: 0,
-            events: 0,
+            starts: 1,
         };
-        bench.start(Duration::ZERO, Reload::Active);
+        bench.hear(left);
         bench
+    }
+
+    pub(crate) fn node(&self) -> &Node {
+        self.shell.node()
     }
 
     /// The process is gone, with all that was not in the log; a new one starts after `down`.
@@ -108,22 +103,12 @@ impl Bench {
     pub(crate) fn start(&mut self, down: Duration, reload: Reload) {
         self.starts += 1;
         self.wall += down.as_millis() as u64;
-        let mut restore = Restore::new(node_id(), self.settings, [self.starts; 32]);
-        for (index, (segment, record)) in self.log.iter().enumerate() {
-            restore.apply(self.location(*segment, index), record.clone());
-        }
-        self.time = restore.timeline(WallTime(self.wall)).as_millis();
-        self.segment += 1;
-        let start = Start {
-            now: self.now(),
-            generation: u64::from(self.starts),
-            segment: self.segment,
-            topic_segment: 1,
-            reload,
-        };
-        let mut effects = Vec::new();
-        self.node = restore.finish(start, &mut effects);
-        self.carry_out(effects);
+        let mut left = Vec::new();
+        let boot = boot(self.settings, self.starts, self.wall, reload);
+        self.shell = Shell::start(&boot, &mut self.disk, &mut left, |_| {});
+        self.time = self.shell.base().as_millis();
+        self.disk.sync_now();
+        self.hear(left);
     }
 
     pub(crate) fn now(&self) -> Now {
@@ -134,112 +119,26 @@ impl Bench {
     }
 
     pub(crate) fn feed(&mut self, event: Event<'_>) {
-        let mut effects = Vec::new();
-        self.node.handle(self.now(), event, &mut effects);
-        self.carry_out(effects);
-        if self.node.is_spilling() {
-            let written = Location::new(self.segment + 1, 0);
-            let mut effects = Vec::new();
-            self.node
-                .handle(self.now(), Event::Written(written), &mut effects);
-            self.carry_out(effects);
-        }
+        let (now, mut left) = (self.now(), Vec::new());
+        self.shell.settle(&mut self.disk, now, event, &mut left);
+        self.hear(left);
     }
 
-    /// Where the record with this index in the log lies.
-    fn location(&self, segment: Segment, index: usize) -> Location {
-        let first = self.log.iter().position(|&(of, _)| of == segment);
-        Location::new(segment, (index - first.unwrap_or(index)) as u64)
+    /// The reply to a command that only looks; it counts as no event.
+    pub(crate) fn ask(&mut self, command: Command<'_>) -> Option<Reply> {
+        self.shell.ask(self.now(), command)
     }
 
-    /// The body that lies there, as the shell reads it: none when its job is damaged.
-    pub(crate) fn read(&self, id: JobId, place: &Body) -> Option<Body> {
-        let at = place.spilled_to().expect("only such a body is read");
-        let mut there = self.log.iter().filter(|(of, _)| *of == at.segment);
-        let record = there.nth(at.offset as usize).map(|(_, record)| record);
-        let Some(Record::Added(job)) = record else {
-            panic!("{id} lies at {at}, not {record:?}");
-        };
-        assert_eq!(job.id, id);
-        (!self.damaged.contains(&id)).then(|| job.body.clone())
-    }
-
-    /// Reads the bodies that a reply lacks, or tells the node that they cannot be read.
-    fn complete(&mut self, ticket: Ticket, mut reply: Reply) -> Option<Reply> {
-        let (mut unreadable, mut postponed) = (Vec::new(), Vec::new());
-        for (id, body) in reply.unread_bodies() {
-            if self.failing.contains(&id) {
-                postponed.push(id);
-                continue;
-            }
-            match self.read(id, body) {
-                Some(read) => *body = read,
-                None => unreadable.push((id, body.clone())),
-            }
-        }
-        let ids: Vec<JobId> = unreadable.iter().map(|(id, _)| *id).collect();
-        for (id, place) in unreadable {
-            self.feed(Event::Unreadable { id, place });
-        }
-        let read = reply.into_read();
-        if matches!(read, Err(_) | Ok(Reply::Delivered(..))) {
-            self.feed(Event::Undelivered(ids));
-            self.feed(Event::Postponed(postponed));
-        }
-        match read {
-            Ok(reply) => Some(reply),
-            Err(again) => {
-                self.feed(Event::GetAgain(ticket, again));
-                None
-            }
-        }
-    }
-
-    fn carry_out(&mut self, effects: Vec<Effect>) {
-        // The check walks over all jobs: with very many, now and then must do.
-        self.events += 1;
-        if self.node.job_count() < 500 || self.events.is_multiple_of(100) {
-            invariants::check(&self.node);
-        }
-        let mut recorded = Vec::new();
-        for effect in &effects {
-            if let Effect::Persist(record, _) = effect {
-                self.log.push((self.segment, record.clone()));
-                if let Record::Added(job) = record {
-                    let at = self.location(self.segment, self.log.len() - 1);
-                    recorded.push((job.id, at));
-                }
-            }
-        }
-        if !recorded.is_empty() && self.settings.max_memory > 0 {
-            self.feed(Event::Recorded(&recorded));
-        }
-        for effect in effects {
-            match effect {
-                Effect::Persist(..) => {}
-                Effect::Fetch(id, place) if self.failing.contains(&id) => {
-                    self.feed(Event::NotFetched(place));
-                }
-                Effect::Fetch(id, place) => {
-                    let read = self.read(id, &place);
-                    self.feed(Event::Fetched { id, place, read });
-                }
-                Effect::Reply(ticket, reply, _) => {
-                    let Some(reply) = self.complete(ticket, reply) else {
-                        continue;
-                    };
+    fn hear(&mut self, left: Vec<Left>) {
+        for left in left {
+            match left {
+                Left::Reply(ticket, reply, _) => {
                     self.answered.push((ticket, reply.clone()));
                     let before = self.replies.insert(ticket, reply);
                     assert_eq!(before, None, "{ticket:?} is answered once");
                 }
-                Effect::Send(peer, message, _) => self.sent.push((peer, message)),
-                Effect::Retire(Stream::Topics, _) => {}
-                Effect::Push(..) | Effect::AwaitReader(_) | Effect::FetchEntries(_) => {
-                    panic!("{effect:?}: no topics here")
-                }
-                Effect::Retire(Stream::Jobs, below) => {
-                    self.log.retain(|&(segment, _)| segment >= below);
-                }
+                Left::Send(peer, message, _) => self.sent.push((peer, message)),
+                Left::Push(client, push) => panic!("{push:?} to {client:?}: no topics here"),
             }
         }
     }
@@ -257,7 +156,7 @@ impl Bench {
 
     /// Goes on to the next deadline and ticks, or to `end` if that comes first.
     pub(crate) fn tick_until(&mut self, end: u64) -> bool {
-        let next = self.node.deadline().as_millis().max(self.time);
+        let next = self.node().deadline().as_millis().max(self.time);
         let to = next.min(end);
         self.wall += to - self.time;
         self.time = to;
@@ -420,15 +319,46 @@ impl Bench {
 
     /// Records go to a new segment.
     pub(crate) fn roll(&mut self) {
-        self.segment += 1;
-        self.feed(Event::SegmentStarted(Stream::Jobs, self.segment));
+        let segment = self.disk.roll();
+        self.feed(Event::SegmentStarted(Stream::Jobs, segment));
+    }
+
+    /// The log is switched on.
+    pub(crate) fn open_log(&mut self) {
+        let jobs = self.disk.roll();
+        self.feed(Event::LogOpened { jobs, topics: 1 });
     }
 
     /// The segments that are on disk.
     pub(crate) fn segments(&self) -> Vec<Segment> {
-        let mut segments: Vec<Segment> = self.log.iter().map(|&(segment, _)| segment).collect();
-        segments.dedup();
-        segments
+        self.disk.segments()
+    }
+
+    /// The segment that records go to.
+    pub(crate) fn segment(&self) -> Segment {
+        self.disk.end().segment
+    }
+
+    /// What is on disk.
+    pub(crate) fn log(
+        &self,
+    ) -> impl DoubleEndedIterator<Item = (Location, &Record)> + ExactSizeIterator {
+        self.disk.records()
+    }
+}
+
+fn boot(settings: Settings, start: u8, wall: u64, reload: Reload) -> Boot {
+    Boot {
+        id: node_id(),
+        settings,
+        seed: [start; 32],
+        generation: u64::from(start),
+        wall: WallTime(wall),
+        not_before: Time::ZERO,
+        reload,
+        policy: Policy::Stalls,
+        few: 500,
+        bug: None,
     }
 }
 

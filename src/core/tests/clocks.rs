@@ -22,7 +22,7 @@ fn the_timeline_goes_on_by_the_time_that_the_node_was_down() {
     assert!(bench.show(id).is_some());
     bench.restart(secs(1));
     assert_eq!(bench.show(id), None);
-    assert_eq!(bench.node.counters().expired, 1);
+    assert_eq!(bench.node().counters().expired, 1);
 }
 
 #[test]
@@ -127,7 +127,7 @@ fn a_wall_clock_beyond_all_years_does_no_harm() {
 fn the_log_is_marked_every_minute_and_at_every_jump() {
     let mut bench = Bench::new();
     let marks = |bench: &Bench| {
-        let marks = bench.log.iter();
+        let marks = bench.log();
         marks
             .filter(|(_, record)| matches!(record, Record::Mark { .. }))
             .count()
@@ -146,5 +146,5 @@ fn the_log_is_marked_every_minute_and_at_every_jump() {
         time: now.time,
         wall: WallTime(bench.wall),
     };
-    assert!(bench.log.iter().any(|(_, record)| *record == mark));
+    assert!(bench.log().any(|(_, record)| *record == mark));
 }

@@ -128,7 +128,7 @@ fn waiting_makes_the_queue_exist_and_is_counted_there() {
     bench.wait(6, &["q"], Wait::Forever);
     let blocked = |bench: &mut Bench, queue| bench.stat(queue).expect("it exists").blocked;
     assert_eq!((blocked(&mut bench, "q"), blocked(&mut bench, "r")), (2, 1));
-    assert_eq!(bench.node.waiting_count(), 2);
+    assert_eq!(bench.node().waiting_count(), 2);
     bench.add(job("q"));
     assert_eq!((blocked(&mut bench, "q"), blocked(&mut bench, "r")), (1, 0));
 }
@@ -169,7 +169,7 @@ fn a_client_that_is_gone_gets_nothing() {
     let id = bench.add(job("q"));
     assert_eq!(bench.got(stays), Some(vec![id]));
     assert!(gone.iter().all(|&wait| bench.answer(wait).is_none()));
-    assert_eq!(bench.node.waiting_count(), 0);
+    assert_eq!(bench.node().waiting_count(), 0);
 }
 
 #[test]
@@ -289,11 +289,14 @@ fn flushing_ends_all_waits_with_nothing() {
     for wait in waits {
         assert_eq!(bench.answer(wait), Some(&Reply::NothingToDeliver));
     }
-    assert_eq!((bench.node.job_count(), bench.node.queue_count()), (0, 0));
-    assert_eq!(bench.node.used_memory(), 0);
+    assert_eq!(
+        (bench.node().job_count(), bench.node().queue_count()),
+        (0, 0)
+    );
+    assert_eq!(bench.node().used_memory(), 0);
     let id = bench.add(job("q"));
     bench.crash(secs(1));
-    assert_eq!(bench.node.job_count(), 1);
+    assert_eq!(bench.node().job_count(), 1);
     assert!(bench.show(id).is_some());
 }
 

@@ -108,14 +108,10 @@ fn an_end_keeps_its_own_and_passes_them_on() {
         extras: end.clone(),
     };
     shoal.feed(0, Event::Message(Shoal::id(1), ack));
-    let recorded = shoal
-        .log(0)
-        .iter()
-        .rev()
-        .find_map(|(_, record)| match record {
-            Record::Acked(ack) => Some(ack.extras.clone()),
-            _ => None,
-        });
+    let recorded = shoal.log(0).rev().find_map(|(_, record)| match record {
+        Record::Acked(ack) => Some(ack.extras.clone()),
+        _ => None,
+    });
     assert_eq!(recorded, Some(end.clone()));
     shoal.kill(0);
     shoal.start(0);
@@ -210,7 +206,7 @@ fn only_a_job_with_extras_pays_for_them() {
     let mut bench = Bench::new();
     let id = bench.add(job("q"));
     bench.ack(id);
-    let used = |bench: &Bench| bench.node.used_memory();
+    let used = |bench: &Bench| bench.node().used_memory();
     let empty = used(&bench);
     let plain = bench.add(job("q"));
     let one = used(&bench) - empty;

@@ -9,12 +9,11 @@ use proptest::sample::Index;
 use super::bench::{Bench, get_job, job};
 use super::model::{Model, ModelJob, QUEUES};
 use crate::command::{AddJob, Command, Refusal, Reply, Wait};
-use crate::effect::Effect;
 use crate::event::Event;
 use crate::id::{ClientId, JobId, Ticket};
 use crate::job::JobState;
 use crate::log::Reload;
-use crate::record::{Record, Segment};
+use crate::record::{Location, Record};
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -326,18 +325,9 @@ impl Pair {
     /// The node holds exactly the jobs of the model, and each stands as it does there.
     fn compare(&mut self) {
         let now = self.bench.time;
-        assert_eq!(self.bench.node.job_count(), self.model.jobs.len());
+        assert_eq!(self.bench.node().job_count(), self.model.jobs.len());
         for (&id, job) in &self.model.jobs {
-            let ticket = Ticket {
-                client: ClientId(0),
-                number: 0,
-            };
-            let (mut effects, show) = (Vec::new(), Command::Show(Some(id)));
-            let event = Event::Command(ticket, show);
-            self.bench
-                .node
-                .handle(self.bench.now(), event, &mut effects);
-            let Some(Effect::Reply(_, Reply::Shown(Some(view)), _)) = effects.pop() else {
+            let Some(Reply::Shown(Some(view))) = self.bench.ask(Command::Show(Some(id))) else {
                 panic!("{id} is lost: {job:?}");
             };
             assert_eq!(view.state == JobState::Queued, job.queued, "{id} {job:?}");
@@ -364,7 +354,7 @@ impl Pair {
 }
 
 /// Plays a history. Returns all that the node persisted and is still on disk, and its figures.
-fn play(steps: &[Step]) -> (Vec<(Segment, Record)>, String) {
+fn play(steps: &[Step]) -> (Vec<(Location, Record)>, String) {
     let mut pair = Pair::new();
     for step in steps {
         pair.step(step.clone());
@@ -372,10 +362,11 @@ fn play(steps: &[Step]) -> (Vec<(Segment, Record)>, String) {
     }
     let figures = format!(
         "{:?} {:?}",
-        pair.bench.node.counters(),
-        pair.bench.node.deadline()
+        pair.bench.node().counters(),
+        pair.bench.node().deadline()
     );
-    (pair.bench.log, figures)
+    let log = pair.bench.log().map(|(at, record)| (at, record.clone()));
+    (log.collect(), figures)
 }
 
 proptest! {

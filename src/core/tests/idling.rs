@@ -17,7 +17,7 @@ fn an_empty_queue_goes_after_five_idle_minutes() {
     assert_eq!(bench.stat("q").map(|view| view.idle), Some(secs(299)));
     bench.advance(1);
     assert_eq!(bench.stat("q"), None);
-    assert_eq!(bench.node.used_memory(), 0);
+    assert_eq!(bench.node().used_memory(), 0);
 }
 
 #[test]
@@ -59,7 +59,7 @@ fn a_queue_stays_while_a_job_of_it_is_out() {
     assert_eq!(bench.take("q", 1), [id]);
     bench.ack(id);
     bench.advance(600);
-    assert_eq!((bench.stat("q"), bench.node.used_memory()), (None, 0));
+    assert_eq!((bench.stat("q"), bench.node().used_memory()), (None, 0));
 }
 
 #[test]
@@ -74,7 +74,7 @@ fn a_queue_is_there_while_its_only_job_is_delayed() {
     assert_eq!((view.len, view.jobs_in, view.age), (0, 0, secs(999)));
     bench.ack(id);
     bench.advance(600);
-    assert_eq!((bench.stat("q"), bench.node.used_memory()), (None, 0));
+    assert_eq!((bench.stat("q"), bench.node().used_memory()), (None, 0));
 }
 
 /// A node that is at this level of memory, by what its shell reports.
@@ -89,7 +89,7 @@ fn pressed(level: MemoryLevel) -> Bench {
         MemoryLevel::Evict => 960_000,
         MemoryLevel::Full => 1_000_000,
     }));
-    assert_eq!(bench.node.memory_level(), level);
+    assert_eq!(bench.node().memory_level(), level);
     bench
 }
 

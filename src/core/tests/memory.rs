@@ -14,15 +14,15 @@ const BOUNDED: Settings = Settings {
 #[test]
 fn an_empty_node_uses_nothing_and_goes_back_to_it() {
     let mut bench = Bench::new();
-    assert_eq!(bench.node.used_memory(), 0);
+    assert_eq!(bench.node().used_memory(), 0);
     let id = bench.add(AddJob {
         body: &[0; 1000],
         ..job("q")
     });
-    assert!((1100..1500).contains(&bench.node.used_memory()));
+    assert!((1100..1500).contains(&bench.node().used_memory()));
     bench.ack(id);
     bench.advance(600);
-    assert_eq!(bench.node.used_memory(), 0);
+    assert_eq!(bench.node().used_memory(), 0);
 }
 
 #[test]
@@ -38,7 +38,7 @@ fn levels_begin_at_75_95_and_100_percent() {
         (u64::MAX / 2, MemoryLevel::Full),
     ] {
         bench.feed(Event::ClientBuffers(bytes));
-        assert_eq!(bench.node.memory_level(), level, "{bytes}");
+        assert_eq!(bench.node().memory_level(), level, "{bytes}");
     }
 }
 
@@ -46,7 +46,7 @@ fn levels_begin_at_75_95_and_100_percent() {
 fn without_a_bound_memory_is_never_short() {
     let mut bench = Bench::new();
     bench.feed(Event::ClientBuffers(u64::MAX / 2));
-    assert_eq!(bench.node.memory_level(), MemoryLevel::Normal);
+    assert_eq!(bench.node().memory_level(), MemoryLevel::Normal);
 }
 
 #[test]
@@ -55,11 +55,11 @@ fn a_lone_node_refuses_jobs_from_75_percent_and_still_serves() {
     let id = bench.add(job("q"));
     bench.feed(Event::ClientBuffers(75_000));
     assert_eq!(bench.try_add(job("q")), Err(Refusal::TooFewNodesMemory));
-    assert!(bench.node.refuses_adds());
+    assert!(bench.node().refuses_adds());
     assert_eq!(bench.take("q", 1), [id]);
     assert_eq!(bench.ack(id), 1);
     bench.feed(Event::ClientBuffers(74_000));
-    assert!(!bench.node.refuses_adds());
+    assert!(!bench.node().refuses_adds());
     bench.add(job("q"));
 }
 
@@ -98,12 +98,12 @@ fn pressure_evicts_delivered_at_most_once_jobs_oldest_first_and_no_others() {
     let once: Vec<_> = (0..10).map(|_| bench.add(add.clone())).collect();
     assert_eq!(bench.take("once", 10), once);
     bench.feed(Event::MemoryPressure);
-    assert_eq!(bench.node.job_count(), 12, "there is memory");
-    let used = bench.node.used_memory();
+    assert_eq!(bench.node().job_count(), 12, "there is memory");
+    let used = bench.node().used_memory();
     bench.feed(Event::ClientBuffers(95_000 - used + 2500));
     bench.feed(Event::MemoryPressure);
-    assert_eq!(bench.node.counters().evicted, 3);
-    assert_eq!(bench.node.memory_level(), MemoryLevel::External);
+    assert_eq!(bench.node().counters().evicted, 3);
+    assert_eq!(bench.node().memory_level(), MemoryLevel::External);
     let left: Vec<_> = once
         .iter()
         .filter(|&&id| bench.show(id).is_some())
@@ -112,9 +112,9 @@ fn pressure_evicts_delivered_at_most_once_jobs_oldest_first_and_no_others() {
     bench.feed(Event::ClientBuffers(100_000));
     bench.feed(Event::MemoryPressure);
     assert!(keeps.iter().all(|&id| bench.show(id).is_some()));
-    assert_eq!(bench.node.job_count(), 2);
+    assert_eq!(bench.node().job_count(), 2);
     bench.crash(secs(1));
-    assert_eq!(bench.node.job_count(), 1, "evictions are in the log");
+    assert_eq!(bench.node().job_count(), 1, "evictions are in the log");
 }
 
 #[test]
@@ -142,7 +142,7 @@ fn an_acked_job_is_no_candidate_for_eviction_any_more() {
     bench.feed(Event::ClientBuffers(200_000));
     bench.feed(Event::MemoryPressure);
     assert_eq!(
-        (bench.node.job_count(), bench.node.counters().evicted),
+        (bench.node().job_count(), bench.node().counters().evicted),
         (0, 2)
     );
 }

@@ -59,14 +59,14 @@ fn jobs_of_all_states_go_and_nothing_else() {
     for id in [out, once_out, ready, once, delayed] {
         assert_eq!(bench.show(id), None, "{id}");
     }
-    assert_eq!(bench.node.counters().purged, 5);
+    assert_eq!(bench.node().counters().purged, 5);
     assert_eq!(bench.len("q"), 0);
     assert_eq!(bench.len("r"), 1);
     let younger = bench.add(job("q"));
     assert_eq!(bench.take("q", 9), [younger]);
     assert_eq!(bench.take("r", 9), [other]);
     bench.advance(100);
-    assert_eq!(bench.node.job_count(), 2);
+    assert_eq!(bench.node().job_count(), 2);
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn many_jobs_go_in_steps_and_younger_ones_are_handed_out_meanwhile() {
     let younger = bench.add(job("q"));
     assert_eq!(bench.take("q", 9), [], "older ones stand before it");
     bench.advance_ms(1);
-    let left = bench.node.job_count();
+    let left = bench.node().job_count();
     assert!((2000..3000).contains(&left), "{left} jobs after one step");
     let wait = bench.wait(4, &["q"], Wait::Forever);
     bench.advance_ms(50);
@@ -105,13 +105,13 @@ fn a_mark_that_is_on_disk_holds_for_what_a_restart_brings_back() {
         // The node stops before the first step.
         bench.send(3, PURGE);
         let marks = |record: &Record| matches!(record, Record::Setting(_));
-        assert!(bench.log.iter().any(|(_, record)| marks(record)));
+        assert!(bench.log().any(|(_, record)| marks(record)));
         if clean {
             bench.restart(secs(1));
         } else {
             bench.crash(secs(1));
         }
-        assert_eq!(bench.node.job_count(), 0);
+        assert_eq!(bench.node().job_count(), 0);
         assert_eq!(bench.show(delayed), None);
         let younger = bench.add(job("q"));
         bench.crash(secs(1));
@@ -138,11 +138,11 @@ fn a_mark_is_kept_for_thirty_days() {
     bench.add(job("q"));
     purge(&mut bench);
     bench.crash(secs(29 * 86_400));
-    assert_ne!(bench.node.settings_digest(), 0);
+    assert_ne!(bench.node().settings_digest(), 0);
     bench.crash(secs(2 * 86_400));
-    assert_eq!(bench.node.settings_digest(), 0);
+    assert_eq!(bench.node().settings_digest(), 0);
     bench.advance(600);
-    assert_eq!(bench.node.used_memory(), 0);
+    assert_eq!(bench.node().used_memory(), 0);
 }
 
 #[test]

@@ -15,7 +15,7 @@ fn an_unacked_job_comes_back_after_its_retry() {
         assert_eq!(bench.len("q"), 0);
         bench.advance_ms(1);
     }
-    assert_eq!(bench.node.counters().redelivered_timeout, 3);
+    assert_eq!(bench.node().counters().redelivered_timeout, 3);
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn each_queueing_after_the_first_is_an_additional_delivery_unless_nacked() {
     bench.take("q", 1);
     bench.advance(10);
     assert_eq!(bench.counters(id), (1, 2));
-    let counters = bench.node.counters();
+    let counters = bench.node().counters();
     assert_eq!(
         (
             counters.redelivered_asked,

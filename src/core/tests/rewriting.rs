@@ -21,7 +21,7 @@ fn a_segment_stays_while_it_holds_a_live_job() {
     bench.ack(first);
     assert_eq!(bench.segments(), [3]);
     bench.crash(secs(0));
-    assert_eq!(bench.node.job_count(), 0);
+    assert_eq!(bench.node().job_count(), 0);
 }
 
 #[test]
@@ -82,15 +82,15 @@ fn a_rewrite_frees_all_earlier_segments_and_loses_nothing() {
     }
     bench.roll();
     bench.feed(Event::Rewrite);
-    assert!(bench.node.is_rewriting());
+    assert!(bench.node().is_rewriting());
     bench.advance_ms(1);
     bench.ack(ids[2999]);
     let fresh = bench.add(job("q"));
     bench.advance_ms(100);
-    assert!(!bench.node.is_rewriting());
+    assert!(!bench.node().is_rewriting());
     assert_eq!(bench.segments(), [3]);
     bench.crash(secs(0));
-    assert_eq!(bench.node.job_count(), 200);
+    assert_eq!(bench.node().job_count(), 200);
     assert_eq!(
         (bench.counters(ids[3]), bench.counters(ids[4])),
         ((1, 0), (0, 0))
@@ -105,17 +105,17 @@ fn a_crash_in_the_middle_of_a_rewrite_loses_nothing() {
     bench.roll();
     bench.feed(Event::Rewrite);
     bench.advance_ms(1);
-    assert!(bench.node.is_rewriting());
+    assert!(bench.node().is_rewriting());
     bench.ack(ids[0]);
     bench.ack(ids[2499]);
     bench.crash(secs(0));
-    assert_eq!(bench.node.job_count(), 2498);
+    assert_eq!(bench.node().job_count(), 2498);
     bench.roll();
     bench.feed(Event::Rewrite);
     bench.advance_ms(100);
-    assert_eq!(bench.segments(), [bench.segment]);
+    assert_eq!(bench.segments(), [bench.segment()]);
     bench.restart(secs(0));
-    assert_eq!(bench.node.job_count(), 2498);
+    assert_eq!(bench.node().job_count(), 2498);
 }
 
 #[test]
@@ -125,10 +125,10 @@ fn a_flush_ends_a_rewrite() {
     bench.roll();
     bench.feed(Event::Rewrite);
     bench.feed(Event::Flush);
-    assert!(!bench.node.is_rewriting());
+    assert!(!bench.node().is_rewriting());
     bench.advance(1);
     bench.crash(secs(0));
-    assert_eq!(bench.node.job_count(), 0);
+    assert_eq!(bench.node().job_count(), 0);
 }
 
 #[test]
@@ -138,17 +138,10 @@ fn a_rewrite_asked_for_twice_is_one() {
     bench.roll();
     bench.feed(Event::Rewrite);
     bench.feed(Event::Rewrite);
-    let before = bench.log.len();
+    let before = bench.log().len();
     bench.advance_ms(50);
-    let added = bench.log.len();
-    assert_eq!(
-        bench
-            .log
-            .iter()
-            .filter(|(segment, _)| *segment == 2)
-            .count(),
-        11
-    );
+    let added = bench.log().len();
+    assert_eq!(bench.log().filter(|(at, _)| at.segment == 2).count(), 11);
     assert!(added <= before + 10);
 }
 
@@ -163,13 +156,9 @@ fn switched_on(jobs: usize) -> Bench {
     bench.add_many("q", jobs);
     bench.take("q", 1);
     bench
-        .log
-        .push((1, Record::Deleted(JobId::from_bytes([1; 24]))));
-    bench.segment += 1;
-    bench.feed(Event::LogOpened {
-        jobs: bench.segment,
-        topics: 1,
-    });
+        .disk
+        .append(Record::Deleted(JobId::from_bytes([1; 24])));
+    bench.open_log();
     bench
 }
 
@@ -178,7 +167,7 @@ fn a_log_switched_on_records_all_that_is_in_memory() {
     let mut bench = switched_on(2500);
     let fresh = bench.add(job("q"));
     bench.advance_ms(100);
-    assert!(!bench.node.is_rewriting());
+    assert!(!bench.node().is_rewriting());
     assert_eq!(
         bench.segments(),
         [2],
@@ -186,7 +175,7 @@ fn a_log_switched_on_records_all_that_is_in_memory() {
     );
     bench.crash(secs(0));
     assert_eq!(
-        (bench.node.job_count(), bench.show(fresh).is_some()),
+        (bench.node().job_count(), bench.show(fresh).is_some()),
         (2501, true)
     );
 }
@@ -195,9 +184,9 @@ fn a_log_switched_on_records_all_that_is_in_memory() {
 fn a_clean_stop_right_after_the_log_was_switched_on_loses_nothing() {
     let mut bench = switched_on(2500);
     bench.advance_ms(1);
-    assert!(bench.node.is_rewriting());
+    assert!(bench.node().is_rewriting());
     bench.restart(secs(0));
-    assert_eq!((bench.node.job_count(), bench.len("q")), (2500, 2499));
+    assert_eq!((bench.node().job_count(), bench.len("q")), (2500, 2499));
 }
 
 #[test]
@@ -208,7 +197,7 @@ fn a_clean_stop_during_a_rewrite_records_no_job_twice() {
     bench.feed(Event::Rewrite);
     bench.advance_ms(1);
     let added = |bench: &Bench| {
-        let records = bench.log.iter();
+        let records = bench.log();
         records
             .filter(|(_, record)| matches!(record, Record::Added(_)))
             .count()
@@ -231,15 +220,11 @@ fn a_log_may_be_switched_off_and_on_again() {
     bench.feed(Event::Configured(UNLOGGED));
     let second = bench.add(job("q"));
     bench.ack(first);
-    bench.segment += 1;
-    bench.feed(Event::LogOpened {
-        jobs: bench.segment,
-        topics: 1,
-    });
+    bench.open_log();
     bench.advance_ms(10);
     bench.crash(secs(0));
     assert_eq!(
-        (bench.node.job_count(), bench.state(second)),
+        (bench.node().job_count(), bench.state(second)),
         (1, JobState::Active)
     );
 }
@@ -247,11 +232,11 @@ fn a_log_may_be_switched_off_and_on_again() {
 #[test]
 fn the_log_needs_bytes_for_what_is_live() {
     let mut bench = Bench::new();
-    assert_eq!(bench.node.live_log_bytes(), 0);
+    assert_eq!(bench.node().live_log_bytes(), 0);
     let id = bench.add(job("q"));
-    assert_eq!(bench.node.live_log_bytes(), 69);
+    assert_eq!(bench.node().live_log_bytes(), 69);
     bench.ack(id);
-    assert_eq!(bench.node.live_log_bytes(), 0);
+    assert_eq!(bench.node().live_log_bytes(), 0);
 }
 
 /// To shrink by `bytes` bytes, with no bound on what the pass writes.
@@ -282,14 +267,14 @@ fn the_oldest_segments_are_freed_first_and_no_more_than_it_takes() {
     // A segment holds 6.9 kB of jobs that are gone, and their deletions.
     bench.feed(compact(15_000));
     bench.advance_ms(10);
-    assert!(!bench.node.is_rewriting());
+    assert!(!bench.node().is_rewriting());
     assert_eq!(bench.segments(), [3, 4, 5, 6, 7, 8, 9, 10, 11]);
-    let moved = bench.log.iter().filter(|(segment, record)| {
-        *segment == 11 && matches!(record, Record::Added(job) if left.contains(&job.id))
+    let moved = bench.log().filter(|(at, record)| {
+        at.segment == 11 && matches!(record, Record::Added(job) if left.contains(&job.id))
     });
     assert_eq!(moved.count(), 2, "only those two lay in there");
     bench.crash(secs(0));
-    assert_eq!(bench.node.job_count(), 10);
+    assert_eq!(bench.node().job_count(), 10);
 }
 
 #[test]
@@ -305,7 +290,7 @@ fn one_old_job_does_not_hold_what_came_after_it() {
         for id in ids {
             bench.ack(id);
         }
-        let dead = bench.node.log_bytes() - bench.node.live_log_bytes();
+        let dead = bench.node().log_bytes() - bench.node().live_log_bytes();
         if dead > 50_000 {
             bench.feed(compact(dead));
             bench.advance_ms(10);
@@ -327,7 +312,10 @@ fn a_log_of_the_current_segment_alone_is_left_alone() {
     bench.roll();
     bench.add_many("q", 10);
     bench.feed(compact(1 << 30));
-    assert!(!bench.node.is_rewriting(), "all is in the current segment");
+    assert!(
+        !bench.node().is_rewriting(),
+        "all is in the current segment"
+    );
 }
 
 #[test]
@@ -343,9 +331,9 @@ fn live_segments_ahead_of_dead_ones_go_by_in_passes_that_keep_within_their_room(
         }
         bench.roll();
     }
-    let live = bench.node.live_log_bytes();
+    let live = bench.node().live_log_bytes();
     let room = live / 8;
-    let mut dead = bench.node.dead_log_bytes();
+    let mut dead = bench.node().dead_log_bytes();
     let mut passes = 0;
     // Each segment begins with a few bytes that are dead at once.
     while dead > room / 4 {
@@ -355,20 +343,20 @@ fn live_segments_ahead_of_dead_ones_go_by_in_passes_that_keep_within_their_room(
             room,
         });
         bench.advance_ms(10);
-        assert!(!bench.node.is_rewriting());
-        let current = bench.segment;
-        let again = bench.log.iter().filter(|(segment, _)| *segment == current);
+        assert!(!bench.node().is_rewriting());
+        let current = bench.segment();
+        let again = bench.log().filter(|(at, _)| at.segment == current);
         let recorded: u64 = again.map(|(_, record)| record.size()).sum();
         // And what is said of the timeline and of peers.
         assert!(recorded <= room + 200, "{recorded} bytes");
         bench.roll();
-        dead = bench.node.dead_log_bytes();
+        dead = bench.node().dead_log_bytes();
         passes += 1;
         assert!(passes < 20, "{dead} bytes are dead still");
     }
     assert!(passes > 2, "{passes}");
     bench.crash(secs(0));
-    assert_eq!(bench.node.job_count(), 1000);
+    assert_eq!(bench.node().job_count(), 1000);
 }
 
 #[test]
@@ -376,10 +364,10 @@ fn a_pass_waits_while_the_disk_takes_nothing() {
     let (mut bench, _) = with_one_job_a_segment(3);
     bench.feed(Event::LogPace(Pace::Stopped));
     bench.feed(compact(1 << 30));
-    let before = bench.log.len();
+    let before = bench.log().len();
     bench.advance_ms(1000);
-    assert!(bench.node.is_rewriting());
-    assert_eq!(bench.log.len(), before);
+    assert!(bench.node().is_rewriting());
+    assert_eq!(bench.log().len(), before);
     bench.feed(Event::LogPace(Pace::Full));
     bench.advance_ms(10);
     assert_eq!(bench.segments(), [4]);
@@ -390,31 +378,35 @@ fn a_rewrite_that_is_asked_for_takes_the_place_of_a_smaller_pass() {
     let (mut bench, left) = with_one_job_a_segment(3);
     bench.feed(Event::LogPace(Pace::Stopped));
     bench.feed(compact(1));
-    assert!(bench.node.is_rewriting() && !bench.node.is_rewriting_all());
+    assert!(bench.node().is_rewriting() && !bench.node().is_rewriting_all());
     bench.feed(Event::Rewrite);
-    assert!(bench.node.is_rewriting_all());
+    assert!(bench.node().is_rewriting_all());
     bench.feed(Event::LogPace(Pace::Full));
     bench.ack(left[1]);
     bench.advance_ms(10);
     assert_eq!(bench.segments(), [4]);
     bench.crash(secs(0));
-    assert_eq!(bench.node.job_count(), 2);
+    assert_eq!(bench.node().job_count(), 2);
 }
 
 #[test]
 fn what_is_counted_of_the_log_survives_a_restart() {
     let (mut bench, left) = with_one_job_a_segment(4);
     bench.ack(left[3]);
-    let (live, all) = (bench.node.live_log_bytes(), bench.node.log_bytes());
+    let (live, all) = (bench.node().live_log_bytes(), bench.node().log_bytes());
     assert_eq!(live, 3 * 69);
     bench.crash(secs(0));
-    assert_eq!(bench.node.live_log_bytes(), live);
-    assert!(bench.node.log_bytes() >= all);
+    assert_eq!(bench.node().live_log_bytes(), live);
+    assert!(bench.node().log_bytes() >= all);
     bench.roll();
     bench.feed(Event::Rewrite);
     bench.advance_ms(10);
-    assert_eq!(bench.segments(), [bench.segment]);
-    assert!(bench.node.log_bytes() < 1000, "{}", bench.node.log_bytes());
+    assert_eq!(bench.segments(), [bench.segment()]);
+    assert!(
+        bench.node().log_bytes() < 1000,
+        "{}",
+        bench.node().log_bytes()
+    );
 }
 
 #[test]
@@ -433,12 +425,11 @@ fn what_was_written_together_stays_together() {
     bench.roll();
     bench.feed(compact(u64::MAX));
     bench.advance_ms(100);
-    let current = bench.segment;
+    let current = bench.segment();
     assert_eq!(bench.segments(), [current]);
     let group_of = |id: &JobId| groups.iter().position(|group| group.contains(id));
     let order: Vec<_> = bench
-        .log
-        .iter()
+        .log()
         .filter_map(|(_, record)| match record {
             Record::Added(job) => group_of(&job.id),
             _ => None,

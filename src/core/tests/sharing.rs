@@ -134,7 +134,7 @@ fn restarts_keep_it_whatever_the_log_has_dropped() {
             shoal.roll(0);
         }
         let entries = |record: &Record| matches!(record, Record::Setting(_));
-        let held = shoal.log(0).iter().filter(|(_, record)| entries(record));
+        let held = shoal.log(0).filter(|(_, record)| entries(record));
         assert_eq!(held.count(), 2, "the earlier segments are gone");
         if clean {
             shoal.stop(0);
@@ -276,7 +276,7 @@ fn a_flushed_node_has_no_settings_but_those_of_its_peers() {
     let mut bench = Bench::new();
     bench.run(broadcast(ALL));
     bench.feed(Event::Flush);
-    assert_eq!(bench.node.used_memory(), 0);
+    assert_eq!(bench.node().used_memory(), 0);
     bench.crash(secs(0));
     assert_eq!(bench.stat("q"), None);
     let mut shoal = Shoal::new(2);
@@ -292,7 +292,7 @@ fn a_removed_entry_goes_after_thirty_days() {
     let mut bench = Bench::new();
     bench.run(broadcast(NONE));
     bench.crash(secs(29 * 86_400));
-    assert_ne!(bench.node.settings_digest(), 0);
+    assert_ne!(bench.node().settings_digest(), 0);
     bench.crash(secs(2 * 86_400));
-    assert_eq!(bench.node.settings_digest(), 0);
+    assert_eq!(bench.node().settings_digest(), 0);
 }

@@ -4,16 +4,15 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::command::{AddJob, Command, Delivery, JobView, Reply, Wait};
-use crate::effect::Effect;
 use crate::event::{Event, PeerUp};
 use crate::extras::Features;
 use crate::id::{ClientId, JobId, NodeId, StoreId, Ticket};
-use crate::invariants;
 use crate::job::JobState;
-use crate::log::{Reload, Restore, Start};
+use crate::log::{Policy, Reload};
 use crate::message::Message;
 use crate::node::{Node, Settings};
-use crate::record::{Location, Record, Segment, Stream};
+use crate::record::{Location, Record, Stream};
+use crate::shell::{Boot, Disk, Left, Shell};
 use crate::time::{Now, Time, WallTime};
 
 use super::bench::{SETTINGS, WALL, get_job};
@@ -23,9 +22,8 @@ const LATENCY: u64 = 1;
 
 /// One node and what is around it.
 struct Seat {
-    node: Option<Node>,
-    log: Vec<(Segment, Record)>,
-    segment: Segment,
+    shell: Option<Shell>,
+    disk: Disk,
     starts: u64,
     /// How far its wall clock is ahead, in milliseconds.
     ahead: i64,
@@ -73,9 +71,8 @@ impl Shoal {
 
     pub(crate) fn with(count: usize, settings: Settings) -> Self {
         let seats = (0..count).map(|seat| Seat {
-            node: None,
-            log: Vec::new(),
-            segment: 0,
+            shell: None,
+            disk: Disk::default(),
             starts: 0,
             ahead: 0,
             store: StoreId(seat as u64 + 1),
@@ -119,28 +116,29 @@ impl Shoal {
 
     /// Starts a node from its log, and links it with all that run.
     pub(crate) fn start(&mut self, seat: usize) {
-        assert!(self.seats[seat].node.is_none(), "it is not running");
-        self.seats[seat].starts += 1;
-        self.seats[seat].segment += 1;
-        let starts = self.seats[seat].starts;
-        let seed = [(seat as u8) << 4 | starts as u8; 32];
-        let mut restore = Restore::new(Shoal::id(seat), self.settings, seed);
-        for (segment, record) in &self.seats[seat].log {
-            restore.apply(Location::new(*segment, 0), record.clone());
-        }
+        assert!(self.seats[seat].shell.is_none(), "it is not running");
         let wall = self.wall(seat);
-        let time = Time::from_millis(self.time).max(restore.timeline(wall));
-        assert_eq!(time.as_millis(), self.time, "one timeline for all");
-        let start = Start {
-            now: Now { time, wall },
-            generation: starts,
-            segment: self.seats[seat].segment,
-            topic_segment: 1,
+        let not_before = Time::from_millis(self.time);
+        let it = &mut self.seats[seat];
+        it.starts += 1;
+        let boot = Boot {
+            id: Shoal::id(seat),
+            settings: self.settings,
+            seed: [(seat as u8) << 4 | it.starts as u8; 32],
+            generation: it.starts,
+            wall,
+            not_before,
             reload: Reload::Active,
+            policy: Policy::Stalls,
+            few: usize::MAX,
+            bug: None,
         };
-        let mut effects = Vec::new();
-        self.seats[seat].node = Some(restore.finish(start, &mut effects));
-        self.carry_out(seat, effects);
+        let mut left = Vec::new();
+        let shell = Shell::start(&boot, &mut it.disk, &mut left, |_| {});
+        assert_eq!(shell.base(), not_before, "one timeline for all");
+        it.disk.sync_now();
+        it.shell = Some(shell);
+        self.hear(seat, left);
         for other in 0..self.seats.len() {
             if other != seat {
                 self.feed(seat, Event::PeerKnown(Shoal::id(other)));
@@ -152,7 +150,7 @@ impl Shoal {
 
     /// The process is gone, with all links.
     pub(crate) fn kill(&mut self, seat: usize) {
-        self.seats[seat].node = None;
+        self.seats[seat].shell = None;
         for other in 0..self.seats.len() {
             self.unlink(seat, other);
             self.unlink(other, seat);
@@ -170,30 +168,29 @@ impl Shoal {
 
     /// The disk is empty: the next start is one with another store.
     pub(crate) fn wipe(&mut self, seat: usize) {
-        assert!(self.seats[seat].node.is_none(), "it is not running");
-        self.seats[seat].log.clear();
+        assert!(self.seats[seat].shell.is_none(), "it is not running");
+        self.seats[seat].disk.wipe();
         self.seats[seat].store.0 += 100;
     }
 
     /// Records of a node go to a new segment.
     pub(crate) fn roll(&mut self, seat: usize) {
-        self.seats[seat].segment += 1;
-        let segment = self.seats[seat].segment;
+        let segment = self.seats[seat].disk.roll();
         self.feed(seat, Event::SegmentStarted(Stream::Jobs, segment));
     }
 
     /// What is in a node's log.
-    pub(crate) fn log(&self, seat: usize) -> &[(Segment, Record)] {
-        &self.seats[seat].log
+    pub(crate) fn log(&self, seat: usize) -> impl DoubleEndedIterator<Item = (Location, &Record)> {
+        self.seats[seat].disk.records()
     }
 
     /// What was recorded of this job never got to the disk.
     pub(crate) fn lose_records(&mut self, seat: usize, id: JobId) {
-        assert!(self.seats[seat].node.is_none(), "it is not running");
-        self.seats[seat].log.retain(|(_, record)| match record {
-            Record::Added(job) => job.id != id,
-            Record::Holders { id: other, .. } => *other != id,
-            _ => true,
+        assert!(self.seats[seat].shell.is_none(), "it is not running");
+        self.seats[seat].disk.lose(|record| match record {
+            Record::Added(job) => job.id == id,
+            Record::Holders { id: other, .. } => *other == id,
+            _ => false,
         });
     }
 
@@ -223,7 +220,7 @@ impl Shoal {
     }
 
     fn link(&mut self, from: usize, to: usize) {
-        let both = self.seats[from].node.is_some() && self.seats[to].node.is_some();
+        let both = self.seats[from].shell.is_some() && self.seats[to].shell.is_some();
         if both && !self.cut.contains(&(from, to)) && !self.up.contains(&(from, to)) {
             self.up.push((from, to));
             let up = PeerUp {
@@ -245,7 +242,7 @@ impl Shoal {
             });
         let before = self.up.len();
         self.up.retain(|&link| link != (from, to));
-        if self.up.len() < before && self.seats[from].node.is_some() {
+        if self.up.len() < before && self.seats[from].shell.is_some() {
             self.post(to, from, Parcel::Down);
         }
     }
@@ -257,7 +254,8 @@ impl Shoal {
     }
 
     pub(crate) fn node(&self, seat: usize) -> &Node {
-        self.seats[seat].node.as_ref().expect("it is running")
+        let shell = self.seats[seat].shell.as_ref();
+        shell.expect("it is running").node()
     }
 
     pub(crate) fn feed(&mut self, seat: usize, event: Event<'_>) {
@@ -265,40 +263,27 @@ impl Shoal {
             time: Time::from_millis(self.time),
             wall: self.wall(seat),
         };
-        let mut effects = Vec::new();
-        let node = self.seats[seat].node.as_mut().expect("it is running");
-        node.handle(now, event, &mut effects);
-        invariants::check(node);
-        self.carry_out(seat, effects);
+        let Seat { shell, disk, .. } = &mut self.seats[seat];
+        let shell = shell.as_mut().expect("it is running");
+        let mut left = Vec::new();
+        shell.settle(disk, now, event, &mut left);
+        self.hear(seat, left);
     }
 
-    fn carry_out(&mut self, seat: usize, effects: Vec<Effect>) {
-        for effect in effects {
-            match effect {
-                Effect::Persist(record, _) => {
-                    let segment = self.seats[seat].segment;
-                    self.seats[seat].log.push((segment, record));
-                }
-                Effect::Send(to, message, _) => {
+    fn hear(&mut self, seat: usize, left: Vec<Left>) {
+        for left in left {
+            match left {
+                Left::Send(to, message, _) => {
                     let to = Shoal::seat_of(&to);
                     if self.up.contains(&(seat, to)) {
                         self.sent.push_back((seat, to, message.clone()));
                         self.post(seat, to, Parcel::Message(message));
                     }
                 }
-                Effect::Reply(ticket, reply, _) => {
+                Left::Push(client, push) => panic!("{push:?} to {client:?}: no topics here"),
+                Left::Reply(ticket, reply, _) => {
                     let before = self.replies.insert((seat, ticket), reply);
                     assert_eq!(before, None, "{ticket:?} is answered once");
-                }
-                Effect::Fetch(id, _) => panic!("{id}: nothing is spilled"),
-                Effect::Retire(Stream::Topics, _) => {}
-                Effect::Push(..) | Effect::AwaitReader(_) | Effect::FetchEntries(_) => {
-                    panic!("{effect:?}: no topics here")
-                }
-                Effect::Retire(Stream::Jobs, below) => {
-                    self.seats[seat]
-                        .log
-                        .retain(|&(segment, _)| segment >= below);
                 }
             }
         }
@@ -335,7 +320,7 @@ impl Shoal {
         };
         let parcel = self.wire.iter().find(awake).map(|(&key, _)| key);
         let ticks = self.seats.iter().enumerate().filter_map(|(seat, it)| {
-            let node = it.node.as_ref()?;
+            let node = it.shell.as_ref()?.node();
             if self.hanging.contains(&seat) {
                 return None;
             }
@@ -363,7 +348,7 @@ impl Shoal {
 
     fn deliver(&mut self, key: (u64, u64)) {
         let (from, to, parcel) = self.wire.remove(&key).expect("a parcel is due");
-        if self.seats[to].node.is_none() {
+        if self.seats[to].shell.is_none() {
             return;
         }
         match parcel {
@@ -455,7 +440,7 @@ impl Shoal {
     /// The state of a job at every node; none where it is not known or the node is down.
     pub(crate) fn states(&mut self, id: JobId) -> Vec<Option<JobState>> {
         let state = |shoal: &mut Shoal, seat: usize| {
-            shoal.seats[seat].node.as_ref()?;
+            shoal.seats[seat].shell.as_ref()?;
             shoal.show(seat, id).map(|view| view.state)
         };
         (0..self.seats.len())
@@ -467,14 +452,14 @@ impl Shoal {
     pub(crate) fn running(&self) -> Vec<usize> {
         let seats = 0..self.seats.len();
         seats
-            .filter(|&seat| self.seats[seat].node.is_some())
+            .filter(|&seat| self.seats[seat].shell.is_some())
             .collect()
     }
 
     /// Jobs of any state at all nodes that run.
     pub(crate) fn jobs(&self) -> usize {
-        let nodes = self.seats.iter().filter_map(|seat| seat.node.as_ref());
-        nodes.map(Node::job_count).sum()
+        let shells = self.seats.iter().filter_map(|seat| seat.shell.as_ref());
+        shells.map(|shell| shell.node().job_count()).sum()
     }
 }
 

@@ -52,22 +52,22 @@ fn numbered(ids: &[JobId]) -> Vec<(JobId, Vec<u8>)> {
 #[test]
 fn more_jobs_than_memory_holds_are_taken_and_come_back_in_order() {
     let (mut bench, ids) = filled(SPILLING, 5000);
-    assert!(bench.node.used_memory() < 3_100_000);
-    assert_eq!(bench.node.memory_level(), MemoryLevel::Normal);
-    assert!(bench.node.spilled_jobs() > 4000);
+    assert!(bench.node().used_memory() < 3_100_000);
+    assert_eq!(bench.node().memory_level(), MemoryLevel::Normal);
+    assert!(bench.node().spilled_jobs() > 4000);
     assert_eq!(bodies(&mut bench), numbered(&ids));
 }
 
 #[test]
 fn a_body_in_the_log_is_counted_until_its_job_is_gone() {
     let (mut bench, ids) = filled(SPILLING, 2000);
-    let spilled = bench.node.spilled_jobs();
-    assert_eq!(bench.node.spilled_bytes(), spilled * LENGTH);
+    let spilled = bench.node().spilled_jobs();
+    assert_eq!(bench.node().spilled_bytes(), spilled * LENGTH);
     for id in ids {
         bench.ack(id);
     }
     assert_eq!(
-        (bench.node.spilled_jobs(), bench.node.spilled_bytes()),
+        (bench.node().spilled_jobs(), bench.node().spilled_bytes()),
         (0, 0)
     );
 }
@@ -80,8 +80,8 @@ fn what_is_delivered_next_stays_in_memory() {
     };
     let (bench, ids) = filled(settings, 4000);
     let in_memory = |id: &JobId| {
-        let key = bench.node.jobs.find(id).expect("it is held");
-        bench.node.jobs[key].body.is_here()
+        let key = bench.node().jobs.find(id).expect("it is held");
+        bench.node().jobs[key].body.is_here()
     };
     assert!(ids[..900].iter().all(in_memory));
     assert!(!ids[3900..].iter().any(in_memory));
@@ -94,7 +94,7 @@ fn with_the_policy_refuse_nothing_leaves_memory() {
         ..SPILLING
     };
     let (bench, _) = filled(settings, 500);
-    assert_eq!(bench.node.spilled_jobs(), 0);
+    assert_eq!(bench.node().spilled_jobs(), 0);
     let full = Settings {
         max_memory: 3_000_000,
         ..settings
@@ -108,8 +108,8 @@ fn with_the_policy_refuse_nothing_leaves_memory() {
 fn a_restart_finds_what_is_in_the_log_with_as_little_memory() {
     let (mut bench, ids) = filled(SPILLING, 3000);
     bench.restart(secs(1));
-    assert!(bench.node.used_memory() < 3_100_000);
-    assert!(bench.node.spilled_jobs() > 2000);
+    assert!(bench.node().used_memory() < 3_100_000);
+    assert!(bench.node().spilled_jobs() > 2000);
     assert_eq!(bodies(&mut bench), numbered(&ids));
     bench.crash(secs(1));
     bench.advance(600);
@@ -123,18 +123,18 @@ fn a_rewrite_moves_bodies_that_are_in_the_log_alone() {
     bench.feed(Event::Rewrite);
     bench.advance(20);
     assert_eq!(bench.segments(), [2]);
-    assert!(bench.node.used_memory() < 3_100_000);
+    assert!(bench.node().used_memory() < 3_100_000);
     assert_eq!(bodies(&mut bench), numbered(&ids));
 }
 
 #[test]
 fn a_job_whose_body_is_damaged_is_set_aside_and_the_others_are_delivered() {
     let (mut bench, ids) = filled(SPILLING, 2000);
-    bench.damaged.insert(ids[1950]);
+    bench.disk.damaged.insert(ids[1950]);
     let taken = bodies(&mut bench);
     assert_eq!(taken.len(), 1999);
     assert!(taken.iter().all(|(id, _)| *id != ids[1950]));
-    assert_eq!(bench.node.counters().unreadable, 1);
+    assert_eq!(bench.node().counters().unreadable, 1);
     let view = bench.show(ids[1950]).expect("it is not forgotten");
     assert_eq!((view.state, view.body), (JobState::Active, None));
     bench.advance(1000);
@@ -146,7 +146,7 @@ fn a_job_whose_body_is_damaged_is_set_aside_and_the_others_are_delivered() {
 fn a_client_goes_on_waiting_when_all_that_it_would_get_is_damaged() {
     let (mut bench, ids) = filled(SPILLING, 2000);
     bench.take("q", 1500);
-    bench.damaged.extend(&ids[1500..]);
+    bench.disk.damaged.extend(&ids[1500..]);
     let waiting = bench.wait(7, &["q"], Wait::Forever);
     assert_eq!(bench.answer(waiting), None);
     let fresh = bench.add(job_with_retry("q", 10));
@@ -162,13 +162,16 @@ fn an_at_most_once_job_whose_body_is_damaged_does_not_hold_up_a_stop() {
     });
     bench.add_many("q", 1);
     bench.advance_ms(5000);
-    let key = bench.node.jobs.find(&id).expect("it is held");
-    assert!(!bench.node.jobs[key].body.is_here(), "its body left memory");
-    bench.damaged.insert(id);
+    let key = bench.node().jobs.find(&id).expect("it is held");
+    assert!(
+        !bench.node().jobs[key].body.is_here(),
+        "its body left memory"
+    );
+    bench.disk.damaged.insert(id);
     assert_eq!(bench.get(&["last"], 1).len(), 0);
     bench.feed(Event::HandOver);
     bench.advance_ms(100);
-    assert_eq!(bench.node.handing_over(), 0);
+    assert_eq!(bench.node().handing_over(), 0);
     assert_eq!(bench.state(id), JobState::Active);
 }
 
@@ -191,15 +194,15 @@ fn a_job_that_cannot_be_read_at_the_moment_lets_the_others_pass_and_is_delivered
             });
             bench.advance_ms(1);
         }
-        bench.failing.insert(id);
+        bench.disk.failing.insert(id);
         let taken = bodies(&mut bench);
         assert_eq!(taken.len(), 2099);
         assert!(taken.iter().all(|(taken, _)| *taken != id));
         let waiting = bench.wait(7, &["q"], Wait::Forever);
         bench.advance(10);
         assert_eq!(bench.answer(waiting), None);
-        assert_eq!(bench.node.counters().unreadable, 0);
-        bench.failing.clear();
+        assert_eq!(bench.node().counters().unreadable, 0);
+        bench.disk.failing.clear();
         bench.advance(1);
         let got = bench.got(waiting);
         assert_eq!(got, Some(vec![id]), "with retry {retry}");
@@ -211,14 +214,14 @@ fn a_job_that_cannot_be_read_at_the_moment_lets_the_others_pass_and_is_delivered
 #[test]
 fn a_rewrite_leaves_alone_what_cannot_be_read_at_the_moment() {
     let (mut bench, ids) = filled(SPILLING, 2000);
-    bench.failing.insert(ids[1950]);
+    bench.disk.failing.insert(ids[1950]);
     for _ in 0..2 {
         bench.roll();
         bench.feed(Event::Rewrite);
         bench.advance(20);
         assert_eq!(bench.segments()[0], 1, "its record is kept");
     }
-    bench.failing.clear();
+    bench.disk.failing.clear();
     bench.roll();
     bench.feed(Event::Rewrite);
     bench.advance(20);
@@ -229,15 +232,15 @@ fn a_rewrite_leaves_alone_what_cannot_be_read_at_the_moment() {
 #[test]
 fn what_lies_behind_a_record_that_cannot_be_read_is_recorded_anew_once() {
     let (mut bench, ids) = filled(SPILLING, 2000);
-    bench.failing.insert(ids[1950]);
+    bench.disk.failing.insert(ids[1950]);
     bench.roll();
     let compact = Event::Compact {
         bytes: u64::MAX,
-        below: bench.segment,
+        below: bench.segment(),
         room: u64::MAX,
     };
     let recorded = |bench: &Bench| {
-        let added = bench.log.iter();
+        let added = bench.log();
         added
             .filter(|(_, record)| matches!(record, Record::Added(_)))
             .count()

@@ -8,14 +8,14 @@ use crate::telling::{Depths, JOB_MILLIS, Tally};
 
 fn depths(bench: &Bench, queue: &str) -> Depths {
     let now = bench.now().time;
-    let mut queues = bench.node.queue_metrics(now);
+    let mut queues = bench.node().queue_metrics(now);
     let found = queues.find(|found| found.name == queue.as_bytes());
     found.map(|found| found.depths).unwrap_or_default()
 }
 
 fn tally(bench: &Bench, queue: &str) -> Tally {
     let now = bench.now().time;
-    let mut queues = bench.node.queue_metrics(now);
+    let mut queues = bench.node().queue_metrics(now);
     let found = queues.find(|found| found.name == queue.as_bytes());
     *found.expect("it has its own").tally
 }
@@ -62,7 +62,7 @@ fn a_job_counts_for_what_is_done_with_it() {
     assert_eq!(bucket(tally.wait.counts, 5000), 1);
     assert_eq!(bucket(tally.service.counts, 30_000), 1);
     assert_eq!((tally.wait.sum, tally.service.sum), (3000, 20_000));
-    assert_eq!(bench.node.total_tally(), tally);
+    assert_eq!(bench.node().total_tally(), tally);
 }
 
 #[test]
@@ -75,10 +75,10 @@ fn queues_beyond_the_bound_share_a_tally_and_one_that_is_gone_makes_room() {
     bench.advance(1);
     bench.add(job("second"));
     assert_eq!(tally(&bench, "first").added, 1);
-    assert_eq!(bench.node.other_tally().added, 1);
+    assert_eq!(bench.node().other_tally().added, 1);
     bench.advance(1);
     let now = bench.now().time;
-    assert_eq!(bench.node.oldest_ready(now).as_secs(), 2);
+    assert_eq!(bench.node().oldest_ready(now).as_secs(), 2);
     let taken = bench.get(&["first"], 1);
     bench.ack(taken[0].id);
     // An empty queue closes after some minutes.
@@ -86,15 +86,15 @@ fn queues_beyond_the_bound_share_a_tally_and_one_that_is_gone_makes_room() {
     assert_eq!(depths(&bench, "second").ready, 1, "it has its own now");
     assert_eq!(tally(&bench, "second"), Tally::default());
     let now = bench.now().time;
-    let oldest = bench.node.oldest_ready(now);
+    let oldest = bench.node().oldest_ready(now);
     assert!(oldest.as_secs() >= 601, "{oldest:?}");
     bench.add(job("third"));
-    assert_eq!(bench.node.other_tally().added, 2);
+    assert_eq!(bench.node().other_tally().added, 2);
     let settings = Settings {
         tallied_queues: 2,
         ..SETTINGS
     };
     bench.feed(Event::Configured(settings));
     assert_eq!(depths(&bench, "third").ready, 1, "and so has this one");
-    assert_eq!(bench.node.total_tally().added, 3);
+    assert_eq!(bench.node().total_tally().added, 3);
 }

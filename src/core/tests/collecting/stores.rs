@@ -102,8 +102,8 @@ fn an_ack_takes_the_place_of_the_job_in_the_log() {
     shoal.advance_ms(10);
     shoal.roll(0);
     shoal.ack(0, id);
-    let added = |(_, record): &(_, Record)| matches!(record, Record::Added(_));
-    assert!(!shoal.log(0).iter().any(added), "its segment has retired");
+    let added = |(_, record): (_, &Record)| matches!(record, Record::Added(_));
+    assert!(!shoal.log(0).any(added), "its segment has retired");
     shoal.kill(0);
     shoal.start(0);
     let view = shoal.show(0, id).expect("it waits for the other node");
