@@ -4,8 +4,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use shoalmq::bus::codec::{Frame, decode, encode, encode_notice};
-use shoalmq::bus::handshake::{Handshake, Hello, Key};
+use shoalmq_fuzz::bus::codec::{Frame, decode, encode, encode_notice};
+use shoalmq_fuzz::bus::handshake::{Handshake, Hello, Key};
 
 fuzz_target!(|bytes: &[u8]| {
     frames(bytes);

@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use shoalmq::config::{Config, ConfigError, FileSource, Sources, rewritten};
+use shoalmq_fuzz::config::{Config, ConfigError, FileSource, Sources, rewritten};
 
 #[path = "../checks/config.rs"]
 mod checks;

@@ -5,7 +5,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use redis_protocol::resp2::{decode::decode as decode_elsewhere, types::OwnedFrame};
-use shoalmq::resp::{BULK_MAX, Decoder, Frame, ReplyDecoder, ReplyError, Status};
+use shoalmq_fuzz::resp::{BULK_MAX, Decoder, Frame, ReplyDecoder, ReplyError, Status};
 
 type Command = Vec<Vec<u8>>;
 
@@ -82,7 +82,7 @@ fn canonical(frame: &[u8], items: &[OwnedFrame]) -> bool {
     let bulks: Option<Command> = items.iter().cloned().map(bulk).collect();
     bulks.is_some_and(|bulks| {
         let mut written = Vec::new();
-        shoalmq::resp::encode::command(&mut written, &bulks);
+        shoalmq_fuzz::resp::encode::command(&mut written, &bulks);
         written == frame
     })
 }
