@@ -13,7 +13,7 @@ use crate::record::{HEADER, Invalid, decode_entry, length_of};
 /// What lies between two records is read over when it is no more than this: a read of its own costs more.
 const NEAR_BYTES: u32 = 8 << 10;
 /// The places of one read lie within this.
-const READ_BYTES: u32 = 1 << 20;
+const READ_BYTES: u32 = 256 << 10;
 /// The last record of a read has mostly no more bytes than this.
 const LAST_BYTES: usize = 512;
 

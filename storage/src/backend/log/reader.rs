@@ -19,8 +19,10 @@ use crate::fault::{Damage, Fault, Place};
 
 /// The place of one frame is kept for each stretch of this many bytes; the reader walks to those in between.
 const POINT_EVERY: u64 = 16 << 10;
-/// Bytes that a walk reads at a time.
-const STEP_BYTES: u64 = 20 << 10;
+/// A walk reads what it expects to need, with this much more for the commit marks in between, and at most so many bytes at
+/// a time.
+const MARKS_BYTES: u64 = 1 << 10;
+const STEP_MOST: u64 = 256 << 10;
 /// The most files open for reading at a time. The server counts on it when it sets its limit of open files.
 pub const OPEN_MOST: usize = 32;
 
@@ -183,7 +185,8 @@ fn copy<F: DiskFile>(file: &F, from: Point, offset: u64, buffer: &mut [u8]) -> i
         return Ok(true);
     }
     let mut bytes = Vec::new();
-    let window = Window::new(file, STEP_BYTES, &mut bytes)?;
+    let step = (skip + buffer.len() as u64 + MARKS_BYTES).min(STEP_MOST);
+    let window = Window::new(file, step, &mut bytes)?;
     walk(window, from, offset, buffer)
 }
 
