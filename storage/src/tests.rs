@@ -1,5 +1,6 @@
 use shoalmq_core::id::JobId;
 use shoalmq_core::record::Segment;
+use shoalmq_core::topic::{Origin, OriginNode, TopicRecord};
 
 use super::*;
 use crate::backend::Sequence;
@@ -8,6 +9,10 @@ use crate::record::{Invalid, encode};
 
 fn record(number: u8) -> Record {
     Record::Deleted(JobId::from_bytes([number; 24]))
+}
+
+fn life(start: u64) -> Record {
+    Record::Topic(TopicRecord::Life(Origin::new(OriginNode::new(1), start)))
 }
 
 fn frame(numbers: &[u8]) -> Vec<u8> {
@@ -280,5 +285,111 @@ fn a_folder_of_another_backend_is_refused_with_the_way_out() {
             )
         );
         assert!(Store::open(other, dir.path()).is_ok());
+    }
+}
+
+/// A log with a frame of jobs and one of topics.
+fn both(jobs: &[Record], topics: &[Record]) -> Store {
+    let filled = |records: &[Record]| {
+        let mut frame = Vec::new();
+        for record in records {
+            encode(record, &mut frame);
+        }
+        Box::new(log(&[frame])) as Box<dyn Backend>
+    };
+    let backends = Streams {
+        jobs: filled(jobs),
+        topics: filled(topics),
+    };
+    Store::of(backends, Path::new("here"))
+}
+
+#[test]
+fn jobs_are_visited_first_and_then_topics_each_with_its_place() {
+    let mut store = both(&[record(1), record(2)], &[life(1), life(2)]);
+    let (mut found, mut told) = (Vec::new(), Vec::new());
+    let loaded = store.load(
+        TornTail::Refuse,
+        |at, record| found.push((at.offset, record)),
+        |loaded| told.push((loaded.jobs.records, loaded.topics.records)),
+    );
+    let loaded = loaded.expect("the log is whole");
+    let small = frame(&[1]).len() as u32;
+    let second = found[3].0;
+    let expected = [
+        (0, record(1)),
+        (small, record(2)),
+        (0, life(1)),
+        (second, life(2)),
+    ];
+    assert_eq!(found, expected);
+    assert_eq!(told, [(2, 0), (2, 2)]);
+    assert_eq!(loaded.records(), 4);
+    assert_eq!(
+        loaded.map(|loaded| loaded.last_segment),
+        Streams::each(|_| Some(1))
+    );
+}
+
+#[test]
+fn a_record_of_the_other_stream_is_damage() {
+    for mut store in [
+        both(&[record(1), life(1)], &[]),
+        both(&[record(1)], &[life(1), record(2)]),
+    ] {
+        let loaded = store.load(TornTail::Cut, |_, _| {}, |_| {});
+        let damage = Damage::Stream.to_string();
+        match loaded {
+            Err(Fault::Corrupt { damage: found, .. }) => assert_eq!(found.to_string(), damage),
+            other => panic!("{other:?}"),
+        }
+        let mut places = 0;
+        let examined = store.examine(|_, _, found| {
+            places += u64::from(matches!(found, Found::Damage { .. }));
+        });
+        let damaged = examined.map(|seen| seen.expect("memory has no faults").damaged);
+        assert_eq!((damaged.jobs + damaged.topics, places), (1, 1));
+    }
+}
+
+#[test]
+fn each_stream_is_torn_and_cut_by_itself() {
+    let mut torn = Vec::new();
+    encode(&life(1), &mut torn);
+    let whole = torn.len();
+    encode(&life(2), &mut torn);
+    torn.pop();
+    let topics = log(&[torn]);
+    for cut in [Some(whole), None] {
+        let backends = Streams {
+            jobs: Box::new(log(&[frame(&[1])])) as Box<dyn Backend>,
+            topics: Box::new(topics.clone()),
+        };
+        let loaded = Store::of(backends, Path::new("here"))
+            .load(TornTail::Cut, |_, _| {}, |_| {})
+            .expect("a torn tail is no fault");
+        assert_eq!(loaded.jobs.torn, None);
+        assert_eq!(loaded.topics.torn, cut.map(|offset| place(1, offset)));
+        assert_eq!(loaded.records(), 2);
+    }
+}
+
+#[test]
+fn topics_alone_are_a_log_of_another_backend_too() {
+    for (own, other) in [
+        (StorageKind::Sled, StorageKind::Log),
+        (StorageKind::Log, StorageKind::Sled),
+    ] {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let store = Store::open(other, dir.path()).expect("the folder is empty");
+        let mut backends = store.into_backends();
+        backends
+            .topics
+            .append(1, &frame(&[1]))
+            .expect("there is space");
+        drop(backends);
+        let fault = Store::open(own, dir.path()).expect_err("it is of the other");
+        let away = format!("move {}/{other}-topics away", dir.path().display());
+        assert!(fault.to_string().ends_with(&away), "{fault}");
     }
 }

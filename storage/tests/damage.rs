@@ -1,4 +1,4 @@
-//! Damage: bytes flipped, zeroed and cut off at random places of the files of a stopped log.
+//! Damage: bytes flipped, zeroed and cut off at random places of the files of a stopped log, of either stream.
 //!
 //! Each start has to give exactly what was written, or to refuse. It may tell of a torn end that it cut off.
 //! `SHOALMQ_CASES` asks for more cases than the few that run by default; the first is number 1 unless `SHOALMQ_CASE`
@@ -8,18 +8,26 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use shoalmq_core::record::{Location, Record, Segment};
+use shoalmq_storage::backend::Backend;
 use shoalmq_storage::fault::Fault;
 use shoalmq_storage::record::encode;
+use shoalmq_storage::streams::Streams;
 use shoalmq_storage::{StorageKind, Store, TornTail};
 
-use fixture::{Random, asked, leave_panics_to_the_backend, record};
+use fixture::{Random, asked, entry, leave_panics_to_the_backend, record};
 
 mod fixture;
 
-/// A log that was stopped cleanly, with the segment of each of its records.
+/// A log that was stopped cleanly, with the segment of each of its records, first the jobs, then the topics.
 fn stopped(kind: StorageKind, dir: &Path) -> Vec<(Segment, Record)> {
     let store = Store::open(kind, dir).expect("the folder is free");
-    let mut backend = store.into_backends().jobs;
+    let Streams { jobs, topics } = store.into_backends();
+    let mut records = filled(jobs, record);
+    records.extend(filled(topics, entry));
+    records
+}
+
+fn filled(mut backend: Box<dyn Backend>, record: impl Fn(u64) -> Record) -> Vec<(Segment, Record)> {
     let mut records = Vec::new();
     for commit in 0..60_u64 {
         let segment = 1 + commit as Segment / 20;
@@ -114,7 +122,7 @@ fn start(kind: StorageKind, dir: &Path) -> Result<(Vec<(Segment, Record)>, bool)
     let mut store = Store::open(kind, dir)?;
     let visit = |at: Location, record| records.push((at.segment, record));
     let loaded = store.load(TornTail::Cut, visit, |_| {})?;
-    Ok((records, loaded.jobs.torn.is_some()))
+    Ok((records, loaded.values().any(|loaded| loaded.torn.is_some())))
 }
 
 fn every_case(kind: StorageKind, cases: u64) {

@@ -11,13 +11,14 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use shoalmq_core::record::Record;
+use shoalmq_core::record::{Record, Stream};
 use shoalmq_storage::backend::Backend;
 use shoalmq_storage::fault::Fault;
 use shoalmq_storage::record::encode;
+use shoalmq_storage::streams::{STREAMS, Streams};
 use shoalmq_storage::{StorageKind, Store, TornTail};
 
-use fixture::{Random, asked, leave_panics_to_the_backend, record};
+use fixture::{Random, asked, entry, leave_panics_to_the_backend, record};
 
 mod fixture;
 
@@ -78,16 +79,28 @@ fn write(image: &Image, folder: &Path) {
     }
 }
 
-/// Appends commits of one segment.
-fn append(backend: &mut dyn Backend, commits: u64, records: &mut Vec<Record>) {
+type Backends = Streams<Box<dyn Backend>>;
+
+/// Appends commits of one segment, each to the one stream or to the other.
+fn append(
+    random: &mut Random,
+    backends: &mut Backends,
+    commits: u64,
+    records: &mut Streams<Vec<Record>>,
+) {
     for _ in 0..commits {
+        let stream = STREAMS[random.below(2) as usize];
+        let records = &mut records[stream];
         let mut frame = Vec::new();
         for _ in 0..20 {
-            let next = record(records.len() as u64);
+            let next = match stream {
+                Stream::Jobs => record(records.len() as u64),
+                Stream::Topics => entry(records.len() as u64),
+            };
             encode(&next, &mut frame);
             records.push(next);
         }
-        backend.append(1, &frame).expect("there is space");
+        backends[stream].append(1, &frame).expect("there is space");
     }
 }
 
@@ -99,19 +112,30 @@ struct Outcomes {
     refused: u64,
 }
 
-/// A start on what is left gives all that was synced and some of the rest in order, or refuses.
-fn start(left: &Image, records: &[Record], synced: usize, outcomes: &mut Outcomes) {
+/// A start on what is left gives all that was synced of each stream and some of the rest in order, or refuses.
+fn start(
+    left: &Image,
+    records: &Streams<Vec<Record>>,
+    synced: Streams<usize>,
+    outcomes: &mut Outcomes,
+) {
     let dir = tempfile::tempdir().expect("a temporary folder");
     write(left, dir.path());
-    let mut found = Vec::new();
+    let mut all = Streams::<Vec<Record>>::default();
+    let mut visit = |record: Record| all[record.stream()].push(record);
     let loaded = Store::open(StorageKind::Sled, dir.path())
-        .and_then(|mut store| store.load(TornTail::Cut, |_, record| found.push(record), |_| {}));
+        .and_then(|mut store| store.load(TornTail::Cut, |_, record| visit(record), |_| {}));
     match loaded {
         Ok(_) => {
-            assert!(found.len() >= synced, "{} of {synced} synced", found.len());
-            assert!(records.starts_with(&found), "in order, and as they were");
+            let mut torn = false;
+            for stream in STREAMS {
+                let (found, synced, records) = (&all[stream], synced[stream], &records[stream]);
+                assert!(found.len() >= synced, "{} of {synced} synced", found.len());
+                assert!(records.starts_with(found), "in order, and as they were");
+                torn |= synced < found.len() && found.len() < records.len();
+            }
             outcomes.started += 1;
-            outcomes.torn += u64::from(synced < found.len() && found.len() < records.len());
+            outcomes.torn += u64::from(torn);
         }
         Err(fault) => {
             assert!(matches!(fault, Fault::Corrupt { .. }), "{fault:?}");
@@ -128,13 +152,17 @@ fn what_was_synced_survives_a_loss_of_power_or_the_start_is_refused() {
         let mut random = Random::new(case);
         let dir = tempfile::tempdir().expect("a temporary folder");
         let store = Store::open(StorageKind::Sled, dir.path()).expect("the folder is free");
-        let mut backend = store.into_backends().jobs;
-        let mut records = Vec::new();
+        let mut backends = store.into_backends();
+        let mut records = Streams::<Vec<Record>>::default();
         for _ in 0..3 {
-            append(&mut *backend, 1 + random.below(40), &mut records);
-            backend.sync().expect("the disk works");
-            let (on_disk, synced) = (image(dir.path()), records.len());
-            append(&mut *backend, random.below(80), &mut records);
+            let commits = 1 + random.below(60);
+            append(&mut random, &mut backends, commits, &mut records);
+            for stream in STREAMS {
+                backends[stream].sync().expect("the disk works");
+            }
+            let (on_disk, synced) = (image(dir.path()), records.each_ref(Vec::len));
+            let commits = random.below(120);
+            append(&mut random, &mut backends, commits, &mut records);
             let written = image(dir.path());
             for _ in 0..LOSSES {
                 let left = mixture(&mut random, &on_disk, &written);

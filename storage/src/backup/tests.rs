@@ -1,6 +1,7 @@
 use shoalmq_core::id::JobId;
 use shoalmq_core::job::Body;
 use shoalmq_core::record::{JobRecord, Record, Stream};
+use shoalmq_core::topic::{Origin, OriginNode, TopicRecord};
 
 use super::*;
 use crate::TornTail;
@@ -14,6 +15,11 @@ fn job(number: u8, bytes: usize) -> Record {
         body: Body::new(&vec![number; bytes]),
         ..JobRecord::sample()
     }))
+}
+
+/// A record of topics.
+fn life(start: u64) -> Record {
+    Record::Topic(TopicRecord::Life(Origin::new(OriginNode::new(1), start)))
 }
 
 fn folder() -> tempfile::TempDir {
@@ -171,5 +177,58 @@ fn a_copy_that_would_fill_the_disk_is_refused_before_it_begins() {
         assert!(matches!(error, BackupError::NoRoom { .. }), "{error}");
         assert!(error.to_string().contains("another disk"), "{error}");
         assert_eq!(fs::read_dir(copy.path()).expect("a folder").count(), 0);
+    }
+}
+
+#[test]
+fn a_copy_holds_the_topics_also_when_none_follow() {
+    for kind in KINDS {
+        for follows in [false, true] {
+            let (dir, copy) = (folder(), folder());
+            let (_, journal) = open(kind, dir.path());
+            journal.append(&job(1, 10));
+            for start in 0..100 {
+                journal.append(&life(start));
+            }
+            let backup = begin(&journal, kind, dir.path());
+            if follows {
+                journal.append(&life(100));
+                journal.sync_now().expect("the disk works");
+            }
+            let count = backup
+                .copy(copy.path(), 0, &mut |_, _| {})
+                .expect("the disk works");
+            assert!(count >= 101, "{count}");
+            let (found, copied) = open(kind, copy.path());
+            let topics = found
+                .into_iter()
+                .filter(|(_, record)| record.stream() == Stream::Topics);
+            let topics: Vec<_> = topics.take(100).collect();
+            assert!(topics == (0..100).map(|start| (1, life(start))).collect::<Vec<_>>());
+            // Both logs go on.
+            for journal in [journal, copied] {
+                journal.append(&life(200));
+                journal.stop().expect("the disk works");
+            }
+            for dir in [dir, copy] {
+                let (found, _) = open(kind, dir.path());
+                assert_eq!(found.last().map(|(_, record)| record), Some(&life(200)));
+            }
+        }
+    }
+}
+
+#[test]
+fn where_nothing_was_published_no_topics_are_copied() {
+    for kind in KINDS {
+        let (dir, copy) = (folder(), folder());
+        let (_, journal) = open(kind, dir.path());
+        journal.append(&job(1, 10));
+        begin(&journal, kind, dir.path())
+            .copy(copy.path(), 0, &mut |_, _| {})
+            .expect("the disk works");
+        for dir in [&dir, &copy] {
+            assert!(!kind.has_stream(dir.path(), Stream::Topics));
+        }
     }
 }

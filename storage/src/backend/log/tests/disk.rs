@@ -243,10 +243,12 @@ pub(super) struct SimulatedFile {
 impl Disk for Simulated {
     type File = SimulatedFile;
 
-    fn names(&self, _: &Path) -> io::Result<Vec<OsString>> {
+    fn names(&self, folder: &Path) -> io::Result<Vec<OsString>> {
         let world = self.0.lock();
         let there = world.names.iter();
-        let there = there.filter(|(_, versions)| current(versions).is_some());
+        let there = there.filter(|(path, versions)| {
+            path.parent() == Some(folder) && current(versions).is_some()
+        });
         let names = there.filter_map(|(path, _)| path.file_name());
         Ok(names.map(OsString::from).collect())
     }
@@ -285,11 +287,13 @@ impl Disk for Simulated {
         world.operate()
     }
 
-    fn sync_folder(&self, _: &Path) -> io::Result<()> {
+    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
         let mut world = self.0.lock();
         world.operate()?;
-        for versions in world.names.values_mut() {
-            *versions = vec![current(versions)];
+        for (path, versions) in &mut world.names {
+            if path.parent() == Some(folder) {
+                *versions = vec![current(versions)];
+            }
         }
         Ok(())
     }
