@@ -292,7 +292,8 @@ directives! {
         /// What a start does when the log is damaged before its end. `refuse`: it names the place and
         /// stops, for these may be the only copies. `set-aside`: it renames the folder of the log to
         /// `sled.corrupt-` or `log.corrupt-` with the time in seconds and starts empty, and the other
-        /// nodes replace the copies that it held.
+        /// nodes replace the copies that it held. Topics have a folder of their own (`sled-topics`,
+        /// `log-topics`): damage there leaves the jobs where they are, and the other way round.
         "storage-on-corrupt" storage_on_corrupt: StorageOnCorrupt = StorageOnCorrupt::Refuse;
         StorageOnCorrupt::ALLOWED, AtRunTime, Ours;
 

@@ -114,7 +114,8 @@ fn make_way(dir: &Path, from: Disk) -> Result<String, ToolError> {
     let mut kept = Vec::new();
     for stream in STREAMS.into_iter().rev() {
         let old = dir.join(from.folder(stream));
-        if !old.exists() {
+        // One that never held anything leaves nothing to keep.
+        if !old.exists() || vacate(&old, from).is_ok() {
             continue;
         }
         let name = free_name(dir, from.folder(stream));

@@ -5,8 +5,15 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
 
 use serde_json::Value;
+use shoalmq_core::extras::Extras;
+use shoalmq_core::job::Body;
+use shoalmq_core::record::Record;
+use shoalmq_core::topic::{Entry, EntryId, Origin, OriginNode, TopicRecord};
+use shoalmq_storage::record::encode;
+use shoalmq_storage::{StorageKind, Store};
 
 use crate::fixture::{Ended, Launch, Node, binary, run};
 use crate::wire::int;
@@ -357,4 +364,136 @@ fn what_is_not_of_a_log_is_left_where_the_new_one_should_go() {
     fs::remove_file(&foreign).expect("a temporary file");
     let done = storage("convert", &["--to", new], &data);
     assert_eq!(done.status.code(), Some(0), "{}", done.stderr);
+}
+
+fn published(number: u64) -> Record {
+    Record::Topic(TopicRecord::Entry(Arc::new(Entry {
+        origin: Origin::new(OriginNode::new(7), 1),
+        number,
+        id: EntryId::new(number, 0),
+        channel: Arc::from(&b"orders.eu"[..]),
+        body: Body::new(format!("body {number}").as_bytes()),
+        extras: Extras::default(),
+    })))
+}
+
+/// Puts entries into the log of a stopped node, as publishing would, in three segments.
+fn publish(kind: StorageKind, data: &Path) {
+    let store = Store::open(kind, data).expect("open the log");
+    let mut topics = store.into_backends().topics;
+    for segment in 1..=3 {
+        let mut frame = Vec::new();
+        for number in 0..10 {
+            encode(&published(u64::from(segment) * 10 + number), &mut frame);
+        }
+        topics.append(segment, &frame).expect("write the log");
+    }
+    topics.sync().expect("sync the log");
+}
+
+#[test]
+fn the_tools_know_topics() {
+    let mut node = node_with_jobs();
+    assert!(node.terminate().success());
+    let data = node.launch().data().to_owned();
+    publish(StorageKind::Sled, &data);
+    let before = files(&data);
+    let checked = |storage: &str| {
+        let ended = self::storage("check", &["--json"], &data);
+        assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+        let told: Value = serde_json::from_str(&ended.stdout).expect("one JSON object");
+        assert_eq!(
+            (&told["storage"], &told["jobs"]),
+            (&storage.into(), &2.into())
+        );
+        assert_eq!(told["clean_stop"], true);
+        let topics = &told["topics"];
+        assert_eq!(topics["records_by_kind"]["entry"], 30);
+        assert_eq!(
+            (&topics["channels"], &topics["origins"]),
+            (&1.into(), &1.into())
+        );
+        assert_eq!(topics["segments"].as_array().map(Vec::len), Some(3));
+    };
+    checked("sled");
+    let text = storage("check", &[], &data).stdout;
+    let entries = "entries   30 in 1 channels, of 1 origins";
+    assert!(
+        text.contains(entries) && text.contains("verdict   sound\n"),
+        "{text}"
+    );
+    let dumped = storage("dump", &[], &data).stdout;
+    let last: Value = serde_json::from_str(dumped.lines().last().expect("lines")).expect("JSON");
+    assert_eq!(
+        (&last["stream"], &last["segment"]),
+        (&"topics".into(), &3.into())
+    );
+    assert_eq!(
+        (&last["channel"], &last["body"]),
+        (&"orders.eu".into(), &"body 39".into())
+    );
+    assert!(files(&data) == before, "nothing is changed");
+
+    let ended = storage("convert", &["--to", "log"], &data);
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+    for kept in ["sled.converted", "sled-topics.converted"] {
+        assert!(ended.stdout.contains(kept) && data.join(kept).is_dir());
+    }
+    checked("log");
+    // As after a crash between the renames: both streams, or one of them, are in place.
+    for back in [&["sled", "sled-topics"][..], &["sled"]] {
+        for name in back {
+            let kept = data.join(format!("{name}.converted"));
+            fs::rename(kept, data.join(name)).expect("a folder of the node");
+        }
+        fs::create_dir(data.join("convert")).expect("a folder of the node");
+        if back.len() == 2 {
+            let ready = data.join("convert/log-topics");
+            fs::rename(data.join("log-topics"), ready).expect("a folder of the node");
+        }
+        let ended = storage("convert", &["--to", "log"], &data);
+        assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+        checked("log");
+    }
+    node.restart_with("--storage log");
+    assert_eq!(node.connect().call("QLEN q"), int(2));
+}
+
+#[test]
+fn damaged_topics_are_told_and_set_aside_alone() {
+    let mut node = node_with_jobs();
+    assert!(node.terminate().success());
+    let data = node.launch().data().to_owned();
+    let ended = storage("convert", &["--to", "log"], &data);
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+    publish(StorageKind::Log, &data);
+    let file = data.join("log-topics/000000000002.log");
+    let mut bytes = fs::read(&file).expect("a file of the node");
+    bytes[700] ^= 1;
+    fs::write(&file, bytes).expect("a file of the node");
+    let ended = storage("check", &["--json"], &data);
+    assert_eq!(ended.status.code(), Some(1), "{}", ended.stderr);
+    let told: Value = serde_json::from_str(&ended.stdout).expect("one JSON object");
+    assert_eq!(
+        (&told["verdict"], &told["jobs"]),
+        (&"damaged".into(), &2.into())
+    );
+    let damage = told["damage"][0].as_str().expect("a text");
+    assert!(
+        damage.starts_with("topics, in file 000000000002.log"),
+        "{damage}"
+    );
+    let refused = Launch::new().flags("--storage log").in_data(&data).run();
+    assert_eq!(refused.status.code(), Some(1));
+
+    node.restart_with("--storage log --storage-on-corrupt set-aside");
+    assert!(
+        node.log()
+            .contains("the log of topics is damaged and set aside")
+    );
+    assert_eq!(node.connect().call("QLEN q"), int(2), "jobs stay");
+    let names = fs::read_dir(&data).expect("the node's folder");
+    let names = names.map(|entry| entry.expect("a name").file_name());
+    let aside = names.filter(|name| name.to_string_lossy().starts_with("log-topics.corrupt-"));
+    assert_eq!(aside.count(), 1);
 }
