@@ -77,35 +77,28 @@ pub(crate) fn examine(
                 offset,
             };
             let invalid = match decode(rest) {
-                Ok((record, after)) if record.stream() != stream => {
-                    seen.damaged += 1;
-                    let damage = Damage::Stream;
-                    visit(stream, segment, Found::Damage { place, damage });
-                    rest = after;
-                    continue;
-                }
                 Ok((record, after)) => {
-                    seen.records += 1;
                     let bytes = rest.len() - after.len();
-                    let record = Found::Record {
-                        sequence,
-                        offset,
-                        bytes,
-                        record: &record,
+                    let found = if record.stream() == stream {
+                        seen.records += 1;
+                        Found::Record {
+                            sequence,
+                            offset,
+                            bytes,
+                            record: &record,
+                        }
+                    } else {
+                        seen.damaged += 1;
+                        let damage = Damage::Stream;
+                        Found::Damage { place, damage }
                     };
-                    visit(stream, segment, record);
+                    visit(stream, segment, found);
                     rest = after;
                     continue;
                 }
                 Err(invalid) => invalid,
             };
-            let next = match &invalid {
-                // Its bytes are not all there, or its length is not to be trusted: whatever can be read comes next.
-                Invalid::Truncated | Invalid::Checksum => first_within(&rest[1..]).map(|at| at + 1),
-                Invalid::Version(_) | Invalid::Kind(_) | Invalid::Extra(_) | Invalid::Fields(_) => {
-                    whole_len(rest)
-                }
-            };
+            let next = next_within(rest, &invalid);
             let found = Pending { place, invalid };
             let Some(next) = next else {
                 pending = Some((segment, found));
@@ -125,10 +118,25 @@ pub(crate) fn examine(
         visit(stream, segment, damage(torn));
     }
     replayed?;
-    let unfinished = backend.unfinished();
-    let unfinished = unfinished.map(|(segment, sequence)| Place::Frame { segment, sequence });
-    seen.torn = pending.map(|(_, torn)| torn.place).or(unfinished);
+    let torn = pending.map(|(_, torn)| torn.place);
+    seen.torn = torn.or_else(|| unfinished(backend));
     Ok(seen)
+}
+
+fn unfinished(backend: &dyn Backend) -> Option<Place> {
+    let (segment, sequence) = backend.unfinished()?;
+    Some(Place::Frame { segment, sequence })
+}
+
+/// Where whatever can be read comes next, behind what is invalid at the start of these bytes.
+fn next_within(bytes: &[u8], invalid: &Invalid) -> Option<usize> {
+    match invalid {
+        // Its bytes are not all there, or its length is not to be trusted.
+        Invalid::Truncated | Invalid::Checksum => first_within(&bytes[1..]).map(|at| at + 1),
+        Invalid::Version(_) | Invalid::Kind(_) | Invalid::Extra(_) | Invalid::Fields(_) => {
+            whole_len(bytes)
+        }
+    }
 }
 
 fn damage<'a>(found: Pending) -> Found<'a> {

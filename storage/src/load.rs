@@ -143,16 +143,7 @@ pub(crate) fn load(
                     let within = frame.len() - rest.len();
                     let offset = before + within as u64;
                     if record.stream() != stream {
-                        let place = Place::Record {
-                            segment,
-                            sequence,
-                            offset: within,
-                        };
-                        return Err(Fault::Corrupt {
-                            path: path.to_owned(),
-                            place,
-                            damage: Damage::Stream,
-                        });
+                        return Err(stray(path, segment, sequence, within));
                     }
                     visit(Location::new(segment, offset), record);
                     loaded.records += 1;
@@ -182,6 +173,20 @@ pub(crate) fn load(
     loaded.total_bytes = span.map(|_| loaded.bytes);
     loaded.torn = settle(backend, path, torn_tail, torn)?;
     Ok(loaded)
+}
+
+/// A record of the other stream lies here.
+fn stray(path: &Path, segment: Segment, sequence: Sequence, offset: usize) -> Fault {
+    let place = Place::Record {
+        segment,
+        sequence,
+        offset,
+    };
+    Fault::Corrupt {
+        path: path.to_owned(),
+        place,
+        damage: Damage::Stream,
+    }
 }
 
 /// An estimate of the bytes of all frames, if those up to `at` take `bytes` bytes.

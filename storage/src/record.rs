@@ -332,13 +332,7 @@ impl<'a> Payload<'a> {
                 value,
                 version,
                 node,
-            } => Record::Setting(Box::new(Setting {
-                kind: SettingKind(kind),
-                name: Arc::from(&name[..]),
-                value: value.map(|value| Arc::from(&value[..])),
-                version,
-                node,
-            })),
+            } => setting(kind, name, value, version, node),
             Payload::Deleted { id } => Record::Deleted(job_id(id)?),
             Payload::Flushed => Record::Flushed,
             Payload::Standing {
@@ -378,6 +372,16 @@ impl<'a> Payload<'a> {
             } => Record::Topic(topic::freed(origin, first, last, first_entry)),
         })
     }
+}
+
+fn setting(kind: u8, name: &Bytes, value: Option<&Bytes>, version: u64, node: NodeId) -> Record {
+    Record::Setting(Box::new(Setting {
+        kind: SettingKind(kind),
+        name: Arc::from(&name[..]),
+        value: value.map(|value| Arc::from(&value[..])),
+        version,
+        node,
+    }))
 }
 
 /// Extras, unless they hold a field that this node would have to understand.
