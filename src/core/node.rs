@@ -189,6 +189,7 @@ impl Node {
             Event::Leaving(leaving) => self.on_leaving(now.time, leaving, effects),
             Event::Renamed(id) => {
                 self.id = id;
+                self.topics.end_life();
                 self.peers.clear_lists();
             }
             Event::Flush => self.on_flush(now, effects),

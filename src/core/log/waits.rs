@@ -40,10 +40,7 @@ fn wait_of_reply(reply: &Reply, before: &[Effect]) -> Wait {
         Reply::Delivered(..) | Reply::Unread(_) => Wait::Jobs,
         Reply::NothingToDeliver => Wait::Nothing,
         Reply::Topic(reply) => {
-            let publishes = matches!(
-                **reply,
-                TopicReply::Published(_) | TopicReply::Announced(_)
-            );
+            let publishes = matches!(**reply, TopicReply::Published(_) | TopicReply::Announced(_));
             all_if_recorded(before, if publishes { Wait::All } else { Wait::View })
         }
         // An add that waited is withdrawn, and no crash may bring it back. One that is refused at once records nothing.

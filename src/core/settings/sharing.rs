@@ -108,7 +108,12 @@ impl Node {
     /// All jobs, queues and settings of this node are gone. Its peers give it back what the cluster has set.
     pub(crate) fn flush_settings(&mut self, now: Time, effects: &mut Vec<Effect>) {
         self.end_purges(now, effects);
-        self.shared = super::Shared::default();
+        let shared = std::mem::take(&mut self.shared);
+        // Topics stay, and what is set about them.
+        for setting in shared.all().filter(|setting| setting.kind.is_of_topics()) {
+            self.shared.merge(WallTime(0), setting);
+            self.persist(Record::Setting(Box::new(setting.clone())), effects);
+        }
         for peer in self.peers.up().iter() {
             self.compare_settings_with(peer, effects);
         }

@@ -552,6 +552,15 @@ impl Entries {
         those.any(|chunk| chunk.entries().any(|entry| is_wanted(&entry)))
     }
 
+    /// Whether any entry is in the log alone that `is_wanted` says so of.
+    pub(crate) fn any_in_log_alone(&self, is_wanted: impl Fn(&Indexed) -> bool) -> bool {
+        self.logs.iter().any(|(&origin, log)| {
+            let mut entries = log.chunks.iter().flat_map(Chunk::numbered);
+            entries
+                .any(|(number, entry)| is_wanted(&entry) && self.recent(origin, number).is_none())
+        })
+    }
+
     /// Takes what lies below a segment out, of all logs. `gone` hears of each chunk: its origin, its first and last number,
     /// and the channels of its entries, one for each entry.
     pub(crate) fn retire(&mut self, below: Segment, gone: impl FnMut(Gone<'_>)) {

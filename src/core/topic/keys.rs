@@ -11,6 +11,9 @@ use crate::limits;
 /// A channel and a key: the length of the channel first, so that no two pairs are alike.
 type Key = Box<[u8]>;
 
+/// About what a key takes: two copies of some 40 bytes, and its places in the table and the queue.
+const KEY_BYTES: usize = 160;
+
 /// Keys by channel, in order of their entries.
 #[derive(Debug)]
 pub(crate) struct Keys {
@@ -39,6 +42,11 @@ impl Keys {
         let newest = self.ids.entry(joined.clone()).or_insert(id);
         *newest = id.max(*newest);
         self.order.push_back((id, joined));
+    }
+
+    /// What they take in memory, about.
+    pub(crate) fn memory(&self) -> usize {
+        self.order.len() * KEY_BYTES
     }
 
     /// Whether there is no room for another one.

@@ -100,7 +100,7 @@ impl Node {
 
     /// Appends an entry to the log of this life.
     fn append(&mut self, now: Now, publish: &Publish<'_>, effects: &mut Vec<Effect>) -> EntryId {
-        let own = self.own_life(now);
+        let own = self.own_life(now, effects);
         self.end_former_lives(now, own, effects);
         let channel = match self.topics.channels.find(publish.channel) {
             Some(key) => Arc::clone(self.topics.channels.get(key).name()),
@@ -125,12 +125,15 @@ impl Node {
         id
     }
 
-    /// This life of the node. Without a log it begins with the first entry.
-    fn own_life(&mut self, now: Now) -> Origin {
+    /// This life of the node. Without a log, and under a new id, it begins with the first entry.
+    fn own_life(&mut self, now: Now, effects: &mut Vec<Effect>) -> Origin {
+        if let Some(own) = self.topics.own() {
+            return own;
+        }
         let node = OriginNode::of(&self.id);
-        let topics = &mut self.topics;
-        let own = topics.own();
-        own.unwrap_or_else(|| topics.begin(node, None, now.wall))
+        let own = self.topics.begin(node, None, now.wall);
+        self.persist_topic(TopicRecord::Life(own), effects);
+        own
     }
 
     /// The first record of a life ends the former ones.

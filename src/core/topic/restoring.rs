@@ -99,6 +99,13 @@ impl Node {
         effects.push(Effect::Retire(Stream::Topics, segment));
     }
 
+    /// Whether entries of topics are in the log alone.
+    pub fn has_topics_in_log_alone(&self) -> bool {
+        let channels = &self.topics.channels;
+        let entries = &self.topics.entries;
+        entries.any_in_log_alone(|entry| entry.id > channels.get(entry.channel).floor())
+    }
+
     /// The records of these entries lie there.
     pub(crate) fn on_entries_recorded(&mut self, places: &[(Origin, u64, Location)]) {
         for &(origin, number, place) in places {

@@ -133,6 +133,11 @@ impl Topics {
         own
     }
 
+    /// The node has another id: what it publishes belongs to another life.
+    pub(crate) fn end_life(&mut self) {
+        (self.own, self.last_life) = (None, None);
+    }
+
     /// The clock moves past an id that is recorded already.
     pub(super) fn pass_clock(&mut self, id: EntryId) {
         self.clock.pass(id);
@@ -265,7 +270,7 @@ impl Topics {
 
     /// What all of it takes in memory.
     pub(crate) fn memory(&self) -> usize {
-        self.entries.memory() + self.channels.memory()
+        self.entries.memory() + self.channels.memory() + self.keys.memory()
     }
 }
 

@@ -31,6 +31,11 @@ impl SettingKind {
     pub const REPLICATE: SettingKind = SettingKind(19);
     /// A policy: MAXLEN of jobs that name none.
     pub const MAX_LEN: SettingKind = SettingKind(20);
+
+    /// Whether it is about topics.
+    pub fn is_of_topics(self) -> bool {
+        matches!(self, SettingKind::TOPIC_FLUSHED | SettingKind::TOPIC_RULE)
+    }
 }
 
 /// One entry of the map. Kind and name are its key; of two entries with one key, the one with the higher version wins,

@@ -118,6 +118,9 @@ pub(in crate::server) fn apply(
                 let jobs = driver.node.spilled_jobs();
                 return Err(format!("the bodies of {jobs} jobs are in the log alone"));
             }
+            (false, LogState::On(_)) if driver.node.has_topics_in_log_alone() => {
+                return Err("entries of topics are in the log alone".to_owned());
+            }
             (false, LogState::On(_)) => {
                 driver
                     .switch_log_off(shared)

@@ -315,6 +315,12 @@ impl Driver {
     fn read_anew(&mut self, shared: &Shared, journal: &Journal) -> Result<(), String> {
         journal.stop().map_err(|fault| describe(fault.as_ref()))?;
         self.feed(Event::Flush);
+        // The node is another one then, which knows of no subscriptions and of nobody who waits.
+        for client in self.clients.values() {
+            if client.subscriptions > 0 || client.unanswered > 0 {
+                client.mailbox.kill();
+            }
+        }
         let (id, generation, after) = (
             self.node.id(),
             self.identity.generation,
