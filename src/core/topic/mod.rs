@@ -27,7 +27,19 @@
 //! | of retention rules the longest pattern wins | `retention` |
 //! | patterns that do not match cost a publish nothing | `subscriptions` |
 //!
-//! The room holds no bodies and does no I/O: who fills a page says what lies at each place.
+//! That half holds no bodies and does no I/O: who fills a page says what lies at each place. The other half carries out the
+//! commands at one node, and touches the log, the settings and the agenda:
+//!
+//! | | |
+//! |---|---|
+//! | `topics` | all that a node holds of topics |
+//! | `channels`, `entries`, `keys` | what is counted of a channel; where each entry is, and the newest ones; keys of DEDUP |
+//! | `publishing` | TPUB, PUBLISH |
+//! | `reading`, `live`, `readers`, `following` | TREAD; one walk for all live readers; who reads; TSUB, SUBSCRIBE and their like |
+//! | `flushing`, `retaining`, `looking` | TFLUSH; TRETAIN; TLEN, TSTAT, TSCAN |
+//! | `restoring`, `compacting` | the log of topics: the way back from it, and its size |
+//!
+//! Nothing is copied between nodes yet: a node that knows others refuses the commands.
 
 mod channels;
 mod command;
