@@ -300,7 +300,7 @@ impl Node {
         let job = &mut self.jobs[key];
         let before = (job.state(), job.wake());
         job.make(make);
-        job.requeue = requeue;
+        job.due = requeue;
         self.follow_move(key, before);
     }
 

@@ -300,7 +300,7 @@ impl Node {
 
     /// An acked job is due: holders that have not answered are told again.
     pub(crate) fn on_collection_due(&mut self, now: Time, key: JobKey, effects: &mut Vec<Effect>) {
-        if self.jobs[key].requeue <= now {
+        if self.jobs[key].due <= now {
             self.tell_ack(now, key, effects);
         }
     }

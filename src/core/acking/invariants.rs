@@ -37,7 +37,7 @@ pub(crate) fn check(node: &Node) {
         let id = job.id;
         assert_eq!(job.state(), JobState::Acked, "{id}: only acked jobs are");
         assert!(job.body.len() == 0, "{id} needs no body");
-        assert!(job.requeue != Time::NEVER, "{id}: its holders are told");
+        assert!(job.due != Time::NEVER, "{id}: its holders are told");
         let told = node.collections.get(key).is_some_and(|it| it.told > 0);
         let left_to_others = !told || node.collections.is_settling();
         let alone = job.is_tombstone() && node.peers.members().is_empty();

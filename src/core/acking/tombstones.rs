@@ -97,7 +97,7 @@ impl Node {
             body,
             created: 0,
             added,
-            requeue: added,
+            due: added,
             holders: NodeSet::EMPTY,
             ttl,
             delay: 0,

@@ -233,7 +233,7 @@ impl Node {
             body: copy.body,
             created: copy.created,
             added,
-            requeue: Time::NEVER,
+            due: Time::NEVER,
             holders,
             ttl: copy.ttl,
             delay: copy.delay,
@@ -255,7 +255,7 @@ impl Node {
             moves: copy.moves,
         };
         if job.guarantee() == Guarantee::AtLeastOnce {
-            job.requeue = job.retry_elsewhere(due) + self.stagger();
+            job.due = job.retry_elsewhere(due) + self.stagger();
         }
         self.insert(job, copy.extras)
     }

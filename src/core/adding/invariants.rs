@@ -16,11 +16,7 @@ pub(crate) fn check(node: &Node) {
     for (key, pending) in node.replications.iter() {
         let job = &node.jobs[key];
         assert_eq!(job.state(), JobState::WaitReplicas, "{} waits", job.id);
-        assert!(
-            job.requeue != Time::NEVER,
-            "{}: copies are asked for",
-            job.id
-        );
+        assert!(job.due != Time::NEVER, "{}: copies are asked for", job.id);
         let stray = pending.confirmed.without(job.holders);
         assert!(stray.is_empty(), "{}: who has a copy is a holder", job.id);
     }

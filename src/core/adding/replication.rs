@@ -415,7 +415,7 @@ impl Node {
             body: Body::new(add.body),
             created: self.last_created,
             added: now.time,
-            requeue: ask.unwrap_or(Time::NEVER),
+            due: ask.unwrap_or(Time::NEVER),
             holders,
             ttl,
             delay,

@@ -40,7 +40,7 @@ impl Pair {
     fn add_job(&mut self, when: u64) {
         self.made += 1;
         let mut job = plain_job(self.made);
-        (job.added, job.requeue) = (Time::from_millis(when), Time::from_millis(when));
+        (job.added, job.due) = (Time::from_millis(when), Time::from_millis(when));
         let key = self.jobs.insert(job, Extras::NONE);
         self.agenda.add_job(&mut self.jobs, key);
         self.model.insert((when.max(self.now), Entry::Job(key)));

@@ -65,7 +65,7 @@ impl Node {
         if nobody && now < self.agreement.alone_from
             || somebody_missing && now < self.agreement.links_by
         {
-            job.requeue = now + limits::ALONE_CHECK + limits::WILLQUEUE_AHEAD;
+            job.due = now + limits::ALONE_CHECK + limits::WILLQUEUE_AHEAD;
         } else {
             let patience = if job.place() == Place::Unsettled {
                 limits::SETTLE
@@ -73,8 +73,8 @@ impl Node {
                 limits::WILLQUEUE_AHEAD
             };
             // After a pause of this process the time may have passed; the others still get theirs to answer.
-            job.requeue = job.requeue.max(now + patience);
-            job.make(Move::Warn);
+            job.due = job.due.max(now + patience);
+            job.make(Move::Announce);
             let message = Message::will_queue(job.id);
             self.tell_all(key, &message, effects);
         }
@@ -91,7 +91,7 @@ impl Node {
 
     /// The job was just put into its queue, and others may hold it.
     pub(crate) fn announce(&mut self, key: JobKey, effects: &mut Vec<Effect>) {
-        self.jobs[key].make(Move::Warn);
+        self.jobs[key].make(Move::Announce);
         self.tell_all(key, &self.queued_message(key), effects);
     }
 
@@ -110,7 +110,7 @@ impl Node {
         let job = &self.jobs[key];
         let message = Message::Working {
             id: job.id,
-            for_ms: job.requeue.since(now).as_millis() as u64,
+            for_ms: job.due.since(now).as_millis() as u64,
             extras: Extras::NONE,
         };
         self.tell_all(key, &message, effects);
@@ -140,10 +140,10 @@ impl Node {
             JobState::WaitReplicas => self.send_working(key, from, effects),
             JobState::Active if job.is_ours() => self.tell_working(now, key, effects),
             // Who asks first goes first; of two who ask at the same moment, the one that ranks higher.
-            JobState::Active if !job.is_warned() || self.outranks(from, &id) => {
+            JobState::Active if !job.is_announced() || self.outranks(from, &id) => {
                 // The other queues it after the first of these times. This one asks again, if need be, after that.
                 let wait = limits::WILLQUEUE_AHEAD * 2 + self.stagger();
-                let requeue = (now + wait).max(self.jobs[key].requeue);
+                let requeue = (now + wait).max(self.jobs[key].due);
                 self.postpone(key, requeue);
             }
             JobState::Active | JobState::Acked => {}
@@ -208,11 +208,11 @@ impl Node {
             JobState::Queued => self.give_turn(now, key, until),
             // This node has asked, and the answer says no more than that the sender will queue the job in a moment:
             // it is asked once more, when it must have done so.
-            JobState::Active if job.is_warned() => {
+            JobState::Active if job.is_announced() => {
                 let again = now + limits::WILLQUEUE_AHEAD + limits::STAGGER_MIN;
                 self.give_turn(now, key, until.max(again));
             }
-            JobState::Active => self.give_turn(now, key, until.max(job.requeue)),
+            JobState::Active => self.give_turn(now, key, until.max(job.due)),
             JobState::WaitReplicas | JobState::Acked => {}
         }
     }
@@ -274,7 +274,7 @@ impl Node {
     /// An active job keeps its warning when its time stays the same: else it would warn again and again.
     fn postpone(&mut self, key: JobKey, requeue: Time) {
         let job = &self.jobs[key];
-        if job.state() != JobState::Active || requeue != job.requeue {
+        if job.state() != JobState::Active || requeue != job.due {
             self.move_job(key, Move::Wait, requeue);
         }
     }
@@ -320,7 +320,7 @@ impl Node {
             let Some(job) = self.jobs.get(key) else {
                 continue;
             };
-            if job.state() == JobState::Queued && job.is_warned() {
+            if job.state() == JobState::Queued && job.is_announced() {
                 for peer in job.holders.and(peers).iter() {
                     self.send(peer, self.queued_message(key), effects);
                 }

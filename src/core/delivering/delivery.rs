@@ -302,7 +302,7 @@ impl Node {
             }
             // It only postpones: a delay that lasts longer than the retry still holds.
             (Guarantee::AtLeastOnce, JobState::Active) => {
-                let requeue = requeue.max(job.requeue);
+                let requeue = requeue.max(job.due);
                 self.keep_out(now, key, requeue, effects);
             }
             // An at-most-once job stays where it is: out of its queue nothing could ever put it back.

@@ -154,7 +154,7 @@ impl Node {
             // This is what the other holders expect.
             Cause::First => {}
             // They were asked, or this node was. Those that could not hear hear of it later.
-            Cause::Restored | Cause::Restart | Cause::Given => self.jobs[key].make(Move::Warn),
+            Cause::Restored | Cause::Restart | Cause::Given => self.jobs[key].make(Move::Announce),
             Cause::Retry | Cause::Nack | Cause::Asked | Cause::Drain | Cause::Heal => {
                 self.announce(key, effects);
             }
@@ -259,7 +259,7 @@ impl Node {
             }
             JobState::WaitReplicas | JobState::Acked | JobState::Active | JobState::Queued => {}
         }
-        let requeue = std::mem::replace(&mut job.requeue, Time::NEVER);
+        let requeue = std::mem::replace(&mut job.due, Time::NEVER);
         let (expired, queue) = (job.expires() <= now, job.queue);
         let cause = if job.place() == Place::Unsettled {
             self.agreement.cause

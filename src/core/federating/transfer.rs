@@ -352,7 +352,7 @@ impl Node {
     /// Whether nothing was heard of the job since.
     fn is_unsettled(&self, id: JobId, it: &Move) -> bool {
         let job = self.jobs.find(&id).map(|key| &self.jobs[key]);
-        job.is_some_and(|job| job.state() == JobState::Active && job.requeue == it.requeue)
+        job.is_some_and(|job| job.state() == JobState::Active && job.due == it.requeue)
     }
 }
 

@@ -31,7 +31,7 @@ fn check_job(node: &Node, key: JobKey, job: &Job) {
             "{id}: a restored job waits for its retry"
         );
         let until = node.queues[job.queue].restored_until;
-        assert!(job.requeue <= until, "{id}: its queue knows until when");
+        assert!(job.due <= until, "{id}: its queue knows until when");
     }
     let in_queue = matches!(job.place(), Place::List | Place::Tree);
     assert_eq!(
@@ -41,7 +41,7 @@ fn check_job(node: &Node, key: JobKey, job: &Job) {
     );
     if job.state() == JobState::Active && job.guarantee() == Guarantee::AtLeastOnce {
         assert!(
-            job.requeue != Time::NEVER,
+            job.due != Time::NEVER,
             "{id}: an active job with a retry has a next requeue"
         );
     }
@@ -52,7 +52,7 @@ fn check_job(node: &Node, key: JobKey, job: &Job) {
     );
     let delivered = job.guarantee() == Guarantee::AtMostOnce && job.place() == Place::Evictable;
     assert!(
-        !delivered || job.requeue == Time::NEVER,
+        !delivered || job.due == Time::NEVER,
         "{id}: nothing queues a delivered at-most-once job"
     );
 }

@@ -47,9 +47,10 @@ pub(crate) struct Job {
     pub(crate) created: u64,
     /// Ttl and delay count from here.
     pub(crate) added: Time,
-    /// What the node does next about it, and when: while active, it is queued ([`Time::NEVER`]: nothing queues it);
-    /// while it waits for replicas, more are asked; while acked, the holders are told again. Means nothing while queued.
-    pub(crate) requeue: Time,
+    /// When the node acts on it by itself the next time; [`Time::NEVER`] if it waits for others. Its state says what the act
+    /// is: an active job is queued, one that waits for replicas asks another node, one that is acked tells its holders again. A
+    /// queued job keeps the time that it had, for when it leaves its queue by DEQUEUE.
+    pub(crate) due: Time,
     /// Other nodes that may have a copy.
     pub(crate) holders: NodeSet,
     pub(crate) ttl: u32,
@@ -114,10 +115,10 @@ impl Job {
     pub(crate) fn wake(&self) -> Time {
         match self.state() {
             JobState::Active if self.must_warn() => {
-                (self.requeue - limits::WILLQUEUE_AHEAD).min(self.expires())
+                (self.due - limits::WILLQUEUE_AHEAD).min(self.expires())
             }
             JobState::Active | JobState::WaitReplicas | JobState::Acked => {
-                self.requeue.min(self.expires())
+                self.due.min(self.expires())
             }
             JobState::Queued => self.expires(),
         }
@@ -128,7 +129,7 @@ impl Job {
         let unsure = self.place() == Place::BeforeUnsure || self.queued_before();
         let again = self.guarantee() == Guarantee::AtLeastOnce && unsure;
         let others = !self.holders.is_empty() && !self.body.is_lost();
-        again && !self.is_warned() && others && self.requeue != Time::NEVER
+        again && !self.is_announced() && others && self.due != Time::NEVER
     }
 
     /// Whether it stands for a job that is not held here, and was acked.

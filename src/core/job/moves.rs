@@ -67,9 +67,9 @@ pub(crate) struct Stand {
     /// It is this node's turn: the job was added here, or left this node's queue last, and nobody else is known to have
     /// queued it since. Means nothing while queued.
     ours: bool,
-    /// While active: the holders were told that it is about to be queued. While queued: they were told that it is, and
-    /// are told again when a link comes up.
-    warned: bool,
+    /// The holders were told that this node queues it: ahead of that while it is active, and again at every link that comes up
+    /// while it is queued.
+    announced: bool,
 }
 
 /// What a flow does with a job.
@@ -96,7 +96,7 @@ pub(crate) enum Move {
     /// It was queued when the node stopped: the holders are asked before it is queued again.
     AskFirst,
     /// The holders hear what comes next.
-    Warn,
+    Announce,
     /// It is acknowledged, or its add was withdrawn.
     End,
     /// The holders hear of its end again.
@@ -144,7 +144,7 @@ impl Stand {
             state,
             place: Place::Before,
             ours: false,
-            warned: false,
+            announced: false,
         }
     }
 
@@ -155,7 +155,7 @@ impl Stand {
         use JobState::{Acked, Active, Queued, WaitReplicas};
         let Stand { state, place, .. } = self;
         let quiet = Stand {
-            warned: false,
+            announced: false,
             ..self
         };
         let in_no_list = !matches!(
@@ -207,8 +207,8 @@ impl Stand {
                 place: Place::Unsettled,
                 ..self
             },
-            (Move::Warn, Active | Queued) => Stand {
-                warned: true,
+            (Move::Announce, Active | Queued) => Stand {
+                announced: true,
                 ..self
             },
             (Move::End, WaitReplicas | Active | Queued) if in_no_list => Stand {
@@ -284,9 +284,9 @@ impl Job {
         self.stand.ours
     }
 
-    /// While active: the holders know that it is about to be queued. While queued: they know that it is.
-    pub(crate) fn is_warned(&self) -> bool {
-        self.stand.warned
+    /// Whether the holders were told that this node queues it.
+    pub(crate) fn is_announced(&self) -> bool {
+        self.stand.announced
     }
 
     /// Whether the job was in a queue at least once.
@@ -351,7 +351,7 @@ mod tests {
         Move::GiveTurn,
         Move::SetAside,
         Move::AskFirst,
-        Move::Warn,
+        Move::Announce,
         Move::End,
         Move::Remind,
         Move::LoadTurn(true),
@@ -390,7 +390,7 @@ mod tests {
                 ..Stand::kept()
             };
             for make in legal(listed) {
-                let harmless = matches!(make, Move::Warn | Move::Wait | Move::LoadTurn(_));
+                let harmless = matches!(make, Move::Announce | Move::Wait | Move::LoadTurn(_));
                 assert!(harmless, "{make:?} of {listed:?}");
             }
         }
@@ -406,12 +406,12 @@ mod tests {
             Place::Restored,
         ];
         for place in places {
-            for (ours, warned) in [(false, false), (false, true), (true, false), (true, true)] {
+            for (ours, announced) in [(false, false), (false, true), (true, false), (true, true)] {
                 let stand = Stand {
                     state: JobState::Active,
                     place,
                     ours,
-                    warned,
+                    announced,
                 };
                 let given = stand.after(Move::GiveTurn, Guarantee::AtLeastOnce);
                 let given = given.expect("an active job can be another node's");
@@ -423,7 +423,7 @@ mod tests {
                 assert!(accepted.ours && accepted.place != Place::Restored);
                 let taken = stand.after(Move::TakeTurn, Guarantee::AtLeastOnce);
                 let taken = taken.expect("an active job can be this node's");
-                assert!(taken.ours && taken.warned == warned, "{taken:?}");
+                assert!(taken.ours && taken.announced == announced, "{taken:?}");
                 let delayed = ours && place.is_before();
                 assert_eq!(taken.place.is_before(), delayed, "{stand:?}");
             }

@@ -226,7 +226,7 @@ impl Restore {
             body: record.body,
             created: record.created,
             added: record.added,
-            requeue: Time::NEVER,
+            due: Time::NEVER,
             holders,
             ttl: record.ttl,
             delay: record.delay,
@@ -344,7 +344,7 @@ impl Restore {
         let job = &mut self.node.jobs[key];
         job.nacks = standing.nacks;
         job.additional_deliveries = standing.additional_deliveries;
-        job.requeue = standing.requeue.unwrap_or(Time::NEVER);
+        job.due = standing.requeue.unwrap_or(Time::NEVER);
         job.make(Move::LoadTurn(standing.turn));
         self.standing.push((key, standing.queued));
     }
@@ -354,7 +354,7 @@ impl Restore {
         for (key, _) in self.standing.drain(..) {
             if self.node.jobs.get(key).is_some() {
                 let job = &mut self.node.jobs[key];
-                job.requeue = Time::NEVER;
+                job.due = Time::NEVER;
                 job.make(Move::LoadTurn(job.id.is_of(&self.node.id)));
             }
         }
@@ -403,7 +403,7 @@ fn start_job(
     let at_most_once = job.guarantee() == Guarantee::AtMostOnce;
     let expired = job.expires() <= now;
     if at_most_once && !clean && !expired && node.has(Bug::SecondRun) {
-        node.jobs[key].requeue = now;
+        node.jobs[key].due = now;
         node.agenda.add_job(&mut node.jobs, key);
         return false;
     }
@@ -415,15 +415,15 @@ fn start_job(
     // At a clean stop a job with a retry has a standing unless it was never queued, and one without a retry has a next
     // queueing only then. After an unclean stop, a delay that is over is taken for a sign that it was queued.
     let again = match (clean, at_most_once) {
-        (true, true) => job.requeue == Time::NEVER,
-        (true, false) => job.requeue != Time::NEVER,
+        (true, true) => job.due == Time::NEVER,
+        (true, false) => job.due != Time::NEVER,
         (false, _) => due <= now,
     };
-    if !clean || job.requeue == Time::NEVER && !at_most_once {
+    if !clean || job.due == Time::NEVER && !at_most_once {
         // Should the retry last longer than the job, it would never be delivered: half of what is left must do.
         let half = Duration::from_millis(job.expires().since(now).as_millis() as u64 / 2);
         let retry = now.after_secs(job.retry).min(now + half);
-        job.requeue = if again {
+        job.due = if again {
             retry
         } else if job.is_ours() {
             due
@@ -440,13 +440,13 @@ fn start_job(
             Place::Nowhere
         }));
     }
-    let (requeue, delayed_here) = (job.requeue, job.is_ours());
+    let (requeue, delayed_here) = (job.due, job.is_ours());
     if node.may_be_elsewhere(key) && (!clean || requeue <= now) {
         if delayed_here {
             node.jobs[key].make(Move::LoadUnsure);
         }
         let stagger = node.stagger();
-        node.jobs[key].requeue = requeue.max(now) + stagger;
+        node.jobs[key].due = requeue.max(now) + stagger;
     }
     node.agenda.add_job(&mut node.jobs, key);
     if at_most_once && again {
@@ -476,7 +476,7 @@ fn delete(node: &mut Node, key: JobKey, effects: &mut Vec<Effect>) {
 fn start_collecting(node: &mut Node, now: Time, key: JobKey, effects: &mut Vec<Effect>) {
     let job = &mut node.jobs[key];
     let id = job.id;
-    job.requeue = now + limits::ACK_RETRY_MIN;
+    job.due = now + limits::ACK_RETRY_MIN;
     let nobody = job.holders.is_empty() && !job.is_tombstone();
     if nobody || job.expires() <= now {
         node.discard(key);

@@ -252,7 +252,7 @@ impl Node {
     /// judged by its age.
     fn is_cold(&self, now: Time, job: &Job) -> bool {
         match job.state() {
-            JobState::Active => job.requeue > now + limits::SPILL_AHEAD,
+            JobState::Active => job.due > now + limits::SPILL_AHEAD,
             JobState::Queued => {
                 let queue = &self.queues[job.queue];
                 queue.place_by_age(&self.jobs, job.created) >= limits::SPILL_HOT

@@ -39,7 +39,7 @@ impl Node {
                 id: job.id,
                 queued,
                 turn: queued || job.is_ours() || job.place() == Place::Restored,
-                requeue: (job.requeue != Time::NEVER).then_some(job.requeue),
+                requeue: (job.due != Time::NEVER).then_some(job.due),
                 nacks: job.nacks,
                 additional_deliveries: job.additional_deliveries,
                 extras: Extras::NONE,

@@ -407,8 +407,8 @@ impl Node {
         let job = &self.jobs[key];
         if job.is_delayed() {
             // Its delay is not over: another holder ends it. Should this be lost, it is late by a retry, but not lost.
-            let delay_ms = job.requeue.since(now).as_millis() as u64;
-            let requeue = job.requeue.after_secs(job.retry) + self.stagger();
+            let delay_ms = job.due.since(now).as_millis() as u64;
+            let requeue = job.due.after_secs(job.retry) + self.stagger();
             self.send(to, Message::enqueue(id, delay_ms), effects);
             self.give_turn(now, key, requeue);
             budget.jobs = budget.jobs.saturating_sub(1);

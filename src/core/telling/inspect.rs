@@ -213,11 +213,11 @@ impl Job {
     /// When it is queued next. While it is queued, its retry starts over whenever it ends.
     pub(crate) fn next_requeue(&self, now: Time) -> Time {
         if self.state() != JobState::Queued || self.guarantee() == Guarantee::AtMostOnce {
-            return self.requeue;
+            return self.due;
         }
         let retry = u64::from(self.retry) * 1000;
-        let over = now.as_millis().saturating_sub(self.requeue.as_millis());
-        Time::from_millis(self.requeue.as_millis() + over.div_ceil(retry) * retry)
+        let over = now.as_millis().saturating_sub(self.due.as_millis());
+        Time::from_millis(self.due.as_millis() + over.div_ceil(retry) * retry)
     }
 }
 

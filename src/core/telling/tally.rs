@@ -422,7 +422,7 @@ impl Node {
         let job = &self.jobs[key];
         if job.counted == Share::Restored {
             let queue = &mut self.queues[job.queue];
-            queue.restored_until = queue.restored_until.max(job.requeue);
+            queue.restored_until = queue.restored_until.max(job.due);
         }
     }
 

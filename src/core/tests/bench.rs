@@ -410,7 +410,7 @@ pub(crate) fn plain_job(number: u32) -> Job {
         body: Body::new(b"body"),
         created: u64::from(number),
         added: Time::ZERO,
-        requeue: Time::NEVER,
+        due: Time::NEVER,
         holders: crate::members::NodeSet::EMPTY,
         ttl: u32::MAX,
         delay: 0,
