@@ -15,6 +15,7 @@ pub(super) struct Topics {
     pub(super) kinds: BTreeMap<&'static str, u64>,
     pub(super) segments: BTreeMap<Segment, Content>,
     pub(super) entries: u64,
+    /// Those of the entries.
     origins: BTreeSet<Origin>,
     channels: HashSet<Arc<[u8]>, FixedState>,
 }
@@ -44,11 +45,7 @@ impl Topics {
                     self.channels.insert(Arc::clone(&entry.channel));
                 }
             }
-            TopicRecord::Life(origin)
-            | TopicRecord::End { origin, .. }
-            | TopicRecord::Freed { origin, .. } => {
-                self.origins.insert(*origin);
-            }
+            TopicRecord::Life(_) | TopicRecord::End { .. } | TopicRecord::Freed { .. } => {}
         }
     }
 

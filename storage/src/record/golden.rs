@@ -25,7 +25,6 @@ fn one_of_each() -> Vec<Record> {
     let (time, wall) = (Time::from_millis(300), WallTime(400));
     let id = JobId::from_bytes([9; 24]);
     let extras = Extras::new([(Tag::META, &b"m"[..])]);
-    let origin = Origin::new(OriginNode::new(2), 7);
     vec![
         Record::Started {
             generation: 3,
@@ -69,6 +68,14 @@ fn one_of_each() -> Vec<Record> {
         },
         Record::PeerForgotten(NodeId::from_bytes([2; 20])),
         Record::Setting(Box::new(Setting::sample())),
+    ]
+}
+
+/// The same of topics.
+fn one_of_each_of_topics() -> Vec<Record> {
+    let extras = Extras::new([(Tag::META, &b"m"[..])]);
+    let origin = Origin::new(OriginNode::new(2), 7);
+    vec![
         Record::Topic(TopicRecord::Life(origin)),
         Record::Topic(TopicRecord::Entry(Arc::new(Entry {
             origin,
@@ -122,7 +129,8 @@ fn name(record: &Record) -> &'static str {
 
 #[test]
 fn the_bytes_of_every_kind_are_golden() {
-    let records = one_of_each();
+    let mut records = one_of_each();
+    records.extend(one_of_each_of_topics());
     assert_eq!(records.len(), KINDS as usize, "one of each kind");
     let mut text = String::new();
     for (kind, record) in records.iter().enumerate() {

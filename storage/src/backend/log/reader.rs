@@ -19,9 +19,9 @@ use crate::fault::{Damage, Fault, Place};
 
 /// The place of one frame is kept for each stretch of this many bytes; the reader walks to those in between.
 const POINT_EVERY: u64 = 16 << 10;
-/// A walk reads what it expects to need, with this much more for the commit marks in between, and at most so many bytes at
-/// a time.
+/// What a walk reads beyond the bytes that are wanted, for the commit marks in between.
 const MARKS_BYTES: u64 = 1 << 10;
+/// The most that a walk reads at a time.
 const STEP_MOST: u64 = 256 << 10;
 /// The most files open for reading at a time. The server counts on it when it sets its limit of open files.
 pub const OPEN_MOST: usize = 32;
