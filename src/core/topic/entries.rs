@@ -490,8 +490,8 @@ impl Entries {
             return;
         };
         let at = log.find(number);
-        let is_earlier = |chunk: &&Chunk| chunk.first <= number && chunk.segment < to;
-        if log.chunks.get(at).filter(is_earlier).is_none() {
+        let is_later = |chunk: &Chunk| chunk.first > number || chunk.segment >= to;
+        if log.chunks.get(at).is_none_or(is_later) {
             return;
         }
         let chunk = log.chunks.remove(at).expect("it was just there");
