@@ -26,6 +26,9 @@ pub const NAMES_MAX: usize = 256;
 /// 2026-01-01 in seconds: the starts of our time take four bytes.
 const EPOCH: u64 = 1_767_225_600;
 
+/// The most bytes that an id and the `@` take as text.
+const ID_BYTES: usize = 42;
+
 const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 /// Where a reader is: the id up to which it has been taken in order, and its cut.
@@ -71,6 +74,22 @@ impl Cursor {
         self.cut.merge(&other.cut);
     }
 
+    /// As clients see it.
+    pub fn text(&self) -> String {
+        let mut names = Vec::with_capacity(16 * self.cut.len());
+        for (origin, passed) in self.cut.iter() {
+            write_name(&mut names, origin, passed);
+        }
+        let mut text = String::with_capacity(ID_BYTES + names.len().div_ceil(3) * 4);
+        let mut digits = itoa::Buffer::new();
+        text.push_str(digits.format(self.id.ms()));
+        text.push('-');
+        text.push_str(digits.format(self.id.seq()));
+        text.push('@');
+        encode(&names, &mut text);
+        text
+    }
+
     /// Reads what [`fmt::Display`] wrote.
     pub fn parse(text: &[u8]) -> Result<Self, InvalidCursor> {
         let at = text.iter().position(|byte| *byte == b'@');
@@ -97,11 +116,7 @@ impl Cursor {
 
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut bytes = Vec::with_capacity(16 * self.cut.len());
-        for (origin, passed) in self.cut.iter() {
-            write_name(&mut bytes, origin, passed);
-        }
-        write!(f, "{}@{}", self.id, encode(&bytes))
+        f.write_str(&self.text())
     }
 }
 
@@ -161,8 +176,7 @@ fn read_varint(rest: &mut &[u8]) -> Option<u128> {
     None
 }
 
-fn encode(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+fn encode(bytes: &[u8], text: &mut String) {
     for chunk in bytes.chunks(3) {
         let byte = |at: usize| u32::from(chunk.get(at).copied().unwrap_or(0));
         let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
@@ -170,7 +184,6 @@ fn encode(bytes: &[u8]) -> String {
             text.push(char::from(BASE64[(bits >> (18 - 6 * place) & 63) as usize]));
         }
     }
-    text
 }
 
 fn decode(text: &[u8]) -> Option<Vec<u8>> {

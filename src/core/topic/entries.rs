@@ -211,6 +211,12 @@ impl Chunk {
 impl Log {
     /// The chunk with this number, or the first behind it.
     fn find(&self, number: u64) -> usize {
+        // Mostly it is the last one that is asked for.
+        if let Some(last) = self.chunks.back()
+            && last.first <= number
+        {
+            return self.chunks.len() - usize::from(number < last.end());
+        }
         self.chunks.partition_point(|chunk| chunk.end() <= number)
     }
 

@@ -144,7 +144,7 @@ impl Behind<'_> {
     fn cursor(&mut self) -> &(Cursor, Arc<str>) {
         self.cursor.get_or_insert_with(|| {
             let cursor = self.page.cursor(self.origins);
-            let text = Arc::from(cursor.to_string());
+            let text = Arc::from(cursor.text());
             (cursor, text)
         })
     }

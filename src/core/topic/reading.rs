@@ -376,7 +376,7 @@ impl Topics {
         let (to, cursor) = match &reader.kind {
             Kind::Follower { number: _, meta } => {
                 let pattern = self.pattern_of(reader, &told);
-                (Addressee::Follower(pattern, *meta), cursor().to_string())
+                (Addressee::Follower(pattern, *meta), cursor().text())
             }
             Kind::Listener(Listen::Channel, _) => (Addressee::Channel, String::new()),
             Kind::Listener(Listen::Pattern, name) => {
