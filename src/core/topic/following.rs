@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::command::{Follow, Listen, TopicRefusal, TopicReply};
 use super::cursor::Cursor;
 use super::glob::{Case, matches};
-use super::readers::{At, Kind, Reader, ReaderId};
+use super::readers::{At, Kind, ReaderId};
 use crate::command::Reply;
 use crate::effect::Effect;
 use crate::id::{ClientId, Ticket};
@@ -96,7 +96,12 @@ impl Node {
         let mut told = Vec::new();
         for &name in names {
             let name: Arc<[u8]> = Arc::from(name);
-            if self.listener(client, listen, &name).is_none() {
+            if self
+                .topics
+                .readers
+                .listener(client, listen, &name)
+                .is_none()
+            {
                 let kind = Kind::Listener(listen, Arc::clone(&name));
                 let patterns = vec![Arc::clone(&name)];
                 let readers = &mut self.topics.readers;
@@ -120,16 +125,11 @@ impl Node {
         let client = ticket.client;
         let mut names: Vec<Arc<[u8]>> = names.iter().map(|&name| Arc::from(name)).collect();
         if names.is_empty() {
-            let own = self.topics.readers.subscriptions_of(client);
-            let own = own.filter_map(|(_, reader)| match &reader.kind {
-                Kind::Listener(kind, name) if *kind == listen => Some(Arc::clone(name)),
-                Kind::Listener(..) | Kind::Follower { .. } | Kind::Waiting(_) => None,
-            });
-            names = own.collect();
+            names = self.topics.readers.listened_to(client, listen);
         }
         let mut told = Vec::new();
         for name in names {
-            if let Some(id) = self.listener(client, listen, &name) {
+            if let Some(id) = self.topics.readers.listener(client, listen, &name) {
                 self.topics.readers.remove(id);
             }
             let count = self.topics.readers.subscription_count(client);
@@ -191,15 +191,6 @@ impl Node {
             return Err(TopicRefusal::TooManySubscriptions.into());
         }
         Ok(())
-    }
-
-    fn listener(&self, client: ClientId, listen: Listen, name: &[u8]) -> Option<ReaderId> {
-        let mut own = self.topics.readers.subscriptions_of(client);
-        let is_it = |reader: &Reader| match &reader.kind {
-            Kind::Listener(kind, own) => *kind == listen && **own == *name,
-            Kind::Follower { .. } | Kind::Waiting(_) => false,
-        };
-        own.find(|(_, reader)| is_it(reader)).map(|(id, _)| id)
     }
 
     /// Where a reader is.

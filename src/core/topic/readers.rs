@@ -86,11 +86,23 @@ pub(super) struct Reader {
     pub(super) at: At,
 }
 
+/// The readers of one connection.
+#[derive(Debug, Default)]
+struct Own {
+    ids: BTreeSet<ReaderId>,
+    /// Those of SUBSCRIBE and PSUBSCRIBE, by what they listen to.
+    listeners: BTreeMap<(Listen, Arc<[u8]>), ReaderId>,
+    /// How many are subscriptions.
+    subscriptions: u64,
+    /// The highest number that a subscription of TSUB ever had.
+    last_number: u64,
+}
+
 /// All readers of a node.
 #[derive(Debug, Default)]
 pub(super) struct Readers {
     all: BTreeMap<ReaderId, Reader>,
-    by_client: BTreeMap<ClientId, BTreeSet<ReaderId>>,
+    by_client: BTreeMap<ClientId, Own>,
     /// Readers at the live cursor.
     live: BTreeSet<ReaderId>,
     /// Readers that are not live and may go on.
@@ -145,6 +157,16 @@ impl Readers {
         self.next += 1;
         let first = self.next_subscription;
         self.next_subscription += patterns.len() as u64;
+        let own = self.by_client.entry(client).or_default();
+        own.ids.insert(id);
+        match &kind {
+            Kind::Follower { number, .. } => own.last_number = *number,
+            Kind::Listener(listen, name) => {
+                own.listeners.insert((*listen, Arc::clone(name)), id);
+            }
+            Kind::Waiting(_) => {}
+        }
+        own.subscriptions += u64::from(!matches!(kind, Kind::Waiting(_)));
         let exact = matches!(kind, Kind::Listener(Listen::Channel, _));
         for (number, pattern) in (first..).zip(&patterns) {
             let subscription = SubscriptionId(number);
@@ -169,7 +191,6 @@ impl Readers {
                 at,
             },
         );
-        self.by_client.entry(client).or_default().insert(id);
         self.due.insert(id);
         id
     }
@@ -180,9 +201,13 @@ impl Readers {
             self.subscriptions.remove(SubscriptionId(number));
             self.owners.remove(&SubscriptionId(number));
         }
-        if let Some(ids) = self.by_client.get_mut(&reader.client) {
-            ids.remove(&id);
-            if ids.is_empty() {
+        if let Some(own) = self.by_client.get_mut(&reader.client) {
+            own.ids.remove(&id);
+            if let Kind::Listener(listen, name) = &reader.kind {
+                own.listeners.remove(&(*listen, Arc::clone(name)));
+            }
+            own.subscriptions -= u64::from(!matches!(reader.kind, Kind::Waiting(_)));
+            if own.ids.is_empty() {
                 self.by_client.remove(&reader.client);
             }
         }
@@ -202,34 +227,39 @@ impl Readers {
 
     /// The readers of a connection, in the order in which they came.
     pub(super) fn of_client(&self, client: ClientId) -> Vec<ReaderId> {
-        let ids = self.by_client.get(&client);
-        ids.map(|ids| ids.iter().copied().collect())
-            .unwrap_or_default()
-    }
-
-    /// The readers of a connection that are subscriptions.
-    pub(super) fn subscriptions_of(
-        &self,
-        client: ClientId,
-    ) -> impl Iterator<Item = (ReaderId, &Reader)> {
-        let ids = self.by_client.get(&client).into_iter().flatten();
-        let readers = ids.map(|&id| (id, &self.all[&id]));
-        readers.filter(|(_, reader)| !matches!(reader.kind, Kind::Waiting(_)))
+        let own = self.by_client.get(&client).into_iter();
+        own.flat_map(|own| &own.ids).copied().collect()
     }
 
     /// How many subscriptions a connection has.
     pub(super) fn subscription_count(&self, client: ClientId) -> u64 {
-        self.subscriptions_of(client).count() as u64
+        self.by_client
+            .get(&client)
+            .map_or(0, |own| own.subscriptions)
     }
 
-    /// The number of the next subscription by TSUB of a connection: from 1 on, never one that it has.
+    /// The number of the next subscription by TSUB of a connection: from 1 on, above those that it has.
     pub(super) fn next_number(&self, client: ClientId) -> u64 {
-        let own = self.subscriptions_of(client);
-        let numbers = own.filter_map(|(_, reader)| match reader.kind {
-            Kind::Follower { number, .. } => Some(number),
-            Kind::Listener(..) | Kind::Waiting(_) => None,
-        });
-        numbers.max().unwrap_or(0) + 1
+        self.by_client.get(&client).map_or(0, |own| own.last_number) + 1
+    }
+
+    /// What a connection listens to, of one kind, in order of the names.
+    pub(super) fn listened_to(&self, client: ClientId, listen: Listen) -> Vec<Arc<[u8]>> {
+        let own = self.by_client.get(&client).into_iter();
+        let names = own.flat_map(|own| own.listeners.keys());
+        let those = names.filter(|(kind, _)| *kind == listen);
+        those.map(|(_, name)| Arc::clone(name)).collect()
+    }
+
+    /// The subscription of a connection to a name.
+    pub(super) fn listener(
+        &self,
+        client: ClientId,
+        listen: Listen,
+        name: &Arc<[u8]>,
+    ) -> Option<ReaderId> {
+        let own = self.by_client.get(&client)?;
+        own.listeners.get(&(listen, Arc::clone(name))).copied()
     }
 
     /// All readers, in the order in which they came.
