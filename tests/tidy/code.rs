@@ -22,7 +22,6 @@ const LONG_MATCHES: [&str; 7] = [
     "src/core/dispatch.rs: on_message",
     // The table of all moves of a job.
     "src/core/job/moves.rs: after",
-    "storage/src/record.rs: into_record",
 ];
 
 /// File names that say nothing.
