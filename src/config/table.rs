@@ -225,6 +225,11 @@ directives! {
         "metrics-max-queues" metrics_max_queues: u32 = 1000;
         number(0, 100_000), AtRunTime, Ours;
 
+        /// How many channels of topics have series of their own in the metrics; the rest share the series `__other__`.
+        /// A channel that goes makes room for a new one. 0 leaves the sum of all.
+        "metrics-max-topics" metrics_max_topics: u32 = 100;
+        number(0, 10_000), AtRunTime, Ours;
+
         /// What happens to jobs that memory does not hold. `spill`: from 75 % of `maxmemory` the bodies of
         /// those that are delivered last stay in the log alone, and are read from there; what counts against
         /// `maxmemory` is then what must stay in memory, some 150 bytes a job. `refuse`, or where nothing is kept

@@ -448,6 +448,7 @@ pub(crate) fn settings(config: &Config, log: Log) -> Settings {
             AppendFsync::Always => shoalmq_core::node::Sync::First,
             AppendFsync::Everysec | AppendFsync::No => shoalmq_core::node::Sync::Later,
         },
+        topic_series: config.metrics_max_topics,
         topic_memory: config.topic_max_memory,
         topic_disk: persistence::topic_disk(config),
         topic_dedup_ms: config.topic_dedup_window.as_millis() as u64,

@@ -27,6 +27,8 @@ pub struct Settings {
     pub tallied_queues: u32,
     /// Whether what is recorded has to be on disk before it counts.
     pub sync: Sync,
+    /// How many channels of topics have series of their own in the metrics.
+    pub topic_series: u32,
     /// The bytes of memory that topics may use.
     pub topic_memory: u64,
     /// The bytes that topics may take on disk.
@@ -49,6 +51,7 @@ impl Default for Settings {
             leaving_grace: Duration::from_secs(5),
             tallied_queues: 1000,
             sync: Sync::Later,
+            topic_series: 100,
             topic_memory: 1 << 30,
             topic_disk: u64::MAX,
             topic_dedup_ms: 120_000,

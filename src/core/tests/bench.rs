@@ -32,6 +32,7 @@ pub(crate) const SETTINGS: Settings = Settings {
     heal_delay: Duration::from_mins(1),
     leaving_grace: Duration::from_secs(5),
     sync: crate::node::Sync::Later,
+    topic_series: 100,
     topic_memory: 1 << 30,
     topic_disk: u64::MAX,
     topic_dedup_ms: 120_000,

@@ -47,6 +47,8 @@ pub(crate) struct Channel {
     taken: EntryId,
     /// How many entries retention took, ever.
     taken_entries: u64,
+    /// How many entries clients of this node published.
+    published: u64,
     blocks: VecDeque<Block>,
 }
 
@@ -65,7 +67,10 @@ pub(crate) struct Channels {
     by_name: HashMap<Arc<[u8]>, ChannelKey, FixedState>,
     /// How many of them the index names.
     open: usize,
-    /// About what the records of all entries take that readers may get.
+    /// How many of them have entries that readers may get, and how many entries these are.
+    visible: usize,
+    entries: u64,
+    /// About what the records of these entries take.
     live_bytes: u64,
     /// The highest id that retention took of any channel.
     taken: EntryId,
@@ -84,6 +89,8 @@ impl Channels {
             free: Vec::new(),
             by_name: HashMap::with_hasher(FixedState::with_seed(seed)),
             open: 0,
+            visible: 0,
+            entries: 0,
             live_bytes: 0,
             taken: EntryId::ZERO,
             memory: 0,
@@ -148,6 +155,7 @@ impl Channels {
             flushed: flushed(),
             taken: EntryId::ZERO,
             taken_entries: 0,
+            published: 0,
             blocks: VecDeque::new(),
         };
         self.memory += CHANNEL_BYTES + name.len();
@@ -171,7 +179,10 @@ impl Channels {
         channel.newest = channel.newest.max(id);
         let is_live = id > channel.floor();
         let is_block = is_live && channel.count(id, bytes);
+        let is_visible = is_live && channel.entries == 1;
         self.memory += usize::from(is_block) * size_of::<Block>();
+        self.visible += usize::from(is_visible);
+        self.entries += u64::from(is_live);
         self.live_bytes += if is_live { ENTRY_BYTES + bytes } else { 0 };
         self.open += usize::from(is_first);
     }
@@ -211,6 +222,26 @@ impl Channels {
     /// About what the records of all entries take that readers may get.
     pub(crate) fn live_bytes(&self) -> u64 {
         self.live_bytes
+    }
+
+    /// How many channels have entries that readers may get.
+    pub(crate) fn visible(&self) -> usize {
+        self.visible
+    }
+
+    /// How many entries these are.
+    pub(crate) fn entries(&self) -> u64 {
+        self.entries
+    }
+
+    /// The bytes of their channels, bodies and extras.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.live_bytes - ENTRY_BYTES * self.entries
+    }
+
+    /// A client published an entry to a channel.
+    pub(crate) fn count_published(&mut self, key: ChannelKey) {
+        self.get_mut(key).published += 1;
     }
 
     /// The highest id that retention took of any channel.
@@ -267,7 +298,10 @@ impl Channels {
             channel.taken_entries += gone;
             self.taken = to.max(self.taken);
         }
-        let bytes = bytes_before - self.get(key).bytes;
+        let channel = self.get(key);
+        let (bytes, is_empty) = (bytes_before - channel.bytes, channel.entries == 0);
+        self.visible -= usize::from(is_empty);
+        self.entries -= gone;
         self.live_bytes -= ENTRY_BYTES * gone + bytes;
         self.memory -= (blocks - left) * size_of::<Block>();
         gone
@@ -294,6 +328,11 @@ impl Channel {
 
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// How many entries clients of this node published.
+    pub(crate) fn published(&self) -> u64 {
+        self.published
     }
 
     /// The highest id that it ever had here.

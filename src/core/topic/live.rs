@@ -68,6 +68,7 @@ impl Topics {
         let mut page = Page::open(&self.origins, self.stable(), self.live.clone());
         let (mut found, mut served) = (Vec::new(), Vec::new());
         let mut is_cold = false;
+        let counts = &mut self.counts;
         loop {
             let (entries, channels, readers) = (&self.entries, &self.channels, &mut self.readers);
             let given = page.next_if(
@@ -101,8 +102,10 @@ impl Topics {
                 let Some(reader) = readers.live_mut(id) else {
                     continue;
                 };
-                if give(reader, pattern, &told, size, &mut behind, effects) {
-                    served.push(id);
+                match give(reader, pattern, &told, size, &mut behind, effects) {
+                    Taken::Pushed => counts.deliver(&told),
+                    Taken::Kept => served.push(id),
+                    Taken::Nothing => {}
                 }
             }
         }
@@ -150,7 +153,17 @@ impl Behind<'_> {
     }
 }
 
-/// Gives something to a live reader. Returns whether it is a TREAD that has something now.
+/// What became of what a live reader was given.
+enum Taken {
+    /// Its connection is told.
+    Pushed,
+    /// It is a TREAD, which has something now.
+    Kept,
+    /// The reader does not want it.
+    Nothing,
+}
+
+/// Gives something to a live reader.
 fn give(
     reader: &mut Reader,
     pattern: usize,
@@ -158,14 +171,18 @@ fn give(
     size: u64,
     behind: &mut Behind<'_>,
     effects: &mut Vec<Effect>,
-) -> bool {
+) -> Taken {
     let is_loss = matches!(told, Told::Lost(..));
     let (to, cursor) = match &mut reader.kind {
         Kind::Waiting(waiting) => {
             give_waiting(waiting, told, size, behind);
-            return !waiting.told.is_empty();
+            return if waiting.told.is_empty() {
+                Taken::Nothing
+            } else {
+                Taken::Kept
+            };
         }
-        Kind::Listener(..) if is_loss => return false,
+        Kind::Listener(..) if is_loss => return Taken::Nothing,
         Kind::Listener(Listen::Channel, _) => (Addressee::Channel, Arc::from("")),
         Kind::Listener(Listen::Pattern, name) => (Addressee::Pattern(name.clone()), Arc::from("")),
         Kind::Follower { number: _, meta } => {
@@ -177,7 +194,7 @@ fn give(
     let told = told.clone();
     let push = Push { to, told, cursor };
     effects.push(Effect::Push(reader.client, Box::new(push)));
-    false
+    Taken::Pushed
 }
 
 /// Keeps something for a TREAD that waits, if there is room.

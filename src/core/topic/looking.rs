@@ -1,9 +1,8 @@
 //! TFLUSH, and the commands that only look: TLEN, TSTAT, TSCAN. And which flow answers which command.
 
-use std::sync::Arc;
-
 use super::channels::{ChannelKey, Floor};
-use super::command::{Before, ChannelView, Publish, TopicCommand, TopicReply};
+use super::command::{Before, Publish, TopicCommand, TopicReply};
+use super::figures::Scan;
 use super::glob::{Case, is_literal, matches};
 use super::id::EntryId;
 use crate::command::Reply;
@@ -80,37 +79,17 @@ impl Node {
     }
 
     fn topic_stat(&mut self, channel: &[u8]) -> TopicReply {
-        let Some(key) = self.topics.channels.find(channel) else {
-            return TopicReply::Stat(None);
-        };
-        let readers = self.topics.readers.count(channel);
-        let oldest = self.topics.oldest(key);
-        let channel = self.topics.channels.get(key);
-        let view = ChannelView {
-            oldest,
-            newest: oldest.map(|_| channel.newest()),
-            entries: channel.entries(),
-            bytes: channel.bytes(),
-            readers,
-        };
-        TopicReply::Stat(Some(Box::new(view)))
+        TopicReply::Stat(self.topic_view(channel).map(Box::new))
     }
 
-    /// A channel keeps its key while it has entries, so a walk by keys finds each that is there from its begin to its end.
     fn topic_scan(&self, cursor: u64, count: u64, pattern: Option<&[u8]>) -> TopicReply {
-        let from = u32::try_from(cursor).unwrap_or(u32::MAX);
-        let mut found: Vec<Arc<[u8]>> = Vec::new();
-        let channels = self.topics.channels.iter_from(from);
-        for (looked, (key, channel)) in (0..).zip(channels) {
-            if looked >= count {
-                return TopicReply::Channels(u64::from(key.number()), found);
-            }
-            let is_match = pattern.is_none_or(|p| matches(p, channel.name(), Case::Exact));
-            if channel.entries() > 0 && is_match {
-                found.push(Arc::clone(channel.name()));
-            }
-        }
-        TopicReply::Channels(0, found)
+        let (next, found) = self.scan_topics(Scan {
+            cursor,
+            looks: usize::try_from(count).unwrap_or(usize::MAX),
+            finds: usize::MAX,
+            pattern,
+        });
+        TopicReply::Channels(next, found)
     }
 }
 
@@ -123,20 +102,6 @@ impl super::Topics {
         let all = self.channels.iter();
         let those = all.filter(|(_, channel)| matches(pattern, channel.name(), Case::Exact));
         those.map(|(key, _)| key).collect()
-    }
-
-    /// The id of the oldest entry of a channel that readers may get.
-    fn oldest(&self, key: ChannelKey) -> Option<EntryId> {
-        let channel = self.channels.get(key);
-        let span = channel.first_span()?;
-        let mut oldest = None;
-        self.entries.visit_backwards(span, |entry| {
-            if entry.channel == key && entry.id > channel.floor() {
-                oldest = Some(oldest.map_or(entry.id, |id: EntryId| id.min(entry.id)));
-            }
-            true
-        });
-        oldest
     }
 
     /// Takes away what a pattern matches, up to an id. Returns how many entries went.

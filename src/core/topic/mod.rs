@@ -49,6 +49,7 @@ mod cut;
 mod ending;
 mod ends;
 mod entries;
+mod figures;
 mod flushing;
 mod following;
 mod glob;
@@ -85,6 +86,7 @@ pub use command::{
 pub use cursor::{Cursor, InvalidCursor, NAMES_MAX};
 pub use cut::{Cut, Passed};
 pub use ends::{EndRecord, Ended, Ends};
+pub use figures::{ChannelFigures, Scan, TopicFigures};
 pub use glob::{Case, is_literal, literal_prefix, matches};
 pub use haves::Haves;
 pub use id::{AHEAD_MAX_MS, Clock, ClockAhead, EntryId, is_wrong};

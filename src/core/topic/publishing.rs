@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use super::channels::ChannelKey;
 use super::command::{Publish, TopicRefusal, TopicReply};
 use super::id::EntryId;
 use super::origin::{Origin, OriginNode};
@@ -115,14 +116,23 @@ impl Node {
             body: Body::new(publish.body),
             extras: publish.extras.clone(),
         });
-        let is_new = self.topics.hold(&entry);
-        assert!(is_new, "{entry:?} has a number of its own");
+        let key = self.topics.hold(&entry);
+        let key = key.unwrap_or_else(|| panic!("{entry:?} has a number of its own"));
+        self.count_published(key);
         self.topics.entries.remember(&entry);
         let record = TopicRecord::Entry(entry);
         self.topics.segments.grow(record.size());
         self.persist_topic(record, effects);
         self.settle_own(own, number);
         id
+    }
+
+    fn count_published(&mut self, key: ChannelKey) {
+        let is_first = self.is_among_first(key);
+        let topics = &mut self.topics;
+        topics.channels.count_published(key);
+        topics.counts.published += 1;
+        topics.counts.published_to_rest += u64::from(!is_first);
     }
 
     /// This life of the node. Without a log, and under a new id, it begins with the first entry.

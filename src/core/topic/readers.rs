@@ -262,6 +262,11 @@ impl Readers {
         own.listeners.get(&(listen, Arc::clone(name))).copied()
     }
 
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.all.len()
+    }
+
     /// All readers, in the order in which they came.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Reader> {
         self.all.values()

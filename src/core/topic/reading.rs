@@ -209,7 +209,7 @@ impl Node {
             At::Behind { cursor, waits: _ } => cursor,
         };
         if let Kind::Waiting(waiting) = reader.kind {
-            answer_read(*waiting, cursor, effects);
+            self.answer_read(*waiting, cursor, effects);
         }
     }
 
@@ -268,13 +268,16 @@ impl Node {
             wanted = Wanted::exactly(names.iter().map(|name| &**name));
         }
         let (mut pushes, mut has_unread) = (0, false);
+        let mut counts = topics.counts;
         let (cursor, ended) = topics.fill(cursor, &mut wanted, room, true, |told, _, cursor| {
             has_unread |= matches!(told, Told::Unread(_));
             pushes += 1;
+            counts.deliver(&told);
             if let Some(push) = topics.push(reader, told, cursor) {
                 effects.push(Effect::Push(client, Box::new(push)));
             }
         });
+        self.topics.counts = counts;
         if ended == Ended::Empty && !has_unread {
             self.join(id, cursor);
         } else if pushes > 0 {
@@ -325,8 +328,21 @@ impl Node {
             if let Patience::Until(until) = waiting.patience {
                 self.agenda.remove_timer(until, Timer::TopicRead(id));
             }
-            answer_read(*waiting, cursor, effects);
+            self.answer_read(*waiting, cursor, effects);
         }
+    }
+
+    fn answer_read(&mut self, waiting: Waiting, cursor: Cursor, effects: &mut Vec<Effect>) {
+        for told in &waiting.told {
+            self.topics.counts.deliver(told);
+        }
+        let page = PageReply {
+            cursor,
+            told: waiting.told,
+            meta: waiting.meta,
+        };
+        let reply = Reply::Topic(Box::new(TopicReply::Page(page)));
+        answer(waiting.ticket, reply, effects);
     }
 
     /// A reader has all that there is: it goes live if it is where the live readers are.
@@ -422,17 +438,4 @@ fn topics_taken(
 ) {
     topics.readers.move_to(id, cursor, Next::Taken);
     effects.push(Effect::AwaitReader(client));
-}
-
-fn answer_read(waiting: Waiting, cursor: Cursor, effects: &mut Vec<Effect>) {
-    let page = PageReply {
-        cursor,
-        told: waiting.told,
-        meta: waiting.meta,
-    };
-    answer(
-        waiting.ticket,
-        Reply::Topic(Box::new(TopicReply::Page(page))),
-        effects,
-    );
 }

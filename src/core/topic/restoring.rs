@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 
 use super::channels::ChannelKey;
 use super::entries::{Gone, Indexed};
+use super::figures::Counts;
 use super::origin::{Origin, OriginNode};
 use super::record::{Entry, TopicRecord};
 use super::topics::Topics;
@@ -123,6 +124,7 @@ impl Node {
     pub(crate) fn start_topics(&mut self, now: Now, segment: Segment, effects: &mut Vec<Effect>) {
         self.topics.segments.start(segment);
         self.topics.settle_all();
+        self.topics.counts = Counts::default();
         let node = OriginNode::of(&self.id);
         let last = self.topics.last_life;
         self.topics.begin(node, last, now.wall);
@@ -152,7 +154,7 @@ impl Topics {
             }
             TopicRecord::Entry(entry) => {
                 self.pass_clock(entry.id);
-                if self.hold(&entry) {
+                if self.hold(&entry).is_some() {
                     self.entries.remember(&entry);
                 } else {
                     self.recorded_again(&entry, at.segment);

@@ -7,6 +7,7 @@ use super::cursor::Cursor;
 use super::cut::Passed;
 use super::ends::EndRecord;
 use super::entries::{Entries, Indexed, Slot};
+use super::figures::Counts;
 use super::glob::{Case, matches};
 use super::id::{Clock, EntryId};
 use super::keys::Keys;
@@ -51,6 +52,7 @@ pub(crate) struct Topics {
     pub(super) live: Cursor,
     /// Something was published, or settled, that the live readers have not been given.
     pub(super) has_news: bool,
+    pub(super) counts: Counts,
 }
 
 /// What a reader wants, for as long as one page is filled.
@@ -116,6 +118,7 @@ impl Topics {
             copied: 0,
             live: Cursor::default(),
             has_news: false,
+            counts: Counts::default(),
         }
     }
 
@@ -153,13 +156,13 @@ impl Topics {
         (number, self.clock.next(wall, own))
     }
 
-    /// Holds an entry.
-    pub(super) fn hold(&mut self, entry: &Arc<Entry>) -> bool {
+    /// Holds an entry. Returns its channel, unless the entry is not new here.
+    pub(super) fn hold(&mut self, entry: &Arc<Entry>) -> Option<ChannelKey> {
         let taken = self
             .origins
             .take_entry(entry.origin, entry.number, entry.id);
         if taken != Ok(true) {
-            return false;
+            return None;
         }
         if let Some(key) = key_of(&entry.extras) {
             self.keys.add(&entry.channel, key, entry.id);
@@ -179,7 +182,7 @@ impl Topics {
             .add(position, Some(key), bytes, self.segments.current());
 
         self.channels.add(key, entry.id, bytes);
-        true
+        Some(key)
     }
 
     /// Holds an end record.
@@ -256,7 +259,7 @@ impl Topics {
     /// Raises the floor of a channel. Returns how many entries went.
     pub(super) fn raise(&mut self, key: ChannelKey, why: Floor, to: EntryId) -> u64 {
         let entries = &self.entries;
-        self.channels.raise(key, why, to, |first, last| {
+        let gone = self.channels.raise(key, why, to, |first, last| {
             let mut found = (0, 0);
             entries.visit_backwards((first, last), |entry| {
                 if entry.channel == key {
@@ -265,7 +268,12 @@ impl Topics {
                 true
             });
             found
-        })
+        });
+        match why {
+            Floor::Flushed => self.counts.flushed += gone,
+            Floor::Taken => self.counts.taken += gone,
+        }
+        gone
     }
 
     /// What all of it takes in memory.

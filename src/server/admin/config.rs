@@ -104,7 +104,9 @@ pub(in crate::server) fn apply(
         | "min-replicate" | "heal-delay" | "leaving-grace" | "metrics-max-queues" => {
             configure(driver);
         }
-        "topic-max-memory" | "topic-max-disk" | "topic-dedup-window" => configure(driver),
+        "metrics-max-topics" | "topic-max-memory" | "topic-max-disk" | "topic-dedup-window" => {
+            configure(driver);
+        }
         "appendfsync" => {
             driver.set_policy(shared);
             configure(driver);
