@@ -506,3 +506,84 @@ fn sighup_reads_the_configuration_again() {
     assert_eq!(value("maxmemory"), (123 << 20).to_string());
     assert_eq!(succeeded(&get(port, "/metrics").body), Some(0.0));
 }
+
+#[test]
+fn topics_are_told_in_metrics_and_in_info() {
+    let (node, port) = node("--metrics-max-topics 2");
+    let mut client = node.connect();
+    for channel in ["a", "b", "c", "d", "a"] {
+        client.call(&format!("TPUB {channel} 1234"));
+    }
+    client.call("TREAD FROM 0 COUNT 3 PATTERN *");
+    client.call("TFLUSH b BEFORE $");
+    let text = get(port, "/metrics").body;
+    let of = |what: &str, channel: &str| {
+        sample(
+            &text,
+            &format!("shoalmq_topic_channel_{what}{{channel=\"{channel}\"}}"),
+        )
+    };
+    let all = |what: &str| ["a", "b", "c", "__other__"].map(|channel| of(what, channel));
+    assert_eq!(all("entries"), [Some(2.0), Some(0.0), None, Some(2.0)]);
+    assert_eq!(all("bytes"), [Some(10.0), Some(0.0), None, Some(10.0)]);
+    assert_eq!(
+        all("published_total"),
+        [Some(2.0), Some(1.0), None, Some(2.0)]
+    );
+    for (what, value) in [
+        ("entries_published_total", 5.0),
+        ("entries_delivered_total", 3.0),
+        ("entries_flushed_total", 1.0),
+        ("entries_expired_total", 0.0),
+        ("channels", 3.0),
+        ("entries", 4.0),
+        ("bytes", 20.0),
+        ("readers", 0.0),
+    ] {
+        assert_eq!(
+            sample(&text, &format!("shoalmq_topic_{what}")),
+            Some(value),
+            "{what}"
+        );
+    }
+    let (log, limit) = ("shoalmq_topic_log_bytes", "shoalmq_topic_log_limit_bytes");
+    assert!(sample(&text, log) > Some(20.0) && sample(&text, log) < sample(&text, limit));
+    client.call("CONFIG SET metrics-max-topics 0");
+    let text = get(port, "/metrics").body;
+    assert!(!text.contains("{channel="), "{text}");
+    let info = client.call("INFO topics");
+    let info = info.text();
+    assert!(info.starts_with("# Topics\r\ntopic_channels:3\r\ntopic_entries:4\r\n"));
+}
+
+#[test]
+fn channels_are_listed_page_by_page() {
+    let (node, port) = node("");
+    let mut client = node.connect();
+    for number in 0..25 {
+        client.call(&format!("TPUB mail.{} x", number % 5));
+        client.call(&format!("TPUB other.{number} x"));
+    }
+    let page = json(port, "/api/v1/topics?match=mail.*&count=3");
+    let channels = page["channels"].as_array().expect("a list");
+    let names: Vec<_> = channels.iter().map(|c| c["name"].as_str()).collect();
+    assert_eq!(names, ["mail.0", "mail.1", "mail.2"].map(Some));
+    assert_eq!(
+        (&channels[0]["entries"], &channels[0]["bytes"]),
+        (&5.into(), &35.into())
+    );
+    assert_eq!(channels[0]["readers"], 0);
+    let ids = ["oldest", "newest"].map(|id| channels[0][id].as_str().expect("an id"));
+    assert!(ids[0] < ids[1], "{ids:?}");
+    assert_eq!(page["total"]["channels"], 30);
+    let rest = json(
+        port,
+        &format!(
+            "/api/v1/topics?match=mail.*&count=3&cursor={}",
+            page["next"]
+        ),
+    );
+    assert_eq!(rest["channels"].as_array().map(Vec::len), Some(2));
+    assert_eq!(rest["next"], serde_json::Value::Null);
+    assert_eq!(get(port, "/api/v1/topics?global=true").status, 400);
+}

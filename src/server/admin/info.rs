@@ -1,6 +1,7 @@
-//! INFO: Disque's sections and fields, in Disque's order.
+//! INFO: Disque's sections and fields, in Disque's order, and ours.
 
 mod replication;
+mod topics;
 
 use std::fmt::{Display, Write};
 use std::time::Duration;
@@ -16,12 +17,13 @@ use crate::server::process;
 /// A section: its name, whether a plain INFO shows it, and what writes its fields.
 type Section = (&'static str, bool, fn(&Driver, &mut Fields));
 
-const SECTIONS: [Section; 10] = [
+const SECTIONS: [Section; 11] = [
     ("Server", true, server),
     ("Clients", true, clients),
     ("Memory", true, memory),
     ("Jobs", true, jobs),
     ("Queues", true, queues),
+    ("Topics", true, topics::fields),
     ("Persistence", true, persistence),
     ("Stats", true, stats),
     ("CPU", true, cpu),

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `cluster` | this node and the others |
 //! | `queues`, `queues/{name}` | see `queues` |
+//! | `topics` | see `topics` |
 //! | `drain` (POST) | hands queued jobs over before a stop: how many are left |
 //! | `drain` (DELETE) | undoes a drain, and CLUSTER LEAVING yes |
 //! | `safe-to-delete` | 200 when this node may be removed for good, 409 with the reasons when not |

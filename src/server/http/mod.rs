@@ -14,6 +14,7 @@ mod health;
 mod listener;
 mod queues;
 mod request;
+mod topics;
 
 use std::sync::Arc;
 
@@ -47,7 +48,9 @@ fn routes(shared: &Node) -> Router {
         .merge(open)
         .merge(guarded(numbers, auth::Guard::Metrics))
         .merge(guarded(
-            api::routes().merge(queues::routes()),
+            api::routes()
+                .merge(queues::routes())
+                .merge(topics::routes()),
             auth::Guard::Api,
         ))
         .merge(guarded(api::drain_route(), auth::Guard::Drain))
@@ -63,7 +66,7 @@ async fn index() -> &'static str {
     "ShoalMQ\n\
      /healthz/startup  /healthz/ready  /healthz/live\n\
      /metrics\n\
-     /api/v1/cluster  /api/v1/queues  /api/v1/queues/{name}  /api/v1/safe-to-delete\n"
+     /api/v1/cluster  /api/v1/queues  /api/v1/queues/{name}  /api/v1/topics  /api/v1/safe-to-delete\n"
 }
 
 async fn metrics(State(shared): State<Node>, headers: HeaderMap) -> Response {

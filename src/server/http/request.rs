@@ -51,6 +51,67 @@ pub(super) fn switch(uri: &Uri, name: &str) -> Result<bool, BadRequest> {
     Ok(given.unwrap_or(false))
 }
 
+/// Which part of a list is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Page {
+    /// `cursor`: where it begins.
+    pub(super) cursor: u64,
+    /// `count`: how many it may have.
+    pub(super) count: usize,
+    /// `match`: a glob.
+    pub(super) pattern: Option<Vec<u8>>,
+}
+
+impl Page {
+    /// The parameters of a request, each at most once, and no others.
+    pub(super) fn of(uri: &Uri, count: usize, count_max: usize) -> Result<Self, BadRequest> {
+        let (mut cursor, mut given, mut pattern) = (None, None, None);
+        let pairs = uri.query().unwrap_or_default().split('&');
+        for pair in pairs.filter(|pair| !pair.is_empty()) {
+            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let is_again = match key {
+                "cursor" => {
+                    let wrong = || BadRequest(format!("cursor must be a number, not `{value}`"));
+                    let number = value.parse().map_err(|_| wrong())?;
+                    cursor.replace(number).is_some()
+                }
+                "count" => {
+                    let number = value.parse().ok();
+                    let number = number.filter(|number| (1..=count_max).contains(number));
+                    let number = number.ok_or_else(|| {
+                        BadRequest(format!(
+                            "count must be a number from 1 to {count_max}, not `{value}`"
+                        ))
+                    })?;
+                    given.replace(number).is_some()
+                }
+                "match" => {
+                    let wrong = || {
+                        BadRequest(format!(
+                            "`{value}` is no percent-encoding: `%` takes two hex digits"
+                        ))
+                    };
+                    pattern.replace(decode(value).ok_or_else(wrong)?).is_some()
+                }
+                _ => {
+                    let wrong = format!(
+                        "unknown parameter `{key}`: there are `match`, `count` and `cursor`"
+                    );
+                    return Err(BadRequest(wrong));
+                }
+            };
+            if is_again {
+                return Err(BadRequest(format!("{key} is given twice")));
+            }
+        }
+        Ok(Page {
+            cursor: cursor.unwrap_or(0),
+            count: given.unwrap_or(count),
+            pattern,
+        })
+    }
+}
+
 /// The bytes that are meant; none if a `%` is not followed by two hex digits.
 fn decode(text: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(text.len());
@@ -85,6 +146,34 @@ mod tests {
         assert_eq!(name("/queues/%ff%00"), Some(vec![0xff, 0]));
         for wrong in ["/queues/%", "/queues/%4", "/queues/%zz", "/queues/a%+1"] {
             assert_eq!(name(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_page_has_a_cursor_a_count_and_a_glob() {
+        let page = |text| Page::of(&uri(text), 100, 1000).map_err(|bad| bad.0);
+        let first = Page {
+            cursor: 0,
+            count: 100,
+            pattern: None,
+        };
+        assert_eq!(page("/t"), Ok(first));
+        let later = Page {
+            cursor: 7,
+            count: 3,
+            pattern: Some(b"a&.*".to_vec()),
+        };
+        assert_eq!(page("/t?match=a%26.*&count=3&cursor=7"), Ok(later));
+        for (wrong, word) in [
+            ("/t?count=0", "from 1 to 1000"),
+            ("/t?count=1001", "not `1001`"),
+            ("/t?cursor=x", "cursor must be"),
+            ("/t?match=%z", "percent-encoding"),
+            ("/t?global=true", "`global`"),
+            ("/t?count=1&count=1", "twice"),
+        ] {
+            let error = page(wrong).expect_err(wrong);
+            assert!(error.contains(word), "{error}");
         }
     }
 

@@ -10,6 +10,7 @@ mod exposition;
 mod jobs;
 mod label;
 mod node;
+mod topics;
 
 use std::sync::Arc;
 
@@ -74,6 +75,7 @@ pub(crate) fn render(shared: &Arc<Shared>, format: Format) -> String {
     };
     let mut text = Exposition::default();
     copied.jobs.write(&mut text);
+    copied.topics.write(&mut text);
     copied.commands.write(&mut text);
     copied.cluster.write(&mut text);
     copied.node.write(&mut text, space);
@@ -87,6 +89,7 @@ pub(crate) fn render(shared: &Arc<Shared>, format: Format) -> String {
 /// What was read with the lock held.
 struct Copied {
     jobs: jobs::Jobs,
+    topics: topics::Topics,
     commands: commands::Commands,
     cluster: cluster::Nodes,
     node: node::Figures,
@@ -96,6 +99,7 @@ impl Copied {
     fn of(driver: &Driver) -> Self {
         Copied {
             jobs: jobs::Jobs::of(driver),
+            topics: topics::Topics::of(driver),
             commands: commands::Commands::of(driver),
             cluster: cluster::Nodes::of(driver),
             node: node::Figures::of(driver),

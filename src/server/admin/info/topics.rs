@@ -1,0 +1,20 @@
+//! INFO topics: channels, entries and readers of this node, and what they take.
+
+use super::Fields;
+use crate::server::driver::Driver;
+
+pub(super) fn fields(driver: &Driver, fields: &mut Fields) {
+    let all = driver.node.topic_figures();
+    fields.add("topic_channels", all.channels);
+    fields.add("topic_entries", all.entries);
+    fields.add("topic_bytes", all.bytes);
+    fields.add("topic_readers", all.readers);
+    fields.add("topic_entries_published", all.published);
+    fields.add("topic_entries_delivered", all.delivered);
+    fields.add("topic_entries_flushed", all.flushed);
+    fields.add("topic_entries_expired", all.taken);
+    fields.add("topic_log_bytes", all.log_bytes);
+    fields.add("topic_log_limit", all.log_limit);
+    fields.add("topic_memory", all.memory);
+    fields.add("topic_memory_limit", all.memory_limit);
+}

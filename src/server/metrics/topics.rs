@@ -1,0 +1,166 @@
+//! Topics.
+
+use shoalmq_core::topic::{ChannelFigures, TopicFigures};
+
+use super::exposition::{Exposition, Kind};
+use super::label::{OTHER, queue_label};
+use crate::server::driver::Driver;
+
+/// A figure: its kind, its name, and what it is.
+type Named = (Kind, &'static str, &'static str);
+
+/// Figures of topics.
+pub(super) struct Topics {
+    all: TopicFigures,
+    /// None if no channel is to have series of its own.
+    first: Option<Vec<ChannelFigures>>,
+}
+
+impl Topics {
+    pub(super) fn of(driver: &Driver) -> Self {
+        let has_series = driver.config.metrics_max_topics > 0;
+        Topics {
+            all: driver.node.topic_figures(),
+            first: has_series.then(|| driver.node.first_channels().collect()),
+        }
+    }
+
+    pub(super) fn write(&self, text: &mut Exposition) {
+        for ((kind, name, help), value) in self.sums() {
+            text.one(kind, name, help, value);
+        }
+        self.write_channels(text);
+    }
+
+    fn sums(&self) -> [(Named, u64); 12] {
+        let (gauge, counter) = (Kind::Gauge, Kind::Counter);
+        let all = &self.all;
+        [
+            (
+                (
+                    counter,
+                    "topic_entries_published_total",
+                    "Entries that clients of this node published.",
+                ),
+                all.published,
+            ),
+            (
+                (
+                    counter,
+                    "topic_entries_delivered_total",
+                    "Entries that readers at this node were given, by TREAD and by subscriptions.",
+                ),
+                all.delivered,
+            ),
+            (
+                (
+                    counter,
+                    "topic_entries_flushed_total",
+                    "Entries that TFLUSH took.",
+                ),
+                all.flushed,
+            ),
+            (
+                (
+                    counter,
+                    "topic_entries_expired_total",
+                    "Entries that retention or topic-max-disk took.",
+                ),
+                all.taken,
+            ),
+            (
+                (gauge, "topic_channels", "Channels that have entries."),
+                all.channels as u64,
+            ),
+            (
+                (gauge, "topic_entries", "Entries that readers may get."),
+                all.entries,
+            ),
+            (
+                (
+                    gauge,
+                    "topic_bytes",
+                    "Bytes of their channels, bodies and extras.",
+                ),
+                all.bytes,
+            ),
+            (
+                (
+                    gauge,
+                    "topic_readers",
+                    "Subscriptions at this node, and TREADs that wait.",
+                ),
+                all.readers as u64,
+            ),
+            (
+                (gauge, "topic_log_bytes", "What the log of topics takes."),
+                all.log_bytes,
+            ),
+            (
+                (
+                    gauge,
+                    "topic_log_limit_bytes",
+                    "What it may take, `topic-max-disk`; 0 without a log.",
+                ),
+                all.log_limit,
+            ),
+            (
+                (
+                    gauge,
+                    "topic_memory_bytes",
+                    "Memory in use by the index and the newest entries.",
+                ),
+                all.memory,
+            ),
+            (
+                (
+                    gauge,
+                    "topic_memory_limit_bytes",
+                    "What they may take, `topic-max-memory`.",
+                ),
+                all.memory_limit,
+            ),
+        ]
+    }
+
+    fn write_channels(&self, text: &mut Exposition) {
+        let first = self.first.as_deref().unwrap_or_default();
+        let sum = |value: fn(&ChannelFigures) -> u64| first.iter().map(value).sum::<u64>();
+        let entries: fn(&ChannelFigures) -> u64 = |channel| channel.entries;
+        let bytes: fn(&ChannelFigures) -> u64 = |channel| channel.bytes;
+        let published: fn(&ChannelFigures) -> u64 = |channel| channel.published;
+        let families = [
+            (
+                Kind::Gauge,
+                "topic_channel_entries",
+                "Entries of a channel that readers may get.",
+                entries,
+                self.all.entries - sum(entries),
+            ),
+            (
+                Kind::Gauge,
+                "topic_channel_bytes",
+                "Bytes of their channels, bodies and extras.",
+                bytes,
+                self.all.bytes - sum(bytes),
+            ),
+            (
+                Kind::Counter,
+                "topic_channel_published_total",
+                "Entries that clients of this node published to a channel.",
+                published,
+                self.all.published_to_rest,
+            ),
+        ];
+        for (kind, name, help, value, rest) in families {
+            text.family(kind, name, help);
+            for channel in first {
+                let label = queue_label(&channel.name);
+                text.sample(&[("channel", &label)], value(channel));
+            }
+            if self.first.is_some() {
+                text.sample(&[("channel", OTHER)], rest);
+            }
+        }
+    }
+}
