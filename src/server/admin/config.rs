@@ -101,10 +101,8 @@ pub(in crate::server) fn apply(
 ) -> Result<(), String> {
     match name {
         "maxmemory" | "maxmemory-policy" | "memory-policy" | "default-replicate"
-        | "min-replicate" | "heal-delay" | "leaving-grace" | "metrics-max-queues" => {
-            configure(driver);
-        }
-        "metrics-max-topics" | "topic-max-memory" | "topic-max-disk" | "topic-dedup-window" => {
+        | "min-replicate" | "heal-delay" | "leaving-grace" | "metrics-max-queues"
+        | "metrics-max-topics" | "topic-max-memory" | "topic-max-disk" | "topic-dedup-window" => {
             configure(driver);
         }
         "appendfsync" => {

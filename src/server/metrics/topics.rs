@@ -1,4 +1,4 @@
-//! Topics.
+//! Figures of topics: those of all together, and of the first channels.
 
 use shoalmq_core::topic::{ChannelFigures, TopicFigures};
 
@@ -8,6 +8,66 @@ use crate::server::driver::Driver;
 
 /// A figure: its kind, its name, and what it is.
 type Named = (Kind, &'static str, &'static str);
+
+/// The figures of all topics together.
+const SUMS: [Named; 12] = [
+    (
+        Kind::Counter,
+        "topic_entries_published_total",
+        "Entries that clients of this node published.",
+    ),
+    (
+        Kind::Counter,
+        "topic_entries_delivered_total",
+        "Entries that readers at this node were given, by TREAD and by subscriptions.",
+    ),
+    (
+        Kind::Counter,
+        "topic_entries_flushed_total",
+        "Entries that TFLUSH took.",
+    ),
+    (
+        Kind::Counter,
+        "topic_entries_expired_total",
+        "Entries that retention or topic-max-disk took.",
+    ),
+    (Kind::Gauge, "topic_channels", "Channels that have entries."),
+    (
+        Kind::Gauge,
+        "topic_entries",
+        "Entries that readers may get.",
+    ),
+    (
+        Kind::Gauge,
+        "topic_bytes",
+        "Bytes of their channels, bodies and extras.",
+    ),
+    (
+        Kind::Gauge,
+        "topic_readers",
+        "Subscriptions at this node, and TREADs that wait.",
+    ),
+    (
+        Kind::Gauge,
+        "topic_log_bytes",
+        "What the log of topics takes.",
+    ),
+    (
+        Kind::Gauge,
+        "topic_log_limit_bytes",
+        "What it may take, `topic-max-disk`; 0 without a log.",
+    ),
+    (
+        Kind::Gauge,
+        "topic_memory_bytes",
+        "Memory in use by the index and the newest entries.",
+    ),
+    (
+        Kind::Gauge,
+        "topic_memory_limit_bytes",
+        "What they may take, `topic-max-memory`.",
+    ),
+];
 
 /// Figures of topics.
 pub(super) struct Topics {
@@ -26,100 +86,28 @@ impl Topics {
     }
 
     pub(super) fn write(&self, text: &mut Exposition) {
-        for ((kind, name, help), value) in self.sums() {
+        for ((kind, name, help), value) in SUMS.into_iter().zip(self.sums()) {
             text.one(kind, name, help, value);
         }
         self.write_channels(text);
     }
 
-    fn sums(&self) -> [(Named, u64); 12] {
-        let (gauge, counter) = (Kind::Gauge, Kind::Counter);
+    /// In the order of [`SUMS`].
+    fn sums(&self) -> [u64; SUMS.len()] {
         let all = &self.all;
         [
-            (
-                (
-                    counter,
-                    "topic_entries_published_total",
-                    "Entries that clients of this node published.",
-                ),
-                all.published,
-            ),
-            (
-                (
-                    counter,
-                    "topic_entries_delivered_total",
-                    "Entries that readers at this node were given, by TREAD and by subscriptions.",
-                ),
-                all.delivered,
-            ),
-            (
-                (
-                    counter,
-                    "topic_entries_flushed_total",
-                    "Entries that TFLUSH took.",
-                ),
-                all.flushed,
-            ),
-            (
-                (
-                    counter,
-                    "topic_entries_expired_total",
-                    "Entries that retention or topic-max-disk took.",
-                ),
-                all.taken,
-            ),
-            (
-                (gauge, "topic_channels", "Channels that have entries."),
-                all.channels as u64,
-            ),
-            (
-                (gauge, "topic_entries", "Entries that readers may get."),
-                all.entries,
-            ),
-            (
-                (
-                    gauge,
-                    "topic_bytes",
-                    "Bytes of their channels, bodies and extras.",
-                ),
-                all.bytes,
-            ),
-            (
-                (
-                    gauge,
-                    "topic_readers",
-                    "Subscriptions at this node, and TREADs that wait.",
-                ),
-                all.readers as u64,
-            ),
-            (
-                (gauge, "topic_log_bytes", "What the log of topics takes."),
-                all.log_bytes,
-            ),
-            (
-                (
-                    gauge,
-                    "topic_log_limit_bytes",
-                    "What it may take, `topic-max-disk`; 0 without a log.",
-                ),
-                all.log_limit,
-            ),
-            (
-                (
-                    gauge,
-                    "topic_memory_bytes",
-                    "Memory in use by the index and the newest entries.",
-                ),
-                all.memory,
-            ),
-            (
-                (
-                    gauge,
-                    "topic_memory_limit_bytes",
-                    "What they may take, `topic-max-memory`.",
-                ),
-                all.memory_limit,
-            ),
+            all.published,
+            all.delivered,
+            all.flushed,
+            all.taken,
+            all.channels as u64,
+            all.entries,
+            all.bytes,
+            all.readers as u64,
+            all.log_bytes,
+            all.log_limit,
+            all.memory,
+            all.memory_limit,
         ]
     }
 
