@@ -71,6 +71,45 @@ async function checks(protocol) {
     'errors keep their code': async () => {
       await assert.rejects(client.call('SHOW', 'x'), /BADID Invalid Job ID format\./);
     },
+    'publish and subscribe': async () => {
+      const listener = client.duplicate();
+      const told = [];
+      listener.on('message', (channel, body) => told.push(['news', channel, body]));
+      listener.on('pmessage', (pattern, channel, body) => told.push([pattern, channel, body]));
+      assert.equal(await listener.subscribe('io.news', 'io.old'), 2);
+      assert.equal(await listener.psubscribe('io.*'), 3);
+      assert.equal(await client.publish('io.news', 'one'), 2);
+      assert.equal(await client.publish('io.other', 'two'), 1);
+      assert.equal(await client.publish('unheard', 'x'), 0);
+      assert.deepEqual(await client.pubsub('CHANNELS', 'io.*'), ['io.news', 'io.old']);
+      assert.deepEqual(await client.pubsub('NUMSUB', 'io.news', 'x'), ['io.news', 1, 'x', 0]);
+      assert.equal(await client.pubsub('NUMPAT'), 1);
+      assert.equal(await listener.unsubscribe('io.news'), 2);
+      assert.equal(await client.publish('io.news', 'three'), 1);
+      assert.equal(await listener.unsubscribe(), 1);
+      assert.equal(await listener.punsubscribe(), 0);
+      assert.equal(await client.publish('io.news', 'four'), 0);
+      const expected = [['news', 'io.news', 'one'], ['io.*', 'io.news', 'one'], ['io.*', 'io.other', 'two']];
+      assert.deepEqual(told, [...expected, ['io.*', 'io.news', 'three']]);
+      assert.equal(await listener.echo('free again'), 'free again');
+      listener.disconnect();
+    },
+    'messages come in order': async () => {
+      const listener = client.duplicate();
+      const told = [];
+      await listener.psubscribe('order.*');
+      const all = new Promise((resolve) => {
+        listener.on('pmessage', (pattern, channel, body) => {
+          if (told.push(Number(body)) === 500) resolve();
+        });
+      });
+      const pipeline = client.pipeline();
+      for (let n = 0; n < 500; n += 1) pipeline.publish(`order.${n % 3}`, n);
+      await pipeline.exec();
+      await all;
+      assert.deepEqual(told, Array.from({ length: 500 }, (_, n) => n));
+      listener.disconnect();
+    },
     'a name, a database, a password': async () => {
       const known = new Redis({ host: '127.0.0.1', port: authPort, protocol, password, db: 0, connectionName: 'a-name' });
       assert.equal(await known.client('GETNAME'), 'a-name');

@@ -81,6 +81,42 @@ async function checks(RESP) {
       assert.deepEqual([row.name, row.arity], ['addjob', -4]);
       assert.deepEqual([...row.categories], ['@write', '@fast']);
     },
+    'publish and subscribe': async () => {
+      const listener = await connect(RESP);
+      const told = [];
+      await listener.subscribe('js.news', (body, channel) => told.push(['news', channel, body]));
+      await listener.pSubscribe('js.*', (body, channel) => told.push(['pattern', channel, body]));
+      assert.equal(await client.publish('js.news', 'one'), 2);
+      assert.equal(await client.publish('js.other', 'two'), 1);
+      assert.equal(await client.publish('unheard', 'x'), 0);
+      assert.match(String(await listener.ping()), /^pong$/i);
+      const expected = [['news', 'js.news', 'one'], ['pattern', 'js.news', 'one'], ['pattern', 'js.other', 'two']];
+      assert.deepEqual(told, expected);
+      assert.deepEqual(await client.pubSubChannels('js.*'), ['js.news']);
+      assert.deepEqual({ ...(await client.pubSubNumSub(['js.news', 'x'])) }, { 'js.news': 1, x: 0 });
+      assert.equal(await client.pubSubNumPat(), 1);
+      await listener.unsubscribe('js.news');
+      assert.equal(await client.publish('js.news', 'three'), 1);
+      await listener.pUnsubscribe();
+      assert.equal(await client.publish('js.news', 'four'), 0);
+      assert.deepEqual(told.slice(3), [['pattern', 'js.news', 'three']]);
+      assert.equal(String(await listener.echo('free again')), 'free again');
+      await listener.close();
+    },
+    'messages come in order': async () => {
+      const listener = await connect(RESP);
+      const told = [];
+      await new Promise((resolve, reject) => {
+        listener
+          .pSubscribe('order.*', (body) => {
+            if (told.push(Number(body)) === 500) resolve();
+          })
+          .then(() => Promise.all(Array.from({ length: 500 }, (_, n) => client.publish(`order.${n % 3}`, `${n}`))))
+          .catch(reject);
+      });
+      assert.deepEqual(told, Array.from({ length: 500 }, (_, n) => n));
+      await listener.close();
+    },
     'a password': async () => {
       for (const username of [undefined, 'default']) {
         const known = await connect(RESP, { socket: { host: '127.0.0.1', port: authPort }, username, password });

@@ -136,6 +136,48 @@ def checks(protocol):
             else:
                 raise AssertionError("a stranger is refused")
 
+    def publish_and_subscribe():
+        def told(pubsub):
+            message = pubsub.get_message(timeout=10)
+            return message and (message["type"], message["pattern"], message["channel"], message["data"])
+
+        listener = redis.Redis(port=PORT, protocol=protocol)
+        with listener.pubsub() as pubsub:
+            pubsub.subscribe("py.news", "py.old")
+            pubsub.psubscribe("py.*")
+            equal(told(pubsub), ("subscribe", None, b"py.news", 1))
+            equal(told(pubsub), ("subscribe", None, b"py.old", 2))
+            equal(told(pubsub), ("psubscribe", None, b"py.*", 3))
+            equal(client.publish("py.news", b"a \x00 body\r\n"), 2)
+            equal(client.publish("py.other", "x"), 1)
+            equal(client.publish("unheard", "x"), 0)
+            equal(told(pubsub), ("message", None, b"py.news", b"a \x00 body\r\n"))
+            equal(told(pubsub), ("pmessage", b"py.*", b"py.news", b"a \x00 body\r\n"))
+            equal(told(pubsub), ("pmessage", b"py.*", b"py.other", b"x"))
+            pubsub.ping()
+            equal(told(pubsub)[0], "pong")
+            equal(client.pubsub_channels("py.*"), [b"py.news", b"py.old"])
+            equal(client.pubsub_numsub("py.news", "unheard"), [(b"py.news", 1), (b"unheard", 0)])
+            equal(client.pubsub_numpat(), 1)
+            pubsub.unsubscribe("py.news")
+            equal(told(pubsub), ("unsubscribe", None, b"py.news", 2))
+            pubsub.unsubscribe()
+            pubsub.punsubscribe()
+            equal(told(pubsub), ("unsubscribe", None, b"py.old", 1))
+            equal(told(pubsub), ("punsubscribe", None, b"py.*", 0))
+            equal(client.publish("py.news", "x"), 0)
+
+    def messages_come_in_order():
+        listener = redis.Redis(port=PORT, protocol=protocol)
+        with listener.pubsub(ignore_subscribe_messages=True) as pubsub:
+            pubsub.psubscribe("order.*")
+            pubsub.get_message(timeout=10)
+            pipeline = client.pipeline(transaction=False)
+            for n in range(500):
+                pipeline.publish(f"order.{n % 3}", n)
+            equal(set(pipeline.execute()), {1})
+            equal([int(pubsub.get_message(timeout=10)["data"]) for _ in range(500)], list(range(500)))
+
     def asynchronous():
         async def work():
             async with redis.asyncio.Redis(port=PORT, protocol=protocol) as one:
@@ -146,6 +188,25 @@ def checks(protocol):
                     equal(await other.execute_command("ACKJOB", job), 1)
 
         asyncio.run(work())
+
+    def asynchronous_subscription():
+        async def work():
+            async with redis.asyncio.Redis(port=PORT, protocol=protocol) as one, one.pubsub() as pubsub:
+                await pubsub.subscribe("aio.news")
+                equal((await pubsub.get_message(timeout=10))["type"], "subscribe")
+                equal(await one.publish("aio.news", "body"), 1)
+                equal((await pubsub.get_message(timeout=10))["data"], b"body")
+
+        asyncio.run(work())
+
+    def topics():
+        first = call("TPUB", "py.topic", "one", "META", "a", "b")
+        second = call("TPUB", "py.topic", "two")
+        cursor, entries = call("TREAD", "FROM", 0, "COUNT", 1, "PATTERN", "py.topic")
+        equal(entries, [[first, b"py.topic", b"one"]])
+        cursor, entries = call("TREAD", "FROM", cursor, "BLOCK", 10, "PATTERN", "py.topic")
+        equal(entries, [[second, b"py.topic", b"two"]])
+        equal(call("TFLUSH", "py.topic", "BEFORE", "$"), 2)
 
     found = dict(locals())
     return {name.replace("_", " "): item for name, item in found.items() if callable(item) and name not in HELPERS}

@@ -10,13 +10,14 @@ from checks import AUTH_PORT, PASSWORD, PORT, equal, restart_server, run
 REQUEST_TIMEOUT = 10_000
 
 
-async def connect(protocol, port=PORT, user=None, password=None):
+async def connect(protocol, port=PORT, user=None, password=None, subscriptions=None):
     credentials = glide.ServerCredentials(password=password, username=user) if password else None
     configuration = glide.GlideClientConfiguration(
         [glide.NodeAddress("127.0.0.1", port)],
         protocol=protocol,
         credentials=credentials,
         request_timeout=REQUEST_TIMEOUT,
+        pubsub_subscriptions=subscriptions,
     )
     return await glide.GlideClient.create(configuration)
 
@@ -71,6 +72,25 @@ def checks(protocol):
         else:
             raise AssertionError("a bad id is refused")
 
+    async def publish_and_subscribe(client):
+        modes = glide.GlideClientConfiguration.PubSubChannelModes
+        names = {modes.Exact: {"glide.news"}, modes.Pattern: {"glide.*"}}
+        wanted = glide.GlideClientConfiguration.PubSubSubscriptions(names, None, None)
+        listener = await connect(protocol, subscriptions=wanted)
+        equal(await client.publish(b"a \x00 body\r\n", "glide.news"), 2)
+        equal(await client.publish("x", "glide.other"), 1)
+        told = [await asyncio.wait_for(listener.get_pubsub_message(), 10) for _ in range(3)]
+        equal(
+            {(message.channel, message.pattern, message.message) for message in told},
+            {
+                (b"glide.news", None, b"a \x00 body\r\n"),
+                (b"glide.news", b"glide.*", b"a \x00 body\r\n"),
+                (b"glide.other", b"glide.*", b"x"),
+            },
+        )
+        equal(await client.pubsub_channels("glide.*"), [b"glide.news"])
+        await listener.close()
+
     async def finds_a_restarted_server(client):
         # With a short retry, for an answer may be lost on the way.
         job = await client.custom_command(["ADDJOB", "kept", "body", "0", "RETRY", "1"])
@@ -97,6 +117,9 @@ def checks(protocol):
                 raise AssertionError("a stranger is refused")
 
     found = [add_get_ack, blocking_get, helpers, errors_keep_their_code, finds_a_restarted_server, passwords]
+    # The library subscribes in RESP3 alone.
+    if protocol == glide.ProtocolVersion.RESP3:
+        found.append(publish_and_subscribe)
     return {function.__name__.replace("_", " "): check(function) for function in found}
 
 

@@ -19,7 +19,7 @@ pub(crate) enum Protocol {
     Resp3,
 }
 
-type Outcome = Result<(), String>;
+pub(crate) type Outcome = Result<(), String>;
 
 /// Runs all checks of a library in one protocol.
 pub(crate) async fn run<C: Client>(protocol: Protocol) {
@@ -31,7 +31,11 @@ pub(crate) async fn run<C: Client>(protocol: Protocol) {
     check::<C>(protocol, "finds a restarted server", restart::<C>(protocol)).await;
 }
 
-async fn check<C: Client>(protocol: Protocol, name: &str, outcome: impl Future<Output = Outcome>) {
+pub(crate) async fn check<C: Client>(
+    protocol: Protocol,
+    name: &str,
+    outcome: impl Future<Output = Outcome>,
+) {
     let outcome = timeout(PATIENCE, outcome)
         .await
         .unwrap_or_else(|_| Err(format!("not done in {PATIENCE:?}")));
@@ -175,7 +179,7 @@ fn text(text: &str) -> Answer {
     Answer::Text(text.as_bytes().to_vec())
 }
 
-fn equal<T: PartialEq + Debug>(found: T, expected: T) -> Outcome {
+pub(crate) fn equal<T: PartialEq + Debug>(found: T, expected: T) -> Outcome {
     if found == expected {
         Ok(())
     } else {
@@ -195,6 +199,6 @@ fn variable(name: &str) -> String {
     env::var(name).unwrap_or_else(|_| panic!("{name} is set by tests/clients/run"))
 }
 
-fn port(name: &str) -> u16 {
+pub(crate) fn port(name: &str) -> u16 {
     variable(name).parse().expect("a port")
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{Client as Address, IntoConnectionInfo, ProtocolVersion, RedisConnectionInfo, Value};
 
-use crate::checks::Protocol;
+use crate::checks::{Protocol, port};
 use crate::{Answer, Client};
 
 /// Of each call: longer than any GETJOB here may block. The library's own default is half a second.
@@ -52,6 +52,13 @@ impl Client for Manager {
         let answer = command.query_async(&mut self.0.clone()).await;
         answer.map(read).map_err(|error| error.to_string())
     }
+}
+
+/// The server without a password.
+pub(crate) fn address(version: ProtocolVersion) -> redis::RedisResult<Address> {
+    let settings = RedisConnectionInfo::default().set_protocol(version);
+    let address = ("127.0.0.1", port("SHOALMQ_PORT")).into_connection_info()?;
+    Address::open(address.set_redis_settings(settings))
 }
 
 fn read(value: Value) -> Answer {

@@ -1,9 +1,10 @@
 //! The Rust clients that connect again by themselves: fred, and `ConnectionManager` of the crate `redis`. Both protocols, jobs,
-//! a blocking call, INFO, passwords, a restarted server. Prints a line for each check, for tests/clients/run.
+//! a blocking call, INFO, passwords, a restarted server, and pub/sub of `redis`. Prints a line for each check, for tests/clients/run.
 
 mod checks;
 mod connection_manager;
 mod fred;
+mod pubsub;
 
 use checks::Protocol;
 
@@ -38,5 +39,6 @@ async fn main() {
     for protocol in [Protocol::Resp2, Protocol::Resp3] {
         checks::run::<fred::Fred>(protocol).await;
         checks::run::<connection_manager::Manager>(protocol).await;
+        pubsub::run(protocol).await;
     }
 }
