@@ -463,7 +463,6 @@ fn commands_of_the_server() {
         ("GET key", "ERR unknown command 'GET'"),
         ("DBSIZE", "ERR unknown command 'DBSIZE'"),
         ("MULTI", "ERR unknown command 'MULTI'"),
-        ("SUBSCRIBE channel", "ERR unknown command 'SUBSCRIBE'"),
         ("SHUTDOWN NOW", SYNTAX),
         ("SHUTDOWN REWRITE-AOF twice", SYNTAX),
         ("SELECT 1", "ERR DB index is out of range"),

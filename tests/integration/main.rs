@@ -26,5 +26,6 @@ mod protocol;
 mod queues;
 mod spilling;
 mod storage_tools;
+mod topics;
 mod turnover;
 mod wire;

@@ -35,6 +35,8 @@ pub(crate) enum Reply {
     Map(Vec<(Reply, Reply)>),
     /// `~n`, RESP3
     Set(Vec<Reply>),
+    /// `>n`, RESP3
+    Push(Vec<Reply>),
     /// `_`, RESP3
     Null,
 }
@@ -82,6 +84,10 @@ impl fmt::Debug for Reply {
             Self::NilBulk => f.write_str("$-1"),
             Self::NilArray => f.write_str("*-1"),
             Self::Array(items) | Self::Set(items) => f.debug_list().entries(items).finish(),
+            Self::Push(items) => {
+                f.write_str(">")?;
+                f.debug_list().entries(items).finish()
+            }
             Self::Map(pairs) => f
                 .debug_map()
                 .entries(pairs.iter().map(|(key, value)| (key, value)))
@@ -303,6 +309,7 @@ impl Connection {
             ("$", _) => Reply::Bulk(self.body(length()?)?),
             ("*", _) => Reply::Array(self.try_receive_all(number())?),
             ("~", _) => Reply::Set(self.try_receive_all(number())?),
+            (">", _) => Reply::Push(self.try_receive_all(number())?),
             ("%", _) => Reply::Map(
                 (0..number())
                     .map(|_| Ok((self.try_receive()?, self.try_receive()?)))
@@ -337,6 +344,19 @@ impl Connection {
         assert!(body.ends_with(b"\r\n"), "a bulk ends in CRLF");
         body.truncate(length);
         Ok(body)
+    }
+
+    /// The next bytes as they are, this many.
+    #[track_caller]
+    pub(crate) fn exactly(&mut self, count: usize) -> Vec<u8> {
+        let mut bytes = vec![0; count];
+        if let Err(error) = self.reader.read_exact(&mut bytes) {
+            panic!(
+                "receive {count} bytes: {error}; so far {}",
+                bytes.escape_ascii()
+            );
+        }
+        bytes
     }
 
     /// The next reply if one begins within `patience`.
