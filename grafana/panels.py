@@ -31,7 +31,7 @@ def contract():
 def dashboards():
     """The dashboards in the order in which people meet them."""
     files = {path.stem: json.loads(path.read_text()) for path in (HERE / "dashboards").glob("*.json")}
-    order = ["overview", "queue", "cluster", "node", "clients"]
+    order = ["overview", "queue", "cluster", "node", "clients", "topics"]
     return {name: files[name] for name in sorted(files, key=lambda name: (order + [name]).index(name))}
 
 
