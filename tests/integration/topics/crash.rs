@@ -229,8 +229,8 @@ fn lives_without_entries_change_nothing() {
         node.restart_cleanly();
         node.restart_after_kill();
         let mut client = node.connect();
-        let (_, none) = read(&mut client, &format!("FROM {cursor} PATTERN c"));
-        assert!(none.is_empty(), "round {round}: {none:?}");
+        let (_, nothing) = read(&mut client, &format!("FROM {cursor} PATTERN c"));
+        assert!(nothing.is_empty(), "round {round}: {nothing:?}");
     }
     publish(&mut node.connect(), "c", "two");
     node.restart_cleanly();

@@ -18,7 +18,7 @@ fn a_flush_takes_what_is_there_and_nothing_that_comes() {
     let (_, left) = read(&mut client, "FROM 0 PATTERN *");
     assert_eq!((left.len(), left[0].id.as_str()), (7, ids[4].as_str()));
     let (_, next) = read(&mut client, &format!("FROM {cursor} PATTERN orders.*"));
-    assert_eq!(next.len(), 6, "a flush is a wish: nobody is told of a loss");
+    assert_eq!(next.len(), 6, "a flush is a wish: no reader hears of it");
     assert_eq!(client.call("TFLUSH orders.* BEFORE $"), int(6));
     assert_eq!(client.call("TFLUSH orders.* BEFORE 99999999999999"), int(0));
     publish(&mut client, "orders.eu", "later");
@@ -74,8 +74,8 @@ fn a_rule_takes_the_oldest_and_readers_are_told() {
     let reply = client.call(&format!("TREAD FROM {cursor} PATTERN c"));
     expect_loss(&reply);
     let next = reply.items()[0].text();
-    let (_, none) = read(&mut client, &format!("FROM {next} PATTERN c"));
-    assert!(none.is_empty(), "told once");
+    let (_, nothing) = read(&mut client, &format!("FROM {next} PATTERN c"));
+    assert!(nothing.is_empty(), "told once");
     let (_, stays) = read(&mut client, &format!("FROM {other} PATTERN d"));
     assert_eq!(
         bodies(&stays),

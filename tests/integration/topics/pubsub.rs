@@ -222,9 +222,8 @@ fn messages_come_in_order_and_are_kept() {
     let node = Node::start();
     let [mut client, mut listener] = [node.connect(), node.connect()];
     listener.call("PSUBSCRIBE c.*");
-    let lines: String = (0..5000)
-        .map(|n| format!("PUBLISH c.{} {n}\r\n", n % 7))
-        .collect();
+    let lines = (0..5000).map(|n| format!("PUBLISH c.{} {n}\r\n", n % 7));
+    let lines = lines.collect::<Vec<_>>().concat();
     client.send_raw(lines.as_bytes());
     for n in 0..5000_usize {
         let channel = format!("c.{}", n % 7);

@@ -34,13 +34,13 @@ fn what_is_published_is_read_in_order_with_its_id() {
 fn a_cursor_goes_on_exactly() {
     let node = Node::start();
     let mut client = node.connect();
-    let (start, none) = read(&mut client, "FROM 0 PATTERN *");
-    assert!(none.is_empty());
+    let (start, nothing) = read(&mut client, "FROM 0 PATTERN *");
+    assert!(nothing.is_empty());
     publish(&mut client, "a", "1");
     let (cursor, entries) = read(&mut client, &format!("FROM {start} PATTERN *"));
     assert_eq!(bodies(&entries), ["1"]);
-    let (same, none) = read(&mut client, &format!("FROM {cursor} PATTERN *"));
-    assert!(none.is_empty());
+    let (same, nothing) = read(&mut client, &format!("FROM {cursor} PATTERN *"));
+    assert!(nothing.is_empty());
     publish(&mut client, "b", "2");
     for from in [&cursor, &same] {
         let (_, entries) = read(&mut client, &format!("FROM {from} PATTERN *"));
@@ -61,15 +61,15 @@ fn starts_and_ends_are_what_they_say() {
     assert_eq!(bodies(&last), ["00000008", "00000009"]);
     let (_, until) = read(&mut client, &format!("FROM 0 TO {} PATTERN c", ids[1]));
     assert_eq!(bodies(&until), ["00000000", "00000001"], "TO is inclusive");
-    let (cursor, none) = read(&mut client, "FROM $ PATTERN c");
-    assert!(none.is_empty());
+    let (cursor, nothing) = read(&mut client, "FROM $ PATTERN c");
+    assert!(nothing.is_empty());
     publish(&mut client, "c", "later");
     let (_, later) = read(&mut client, &format!("FROM {cursor} PATTERN c"));
     assert_eq!(bodies(&later), ["later"]);
     let ms = order(&ids[9]).0;
-    let (_, none) = read(&mut client, &format!("FROM {} PATTERN c", ms + 100_000));
+    let (_, nothing) = read(&mut client, &format!("FROM {} PATTERN c", ms + 100_000));
     assert!(
-        none.is_empty(),
+        nothing.is_empty(),
         "what the node has up to there counts as read"
     );
     let (_, all) = read(
@@ -144,7 +144,7 @@ fn meta_comes_with_its_entry_in_both_protocols() {
     assert_eq!(
         bodies(&entries),
         ["body", ""],
-        "without WITHMETA there is none"
+        "without WITHMETA there is nothing"
     );
 }
 
@@ -242,8 +242,8 @@ fn pipelined_commands_see_what_came_before_them() {
         ]
         .concat(),
     );
-    let (_, none) = page(&client.receive());
-    assert!(none.is_empty());
+    let (_, nothing) = page(&client.receive());
+    assert!(nothing.is_empty());
     assert_eq!(client.receive(), simple("PONG"));
 }
 

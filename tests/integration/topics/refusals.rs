@@ -209,7 +209,10 @@ fn keeping() {
 fn too_many_subscriptions() {
     let node = Node::start();
     let mut client = node.connect();
-    let many = |from: usize, to: usize| (from..to).map(|n| format!(" c{n}")).collect::<String>();
+    let many = |from: usize, to: usize| {
+        let names = (from..to).map(|n| format!(" c{n}"));
+        names.collect::<Vec<_>>().concat()
+    };
     client.send(&format!("SUBSCRIBE{}", many(0, 9_999)));
     for _ in 0..9_999 {
         client.receive();
