@@ -256,6 +256,8 @@ impl Node {
         self.queues.spread_tallies();
         if settings.log == Log::Off {
             self.stop_rewrite();
+        } else {
+            self.topics.shrink_to(settings.topic_cache());
         }
         self.watch_memory(now);
     }

@@ -191,12 +191,13 @@ impl Driver {
     fn new(parts: Parts) -> Self {
         let clock = Clock::starting_at(Time::from_millis(clock::wall().0));
         let settings = settings(&parts.config, Log::Off);
-        let node = Node::new(
+        let mut node = Node::new(
             parts.identity.id,
             settings,
             clock.now().time,
             clock::entropy(),
         );
+        node.begin_generation(parts.identity.generation);
         Driver {
             node,
             clock,
@@ -399,6 +400,11 @@ impl Driver {
         self.recorded.clear();
         self.topics.forget_recorded();
         self.log = log;
+    }
+
+    /// A connection has mail: it hears of it at the end of the batch.
+    pub(crate) fn note_mail(&mut self, mailbox: &Arc<Mailbox>) {
+        self.mailed.push(Arc::clone(mailbox));
     }
 
     /// Up to where replies may leave.

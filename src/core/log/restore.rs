@@ -168,7 +168,7 @@ impl Restore {
         node.forget_old_settings(now);
         node.record_settings(effects);
         node.restore_pauses(now.time);
-        node.start_topics(now, start.topic_segment, effects);
+        node.start_topics(now, start.generation, start.topic_segment, effects);
         let mut queue: Vec<JobKey> = standing
             .into_iter()
             .filter_map(|(key, queued)| (queued && closed).then_some(key))

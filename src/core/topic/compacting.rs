@@ -22,26 +22,23 @@ use crate::refusal::Refusal;
 use crate::time::Now;
 
 impl Node {
-    /// Gives up the oldest segments of which readers may get nothing any more.
+    /// Gives up the oldest segments of which readers may get nothing any more, and what else they may not get.
     pub(super) fn retire_topics(&mut self, effects: &mut Vec<Effect>) {
-        if self.settings.log == Log::Off {
-            return self.topics.drop_invisible();
-        }
         let segments = &self.topics.segments;
         let (before, current) = (segments.oldest(), segments.current());
         let mut oldest = before;
         while oldest < current && !self.topics.has_visible(oldest) {
             oldest += 1;
         }
-        if oldest == before {
-            return;
-        }
-        let freed = self.topics.free_below(oldest);
+        let mut freed = self.topics.free_below(oldest);
+        freed.extend(self.topics.drop_invisible());
         for record in freed {
             self.persist_topic(record, effects);
         }
-        self.topics.segments.give_up(oldest);
-        effects.push(Effect::Retire(Stream::Topics, oldest));
+        if oldest > before {
+            self.topics.segments.give_up(oldest);
+            effects.push(Effect::Retire(Stream::Topics, oldest));
+        }
     }
 
     /// The log of topics has grown, or less of it is live than was: it may have to shrink.

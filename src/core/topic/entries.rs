@@ -365,8 +365,13 @@ impl Entries {
         self.add((origin, number, id), channel, u64::from(bytes), to);
     }
 
-    /// Takes the entries in a range out. Returns their channels.
-    pub(crate) fn take_out(&mut self, origin: Origin, first: u64, last: u64) -> Vec<ChannelKey> {
+    /// Takes the entries in a range out. Returns their channels and ids.
+    pub(crate) fn take_out(
+        &mut self,
+        origin: Origin,
+        first: u64,
+        last: u64,
+    ) -> Vec<(ChannelKey, EntryId)> {
         let mut channels = Vec::new();
         let Some(log) = self.logs.get_mut(&origin) else {
             return channels;
@@ -379,7 +384,7 @@ impl Entries {
             for number in from..=to {
                 let slot = (number - chunk.first) as usize;
                 if let Slot::Entry(entry) = chunk.slot(slot) {
-                    channels.push(entry.channel);
+                    channels.push((entry.channel, entry.id));
                 }
                 chunk.channels[slot] = NO_ENTRY;
             }
@@ -427,11 +432,7 @@ impl Entries {
         is_gone: impl Fn(&Indexed) -> bool,
         gone: impl FnMut(Gone<'_>),
     ) {
-        let is_full = |chunk: &Chunk| chunk.ids.len() == CHUNK_RECORDS;
-        self.take_front(
-            |chunk| is_full(chunk) && chunk.entries().all(|entry| is_gone(&entry)),
-            gone,
-        );
+        self.take_front(|chunk| chunk.entries().all(|entry| is_gone(&entry)), gone);
     }
 
     fn take_front(&mut self, goes: impl Fn(&Chunk) -> bool, mut gone: impl FnMut(Gone<'_>)) {
@@ -491,5 +492,5 @@ pub(crate) struct Gone<'a> {
 
 /// What an entry takes in memory.
 fn memory_of(entry: &Entry) -> usize {
-    ENTRY_BYTES + entry.channel.len() + entry.body.len() + entry.extras.len()
+    ENTRY_BYTES + entry.channel.len() + entry.body.memory() + entry.extras.len()
 }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::ops::RangeInclusive;
 
-use super::channels::ChannelKey;
+use super::channels::{ChannelKey, Floor};
 use super::entries::{Gone, Indexed};
 use super::figures::Counts;
 use super::origin::{Origin, OriginNode};
@@ -107,6 +107,11 @@ impl Node {
         entries.any_in_log_alone(|entry| entry.id > channels.get(entry.channel).floor())
     }
 
+    /// A node without a log: which of its starts this is.
+    pub fn begin_generation(&mut self, generation: u64) {
+        self.topics.generation = generation;
+    }
+
     /// The records of these entries lie there.
     pub(crate) fn on_entries_recorded(&mut self, places: &[(Origin, u64, Location)]) {
         for &(origin, number, place) in places {
@@ -121,9 +126,16 @@ impl Node {
     }
 
     /// A start is over: this life begins, and all that is here is settled, for there is nobody else.
-    pub(crate) fn start_topics(&mut self, now: Now, segment: Segment, effects: &mut Vec<Effect>) {
+    pub(crate) fn start_topics(
+        &mut self,
+        now: Now,
+        generation: u64,
+        segment: Segment,
+        effects: &mut Vec<Effect>,
+    ) {
         self.topics.segments.start(segment);
         self.topics.settle_all();
+        self.topics.generation = generation;
         self.topics.counts = Counts::default();
         let node = OriginNode::of(&self.id);
         let last = self.topics.last_life;
@@ -177,7 +189,9 @@ impl Topics {
                 first_entry,
             } => {
                 self.origins.take_freed(origin, first..=last, first_entry);
-                for key in self.entries.take_out(origin, first, last) {
+                // What was freed lay below the floor of its channel.
+                for (key, id) in self.entries.take_out(origin, first, last) {
+                    self.raise(key, Floor::Flushed, id);
                     self.channels.remove(key);
                 }
             }
@@ -241,31 +255,35 @@ impl Topics {
     pub(super) fn free_below(&mut self, segment: Segment) -> Vec<TopicRecord> {
         let mut freed = Freed::default();
         self.entries.retire(segment, |gone| freed.note(&gone));
-        let logs = self.free(freed);
-        let first = |origin| self.freed_of(origin).into_iter().next();
-        logs.into_iter().filter_map(first).collect()
+        self.free(freed)
     }
 
-    /// Without a log, what readers may not get any more goes at once, from the front.
-    pub(super) fn drop_invisible(&mut self) {
+    /// What readers may not get any more leaves the index, from the front of each log on. Returns what is to be recorded of
+    /// that.
+    pub(super) fn drop_invisible(&mut self) -> Vec<TopicRecord> {
         let mut freed = Freed::default();
         let channels = &self.channels;
         let is_gone = |entry: &Indexed| entry.id <= channels.get(entry.channel).floor();
         self.entries.drop_front(is_gone, |gone| freed.note(&gone));
-        self.free(freed);
+        self.free(freed)
     }
 
-    fn free(&mut self, freed: Freed) -> Vec<Origin> {
+    fn free(&mut self, freed: Freed) -> Vec<TopicRecord> {
         for key in freed.channels {
             self.channels.remove(key);
         }
-        let mut logs = Vec::new();
+        let mut records = Vec::new();
         for (origin, first, last) in freed.ranges {
             self.origins.free(origin, first..=last);
-            logs.push(origin);
+            let log = self.origins.log(origin);
+            records.push(TopicRecord::Freed {
+                origin,
+                first,
+                last,
+                first_entry: log.and_then(super::OriginLog::first_entry),
+            });
         }
-        logs.dedup();
-        logs
+        records
     }
 }
 
@@ -278,7 +296,14 @@ struct Freed {
 
 impl Freed {
     fn note(&mut self, gone: &Gone<'_>) {
-        self.ranges.push((gone.origin, gone.first, gone.last));
         self.channels.extend_from_slice(gone.channels);
+        if let Some((origin, _, last)) = self.ranges.last_mut()
+            && *origin == gone.origin
+            && *last + 1 == gone.first
+        {
+            *last = gone.last;
+            return;
+        }
+        self.ranges.push((gone.origin, gone.first, gone.last));
     }
 }

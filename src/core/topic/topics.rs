@@ -31,6 +31,8 @@ use crate::time::WallTime;
 pub(crate) struct Topics {
     /// This life of the node, once it has begun.
     own: Option<Origin>,
+    /// Rises at every start of the node.
+    pub(super) generation: u64,
     /// The start of the last life that the log tells of.
     pub(super) last_life: Option<u64>,
     clock: Clock,
@@ -102,6 +104,7 @@ impl Topics {
     pub(crate) fn new(seed: u64) -> Self {
         Topics {
             own: None,
+            generation: 0,
             last_life: None,
             clock: Clock::default(),
             origins: Origins::default(),
@@ -127,11 +130,13 @@ impl Topics {
         self.own
     }
 
-    /// A life begins, above all earlier ones of this node that are known.
+    /// A life begins, above all earlier ones of this node that are known. Of those without a log none is, so the seconds are
+    /// not all: two starts within one second differ by their generation.
     pub(super) fn begin(&mut self, node: OriginNode, last: Option<u64>, wall: WallTime) -> Origin {
         let held = self.origins.logs_of(node).next_back();
         let held = held.map(|(origin, _)| origin.start());
-        let own = Origin::after(node, last.max(held), wall.0 / 1000);
+        let seconds = (wall.0 / 1000).saturating_add(self.generation);
+        let own = Origin::after(node, last.max(held), seconds);
         self.own = Some(own);
         own
     }
@@ -274,6 +279,11 @@ impl Topics {
             Floor::Taken => self.counts.taken += gone,
         }
         gone
+    }
+
+    /// Entries that are in the log, too, leave memory until no more than this is taken by them.
+    pub(crate) fn shrink_to(&mut self, most: usize) {
+        self.entries.forget_recent(most);
     }
 
     /// What all of it takes in memory.

@@ -53,6 +53,8 @@ pub(super) struct Connection<S> {
     reading: Vec<JobId>,
     /// What the client subscribed to and is not read yet.
     pushes: Vec<UnreadPush>,
+    /// Replies to commands that end subscriptions: they come after what is read.
+    last: Vec<(u64, Vec<u8>)>,
     /// The core is to hear when the client has taken what it subscribed to.
     awaited: bool,
     /// The client has closed its side, and counts as gone then, if it still waits for answers.
@@ -109,6 +111,7 @@ impl<S: AsyncRead + AsyncWrite + AsFd + Unpin> Connection<S> {
             unread: Vec::new(),
             reading: Vec::new(),
             pushes: Vec::new(),
+            last: Vec::new(),
             awaited: false,
             ends_by: None,
             closing: false,

@@ -174,7 +174,7 @@ impl<'a> Execution<'a> {
             self.command = spec.name;
             self.usable = command.usable;
             let outcome = match request {
-                Request::Core(command) => self.core(command.clone()),
+                Request::Core(command) => self.core(command.clone(), spec.flags),
                 Request::Admin(command) => admin::run(self, command),
             };
             if spec.flags.contains(Flags::PUBSUB) {
@@ -262,15 +262,20 @@ impl<'a> Execution<'a> {
         }
     }
 
-    fn core(&mut self, command: Command<'_>) -> Outcome {
+    fn core(&mut self, command: Command<'_>, flags: Flags) -> Outcome {
         let ticket = self.session.ticket();
         self.driver.take_in_safe();
         let adds = matches!(command, Command::AddJob(_));
+        let before = self.out.len();
         let protocol = self.session.protocol;
         let answered = self
             .driver
             .feed_command(self.now, ticket, command, protocol, self.out);
         if let Some(Answered::Now(gate)) = answered {
+            let ends = flags.contains(Flags::PUBSUB) && !flags.contains(Flags::SUBSCRIBES);
+            if ends && self.session.mailbox.has_pushes() {
+                return self.answer_last(ticket, before);
+            }
             self.gate = self.gate.max(gate);
             return Outcome::Done;
         }
@@ -288,6 +293,15 @@ impl<'a> Execution<'a> {
         } else {
             Outcome::Blocked(place)
         }
+    }
+
+    /// Subscriptions end: what they brought comes before the reply, which was just written.
+    fn answer_last(&mut self, ticket: Ticket, before: usize) -> Outcome {
+        let reply = self.out.split_off(before);
+        let mailbox = &self.session.mailbox;
+        mailbox.answer_last(ticket.number, reply);
+        self.driver.note_mail(mailbox);
+        Outcome::Late(self.place(ticket))
     }
 
     /// Counts the command, and the time since the last one ended as its own.

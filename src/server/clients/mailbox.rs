@@ -72,6 +72,8 @@ pub(super) struct Letters {
     pub(super) lines: Vec<u8>,
     /// What it subscribed to, after those lines: some of it has to be read first.
     pub(super) pushes: Vec<UnreadPush>,
+    /// Replies to commands that end subscriptions, by number: they come after all that.
+    pub(super) last: Vec<(u64, Vec<u8>)>,
     /// The core is to hear when all this has left.
     pub(super) awaited: bool,
     /// The connection has been told, or is about to be, that something is here.
@@ -189,6 +191,19 @@ impl Mailbox {
             bytes: letters.lines.len() - before,
             is_first: !std::mem::replace(&mut letters.announced, true),
         }
+    }
+
+    /// Whether there is something that the client subscribed to.
+    pub(super) fn has_pushes(&self) -> bool {
+        let letters = self.letters.lock();
+        !letters.lines.is_empty() || !letters.pushes.is_empty()
+    }
+
+    /// Puts in the reply to a command that ends subscriptions, behind all that these brought.
+    pub(super) fn answer_last(&self, number: u64, reply: Vec<u8>) {
+        let mut letters = self.letters.lock();
+        letters.last.push((number, reply));
+        letters.announced = true;
     }
 
     /// The core is to hear when all that came in has left. Returns whether the connection has not been told yet that there

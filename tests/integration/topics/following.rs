@@ -229,7 +229,9 @@ fn the_cursor_of_tunsub_goes_on_exactly() {
 #[test]
 fn a_slow_reader_loses_nothing_and_takes_no_memory() {
     const COUNT: usize = 100_000;
-    let node = Launch::new().flags("--appendfsync no").start();
+    let node = Launch::new()
+        .flags("--appendfsync no --topic-max-memory 64mb")
+        .start();
     let [mut client, mut follower, mut listener] = [node.connect(), node.connect(), node.connect()];
     follow(&mut follower, "PATTERN c");
     listener.call("SUBSCRIBE c");
@@ -241,8 +243,8 @@ fn a_slow_reader_loses_nothing_and_takes_no_memory() {
     let before = node.resident();
     publish_many(&mut client, "c", COUNT, 1024);
     let grown = node.resident().saturating_sub(before) >> 20;
-    // The newest entries stay in memory, 64 MiB of bodies of them; nothing is kept for each reader.
-    assert!(grown < 150, "grew by {grown} MiB");
+    // The newest entries stay in memory, 8 MiB of them; nothing is kept for each reader.
+    assert!(grown < 80, "grew by {grown} MiB");
     for n in 0..COUNT {
         assert_eq!(number(&told(&follower.receive())), n);
     }
@@ -251,7 +253,7 @@ fn a_slow_reader_loses_nothing_and_takes_no_memory() {
         assert_eq!(listener.receive(), expected);
     }
     let grown = node.resident().saturating_sub(before) >> 20;
-    assert!(grown < 150, "grew by {grown} MiB");
+    assert!(grown < 80, "grew by {grown} MiB");
     publish(&mut client, "c", &numbered(COUNT, 0));
     assert_eq!(number(&told(&follower.receive())), COUNT);
     listener.receive();

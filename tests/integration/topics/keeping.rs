@@ -187,7 +187,7 @@ fn without_a_log_topics_live_as_long_as_the_process() {
 fn memory_for_topics_is_bounded_and_the_error_names_the_bound() {
     let node = Node::start();
     let mut client = node.connect();
-    publish_many(&mut client, "c", 2000, 1000);
+    publish_many(&mut client, "c", 100_000, 10);
     assert_eq!(client.call("CONFIG SET topic-max-memory 1mb"), simple("OK"));
     let full =
         error("OOM topics take all the memory of topic-max-memory: TFLUSH or TRETAIN, or raise it");
@@ -196,7 +196,7 @@ fn memory_for_topics_is_bounded_and_the_error_names_the_bound() {
     client.add("q", "jobs go on", "");
     let (_, entries) = read(&mut client, "FROM 0 PATTERN c");
     assert_eq!(entries.len(), 100, "reading goes on");
-    assert_eq!(client.call("TFLUSH c BEFORE $"), int(2000));
+    assert_eq!(client.call("TFLUSH c BEFORE $"), int(100_000));
     publish(&mut client, "c", "there is room again");
     assert_eq!(
         client.call("CONFIG GET topic-max-memory"),

@@ -2,6 +2,7 @@
 
 use super::Connection;
 use shoalmq_core::event::Event;
+use shoalmq_storage::journal::Position;
 
 use crate::command::reply;
 use crate::server::clients::mailbox::UnreadPush;
@@ -28,14 +29,23 @@ impl<S> Connection<S> {
             self.output.interject(&letters.lines);
             self.pushes = letters.pushes;
         }
+        self.last = letters.last;
         self.awaited |= letters.awaited;
     }
 
     /// Reads what the client subscribed to and is in the log alone.
     pub(super) async fn read_pushes(&mut self) {
-        if self.pushes.is_empty() {
-            return;
+        if !self.pushes.is_empty() {
+            self.read_unread_pushes().await;
         }
+        let released = *self.released.borrow();
+        for (number, reply) in std::mem::take(&mut self.last) {
+            self.output
+                .answer(number, &reply, Position(0), Vec::new(), released);
+        }
+    }
+
+    async fn read_unread_pushes(&mut self) {
         let mut pushes = std::mem::take(&mut self.pushes);
         let read = tokio::task::spawn_blocking(move || {
             let pins = pushes.iter().filter_map(|push| push.access.clone());
