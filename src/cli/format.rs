@@ -164,6 +164,13 @@ fn start_line(out: &mut String, index: usize, indent: usize) {
     }
 }
 
+/// Bytes as text that cannot steer a terminal and has one line.
+pub(super) fn plain(bytes: &[u8]) -> String {
+    let mut out = String::new();
+    escape(&mut out, bytes, Escape::Controls);
+    out
+}
+
 /// What of a text is shown otherwise than it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Escape {

@@ -8,7 +8,9 @@ mod format;
 mod help;
 mod node;
 mod prompt;
+mod publish;
 mod session;
+mod tail;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Read, Write};
@@ -29,13 +31,22 @@ use format::{Format, Shape};
 use help::Catalogue;
 use session::{Session, Target};
 
+/// What the CLI does beside sending commands.
+const TOPICS: &str = "\
+Topics:
+  tail PATTERN... [--from START]  print entries as they come, until Ctrl-C; START is a
+                                  cursor, an id, unix milliseconds, 0 or $ (the default)
+  publish CHANNEL BODY|- [TPUB options]
+                                  publish BODY, or each line of the standard input, and
+                                  print the ids; PUBLISH in capitals is sent as it is";
+
 /// Talk to a node, as redis-cli does: one command, or a prompt without one.
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each is a flag of the command line"
 )]
 #[derive(Debug, Clone, clap::Args)]
-#[command(disable_help_flag = true)]
+#[command(disable_help_flag = true, after_help = TOPICS)]
 pub struct Args {
     #[command(flatten)]
     node: NodeArgs,
@@ -101,10 +112,13 @@ pub async fn run(args: Args, commands: Vec<CommandHelp>) -> ExitCode {
         println!("{}", Catalogue::new(commands).help(&about.join(" ")));
         return ExitCode::SUCCESS;
     }
-    let done = match (args.command.is_empty(), io::stdin().is_terminal()) {
-        (false, _) => once(args).await,
-        (true, true) => prompt::run(args.format(), Session::new(args.target()), commands).await,
-        (true, false) => lines(args).await,
+    let own = args.command.first().and_then(|word| word.to_str());
+    let done = match (own, io::stdin().is_terminal()) {
+        (Some("tail"), _) => tail::run(args).await,
+        (Some("publish"), _) => publish::run(args).await,
+        _ if !args.command.is_empty() => once(args).await,
+        (_, true) => prompt::run(args.format(), Session::new(args.target()), commands).await,
+        (_, false) => lines(args).await,
     };
     match done {
         Ok(code) => code,

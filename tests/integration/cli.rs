@@ -1,6 +1,12 @@
 //! `shoalmq cli`: one command per run, its exit code, its output for people and for scripts, and its standard input.
 
-use crate::fixture::{Ended, Launch, Node, binary, run};
+use std::fs::{self, File};
+use std::path::Path;
+use std::process::Stdio;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::fixture::{Ended, Launch, Node, Reaped, binary, eventually, run};
 use crate::wire::int;
 
 #[track_caller]
@@ -213,4 +219,68 @@ fn help_and_version() {
             ended.stdout
         );
     }
+}
+
+#[test]
+fn what_is_published_from_the_shell_is_an_entry_with_an_id() {
+    let node = Node::start();
+    let ended = cli(&node, &["publish", "a", "two words", "META", "k", "v"]);
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+    assert!(ended.stdout.trim_end().contains('-'), "{}", ended.stdout);
+    let ended = cli_with_input(&node, &["publish", "a", "-"], b"one\n\nthree");
+    assert_eq!(
+        (ended.status.code(), ended.stdout.lines().count()),
+        (Some(0), 3)
+    );
+    let mut client = node.connect();
+    let reply = client.call("TREAD FROM 0 PATTERN a");
+    let entries = reply.items()[1].items();
+    let bodies: Vec<String> = entries
+        .iter()
+        .map(|entry| entry.items()[2].text())
+        .collect();
+    assert_eq!(bodies, ["two words", "one", "", "three"]);
+    assert_eq!(cli(&node, &["PUBLISH", "a", "x"]).stdout, "0\n");
+    for wrong in [
+        &["publish", "a"][..],
+        &["publish", "a", "x", "NOSUCH"],
+        &["tail"],
+    ] {
+        assert_eq!(cli(&node, wrong).status.code(), Some(1), "{wrong:?}");
+    }
+}
+
+/// The bodies of the lines that `tail` has printed.
+fn tailed(out: &Path) -> Vec<String> {
+    let text = fs::read_to_string(out).expect("read the output");
+    let words = text.lines().filter_map(|line| line.rsplit(' ').next());
+    words.map(str::to_owned).collect()
+}
+
+#[test]
+fn tail_goes_on_over_a_restart_and_ends_cleanly_at_an_interrupt() {
+    let mut node = Launch::new().start();
+    let folder = tempfile::tempdir().expect("make a temporary folder");
+    let out = folder.path().join("out");
+    cli(&node, &["publish", "orders.eu", "1"]);
+    let mut command = binary();
+    command.args(["cli", "-p", &node.port().to_string()]);
+    command.args(["tail", "orders.*", "--from", "0"]);
+    command.stdin(Stdio::null()).stderr(Stdio::null());
+    command.stdout(File::create(&out).expect("create a file"));
+    let mut child = Reaped(command.spawn().expect("start the process"));
+    let wait_for = |bodies: &[&str]| {
+        eventually("tail prints", || (tailed(&out) == bodies).then_some(()));
+    };
+    wait_for(&["1"]);
+    cli(&node, &["publish", "others", "x"]);
+    cli(&node, &["publish", "orders.us", "2"]);
+    wait_for(&["1", "2"]);
+    node.restart_cleanly();
+    cli(&node, &["publish", "orders.eu", "3"]);
+    wait_for(&["1", "2", "3"]);
+    let pid = Pid::from_child(&child.0);
+    kill_process(pid, Signal::INT).expect("interrupt it");
+    let status = eventually("it ends", || child.0.try_wait().expect("wait for it"));
+    assert_eq!(status.code(), Some(0));
 }

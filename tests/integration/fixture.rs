@@ -283,7 +283,7 @@ pub(crate) fn run(mut command: Command, input: &[u8]) -> Ended {
 }
 
 /// A process that is killed and reaped when a test ends early.
-struct Reaped(Child);
+pub(crate) struct Reaped(pub(crate) Child);
 
 impl Drop for Reaped {
     fn drop(&mut self) {
