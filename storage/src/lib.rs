@@ -1,4 +1,4 @@
-//! What a node keeps on disk: an append log of [records](shoalmq_core::record::Record), in two [streams](streams).
+//! What a node keeps on disk: an append log of [records](shoalmq_core::record::Record), in two [streams].
 //!
 //! Each stream has a backend of its own, with its own segments, so that topics keep no segment of jobs from being dropped.
 //! One daemon writes both, and their records share one count of positions.

@@ -86,7 +86,8 @@ async function checks(protocol) {
       assert.equal(await client.pubsub('NUMPAT'), 1);
       assert.equal(await listener.unsubscribe('io.news'), 2);
       assert.equal(await client.publish('io.news', 'three'), 1);
-      assert.equal(await listener.unsubscribe(), 1);
+      // Without names ioredis waits until nothing at all is subscribed to.
+      assert.equal(await listener.unsubscribe('io.old'), 1);
       assert.equal(await listener.punsubscribe(), 0);
       assert.equal(await client.publish('io.news', 'four'), 0);
       const expected = [['news', 'io.news', 'one'], ['io.*', 'io.news', 'one'], ['io.*', 'io.other', 'two']];
