@@ -36,11 +36,7 @@ impl Node {
                 Some(key) => self.publish_once(now, publish, key, effects),
                 None => Ok(self.append(now, publish, effects)),
             });
-        let reply = match published {
-            Ok(id) => Reply::Topic(Box::new(TopicReply::Published(id))),
-            Err(refusal) => Reply::Refused(refusal),
-        };
-        answer(ticket, reply, effects);
+        answer_publish(ticket, published.map(TopicReply::Published), effects);
     }
 
     /// PUBLISH: as Redis counts, each subscription that the entry goes to.
@@ -51,17 +47,12 @@ impl Node {
         publish: &Publish<'_>,
         effects: &mut Vec<Effect>,
     ) {
-        let published = self
-            .check_publish(publish)
-            .map(|()| self.append(now, publish, effects));
-        let reply = match published {
-            Ok(_) => {
-                let readers = self.topics.readers.count(publish.channel);
-                Reply::Topic(Box::new(TopicReply::Announced(readers)))
-            }
-            Err(refusal) => Reply::Refused(refusal),
-        };
-        answer(ticket, reply, effects);
+        let checked = self.check_publish(publish);
+        let published = checked.map(|()| {
+            self.append(now, publish, effects);
+            TopicReply::Announced(self.topics.readers.count(publish.channel))
+        });
+        answer_publish(ticket, published, effects);
     }
 
     fn check_publish(&self, publish: &Publish<'_>) -> Result<(), Refusal> {
@@ -192,6 +183,18 @@ impl Node {
         }
         Ok(())
     }
+}
+
+fn answer_publish(
+    ticket: Ticket,
+    published: Result<TopicReply, Refusal>,
+    effects: &mut Vec<Effect>,
+) {
+    let reply = match published {
+        Ok(reply) => Reply::Topic(Box::new(reply)),
+        Err(refusal) => Reply::Refused(refusal),
+    };
+    answer(ticket, reply, effects);
 }
 
 /// The key of DEDUP, if an entry has one.
