@@ -6,12 +6,15 @@
 //! among them is freed. When room is short, the oldest entries of channels without a rule go first, as by retention.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::channels::{ChannelKey, Floor};
 use super::command::{Told, TopicRefusal};
 use super::entries::Chunked;
 use super::id::EntryId;
-use super::record::{ENTRY_BYTES, TopicRecord};
+use super::origin::Origin;
+use super::record::{ENTRY_BYTES, Entry, TopicRecord};
+use super::restoring::Freed;
 use super::topics::Topics;
 use crate::agenda::Timer;
 use crate::effect::Effect;
@@ -79,15 +82,14 @@ impl Node {
         told: Vec<Told>,
         effects: &mut Vec<Effect>,
     ) {
-        if self.settings.log == Log::Off {
-            return;
-        }
         let mut read = BTreeMap::new();
         for one in told {
-            // What could not be read stays lost: it is freed with what was dead.
-            if let Told::Entry(entry, _) = one {
-                read.insert((entry.origin, entry.number), entry);
-            }
+            let Told::Entry(entry, _) = one else {
+                // What cannot be read now may be later, and stays where it is. The next change of the log tries again.
+                self.topics.is_compacting = false;
+                return;
+            };
+            read.insert((entry.origin, entry.number), entry);
         }
         let oldest = self.topics.segments.oldest();
         // It may have gone meanwhile.
@@ -108,43 +110,28 @@ impl Node {
     fn move_chunk(
         &mut self,
         chunk: Chunked,
-        read: &BTreeMap<(super::Origin, u64), std::sync::Arc<super::Entry>>,
+        read: &BTreeMap<(Origin, u64), Arc<Entry>>,
         effects: &mut Vec<Effect>,
     ) {
         let origin = chunk.origin;
-        let mut dead: Vec<(u64, u64)> = Vec::new();
-        let mut gone: Vec<(u64, ChannelKey)> = Vec::new();
+        let (mut freed, mut numbers) = (Freed::default(), Vec::new());
         for (number, entry) in chunk.entries {
             let is_live = entry.id > self.topics.channels.get(entry.channel).floor();
-            if let Some(entry) = read.get(&(origin, number)).filter(|_| is_live) {
-                let record = TopicRecord::Entry(std::sync::Arc::clone(entry));
+            if is_live && let Some(entry) = read.get(&(origin, number)) {
+                let record = TopicRecord::Entry(Arc::clone(entry));
                 self.topics.segments.grow(record.size());
                 self.persist_topic(record, effects);
-                continue;
-            }
-            gone.push((number, entry.channel));
-            match dead.last_mut() {
-                Some((_, last)) if *last + 1 == number => *last = number,
-                Some(_) | None => dead.push((number, number)),
+            } else {
+                freed.note_one(origin, number, entry.channel);
+                numbers.push(number);
             }
         }
-        let current = self.topics.segments.current();
-        let numbers: Vec<u64> = gone.iter().map(|(number, _)| *number).collect();
-        self.topics
+        let topics = &mut self.topics;
+        let current = topics.segments.current();
+        topics
             .entries
             .move_chunk(origin, chunk.first, current, &numbers);
-        for (_, key) in gone {
-            self.topics.channels.remove(key);
-        }
-        for (first, last) in dead {
-            self.topics.origins.free(origin, first..=last);
-            let log = self.topics.origins.log(origin);
-            let record = TopicRecord::Freed {
-                origin,
-                first,
-                last,
-                first_entry: log.and_then(super::OriginLog::first_entry),
-            };
+        for record in topics.free(freed) {
             self.persist_topic(record, effects);
         }
     }

@@ -221,17 +221,20 @@ impl Topics {
 
     /// The ranges of a log that were freed.
     fn freed_of(&self, origin: Origin) -> Vec<TopicRecord> {
-        let Some(log) = self.origins.log(origin) else {
-            return Vec::new();
-        };
-        let first_entry = log.first_entry();
-        let record = |range: RangeInclusive<u64>| TopicRecord::Freed {
+        let log = self.origins.log(origin).into_iter();
+        let ranges = log.flat_map(|log| log.freed().iter());
+        ranges.map(|range| self.freed(origin, range)).collect()
+    }
+
+    /// The record of a range of a log that was freed.
+    fn freed(&self, origin: Origin, range: RangeInclusive<u64>) -> TopicRecord {
+        let log = self.origins.log(origin);
+        TopicRecord::Freed {
             origin,
             first: *range.start(),
             last: *range.end(),
-            first_entry,
-        };
-        log.freed().iter().map(record).collect()
+            first_entry: log.and_then(super::OriginLog::first_entry),
+        }
     }
 
     /// All that is held is settled.
@@ -268,20 +271,15 @@ impl Topics {
         self.free(freed)
     }
 
-    fn free(&mut self, freed: Freed) -> Vec<TopicRecord> {
+    /// Frees what went from the index. Returns what is to be recorded of that.
+    pub(super) fn free(&mut self, freed: Freed) -> Vec<TopicRecord> {
         for key in freed.channels {
             self.channels.remove(key);
         }
         let mut records = Vec::new();
         for (origin, first, last) in freed.ranges {
             self.origins.free(origin, first..=last);
-            let log = self.origins.log(origin);
-            records.push(TopicRecord::Freed {
-                origin,
-                first,
-                last,
-                first_entry: log.and_then(super::OriginLog::first_entry),
-            });
+            records.push(self.freed(origin, first..=last));
         }
         records
     }
@@ -289,7 +287,7 @@ impl Topics {
 
 /// What went from the index.
 #[derive(Default)]
-struct Freed {
+pub(super) struct Freed {
     ranges: Vec<(Origin, u64, u64)>,
     channels: Vec<ChannelKey>,
 }
@@ -297,13 +295,19 @@ struct Freed {
 impl Freed {
     fn note(&mut self, gone: &Gone<'_>) {
         self.channels.extend_from_slice(gone.channels);
-        if let Some((origin, _, last)) = self.ranges.last_mut()
-            && *origin == gone.origin
-            && *last + 1 == gone.first
-        {
-            *last = gone.last;
-            return;
+        self.add(gone.origin, gone.first, gone.last);
+    }
+
+    /// An entry of this channel went.
+    pub(super) fn note_one(&mut self, origin: Origin, number: u64, channel: ChannelKey) {
+        self.channels.push(channel);
+        self.add(origin, number, number);
+    }
+
+    fn add(&mut self, origin: Origin, first: u64, last: u64) {
+        match self.ranges.last_mut() {
+            Some((same, _, before)) if *same == origin && *before + 1 == first => *before = last,
+            Some(_) | None => self.ranges.push((origin, first, last)),
         }
-        self.ranges.push((gone.origin, gone.first, gone.last));
     }
 }

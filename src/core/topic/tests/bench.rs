@@ -36,6 +36,8 @@ pub(super) struct Bench {
     pub(super) awaited: Vec<ClientId>,
     recorded: Vec<(Origin, u64, Location)>,
     fetched: Vec<Vec<Told>>,
+    /// What is to be recorded again cannot be read.
+    pub(super) is_failing: bool,
     /// What may be on disk under `always`.
     unsafe_records: Vec<(Origin, u64)>,
 }
@@ -64,6 +66,7 @@ impl Bench {
             awaited: Vec::new(),
             recorded: Vec::new(),
             fetched: Vec::new(),
+            is_failing: false,
             unsafe_records: Vec::new(),
         };
         if settings.log == Log::On {
@@ -213,7 +216,11 @@ impl Bench {
                 Effect::FetchEntries(mut told) => {
                     for one in &mut told {
                         if let Told::Unread(unread) = one {
-                            *one = self.read(unread);
+                            *one = if self.is_failing {
+                                Told::Lost(unread.id, 1)
+                            } else {
+                                self.read(unread)
+                            };
                         }
                     }
                     self.fetched.push(told);

@@ -456,6 +456,34 @@ fn what_is_live_of_old_segments_is_recorded_again_so_that_they_go() {
 }
 
 #[test]
+fn what_cannot_be_read_now_is_not_freed() {
+    let mut bench = Bench::with(|settings| {
+        settings.log = crate::node::Log::On;
+        (settings.topic_disk, settings.topic_memory) = (1 << 20, 1 << 20);
+    });
+    let rule = Rule {
+        entries: Some(1_000_000),
+        ..Rule::default()
+    };
+    let pattern = &b"keep"[..];
+    bench.ask(1, TopicCommand::SetRule { pattern, rule });
+    let body = "x".repeat(10_000);
+    for number in 0..400 {
+        bench.publish(if number % 2 == 0 { "keep" } else { "a" }, &body);
+    }
+    bench.roll();
+    bench.is_failing = true;
+    bench.flush("a", Before::Now);
+    bench.advance(1000);
+    assert_eq!(bench.read_all("keep").len(), 200);
+    bench.is_failing = false;
+    bench.flush("none", Before::Now);
+    bench.advance(1000);
+    assert_eq!(bench.read_all("keep").len(), 200);
+    assert!(bench.log_bytes() < 3 << 20, "{} bytes", bench.log_bytes());
+}
+
+#[test]
 fn without_room_the_oldest_entries_without_a_rule_go() {
     let mut bench = Bench::with(|settings| {
         (settings.log, settings.topic_disk) = (crate::node::Log::On, 10 << 20);
