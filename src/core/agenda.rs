@@ -57,6 +57,12 @@ pub(crate) enum Timer {
     Purging,
     /// The time of a TREAD that waits is up.
     TopicRead(ReaderId),
+    /// Something about topics may be overdue.
+    TopicCheck,
+    /// A member may be asked again to close.
+    TopicAsk,
+    /// Publishers may have waited for long enough.
+    TopicPublishes,
     /// Readers of topics go on.
     TopicPages,
     /// The log of topics is too large.

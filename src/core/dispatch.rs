@@ -124,6 +124,7 @@ impl Node {
             Message::Answer { number, answer } => {
                 self.on_answer(time, from, number, answer, effects);
             }
+            Message::Topic(message) => self.on_topic_message(now, from, *message, effects),
         }
     }
 
@@ -155,6 +156,9 @@ impl Node {
             Timer::HandOver => self.on_hand_over_timer(now.time, effects),
             Timer::TopicRead(id) => self.on_topic_read_late(id, effects),
             Timer::TopicPages => self.on_topic_pages(now, effects),
+            Timer::TopicCheck => self.on_topic_check(now, effects),
+            Timer::TopicAsk => self.on_topic_ask(),
+            Timer::TopicPublishes => self.on_publishes_late(now.time, effects),
             Timer::TopicCompaction => self.on_topic_compaction(now, effects),
             Timer::Retention => self.on_retention(now, effects),
             Timer::Gathering => self.on_gathering_late(now.time, effects),

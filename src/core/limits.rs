@@ -299,6 +299,14 @@ pub(crate) const TOPIC_PAGES: usize = 4;
 /// A subscription that reads by itself is given this much at a time.
 pub(crate) const TOPIC_PAGE_ENTRIES: u64 = 256;
 pub(crate) const TOPIC_PAGE_BYTES: u64 = 256 << 10;
+/// How long a node that starts gathers what the others have of topics, and how long a reader waits for the end of that.
+pub(crate) const TOPIC_GATHER: Duration = Duration::from_secs(2);
+/// Records that travel together have about this many bytes.
+pub(crate) const TOPIC_MESSAGE_BYTES: usize = 1 << 20;
+/// Bytes of records that a member is sent before it confirms any.
+pub(crate) const TOPIC_WINDOW_BYTES: usize = 16 << 20;
+/// Records that a member is asked for at once.
+pub(crate) const TOPIC_PULL_RECORDS: u64 = 8192;
 /// The rules of retention are applied this often, to this many channels in a step.
 pub(crate) const RETENTION_EVERY: Duration = Duration::from_secs(1);
 pub(crate) const RETENTION_STEP: usize = 1024;

@@ -30,7 +30,7 @@ use crate::topic::Topics;
 
 mod configuration;
 
-pub use configuration::{Eviction, Log, MemoryLevel, MemoryPolicy, Settings, Sync};
+pub use configuration::{Eviction, Log, MemoryLevel, MemoryPolicy, Settings, Sync, TopicMember};
 
 /// One node: feed it events, carry out its effects.
 #[derive(Debug)]
@@ -143,12 +143,12 @@ impl Node {
             Event::Command(ticket, command) => self.on_command(now, ticket, command, effects),
             Event::Disconnected(client) => self.on_disconnected(now.time, client, effects),
             Event::Message(from, message) => self.on_message(now, from, message, effects),
-            Event::PeerKnown(id) => self.on_peer_known(now.time, &id),
-            Event::PeerForgotten(id) => self.on_peer_forgotten(now.time, &id, effects),
-            Event::PeerUp(peer) => self.on_peer_up(now.time, &peer, effects),
-            Event::PeerDown(id) => self.on_peer_down(now.time, &id, effects),
+            Event::PeerKnown(id) => self.on_peer_known(now, &id),
+            Event::PeerForgotten(id) => self.on_peer_forgotten(now, &id, effects),
+            Event::PeerUp(peer) => self.on_peer_up(now, &peer, effects),
+            Event::PeerDown(id) => self.on_peer_down(now, &id, effects),
             Event::PeerFailing(id, failing) => {
-                self.on_peer_failing(now.time, &id, failing, effects);
+                self.on_peer_failing(now, &id, failing, effects);
             }
             Event::Undelivered(ids) => self.on_undelivered(now.time, &ids, effects),
             Event::Postponed(ids) => self.on_postponed(now.time, &ids, effects),
@@ -186,7 +186,7 @@ impl Node {
             }
             Event::LogFailing(failing) => self.on_log_failing(now.time, failing, effects),
             Event::MemoryPressure => self.on_memory_pressure(now.time, effects),
-            Event::Leaving(leaving) => self.on_leaving(now.time, leaving, effects),
+            Event::Leaving(leaving) => self.on_leaving(now, leaving, effects),
             Event::Renamed(id) => {
                 self.id = id;
                 self.topics.end_life();

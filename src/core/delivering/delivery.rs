@@ -213,6 +213,7 @@ impl Node {
         self.withdraw_all(now, client, effects);
         self.gatherings.drop_client(client);
         self.end_readers(client);
+        self.drop_publishes(client);
         while let Some(id) = self.waiters.of_client(client) {
             self.stop_waiting(now, id, Found::Nothing, effects);
         }

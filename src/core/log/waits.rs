@@ -12,7 +12,7 @@ use crate::members::PeerKey;
 use crate::message::Message;
 use crate::node::Node;
 use crate::planted::Bug;
-use crate::topic::TopicReply;
+use crate::topic::{TopicNews, TopicReply};
 
 /// Answers a command. What the command recorded comes before.
 pub(crate) fn answer(ticket: Ticket, reply: Reply, effects: &mut Vec<Effect>) {
@@ -85,6 +85,7 @@ fn wait_of_message(message: &Message) -> Wait {
         }
         // A crash must not take back a version that peers have seen: the node would give it to another value.
         | Message::Settings(_) => Wait::All,
+        Message::Topic(message) => wait_of_topics(&message.news),
         Message::State(_)
         | Message::ReplJob(_)
         | Message::Missing(_)
@@ -95,6 +96,21 @@ fn wait_of_message(message: &Message) -> Wait {
         | Message::SettingsDigest { .. }
         | Message::Ask { .. }
         | Message::Answer { .. } => Wait::Nothing,
+    }
+}
+
+/// What a member says that it has, it has after a crash, too; and a life is on disk before others know of it.
+fn wait_of_topics(news: &TopicNews) -> Wait {
+    match news {
+        TopicNews::Greeting(_) | TopicNews::Haves(_) | TopicNews::SoFar(..) => Wait::All,
+        TopicNews::Counted(_)
+        | TopicNews::Follows(..)
+        | TopicNews::Records(_)
+        | TopicNews::Pull(..)
+        | TopicNews::Pulled { .. }
+        | TopicNews::Close(_)
+        | TopicNews::Closed
+        | TopicNews::HowFar(_) => Wait::Nothing,
     }
 }
 

@@ -26,7 +26,7 @@ use crate::members::peers::{NodeSet, PeerKey};
 use crate::message::{Copy, Message};
 use crate::node::Node;
 use crate::planted::Bug;
-use crate::time::Time;
+use crate::time::{Now, Time};
 
 /// Jobs on their way to other nodes.
 #[derive(Debug, Default)]
@@ -125,10 +125,12 @@ impl HandOver {
 
 impl Node {
     /// CLUSTER LEAVING yes or no. No also takes back that the node is about to stop.
-    pub(crate) fn on_leaving(&mut self, now: Time, leaving: bool, effects: &mut Vec<Effect>) {
+    pub(crate) fn on_leaving(&mut self, at: Now, leaving: bool, effects: &mut Vec<Effect>) {
+        let now = at.time;
         let changes = leaving != self.leaving;
         self.leaving = leaving;
         if !leaving {
+            self.reopen_topics(at, effects);
             // What is on its way may still be confirmed, or comes back.
             self.hand_over.reason = None;
         } else if changes && !self.hand_over.is_stopping() {
@@ -156,6 +158,10 @@ impl Node {
     fn turn_waiters_away(&mut self, now: Time, effects: &mut Vec<Effect>) {
         while let Some(id) = self.waiters.first().filter(|_| self.is_going()) {
             self.give_up(now, id, Reply::Refused(Refusal::Leaving), effects);
+        }
+        if self.is_going() {
+            self.turn_publishers_away(effects);
+            self.turn_readers_away(effects);
         }
     }
 
@@ -190,7 +196,7 @@ impl Node {
         if hand_over.reason.is_none() || alone {
             return 0;
         }
-        let here = hand_over.met + hand_over.unconfirmed.len();
+        let here = hand_over.met + hand_over.unconfirmed.len() + self.topics_left();
         if hand_over.first {
             let unseen = self.jobs.end().saturating_sub(hand_over.cursor) as usize;
             here + unseen.min(self.jobs.len())

@@ -12,10 +12,11 @@ use crate::members::peers::{Peer, PeerKey, load_class};
 use crate::message::{Message, PeerState};
 use crate::node::{MemoryLevel, Node};
 use crate::record::Record;
-use crate::time::Time;
+use crate::time::{Now, Time};
 
 impl Node {
-    pub(crate) fn on_peer_known(&mut self, now: Time, id: &NodeId) {
+    pub(crate) fn on_peer_known(&mut self, at: Now, id: &NodeId) {
+        let now = at.time;
         if *id == self.id {
             return;
         }
@@ -32,13 +33,16 @@ impl Node {
             });
             self.watch_absence(now, key);
             self.watch_expected(key);
+            self.on_member_known(at, key);
         }
     }
 
-    pub(crate) fn on_peer_forgotten(&mut self, now: Time, id: &NodeId, effects: &mut Vec<Effect>) {
+    pub(crate) fn on_peer_forgotten(&mut self, at: Now, id: &NodeId, effects: &mut Vec<Effect>) {
+        let now = at.time;
         self.peers.forget(id);
         self.persist(Record::PeerForgotten(*id), effects);
         if let Some(key) = self.peers.find(id) {
+            self.on_member_forgotten(at, key, effects);
             self.lose_peer(now, key, effects);
             self.peers.give_up(key);
             self.do_without(now, key, effects);
@@ -46,7 +50,8 @@ impl Node {
         }
     }
 
-    pub(crate) fn on_peer_up(&mut self, now: Time, up: &PeerUp, effects: &mut Vec<Effect>) {
+    pub(crate) fn on_peer_up(&mut self, at: Now, up: &PeerUp, effects: &mut Vec<Effect>) {
+        let now = at.time;
         self.peers.welcome(&up.id);
         let Some(mut key) = self.peers.find_or_add(&up.id) else {
             return;
@@ -88,9 +93,11 @@ impl Node {
         self.agree_with(now, key);
         self.settle_with(now, key, effects);
         self.federate_with(now, key, effects);
+        self.on_member_up(at, key, effects);
     }
 
-    pub(crate) fn on_peer_down(&mut self, now: Time, id: &NodeId, effects: &mut Vec<Effect>) {
+    pub(crate) fn on_peer_down(&mut self, at: Now, id: &NodeId, effects: &mut Vec<Effect>) {
+        let now = at.time;
         let Some(key) = self.peers.find(id) else {
             return;
         };
@@ -100,11 +107,12 @@ impl Node {
         });
         self.watch_absence(now, key);
         self.lose_peer(now, key, effects);
+        self.on_member_reachable(at, key, false);
     }
 
     pub(crate) fn on_peer_failing(
         &mut self,
-        now: Time,
+        at: Now,
         id: &NodeId,
         failing: bool,
         effects: &mut Vec<Effect>,
@@ -112,7 +120,9 @@ impl Node {
         let Some(key) = self.peers.find(id) else {
             return;
         };
-        self.update_taker(now, key, |peer| peer.failing = failing, effects);
+        self.update_taker(at.time, key, |peer| peer.failing = failing, effects);
+        let is_reachable = self.peers.reachable().contains(key);
+        self.on_member_reachable(at, key, is_reachable);
     }
 
     pub(crate) fn on_peer_state(

@@ -1,5 +1,6 @@
 //! What an operator can set, and the core must know.
 
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use crate::limits;
@@ -33,6 +34,15 @@ pub struct Settings {
     pub topic_memory: u64,
     /// The bytes that topics may take on disk.
     pub topic_disk: u64,
+    /// Whether this node is a member that keeps topics.
+    pub topics: TopicMember,
+    /// Copies of an entry that its publisher waits for if it does not say, as far as there are members; and how many settle
+    /// a record.
+    pub topic_replicate: NonZeroUsize,
+    /// Copies of an entry that such a publisher waits for at least, as far as there are members; at least 1.
+    pub topic_min_replicate: u16,
+    /// How long a member may leave a question about topics unanswered before readers go on without it.
+    pub topic_stall: Duration,
     /// How long a key of DEDUP counts, in milliseconds.
     pub topic_dedup_ms: u64,
 }
@@ -54,6 +64,10 @@ impl Default for Settings {
             topic_series: 100,
             topic_memory: 1 << 30,
             topic_disk: u64::MAX,
+            topics: TopicMember::Yes,
+            topic_replicate: const { NonZeroUsize::new(3).expect("three is more than none") },
+            topic_min_replicate: 2,
+            topic_stall: Duration::from_secs(1),
             topic_dedup_ms: 120_000,
         }
     }
@@ -65,6 +79,15 @@ impl Settings {
         let most = usize::try_from(self.topic_memory / 8).unwrap_or(usize::MAX);
         most.min(limits::TOPIC_CACHE)
     }
+}
+
+/// Whether a node keeps topics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TopicMember {
+    /// It does, and serves them.
+    Yes,
+    /// It does not: it refuses all commands on topics.
+    No,
 }
 
 /// Whether what is recorded has to be on disk before it counts.

@@ -161,6 +161,9 @@ impl Shell {
         disk.sync_now();
         let owed = self.take_owed(disk);
         owed.tell(|event| self.settle(disk, now, event, left));
+        if self.node.owes_readers() {
+            self.settle(disk, now, Event::Deliver, left);
+        }
     }
 
     /// The reply to a command that only looks.

@@ -35,6 +35,10 @@ pub(crate) const SETTINGS: Settings = Settings {
     topic_series: 100,
     topic_memory: 1 << 30,
     topic_disk: u64::MAX,
+    topics: crate::node::TopicMember::Yes,
+    topic_replicate: const { std::num::NonZeroUsize::new(3).expect("three is more than none") },
+    topic_min_replicate: 2,
+    topic_stall: Duration::from_secs(1),
     topic_dedup_ms: 120_000,
 };
 

@@ -285,8 +285,16 @@ pub struct ChannelView {
 /// Why a command on topics cannot be. Nothing has changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TopicRefusal {
-    /// Topics are not copied between nodes yet: a node that knows others serves none.
-    Alone,
+    /// `topics no`: this node serves none.
+    NotServed,
+    /// In time there were not as many members that take copies as the publish needs: nothing was published.
+    TooFewTakers,
+    /// The entry is published, but in time not as many members confirmed a copy as was asked for.
+    Pending(EntryId),
+    /// This node's wall clock is far from those of the others.
+    Clock,
+    /// The node still gathers what the others have: it has this many percent of it.
+    Loading(u8),
     /// There are as many channels as may be.
     TooManyChannels,
     /// Topics take as much memory as they may.

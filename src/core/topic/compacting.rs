@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::channels::{ChannelKey, Floor};
+use super::cluster::Fetch;
 use super::command::{Told, TopicRefusal};
 use super::entries::Chunked;
 use super::id::EntryId;
@@ -71,17 +72,27 @@ impl Node {
                 Timer::TopicCompaction,
             );
         } else {
-            effects.push(Effect::FetchEntries(told));
+            self.fetch_entries(Fetch::Compaction, told, effects);
         }
     }
 
-    /// The live entries of some chunks of the oldest segment were read: they are recorded again.
+    /// What was asked for first was read.
     pub(crate) fn on_entries_fetched(
         &mut self,
         now: Now,
         told: Vec<Told>,
         effects: &mut Vec<Effect>,
     ) {
+        match self.topics.cluster.fetches.pop_front() {
+            None | Some(Fetch::Compaction) => self.on_live_fetched(now, told, effects),
+            Some(fetch @ Fetch::Copies { .. }) => {
+                self.on_copies_fetched(now, fetch, told, effects);
+            }
+        }
+    }
+
+    /// The live entries of some chunks of the oldest segment were read: they are recorded again.
+    fn on_live_fetched(&mut self, now: Now, told: Vec<Told>, effects: &mut Vec<Effect>) {
         let mut read = BTreeMap::new();
         for one in told {
             let Told::Entry(entry, _) = one else {

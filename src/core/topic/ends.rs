@@ -172,6 +172,13 @@ impl Ends {
         self.reach.get(&origin).copied()
     }
 
+    /// The origins that are over, and the largest number of records that an end record gives of each.
+    pub(super) fn reaches(&self) -> impl Iterator<Item = (Origin, u64)> {
+        self.reach
+            .iter()
+            .map(|(origin, reach)| (*origin, reach.records))
+    }
+
     /// Whether an end record says that the origin is over.
     pub fn is_ended(&self, origin: Origin) -> bool {
         self.reach.contains_key(&origin)

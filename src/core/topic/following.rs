@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::cluster::Postponed;
 use super::command::{Follow, Listen, TopicRefusal, TopicReply};
 use super::cursor::Cursor;
 use super::glob::{Case, matches};
@@ -30,6 +31,15 @@ impl Node {
             .and_then(|()| self.check_subscriptions(client, 1));
         if let Err(refusal) = checked {
             return answer(ticket, Reply::Refused(refusal), effects);
+        }
+        if self.topics.cluster.loading.is_some() {
+            let patterns = follow.patterns.iter().map(|&pattern| Arc::from(pattern));
+            let what = Postponed::Follow {
+                start: follow.start.clone(),
+                patterns: patterns.collect(),
+                meta: follow.meta,
+            };
+            return self.postpone_reader(now, ticket, what, effects);
         }
         self.topics.advance(now.wall);
         let cursor = self.topics.start(&follow.start, &follow.patterns);
@@ -90,6 +100,11 @@ impl Node {
             .and_then(|()| self.check_subscriptions(client, new));
         if let Err(refusal) = checked {
             return answer(ticket, Reply::Refused(refusal), effects);
+        }
+        if self.topics.cluster.loading.is_some() {
+            let names = names.iter().map(|&name| Arc::from(name));
+            let what = Postponed::Subscribe(listen, names.collect());
+            return self.postpone_reader(now, ticket, what, effects);
         }
         self.topics.advance(now.wall);
         let start = self.topics.now();

@@ -25,6 +25,19 @@ impl Haves {
         self.0.entry(member).or_default().insert(origin, held);
     }
 
+    /// A member does not have these numbers of a log, whatever it told.
+    pub fn lacks(
+        &mut self,
+        member: OriginNode,
+        origin: Origin,
+        numbers: std::ops::RangeInclusive<u64>,
+    ) {
+        let held = self.0.get_mut(&member).and_then(|all| all.get_mut(&origin));
+        if let Some(held) = held {
+            held.remove(numbers);
+        }
+    }
+
     /// A new link to a member: what it told before may be lost there.
     pub fn forget(&mut self, member: OriginNode) {
         self.0.remove(&member);

@@ -25,10 +25,10 @@ impl Node {
 
     /// A batch is over: readers are given what is new.
     pub(crate) fn on_deliver(&mut self, now: Now, effects: &mut Vec<Effect>) {
-        self.topics.advance(now.wall);
         if !std::mem::take(&mut self.topics.has_news) {
             return;
         }
+        self.go_on_topics(now, effects);
         self.topics.readers.wake();
         if self.topics.readers.has_live() {
             let full = self.topics.walk(effects);

@@ -38,10 +38,10 @@
 //! | `reading`, `live`, `readers`, `following` | TREAD; one walk for all live readers; who reads; TSUB, SUBSCRIBE and their like |
 //! | `flushing`, `retaining`, `looking` | TFLUSH; TRETAIN; TLEN, TSTAT, TSCAN |
 //! | `restoring`, `compacting` | the log of topics: the way back from it, and its size |
-//!
-//! Nothing is copied between nodes yet: a node that knows others refuses the commands.
+//! | [`cluster`] | copies, the order and the ends of lives between nodes |
 
 mod channels;
+mod cluster;
 mod command;
 mod compacting;
 mod cursor;
@@ -78,6 +78,7 @@ mod subscriptions;
 mod tests;
 mod topics;
 
+pub use cluster::{Greeting, Have, Head, TopicMessage, TopicNews};
 pub use command::{
     Addressee, Before, CHANNEL_MAX, ChannelView, DEDUP_MAX, Follow, Listen, PATTERN_MAX,
     PATTERNS_MAX, Page as TopicPage, Publish, Push, READ_MAX, Read, Start, Told, TopicCommand,

@@ -67,6 +67,34 @@ impl Order {
         }
     }
 
+    /// The highest id that a member promised, whether or not its records are here.
+    pub fn promised(&self, node: OriginNode) -> EntryId {
+        let member = self.members.get(&node);
+        member.map_or(EntryId::ZERO, Member::promised)
+    }
+
+    /// Whether the log of a member is here up to any promise.
+    pub fn has_kept(&self, node: OriginNode) -> bool {
+        let member = self.members.get(&node);
+        member.is_some_and(|member| member.kept > EntryId::ZERO)
+    }
+
+    /// Whether a member stopped for good, and its log is here.
+    pub fn is_closed_for_good(&self, node: OriginNode) -> bool {
+        let member = self.members.get(&node);
+        member.is_some_and(|member| member.kept == EntryId::MAX)
+    }
+
+    /// Whether a counted member promised records that are not here.
+    pub fn lacks(&self, node: OriginNode, origins: &Origins) -> bool {
+        let member = self.members.get(&node).filter(|member| member.is_counted);
+        member.is_some_and(|member| {
+            let here = member.origin.map_or(0, |origin| origins.prefix(origin));
+            let first = member.waiting.front();
+            first.is_some_and(|closed| closed.records > here)
+        })
+    }
+
     /// Whether a member is counted.
     pub fn is_counted(&self, node: OriginNode) -> bool {
         self.members.get(&node).is_some_and(|m| m.is_counted)
@@ -88,7 +116,7 @@ impl Order {
             member.kept = EntryId::ZERO;
             member.waiting.clear();
         }
-        if member.waiting.back().is_none_or(|last| last.id < closed.id) {
+        if member.promised() < closed.id {
             if member.waiting.len() == WAITING_MAX {
                 member.waiting.pop_back();
             }
@@ -125,14 +153,17 @@ impl Order {
         self.members
             .iter()
             .filter(move |(_, member)| {
-                let promised = member.waiting.back().map_or(member.kept, |last| last.id);
-                member.is_counted && promised < id
+                member.is_counted && member.promised() < id
             })
             .map(|(node, _)| *node)
     }
 }
 
 impl Member {
+    fn promised(&self) -> EntryId {
+        self.waiting.back().map_or(self.kept, |last| last.id)
+    }
+
     fn keep(&mut self, origins: &Origins) {
         let Some(origin) = self.origin else {
             return;

@@ -109,6 +109,12 @@ impl Origins {
         self.logs.retain(|origin, _| !ends.is_sealed(*origin));
     }
 
+    /// Another node's table has every end record among the first `records` of a log, and this node has taken that table
+    /// over.
+    pub(super) fn hold_whole(&mut self, origin: Origin, records: u64) {
+        self.ends.hold_whole(origin, records);
+    }
+
     /// Frees the records in a range here: by flush or retention. Their end records stay in the table.
     pub fn free(&mut self, origin: Origin, range: RangeInclusive<u64>) {
         #[cfg(any(test, feature = "planted-bugs"))]

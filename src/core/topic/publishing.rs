@@ -5,9 +5,10 @@
 use std::sync::Arc;
 
 use super::channels::ChannelKey;
+use super::cluster::Terms;
 use super::command::{Publish, TopicRefusal, TopicReply};
 use super::id::EntryId;
-use super::origin::{Origin, OriginNode};
+use super::origin::Origin;
 use super::record::{Entry, TopicRecord};
 use crate::command::Reply;
 use crate::effect::Effect;
@@ -16,11 +17,9 @@ use crate::id::Ticket;
 use crate::job::Body;
 use crate::limits;
 use crate::log::answer;
-use crate::node::{Log, Node, Sync};
+use crate::node::{Node, TopicMember};
 use crate::refusal::Refusal;
 use crate::time::Now;
-
-use super::ends::EndRecord;
 
 impl Node {
     pub(super) fn publish(
@@ -30,13 +29,14 @@ impl Node {
         publish: &Publish<'_>,
         effects: &mut Vec<Effect>,
     ) {
-        let published = self
-            .check_publish(publish)
-            .and_then(|()| match publish.dedup {
-                Some(key) => self.publish_once(now, publish, key, effects),
-                None => Ok(self.append(now, publish, effects)),
-            });
-        answer_publish(ticket, published.map(TopicReply::Published), effects);
+        let terms = Terms {
+            ticket,
+            replicate: publish.replicate,
+            is_async: publish.is_async,
+            announces: false,
+            until: publish.timeout.map(|timeout| now.time + timeout),
+        };
+        self.publish_when_possible(now, terms, publish, effects);
     }
 
     /// PUBLISH: as Redis counts, each subscription that the entry goes to.
@@ -47,18 +47,72 @@ impl Node {
         publish: &Publish<'_>,
         effects: &mut Vec<Effect>,
     ) {
-        let checked = self.check_publish(publish);
-        let published = checked.map(|()| {
-            self.append(now, publish, effects);
-            TopicReply::Announced(self.topics.readers.count(publish.channel))
-        });
-        answer_publish(ticket, published, effects);
+        let terms = Terms {
+            ticket,
+            replicate: publish.replicate,
+            is_async: true,
+            announces: true,
+            until: Some(now.time + limits::TOPIC_GATHER),
+        };
+        self.publish_when_possible(now, terms, publish, effects);
     }
 
-    fn check_publish(&self, publish: &Publish<'_>) -> Result<(), Refusal> {
+    /// Publishes at once, or as soon as enough members take copies.
+    fn publish_when_possible(
+        &mut self,
+        now: Now,
+        terms: Terms,
+        publish: &Publish<'_>,
+        effects: &mut Vec<Effect>,
+    ) {
+        if let Err(refusal) = self.check_publish(now, publish) {
+            return answer(terms.ticket, Reply::Refused(refusal), effects);
+        }
+        self.own_life(now, effects);
+        if self.topics.cluster.members.is_empty() {
+            self.go_on_beginning(now, effects);
+        }
+        if self.topics.cluster.publishes.has_waiting() || !self.may_publish(publish.replicate) {
+            return self.wait_for_takers(now, terms, publish);
+        }
+        self.publish_on(now, terms, publish, effects);
+    }
+
+    /// Publishes: enough members take copies.
+    pub(super) fn publish_on(
+        &mut self,
+        now: Now,
+        terms: Terms,
+        publish: &Publish<'_>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let published = match publish.dedup {
+            Some(key) => self.publish_once(now, publish, key, effects),
+            None => Ok(self.append(now, publish, effects)),
+        };
+        match published {
+            Ok(_) if terms.announces => {
+                let readers = self.topics.readers.count(publish.channel);
+                let reply = TopicReply::Announced(readers);
+                answer(terms.ticket, Reply::Topic(Box::new(reply)), effects);
+            }
+            Ok(place) => self.wait_for_copies(terms, place, effects),
+            Err(refusal) => answer(terms.ticket, Reply::Refused(refusal), effects),
+        }
+    }
+
+    fn check_publish(&mut self, now: Now, publish: &Publish<'_>) -> Result<(), Refusal> {
         self.check_topics()?;
-        if publish.replicate.is_some_and(|copies| copies > 1) {
-            return Err(Refusal::TooFewNodes);
+        if self.is_going() {
+            return Err(Refusal::Leaving);
+        }
+        let copies = publish.replicate.unwrap_or(1);
+        if self.topics.cluster.members.is_empty() && copies > 1 {
+            return Err(TopicRefusal::TooFewTakers.into());
+        }
+        if self.is_clock_wrong(now) {
+            self.note_wrong_clock(now);
+            return Err(TopicRefusal::Clock.into());
         }
         self.check_topic_disk()?;
         let topics = &self.topics;
@@ -72,17 +126,19 @@ impl Node {
         Ok(())
     }
 
-    /// Publishes nothing if an entry with this key came within the window.
+    /// Publishes nothing if an entry with this key came within the window. Returns where the entry is.
     fn publish_once(
         &mut self,
         now: Now,
         publish: &Publish<'_>,
         key: &[u8],
         effects: &mut Vec<Effect>,
-    ) -> Result<EntryId, Refusal> {
+    ) -> Result<(Origin, u64, EntryId), Refusal> {
         let since = now.wall.0.saturating_sub(self.settings.topic_dedup_ms);
-        if let Some(id) = self.topics.keys.find(publish.channel, key, since) {
-            return Ok(id);
+        if let Some(id) = self.topics.keys.find(publish.channel, key, since)
+            && let Some((origin, number)) = self.topics.find(id)
+        {
+            return Ok((origin, number, id));
         }
         if self.topics.keys.is_full() {
             return Err(TopicRefusal::TooManyKeys.into());
@@ -91,9 +147,13 @@ impl Node {
     }
 
     /// Appends an entry to the log of this life.
-    fn append(&mut self, now: Now, publish: &Publish<'_>, effects: &mut Vec<Effect>) -> EntryId {
+    fn append(
+        &mut self,
+        now: Now,
+        publish: &Publish<'_>,
+        effects: &mut Vec<Effect>,
+    ) -> (Origin, u64, EntryId) {
         let own = self.own_life(now, effects);
-        self.end_former_lives(now, own, effects);
         let channel = match self.topics.channels.find(publish.channel) {
             Some(key) => Arc::clone(self.topics.channels.get(key).name()),
             None => Arc::from(publish.channel),
@@ -114,8 +174,11 @@ impl Node {
         let record = TopicRecord::Entry(entry);
         self.topics.segments.grow(record.size());
         self.persist_topic(record, effects);
-        self.settle_own(own, number);
-        id
+        self.topics.has_news = true;
+        if self.topics.cluster.members.is_empty() {
+            self.settle_own_log();
+        }
+        (own, number, id)
     }
 
     fn count_published(&mut self, key: ChannelKey) {
@@ -126,75 +189,25 @@ impl Node {
         topics.counts.published_to_rest += u64::from(!is_first);
     }
 
-    /// This life of the node. Without a log, and under a new id, it begins with the first entry.
-    fn own_life(&mut self, now: Now, effects: &mut Vec<Effect>) -> Origin {
-        if let Some(own) = self.topics.own() {
-            return own;
-        }
-        let node = OriginNode::of(&self.id);
-        let own = self.topics.begin(node, None, now.wall);
-        self.persist_topic(TopicRecord::Life(own), effects);
-        own
-    }
-
-    /// The first record of a life ends the former ones.
-    fn end_former_lives(&mut self, now: Now, own: Origin, effects: &mut Vec<Effect>) {
-        if self.topics.origins.prefix(own) > 0 {
-            return;
-        }
-        let ended = self.topics.origins.ended_by_first(own);
-        if ended.is_empty() {
-            return;
-        }
-        let (number, id) = self.topics.next_own(own, now.wall);
-        let record = EndRecord::new(id, &ended);
-        let is_new = self.topics.hold_end(own, number, &record);
-        assert!(is_new, "the first record of a life");
-        let record = TopicRecord::End {
-            origin: own,
-            number,
-            record,
-        };
-        self.persist_topic(record, effects);
-        self.settle_own(own, number);
-    }
-
-    /// A record of this node counts here at once, unless it has to be on disk first.
-    fn settle_own(&mut self, own: Origin, number: u64) {
-        let is_safe = self.settings.log == Log::Off || self.settings.sync == Sync::Later;
-        if is_safe {
-            self.topics.settle(own, number);
-        }
-        self.topics.has_news = true;
-    }
-
     /// These records are on disk.
     pub(crate) fn on_topics_safe(&mut self, records: &[(Origin, u64)]) {
+        let own = self.topics.own();
         for &(origin, number) in records {
-            self.topics.settle(origin, number);
+            if own == Some(origin) {
+                let synced = &mut self.topics.cluster.own_synced;
+                *synced = number.max(*synced);
+            }
         }
         self.topics.has_news |= !records.is_empty();
     }
 
-    /// Whether this node serves topics now.
+    /// Whether this node serves topics.
     pub(super) fn check_topics(&self) -> Result<(), Refusal> {
-        if self.peers.keys().next().is_some() {
-            return Err(TopicRefusal::Alone.into());
+        if self.settings.topics == TopicMember::No {
+            return Err(TopicRefusal::NotServed.into());
         }
         Ok(())
     }
-}
-
-fn answer_publish(
-    ticket: Ticket,
-    published: Result<TopicReply, Refusal>,
-    effects: &mut Vec<Effect>,
-) {
-    let reply = match published {
-        Ok(reply) => Reply::Topic(Box::new(reply)),
-        Err(refusal) => Reply::Refused(refusal),
-    };
-    answer(ticket, reply, effects);
 }
 
 /// The key of DEDUP, if an entry has one.

@@ -51,8 +51,28 @@ pub(super) struct Waiting {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Patience {
     None,
+    /// At most until then: it does not wait for news, but for the order to come to this id.
+    Order(Time, EntryId),
     Until(Time),
     Forever,
+}
+
+impl Patience {
+    /// When it ends.
+    pub(super) fn until(self) -> Option<Time> {
+        match self {
+            Patience::Order(until, _) | Patience::Until(until) => Some(until),
+            Patience::None | Patience::Forever => None,
+        }
+    }
+
+    /// Whether a page that is empty waits for what is published.
+    pub(super) fn waits_for_news(self) -> bool {
+        match self {
+            Patience::None | Patience::Order(..) => false,
+            Patience::Until(_) | Patience::Forever => true,
+        }
+    }
 }
 
 /// Where a reader is.
@@ -270,6 +290,12 @@ impl Readers {
     /// All readers, in the order in which they came.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Reader> {
         self.all.values()
+    }
+
+    /// The TREADs that wait.
+    pub(super) fn waiting(&self) -> Vec<ReaderId> {
+        let waits = |(_, reader): &(&ReaderId, &Reader)| matches!(reader.kind, Kind::Waiting(_));
+        self.all.iter().filter(waits).map(|(&id, _)| id).collect()
     }
 
     /// The readers that an entry of this channel goes to, each with the first of its patterns that matches.

@@ -6,6 +6,7 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
+use super::cluster::Postponed;
 use super::command::{Addressee, Listen, Page as PageReply, Push, Read, Start, Told, TopicReply};
 use super::cursor::Cursor;
 use super::entries::Slot;
@@ -20,6 +21,7 @@ use crate::id::Ticket;
 use crate::limits;
 use crate::log::answer;
 use crate::node::Node;
+use crate::refusal::Refusal;
 use crate::time::{Now, Time};
 
 /// How a page ended.
@@ -170,9 +172,22 @@ impl Node {
         if let Err(refusal) = self.check_topics() {
             return answer(ticket, Reply::Refused(refusal), effects);
         }
+        if self.topics.cluster.loading.is_some() {
+            let patterns = read.patterns.iter().map(|&pattern| Arc::from(pattern));
+            let what = Postponed::Read {
+                start: read.start.clone(),
+                patterns: patterns.collect(),
+                to: read.to,
+                count: read.count,
+                bytes: read.bytes,
+                wait: read.wait,
+                meta: read.meta,
+            };
+            return self.postpone_reader(now, ticket, what, effects);
+        }
         let cursor = self.topics.start(&read.start, &read.patterns);
         let patience = match read.wait {
-            Wait::No => Patience::None,
+            Wait::No => self.patience_for_order(now.time),
             Wait::AtMost(timeout) => Patience::Until(now.time + timeout),
             Wait::Forever => Patience::Forever,
         };
@@ -193,10 +208,21 @@ impl Node {
             .topics
             .readers
             .add(ticket.client, kind, patterns.collect(), cursor);
-        if let Patience::Until(until) = patience {
+        if let Some(until) = patience.until() {
             self.agenda.add_timer(until, Timer::TopicRead(id));
         }
         self.step_reader(now.time, id, effects);
+        self.watch_topics(now);
+    }
+
+    /// How long a TREAD without BLOCK waits: until the order has come to what is here now, so that it sees what was
+    /// acknowledged before.
+    fn patience_for_order(&self, now: Time) -> Patience {
+        let highest = self.topics.cluster.highest;
+        if highest <= self.topics.stable() || self.topics.cluster.members.is_empty() {
+            return Patience::None;
+        }
+        Patience::Order(now + self.settings.topic_stall * 3, highest)
     }
 
     /// The time of a TREAD that waits is up.
@@ -300,6 +326,7 @@ impl Node {
         ended: Ended,
         effects: &mut Vec<Effect>,
     ) {
+        let stable = self.topics.stable();
         let reader = self.topics.readers.get_mut(id).expect("its page was read");
         let Kind::Waiting(waiting) = &mut reader.kind else {
             panic!("{reader:?} is no TREAD");
@@ -312,7 +339,11 @@ impl Node {
                 self.topics.readers.move_to(id, cursor, Next::Now);
                 self.agenda.add_timer(now, Timer::TopicPages);
             }
-            Ended::Empty if !has_any && waiting.patience != Patience::None => self.join(id, cursor),
+            Ended::Empty if matches!(waiting.patience, Patience::Order(_, to) if to > stable) => {
+                self.topics.has_news = true;
+                self.topics.readers.move_to(id, cursor, Next::News);
+            }
+            Ended::Empty if !has_any && waiting.patience.waits_for_news() => self.join(id, cursor),
             Ended::Empty | Ended::Full | Ended::Crossing => self.finish_read(id, cursor, effects),
         }
     }
@@ -325,7 +356,7 @@ impl Node {
             ..
         }) = reader
         {
-            if let Patience::Until(until) = waiting.patience {
+            if let Some(until) = waiting.patience.until() {
                 self.agenda.remove_timer(until, Timer::TopicRead(id));
             }
             self.answer_read(*waiting, cursor, effects);
@@ -365,15 +396,32 @@ impl Node {
         }
     }
 
+    /// This node leaves: it lets nobody wait.
+    pub(crate) fn turn_readers_away(&mut self, effects: &mut Vec<Effect>) {
+        for id in self.topics.readers.waiting() {
+            if let Some(Reader {
+                kind: Kind::Waiting(waiting),
+                ..
+            }) = self.topics.readers.remove(id)
+            {
+                if let Some(until) = waiting.patience.until() {
+                    self.agenda.remove_timer(until, Timer::TopicRead(id));
+                }
+                answer(waiting.ticket, Reply::Refused(Refusal::Leaving), effects);
+            }
+        }
+    }
+
     /// A connection is over, and with it its readers.
     pub(crate) fn end_readers(&mut self, client: crate::id::ClientId) {
+        self.drop_postponed(client);
         for id in self.topics.readers.of_client(client) {
             let reader = self.topics.readers.remove(id);
             if let Some(Reader {
                 kind: Kind::Waiting(waiting),
                 ..
             }) = reader
-                && let Patience::Until(until) = waiting.patience
+                && let Some(until) = waiting.patience.until()
             {
                 self.agenda.remove_timer(until, Timer::TopicRead(id));
             }

@@ -6,13 +6,14 @@ use std::ops::RangeInclusive;
 use super::channels::{ChannelKey, Floor};
 use super::entries::{Gone, Indexed};
 use super::figures::Counts;
+use super::id::AHEAD_MAX_MS;
 use super::origin::{Origin, OriginNode};
 use super::record::{Entry, TopicRecord};
 use super::topics::Topics;
 use crate::effect::{Effect, News};
 use crate::node::{Log, Node};
 use crate::record::{Location, Record, Segment, Stream};
-use crate::time::Now;
+use crate::time::{Now, WallTime};
 
 /// The segments of the log of topics that are there, and about how many bytes each has.
 #[derive(Debug, Default)]
@@ -134,12 +135,13 @@ impl Node {
         effects: &mut Vec<Effect>,
     ) {
         self.topics.segments.start(segment);
-        self.topics.settle_all();
         self.topics.generation = generation;
         self.topics.counts = Counts::default();
         let node = OriginNode::of(&self.id);
         let last = self.topics.last_life;
+        self.topics.check_clock(now.wall);
         self.topics.begin(node, last, now.wall);
+        self.begin_own(now);
         self.arm_retention(now);
         for record in self.topics.repeated() {
             self.persist_topic(record, effects);
@@ -237,12 +239,10 @@ impl Topics {
         }
     }
 
-    /// All that is held is settled.
-    fn settle_all(&mut self) {
-        let logs = self.origins.logs();
-        let held: Vec<(Origin, u64)> = logs.map(|(origin, log)| (origin, log.prefix())).collect();
-        for (origin, records) in held {
-            self.settle(origin, records);
+    /// Ids that a wrong clock made do not move this life's clock.
+    fn check_clock(&mut self, wall: WallTime) {
+        if self.clock().reading().ms() > wall.0.saturating_add(AHEAD_MAX_MS) {
+            self.reset_clock();
         }
     }
 

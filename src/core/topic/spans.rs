@@ -81,6 +81,18 @@ impl Spans {
         self.0.get(at).map(|span| span.0.max(from))
     }
 
+    /// The first number from `from` on that is not in it.
+    pub fn first_outside(&self, from: u64) -> u64 {
+        self.end_of_run(from)
+            .map_or(from, |end| end.saturating_add(1))
+    }
+
+    /// Whether all numbers of a range are in it.
+    pub fn covers(&self, range: &RangeInclusive<u64>) -> bool {
+        let end = self.end_of_run(*range.start());
+        end.is_some_and(|end| end >= *range.end())
+    }
+
     /// Its ranges, in order.
     pub fn iter(&self) -> impl Iterator<Item = RangeInclusive<u64>> + '_ {
         self.0.iter().map(|&(from, to)| from..=to)

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::channels::{ChannelKey, Channels, Floor};
+use super::cluster::Cluster;
 use super::cursor::Cursor;
 use super::cut::Passed;
 use super::ends::EndRecord;
@@ -12,7 +13,7 @@ use super::glob::{Case, matches};
 use super::id::{Clock, EntryId};
 use super::keys::Keys;
 use super::marks::Marks;
-use super::order::Order;
+use super::order::{Closed, Order};
 use super::origin::{Origin, OriginNode};
 use super::origins::Origins;
 use super::page::{Look, Page};
@@ -54,6 +55,8 @@ pub(crate) struct Topics {
     pub(super) live: Cursor,
     /// Something was published, or settled, that the live readers have not been given.
     pub(super) has_news: bool,
+    /// The other members.
+    pub(super) cluster: Cluster,
     pub(super) counts: Counts,
 }
 
@@ -121,6 +124,7 @@ impl Topics {
             copied: 0,
             live: Cursor::default(),
             has_news: false,
+            cluster: Cluster::new(),
             counts: Counts::default(),
         }
     }
@@ -185,7 +189,7 @@ impl Topics {
         let position = (entry.origin, entry.number, entry.id);
         self.entries
             .add(position, Some(key), bytes, self.segments.current());
-
+        self.cluster.highest = self.cluster.highest.max(entry.id);
         self.channels.add(key, entry.id, bytes);
         Some(key)
     }
@@ -196,28 +200,89 @@ impl Topics {
         if is_new {
             let position = (origin, number, record.id());
             self.entries.add(position, None, 0, self.segments.current());
+            self.cluster.highest = self.cluster.highest.max(record.id());
         }
         is_new
     }
 
-    /// The log of an origin is settled as far as this node alone, or with others, holds it.
+    /// The log of an origin is settled as far as this node alone, or with others, holds it. A settled end record settles what
+    /// it ends: it counts at a member only with that.
     pub(super) fn settle(&mut self, origin: Origin, records: u64) {
+        let log = self.origins.log(origin);
+        let before = log.map_or(0, super::OriginLog::settled);
+        if records <= before {
+            return;
+        }
         self.origins.settle(origin, records);
+        let rows = self.origins.ends().rows(origin, before + 1);
+        let rows = rows.take_while(|(number, _)| *number <= records);
+        let ended: Vec<(Origin, u64)> = rows
+            .flat_map(|(_, row)| row.ended())
+            .map(|ended| (ended.origin, ended.records))
+            .collect();
+        for (ended, records) in ended {
+            self.origins.settle(ended, records);
+        }
+        self.has_news = true;
     }
 
-    /// Moves the stable id on: this node promises to make no id at or below what its clock reads, unless records of it are
-    /// not settled yet.
+    /// Moves the stable id on, unless the node still gathers what the others have.
     pub(super) fn advance(&mut self, wall: WallTime) -> EntryId {
+        if self.cluster.loading.is_some() {
+            return self.order.stable();
+        }
+        let before = self.order.stable();
+        let closed = self.promise(wall);
+        let stable = self.order.advance(closed.id, &self.origins);
+        self.has_news |= stable > before && before < self.cluster.highest;
+        stable
+    }
+
+    /// What this node can promise: to make no id at or below what its clock reads, unless records of it are not settled yet.
+    pub(super) fn promise(&mut self, wall: WallTime) -> Closed {
         let log = self.own.and_then(|own| Some((own, self.origins.log(own)?)));
-        let unsettled = log.filter(|(_, log)| log.settled() < log.prefix());
-        let closed = match unsettled {
-            None => self.clock.close(wall),
-            Some((own, log)) => match self.entries.slot(own, log.settled() + 1) {
-                Slot::Entry(Indexed { id, .. }) => id.before(),
-                Slot::End | Slot::Empty => self.order.stable(),
-            },
+        let Some((own, log)) = log else {
+            let id = self.clock.close(wall);
+            return Closed { id, records: 0 };
         };
-        self.order.advance(closed, &self.origins)
+        let records = log.settled().min(log.prefix());
+        let id = if records == log.prefix() {
+            self.clock.close(wall)
+        } else {
+            match self.entries.slot(own, records + 1) {
+                Slot::Entry(Indexed { id, .. }) => id.before(),
+                Slot::End | Slot::Empty => {
+                    let row = self.origins.ends().rows(own, records + 1).next();
+                    let row = row.filter(|(number, _)| *number == records + 1);
+                    row.map_or(EntryId::ZERO, |(_, row)| row.id().before())
+                }
+            }
+        };
+        Closed { id, records }
+    }
+
+    /// Whose order readers here get.
+    pub(super) fn order(&self) -> &Order {
+        &self.order
+    }
+
+    pub(super) fn order_mut(&mut self) -> &mut Order {
+        &mut self.order
+    }
+
+    /// Counts a member, if its log is here up to a promise at or above the stable id.
+    pub(super) fn count(&mut self, node: OriginNode) -> bool {
+        self.order.count(node, &self.origins)
+    }
+
+    /// A member's clock said this. Returns whether it is too far ahead to be followed.
+    pub(super) fn meet_clock(&mut self, wall: WallTime, clock: EntryId) -> bool {
+        self.clock.meet(wall, clock).is_err()
+    }
+
+    /// The clock was wrong and is right again: nothing of what it said counts.
+    pub(super) fn reset_clock(&mut self) {
+        self.clock = Clock::default();
     }
 
     /// What readers have in order.
@@ -259,6 +324,16 @@ impl Topics {
         let mut cut = passed.collect();
         self.origins.drop_names(&mut cut);
         Cursor::new(id, cut)
+    }
+
+    /// Where the record with this id is.
+    pub(super) fn find(&self, id: EntryId) -> Option<(Origin, u64)> {
+        let logs = self.origins.logs();
+        let mut places = logs.map(|(origin, _)| (origin, self.entries.last_at(origin, id)));
+        places.find(|&(origin, number)| match self.entries.slot(origin, number) {
+            Slot::Entry(entry) => entry.id == id,
+            Slot::End | Slot::Empty => false,
+        })
     }
 
     /// Raises the floor of a channel. Returns how many entries went.

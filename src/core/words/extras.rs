@@ -75,13 +75,26 @@ pub struct Features(u64);
 impl Features {
     /// None.
     pub const NONE: Features = Features(0);
+    /// Topics: the node is a member that takes copies of them. Tags do not have this number.
+    pub const TOPICS: Features = Features::only(3);
     /// What this build knows. No field that must be understood exists yet.
-    pub const KNOWN: Features = Features::NONE;
+    pub const KNOWN: Features = Features::TOPICS;
 
     /// A set of one. A number from 64 on is no feature.
     pub const fn only(number: u16) -> Features {
         assert!(number < u64::BITS as u16, "a feature is a number below 64");
         Features(1 << number)
+    }
+
+    /// These features without some.
+    #[must_use]
+    pub const fn without(self, others: Features) -> Features {
+        Features(self.0 & !others.0)
+    }
+
+    /// Whether all of these are among them.
+    pub const fn knows(self, others: Features) -> bool {
+        self.0 & others.0 == others.0
     }
 
     /// Whether a node with these features knows what a tag means, or need not know.

@@ -17,6 +17,7 @@ use crate::extras::{Extras, Features, Tag};
 use crate::id::{JobId, NodeId, QueueName};
 use crate::job::Body;
 use crate::setting::Setting;
+use crate::topic::TopicMessage;
 
 /// Nodes that may hold a copy of a job, the sender included if it does; in order of their ids.
 pub type Holders = Arc<[NodeId]>;
@@ -152,6 +153,8 @@ pub enum Message {
         /// What this node knows.
         answer: Answer,
     },
+    /// Something about topics: only to nodes that know [`Features::TOPICS`].
+    Topic(Box<TopicMessage>),
 }
 
 impl Message {
@@ -197,7 +200,8 @@ impl Message {
             | Message::NeedJobs { .. }
             | Message::Settings(_)
             | Message::SettingsDigest { .. }
-            | Message::Ask { .. } => return Vec::new(),
+            | Message::Ask { .. }
+            | Message::Topic(_) => return Vec::new(),
         };
         let bodies = copies.iter_mut().map(|copy| (copy.id, &mut copy.body));
         bodies
@@ -232,7 +236,8 @@ impl Message {
             | Message::NeedJobs { .. }
             | Message::Settings(_)
             | Message::SettingsDigest { .. }
-            | Message::Ask { .. } => true,
+            | Message::Ask { .. }
+            | Message::Topic(_) => true,
         }
     }
 
@@ -262,7 +267,8 @@ impl Message {
             | Message::Settings(_)
             | Message::SettingsDigest { .. }
             | Message::Ask { .. }
-            | Message::Answer { .. } => None,
+            | Message::Answer { .. }
+            | Message::Topic(_) => None,
         }
     }
 }
