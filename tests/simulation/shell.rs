@@ -150,6 +150,7 @@ impl Cluster {
                     }
                 }
                 Left::Push(client, push) => panic!("{push:?} to {client:?}: no topics here"),
+                Left::AwaitReader(client) => panic!("{client:?} reads: no topics here"),
                 Left::Reply(ticket, reply, gate) => {
                     let held = Held::Reply(ticket, Box::new(reply), self.now);
                     self.hold(index, gate, held);
@@ -234,10 +235,10 @@ impl Cluster {
 
     fn roll_segment(&mut self, index: HostIndex) {
         let disk = &mut self.hosts[index].disk;
-        if u64::from(disk.end().offset) < self.plan.segment {
+        if u64::from(disk.end(Stream::Jobs).offset) < self.plan.segment {
             return;
         }
-        let segment = disk.roll();
+        let segment = disk.roll(Stream::Jobs);
         let (rewrite, compact) = (self.disk_dice.percent(15), self.disk_dice.percent(30));
         self.feed(index, Event::SegmentStarted(Stream::Jobs, segment));
         if rewrite {

@@ -4,10 +4,11 @@
 //! A [`Shell`] is one run of a process. It starts from a [`Disk`], which outlives it. Every event goes to the node, and what
 //! the node decides is carried out in the server's order: records go to the disk, then bodies that are in the log alone are
 //! read. Messages and replies have [`Left`] the node; each says how far the log must be synced before it may go on. Last,
-//! the node has to hear what it is [`Owed`]: where its records lie, and what was read for it.
+//! the node has to hear what it is [`Owed`]: where its records lie, what was read for it, and which records of topics are on
+//! disk; and then [`Event::Deliver`], while it [owes its readers](Node::owes_readers).
 //!
-//! The caller owns clocks, links and clients. It decides when an event happens, how long a sync takes, and what a crash
-//! loses. [`Shell::settle`] serves a caller whose disk takes no time.
+//! The caller owns clocks, links and clients. It decides when an event happens, how long a sync takes, what a crash
+//! loses, and when a connection has taken what it was given. [`Shell::settle`] serves a caller whose disk takes no time.
 //!
 //! A new effect gets an arm in `carry_out`; the event that answers it goes to `owed`. A new kind of record needs nothing
 //! here.
@@ -30,7 +31,7 @@ use crate::node::{Node, Settings};
 use crate::planted::Bug;
 use crate::record::{Location, Record, Stream};
 use crate::time::{Now, Time, WallTime};
-use crate::topic::Push;
+use crate::topic::{Origin, Push, TopicRecord};
 
 /// How a process is started.
 #[derive(Debug, Clone)]
@@ -67,6 +68,8 @@ pub enum Left {
     Reply(Ticket, Reply, Position),
     /// What a connection subscribed to.
     Push(ClientId, Box<Push>),
+    /// The node wants to hear, by [`Event::ReaderReady`], when this connection has taken what it was given.
+    AwaitReader(ClientId),
 }
 
 /// A process that runs: the node, and what is known of its log.
@@ -82,6 +85,10 @@ pub struct Shell {
     effects: Vec<Effect>,
     /// Where records of jobs lie that the node has not heard of.
     recorded: Vec<(JobId, Location)>,
+    /// Where entries of topics lie that the node has not heard of.
+    entries: Vec<(Origin, u64, Location)>,
+    /// This is to be on disk soon, whatever the policy.
+    urgent: Position,
     /// What else it has to hear.
     owed: Vec<Event<'static>>,
     sync_began: bool,
@@ -107,8 +114,8 @@ impl Shell {
                 wall: boot.wall,
             },
             generation: boot.generation,
-            segment: disk.roll(),
-            topic_segment: 1,
+            segment: disk.roll(Stream::Jobs),
+            topic_segment: disk.roll(Stream::Topics),
             reload: boot.reload,
         };
         let mut effects = Vec::new();
@@ -121,6 +128,8 @@ impl Shell {
             events: 0,
             effects,
             recorded: Vec::new(),
+            entries: Vec::new(),
+            urgent: Position::START,
             owed: Vec::new(),
             sync_began: false,
         };
@@ -187,18 +196,26 @@ impl Shell {
         })
     }
 
-    /// What the node has to hear after an event, and before the next.
+    /// What the node has to hear after an event or a sync, and before the next.
     pub fn take_owed(&mut self, disk: &Disk) -> Owed {
+        let open = self.open_to(disk);
         let readable = !self.recorded.is_empty() && self.node.is_spilling();
         Owed {
             recorded: std::mem::take(&mut self.recorded),
+            entries: std::mem::take(&mut self.entries),
             events: std::mem::take(&mut self.owed),
-            readable: readable.then(|| disk.end()),
+            readable: readable.then(|| disk.end(Stream::Jobs)),
+            safe: self.gates.take_topics(open),
         }
     }
 
-    /// Whether a sync of the disk has begun since this was last asked. Where gates wait for the disk, one begins with a
-    /// record as soon as none is under way; the caller decides when it ends.
+    /// Whether something is to be on disk soon, whatever the policy, and is not.
+    pub fn wants_sync(&self, disk: &Disk) -> bool {
+        self.urgent > disk.synced()
+    }
+
+    /// Whether a sync of the disk has begun since this was last asked. Where gates wait for the disk, or if a record is
+    /// urgent, one begins with a record as soon as none is under way; the caller decides when it ends.
     pub fn take_sync_began(&mut self) -> bool {
         std::mem::take(&mut self.sync_began)
     }
@@ -245,18 +262,25 @@ impl Shell {
                     left.push(Left::Send(to, message, gate));
                 }
                 Effect::Reply(ticket, reply, wait) => {
-                    if let Some(reply) = self.complete(disk, ticket, reply) {
+                    if let Some(mut reply) = self.complete(disk, ticket, reply) {
+                        reading::complete_page(disk, &mut reply);
                         let gate = self.gates.of_reply(self.policy, wait, &reply);
                         left.push(Left::Reply(ticket, reply, gate));
                     }
                 }
                 Effect::Fetch(id, place) => self.fetch(disk, id, place),
-                Effect::Retire(Stream::Jobs, below) => disk.retire(below),
-                // The disk keeps one stream so far.
-                Effect::Retire(Stream::Topics, _) => {}
-                Effect::Push(client, push) => left.push(Left::Push(client, push)),
-                Effect::FetchEntries(_) => panic!("no log of topics is kept here"),
-                Effect::AwaitReader(client) => self.owed.push(Event::ReaderReady(client)),
+                Effect::Retire(stream, below) => disk.retire(stream, below),
+                Effect::Push(client, mut push) => {
+                    reading::complete_told(disk, &mut push.told);
+                    left.push(Left::Push(client, push));
+                }
+                Effect::FetchEntries(mut told) => {
+                    for one in &mut told {
+                        reading::complete_told(disk, one);
+                    }
+                    self.owed.push(Event::EntriesFetched(told));
+                }
+                Effect::AwaitReader(client) => left.push(Left::AwaitReader(client)),
             }
         }
         self.effects = effects;
@@ -265,14 +289,24 @@ impl Shell {
     fn persist(&mut self, disk: &mut Disk, record: Record, news: News) {
         let position = Position(disk.given().0 + 1);
         self.gates.record(self.policy, &record, news, position);
-        let job = if let Record::Added(job) = &record {
-            Some(job.id)
-        } else {
-            None
-        };
-        let at = disk.append(record);
-        self.recorded.extend(job.map(|id| (id, at)));
-        if self.policy != Policy::Stalls {
+        let at = disk.end(record.stream());
+        if let Record::Added(job) = &record {
+            self.recorded.push((job.id, at));
+        }
+        let mut is_urgent = false;
+        if let Record::Topic(record) = &record {
+            match record {
+                TopicRecord::Entry(entry) => self.entries.push((entry.origin, entry.number, at)),
+                // Cursors rest on them.
+                TopicRecord::Life(_) | TopicRecord::End { .. } => is_urgent = true,
+                TopicRecord::Freed { .. } => {}
+            }
+        }
+        disk.append(record);
+        if is_urgent {
+            self.urgent = position;
+        }
+        if self.policy != Policy::Stalls || is_urgent {
             self.sync_began |= disk.begin_sync();
         }
     }

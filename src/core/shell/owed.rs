@@ -3,13 +3,16 @@
 use crate::event::Event;
 use crate::id::JobId;
 use crate::record::Location;
+use crate::topic::Origin;
 
-/// Where its records lie, what was read for it, and up to where the log can be read.
+/// Where its records lie, what was read for it, up to where the log can be read, and which records of topics are on disk.
 #[derive(Debug)]
 pub struct Owed {
     pub(super) recorded: Vec<(JobId, Location)>,
+    pub(super) entries: Vec<(Origin, u64, Location)>,
     pub(super) events: Vec<Event<'static>>,
     pub(super) readable: Option<Location>,
+    pub(super) safe: Vec<(Origin, u64)>,
 }
 
 impl Owed {
@@ -18,11 +21,17 @@ impl Owed {
         if !self.recorded.is_empty() {
             tell(Event::Recorded(&self.recorded));
         }
+        if !self.entries.is_empty() {
+            tell(Event::EntriesRecorded(&self.entries));
+        }
         for event in self.events {
             tell(event);
         }
         if let Some(readable) = self.readable {
             tell(Event::Written(readable));
+        }
+        if !self.safe.is_empty() {
+            tell(Event::TopicsSafe(&self.safe));
         }
     }
 }

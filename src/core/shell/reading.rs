@@ -1,10 +1,11 @@
-//! Reading bodies that are in the log alone: for a reply, for a message, or because the node wants one.
+//! Reading bodies and entries that are in the log alone: for a reply, for a message, or because the node wants one.
 
 use crate::command::Reply;
 use crate::event::Event;
 use crate::id::{JobId, Ticket};
 use crate::job::Body;
 use crate::message::Message;
+use crate::topic::{Told, TopicReply};
 
 use super::disk::Reading;
 use super::{Disk, Shell};
@@ -67,5 +68,23 @@ pub(super) fn complete_message(disk: &mut Disk, message: &mut Message) {
             panic!("{id} is sent, and can be read");
         };
         *body = read;
+    }
+}
+
+/// Reads the entries of topics that an answer to TREAD tells.
+pub(super) fn complete_page(disk: &mut Disk, reply: &mut Reply) {
+    if let Reply::Topic(reply) = reply
+        && let TopicReply::Page(page) = &mut **reply
+    {
+        for told in &mut page.told {
+            complete_told(disk, told);
+        }
+    }
+}
+
+/// Reads the entry of a topic that a reader is told.
+pub(super) fn complete_told(disk: &mut Disk, told: &mut Told) {
+    if let Told::Unread(unread) = told {
+        *told = Told::Entry(disk.read_entry(unread), unread.late);
     }
 }

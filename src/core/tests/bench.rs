@@ -144,6 +144,7 @@ impl Bench {
                 }
                 Left::Send(peer, message, _) => self.sent.push((peer, message)),
                 Left::Push(client, push) => panic!("{push:?} to {client:?}: no topics here"),
+                Left::AwaitReader(client) => panic!("{client:?} reads: no topics here"),
             }
         }
     }
@@ -324,13 +325,13 @@ impl Bench {
 
     /// Records go to a new segment.
     pub(crate) fn roll(&mut self) {
-        let segment = self.disk.roll();
+        let segment = self.disk.roll(Stream::Jobs);
         self.feed(Event::SegmentStarted(Stream::Jobs, segment));
     }
 
     /// The log is switched on.
     pub(crate) fn open_log(&mut self) {
-        let jobs = self.disk.roll();
+        let jobs = self.disk.roll(Stream::Jobs);
         self.feed(Event::LogOpened { jobs, topics: 1 });
     }
 
@@ -341,14 +342,14 @@ impl Bench {
 
     /// The segment that records go to.
     pub(crate) fn segment(&self) -> Segment {
-        self.disk.end().segment
+        self.disk.end(Stream::Jobs).segment
     }
 
-    /// What is on disk.
+    /// What is on disk of jobs.
     pub(crate) fn log(
         &self,
     ) -> impl DoubleEndedIterator<Item = (Location, &Record)> + ExactSizeIterator {
-        self.disk.records()
+        self.disk.records_of(Stream::Jobs)
     }
 }
 

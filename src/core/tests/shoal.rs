@@ -175,7 +175,7 @@ impl Shoal {
 
     /// Records of a node go to a new segment.
     pub(crate) fn roll(&mut self, seat: usize) {
-        let segment = self.seats[seat].disk.roll();
+        let segment = self.seats[seat].disk.roll(Stream::Jobs);
         self.feed(seat, Event::SegmentStarted(Stream::Jobs, segment));
     }
 
@@ -281,6 +281,7 @@ impl Shoal {
                     }
                 }
                 Left::Push(client, push) => panic!("{push:?} to {client:?}: no topics here"),
+                Left::AwaitReader(client) => panic!("{client:?} reads: no topics here"),
                 Left::Reply(ticket, reply, _) => {
                     let before = self.replies.insert((seat, ticket), reply);
                     assert_eq!(before, None, "{ticket:?} is answered once");
