@@ -27,7 +27,7 @@ mod requeueing;
 mod restarting;
 mod rewriting;
 mod sharing;
-mod shoal;
+pub(crate) mod shoal;
 mod spilling;
 mod staying;
 mod tallying;

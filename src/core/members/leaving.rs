@@ -162,6 +162,7 @@ impl Node {
         if self.is_going() {
             self.turn_publishers_away(effects);
             self.turn_readers_away(effects);
+            self.topics.look_again();
         }
     }
 

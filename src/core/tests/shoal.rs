@@ -14,6 +14,7 @@ use crate::node::{Node, Settings};
 use crate::record::{Location, Record, Stream};
 use crate::shell::{Boot, Disk, Left, Shell};
 use crate::time::{Now, Time, WallTime};
+use crate::topic::Push;
 
 use super::bench::{SETTINGS, WALL, get_job};
 
@@ -61,6 +62,8 @@ pub(crate) struct Shoal {
     settings: Settings,
     /// All messages that were sent: from, to, what. For those who look.
     pub(crate) sent: VecDeque<(usize, usize, Message)>,
+    /// What connections were told: at which node, which one, what.
+    pub(crate) pushes: Vec<(usize, ClientId, Push)>,
 }
 
 impl Shoal {
@@ -89,6 +92,7 @@ impl Shoal {
             tickets: 0,
             settings,
             sent: VecDeque::new(),
+            pushes: Vec::new(),
         };
         for seat in 0..count {
             shoal.start(seat);
@@ -280,7 +284,7 @@ impl Shoal {
                         self.post(seat, to, Parcel::Message(message));
                     }
                 }
-                Left::Push(client, push) => panic!("{push:?} to {client:?}: no topics here"),
+                Left::Push(client, push) => self.pushes.push((seat, client, *push)),
                 Left::AwaitReader(client) => panic!("{client:?} reads: no topics here"),
                 Left::Reply(ticket, reply, _) => {
                     let before = self.replies.insert((seat, ticket), reply);

@@ -212,6 +212,8 @@ impl Node {
             self.agenda.add_timer(until, Timer::TopicRead(id));
         }
         self.step_reader(now.time, id, effects);
+        // The others may have to be asked how far the order has come.
+        self.topics.has_news |= !self.topics.cluster.members.is_empty();
         self.watch_topics(now);
     }
 
@@ -340,7 +342,6 @@ impl Node {
                 self.agenda.add_timer(now, Timer::TopicPages);
             }
             Ended::Empty if matches!(waiting.patience, Patience::Order(_, to) if to > stable) => {
-                self.topics.has_news = true;
                 self.topics.readers.move_to(id, cursor, Next::News);
             }
             Ended::Empty if !has_any && waiting.patience.waits_for_news() => self.join(id, cursor),

@@ -261,6 +261,11 @@ impl Topics {
         Closed { id, records }
     }
 
+    /// Something has changed that the end of the batch is to look at.
+    pub(crate) fn look_again(&mut self) {
+        self.has_news = true;
+    }
+
     /// Whose order readers here get.
     pub(super) fn order(&self) -> &Order {
         &self.order

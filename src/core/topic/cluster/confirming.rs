@@ -47,7 +47,8 @@ struct Waiting {
 struct Pending {
     ticket: Ticket,
     id: EntryId,
-    copies: usize,
+    /// What its publisher asked for. If it did not say, the present members count, which may become fewer.
+    replicate: Option<u16>,
     until: Option<Time>,
 }
 
@@ -134,7 +135,7 @@ impl Node {
         pending.entry((origin, number)).or_default().push(Pending {
             ticket: terms.ticket,
             id,
-            copies,
+            replicate: terms.replicate,
             until: terms.until,
         });
         self.plan_publish_end(terms.until);
@@ -172,8 +173,10 @@ impl Node {
             self.publish_on(now, terms, &publish, effects);
         }
         let topics = &self.topics;
+        let least = self.copies_of(None);
         let has_copies = |&(origin, number): &(Origin, u64), pending: &Pending| {
-            topics.has_copies(origin, number, pending.copies)
+            let copies = pending.replicate.map_or(least, usize::from);
+            topics.has_copies(origin, number, copies)
         };
         let mut done = Vec::new();
         for (key, waiting) in &topics.cluster.publishes.pending {
