@@ -7,7 +7,9 @@
 //! payload  kind     varint    0 ping, 1 pong, 2 node, 3 forget; what the core says: 4 state, 5 replicate job,
 //!                             6 got job, 7 missing, 8 holders, 9 enqueue, 10 will queue, 11 queued, 12 working,
 //!                             13 set ack, 14 got ack, 15 delete job, 16 need jobs, 17 your jobs, 18 settings, 19 ask,
-//!                             20 answer, 21 ask for queues, 22 queues, 23 settings digest
+//!                             20 answer, 21 ask for queues, 22 queues, 23 settings digest; of topics: 24 greeting,
+//!                             25 counted, 26 haves, 27 follows, 28 records, 29 pull, 30 pulled, 31 close, 32 closed,
+//!                             33 how far, 34 so far
 //!          fields             numbers as varints, bytes behind their length; a job id is 24 bytes, a list of nodes
 //!                             their ids of 20 bytes, one behind the other
 //! ```
@@ -26,6 +28,7 @@ use shoalmq_core::command::{Answer, Question};
 use shoalmq_core::extras::{Extras, Features, Tag};
 use shoalmq_core::id::{JobId, NodeId, QueueName};
 use shoalmq_core::message::{Message, PeerState};
+use shoalmq_core::topic::{EntryId, Have, Head, Origin, OriginNode, TopicNews};
 
 use self::job::{JobCopy, Nodes};
 use self::queues::Told;
@@ -41,6 +44,7 @@ mod queues;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod topic;
 mod view;
 
 /// The longest frame: the largest job that a client can add, with all that travels beside it.
@@ -49,7 +53,7 @@ pub const FRAME_MAX: usize = COMMAND_MAX + (1 << 16);
 const BATCH_BYTES: usize = 1 << 20;
 const LENGTH: usize = 4;
 /// Kinds of this version are below this.
-const KINDS: u32 = 24;
+const KINDS: u32 = 35;
 
 /// What one frame says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -295,6 +299,20 @@ enum Payload<'a> {
         digest: u64,
         answer: bool,
     },
+    #[serde(borrow)]
+    TopicGreeting(topic::Welcome<'a>),
+    TopicCounted(Head, Origin),
+    TopicHaves(Head, Vec<Have>),
+    TopicFollows(Head, Origin, u64),
+    #[serde(borrow)]
+    TopicRecords(topic::Pushed<'a>),
+    TopicPull(Head, Origin, u64, u64),
+    #[serde(borrow)]
+    TopicPulled(topic::Answer<'a>),
+    TopicClose(Head, EntryId),
+    TopicClosed(Head),
+    TopicHowFar(Head, OriginNode),
+    TopicSoFar(Head, OriginNode, Vec<Have>),
 }
 
 impl<'a> Payload<'a> {
@@ -421,6 +439,7 @@ impl<'a> Payload<'a> {
                 number: *number,
                 answer: Said::of(answer),
             },
+            Message::Topic(message) => topic::payload(message),
         }
     }
 
@@ -530,6 +549,23 @@ impl<'a> Payload<'a> {
                 number,
                 answer: Answer::Queues(queues.into_view()),
             },
+            Payload::TopicGreeting(welcome) => welcome.into_message(),
+            Payload::TopicCounted(head, origin) => topic::message(head, TopicNews::Counted(origin)),
+            Payload::TopicHaves(head, haves) => topic::message(head, TopicNews::Haves(haves)),
+            Payload::TopicFollows(head, origin, number) => {
+                topic::message(head, TopicNews::Follows(origin, number))
+            }
+            Payload::TopicRecords(pushed) => pushed.into_message(),
+            Payload::TopicPull(head, origin, first, last) => {
+                topic::message(head, TopicNews::Pull(origin, first, last))
+            }
+            Payload::TopicPulled(answer) => answer.into_message(),
+            Payload::TopicClose(head, id) => topic::message(head, TopicNews::Close(id)),
+            Payload::TopicClosed(head) => topic::message(head, TopicNews::Closed),
+            Payload::TopicHowFar(head, node) => topic::message(head, TopicNews::HowFar(node)),
+            Payload::TopicSoFar(head, node, haves) => {
+                topic::message(head, TopicNews::SoFar(node, haves))
+            }
         }))
     }
 }

@@ -408,6 +408,9 @@ fn write_refusal(refusal: Refusal, line: &mut Vec<u8>) {
     if let Refusal::ByPolicy(_, policies) = refusal {
         line.extend_from_slice(format!(" (QCONFIG: {policies})").as_bytes());
     }
+    if let Refusal::Topic(refusal) = refusal {
+        topic::write_figures(refusal, line);
+    }
 }
 
 fn refusal_line(refusal: Refusal) -> &'static str {

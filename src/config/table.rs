@@ -239,6 +239,21 @@ directives! {
     }
 
     Topics {
+        /// Whether this node keeps topics and serves them. Every member of the cluster that does keeps every entry; one that
+        /// does not answers `-NOTOPICS`.
+        "topics" topics: bool = true;
+        YES_OR_NO, AtStart, Ours;
+
+        /// How many members have an entry that was published without REPLICATE before its publisher is answered, and before
+        /// anybody reads it; where fewer are present, all of these, but `min-replicate` at least. An entry that cannot get
+        /// them is read after `topic-stall` all the same.
+        "topic-replicate" topic_replicate: NonZeroU16 = const { NonZeroU16::new(3).expect("not 0") };
+        number(1, 64), AtRunTime, Ours;
+
+        /// How long a member may leave a question about topics unanswered before readers at the others go on without it.
+        "topic-stall" topic_stall: Duration = Duration::from_secs(1);
+        time(Unit::Milliseconds, 100, 60_000, Off::Never), AtRunTime, Ours;
+
         /// How much memory topics may take: the index of all entries, some 20 bytes each, and the newest entries. With
         /// nothing on disk it holds all entries. When it is full, TPUB is refused.
         "topic-max-memory" topic_max_memory: u64 = GIB;

@@ -457,6 +457,14 @@ pub(crate) fn settings(config: &Config, log: Log) -> Settings {
         topic_series: config.metrics_max_topics,
         topic_memory: config.topic_max_memory,
         topic_disk: persistence::topic_disk(config),
+        topics: if config.topics {
+            shoalmq_core::node::TopicMember::Yes
+        } else {
+            shoalmq_core::node::TopicMember::No
+        },
+        topic_replicate: config.topic_replicate.into(),
+        topic_min_replicate: config.min_replicate.get(),
+        topic_stall: config.topic_stall,
         topic_dedup_ms: config.topic_dedup_window.as_millis() as u64,
         tallied_queues: config.metrics_max_queues,
     }

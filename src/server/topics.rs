@@ -5,6 +5,7 @@
 //! and as ready once all that it was given has left. So a slow subscriber keeps its place in the log, and its mailbox stays
 //! small.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use shoalmq_core::event::Event;
@@ -29,8 +30,8 @@ pub(crate) struct Topics {
     recorded: Vec<(Origin, u64, Location)>,
     /// Connections that took less than came.
     slow: Vec<ClientId>,
-    /// Entries that the core wants to be read, and the way to them.
-    wanted: Option<(Vec<Told>, Access)>,
+    /// Entries that the core wants to be read, and the way to them: one batch after the other.
+    wanted: VecDeque<(Vec<Told>, Access)>,
 }
 
 impl Topics {
@@ -83,14 +84,15 @@ impl Driver {
         }
     }
 
-    /// Has entries read that the core records again: one batch at a time.
+    /// Has entries read that the core records again or sends to others.
     pub(super) fn fetch_entries(&mut self, told: Vec<Told>) {
         let unread = told.iter().filter_map(Told::unread);
         let oldest = unread.map(|unread| unread.place.segment).min();
         let oldest = oldest.unwrap_or(Segment::MAX);
         let entries = self.entries.as_ref();
         let entries = entries.expect("without a log nothing is recorded again");
-        self.topics.wanted = Some((told, entries.access_from(oldest)));
+        let access = entries.access_from(oldest);
+        self.topics.wanted.push_back((told, access));
         self.wants.notify_one();
     }
 
@@ -159,16 +161,18 @@ fn complete(unread: &Unread, entry: Result<Arc<Entry>, Unreadable>) -> Told {
 
 /// Reads what the core wants of topics, if it wants anything.
 pub(super) async fn read_wanted(shared: &Arc<Shared>) {
-    let wanted = shared.driver.lock().topics.wanted.take();
-    let Some((mut told, access)) = wanted else {
-        return;
-    };
-    let told = tokio::task::spawn_blocking(move || {
-        read(&mut told, &access);
-        told
-    });
-    let told = told.await.expect("a panic ends the process");
-    shared.act(|driver| driver.feed(Event::EntriesFetched(told)));
+    loop {
+        let wanted = shared.driver.lock().topics.wanted.pop_front();
+        let Some((mut told, access)) = wanted else {
+            return;
+        };
+        let told = tokio::task::spawn_blocking(move || {
+            read(&mut told, &access);
+            told
+        });
+        let told = told.await.expect("a panic ends the process");
+        shared.act(|driver| driver.feed(Event::EntriesFetched(told)));
+    }
 }
 
 /// Under `appendfsync always`: readers get what is on disk, as soon as it is.

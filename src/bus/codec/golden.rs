@@ -4,11 +4,14 @@
 
 use std::fmt::Write;
 use std::path::Path;
+use std::sync::Arc;
 
 use shoalmq_core::extras::{Extras, Tag};
 use shoalmq_core::message::{Copy, Holders};
 use shoalmq_core::setting::Setting;
 use shoalmq_core::telling::QueuesView;
+use shoalmq_core::time::WallTime;
+use shoalmq_core::topic::{Closed, EndRecord, Ended, Entry, Greeting, TopicMessage, TopicRecord};
 
 use super::*;
 
@@ -139,6 +142,65 @@ fn of_more() -> Vec<Message> {
     ]
 }
 
+fn of_topics() -> Vec<Message> {
+    let origin = Origin::new(OriginNode::new(7), 300);
+    let id = EntryId::new(300, 1);
+    let have = || Have {
+        origin,
+        held: vec![(1, 300)],
+        newest: Some((300, id)),
+    };
+    let ended = Ended {
+        origin,
+        records: 3,
+        known: 4,
+    };
+    let end = TopicRecord::End {
+        origin: Origin::new(OriginNode::new(7), 301),
+        number: 1,
+        record: EndRecord::new(id, &[ended]),
+    };
+    let freed = TopicRecord::Freed {
+        origin,
+        first: 1,
+        last: 2,
+        first_entry: Some(1),
+    };
+    let news = vec![
+        TopicNews::Greeting(Box::new(Greeting {
+            own: origin,
+            ends: vec![end.clone()],
+            whole: vec![(origin, 300)],
+            haves: vec![have()],
+        })),
+        TopicNews::Counted(origin),
+        TopicNews::Haves(vec![have()]),
+        TopicNews::Follows(origin, 300),
+        TopicNews::Records(vec![TopicRecord::Entry(Arc::new(Entry::sample())), end]),
+        TopicNews::Pull(origin, 1, 300),
+        TopicNews::Pulled {
+            origin,
+            first: 1,
+            last: 300,
+            records: vec![freed],
+        },
+        TopicNews::Close(id),
+        TopicNews::Closed,
+        TopicNews::HowFar(OriginNode::new(7)),
+        TopicNews::SoFar(OriginNode::new(7), vec![have()]),
+    ];
+    let head = Head {
+        clock: id,
+        wall: WallTime(300),
+        closed: Some((origin, Closed { id, records: 300 })),
+        takes: true,
+    };
+    let messages = news.into_iter();
+    messages
+        .map(|news| Message::Topic(Box::new(TopicMessage { head, news })))
+        .collect()
+}
+
 /// One of each kind, all optional parts included, in the order of their numbers.
 fn one_of_each() -> Vec<Frame> {
     let state = PeerState {
@@ -148,7 +210,10 @@ fn one_of_each() -> Vec<Frame> {
         load: 300,
     };
     let messages = [Message::State(state)].into_iter();
-    let messages = messages.chain(of_one_job()).chain(of_more());
+    let messages = messages
+        .chain(of_one_job())
+        .chain(of_more())
+        .chain(of_topics());
     let notices = notices().into_iter().map(Frame::Notice);
     notices.chain(messages.map(Frame::Message)).collect()
 }

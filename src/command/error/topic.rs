@@ -47,9 +47,15 @@ pub(super) fn write_parse_error(error: &TopicError<'_>, line: &mut Vec<u8>) {
 
 pub(super) fn refusal(refusal: TopicRefusal) -> &'static str {
     match refusal {
-        TopicRefusal::Alone => {
-            "NOTOPICS Topics are not copied between nodes yet: only a node that knows no others serves them"
+        TopicRefusal::NotServed => "NOTOPICS This node keeps no topics (topics no): ask another",
+        TopicRefusal::TooFewTakers => {
+            "NOREPL Not enough reachable nodes take copies for the requested replication level: nothing was published"
         }
+        TopicRefusal::Clock => {
+            "CLOCK The clock of this node is more than 60 seconds from those of the others: set it, or publish at another node"
+        }
+        TopicRefusal::Pending(_) => "PENDING ",
+        TopicRefusal::Loading(_) => "LOADING topics are being copied",
         TopicRefusal::TooManyChannels => {
             "ERR there are 1000000 channels, the most that may be: TFLUSH those that are not needed"
         }
@@ -74,5 +80,28 @@ pub(super) fn refusal(refusal: TopicRefusal) -> &'static str {
         TopicRefusal::TooManyRules => {
             "ERR there are 10000 rules, the most that may be: TRETAIN pattern DEL takes one away"
         }
+    }
+}
+
+/// What follows the line of a refusal that has figures.
+pub(super) fn write_figures(refusal: TopicRefusal, line: &mut Vec<u8>) {
+    match refusal {
+        TopicRefusal::Pending(id) => line.extend_from_slice(
+            format!("{id} the entry is published and will be read, but too few nodes have confirmed a copy in time").as_bytes(),
+        ),
+        TopicRefusal::Loading(percent) => {
+            line.extend_from_slice(format!(" ({percent} %)").as_bytes());
+        }
+        TopicRefusal::NotServed
+        | TopicRefusal::TooFewTakers
+        | TopicRefusal::Clock
+        | TopicRefusal::TooManyChannels
+        | TopicRefusal::Memory
+        | TopicRefusal::Disk
+        | TopicRefusal::TooManyKeys
+        | TopicRefusal::TooManySubscriptions
+        | TopicRefusal::UnknownSubscription
+        | TopicRefusal::TooManyMarks
+        | TopicRefusal::TooManyRules => {}
     }
 }

@@ -1,14 +1,15 @@
 //! The manual of the commands on topics.
 
 use shoalmq_core::command::Refusal;
-use shoalmq_core::topic::TopicRefusal;
+use shoalmq_core::topic::{EntryId, TopicRefusal};
 
 use super::{Group, Manual, Subcommand, entry, sub};
 use crate::command::Failure::{self, Parse, Refused};
 use crate::command::ParseError;
 use crate::command::topic::TopicError;
 
-const ALONE: Failure<'static> = Refused(Refusal::Topic(TopicRefusal::Alone));
+const NOT_SERVED: Failure<'static> = Refused(Refusal::Topic(TopicRefusal::NotServed));
+const LOADING: Failure<'static> = Refused(Refusal::Topic(TopicRefusal::Loading(43)));
 const CHANNEL: Failure<'static> = Parse(ParseError::Topic(TopicError::Channel));
 const PATTERN: Failure<'static> = Parse(ParseError::Topic(TopicError::Pattern));
 
@@ -22,18 +23,28 @@ pub(in crate::command) static TPUB: Manual = Manual {
         CHANNEL,
         Parse(ParseError::Replicate),
         Parse(ParseError::Topic(TopicError::Dedup)),
-        Refused(Refusal::TooFewNodes),
+        Refused(Refusal::Topic(TopicRefusal::TooFewTakers)),
+        Refused(Refusal::Topic(TopicRefusal::Pending(EntryId::new(
+            1_790_000_000_000,
+            1,
+        )))),
+        Refused(Refusal::Topic(TopicRefusal::Clock)),
+        Refused(Refusal::Leaving),
         Refused(Refusal::Topic(TopicRefusal::Memory)),
         Refused(Refusal::Topic(TopicRefusal::TooManyChannels)),
         Refused(Refusal::Topic(TopicRefusal::TooManyKeys)),
-        ALONE,
+        NOT_SERVED,
     ],
     notes: &[
         "The entry is on disk as `appendfsync` says, for jobs and entries alike, before the reply leaves.",
         "`DEDUP`: if the channel has an entry with this key from the last `topic-dedup-window` milliseconds, nothing is published \
          and the id of that entry is the answer. A key has 1 to 256 bytes.",
-        "`META` works as for ADDJOB. `REPLICATE`, `TIMEOUT` and `ASYNC` are for clusters, whose nodes do not copy topics yet: \
-         one copy is all there is.",
+        "`META` works as for ADDJOB.",
+        "`REPLICATE` is strict: the reply leaves once that many nodes have the entry, this one included. Without it `topic-replicate` \
+         nodes do, or all that are present if they are fewer, but `min-replicate` at least. `ASYNC` does not wait for them. `TIMEOUT` \
+         is 5000 unless said, 0 for ever.",
+        "`NOREPL` and `PENDING` differ: before `NOREPL` nothing was published. With `PENDING` the entry was: it stays, is copied on, \
+         and will be read.",
     ],
     ..entry(
         Group::Topics,
@@ -52,7 +63,9 @@ pub(in crate::command) static TREAD: Manual = Manual {
         Parse(ParseError::Topic(TopicError::NoPattern)),
         Parse(ParseError::Topic(TopicError::TooManyPatterns)),
         PATTERN,
-        ALONE,
+        LOADING,
+        Refused(Refusal::Leaving),
+        NOT_SERVED,
     ],
     notes: &[
         STARTS,
@@ -76,7 +89,8 @@ pub(in crate::command) static TSUB: Manual = Manual {
         Parse(ParseError::Topic(TopicError::NoPattern)),
         PATTERN,
         Refused(Refusal::Topic(TopicRefusal::TooManySubscriptions)),
-        ALONE,
+        LOADING,
+        NOT_SERVED,
     ],
     notes: &[
         STARTS,
@@ -111,7 +125,7 @@ pub(in crate::command) static TFLUSH: Manual = Manual {
         PATTERN,
         Parse(ParseError::Topic(TopicError::Id(b"x"))),
         Refused(Refusal::Topic(TopicRefusal::TooManyMarks)),
-        ALONE,
+        NOT_SERVED,
     ],
     notes: &[
         GLOBS,
@@ -130,7 +144,7 @@ pub(in crate::command) static TRETAIN: Manual = Manual {
         PATTERN,
         Parse(ParseError::Topic(TopicError::Bound("MAXLEN"))),
         Refused(Refusal::Topic(TopicRefusal::TooManyRules)),
-        ALONE,
+        NOT_SERVED,
     ],
     notes: &[
         "Of the patterns that match a channel the longest counts, a whole name first. `MAXAGE` is in seconds, `MAXLEN` bounds each \
@@ -146,7 +160,7 @@ pub(in crate::command) static TRETAIN: Manual = Manual {
 };
 
 pub(in crate::command) static TLEN: Manual = Manual {
-    failures: &[PATTERN, ALONE],
+    failures: &[PATTERN, NOT_SERVED],
     notes: &[GLOBS],
     ..entry(
         Group::Topics,
@@ -157,7 +171,7 @@ pub(in crate::command) static TLEN: Manual = Manual {
 };
 
 pub(in crate::command) static TSTAT: Manual = Manual {
-    failures: &[CHANNEL, ALONE],
+    failures: &[CHANNEL, NOT_SERVED],
     ..entry(
         Group::Topics,
         "channel",
@@ -170,7 +184,7 @@ pub(in crate::command) static TSCAN: Manual = Manual {
     failures: &[
         Parse(ParseError::CursorOrOption(b"x", "tscan")),
         PATTERN,
-        ALONE,
+        NOT_SERVED,
     ],
     notes: &[
         "`COUNT` is how many channels a call looks at, 100 unless said; `MATCH` is a pattern. A channel that is there from the begin of the scan to its end is found.",
@@ -184,7 +198,7 @@ pub(in crate::command) static TSCAN: Manual = Manual {
 };
 
 pub(in crate::command) static PUBLISH: Manual = Manual {
-    failures: &[CHANNEL, ALONE],
+    failures: &[CHANNEL, NOT_SERVED],
     notes: &[
         "As TPUB with one copy: the entry is kept, so it can be read later. Where nobody is to read it later, set a rule with TRETAIN.",
     ],
@@ -197,7 +211,7 @@ pub(in crate::command) static PUBLISH: Manual = Manual {
 };
 
 pub(in crate::command) static SUBSCRIBE: Manual = Manual {
-    failures: &[CHANNEL, ALONE],
+    failures: &[CHANNEL, NOT_SERVED],
     ..entry(
         Group::Topics,
         "channel [ channel ] ...",
@@ -208,7 +222,7 @@ pub(in crate::command) static SUBSCRIBE: Manual = Manual {
 };
 
 pub(in crate::command) static PSUBSCRIBE: Manual = Manual {
-    failures: &[PATTERN, ALONE],
+    failures: &[PATTERN, NOT_SERVED],
     notes: &[GLOBS],
     ..entry(
         Group::Topics,
@@ -256,7 +270,7 @@ const PUBSUB_SUBCOMMANDS: &[Subcommand] = &[
 ];
 
 pub(in crate::command) static PUBSUB: Manual = Manual {
-    failures: &[ALONE],
+    failures: &[NOT_SERVED],
     subcommands: PUBSUB_SUBCOMMANDS,
     ..entry(
         Group::Topics,

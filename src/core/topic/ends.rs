@@ -15,12 +15,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::cut::{Cut, Passed};
 use super::id::EntryId;
 use super::origin::{Origin, OriginNode};
 
 /// What an end record says of one origin.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ended {
     /// The origin that is over.
     pub origin: Origin,

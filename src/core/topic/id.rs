@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use super::origin::Origin;
 use crate::time::WallTime;
 
@@ -14,7 +16,7 @@ pub const AHEAD_MAX_MS: u64 = 60_000;
 /// The id of a record, in the shape of a Redis Stream id: milliseconds, and a number that makes it unique.
 ///
 /// The upper half of `seq` counts the ids of one millisecond, the lower half is a hash of the origin.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct EntryId {
     ms: u64,
     seq: u64,

@@ -10,6 +10,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use serde::{Deserialize, Serialize};
+
 use super::id::EntryId;
 use super::origin::{Origin, OriginNode};
 use super::origins::Origins;
@@ -18,7 +20,7 @@ use super::origins::Origins;
 const WAITING_MAX: usize = 16;
 
 /// A promise of an origin.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Closed {
     /// It makes no id at or below this one. [`EntryId::MAX`] after a clean stop.
     pub id: EntryId,
@@ -152,9 +154,7 @@ impl Order {
     pub fn behind(&self, id: EntryId) -> impl Iterator<Item = OriginNode> + '_ {
         self.members
             .iter()
-            .filter(move |(_, member)| {
-                member.is_counted && member.promised() < id
-            })
+            .filter(move |(_, member)| member.is_counted && member.promised() < id)
             .map(|(node, _)| *node)
     }
 }

@@ -5,10 +5,12 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::id::NodeId;
 
 /// A node, as origins and cursors name it: the first 32 bits of its id. Two nodes that share them do not link.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct OriginNode(u32);
 
 impl OriginNode {
@@ -42,7 +44,7 @@ impl fmt::Debug for OriginNode {
 }
 
 /// One life of a node. Origins of one node are in the order of their starts.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Origin {
     node: OriginNode,
     start: u64,

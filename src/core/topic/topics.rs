@@ -335,10 +335,12 @@ impl Topics {
     pub(super) fn find(&self, id: EntryId) -> Option<(Origin, u64)> {
         let logs = self.origins.logs();
         let mut places = logs.map(|(origin, _)| (origin, self.entries.last_at(origin, id)));
-        places.find(|&(origin, number)| match self.entries.slot(origin, number) {
-            Slot::Entry(entry) => entry.id == id,
-            Slot::End | Slot::Empty => false,
-        })
+        places.find(
+            |&(origin, number)| match self.entries.slot(origin, number) {
+                Slot::Entry(entry) => entry.id == id,
+                Slot::End | Slot::Empty => false,
+            },
+        )
     }
 
     /// Raises the floor of a channel. Returns how many entries went.

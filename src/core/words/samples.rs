@@ -14,6 +14,7 @@ use crate::message::Copy;
 use crate::record::{AckRecord, JobRecord, Standing};
 use crate::setting::{Setting, SettingKind};
 use crate::time::Time;
+use crate::topic::{Entry, EntryId, Origin, OriginNode};
 
 /// The id of every sample: the id of a job with a retry, as its last bit is set.
 fn id() -> JobId {
@@ -103,6 +104,20 @@ impl Delivery {
             body: Body::new(b"body"),
             nacks: 0,
             additional_deliveries: 0,
+            extras: Extras::NONE,
+        }
+    }
+}
+
+impl Entry {
+    /// The first record of a life: channel `c`, body `body`.
+    pub fn sample() -> Self {
+        Entry {
+            origin: Origin::new(OriginNode::new(1), 1),
+            number: 1,
+            id: EntryId::new(1, 0),
+            channel: Arc::from(&b"c"[..]),
+            body: Body::new(b"body"),
             extras: Extras::NONE,
         }
     }

@@ -102,7 +102,8 @@ pub(in crate::server) fn apply(
     match name {
         "maxmemory" | "maxmemory-policy" | "memory-policy" | "default-replicate"
         | "min-replicate" | "heal-delay" | "leaving-grace" | "metrics-max-queues"
-        | "metrics-max-topics" | "topic-max-memory" | "topic-max-disk" | "topic-dedup-window" => {
+        | "metrics-max-topics" | "topic-max-memory" | "topic-max-disk" | "topic-dedup-window"
+        | "topic-replicate" | "topic-stall" => {
             configure(driver);
         }
         "appendfsync" => {

@@ -223,7 +223,11 @@ impl Driver {
             software: env!("CARGO_PKG_VERSION").to_owned(),
             leaving: self.node.is_going(),
             wall_ms: clock::wall().0,
-            features: Features::KNOWN,
+            features: if self.config.topics {
+                Features::KNOWN
+            } else {
+                Features::KNOWN.without(Features::TOPICS)
+            },
             extras: Extras::NONE,
         }
     }

@@ -117,7 +117,9 @@ impl Node {
             }
             return;
         }
-        let late = loading.readers.extract_if(.., |(until, ..)| *until <= now.time);
+        let late = loading
+            .readers
+            .extract_if(.., |(until, ..)| *until <= now.time);
         let late: Vec<Ticket> = late.map(|(_, ticket, _)| ticket).collect();
         for ticket in late {
             answer(ticket, refused(percent), effects);
@@ -235,9 +237,11 @@ impl Node {
         let cluster = &self.topics.cluster;
         if !cluster.is_introduced {
             let loading = cluster.loading.as_ref();
-            let gathers =
-                loading.is_some_and(|it| now.time.since(it.since) < limits::TOPIC_GATHER);
-            let is_counted = cluster.members.present().all(|(_, m)| m.counts == Some(own));
+            let gathers = loading.is_some_and(|it| now.time.since(it.since) < limits::TOPIC_GATHER);
+            let is_counted = cluster
+                .members
+                .present()
+                .all(|(_, m)| m.counts == Some(own));
             let has_waited = now.time.since(cluster.own_since) >= self.settings.topic_stall;
             if gathers || !is_counted && !has_waited {
                 return;

@@ -348,7 +348,10 @@ impl Node {
 
     fn has_topics_left(&self) -> bool {
         let topics = &self.topics;
-        let Some(log) = topics.own().and_then(|own| Some((own, topics.origins.log(own)?))) else {
+        let Some(log) = topics
+            .own()
+            .and_then(|own| Some((own, topics.origins.log(own)?)))
+        else {
             return false;
         };
         let (own, log) = log;

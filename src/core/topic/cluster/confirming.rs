@@ -211,10 +211,18 @@ impl Node {
             publishes.end(*key, *ticket);
         }
         for ticket in late {
-            answer(ticket, Reply::Refused(TopicRefusal::TooFewTakers.into()), effects);
+            answer(
+                ticket,
+                Reply::Refused(TopicRefusal::TooFewTakers.into()),
+                effects,
+            );
         }
         for (_, ticket, id) in ended {
-            answer(ticket, Reply::Refused(TopicRefusal::Pending(id).into()), effects);
+            answer(
+                ticket,
+                Reply::Refused(TopicRefusal::Pending(id).into()),
+                effects,
+            );
         }
     }
 

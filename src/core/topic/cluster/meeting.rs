@@ -14,6 +14,9 @@ use crate::time::Now;
 impl Node {
     /// A node of the cluster is known. Whether it knows topics is seen when a link comes up.
     pub(crate) fn on_member_known(&mut self, now: Now, key: PeerKey) {
+        if self.check_topics().is_err() {
+            return;
+        }
         let own = OriginNode::of(&self.id);
         let id = self.peers.get(key).id;
         if self.topics.cluster.members.get(key).is_none()
@@ -25,6 +28,9 @@ impl Node {
 
     /// Our link to a node is up.
     pub(crate) fn on_member_up(&mut self, now: Now, key: PeerKey, effects: &mut Vec<Effect>) {
+        if self.check_topics().is_err() {
+            return;
+        }
         let peer = self.peers.get(key);
         let (id, knows_topics) = (peer.id, peer.features.knows(Features::TOPICS));
         // A node that lost its store has another key.
@@ -89,7 +95,12 @@ impl Node {
     /// Writes what a forgotten node owes, if that is for this node to do: it is the lowest of those that are there.
     pub(super) fn end_forgotten(&mut self, now: Now, node: OriginNode, effects: &mut Vec<Effect>) {
         let own = OriginNode::of(&self.id);
-        let is_lowest = self.topics.cluster.members.present().all(|(_, m)| own < m.node);
+        let is_lowest = self
+            .topics
+            .cluster
+            .members
+            .present()
+            .all(|(_, m)| own < m.node);
         if !is_lowest || node == own || self.topics.cluster.members.find(node).is_some() {
             return;
         }
@@ -119,7 +130,9 @@ impl Node {
     ) {
         let own = OriginNode::of(&self.id);
         let id = self.peers.get(from).id;
-        if self.topics.cluster.members.open(from, &id, own).is_none() {
+        if self.check_topics().is_err()
+            || self.topics.cluster.members.open(from, &id, own).is_none()
+        {
             return;
         }
         let TopicMessage { head, news } = message;
@@ -233,13 +246,7 @@ impl Node {
     fn resume_with(&mut self, now: Now, key: PeerKey, effects: &mut Vec<Effect>) {
         let own = self.topics.own();
         let is_present = |member: &super::member::Member| member.is_present();
-        if !self
-            .topics
-            .cluster
-            .members
-            .get(key)
-            .is_some_and(is_present)
-        {
+        if !self.topics.cluster.members.get(key).is_some_and(is_present) {
             return;
         }
         self.topics.cluster.begin_push(key, own);
@@ -286,7 +293,9 @@ impl Topics {
                 record: row.clone(),
             })
         });
-        let whole = logs.iter().map(|&origin| (origin, self.origins.whole(origin)));
+        let whole = logs
+            .iter()
+            .map(|&origin| (origin, self.origins.whole(origin)));
         Greeting {
             own,
             ends: ends.collect(),

@@ -1,5 +1,7 @@
 //! What members tell each other about topics.
 
+use serde::{Deserialize, Serialize};
+
 use super::super::id::EntryId;
 use super::super::order::Closed;
 use super::super::origin::{Origin, OriginNode};
@@ -16,7 +18,7 @@ pub struct TopicMessage {
 }
 
 /// What every message about topics begins with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Head {
     /// The highest id that the sender's clock made or heard: the receiver's clock moves past it.
     pub clock: EntryId,
@@ -78,7 +80,7 @@ pub struct Greeting {
 }
 
 /// What a member has of one log.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Have {
     /// The log.
     pub origin: Origin,

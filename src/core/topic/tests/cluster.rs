@@ -126,7 +126,10 @@ fn topic_messages(shoal: &Shoal) -> usize {
         Message::Topic(message) => !matches!(message.news, TopicNews::Greeting(_)),
         _ => false,
     };
-    let sent = shoal.sent.iter().filter(|(_, _, message)| is_topic(message));
+    let sent = shoal
+        .sent
+        .iter()
+        .filter(|(_, _, message)| is_topic(message));
     sent.count()
 }
 
