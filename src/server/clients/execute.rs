@@ -19,11 +19,13 @@ use crate::command::{Admin, CommandSpec, Failure, Flags, Parsed, Request, Server
 use crate::server::driver::{Answered, Driver, Shared};
 use crate::server::{admin, metrics, persistence};
 
+/// The row of a command and what its parser says; or why it is refused before all else.
+type Resolved<'a> = Result<(&'static CommandSpec, Parsed<'a>), Failure<'a>>;
+
 /// A command whose arguments were parsed, before anybody holds the lock.
 #[derive(Debug)]
 pub(super) struct Prepared<'a> {
-    /// Its row and what its parser says; or why it is refused before all else.
-    parsed: Result<(&'static CommandSpec, Parsed<'a>), Failure<'a>>,
+    parsed: Resolved<'a>,
     /// Whether the folder that it names, if it does, can be used.
     usable: Result<(), &'static str>,
 }
@@ -134,7 +136,7 @@ impl<'a> Execution<'a> {
     pub(super) fn run(
         &mut self,
         first: usize,
-        commands: &[Prepared<'_>],
+        commands: Vec<Prepared<'_>>,
         arguments: impl Fn(usize) -> Vec<Vec<u8>>,
     ) -> (Vec<Place>, Option<(Outcome, usize)>) {
         let mut open = Vec::new();
@@ -154,7 +156,7 @@ impl<'a> Execution<'a> {
     }
 
     /// Runs one command, and counts it.
-    fn run_one(&mut self, command: &Prepared<'_>, args: impl Fn() -> Vec<Vec<u8>>) -> Outcome {
+    fn run_one(&mut self, command: Prepared<'_>, args: impl Fn() -> Vec<Vec<u8>>) -> Outcome {
         // Lines of MONITOR may stand between any two replies, but not before its own.
         if self.unread >= WRITE_BYTES {
             return Outcome::Waits;
@@ -167,15 +169,17 @@ impl<'a> Execution<'a> {
             self.session.replies = Replies::On;
         }
         let before = self.out.len();
-        let outcome = if let Ok((spec, request)) = self.check(command) {
+        let Prepared { parsed, usable } = command;
+        let known = parsed.as_ref().ok().map(|&(spec, _)| spec);
+        let outcome = if let Ok((spec, request)) = self.check(parsed) {
             if !self.driver.monitors.is_empty() {
                 admin::monitor::show(self.driver, self.session, &args());
             }
             self.command = spec.name;
-            self.usable = command.usable;
+            self.usable = usable;
             let outcome = match request {
-                Request::Core(command) => self.core(command.clone(), spec.flags),
-                Request::Admin(command) => admin::run(self, command),
+                Request::Core(command) => self.core(command, spec.flags),
+                Request::Admin(command) => admin::run(self, &command),
             };
             if spec.flags.contains(Flags::PUBSUB) {
                 let node = &self.driver.node;
@@ -185,7 +189,7 @@ impl<'a> Execution<'a> {
             self.account(spec, failed, args);
             outcome
         } else {
-            if let Ok((spec, _)) = &command.parsed {
+            if let Some(spec) = known {
                 self.driver.stats.refuse(spec.index);
             }
             Outcome::Done
@@ -205,11 +209,11 @@ impl<'a> Execution<'a> {
     /// Everything that can refuse a command before it runs, in Disque's order. Writes the refusal.
     fn check<'c>(
         &mut self,
-        command: &'c Prepared<'c>,
-    ) -> Result<(&'static CommandSpec, &'c Request<'c>), Refused> {
-        let (spec, parsed) = match &command.parsed {
+        parsed: Resolved<'c>,
+    ) -> Result<(&'static CommandSpec, Request<'c>), Refused> {
+        let (spec, parsed) = match parsed {
             Ok(found) => found,
-            Err(failure) => return self.refuse(failure),
+            Err(failure) => return self.refuse(&failure),
         };
         let locked = self.driver.config.requirepass.is_some() && !self.session.authenticated;
         // HELLO may bring the password along; without arguments it tells of the nodes.
@@ -235,7 +239,7 @@ impl<'a> Execution<'a> {
         }
         match parsed {
             Ok(request) => Ok((spec, request)),
-            Err(error) => self.refuse(&(*error).into()),
+            Err(error) => self.refuse(&error.into()),
         }
     }
 

@@ -97,9 +97,8 @@ impl<S> Connection<S> {
         let session = &mut self.session;
         let mut execution = Execution::new(&shared, &mut driver, session, out, clock, unanswered);
         let arguments = |index| shown_arguments(&self.decoder, &self.input, index);
-        let (open, end) = execution.run(next, &prepared, arguments);
+        let (open, end) = execution.run(next, prepared, arguments);
         let (command, gate) = (execution.command, execution.gate);
-        drop(prepared);
         let sooner = driver.settle();
         self.finish_batch(decoded, end);
         driver.stats.input_bytes.total += decoded.consumed as u64;
