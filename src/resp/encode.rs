@@ -110,7 +110,7 @@ pub fn command<A: AsRef<[u8]>>(out: &mut Vec<u8>, args: &[A]) {
 
 /// Appends `mark`, a count and the line ending.
 pub(super) fn count_line(out: &mut Vec<u8>, mark: u8, count: usize) {
-    number_line(out, mark, count as u64);
+    number_line(out, mark, count);
 }
 
 /// Appends `mark`, `text` with its CR and LF as spaces, and the line ending.
@@ -129,7 +129,16 @@ pub(super) fn line(out: &mut Vec<u8>, mark: u8, text: &[u8]) {
     out.extend_from_slice(b"\r\n");
 }
 
-fn number_line(out: &mut Vec<u8>, mark: u8, value: impl itoa::Integer) {
+fn number_line<N>(out: &mut Vec<u8>, mark: u8, value: N)
+where
+    N: itoa::Integer + Copy,
+    u8: TryFrom<N>,
+{
+    // Most have one digit: one write instead of three.
+    if let Ok(digit @ 0..10) = u8::try_from(value) {
+        out.extend_from_slice(&[mark, b'0' + digit, b'\r', b'\n']);
+        return;
+    }
     out.push(mark);
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
     out.extend_from_slice(b"\r\n");
