@@ -147,11 +147,13 @@ pub fn resolve<'a>(args: &[&'a [u8]]) -> Result<&'static CommandSpec, Failure<'a
         spec.flags.contains(Flags::GLOBAL) && is(word, GLOBAL)
             || spec.flags.contains(Flags::FULL) && is(word, FULL)
     };
-    let extra = args.iter().rev().take(2).take_while(is_extra).count();
-    if !(0..=extra).any(|extra| spec.accepts(args.len() - extra)) {
-        return Err(ParseError::WrongArity(spec.name).into());
+    let extra = || args.iter().rev().take(2).take_while(is_extra).count();
+    let accepts_without = |extra: usize| spec.accepts(args.len() - extra);
+    if accepts_without(0) || (1..=extra()).any(accepts_without) {
+        Ok(spec)
+    } else {
+        Err(ParseError::WrongArity(spec.name).into())
     }
-    Ok(spec)
 }
 
 /// The name as one number, so that comparing two is one step and their order is that of the names.
