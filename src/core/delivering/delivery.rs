@@ -87,7 +87,7 @@ impl Node {
             .collect();
         let ready: u64 = queues.iter().map(|&queue| self.queues[queue].len).sum();
         let mut taken = Vec::with_capacity(ready.min(get.count) as usize);
-        while !queues.is_empty() {
+        while !queues.is_empty() && (taken.len() as u64) < get.count {
             queues.retain(|&queue| {
                 if taken.len() as u64 >= get.count {
                     return false;

@@ -221,10 +221,11 @@ impl Node {
 
     /// Takes a job out of its queue. Its state is still queued: the caller moves it on.
     pub(crate) fn leave_queue(&mut self, now: Time, key: JobKey) {
-        let queue = self.jobs[key].queue;
-        self.queues[queue].remove(&mut self.jobs, key);
-        self.queues[queue].used = now;
-        self.watch_idle(now, queue);
+        let at = self.jobs[key].queue;
+        let queue = &mut self.queues[at];
+        queue.remove(&mut self.jobs, key);
+        queue.used = now;
+        self.watch_idle(now, at);
         self.serve_behind_purged(now, key);
     }
 

@@ -35,10 +35,13 @@ impl JobKey {
     }
 }
 
+/// An array, not a slice, so that a place within it needs no check of bounds.
+type Page = Box<[Option<Job>; PAGE]>;
+
 /// All jobs of a node.
 #[derive(Debug)]
 pub(crate) struct Jobs {
-    pages: Vec<Box<[Option<Job>]>>,
+    pages: Vec<Page>,
     /// Slots used at least once.
     used: u32,
     free: Vec<u32>,
@@ -90,7 +93,7 @@ impl Jobs {
             let key = self.used;
             assert!(key < JobKey::END, "a node holds at most 2^31 jobs");
             if key as usize / PAGE == self.pages.len() {
-                self.pages.push((0..PAGE).map(|_| None).collect());
+                self.pages.push(empty_page());
             }
             self.used += 1;
             key
@@ -214,6 +217,12 @@ impl IndexMut<JobKey> for Jobs {
     fn index_mut(&mut self, key: JobKey) -> &mut Job {
         self.slot_mut(key).as_mut().expect("a key names a live job")
     }
+}
+
+/// Made on the heap: it is too large for the stack.
+fn empty_page() -> Page {
+    let slots: Vec<Option<Job>> = (0..PAGE).map(|_| None).collect();
+    slots.try_into().expect("as many slots as a page has")
 }
 
 /// The table itself uses the lowest and the highest bits of a hash.

@@ -81,13 +81,15 @@ impl JobId {
         let mut text = [b'-'; JOB_ID_TEXT];
         text[0] = b'D';
         hex_encode(&self.0[..4], &mut text[2..10]);
-        for (three, four) in self.0[4..22]
-            .chunks_exact(3)
-            .zip(text[11..35].chunks_exact_mut(4))
+        for (six, eight) in self.0[4..22]
+            .chunks_exact(6)
+            .zip(text[11..35].chunks_exact_mut(8))
         {
-            let bits = u32::from(three[0]) << 16 | u32::from(three[1]) << 8 | u32::from(three[2]);
-            for (i, c) in four.iter_mut().enumerate() {
-                *c = BASE64[(bits >> (18 - 6 * i) & 63) as usize];
+            let mut bits = [0; 8];
+            bits[2..].copy_from_slice(six);
+            let bits = u64::from_be_bytes(bits);
+            for (i, c) in eight.iter_mut().enumerate() {
+                *c = BASE64[(bits >> (42 - 6 * i) & 63) as usize];
             }
         }
         hex_encode(&self.0[22..], &mut text[36..40]);
