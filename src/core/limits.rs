@@ -301,8 +301,8 @@ pub(crate) const TOPIC_PAGE_ENTRIES: u64 = 256;
 pub(crate) const TOPIC_PAGE_BYTES: u64 = 256 << 10;
 /// How long a node that starts gathers what the others have of topics, and how long a reader waits for the end of that.
 pub(crate) const TOPIC_GATHER: Duration = Duration::from_secs(2);
-/// Records that travel together have about this many bytes.
-pub(crate) const TOPIC_MESSAGE_BYTES: usize = 1 << 20;
+/// Records that travel together have about this many bytes: they are taken in within some 2 ms.
+pub(crate) const TOPIC_MESSAGE_BYTES: usize = 256 << 10;
 /// Bytes of records that a member is sent before it confirms any.
 pub(crate) const TOPIC_WINDOW_BYTES: usize = 16 << 20;
 /// Records that a member is asked for at once.

@@ -72,6 +72,16 @@ pub enum TopicCommand<'a> {
     },
 }
 
+impl TopicCommand<'_> {
+    /// Whether it publishes.
+    pub(crate) fn adds(&self) -> bool {
+        matches!(
+            self,
+            TopicCommand::Publish(_) | TopicCommand::Announce { .. }
+        )
+    }
+}
+
 /// The arguments of TPUB.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Publish<'a> {

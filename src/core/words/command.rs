@@ -146,6 +146,34 @@ pub enum Answer {
     Jobs(u64, Vec<JobView>),
 }
 
+impl Command<'_> {
+    /// Whether it only adds something, and so holds up no command behind it while it waits for copies.
+    pub fn adds(&self) -> bool {
+        match self {
+            Command::AddJob(_) => true,
+            Command::Topic(command) => command.adds(),
+            Command::GetJob(_)
+            | Command::AckJob(_)
+            | Command::FastAck(_)
+            | Command::DelJob(_)
+            | Command::Enqueue(_)
+            | Command::Nack(_)
+            | Command::Dequeue(_)
+            | Command::Working(_)
+            | Command::Show(_)
+            | Command::QueueLength(_)
+            | Command::QueuePeek { .. }
+            | Command::QueueStat { .. }
+            | Command::Pause(_)
+            | Command::QueueConfig(_)
+            | Command::QueueScan(_)
+            | Command::JobScan(_)
+            | Command::PurgeQueue(_)
+            | Command::Global(_) => false,
+        }
+    }
+}
+
 /// The arguments of ADDJOB; times in whole seconds. A policy stands in for an option that is `None`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AddJob<'a> {

@@ -269,7 +269,7 @@ impl<'a> Execution<'a> {
     fn core(&mut self, command: Command<'_>, flags: Flags) -> Outcome {
         let ticket = self.session.ticket();
         self.driver.take_in_safe();
-        let adds = matches!(command, Command::AddJob(_));
+        let adds = command.adds();
         let before = self.out.len();
         let protocol = self.session.protocol;
         let answered = self

@@ -4,7 +4,7 @@ mod acking;
 mod configuring;
 mod expecting;
 mod federating;
-mod fixture;
+pub(crate) mod fixture;
 mod global;
 mod joining;
 mod leaving;

@@ -1,8 +1,8 @@
 //! What is refused, and changes nothing: wrong arguments, other nodes, strangers.
 
-use crate::fixture::{Launch, Node, eventually};
+use crate::fixture::Node;
 use crate::topics::{publish, read};
-use crate::wire::{Reply, error, int, simple, wrong_arity};
+use crate::wire::{Reply, error, int, wrong_arity};
 
 /// Sends each line, and expects its error; the connection stays usable and nothing is published or subscribed to.
 #[track_caller]
@@ -224,75 +224,4 @@ fn too_many_subscriptions() {
     assert_eq!(client.call("TSUB PATTERN a").items()[1], int(1));
     assert_eq!(client.call("TSUB PATTERN a"), full);
     assert_eq!(node.connect().call("PUBSUB NUMPAT"), int(0));
-}
-
-#[test]
-fn a_node_that_knows_others_serves_no_topics_yet() {
-    let text = "NOTOPICS Topics are not copied between nodes yet: only a node that knows no others serves them";
-    let nodes = [Node::start(), Node::start()];
-    let port = nodes[1].port().to_string();
-    nodes[0]
-        .connect()
-        .call_arguments(&["CLUSTER", "MEET", "127.0.0.1", &port]);
-    for node in &nodes {
-        let mut client = node.connect();
-        eventually("the nodes have met", || {
-            let info = client.call("CLUSTER INFO").text();
-            info.contains("cluster_reachable_nodes:1\r\n").then_some(())
-        });
-        for line in [
-            "TPUB c body",
-            "PUBLISH c body",
-            "TREAD FROM 0 PATTERN c",
-            "TSUB PATTERN c",
-            "SUBSCRIBE c",
-            "PSUBSCRIBE c",
-            "PUBSUB NUMPAT",
-            "TFLUSH c BEFORE $",
-            "TRETAIN c MAXLEN 1",
-            "TLEN c",
-            "TSTAT c",
-            "TSCAN 0",
-        ] {
-            assert_eq!(client.call(line), error(text), "{line}");
-        }
-    }
-}
-
-#[test]
-fn strangers_are_refused() {
-    let node = Launch::new()
-        .flags("--appendonly no")
-        .password("secret")
-        .start();
-    let mut stranger = crate::wire::Connection::open(node.port());
-    for line in [
-        "TPUB c body",
-        "PUBLISH c body",
-        "TREAD FROM 0 PATTERN c",
-        "TSUB PATTERN c",
-        "SUBSCRIBE c",
-        "TFLUSH c BEFORE $",
-    ] {
-        assert_eq!(
-            stranger.call(line),
-            error("NOAUTH Authentication required."),
-            "{line}"
-        );
-    }
-    let mut client = node.connect();
-    assert_eq!(client.call("TLEN *"), int(0));
-    client.call("SUBSCRIBE c");
-    assert_eq!(stranger.call("AUTH secret"), simple("OK"));
-    assert_eq!(stranger.call("PUBLISH c body"), int(1));
-    client.receive();
-    // Who resets has no subscriptions, and has to give the password again.
-    assert_eq!(client.call("RESET"), simple("RESET"));
-    assert_eq!(
-        client.call("SUBSCRIBE c"),
-        error("NOAUTH Authentication required.")
-    );
-    eventually("nobody listens", || {
-        (stranger.call("PUBLISH c body") == int(0)).then_some(())
-    });
 }

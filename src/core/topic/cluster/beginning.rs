@@ -208,6 +208,7 @@ impl Node {
         let cluster = &mut self.topics.cluster;
         (cluster.is_introduced, cluster.own_since) = (false, now.time);
         cluster.own_synced = 0;
+        cluster.may_owe_ends = true;
         self.topics.has_news = true;
     }
 
@@ -247,6 +248,9 @@ impl Node {
                 return;
             }
             self.topics.cluster.is_introduced = true;
+        }
+        if !std::mem::take(&mut self.topics.cluster.may_owe_ends) {
+            return;
         }
         let owed = if self.topics.origins.prefix(own) == 0 {
             self.topics.origins.ended_by_first(own)

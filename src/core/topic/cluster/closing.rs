@@ -275,7 +275,8 @@ impl Node {
             self.topics.cluster.delay(late);
         }
         self.topics.cluster.end_pulls(now.time, stall);
-        self.topics.settle_aged(now.time, stall);
+        let synced = self.own_synced();
+        self.topics.settle_aged(now.time, stall, synced);
         if self.topics.readers.len() > 0 {
             self.topics.origins.grow_old(now.time, stall * 2);
         }
@@ -425,7 +426,7 @@ impl Topics {
     }
 
     /// Settles what has waited for long enough for the copies of others.
-    fn settle_aged(&mut self, now: Time, patience: Duration) {
+    fn settle_aged(&mut self, now: Time, patience: Duration, synced: u64) {
         let members = &self.cluster.members;
         let unsettled: Vec<(Origin, u64)> = self
             .origins
@@ -442,8 +443,8 @@ impl Topics {
         for (origin, records) in unsettled {
             let (since, noted) = *aging.entry(origin).or_insert((now, records));
             if now.since(since) >= patience {
-                let bound = if own == Some(origin) && self.cluster.own_synced > 0 {
-                    self.cluster.own_synced
+                let bound = if own == Some(origin) {
+                    synced
                 } else {
                     u64::MAX
                 };

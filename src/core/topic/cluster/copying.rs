@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::super::entries::Slot;
 use super::super::haves;
+use super::super::id::EntryId;
 use super::super::origin::Origin;
 use super::super::record::TopicRecord;
 use super::super::spans::Spans;
@@ -223,12 +224,17 @@ impl Node {
         let replicate = self.settings.topic_replicate;
         let haves = &topics.cluster.haves;
         let settled = haves.settled(&topics.origins, own, &present, replicate);
-        let settled = if self.settings.log == Log::On && self.settings.sync == Sync::First {
-            settled.min(topics.cluster.own_synced)
-        } else {
-            settled
-        };
+        let settled = settled.min(self.own_synced());
         self.topics.settle(own, settled);
+    }
+
+    /// How many records of the present life count here: under `appendfsync always` those that are on disk.
+    pub(super) fn own_synced(&self) -> u64 {
+        if self.settings.log == Log::On && self.settings.sync == Sync::First {
+            self.topics.cluster.own_synced
+        } else {
+            u64::MAX
+        }
     }
 }
 
@@ -346,9 +352,7 @@ impl Topics {
             return false;
         }
         self.origins.take_freed(origin, first..=last, first_entry);
-        if !self.cluster.members.is_empty() {
-            self.cluster.dirty.insert(origin);
-        }
+        self.cluster.note(origin, EntryId::ZERO);
         true
     }
 

@@ -87,6 +87,7 @@ impl Node {
         self.topics.cluster.members.remove(key);
         self.topics.cluster.haves.forget(node);
         self.topics.order_mut().forget(node);
+        self.topics.cluster.may_owe_ends = true;
         self.topics.has_news = true;
         self.end_forgotten(now, node, effects);
         self.watch_topics(now);

@@ -67,6 +67,8 @@ pub(super) struct Cluster {
     pub(super) loading: Option<Loading>,
     /// The members count the present life, so it publishes.
     is_introduced: bool,
+    /// More came of a former life of this node, or of a forgotten one: it may owe end records.
+    may_owe_ends: bool,
     /// When the present life began.
     own_since: Time,
     /// This many records of the present life are on disk, where that counts.
@@ -112,6 +114,7 @@ impl Cluster {
             publishes: Publishes::default(),
             loading: None,
             is_introduced: false,
+            may_owe_ends: true,
             own_since: Time::ZERO,
             own_synced: 0,
             aging: BTreeMap::new(),
@@ -123,9 +126,11 @@ impl Cluster {
         }
     }
 
-    /// A record came: the others are to hear of it.
+    /// A record came: the others are to hear of it. Only of those that greet it is certain that they end their former lives
+    /// by themselves.
     pub(super) fn note(&mut self, origin: Origin, id: EntryId) {
         self.highest = self.highest.max(id);
+        self.may_owe_ends |= self.members.find(origin.node()).is_none();
         if !self.members.is_empty() {
             self.dirty.insert(origin);
         }

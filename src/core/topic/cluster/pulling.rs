@@ -154,6 +154,7 @@ impl Node {
         for (origin, first, last) in self.topics.counted_on() {
             if self.topics.holder_of(origin, first).is_none() {
                 self.topics.origins.lose(origin, first..=last);
+                self.topics.cluster.may_owe_ends = true;
                 self.topics.has_news = true;
             }
         }
