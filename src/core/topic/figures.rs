@@ -68,6 +68,21 @@ pub struct TopicFigures {
     pub memory: u64,
     /// What they may take of it.
     pub memory_limit: u64,
+    /// The others, as this node sees them.
+    pub members: MemberFigures,
+}
+
+/// The figures of the other members, as one node sees them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct MemberFigures {
+    /// Those that are there.
+    pub present: usize,
+    /// Those that are known and do not hold up the order: they are down, do not answer, or have a wrong clock.
+    pub aside: usize,
+    /// Records that are known of and not here.
+    pub missing: u64,
+    /// Logs that exist twice, of which nothing is taken any more.
+    pub refused: usize,
 }
 
 /// The figures of one channel.
@@ -125,6 +140,7 @@ impl Node {
             log_limit,
             memory: topics.memory() as u64,
             memory_limit: settings.topic_memory,
+            members: topics.member_figures(),
         }
     }
 

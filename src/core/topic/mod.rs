@@ -87,7 +87,7 @@ pub use command::{
 pub use cursor::{Cursor, InvalidCursor, NAMES_MAX};
 pub use cut::{Cut, Passed};
 pub use ends::{EndRecord, Ended, Ends};
-pub use figures::{ChannelFigures, Scan, TopicFigures};
+pub use figures::{ChannelFigures, MemberFigures, Scan, TopicFigures};
 pub use glob::{Case, is_literal, literal_prefix, matches};
 pub use haves::Haves;
 pub use id::{AHEAD_MAX_MS, Clock, ClockAhead, EntryId, is_wrong};

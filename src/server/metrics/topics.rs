@@ -10,7 +10,7 @@ use crate::server::driver::Driver;
 type Named = (Kind, &'static str, &'static str);
 
 /// The figures of all topics together.
-const SUMS: [Named; 12] = [
+const SUMS: [Named; 16] = [
     (
         Kind::Counter,
         "topic_entries_published_total",
@@ -67,6 +67,26 @@ const SUMS: [Named; 12] = [
         "topic_memory_limit_bytes",
         "What they may take, `topic-max-memory`.",
     ),
+    (
+        Kind::Gauge,
+        "topic_members",
+        "Other members that keep topics and are there.",
+    ),
+    (
+        Kind::Gauge,
+        "topic_members_set_aside",
+        "Other members that readers do not wait for: they are down, do not answer, or have a wrong clock.",
+    ),
+    (
+        Kind::Gauge,
+        "topic_records_missing",
+        "Records that this node knows of and does not have: they are being copied, or nobody who is there has them.",
+    ),
+    (
+        Kind::Gauge,
+        "topic_logs_refused",
+        "Logs that exist twice, because a machine or a disk was copied: nothing of them is taken any more.",
+    ),
 ];
 
 /// Figures of topics.
@@ -108,6 +128,10 @@ impl Topics {
             all.log_limit,
             all.memory,
             all.memory_limit,
+            all.members.present as u64,
+            all.members.aside as u64,
+            all.members.missing,
+            all.members.refused as u64,
         ]
     }
 

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::super::figures::MemberFigures;
 use super::super::id::{EntryId, is_wrong};
 use super::super::order::Closed;
 use super::super::origin::{Origin, OriginNode};
@@ -399,6 +400,19 @@ impl super::Cluster {
 }
 
 impl Topics {
+    /// The other members, as this node sees them.
+    pub(in crate::topic) fn member_figures(&self) -> MemberFigures {
+        let members = &self.cluster.members;
+        let is_aside = |(_, member): &(PeerKey, &Member)| member.aside == Aside::Yes;
+        let logs = || self.origins.logs().map(|(_, log)| log);
+        MemberFigures {
+            present: members.present().count(),
+            aside: members.iter().filter(is_aside).count(),
+            missing: logs().map(|log| log.known() - log.prefix()).sum(),
+            refused: logs().filter(|log| log.is_refused()).count(),
+        }
+    }
+
     /// What this node's origin promises.
     pub(super) fn own_closed(&mut self, wall: WallTime) -> Option<(Origin, Closed)> {
         let own = self.own()?;

@@ -17,4 +17,8 @@ pub(super) fn fields(driver: &Driver, fields: &mut Fields) {
     fields.add("topic_log_limit", all.log_limit);
     fields.add("topic_memory", all.memory);
     fields.add("topic_memory_limit", all.memory_limit);
+    fields.add("topic_members", all.members.present);
+    fields.add("topic_members_set_aside", all.members.aside);
+    fields.add("topic_records_missing", all.members.missing);
+    fields.add("topic_logs_refused", all.members.refused);
 }
