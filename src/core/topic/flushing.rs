@@ -46,7 +46,12 @@ impl Node {
             return Err(TopicRefusal::TooManyMarks.into());
         }
         let wish = before.last();
+        let former = self.topics.marks.get(pattern);
         let mark = self.topics.flush_mark(pattern, wish);
+        // An earlier flush reaches further: the setting of a lower mark would take it back.
+        if former.is_some_and(|former| former >= mark) {
+            return Ok(0);
+        }
         let value = mark.to_string();
         let change = Change {
             kind: SettingKind::TOPIC_FLUSHED,

@@ -220,6 +220,17 @@ fn a_flush_takes_what_is_there_and_nothing_that_comes() {
 }
 
 #[test]
+fn a_flush_does_not_take_back_one_that_reached_further() {
+    let mut bench = Bench::new();
+    let first = bench.publish("a", "1");
+    bench.publish("a", "2");
+    assert_eq!(bench.flush("a", Before::Now), 2);
+    let marks = bench.node.settings_digest();
+    assert_eq!(bench.flush("a", Before::Id(first)), 0);
+    assert_eq!(bench.node.settings_digest(), marks, "what a restart finds");
+}
+
+#[test]
 fn a_flush_counts_what_lies_within_a_block() {
     let mut bench = Bench::new();
     let mut ids = Vec::new();
