@@ -18,6 +18,7 @@ use crate::purging::Marks;
 use crate::schedule::{HostIndex, MS, Micros, SECOND};
 use crate::settings::Ledger;
 use crate::summary::Summary;
+use crate::topics::checker::Ledger as Topics;
 
 /// How far the ends of ttl and delay may be off after restarts and moves.
 pub(crate) const SKEW: Micros = 2 * SECOND;
@@ -113,6 +114,7 @@ pub(crate) struct Checker {
     settled: Option<Micros>,
     violation: Option<Violation>,
     pub(crate) settings: Ledger,
+    pub(crate) topics: Topics,
 }
 
 impl Checker {
@@ -129,6 +131,7 @@ impl Checker {
             settled: None,
             violation: None,
             settings: Ledger::default(),
+            topics: Topics::new(plan),
         }
     }
 
@@ -441,6 +444,7 @@ impl Checker {
             duplicates: self.duplicates,
             taken: count(|job| job.taken && job.is_promised() && !job.finished),
             read: 0,
+            entries: self.topics.summary(),
             fingerprint: 0,
         }
     }

@@ -9,6 +9,7 @@ use shoalmq_core::id::{JobId, Ticket};
 use shoalmq_core::policy::Policy;
 
 use crate::schedule::HostIndex;
+use crate::topics::{TopicAsk, TopicStep};
 
 /// A job, by the number in its body.
 pub(crate) type Number = usize;
@@ -38,6 +39,8 @@ pub(crate) enum Ask {
     Purge(String),
     /// QCONFIG of one policy.
     Configure(String, Policy, Option<u64>),
+    /// A command on topics.
+    Topic(TopicAsk),
 }
 
 /// What a job is to be.
@@ -88,6 +91,7 @@ impl Ask {
                 pattern: pattern.as_bytes(),
                 changes: vec![(*policy, value.map(|value| value.to_string().into_bytes()))],
             }),
+            Ask::Topic(ask) => ask.command(),
             Ask::Pause(queue, state) => Command::Pause(Pause {
                 queue: queue.as_bytes(),
                 set: Some(*state),
@@ -122,6 +126,8 @@ pub(crate) enum Step {
     Purge,
     /// The client with a queue of its own goes on.
     Keep(Keep),
+    /// A client of topics goes on.
+    Topic(TopicStep),
 }
 
 /// What the client with a queue of its own does next.

@@ -18,6 +18,7 @@ use crate::host::{Host, WallClock};
 use crate::network::{KEEP_ALIVE_EVERY, Network};
 use crate::plan::Plan;
 use crate::schedule::{Happening, HostIndex, MS, Micros, SECOND, Schedule};
+use crate::topics;
 use crate::trace::{Detail, Trace};
 use crate::workload::Workload;
 
@@ -32,6 +33,7 @@ pub(crate) struct Cluster {
     pub(crate) hosts: Vec<Host>,
     pub(crate) network: Network,
     pub(crate) workload: Workload,
+    pub(crate) topics: topics::Clients,
     pub(crate) faults: Faults,
     pub(crate) slow_disks: BTreeSet<HostIndex>,
     /// Since when two nodes have had links with each other, if they have; the smaller number first.
@@ -48,6 +50,7 @@ pub(crate) struct Cluster {
     pub(crate) client_dice: Dice,
     pub(crate) fault_dice: Dice,
     pub(crate) setting_dice: Dice,
+    pub(crate) topic_dice: Dice,
     /// The second that is counted, and the happenings in it.
     pace: (u64, u64),
     addresses: u16,
@@ -62,6 +65,7 @@ impl Cluster {
             hosts: Vec::new(),
             network: Network::new(plan.hosts),
             workload: Workload::default(),
+            topics: topics::Clients::default(),
             faults: Faults::default(),
             slow_disks: BTreeSet::new(),
             calm_since: BTreeMap::new(),
@@ -74,6 +78,7 @@ impl Cluster {
             client_dice: dice.fork(),
             fault_dice: dice.fork(),
             setting_dice: dice.fork(),
+            topic_dice: Dice::new(plan.seed.wrapping_add(2 << 32)),
             dice,
             pace: (0, 0),
             addresses: 0,
@@ -148,7 +153,8 @@ impl Cluster {
         loop {
             self.run_until(self.now + SECOND)?;
             let late = self.now - healed;
-            if self.is_empty() && self.agrees_on_settings() && late >= 5 * SECOND {
+            let is_read = self.check_topics(late)?;
+            if is_read && self.is_empty() && self.agrees_on_settings() && late >= 5 * SECOND {
                 break;
             }
             self.checker.check_drain(self.now, healed)?;

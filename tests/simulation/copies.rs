@@ -24,6 +24,7 @@ impl Checker {
         record: &Record,
         position: Position,
     ) {
+        self.watch_topics(now, host, wall, record, position);
         match record {
             Record::Added(added) => {
                 let text = std::str::from_utf8(added.body.as_bytes()).unwrap_or_default();

@@ -264,6 +264,7 @@ impl Cluster {
         self.crash(host);
         self.hosts[host].disk.wipe();
         self.checker.destroyed(self.now, host);
+        self.checker.topics.destroyed(host);
         let away = self.how_long();
         self.after(away, Happening::Start(host));
     }
@@ -276,11 +277,11 @@ impl Cluster {
         let now = self.now;
         self.trace.note(now, host, || "is killed".to_owned());
         self.end_process(host);
-        self.hosts[host].crash_disk(&mut self.disk_dice);
+        let (jobs, topics) = self.hosts[host].crash_disk(&mut self.disk_dice);
         let survived = jobs_on(&self.hosts[host].disk);
         self.checker.crashed(self.now, host, &survived);
-        let on_disk = self.hosts[host].disk.given();
-        self.hosts[host].clock.settle(on_disk);
+        self.checker.topics.crashed(host, topics);
+        self.hosts[host].clock.settle(jobs);
         if self.plan.meeting == Meeting::Seeds && self.fault_dice.percent(20) {
             self.hosts[host].address = self.new_address();
         }
@@ -304,6 +305,7 @@ impl Cluster {
         self.hosts[host].removed = true;
         self.hosts[host].disk.wipe();
         self.checker.destroyed(self.now, host);
+        self.checker.topics.destroyed(host);
         for other in (0..self.hosts.len()).filter(|&other| other != host) {
             let wait = self.fault_dice.between(2000, 4000) * MS;
             self.after(wait, Happening::Forget(other, host));

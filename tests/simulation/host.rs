@@ -100,6 +100,8 @@ pub(crate) struct Process {
     pub(crate) base: Time,
     /// What waits for the disk, in order.
     pub(crate) held: Vec<(Position, Held)>,
+    /// The records that the present segment of topics began with.
+    pub(crate) repeated: u64,
     /// When the next tick is scheduled.
     pub(crate) armed: Micros,
     pub(crate) gossip_armed: Micros,
@@ -155,13 +157,18 @@ impl Host {
         self.process.as_ref().map(|process| process.boot)
     }
 
-    /// The process was killed: of what was not synced, any end is lost.
-    pub(crate) fn crash_disk(&mut self, dice: &mut Dice) {
+    /// The process was killed: of what was not synced, any end is lost, of each stream another. Returns what is left of jobs
+    /// and of topics.
+    pub(crate) fn crash_disk(&mut self, dice: &mut Dice) -> (Position, Position) {
         let (synced, given) = (self.disk.synced(), self.disk.given());
-        let kept = Position(dice.between(synced.0, given.0));
-        // More often than not all of it: the page cache was not written out yet.
-        let kept = if dice.percent(60) { synced } else { kept };
-        self.disk.crash(kept);
+        let mut kept = || {
+            let kept = Position(dice.between(synced.0, given.0));
+            // More often than not all of it: the page cache was not written out yet.
+            if dice.percent(60) { synced } else { kept }
+        };
+        let (jobs, topics) = (kept(), kept());
+        self.disk.crash_streams(jobs, topics);
+        (jobs, topics)
     }
 
     pub(crate) fn is_paused(&self) -> bool {

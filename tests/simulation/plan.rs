@@ -8,6 +8,7 @@ use shoalmq_core::planted::Bug;
 use crate::dice::Dice;
 use crate::faults::Kind;
 use crate::schedule::{MS, Micros, SECOND};
+use crate::topics::plan::TopicPlan;
 
 /// When the log is on disk: `appendfsync`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,6 +78,8 @@ pub(crate) struct Plan {
     pub(crate) memory: u64,
     /// How far apart the wall clocks are, in milliseconds, at most.
     pub(crate) clocks_apart: u64,
+    /// Topics, if there are any.
+    pub(crate) topics: Option<TopicPlan>,
 }
 
 impl Plan {
@@ -122,11 +125,32 @@ impl Plan {
             segment: dice.between(50, 2000),
             memory: dice.weighted(&[(60, 0), (20, 60_000), (20, 200_000)]),
             clocks_apart: dice.weighted(&[(50, 0), (10, 1000), (40, 3_600_000)]),
+            topics: TopicPlan::new(seed, hosts),
         }
     }
 
     /// Nothing goes wrong.
     pub(crate) fn is_quiet(&self) -> bool {
         self.faults.is_empty()
+    }
+
+    /// Nothing goes wrong, but that nodes stop cleanly and start again.
+    pub(crate) fn stops_at_most(&self) -> bool {
+        self.faults.iter().all(|&kind| kind == Kind::Stop)
+    }
+
+    /// The wall clocks say nearly the same, always.
+    pub(crate) fn clocks_agree(&self) -> bool {
+        self.clocks_apart <= 1000 && self.clocks_stay()
+    }
+
+    /// All nodes know each other when clients begin: no CLUSTER MEET is lost half way.
+    pub(crate) fn all_meet(&self) -> bool {
+        self.meeting == Meeting::Seeds || self.loss == 0
+    }
+
+    /// No wall clock jumps.
+    pub(crate) fn clocks_stay(&self) -> bool {
+        !self.faults.contains(&Kind::Clock)
     }
 }

@@ -11,6 +11,7 @@ use shoalmq_core::id::NodeId;
 use shoalmq_core::record::Record;
 use shoalmq_core::setting::{Setting, SettingKind};
 use shoalmq_core::time::WallTime;
+use shoalmq_core::topic::EntryId;
 
 use crate::checker::Checker;
 use crate::client::{Ask, Step};
@@ -58,13 +59,15 @@ impl Ledger {
     }
 }
 
-/// The order of two writes of one entry: the marks of purges go by the mark, all else by version.
-fn version(setting: &Setting) -> (u64, u64, NodeId, Option<&[u8]>) {
+/// The order of two writes of one entry: the marks of purges and flushes go by the mark, all else by version.
+fn version(setting: &Setting) -> ((u64, EntryId), u64, NodeId, Option<&[u8]>) {
     let value = setting.value.as_deref();
     let mark = value.filter(|_| setting.kind == SettingKind::PURGED);
     let mark = mark.and_then(|mark| std::str::from_utf8(mark).ok()?.parse().ok());
     let mark = mark.unwrap_or(0);
-    (mark, setting.version, setting.node, value)
+    let flushed = value.filter(|_| setting.kind == SettingKind::TOPIC_FLUSHED);
+    let flushed = flushed.and_then(EntryId::parse).unwrap_or_default();
+    ((mark, flushed), setting.version, setting.node, value)
 }
 
 impl Checker {

@@ -8,7 +8,7 @@ use shoalmq_core::effect::Effect;
 use shoalmq_core::event::Event;
 use shoalmq_core::id::{StoreId, Ticket};
 use shoalmq_core::log::{Position, Reload};
-use shoalmq_core::node::{Eviction, Log, MemoryPolicy, Settings};
+use shoalmq_core::node::{Eviction, Log, MemoryPolicy, Settings, Sync};
 use shoalmq_core::record::Stream;
 use shoalmq_core::shell::{Boot, Left, Shell};
 use shoalmq_core::time::{Time, WallTime};
@@ -42,6 +42,7 @@ impl Cluster {
         if host.disk.given() == Position::START {
             host.store = StoreId(self.dice.next());
         }
+        let topics = plan.topics.as_ref();
         let settings = Settings {
             // Few, so that queues share a tally, too.
             tallied_queues: 2,
@@ -53,6 +54,13 @@ impl Cluster {
             min_replicate: 2,
             heal_delay: plan.heal_delay,
             leaving_grace: plan.leaving_grace,
+            sync: match plan.policy {
+                Policy::Always => Sync::First,
+                Policy::EverySecond | Policy::Sometimes => Sync::Later,
+            },
+            topic_memory: topics.map_or(1 << 30, |topics| topics.memory),
+            topic_disk: topics.map_or(1 << 40, |topics| topics.disk),
+            topic_dedup_ms: topics.map_or(120_000, |topics| topics.dedup_ms),
             ..Settings::default()
         };
         self.checker
@@ -96,6 +104,7 @@ impl Cluster {
             started: now,
             base,
             held: Vec::new(),
+            repeated: 0,
             armed: Micros::MAX,
             gossip_armed: Micros::MAX,
             peers: vec![Peer::default(); plan.hosts],
@@ -130,7 +139,8 @@ impl Cluster {
             .feed(&mut host.disk, now, event, &mut left, seen);
         self.left = self.let_go(index, left);
         self.roll_segment(index);
-        self.spill(index);
+        self.tell_owed(index);
+        self.end_batch(index);
         self.arm(index);
     }
 
@@ -149,8 +159,8 @@ impl Cluster {
                         self.hold(index, gate, held);
                     }
                 }
-                Left::Push(client, push) => panic!("{push:?} to {client:?}: no topics here"),
-                Left::AwaitReader(client) => panic!("{client:?} reads: no topics here"),
+                Left::Push(client, push) => self.pushed(index, client, *push),
+                Left::AwaitReader(client) => self.reader_awaited(client),
                 Left::Reply(ticket, reply, gate) => {
                     let held = Held::Reply(ticket, Box::new(reply), self.now);
                     self.hold(index, gate, held);
@@ -180,8 +190,8 @@ impl Cluster {
         }
     }
 
-    /// Tells a core where its records lie, that they can be read, and what it wanted to be read.
-    fn spill(&mut self, index: HostIndex) {
+    /// Tells a core where its records lie, that they can be read, what it wanted to be read, and what is on disk.
+    fn tell_owed(&mut self, index: HostIndex) {
         let host = &mut self.hosts[index];
         if let Some(process) = &mut host.process {
             let owed = process.shell.take_owed(&host.disk);
@@ -220,7 +230,11 @@ impl Cluster {
         }
         host.disk.end_sync();
         self.release_held(index);
-        if self.plan.policy == Policy::Always {
+        self.tell_owed(index);
+        let host = &self.hosts[index];
+        let process = host.process.as_ref();
+        let is_urgent = process.is_some_and(|process| process.shell.wants_sync(&host.disk));
+        if self.plan.policy == Policy::Always || is_urgent {
             self.begin_sync(index);
         }
     }
@@ -235,17 +249,37 @@ impl Cluster {
 
     fn roll_segment(&mut self, index: HostIndex) {
         let disk = &mut self.hosts[index].disk;
-        if u64::from(disk.end(Stream::Jobs).offset) < self.plan.segment {
+        if u64::from(disk.end(Stream::Jobs).offset) >= self.plan.segment {
+            let segment = disk.roll(Stream::Jobs);
+            let (rewrite, compact) = (self.disk_dice.percent(15), self.disk_dice.percent(30));
+            self.feed(index, Event::SegmentStarted(Stream::Jobs, segment));
+            if rewrite {
+                self.feed(index, Event::Rewrite);
+            } else if compact {
+                let (bytes, below, room) = (u64::MAX, segment, COMPACTION_ROOM);
+                self.feed(index, Event::Compact { bytes, below, room });
+            }
+        }
+        self.roll_topics(index);
+    }
+
+    /// The same for topics. What a segment repeats does not make it full.
+    fn roll_topics(&mut self, index: HostIndex) {
+        let records = self.plan.topics.as_ref().map_or(1000, |plan| plan.segment);
+        let host = &mut self.hosts[index];
+        let Some(process) = &mut host.process else {
+            return;
+        };
+        let full = process.repeated.saturating_add(records);
+        if u64::from(host.disk.end(Stream::Topics).offset) < full {
             return;
         }
-        let segment = disk.roll(Stream::Jobs);
-        let (rewrite, compact) = (self.disk_dice.percent(15), self.disk_dice.percent(30));
-        self.feed(index, Event::SegmentStarted(Stream::Jobs, segment));
-        if rewrite {
-            self.feed(index, Event::Rewrite);
-        } else if compact {
-            let (bytes, below, room) = (u64::MAX, segment, COMPACTION_ROOM);
-            self.feed(index, Event::Compact { bytes, below, room });
+        process.repeated = u64::MAX;
+        let segment = host.disk.roll(Stream::Topics);
+        self.feed(index, Event::SegmentStarted(Stream::Topics, segment));
+        let host = &mut self.hosts[index];
+        if let Some(process) = &mut host.process {
+            process.repeated = host.disk.end(Stream::Topics).offset.into();
         }
     }
 
@@ -291,6 +325,7 @@ impl Cluster {
             let what = format!("n{index} wants to be woken again and again at one moment");
             return self.checker.violate(None, what);
         }
+        self.end_batch_now(index);
         self.feed(index, Event::Tick);
     }
 

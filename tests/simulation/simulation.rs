@@ -9,7 +9,7 @@
 //! ```
 //!
 //! A run is a cluster that comes up (`cluster`, `host`, `shell`, `gates`: what the server does around a core), clients (`workload`, `dealing`, `keeping`),
-//! faults (`faults`, `network`), and what must hold (`checker`, `copies`, `withdrawals`, `healing`, `settings`). Then all heals, consumers drain every node, and
+//! topics (`topics`), faults (`faults`, `network`), and what must hold (`checker`, `copies`, `withdrawals`, `healing`, `settings`). Then all heals, consumers drain every node, and
 //! nothing may be left. The same seed gives the same course of events, which the fingerprint of a run proves.
 
 use std::process::ExitCode;
@@ -25,6 +25,7 @@ mod dealing;
 mod dice;
 mod faults;
 mod gates;
+mod hangups;
 mod healing;
 mod host;
 mod keeping;
@@ -38,6 +39,7 @@ mod schedule;
 mod settings;
 mod shell;
 mod summary;
+mod topics;
 mod trace;
 mod withdrawals;
 mod workload;

@@ -170,6 +170,7 @@ fn jobs_of_message(message: &Message) -> Vec<JobId> {
         Message::YourJobs(jobs) => jobs.iter().map(|copy| copy.id).collect(),
         Message::State(_)
         | Message::NeedJobs { .. }
+        | Message::Topic(_)
         | Message::Settings(_)
         | Message::SettingsDigest { .. }
         | Message::Ask { .. }

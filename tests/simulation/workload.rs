@@ -14,6 +14,7 @@ use crate::healing;
 use crate::host::Inbound;
 use crate::keeping;
 use crate::schedule::{Happening, HostIndex, MS, Micros, SECOND};
+use crate::topics::TopicPurpose;
 
 /// When producers and faults begin: the nodes have met by then.
 pub(crate) const WARM_UP: Micros = 3 * SECOND;
@@ -21,9 +22,9 @@ pub(crate) const WARM_UP: Micros = 3 * SECOND;
 /// All clients.
 #[derive(Debug, Default)]
 pub(crate) struct Workload {
-    pending: BTreeMap<Ticket, Pending>,
+    pub(crate) pending: BTreeMap<Ticket, Pending>,
     /// Tickets of clients that hung up.
-    gone: BTreeSet<Ticket>,
+    pub(crate) gone: BTreeSet<Ticket>,
     clients: u64,
     consumers: Vec<Consumer>,
     /// Ids that were delivered: what is meddled with.
@@ -36,9 +37,9 @@ pub(crate) struct Workload {
 
 /// A command that is not answered yet.
 #[derive(Debug, Clone)]
-struct Pending {
-    host: HostIndex,
-    purpose: Purpose,
+pub(crate) struct Pending {
+    pub(crate) host: HostIndex,
+    pub(crate) purpose: Purpose,
 }
 
 /// Why something was asked.
@@ -49,6 +50,8 @@ pub(crate) enum Purpose {
     Act(Act, Number),
     /// GETJOB of the client with a queue of its own: for the job that it added, if it has.
     Keep(Option<Number>),
+    /// A command on topics.
+    Topic(TopicPurpose),
     Nothing,
 }
 
@@ -66,6 +69,7 @@ impl Cluster {
         self.at(WARM_UP, Happening::Client(Step::Meddle));
         self.begin_settings();
         self.begin_storing();
+        self.begin_topics();
         self.at(WARM_UP, Happening::Client(Step::Purge));
         self.at(WARM_UP, Happening::Client(Step::Keep(Keep::Look)));
         for number in 0..self.plan.consumers {
@@ -114,6 +118,7 @@ impl Cluster {
             Step::Store => self.store(),
             Step::Purge => self.purge(),
             Step::Keep(step) => self.keep(step),
+            Step::Topic(step) => self.topic_step(step),
         }
     }
 
@@ -126,15 +131,25 @@ impl Cluster {
     }
 
     pub(crate) fn ask(&mut self, host: HostIndex, purpose: Purpose, ask: Ask) -> Ticket {
-        self.workload.clients += 1;
         let ticket = Ticket {
-            client: ClientId(self.workload.clients),
+            client: self.next_client(),
             number: 1,
         };
+        self.ask_as(host, ticket, purpose, ask);
+        ticket
+    }
+
+    /// A connection that there never was.
+    pub(crate) fn next_client(&mut self) -> ClientId {
+        self.workload.clients += 1;
+        ClientId(self.workload.clients)
+    }
+
+    /// Asks over a connection that may be there already.
+    pub(crate) fn ask_as(&mut self, host: HostIndex, ticket: Ticket, purpose: Purpose, ask: Ask) {
         let pending = Pending { host, purpose };
         self.workload.pending.insert(ticket, pending);
         self.arrive(host, Inbound::Ask(ticket, ask));
-        ticket
     }
 
     fn add(&mut self) {
@@ -258,51 +273,6 @@ impl Cluster {
         }
     }
 
-    /// A client that was not answered goes away.
-    fn hang_up(&mut self, ticket: Ticket) {
-        let Some(pending) = self.workload.pending.remove(&ticket) else {
-            return;
-        };
-        self.workload.gone.insert(ticket);
-        self.unanswered(&pending.purpose);
-        self.arrive(pending.host, Inbound::Disconnected(ticket.client));
-    }
-
-    fn unanswered(&mut self, purpose: &Purpose) {
-        match *purpose {
-            Purpose::Add(number) => self.checker.add_is_unknown(number),
-            Purpose::Get(consumer) => {
-                let wait = self.client_dice.between(10, 500) * MS;
-                self.after(wait, Happening::Client(Step::Fetch(consumer)));
-            }
-            Purpose::Act(..) | Purpose::Keep(_) | Purpose::Nothing => {}
-        }
-    }
-
-    /// The process is gone, and all connections to it.
-    pub(crate) fn drop_clients_of(&mut self, host: HostIndex) {
-        let of_host = |(&ticket, pending): (&Ticket, &Pending)| {
-            (pending.host == host).then_some((ticket, pending.purpose.clone()))
-        };
-        let lost: Vec<(Ticket, Purpose)> =
-            self.workload.pending.iter().filter_map(of_host).collect();
-        for (ticket, purpose) in lost {
-            self.workload.pending.remove(&ticket);
-            self.workload.gone.insert(ticket);
-            self.unanswered(&purpose);
-        }
-    }
-
-    /// The process closes its connections, for it stops.
-    pub(crate) fn close_clients_of(&mut self, host: HostIndex) {
-        let of_host =
-            |(&ticket, pending): (&Ticket, &Pending)| (pending.host == host).then_some(ticket);
-        let open: Vec<Ticket> = self.workload.pending.iter().filter_map(of_host).collect();
-        for ticket in open {
-            self.hang_up(ticket);
-        }
-    }
-
     /// A reply has left the node.
     pub(crate) fn answered(
         &mut self,
@@ -339,6 +309,7 @@ impl Cluster {
             (Purpose::Act(act, number), Reply::Count(count)) => {
                 self.checker.acted(self.now, host, number, act, count);
             }
+            (Purpose::Topic(purpose), reply) => self.topic_answered(host, purpose, reply, given),
             (Purpose::Keep(number), reply) => self.kept(host, number, reply, given),
             (Purpose::Act(..), Reply::Refused(_)) | (Purpose::Nothing, _) => {}
             (purpose, reply) => {

@@ -1,0 +1,253 @@
+//! Topics in the simulation: publishers, readers that carry their cursors between nodes, and what must hold of it.
+//!
+//! Publishers try any node, hang up, and send again with DEDUP. A reader goes on from its cursor at any node, now by TREAD,
+//! now by TSUB, and sometimes from an older cursor of its own. Somebody flushes, and in some runs there are rules of
+//! retention. The `checker` sees what clients see, and which entries are recorded where; after each answer it says whether
+//! that may be, and long after all faults are over, whether each reader has all there is.
+
+use std::collections::BTreeMap;
+
+use shoalmq_core::command::{Command, Reply, Wait};
+use shoalmq_core::extras::{Extras, Tag};
+use shoalmq_core::id::ClientId;
+use shoalmq_core::topic::{Before, Follow, Publish, Read, Rule, Start, TopicCommand, TopicReply};
+
+use crate::client::Ask;
+use crate::cluster::Cluster;
+use crate::schedule::{HostIndex, Micros};
+
+mod answers;
+pub(crate) mod checker;
+mod connections;
+mod ending;
+pub(crate) mod line;
+pub(crate) mod plan;
+mod publishers;
+mod readers;
+
+pub(crate) use publishers::Terms;
+pub(crate) use readers::Reader;
+
+/// A publication, by the number in its body.
+pub(crate) type Number = usize;
+/// A reader, by its number.
+pub(crate) type ReaderIndex = usize;
+
+/// All clients of topics.
+#[derive(Debug, Default)]
+pub(crate) struct Clients {
+    pub(crate) readers: Vec<Reader>,
+    /// Whose each connection is that follows by TSUB.
+    pub(crate) followers: BTreeMap<ClientId, ReaderIndex>,
+    /// Connections that took less than came, of which their nodes have not heard.
+    pub(crate) slow: Vec<(HostIndex, ClientId)>,
+    /// Readers that read all there is were sent out.
+    pub(crate) ends: bool,
+}
+
+/// A command on topics, with all that it needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum TopicAsk {
+    /// TPUB.
+    Publish(Box<Terms>),
+    /// PUBLISH.
+    Announce(Box<Terms>),
+    /// TREAD.
+    Read {
+        start: Start,
+        patterns: Vec<String>,
+        count: u64,
+        bytes: u64,
+        wait: Wait,
+    },
+    /// TSUB.
+    Follow { start: Start, patterns: Vec<String> },
+    /// TUNSUB.
+    Unfollow,
+    /// TFLUSH.
+    Flush(String, Before),
+    /// TRETAIN.
+    Retain(String, Option<Rule>),
+}
+
+/// Why something was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TopicPurpose {
+    Publish(Number),
+    Announce(Number),
+    Read(ReaderIndex),
+    Follow(ReaderIndex),
+    Unfollow(ReaderIndex),
+    Nothing,
+}
+
+/// What a client of topics does next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TopicStep {
+    /// Some publisher publishes.
+    Publish,
+    /// A publisher that was not answered sends again.
+    Again(Number),
+    /// A reader goes on, if nothing of it is under way.
+    Go(ReaderIndex),
+    /// A subscriber takes what its connection was given.
+    Take(ReaderIndex, ClientId),
+    /// A subscriber has enough: it unsubscribes, or hangs up.
+    Leave(ReaderIndex, ClientId),
+    /// Somebody flushes.
+    Flush,
+    /// Somebody changes a rule of retention.
+    Retain,
+    /// A batch is over at a node.
+    Settle(HostIndex, u32),
+}
+
+impl TopicAsk {
+    /// The command as a core takes it.
+    pub(crate) fn command(&self) -> Command<'_> {
+        Command::Topic(Box::new(match self {
+            TopicAsk::Publish(terms) => TopicCommand::Publish(Publish {
+                channel: terms.channel.as_bytes(),
+                body: terms.body.as_bytes(),
+                replicate: terms.replicate,
+                timeout: Some(terms.timeout),
+                is_async: terms.is_async,
+                dedup: terms.dedup.as_deref().map(str::as_bytes),
+                extras: Extras::new(
+                    terms
+                        .dedup
+                        .as_deref()
+                        .map(|key| (Tag::DEDUP, key.as_bytes())),
+                ),
+            }),
+            TopicAsk::Announce(terms) => TopicCommand::Announce {
+                channel: terms.channel.as_bytes(),
+                body: terms.body.as_bytes(),
+            },
+            TopicAsk::Read {
+                start,
+                patterns,
+                count,
+                bytes,
+                wait,
+            } => TopicCommand::Read(Read {
+                start: start.clone(),
+                patterns: patterns.iter().map(String::as_bytes).collect(),
+                to: None,
+                count: *count,
+                bytes: *bytes,
+                wait: *wait,
+                meta: false,
+            }),
+            TopicAsk::Follow { start, patterns } => TopicCommand::Follow(Follow {
+                start: start.clone(),
+                patterns: patterns.iter().map(String::as_bytes).collect(),
+                meta: false,
+            }),
+            TopicAsk::Unfollow => TopicCommand::Unfollow(None),
+            TopicAsk::Flush(pattern, before) => TopicCommand::Flush {
+                pattern: pattern.as_bytes(),
+                before: *before,
+            },
+            TopicAsk::Retain(pattern, Some(rule)) => TopicCommand::SetRule {
+                pattern: pattern.as_bytes(),
+                rule: *rule,
+            },
+            TopicAsk::Retain(pattern, None) => TopicCommand::RemoveRule(pattern.as_bytes()),
+        }))
+    }
+}
+
+impl Cluster {
+    pub(crate) fn topic_step(&mut self, step: TopicStep) {
+        match step {
+            TopicStep::Publish => self.publish_something(),
+            TopicStep::Again(number) => self.publish_again(number),
+            TopicStep::Go(reader) => self.reader_goes(reader),
+            TopicStep::Take(reader, client) => self.take_pushes(reader, client),
+            TopicStep::Leave(reader, client) => self.follower_leaves(reader, client),
+            TopicStep::Flush => self.flush_something(),
+            TopicStep::Retain => self.retain_something(),
+            TopicStep::Settle(host, boot) => self.settle_batch(host, boot),
+        }
+    }
+
+    /// A node that takes connections.
+    fn any_topic_host(&mut self) -> Option<HostIndex> {
+        let serving: Vec<HostIndex> = (0..self.hosts.len())
+            .filter(|&index| self.hosts[index].serves())
+            .collect();
+        (!serving.is_empty()).then(|| self.topic_dice.pick(&serving))
+    }
+
+    fn ask_topic(
+        &mut self,
+        host: HostIndex,
+        purpose: TopicPurpose,
+        ask: TopicAsk,
+    ) -> shoalmq_core::id::Ticket {
+        let purpose = crate::workload::Purpose::Topic(purpose);
+        self.ask(host, purpose, Ask::Topic(ask))
+    }
+
+    /// A reply to a command on topics has left the node.
+    pub(crate) fn topic_answered(
+        &mut self,
+        host: HostIndex,
+        purpose: TopicPurpose,
+        reply: Reply,
+        given: Micros,
+    ) {
+        let reply = match reply {
+            Reply::Topic(reply) => *reply,
+            Reply::Refused(refusal) => {
+                return match purpose {
+                    TopicPurpose::Publish(number) | TopicPurpose::Announce(number) => {
+                        self.publish_refused(host, number, refusal);
+                    }
+                    TopicPurpose::Read(reader)
+                    | TopicPurpose::Follow(reader)
+                    | TopicPurpose::Unfollow(reader) => self.reader_stops(reader),
+                    TopicPurpose::Nothing => {}
+                };
+            }
+            reply => {
+                let what = format!("n{host} answers {purpose:?} by {reply:?}");
+                return self.checker.violate(None, what);
+            }
+        };
+        match (purpose, reply) {
+            (TopicPurpose::Publish(number), TopicReply::Published(id)) => {
+                self.published(host, number, id);
+            }
+            (TopicPurpose::Announce(number), TopicReply::Announced(_)) => {
+                self.announced(number);
+            }
+            (TopicPurpose::Read(reader), TopicReply::Page(page)) => {
+                self.page_read(host, reader, &page, given);
+            }
+            (TopicPurpose::Follow(reader), TopicReply::Followed(_, cursor, _)) => {
+                self.followed(reader, &cursor);
+            }
+            (TopicPurpose::Unfollow(reader), TopicReply::Unfollowed(ended, _)) => {
+                self.unfollowed(host, reader, &ended);
+            }
+            (TopicPurpose::Nothing, _) => {}
+            (purpose, reply) => {
+                let what = format!("n{host} answers {purpose:?} by {reply:?}");
+                self.checker.violate(None, what);
+            }
+        }
+    }
+
+    /// A command on topics will not be answered.
+    pub(crate) fn topic_unanswered(&mut self, purpose: TopicPurpose) {
+        match purpose {
+            TopicPurpose::Publish(number) => self.publish_unanswered(number),
+            TopicPurpose::Read(reader)
+            | TopicPurpose::Follow(reader)
+            | TopicPurpose::Unfollow(reader) => self.reader_stops(reader),
+            TopicPurpose::Announce(_) | TopicPurpose::Nothing => {}
+        }
+    }
+}

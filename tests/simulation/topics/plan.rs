@@ -1,0 +1,72 @@
+//! What a seed means for topics.
+
+use crate::dice::Dice;
+use crate::schedule::{MS, Micros, SECOND};
+
+/// All channels of a run.
+pub(crate) const CHANNELS: [&str; 6] = ["t.a.1", "t.a.2", "t.b.1", "t.b.2", "t.c", "other"];
+/// What readers read, and somebody flushes.
+pub(crate) const PATTERNS: [&[&str]; 7] = [
+    &["*"],
+    &["t.*"],
+    &["t.a.*"],
+    &["t.a.1"],
+    &["t.?.2", "t.a.*"],
+    &["t.[ab].1"],
+    &["other", "t.c"],
+];
+
+/// Topics of a run.
+#[derive(Debug, Clone)]
+pub(crate) struct TopicPlan {
+    /// Between two TPUBs, on average.
+    pub(crate) publish_every: Micros,
+    /// How many channels are published to.
+    pub(crate) channels: usize,
+    pub(crate) readers: usize,
+    /// In percent, how often a reader goes on by TSUB.
+    pub(crate) following: u64,
+    /// Between two flushes, on average.
+    pub(crate) flush_every: Option<Micros>,
+    /// Between two changes of rules of retention, on average.
+    pub(crate) retain_every: Option<Micros>,
+    /// `topic-max-memory`; an eighth of it holds the newest entries.
+    pub(crate) memory: u64,
+    /// `topic-max-disk`.
+    pub(crate) disk: u64,
+    /// Records in a segment of the log of topics.
+    pub(crate) segment: u64,
+    /// Bytes that a body is filled up to.
+    pub(crate) width: usize,
+    /// A subscriber that takes less than this many messages of what comes is slow.
+    pub(crate) slow: usize,
+    /// `topic-dedup-window`, in milliseconds.
+    pub(crate) dedup_ms: u64,
+}
+
+impl TopicPlan {
+    /// What this seed means, if it has topics at all. Its dice are its own: what jobs do does not hang on it.
+    pub(crate) fn new(seed: u64, hosts: usize) -> Option<Self> {
+        let mut dice = Dice::new(seed ^ 0x0074_6f70_6963_7300);
+        // With one node the rest of a run is small.
+        if hosts > 1 && !dice.percent(60) {
+            return None;
+        }
+        let (flushes, retains) = (dice.percent(40), dice.percent(25));
+        let full = retains && dice.percent(30);
+        Some(TopicPlan {
+            publish_every: dice.pick(&[10, 30, 100, 300]) * MS,
+            channels: dice.between(1, CHANNELS.len() as u64) as usize,
+            readers: dice.between(1, 5) as usize,
+            following: dice.pick(&[0, 30, 50, 100]),
+            flush_every: flushes.then(|| dice.between(500, 8000) * MS),
+            retain_every: retains.then_some(3 * SECOND),
+            memory: dice.weighted(&[(50, 1 << 30), (25, 1_000_000), (25, 200_000)]),
+            disk: if full { 20_000 } else { 1 << 40 },
+            segment: dice.between(20, 400),
+            width: dice.pick(&[1, 100, 1000]),
+            slow: dice.pick(&[2, 10, 1000]),
+            dedup_ms: dice.pick(&[2000, 120_000]),
+        })
+    }
+}
