@@ -4,6 +4,7 @@
 //! always false, and nothing of this is left.
 
 use crate::node::Node;
+use crate::topic;
 
 /// A bug that a node can be made to have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,10 +35,12 @@ pub enum Bug {
     ForgottenRemoval,
     /// A node that hears of a purge goes on with a creation clock that is behind the mark.
     YoungerPurged,
+    /// One in the rules of topics.
+    Topic(topic::Bug),
 }
 
 impl Bug {
-    /// All of them.
+    /// All of them, but those of topics.
     pub const ALL: [Bug; 13] = [
         Bug::EarlyReply,
         Bug::LostAck,

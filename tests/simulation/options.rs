@@ -3,8 +3,12 @@
 use std::ops::Range;
 
 use shoalmq_core::planted::Bug;
+use shoalmq_core::topic;
 
 use crate::plan::Plan;
+
+/// All bugs of topics.
+const OF_TOPICS: &str = "all-of-topics";
 
 /// How to call the simulator.
 pub(crate) const USAGE: &str = "\
@@ -12,8 +16,12 @@ pub(crate) const USAGE: &str = "\
 --seed N       run this one
 --hosts N      this many nodes, whatever the seed says
 --bug NAME     give every node a bug: early-reply, lost-ack, second-run, late-copy, lost-withdrawal, no-stay,
-               early-copy, silent-turn, early-delete, no-healing, left-twice, forgotten-removal; or all, one after
-               the other, which fails unless each of them is found (needs --features planted-bugs)
+               early-copy, silent-turn, early-delete, no-healing, left-twice, forgotten-removal,
+               younger-purged; of topics newcomer-read, ended-cut-short, end-too-early, nested-end-too-early,
+               later-ignored, name-dropped-early, name-dropped-under-others, lost-twice, end-lost-with-segment,
+               cursor-past-page; or all, or all-of-topics, one after the other, which fails unless each of them is
+               found (needs --features planted-bugs)
+--no-topics    no seed has topics
 --trace        with --seed: tell all that happens
 --keep-going   do not stop at the first seed that fails";
 
@@ -26,6 +34,8 @@ pub(crate) struct Options {
     pub(crate) keep_going: bool,
     /// Nodes, whatever the seed says.
     pub(crate) hosts: Option<usize>,
+    /// No seed has topics.
+    pub(crate) no_topics: bool,
     /// Bugs that nodes have, one at a time.
     pub(crate) bugs: Vec<Bug>,
     /// Each of them is to be found.
@@ -40,6 +50,7 @@ impl Options {
             trace: None,
             keep_going: false,
             hosts: None,
+            no_topics: false,
             bugs: Vec::new(),
             hunt: false,
         };
@@ -66,9 +77,10 @@ impl Options {
                 }
                 "--bug" => {
                     let text = value()?;
-                    options.hunt = text == "all";
+                    options.hunt = text == "all" || text == OF_TOPICS;
                     options.bugs = bugs(&text)?;
                 }
+                "--no-topics" => options.no_topics = true,
                 "--trace" => trace = true,
                 "--keep-going" => options.keep_going = true,
                 // What cargo adds for its own harness.
@@ -82,9 +94,11 @@ impl Options {
 
     /// What a seed means, with these options and this bug.
     pub(crate) fn plan(&self, seed: u64, bug: Option<Bug>) -> Plan {
+        let plan = Plan::new(seed, self.hosts);
         Plan {
             bug,
-            ..Plan::new(seed, self.hosts)
+            topics: plan.topics.clone().filter(|_| !self.no_topics),
+            ..plan
         }
     }
 }
@@ -105,6 +119,18 @@ pub(crate) fn name_of(bug: Bug) -> &'static str {
         Bug::LeftTwice => "left-twice",
         Bug::ForgottenRemoval => "forgotten-removal",
         Bug::YoungerPurged => "younger-purged",
+        Bug::Topic(bug) => match bug {
+            topic::Bug::NewcomerRead => "newcomer-read",
+            topic::Bug::EndedCutShort => "ended-cut-short",
+            topic::Bug::EndTooEarly => "end-too-early",
+            topic::Bug::NestedEndTooEarly => "nested-end-too-early",
+            topic::Bug::LaterIgnored => "later-ignored",
+            topic::Bug::NameDroppedEarly => "name-dropped-early",
+            topic::Bug::NameDroppedUnderOthers => "name-dropped-under-others",
+            topic::Bug::LostTwice => "lost-twice",
+            topic::Bug::EndLostWithSegment => "end-lost-with-segment",
+            topic::Bug::CursorPastPage => "cursor-past-page",
+        },
     }
 }
 
@@ -112,8 +138,13 @@ fn bugs(name: &str) -> Result<Vec<Bug>, String> {
     if !cfg!(feature = "planted-bugs") {
         return Err("bugs need --features planted-bugs".to_owned());
     }
-    let named = |&bug: &Bug| name == "all" || name == name_of(bug);
-    let bugs: Vec<Bug> = Bug::ALL.into_iter().filter(named).collect();
+    let named = |&bug: &Bug| {
+        let of_topics = matches!(bug, Bug::Topic(_));
+        name == "all" || name == OF_TOPICS && of_topics || name == name_of(bug)
+    };
+    let all = Bug::ALL.into_iter();
+    let all = all.chain(topic::Bug::ALL.into_iter().map(Bug::Topic));
+    let bugs: Vec<Bug> = all.filter(named).collect();
     if bugs.is_empty() {
         return Err(format!("there is no bug {name}"));
     }

@@ -77,6 +77,9 @@ impl Restore {
     #[cfg(feature = "planted-bugs")]
     pub fn plant(&mut self, bug: Bug) {
         self.node.planted = Some(bug);
+        if let Bug::Topic(bug) = bug {
+            self.node.topics.plant(bug);
+        }
     }
 
     /// Applies the next record of its stream, which lies there. Jobs come first.

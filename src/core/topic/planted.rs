@@ -60,3 +60,11 @@ impl Origins {
         false
     }
 }
+
+#[cfg(feature = "planted-bugs")]
+impl super::Topics {
+    /// Gives the rules a bug, for ever.
+    pub(crate) fn plant(&mut self, bug: Bug) {
+        self.origins.plant(bug);
+    }
+}
