@@ -12,7 +12,8 @@ use crate::members::PeerKey;
 use crate::message::Message;
 use crate::node::Node;
 use crate::planted::Bug;
-use crate::topic::{TopicNews, TopicReply};
+use crate::refusal::Refusal;
+use crate::topic::{TopicNews, TopicRefusal, TopicReply};
 
 /// Answers a command. What the command recorded comes before.
 pub(crate) fn answer(ticket: Ticket, reply: Reply, effects: &mut Vec<Effect>) {
@@ -43,6 +44,7 @@ fn wait_of_reply(reply: &Reply, before: &[Effect]) -> Wait {
             let publishes = matches!(**reply, TopicReply::Published(_) | TopicReply::Announced(_));
             all_if_recorded(before, if publishes { Wait::All } else { Wait::View })
         }
+        Reply::Refused(Refusal::Topic(TopicRefusal::Pending(_))) => Wait::All,
         // An add that waited is withdrawn, and no crash may bring it back. One that is refused at once records nothing.
         Reply::Refused(_) => all_if_recorded(before, Wait::Nothing),
         Reply::Count(_)
@@ -116,7 +118,6 @@ fn wait_of_topics(news: &TopicNews) -> Wait {
 
 #[cfg(test)]
 mod tests {
-    use crate::command::Refusal;
     use crate::effect::News;
     use crate::id::{ClientId, JobId};
     use crate::record::Record;

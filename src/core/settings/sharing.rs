@@ -51,7 +51,7 @@ impl Node {
         };
         let (paused, purged) = (names(is_pause), names(|kind| kind == SettingKind::PURGED));
         for setting in &taken {
-            self.follow_topic_setting(setting);
+            self.follow_topic_setting(Some(now.wall), setting);
         }
         self.arm_retention(now);
         self.spread_settings(Some(from), taken, effects);
@@ -126,7 +126,7 @@ impl Node {
         if setting.kind == SettingKind::PURGED {
             self.restore_mark(setting);
         }
-        self.follow_topic_setting(setting);
+        self.follow_topic_setting(None, setting);
     }
 
     fn spread_settings(

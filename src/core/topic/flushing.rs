@@ -14,7 +14,7 @@ use crate::node::Node;
 use crate::refusal::Refusal;
 use crate::setting::{Setting, SettingKind};
 use crate::settings::Change;
-use crate::time::Now;
+use crate::time::{Now, WallTime};
 
 impl Node {
     pub(super) fn flush_topics(
@@ -66,11 +66,14 @@ impl Node {
     }
 
     /// A setting of topics was taken over, from another node or from the log.
-    pub(crate) fn follow_topic_setting(&mut self, setting: &Setting) {
+    /// No clock is known yet while the log is read.
+    pub(crate) fn follow_topic_setting(&mut self, wall: Option<WallTime>, setting: &Setting) {
         let value = setting.value.as_deref();
         if setting.kind == SettingKind::TOPIC_FLUSHED
             && let Some(id) = value.and_then(EntryId::parse)
         {
+            // What is published from now on lies above it.
+            self.topics.pass_mark(wall, id);
             self.topics.marks.merge(&setting.name, id);
             self.topics.flush(&setting.name, id);
         }
@@ -81,6 +84,16 @@ impl Node {
 }
 
 impl super::Topics {
+    /// The clock moves past a mark, unless a wrong clock made it.
+    fn pass_mark(&mut self, wall: Option<WallTime>, id: EntryId) {
+        match wall {
+            Some(wall) => {
+                self.meet_clock(wall, id);
+            }
+            None => self.pass_clock(id),
+        }
+    }
+
     /// Where a flush ends that is to reach up to this id.
     fn flush_mark(&mut self, pattern: &[u8], wish: EntryId) -> EntryId {
         let clock = *self.clock();

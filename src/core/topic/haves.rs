@@ -48,6 +48,12 @@ impl Haves {
         self.0.get(&member).and_then(|all| all.get(&origin))
     }
 
+    /// Whether no member has records of a log beyond this number.
+    pub(super) fn all_within(&self, origin: Origin, records: u64) -> bool {
+        let held = self.0.values().filter_map(|all| all.get(&origin));
+        held.map(Spans::last).all(|last| last <= records)
+    }
+
     /// How many records of a log are settled by copies, given the present members without this node.
     pub fn settled(
         &self,

@@ -30,6 +30,11 @@ impl Node {
         }
         self.go_on_topics(now, effects);
         self.topics.readers.wake();
+        if self.topics.channels.taken() > self.topics.live.id() {
+            // Readers that are not live are told what retention took before they read it.
+            let live = self.topics.live.clone();
+            self.topics.readers.leave_live(&live);
+        }
         if self.topics.readers.has_live() {
             let full = self.topics.walk(effects);
             for (id, cursor) in full {

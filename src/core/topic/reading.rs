@@ -390,7 +390,9 @@ impl Node {
         }
         let mut both = topics.live.clone();
         both.merge(&cursor);
-        if both.cut() == topics.live.cut() {
+        // A reader that comes from a node which was further ahead must not hear of a lower id.
+        if both.cut() == topics.live.cut() && both.id() <= topics.live.id().max(topics.stable()) {
+            topics.live = both;
             topics.readers.go_live(id);
         } else {
             topics.readers.move_to(id, cursor, Next::News);

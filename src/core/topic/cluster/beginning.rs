@@ -248,6 +248,9 @@ impl Node {
                 return;
             }
             self.topics.cluster.is_introduced = true;
+            if self.topics.cluster.members.is_empty() {
+                self.topics.give_up_lost();
+            }
         }
         if !std::mem::take(&mut self.topics.cluster.may_owe_ends) {
             return;

@@ -49,7 +49,8 @@ impl Node {
             let Some(member) = topics.cluster.members.get(key) else {
                 continue;
             };
-            if !member.is_present() || member.is_ahead {
+            let is_silent = member.is_silent(now.time, self.settings.topic_stall);
+            if !member.is_present() || member.is_ahead || is_silent {
                 continue;
             }
             let (node, own) = (member.node, member.own);
@@ -138,12 +139,7 @@ impl Node {
             };
             let node = member.node;
             member.lacking_since = lacks.then(|| member.lacking_since.unwrap_or(now.time));
-            let is_silent = member
-                .asked
-                .is_some_and(|(_, since)| now.time.since(since) >= stall)
-                || member
-                    .lacking_since
-                    .is_some_and(|since| now.time.since(since) >= stall);
+            let is_silent = member.is_silent(now.time, stall);
             let is_gone = !member.is_present() || member.is_ahead || is_silent;
             match &member.aside {
                 Aside::No if is_gone => self.begin_aside(now, key, effects),
@@ -262,6 +258,7 @@ impl Node {
             || own.is_some_and(|log| log.settled() < log.prefix())
             || readers > 0 && cluster.highest > topics.stable()
             || topics.own().is_some() && !cluster.is_introduced
+            || cluster.may_have_lost && !cluster.is_anybody_away()
             || topics.is_anything_unsettled()
             || cluster.members.iter().any(|(_, member)| waits(member))
     }

@@ -61,10 +61,7 @@ impl Node {
         };
         let last = self.topics.origins.prefix(own);
         for key in self.topics.cluster.members.keys() {
-            loop {
-                let Some(member) = self.topics.cluster.members.get(key) else {
-                    break;
-                };
+            while let Some(member) = self.topics.cluster.members.get(key) {
                 let window = member.window();
                 let Some(next) = member.next_push.filter(|&next| next <= last) else {
                     break;

@@ -88,6 +88,7 @@ impl Node {
         self.topics.cluster.haves.forget(node);
         self.topics.order_mut().forget(node);
         self.topics.cluster.may_owe_ends = true;
+        self.topics.cluster.may_have_lost = true;
         self.topics.has_news = true;
         self.end_forgotten(now, node, effects);
         self.watch_topics(now);
@@ -219,6 +220,7 @@ impl Node {
         member.aside = Aside::No;
         member.lacking_since = None;
         let node = member.node;
+        topics.cluster.may_have_lost = true;
         topics.order_mut().join(node);
         topics.cluster.haves.forget(node);
     }

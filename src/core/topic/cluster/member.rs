@@ -1,6 +1,7 @@
 //! What this node knows of the other members, as far as topics go.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 
 use super::super::id::EntryId;
 use super::super::origin::{Origin, OriginNode};
@@ -11,6 +12,10 @@ use crate::time::{Now, Time, WallTime};
 
 /// One other member.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is told by another source"
+)]
 pub(super) struct Member {
     pub(super) node: OriginNode,
     /// It greeted, and our link to it is up, and nobody takes it for dead.
@@ -101,6 +106,13 @@ impl Member {
     /// It is there: what it is told may arrive, and it has said how it is.
     pub(super) fn is_present(&self) -> bool {
         self.is_reachable && self.has_greeted
+    }
+
+    /// It has left a question, or a record that it announced, unanswered for this long.
+    pub(super) fn is_silent(&self, now: Time, patience: Duration) -> bool {
+        let asked = self.asked.map(|(_, since)| since);
+        let waits = asked.into_iter().chain(self.lacking_since);
+        waits.into_iter().any(|since| now.since(since) >= patience)
     }
 
     /// Copies may go there.

@@ -53,6 +53,10 @@ pub(super) use member::Members;
 
 /// What a node keeps of topics for the sake of the other members.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each belongs to another flow"
+)]
 pub(super) struct Cluster {
     pub(super) members: Members,
     pub(super) haves: Haves,
@@ -69,6 +73,8 @@ pub(super) struct Cluster {
     is_introduced: bool,
     /// More came of a former life of this node, or of a forgotten one: it may owe end records.
     may_owe_ends: bool,
+    /// Somebody came or went: numbers that end records count on may be nowhere.
+    may_have_lost: bool,
     /// When the present life began.
     own_since: Time,
     /// This many records of the present life are on disk, where that counts.
@@ -115,6 +121,7 @@ impl Cluster {
             loading: None,
             is_introduced: false,
             may_owe_ends: true,
+            may_have_lost: true,
             own_since: Time::ZERO,
             own_synced: 0,
             aging: BTreeMap::new(),

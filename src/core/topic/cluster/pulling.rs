@@ -144,20 +144,24 @@ impl Node {
         effects.push(Effect::FetchEntries(told));
     }
 
-    /// Gives up numbers that end records count on, if every member is there and none has them.
+    /// Once every member is there and has said what it has: numbers that end records count on and that none has are lost, and
+    /// what is over has no end records but those that are known. A reader may have passed more than is left of a life.
     pub(super) fn give_up_lost(&mut self, now: Now) {
-        let members = &self.topics.cluster.members;
-        let is_anybody_away = members.iter().any(|(_, member)| !member.is_present());
-        if is_anybody_away || self.topics.cluster.loading_since(now) < self.settings.topic_stall {
-            return;
+        let cluster = &self.topics.cluster;
+        if cluster.may_have_lost
+            && !cluster.is_anybody_away()
+            && cluster.lacking.is_empty()
+            && cluster.loading_since(now) >= self.settings.topic_stall
+        {
+            self.topics.give_up_lost();
         }
-        for (origin, first, last) in self.topics.counted_on() {
-            if self.topics.holder_of(origin, first).is_none() {
-                self.topics.origins.lose(origin, first..=last);
-                self.topics.cluster.may_owe_ends = true;
-                self.topics.has_news = true;
-            }
-        }
+    }
+}
+
+impl super::Cluster {
+    /// Whether a member is not there.
+    pub(super) fn is_anybody_away(&self) -> bool {
+        self.members.iter().any(|(_, member)| !member.is_present())
     }
 }
 
@@ -182,6 +186,32 @@ struct Copies {
 }
 
 impl Topics {
+    /// Nobody is away.
+    pub(super) fn give_up_lost(&mut self) {
+        self.cluster.may_have_lost = false;
+        for (origin, first, last) in self.counted_on() {
+            if self.holder_of(origin, first).is_none() {
+                self.origins.lose(origin, first..=last);
+                self.cluster.may_have_lost = true;
+                self.cluster.may_owe_ends = true;
+            }
+        }
+        let logs = self.origins.logs().map(|(origin, _)| origin);
+        let over: Vec<Origin> = logs
+            .filter(|&origin| self.origins.is_over(origin))
+            .collect();
+        for origin in over {
+            if self
+                .cluster
+                .haves
+                .all_within(origin, self.origins.whole(origin))
+            {
+                self.origins.hold_whole(origin, u64::MAX);
+            }
+        }
+        self.has_news = true;
+    }
+
     /// What to ask for next of a log.
     fn next_pull(&self, origin: Origin) -> Missing {
         let members = &self.cluster.members;
