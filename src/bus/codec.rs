@@ -311,7 +311,7 @@ enum Payload<'a> {
     TopicPulled(topic::Answer<'a>),
     TopicClose(Head, EntryId),
     TopicClosed(Head),
-    TopicHowFar(Head, OriginNode),
+    TopicHowFar(Head, OriginNode, bool),
     TopicSoFar(Head, OriginNode, Vec<Have>),
 }
 
@@ -562,7 +562,9 @@ impl<'a> Payload<'a> {
             Payload::TopicPulled(answer) => answer.into_message(),
             Payload::TopicClose(head, id) => topic::message(head, TopicNews::Close(id)),
             Payload::TopicClosed(head) => topic::message(head, TopicNews::Closed),
-            Payload::TopicHowFar(head, node) => topic::message(head, TopicNews::HowFar(node)),
+            Payload::TopicHowFar(head, node, follows) => {
+                topic::message(head, TopicNews::HowFar(node, follows))
+            }
             Payload::TopicSoFar(head, node, haves) => {
                 topic::message(head, TopicNews::SoFar(node, haves))
             }

@@ -186,7 +186,7 @@ fn of_topics() -> Vec<Message> {
         },
         TopicNews::Close(id),
         TopicNews::Closed,
-        TopicNews::HowFar(OriginNode::new(7)),
+        TopicNews::HowFar(OriginNode::new(7), true),
         TopicNews::SoFar(OriginNode::new(7), vec![have()]),
     ];
     let head = Head {

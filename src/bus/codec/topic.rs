@@ -226,7 +226,7 @@ pub(super) fn payload(message: &TopicMessage) -> Payload<'_> {
         }),
         TopicNews::Close(id) => Payload::TopicClose(head, *id),
         TopicNews::Closed => Payload::TopicClosed(head),
-        TopicNews::HowFar(node) => Payload::TopicHowFar(head, *node),
+        TopicNews::HowFar(node, follows) => Payload::TopicHowFar(head, *node, *follows),
         TopicNews::SoFar(node, haves) => Payload::TopicSoFar(head, *node, haves.clone()),
     }
 }

@@ -112,7 +112,7 @@ fn wait_of_topics(news: &TopicNews) -> Wait {
         | TopicNews::Pulled { .. }
         | TopicNews::Close(_)
         | TopicNews::Closed
-        | TopicNews::HowFar(_) => Wait::Nothing,
+        | TopicNews::HowFar(..) => Wait::Nothing,
     }
 }
 

@@ -96,7 +96,7 @@ impl Node {
                 let reply = TopicReply::Announced(readers);
                 answer(terms.ticket, Reply::Topic(Box::new(reply)), effects);
             }
-            Ok(place) => self.wait_for_copies(terms, place, effects),
+            Ok(place) => self.wait_for_copies(now, terms, place, effects),
             Err(refusal) => answer(terms.ticket, Reply::Refused(refusal), effects),
         }
     }

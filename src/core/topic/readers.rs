@@ -66,6 +66,14 @@ impl Patience {
         }
     }
 
+    /// Whether a page that is empty waits for the order, which has come to this id.
+    pub(super) fn waits_for_order(self, stable: EntryId, is_unsettled: bool) -> bool {
+        match self {
+            Patience::Order(_, to) => to > stable || is_unsettled,
+            Patience::None | Patience::Until(_) | Patience::Forever => false,
+        }
+    }
+
     /// Whether a page that is empty waits for what is published.
     pub(super) fn waits_for_news(self) -> bool {
         match self {

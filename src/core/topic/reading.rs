@@ -220,11 +220,13 @@ impl Node {
     /// How long a TREAD without BLOCK waits: until the order has come to what is here now, so that it sees what was
     /// acknowledged before.
     fn patience_for_order(&self, now: Time) -> Patience {
-        let highest = self.topics.cluster.highest;
-        if highest <= self.topics.stable() || self.topics.cluster.members.is_empty() {
+        if !self.topics.has_unread() {
             return Patience::None;
         }
-        Patience::Order(now + self.settings.topic_stall * 3, highest)
+        Patience::Order(
+            now + self.settings.topic_stall * 3,
+            self.topics.cluster.highest,
+        )
     }
 
     /// The time of a TREAD that waits is up.
@@ -328,7 +330,7 @@ impl Node {
         ended: Ended,
         effects: &mut Vec<Effect>,
     ) {
-        let stable = self.topics.stable();
+        let (stable, is_unsettled) = (self.topics.stable(), self.topics.has_unsettled());
         let reader = self.topics.readers.get_mut(id).expect("its page was read");
         let Kind::Waiting(waiting) = &mut reader.kind else {
             panic!("{reader:?} is no TREAD");
@@ -341,7 +343,7 @@ impl Node {
                 self.topics.readers.move_to(id, cursor, Next::Now);
                 self.agenda.add_timer(now, Timer::TopicPages);
             }
-            Ended::Empty if matches!(waiting.patience, Patience::Order(_, to) if to > stable) => {
+            Ended::Empty if waiting.patience.waits_for_order(stable, is_unsettled) => {
                 self.topics.readers.move_to(id, cursor, Next::News);
             }
             Ended::Empty if !has_any && waiting.patience.waits_for_news() => self.join(id, cursor),

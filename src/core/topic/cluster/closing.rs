@@ -74,15 +74,17 @@ impl Node {
     /// Asks those to close whose promises readers here wait for.
     fn ask_to_close(&mut self, now: Now, effects: &mut Vec<Effect>) {
         let topics = &self.topics;
-        let highest = topics.cluster.highest;
-        if highest <= topics.stable() || topics.readers.len() == 0 {
+        if topics.readers.len() == 0 {
             return;
         }
-        let behind: Vec<OriginNode> = topics.order().behind(highest).collect();
-        for node in behind {
-            if let Some(key) = self.topics.cluster.members.find(node) {
-                self.ask_one(now, key, highest, effects);
-            }
+        let highest = topics.cluster.highest;
+        let mut asked = topics.unsettled_members();
+        if highest > topics.stable() {
+            let behind = topics.order().behind(highest);
+            asked.extend(behind.filter_map(|node| topics.cluster.members.find(node)));
+        }
+        for key in asked {
+            self.ask_one(now, key, highest, effects);
         }
     }
 
@@ -176,7 +178,7 @@ impl Node {
             return self.end_aside(key);
         }
         for &other in &others {
-            self.tell_member(now, other, TopicNews::HowFar(node), effects);
+            self.tell_member(now, other, TopicNews::HowFar(node, true), effects);
         }
         if let Some(member) = self.topics.cluster.members.get_mut(key) {
             member.aside = Aside::Asking(now.time, others);
@@ -201,9 +203,10 @@ impl Node {
         now: Now,
         from: PeerKey,
         node: OriginNode,
+        follows: bool,
         effects: &mut Vec<Effect>,
     ) {
-        if let Some(member) = self.topics.cluster.members.get_mut(from) {
+        if follows && let Some(member) = self.topics.cluster.members.get_mut(from) {
             member.wants.insert(node);
         }
         let logs: Vec<Origin> = self.topics.origins.logs_of(node).map(|(o, _)| o).collect();
@@ -256,7 +259,7 @@ impl Node {
             || !cluster.aging.is_empty()
             || cluster.is_clock_wrong
             || own.is_some_and(|log| log.settled() < log.prefix())
-            || readers > 0 && cluster.highest > topics.stable()
+            || readers > 0 && topics.has_unread()
             || topics.own().is_some() && !cluster.is_introduced
             || cluster.may_have_lost && !cluster.is_anybody_away()
             || topics.is_anything_unsettled()
@@ -278,6 +281,7 @@ impl Node {
         if self.topics.readers.len() > 0 {
             self.topics.origins.grow_old(now.time, stall * 2);
         }
+        self.ask_for_copies(now, effects);
         self.give_up_lost(now);
         self.watch_clock(now, effects);
         if !self.topics.cluster.told_takes && self.takes_records() {
@@ -425,6 +429,27 @@ impl Topics {
     fn lacks(&self, key: PeerKey) -> bool {
         let member = self.cluster.members.get(key);
         member.is_some_and(|member| self.order().lacks(member.node, &self.origins))
+    }
+
+    /// The members that are there, and have not said of all records of theirs that are here that these are settled.
+    fn unsettled_members(&self) -> Vec<PeerKey> {
+        let members = self.cluster.members.present();
+        let unsettled = members.filter(|(_, member)| {
+            let log = member.own.and_then(|own| self.origins.log(own));
+            log.is_some_and(|log| log.settled() < log.prefix())
+        });
+        unsettled.map(|(key, _)| key).collect()
+    }
+
+    /// Whether a member that is there has not said that its records here are settled.
+    pub(in crate::topic) fn has_unsettled(&self) -> bool {
+        !self.unsettled_members().is_empty()
+    }
+
+    /// Whether records are here that readers cannot get yet, or not in order.
+    pub(in crate::topic) fn has_unread(&self) -> bool {
+        let is_above = self.cluster.highest > self.stable();
+        !self.cluster.members.is_empty() && (is_above || self.has_unsettled())
     }
 
     /// Whether records wait here to be settled by their age: of this life, or of a node that is not there.

@@ -3,13 +3,14 @@
 //! What waits for members has not been published, so it can be refused. What waits for copies has: it stays, is copied on,
 //! and is read, whatever its publisher is told.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::super::command::{Publish, TopicRefusal, TopicReply};
 use super::super::id::EntryId;
-use super::super::origin::Origin;
+use super::super::origin::{Origin, OriginNode};
 use super::super::publishing::key_of;
+use super::message::TopicNews;
 use crate::agenda::Timer;
 use crate::command::Reply;
 use crate::effect::Effect;
@@ -123,6 +124,7 @@ impl Node {
     /// Answers a publish once enough members have the entry.
     pub(in crate::topic) fn wait_for_copies(
         &mut self,
+        now: Now,
         terms: Terms,
         (origin, number, id): (Origin, u64, EntryId),
         effects: &mut Vec<Effect>,
@@ -131,6 +133,7 @@ impl Node {
         if terms.is_async || self.topics.has_copies(origin, number, copies) {
             return answer_published(terms.ticket, id, effects);
         }
+        let is_known = self.topics.own() == Some(origin);
         let pending = &mut self.topics.cluster.publishes.pending;
         pending.entry((origin, number)).or_default().push(Pending {
             ticket: terms.ticket,
@@ -139,6 +142,22 @@ impl Node {
             until: terms.until,
         });
         self.plan_publish_end(terms.until);
+        if !is_known {
+            self.ask_for_copies(now, effects);
+        }
+    }
+
+    /// An entry with the same key came from another node, which alone hears who has it: the others are asked.
+    pub(super) fn ask_for_copies(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        let own = self.topics.own();
+        let pending = self.topics.cluster.publishes.pending.keys();
+        let others = pending.filter(|(origin, _)| Some(*origin) != own);
+        let nodes: BTreeSet<OriginNode> = others.map(|(origin, _)| origin.node()).collect();
+        for node in nodes {
+            for key in self.topics.cluster.members.keys() {
+                self.tell_member(now, key, TopicNews::HowFar(node, false), effects);
+            }
+        }
     }
 
     fn plan_publish_end(&mut self, until: Option<Time>) {
@@ -252,12 +271,8 @@ impl Publishes {
 }
 
 impl super::super::topics::Topics {
-    /// Whether this many nodes have a record. Of the log of another node it is known only that it is settled.
+    /// Whether this many nodes have a record, this one included.
     fn has_copies(&self, origin: Origin, number: u64, copies: usize) -> bool {
-        if self.own() != Some(origin) {
-            let log = self.origins.log(origin);
-            return log.is_some_and(|log| log.settled() >= number);
-        }
         let members = self.cluster.members.iter();
         let has = members.filter(|(_, member)| {
             let held = self.cluster.haves.of(member.node, origin);

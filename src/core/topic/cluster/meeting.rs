@@ -36,8 +36,8 @@ impl Node {
         // A node that lost its store has another key.
         let node = OriginNode::of(&id);
         if let Some(former) = self.topics.cluster.members.find(node).filter(|&f| f != key) {
-            self.topics.cluster.members.remove(former);
-            self.topics.cluster.haves.forget(node);
+            // Its greeting may have come before our link.
+            self.topics.cluster.members.rename(former, key);
         }
         let own = OriginNode::of(&self.id);
         let members = &mut self.topics.cluster.members;
@@ -172,7 +172,9 @@ impl Node {
                 }
             }
             TopicNews::Closed => {}
-            TopicNews::HowFar(node) => self.on_how_far(now, from, node, effects),
+            TopicNews::HowFar(node, follows) => {
+                self.on_how_far(now, from, node, follows, effects);
+            }
             TopicNews::SoFar(node, haves) => self.on_so_far(now, from, node, &haves),
         }
         self.topics.has_news = true;

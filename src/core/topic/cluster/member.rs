@@ -196,6 +196,13 @@ impl Members {
         self.all.remove(&key)
     }
 
+    /// A member has another key.
+    pub(super) fn rename(&mut self, from: PeerKey, to: PeerKey) {
+        if let Some(member) = self.all.remove(&from) {
+            self.all.insert(to, member);
+        }
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = (PeerKey, &Member)> {
         self.all.iter().map(|(key, member)| (*key, member))
     }

@@ -60,8 +60,8 @@ pub enum TopicNews {
     Close(EntryId),
     /// The answer is in the head.
     Closed,
-    /// That node does not answer the sender: say what you have of its logs, now and whenever it changes.
-    HowFar(OriginNode),
+    /// Say what you have of the logs of that node. And whenever it changes, if so asked: the node does not answer the sender.
+    HowFar(OriginNode, bool),
     /// The answer: all logs of that node that the sender has anything of.
     SoFar(OriginNode, Vec<Have>),
 }
