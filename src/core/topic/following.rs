@@ -41,6 +41,7 @@ impl Node {
             };
             return self.postpone_reader(now, ticket, what, effects);
         }
+        self.settle_alone();
         self.topics.advance(now.wall);
         let cursor = self.topics.start(&follow.start, &follow.patterns);
         let number = self.topics.readers.next_number(client);
@@ -106,6 +107,7 @@ impl Node {
             let what = Postponed::Subscribe(listen, names.collect());
             return self.postpone_reader(now, ticket, what, effects);
         }
+        self.settle_alone();
         self.topics.advance(now.wall);
         let start = self.topics.now();
         let mut told = Vec::new();

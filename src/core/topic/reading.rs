@@ -168,6 +168,7 @@ impl Node {
         read: &Read<'_>,
         effects: &mut Vec<Effect>,
     ) {
+        self.settle_alone();
         self.topics.advance(now.wall);
         if let Err(refusal) = self.check_topics() {
             return answer(ticket, Reply::Refused(refusal), effects);
@@ -390,11 +391,11 @@ impl Node {
             topics.live = cursor;
             return topics.readers.go_live(id);
         }
-        let mut both = topics.live.clone();
-        both.merge(&cursor);
-        // A reader that comes from a node which was further ahead must not hear of a lower id.
-        if both.cut() == topics.live.cut() && both.id() <= topics.live.id().max(topics.stable()) {
-            topics.live = both;
+        // The live readers may have come from a node that was ahead of this one, and so may this one: neither may hear of
+        // a lower id, or miss what the other has passed elsewhere.
+        let is_ahead = cursor.id() > topics.live.id().max(topics.stable());
+        if cursor.cut() == topics.live.cut() && !is_ahead {
+            topics.live.merge(&cursor);
             topics.readers.go_live(id);
         } else {
             topics.readers.move_to(id, cursor, Next::News);

@@ -201,6 +201,11 @@ impl Topics {
             let position = (origin, number, record.id());
             self.entries.add(position, None, 0, self.segments.current());
             self.cluster.highest = self.cluster.highest.max(record.id());
+            let log = self.origins.log(origin);
+            if log.is_some_and(|log| log.settled() >= number) {
+                // It was settled before it came.
+                self.settle_ended(record);
+            }
         }
         is_new
     }
@@ -216,14 +221,18 @@ impl Topics {
         self.origins.settle(origin, records);
         let rows = self.origins.ends().rows(origin, before + 1);
         let rows = rows.take_while(|(number, _)| *number <= records);
-        let ended: Vec<(Origin, u64)> = rows
-            .flat_map(|(_, row)| row.ended())
-            .map(|ended| (ended.origin, ended.records))
-            .collect();
-        for (ended, records) in ended {
-            self.origins.settle(ended, records);
+        let ended: Vec<EndRecord> = rows.map(|(_, row)| row.clone()).collect();
+        for record in ended {
+            self.settle_ended(&record);
         }
         self.has_news = true;
+    }
+
+    /// Settles what a settled end record ends, however deep that goes.
+    fn settle_ended(&mut self, record: &EndRecord) {
+        for ended in record.ended() {
+            self.settle(ended.origin, ended.records);
+        }
     }
 
     /// Moves the stable id on, unless the node still gathers what the others have.

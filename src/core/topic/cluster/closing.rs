@@ -23,6 +23,9 @@ impl Node {
     /// A batch is over.
     pub(in crate::topic) fn go_on_topics(&mut self, now: Now, effects: &mut Vec<Effect>) {
         self.settle_own_log();
+        if self.topics.cluster.members.is_empty() {
+            self.topics.judge_others(self.settings.topic_replicate);
+        }
         self.count_members(now, effects);
         self.go_on_loading(now, effects);
         self.go_on_beginning(now, effects);

@@ -205,6 +205,14 @@ impl Node {
         self.watch_topics(now);
     }
 
+    /// A node without others needs nobody to settle what it has. So a reader sees what was acknowledged before.
+    pub(in crate::topic) fn settle_alone(&mut self) {
+        if self.topics.cluster.members.is_empty() && self.topics.has_news {
+            self.settle_own_log();
+            self.topics.judge_others(self.settings.topic_replicate);
+        }
+    }
+
     /// What is settled of this node's own log, after the members said more or the disk did.
     pub(in crate::topic) fn settle_own_log(&mut self) {
         let Some(own) = self.topics.own() else {
