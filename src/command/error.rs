@@ -6,6 +6,7 @@
 use shoalmq_core::command::Refusal;
 use shoalmq_core::meta;
 use shoalmq_core::policy::Policy;
+use shoalmq_core::topic::Misread;
 
 use super::args::is;
 use super::manual::call;
@@ -217,6 +218,13 @@ impl<'a> From<ServerError<'a>> for Failure<'a> {
     fn from(error: ServerError<'a>) -> Self {
         Failure::Server(error)
     }
+}
+
+/// Appends the error for a reader of a name that wants other patterns than the name has.
+pub(super) fn encode_misread(misread: &Misread, out: &mut Vec<u8>) {
+    let mut line = Vec::with_capacity(128);
+    topic::write_misread(misread, &mut line);
+    encode::error(out, &line);
 }
 
 impl Failure<'_> {
@@ -482,7 +490,7 @@ fn write_server_error(error: &ServerError<'_>, line: &mut Vec<u8>) {
         ServerError::Subscribed(name) => &[
             b"ERR Can't execute '",
             name.as_bytes(),
-            b"': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / TSUB / TUNSUB / PING / QUIT / RESET are allowed in this context",
+            b"': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / TSUB / TUNSUB / TCOMMIT / PING / QUIT / RESET are allowed in this context",
         ],
         ServerError::OutOfMemory => &[b"OOM command not allowed when used memory > 'maxmemory'."],
         ServerError::LogUnwritable(reason) => &[

@@ -8,7 +8,7 @@ use super::{admin, client, cluster, config, connection, introspect, job, queue, 
 use crate::suggestion;
 
 /// How many commands there are.
-pub const COUNT: usize = 54;
+pub const COUNT: usize = 56;
 
 /// A command, as the table knows it.
 #[derive(Debug)]
@@ -273,6 +273,8 @@ const ROWS: [CommandSpec; COUNT] = [
     row("shutdown", -1, ADMIN.and(Flags::LOADING), admin::shutdown, &manual::SHUTDOWN),
     row("slowlog", -2, READ, admin::slowlog, &manual::SLOWLOG),
     row("subscribe", -2, SUBSCRIBES, topic::subscribe, &manual::SUBSCRIBE),
+    row("tcommit", 3, Flags::WRITE.and(Flags::PUBSUB), topic::commit, &manual::TCOMMIT),
+    row("tcursor", -1, Flags::WRITE, topic::cursor, &manual::TCURSOR),
     row("tflush", 4, Flags::WRITE, topic::flush, &manual::TFLUSH),
     row("time", 1, READ_FAST, admin::time, &manual::TIME),
     row("tlen", 2, READ_FAST, topic::length, &manual::TLEN),

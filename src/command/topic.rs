@@ -6,8 +6,8 @@ use shoalmq_core::command::{Command, Wait};
 use shoalmq_core::extras::{Extras, Tag};
 use shoalmq_core::meta::Meta;
 use shoalmq_core::topic::{
-    Before, CHANNEL_MAX, Cursor, DEDUP_MAX, EntryId, Follow, InvalidCursor, Listen, PATTERN_MAX,
-    PATTERNS_MAX, Publish, READ_MAX, Read, Rule, Start, TopicCommand,
+    Before, CHANNEL_MAX, CURSOR_NAME_MAX, Cursor, DEDUP_MAX, EntryId, Follow, InvalidCursor,
+    Listen, PATTERN_MAX, PATTERNS_MAX, Publish, READ_MAX, Read, Rule, Start, TopicCommand,
 };
 
 use super::args::{self, Args, is};
@@ -34,8 +34,10 @@ pub enum TopicError<'a> {
     NoPattern,
     /// TREAD, TSUB: more patterns than one call may have.
     TooManyPatterns,
-    /// TREAD: FROM and LAST are both missing, or both there.
+    /// TREAD: no start, or more than one. AS may have a start beside it.
     NoStart,
+    /// The name of a cursor is empty or too long.
+    CursorName,
     /// Not a cursor, nor any other start.
     Start(&'a [u8], Option<InvalidCursor>),
     /// Not an id.
@@ -116,18 +118,17 @@ pub(super) fn publish_unwatched<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
     Ok(topic(TopicCommand::Announce { channel, body }))
 }
 
-/// `TREAD FROM start|LAST n [TO id] [COUNT n] [BYTES n] [BLOCK ms] [WITHMETA] PATTERN p [p …]`: the next cursor, and
+/// `TREAD FROM start|LAST n|AS name [TO id] [COUNT n] [BYTES n] [BLOCK ms] [WITHMETA] PATTERN p [p …]`: the next cursor, and
 /// entries.
 pub(super) fn read<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
     let mut args = Args::new(args);
-    let (mut start, mut to, mut wait) = (None, None, Wait::No);
+    let (mut starts, mut to, mut wait) = (Starts::default(), None, Wait::No);
     let (mut count, mut bytes, mut meta) = (READ_COUNT, READ_BYTES, false);
     while let Some(option) = args.next() {
-        if let Some(found) = start_option(option, &mut args)? {
-            if start.replace(found).is_some() {
-                return Err(TopicError::NoStart.into());
-            }
-        } else if is(option, "TO") {
+        if starts.take(option, &mut args)? {
+            continue;
+        }
+        if is(option, "TO") {
             to = Some(last_id(args.value()?)?);
         } else if is(option, "COUNT") {
             count = counted(args.value()?, "COUNT")?;
@@ -143,7 +144,7 @@ pub(super) fn read<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
         } else if is(option, "PATTERN") {
             let patterns = patterns(args.rest())?;
             return Ok(topic(TopicCommand::Read(Read {
-                start: start.ok_or(TopicError::NoStart)?,
+                start: starts.start().ok_or(TopicError::NoStart)?,
                 patterns,
                 to,
                 count,
@@ -158,20 +159,19 @@ pub(super) fn read<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
     Err(TopicError::NoPattern.into())
 }
 
-/// `TSUB [FROM start|LAST n] [WITHMETA] PATTERN p [p …]`: entries as they come.
+/// `TSUB [FROM start|LAST n|AS name] [WITHMETA] PATTERN p [p …]`: entries as they come.
 pub(super) fn follow<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
     let mut args = Args::new(args);
-    let (mut start, mut meta) = (None, false);
+    let (mut starts, mut meta) = (Starts::default(), false);
     while let Some(option) = args.next() {
-        if let Some(found) = start_option(option, &mut args)? {
-            if start.replace(found).is_some() {
-                return Err(TopicError::NoStart.into());
-            }
-        } else if is(option, "WITHMETA") {
+        if starts.take(option, &mut args)? {
+            continue;
+        }
+        if is(option, "WITHMETA") {
             meta = true;
         } else if is(option, "PATTERN") {
             let patterns = patterns(args.rest())?;
-            let start = start.unwrap_or(Start::Now);
+            let start = starts.start().unwrap_or(Start::Now);
             return Ok(topic(TopicCommand::Follow(Follow {
                 start,
                 patterns,
@@ -288,6 +288,34 @@ pub(super) fn retain<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
     Ok(topic(TopicCommand::SetRule { pattern, rule }))
 }
 
+/// `TCOMMIT name cursor`: the reader of a name has come this far.
+pub(super) fn commit<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
+    let &[name, text] = args else {
+        return Err(ParseError::WrongArity("tcommit"));
+    };
+    let name = checked_name(name)?;
+    let cursor = Cursor::parse(text);
+    let cursor = cursor.map_err(|why| TopicError::Start(text, Some(why)))?;
+    Ok(topic(TopicCommand::Commit { name, cursor }))
+}
+
+/// `TCURSOR [name [SET start | DEL]]`: named cursors.
+pub(super) fn cursor<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
+    let &[name, ref words @ ..] = args else {
+        return Ok(topic(TopicCommand::Cursors));
+    };
+    let name = checked_name(name)?;
+    Ok(topic(match *words {
+        [] => TopicCommand::NamedCursor(name),
+        [word] if is(word, "DEL") => TopicCommand::DeleteCursor(name),
+        [word, text] if is(word, "SET") => {
+            let start = start(text)?;
+            TopicCommand::SetCursor { name, start }
+        }
+        [word, ..] => return Err(ParseError::Near(word, "tcursor")),
+    }))
+}
+
 /// `TLEN pattern`: entries that it matches.
 pub(super) fn length<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
     let &[pattern] = args else {
@@ -334,18 +362,45 @@ fn bound<'a>(options: &mut Args<'_, 'a>, name: &'static str) -> Result<u64, Pars
     bound.ok_or(ParseError::Topic(TopicError::Bound(name)))
 }
 
-/// `FROM start` and `LAST n`.
-fn start_option<'a>(
-    option: &'a [u8],
-    args: &mut Args<'_, 'a>,
-) -> Result<Option<Start>, ParseError<'a>> {
-    Ok(if is(option, "FROM") {
-        Some(start(args.value()?)?)
-    } else if is(option, "LAST") {
-        Some(Start::Last(counted(args.value()?, "LAST")?))
-    } else {
-        None
-    })
+/// Where a reader begins, as its options say.
+#[derive(Default)]
+struct Starts<'a> {
+    /// `FROM start` or `LAST n`.
+    from: Option<Start>,
+    /// `AS name`.
+    name: Option<&'a [u8]>,
+}
+
+impl<'a> Starts<'a> {
+    /// Takes an option, if it is one of these.
+    fn take(&mut self, option: &'a [u8], args: &mut Args<'_, 'a>) -> Result<bool, ParseError<'a>> {
+        let is_second = if is(option, "FROM") {
+            let start = start(args.value()?)?;
+            self.from.replace(start).is_some()
+        } else if is(option, "LAST") {
+            let count = counted(args.value()?, "LAST")?;
+            self.from.replace(Start::Last(count)).is_some()
+        } else if is(option, "AS") {
+            let name = checked_name(args.value()?)?;
+            self.name.replace(name).is_some()
+        } else {
+            return Ok(false);
+        };
+        if is_second {
+            return Err(TopicError::NoStart.into());
+        }
+        Ok(true)
+    }
+
+    /// A name begins at the oldest entry that is kept, unless its first use says otherwise.
+    fn start(self) -> Option<Start> {
+        let Some(name) = self.name else {
+            return self.from;
+        };
+        let zero = || Start::Cursor(Box::default());
+        let first = self.from.unwrap_or_else(zero);
+        Some(Start::Named(name.into(), Box::new(first)))
+    }
 }
 
 fn start(text: &[u8]) -> Result<Start, TopicError<'_>> {
@@ -408,6 +463,11 @@ fn patterns<'a>(patterns: &[&'a [u8]]) -> Result<Vec<&'a [u8]>, TopicError<'a>> 
 fn checked_channel(name: &[u8]) -> Result<&[u8], TopicError<'_>> {
     let fits = (1..=CHANNEL_MAX).contains(&name.len());
     fits.then_some(name).ok_or(TopicError::Channel)
+}
+
+fn checked_name(name: &[u8]) -> Result<&[u8], TopicError<'_>> {
+    let fits = (1..=CURSOR_NAME_MAX).contains(&name.len());
+    fits.then_some(name).ok_or(TopicError::CursorName)
 }
 
 fn checked_pattern(pattern: &[u8]) -> Result<&[u8], TopicError<'_>> {

@@ -288,6 +288,8 @@ pub(crate) const TOPIC_KEYS: usize = 1_000_000;
 pub(crate) const TOPIC_SUBSCRIPTIONS: u64 = 10_000;
 /// Most patterns that a flush left a mark on.
 pub(crate) const TOPIC_MARKS: usize = 100_000;
+/// Most named cursors, those included that were deleted in the last 30 days.
+pub(crate) const TOPIC_CURSORS: usize = SETTINGS_OF_A_KIND;
 /// Most rules of retention.
 pub(crate) const TOPIC_RULES: usize = 10_000;
 /// Bytes of the newest entries that stay in memory although they are in the log.

@@ -1,6 +1,8 @@
 //! The errors of commands on topics.
 
-use shoalmq_core::topic::TopicRefusal;
+use std::sync::Arc;
+
+use shoalmq_core::topic::{Misread, TopicRefusal};
 
 use super::{join, shown};
 use crate::command::topic::TopicError;
@@ -11,7 +13,8 @@ pub(super) fn write_parse_error(error: &TopicError<'_>, line: &mut Vec<u8>) {
         TopicError::Pattern => &[b"ERR a pattern must have 1 to 512 bytes"],
         TopicError::NoPattern => &[b"ERR PATTERN is missing"],
         TopicError::TooManyPatterns => &[b"ERR at most 100 patterns in one call"],
-        TopicError::NoStart => &[b"ERR give one start: FROM or LAST"],
+        TopicError::NoStart => &[b"ERR give one start: FROM, LAST or AS"],
+        TopicError::CursorName => &[b"ERR the name of a cursor must have 1 to 256 bytes"],
         TopicError::Start(text, Some(why)) => &[
             b"ERR invalid cursor '",
             &shown(text),
@@ -42,6 +45,25 @@ pub(super) fn write_parse_error(error: &TopicError<'_>, line: &mut Vec<u8>) {
         ],
         TopicError::Number => &[b"ERR TUNSUB takes the number of a subscription"],
     };
+    join(line, parts);
+}
+
+/// A reader of a name wants other patterns than the name has.
+pub(super) fn write_misread(misread: &Misread, line: &mut Vec<u8>) {
+    let quoted = |patterns: &[Arc<[u8]>]| {
+        let quoted = patterns
+            .iter()
+            .map(|p| [b"'", &shown(p)[..], b"'"].concat());
+        quoted.collect::<Vec<_>>().join(&b' ')
+    };
+    let parts: &[&[u8]] = &[
+        b"ERR cursor '",
+        &shown(&misread.name),
+        b"' reads ",
+        &quoted(&misread.reads),
+        b", not ",
+        &quoted(&misread.not),
+    ];
     join(line, parts);
 }
 
@@ -80,6 +102,21 @@ pub(super) fn refusal(refusal: TopicRefusal) -> &'static str {
         TopicRefusal::TooManyRules => {
             "ERR there are 10000 rules, the most that may be: TRETAIN pattern DEL takes one away"
         }
+        TopicRefusal::TooManyCursors => {
+            "ERR there are 10000 named cursors, the most that may be; one that is deleted counts for 30 days"
+        }
+        TopicRefusal::UnknownCursor => {
+            "ERR there is no named cursor of this name: TREAD or TSUB with AS begins one"
+        }
+        TopicRefusal::StaleCursor => {
+            "STALE The name was set to another place or deleted after this cursor was handed out: read AS it again"
+        }
+        TopicRefusal::CursorAhead => {
+            "ERR this cursor was handed out under another name, or after a TCURSOR SET that this node has not heard of yet: try again"
+        }
+        TopicRefusal::TooManyNames => {
+            "ERR a cursor has at most 256 names, and with this one it would have more: TCURSOR name SET cursor replaces it"
+        }
     }
 }
 
@@ -102,6 +139,11 @@ pub(super) fn write_figures(refusal: TopicRefusal, line: &mut Vec<u8>) {
         | TopicRefusal::TooManySubscriptions
         | TopicRefusal::UnknownSubscription
         | TopicRefusal::TooManyMarks
-        | TopicRefusal::TooManyRules => {}
+        | TopicRefusal::TooManyRules
+        | TopicRefusal::TooManyCursors
+        | TopicRefusal::UnknownCursor
+        | TopicRefusal::StaleCursor
+        | TopicRefusal::CursorAhead
+        | TopicRefusal::TooManyNames => {}
     }
 }

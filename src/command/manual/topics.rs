@@ -13,10 +13,19 @@ const LOADING: Failure<'static> = Refused(Refusal::Topic(TopicRefusal::Loading(4
 const CHANNEL: Failure<'static> = Parse(ParseError::Topic(TopicError::Channel));
 const PATTERN: Failure<'static> = Parse(ParseError::Topic(TopicError::Pattern));
 
+const CURSOR_NAME: Failure<'static> = Parse(ParseError::Topic(TopicError::CursorName));
+const UNKNOWN_CURSOR: Failure<'static> = Refused(Refusal::Topic(TopicRefusal::UnknownCursor));
+const TOO_MANY_CURSORS: Failure<'static> = Refused(Refusal::Topic(TopicRefusal::TooManyCursors));
+
 const GLOBS: &str = "Patterns are Redis's: `*` any bytes, `?` one byte, `[a-z]` one of a range, `[^a]` any other, `\\` takes the \
      next byte as it is.";
 const STARTS: &str = "A start is a cursor, `0` (the oldest entry that is kept), `$` (now: what this node has counts as read), an id, \
      or unix milliseconds (what this node has up to there counts as read). Store cursors, not ids: only a cursor goes on exactly.";
+
+const AS: &str = "`AS name` goes on from what TCOMMIT committed under that name, which all nodes keep; reading commits nothing. The first use \
+     of a name makes it: it begins at `0`, or at the `FROM` or `LAST` given beside it, which later uses ignore. The name belongs to the \
+     patterns of its first use. Other patterns are refused with `ERR cursor 'x' reads 'orders.*', not 'y'`. A name has 1 to 256 bytes. Two readers \
+     of one name get the same entries.";
 
 pub(in crate::command) static TPUB: Manual = Manual {
     failures: &[
@@ -60,15 +69,18 @@ pub(in crate::command) static TREAD: Manual = Manual {
         Parse(ParseError::Topic(TopicError::Start(b"x", None))),
         Parse(ParseError::Topic(TopicError::Count("COUNT"))),
         Parse(ParseError::Topic(TopicError::Bytes)),
+        CURSOR_NAME,
         Parse(ParseError::Topic(TopicError::NoPattern)),
         Parse(ParseError::Topic(TopicError::TooManyPatterns)),
         PATTERN,
+        TOO_MANY_CURSORS,
         LOADING,
         Refused(Refusal::Leaving),
         NOT_SERVED,
     ],
     notes: &[
         STARTS,
+        AS,
         GLOBS,
         "`LAST n` begins with the newest `n` entries that match, at most 10000. `TO` is the last id that is read, or the last \
          millisecond. `COUNT` is 100 unless said, at most 10000; `BYTES` is 1048576 unless said, and one entry always fits.",
@@ -77,7 +89,7 @@ pub(in crate::command) static TREAD: Manual = Manual {
     ],
     ..entry(
         Group::Topics,
-        "< FROM start | LAST n > [ TO id ] [ COUNT n ] [ BYTES n ] [ BLOCK ms ] [ WITHMETA ] PATTERN pattern [ pattern ] ...",
+        "< FROM start | LAST n | AS name > [ TO id ] [ COUNT n ] [ BYTES n ] [ BLOCK ms ] [ WITHMETA ] PATTERN pattern [ pattern ] ...",
         "Reads the next entries of all channels that match, in order of their ids.",
         "array of 2: the cursor to go on from, and an array of entries, each an array of id, channel and body. With `WITHMETA` \
          a mark, which is nil, and a map follow.",
@@ -87,13 +99,16 @@ pub(in crate::command) static TREAD: Manual = Manual {
 pub(in crate::command) static TSUB: Manual = Manual {
     failures: &[
         Parse(ParseError::Topic(TopicError::NoPattern)),
+        CURSOR_NAME,
         PATTERN,
         Refused(Refusal::Topic(TopicRefusal::TooManySubscriptions)),
+        TOO_MANY_CURSORS,
         LOADING,
         NOT_SERVED,
     ],
     notes: &[
         STARTS,
+        AS,
         GLOBS,
         "Begins at `$` unless said; `LAST n` begins with the newest `n` entries that match. `WITHMETA` adds a mark, which is nil, and a map to each. Each entry comes once, as an array of `tmessage`, the pattern, the channel, the id, the cursor \
          behind it and the body: as a push in RESP3, as an array in RESP2, where the connection is subscribed then.",
@@ -101,7 +116,7 @@ pub(in crate::command) static TSUB: Manual = Manual {
     ],
     ..entry(
         Group::Topics,
-        "[ < FROM start | LAST n > ] [ WITHMETA ] PATTERN pattern [ pattern ] ...",
+        "[ < FROM start | LAST n | AS name > ] [ WITHMETA ] PATTERN pattern [ pattern ] ...",
         "Subscribes to all channels that match: what is there from the start on, then what comes.",
         "array of `tsubscribe`, the number of the subscription, and a cursor.",
     )
@@ -117,6 +132,67 @@ pub(in crate::command) static TUNSUB: Manual = Manual {
         "[ number ]",
         "Ends a subscription of TSUB, or all of the connection.",
         "for each an array of `tunsubscribe`, its number, and the cursor to go on from.",
+    )
+};
+
+pub(in crate::command) static TCOMMIT: Manual = Manual {
+    failures: &[
+        CURSOR_NAME,
+        Parse(ParseError::Topic(TopicError::Start(b"x", None))),
+        UNKNOWN_CURSOR,
+        Refused(Refusal::Topic(TopicRefusal::StaleCursor)),
+        Refused(Refusal::Topic(TopicRefusal::CursorAhead)),
+        Refused(Refusal::Topic(TopicRefusal::TooManyNames)),
+        Refused(Refusal::TooManySettings),
+        NOT_SERVED,
+    ],
+    notes: &[
+        "`cursor` is one that TREAD or TSUB gave with `AS name`: all before it counts as read. A commit never moves the name back; commits \
+         of two readers are merged, and what either has read counts as read.",
+        "`STALE`: TCURSOR SET or DEL came after the cursor was handed out, and the name stays where it was set. Read `AS` it again. A cursor \
+         that was handed out without a name is committed in any case.",
+        "The reply leaves when this node has recorded the commit, as `appendfsync` says. The other nodes get it at once, but the reply does not wait for \
+         them: if this node is lost in that moment, the reader goes on from the commit before.",
+    ],
+    ..entry(
+        Group::Topics,
+        "name cursor",
+        "Keeps how far the reader of a name has come.",
+        "OK.",
+    )
+};
+
+const TCURSOR_SUBCOMMANDS: &[Subcommand] = &[
+    sub(
+        "SET",
+        "start",
+        "The reader goes on from there, and commits of cursors that were handed out before are refused as `STALE`. OK.",
+    ),
+    sub("DEL", "", "Deletes the name. 1, or 0 if there was none."),
+];
+
+pub(in crate::command) static TCURSOR: Manual = Manual {
+    failures: &[
+        CURSOR_NAME,
+        Parse(ParseError::Topic(TopicError::Start(b"x", None))),
+        UNKNOWN_CURSOR,
+        Refused(Refusal::TooManySettings),
+        NOT_SERVED,
+    ],
+    subcommands: TCURSOR_SUBCOMMANDS,
+    notes: &[
+        STARTS,
+        "`behind` is how many entries the reader has not committed, as this node sees it. Some ten thousand are counted one by one, beyond \
+         that the number may be too high by some hundred a channel. `committed` is how many milliseconds ago the last commit moved \
+         the name, nil if none has since it began or was set.",
+        "A subscription of TSUB goes on where it is when its name is set; its commits are `STALE` from then on.",
+        "Named cursors do not hold back what TRETAIN, TFLUSH and `topic-max-disk` take.",
+    ],
+    ..entry(
+        Group::Topics,
+        "[ name [ subcommand ] ]",
+        "Tells of named cursors, sets or deletes one.",
+        "array of names; with a name a map of cursor, patterns, behind and committed, a nil array for a name that does not exist.",
     )
 };
 

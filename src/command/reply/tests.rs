@@ -2,6 +2,7 @@ use shoalmq_core::command::{PauseState, QueueWaits, Refusal};
 use shoalmq_core::job::JobState;
 use shoalmq_core::policy::{Policy, PolicySet};
 use shoalmq_core::telling::Depths;
+use shoalmq_core::topic::{Cursor, Misread, NamedView, TopicReply};
 
 use super::*;
 
@@ -328,6 +329,47 @@ fn policies_are_maps() {
     assert_eq!(text(&Reply::Configured, Protocol::Resp3), wire(&["+OK"]));
     let none = Reply::Policies(Vec::new());
     assert_eq!(text(&none, Protocol::Resp3), "%0\r\n");
+}
+
+#[test]
+fn a_named_cursor_is_a_map_and_other_patterns_are_an_error() {
+    let topic = |reply| Reply::Topic(Box::new(reply));
+    let cursor = Cursor::parse(b"17-4@~9").expect("a cursor of an epoch");
+    let mut view = NamedView {
+        cursor,
+        patterns: vec![b"a"[..].into(), b"b.*"[..].into()],
+        behind: 5,
+        committed_ms_ago: Some(70),
+    };
+    let rest = |committed| {
+        wire(&[
+            "cursor",
+            "17-4@~9",
+            "patterns",
+            "*2",
+            "a",
+            "b.*",
+            "behind",
+            ":5",
+            "committed",
+        ]) + &wire(&[committed])
+    };
+    let named = topic(TopicReply::Named(Some(Box::new(view.clone()))));
+    let flat = wire(&["*8"]) + &rest(":70");
+    assert_eq!(text(&named, Protocol::Resp2), flat);
+    view.committed_ms_ago = None;
+    let named = topic(TopicReply::Named(Some(Box::new(view))));
+    let map = "%4\r\n".to_owned() + &rest("_");
+    assert_eq!(text(&named, Protocol::Resp3), map);
+    let none = topic(TopicReply::Named(None));
+    assert_eq!(text(&none, Protocol::Resp3), "_\r\n");
+    let misread = topic(TopicReply::Misread(Misread {
+        name: b"x"[..].into(),
+        reads: vec![b"orders.*"[..].into()],
+        not: vec![b"y\r"[..].into(), b"z"[..].into()],
+    }));
+    let line = "-ERR cursor 'x' reads 'orders.*', not 'y ' 'z'\r\n";
+    assert_eq!(text(&misread, Protocol::Resp2), line);
 }
 
 #[test]

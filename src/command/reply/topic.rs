@@ -5,10 +5,11 @@ use std::sync::Arc;
 use shoalmq_core::extras::Tag;
 use shoalmq_core::meta::Meta;
 use shoalmq_core::topic::{
-    Addressee, ChannelView, Entry, Listen, Push, Rule, Told, TopicPage, TopicReply,
+    Addressee, ChannelView, Entry, Listen, NamedView, Push, Rule, Told, TopicPage, TopicReply,
 };
 
 use super::{key, number};
+use crate::command::error;
 use crate::resp::{Protocol, encode};
 
 /// Appends the reply to a command on topics.
@@ -66,7 +67,9 @@ pub(super) fn encode(reply: &TopicReply, protocol: Protocol, out: &mut Vec<u8>) 
                 encode_rule(out, protocol, rule);
             }
         }
-        TopicReply::Stat(None) => encode::nil_array(out, protocol),
+        TopicReply::Misread(misread) => error::encode_misread(misread, out),
+        TopicReply::Stat(None) | TopicReply::Named(None) => encode::nil_array(out, protocol),
+        TopicReply::Named(Some(named)) => encode_named(out, protocol, named),
         TopicReply::Stat(Some(channel)) => stat(out, protocol, channel),
         TopicReply::Channels(cursor, names) => {
             encode::array(out, 2);
@@ -217,6 +220,21 @@ fn stat(out: &mut Vec<u8>, protocol: Protocol, channel: &ChannelView) {
     ] {
         key(out, name);
         number(out, value);
+    }
+}
+
+fn encode_named(out: &mut Vec<u8>, protocol: Protocol, named: &NamedView) {
+    encode::map(out, protocol, 4);
+    key(out, "cursor");
+    text(out, &named.cursor);
+    key(out, "patterns");
+    list(out, &named.patterns);
+    key(out, "behind");
+    number(out, named.behind);
+    key(out, "committed");
+    match named.committed_ms_ago {
+        Some(ms) => number(out, ms),
+        None => encode::nil_bulk(out, protocol),
     }
 }
 

@@ -68,6 +68,8 @@ fn the_rows_are_disques_and_a_few_more() {
             "reset",
             "select",
             "subscribe",
+            "tcommit",
+            "tcursor",
             "tflush",
             "tlen",
             "tpub",

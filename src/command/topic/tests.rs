@@ -111,6 +111,68 @@ fn a_key_and_meta_are_extras_of_an_entry() {
 }
 
 #[test]
+fn a_name_stands_alone_or_beside_a_start() {
+    let start = |words: &[&'static str]| match parse(read, words) {
+        Ok(TopicCommand::Read(read)) => read.start,
+        other => panic!("{other:?}"),
+    };
+    let named = |first| Start::Named(b"n"[..].into(), Box::new(first));
+    let zero = named(Start::Cursor(Box::default()));
+    assert_eq!(start(&["AS", "n", "PATTERN", "*"]), zero);
+    assert_eq!(start(&["as", "n", "FROM", "0", "PATTERN", "*"]), zero);
+    let last = start(&["LAST", "3", "AS", "n", "PATTERN", "*"]);
+    assert_eq!(last, named(Start::Last(3)));
+    let Ok(TopicCommand::Follow(follow)) = parse(follow, &["AS", "n", "PATTERN", "*"]) else {
+        panic!("it is TSUB");
+    };
+    assert_eq!(follow.start, zero, "not from now on");
+    for words in [["AS", "n", "AS", "m"], ["FROM", "0", "LAST", "1"]] {
+        assert_eq!(error(read, &words), TopicError::NoStart);
+    }
+    let long = "x".repeat(257);
+    for name in ["", &long] {
+        assert_eq!(error(read, &["AS", name]), TopicError::CursorName);
+        assert_eq!(error(commit, &[name, "0-0@"]), TopicError::CursorName);
+        assert_eq!(error(cursor, &[name]), TopicError::CursorName);
+    }
+}
+
+#[test]
+fn named_cursors_are_committed_told_set_and_deleted() {
+    let name = &b"n"[..];
+    let at = Cursor::parse(b"17-4@~9").expect("a cursor of an epoch");
+    assert_eq!(at.epoch(), Some(9));
+    let committed = TopicCommand::Commit {
+        name,
+        cursor: at.clone(),
+    };
+    assert_eq!(parse(commit, &["n", "17-4@~9"]), Ok(committed));
+    assert_eq!(
+        error(commit, &["n", "17-4"]),
+        TopicError::Start(b"17-4", Some(InvalidCursor::NoId))
+    );
+    assert_eq!(parse(cursor, &[]), Ok(TopicCommand::Cursors));
+    assert_eq!(parse(cursor, &["n"]), Ok(TopicCommand::NamedCursor(name)));
+    assert_eq!(
+        parse(cursor, &["n", "del"]),
+        Ok(TopicCommand::DeleteCursor(name))
+    );
+    let start = Start::Cursor(Box::new(at));
+    assert_eq!(
+        parse(cursor, &["n", "set", "17-4@~9"]),
+        Ok(TopicCommand::SetCursor { name, start })
+    );
+    let start = Start::Now;
+    assert_eq!(
+        parse(cursor, &["n", "SET", "$"]),
+        Ok(TopicCommand::SetCursor { name, start })
+    );
+    for words in [&["n", "SET"][..], &["n", "x"], &["n", "SET", "0", "1"]] {
+        assert!(matches!(parse(cursor, words), Err(ParseError::Near(..))));
+    }
+}
+
+#[test]
 fn a_flush_and_a_rule_say_how_far_they_go() {
     let before = |word| match parse(flush, &["*", "before", word]) {
         Ok(TopicCommand::Flush { before, .. }) => before,

@@ -12,7 +12,7 @@ use crate::limits;
 use crate::setting::{Setting, SettingKind};
 use crate::settings::policies::Index;
 use crate::time::WallTime;
-use crate::topic::EntryId;
+use crate::topic::{EntryId, merge_named_cursors};
 
 /// What a client wants set on a name; no value removes the entry.
 #[derive(Debug, Clone, Copy)]
@@ -34,6 +34,16 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    /// The entry of a name, also one that was removed.
+    pub(crate) fn get(&self, kind: SettingKind, name: &[u8]) -> Option<&Setting> {
+        self.find(kind, name)
+    }
+
+    /// How many entries there are of a kind, those included that were removed.
+    pub(crate) fn count_of(&self, kind: SettingKind) -> usize {
+        self.kinds.get(&kind).map_or(0, BTreeMap::len)
+    }
+
     /// What is set on a name.
     pub(crate) fn value(&self, kind: SettingKind, name: &[u8]) -> Option<&[u8]> {
         self.find(kind, name)?.value.as_deref()
@@ -45,7 +55,7 @@ impl Shared {
     }
 
     /// The entries of one kind, in order of their names.
-    pub(super) fn of_kind(&self, kind: SettingKind) -> impl Iterator<Item = &Setting> {
+    pub(crate) fn of_kind(&self, kind: SettingKind) -> impl Iterator<Item = &Setting> {
         self.kinds.get(&kind).into_iter().flat_map(BTreeMap::values)
     }
 
@@ -85,17 +95,37 @@ impl Shared {
         Ok(written.collect())
     }
 
-    /// Takes over what another node wrote, if it wins. An entry that was removed too long ago replaces one that is here,
-    /// but is not added again: nodes whose clocks differ would give it back to each other for ever.
-    pub(super) fn merge(&mut self, wall: WallTime, setting: &Setting) -> bool {
-        let wins = match self.find(setting.kind, &setting.name) {
-            Some(former) => rank(setting) > rank(former),
-            None => !may_go(setting) || !is_forgotten(wall, setting),
-        };
-        if wins {
-            self.put(setting.clone());
+    /// Changes an entry of a kind whose values of one version are merged. Returns the entry, if it is another than before.
+    pub(super) fn write_at(
+        &mut self,
+        (wall, version): (WallTime, u64),
+        node: NodeId,
+        change: Change<'_>,
+    ) -> Result<Option<Setting>, Refusal> {
+        if !self.has_room_for(&[change]) {
+            return Err(Refusal::TooManySettings);
         }
-        wins
+        let setting = Setting {
+            kind: change.kind,
+            name: change.name.into(),
+            value: change.value.map(Arc::from),
+            version,
+            node,
+        };
+        Ok(self.merge(wall, &setting))
+    }
+
+    /// Takes over what another node wrote, if it wins, or merges it with what is here. Returns the entry, if it is another than
+    /// before. An entry that was removed too long ago replaces one that is here,
+    /// but is not added again: nodes whose clocks differ would give it back to each other for ever.
+    pub(super) fn merge(&mut self, wall: WallTime, setting: &Setting) -> Option<Setting> {
+        let taken = match self.find(setting.kind, &setting.name) {
+            Some(former) => merged(former, setting)?,
+            None if may_go(setting) && is_forgotten(wall, setting) => return None,
+            None => setting.clone(),
+        };
+        self.put(taken.clone());
+        Some(taken)
     }
 
     /// Removed entries and marks of purges go after 30 days. Returns the names of those marks.
@@ -117,7 +147,7 @@ impl Shared {
     fn has_room_for(&self, changes: &[Change<'_>]) -> bool {
         let (mut before, mut after) = (0, 0);
         for change in changes {
-            let entries = self.kinds.get(&change.kind).map_or(0, BTreeMap::len);
+            let entries = self.count_of(change.kind);
             let former = self.find(change.kind, change.name);
             if former.is_none() && entries >= limits::SETTINGS_OF_A_KIND {
                 return false;
@@ -167,6 +197,24 @@ impl Shared {
         self.all().for_each(|setting| policies.add(setting));
         assert!(self.policies.is_same(&policies), "the index of policies");
     }
+}
+
+/// What two entries of one key make: one of them, but for named cursors in one epoch. Of these, both values are merged, the
+/// greater node stands for both, and a removed one stays removed; so all nodes come to the same entry.
+///
+/// None if that is the former one.
+fn merged(former: &Setting, setting: &Setting) -> Option<Setting> {
+    let is_cursor = setting.kind == SettingKind::TOPIC_CURSOR;
+    if !is_cursor || setting.version != former.version {
+        return (rank(setting) > rank(former)).then(|| setting.clone());
+    }
+    let values = former.value.as_ref().zip(setting.value.as_ref());
+    let both = Setting {
+        value: values.map(|(one, other)| merge_named_cursors(one, other)),
+        node: former.node.max(setting.node),
+        ..former.clone()
+    };
+    (both != *former).then_some(both)
 }
 
 /// The rule of each kind: which of two entries wins. Marks of purges merge by maximum, all else by version.

@@ -28,6 +28,19 @@ impl Node {
         Ok(())
     }
 
+    /// The same with an entry of a kind whose values of one version are merged.
+    pub(crate) fn write_setting_at(
+        &mut self,
+        now: Now,
+        version: u64,
+        change: Change<'_>,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), Refusal> {
+        let written = self.shared.write_at((now.wall, version), self.id, change)?;
+        self.spread_settings(None, written.into_iter().collect(), effects);
+        Ok(())
+    }
+
     /// Another node has these entries. Those that win are recorded, passed on to the other nodes, and take effect.
     pub(crate) fn on_settings(
         &mut self,
@@ -36,12 +49,16 @@ impl Node {
         settings: &[Setting],
         effects: &mut Vec<Effect>,
     ) {
-        let mut taken = Vec::new();
+        let (mut taken, mut merged) = (Vec::new(), Vec::new());
         for setting in settings {
-            if self.shared.merge(now.wall, setting) {
-                taken.push(setting.clone());
+            match self.shared.merge(now.wall, setting) {
+                Some(new) if new == *setting => taken.push(new),
+                // The sender does not have all of it.
+                Some(new) => merged.push(new),
+                None => {}
             }
         }
+        self.spread_settings(None, merged, effects);
         if taken.is_empty() {
             return;
         }

@@ -57,6 +57,26 @@ pub enum TopicCommand<'a> {
     },
     /// TRETAIN pattern DEL.
     RemoveRule(&'a [u8]),
+    /// TCOMMIT: the reader of a name has come this far.
+    Commit {
+        /// Whose reader.
+        name: &'a [u8],
+        /// A cursor that it was given.
+        cursor: Cursor,
+    },
+    /// TCURSOR: the names of all named cursors.
+    Cursors,
+    /// TCURSOR name: one of them.
+    NamedCursor(&'a [u8]),
+    /// TCURSOR name SET: its reader goes on from there.
+    SetCursor {
+        /// Which one.
+        name: &'a [u8],
+        /// From where.
+        start: Start,
+    },
+    /// TCURSOR name DEL.
+    DeleteCursor(&'a [u8]),
     /// TLEN: entries that a pattern matches.
     Length(&'a [u8]),
     /// TSTAT: figures of a channel.
@@ -112,6 +132,9 @@ pub const READ_MAX: u64 = 10_000;
 /// The most bytes of the key of DEDUP.
 pub const DEDUP_MAX: usize = 256;
 
+/// The most bytes of the name of a cursor.
+pub const CURSOR_NAME_MAX: usize = 256;
+
 /// Where a reader begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Start {
@@ -123,6 +146,8 @@ pub enum Start {
     Id(EntryId),
     /// LAST: the newest entries of the patterns, this many.
     Last(u64),
+    /// AS: where the reader of this name has come to; there, if this is the first use of the name.
+    Named(Arc<[u8]>, Box<Start>),
 }
 
 /// Up to where TFLUSH flushes.
@@ -190,14 +215,18 @@ pub enum TopicReply {
     Subscribed(Listen, Vec<(Arc<[u8]>, u64)>),
     /// UNSUBSCRIBE and the like; nothing was subscribed to if there is no name.
     Unsubscribed(Listen, Vec<(Option<Arc<[u8]>>, u64)>),
-    /// PUBSUB CHANNELS: names.
+    /// PUBSUB CHANNELS, TCURSOR: names.
     Names(Vec<Arc<[u8]>>),
     /// PUBSUB NUMSUB.
     Subscribers(Vec<(Arc<[u8]>, u64)>),
     /// TFLUSH, TLEN, PUBSUB NUMPAT, and yes or no: a number.
     Count(u64),
-    /// TRETAIN: done.
+    /// TRETAIN, TCOMMIT, TCURSOR SET: done.
     Done,
+    /// TCURSOR name.
+    Named(Option<Box<NamedView>>),
+    /// TREAD, TSUB: an error. The name reads other patterns.
+    Misread(Misread),
     /// TRETAIN: patterns and rules.
     Rules(Vec<(Arc<[u8]>, Rule)>),
     /// TSTAT.
@@ -292,6 +321,30 @@ pub struct ChannelView {
     pub readers: u64,
 }
 
+/// What TCURSOR tells of a named cursor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedView {
+    /// How far its reader has come.
+    pub cursor: Cursor,
+    /// What it reads, in order.
+    pub patterns: Vec<Arc<[u8]>>,
+    /// How many entries it has not read; of many about.
+    pub behind: u64,
+    /// How long ago it came further; none if it has not since it began, or since it was set.
+    pub committed_ms_ago: Option<u64>,
+}
+
+/// A reader of a name wants other patterns than the name has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Misread {
+    /// The name.
+    pub name: Arc<[u8]>,
+    /// What it reads.
+    pub reads: Vec<Arc<[u8]>>,
+    /// What the reader wants.
+    pub not: Vec<Arc<[u8]>>,
+}
+
 /// Why a command on topics cannot be. Nothing has changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TopicRefusal {
@@ -321,6 +374,16 @@ pub enum TopicRefusal {
     TooManyMarks,
     /// There are as many rules of retention as may be.
     TooManyRules,
+    /// There are as many named cursors as may be.
+    TooManyCursors,
+    /// TCOMMIT, TCURSOR SET: there is no named cursor of this name.
+    UnknownCursor,
+    /// TCOMMIT: after the cursor was handed out its name was set elsewhere, or deleted.
+    StaleCursor,
+    /// TCOMMIT: this node has not heard yet that the name was set to where the cursor comes from; or it is of another name.
+    CursorAhead,
+    /// TCOMMIT: with this the cursor would have more names than one may have.
+    TooManyNames,
 }
 
 impl From<TopicRefusal> for crate::refusal::Refusal {

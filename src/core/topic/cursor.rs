@@ -12,6 +12,9 @@
 //!                              varint    how far beyond, if so
 //! ```
 //!
+//! A reader that reads under a name gets the *epoch* of the name with it, as `id@names~epoch`: TCOMMIT can tell whether the
+//! name was set to another place since. Wherever else a cursor is taken, the epoch says nothing.
+//!
 //! Invariant: a text has one cursor and a cursor has one text.
 
 use std::fmt;
@@ -36,6 +39,8 @@ const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz
 pub struct Cursor {
     id: EntryId,
     cut: Cut,
+    /// Of the name that it was handed out under.
+    epoch: Option<u64>,
 }
 
 /// Why a text is no cursor.
@@ -55,7 +60,19 @@ pub enum InvalidCursor {
 impl Cursor {
     /// A cursor at this id and this cut.
     pub fn new(id: EntryId, cut: Cut) -> Self {
-        Cursor { id, cut }
+        let epoch = None;
+        Cursor { id, cut, epoch }
+    }
+
+    /// The same place, handed out under a name in this epoch, or under none.
+    #[must_use]
+    pub fn in_epoch(self, epoch: Option<u64>) -> Self {
+        Cursor { epoch, ..self }
+    }
+
+    /// The epoch of the name that it was handed out under; none if it says nothing of one.
+    pub fn epoch(&self) -> Option<u64> {
+        self.epoch
     }
 
     /// The id up to which its reader has been taken in order. An entry below it is late.
@@ -66,6 +83,11 @@ impl Cursor {
     /// What its reader has passed.
     pub fn cut(&self) -> &Cut {
         &self.cut
+    }
+
+    /// What its reader has passed, to be changed.
+    pub(super) fn cut_mut(&mut self) -> &mut Cut {
+        &mut self.cut
     }
 
     /// What either reader has passed.
@@ -87,6 +109,10 @@ impl Cursor {
         text.push_str(digits.format(self.id.seq()));
         text.push('@');
         encode(&names, &mut text);
+        if let Some(epoch) = self.epoch {
+            text.push('~');
+            text.push_str(digits.format(epoch));
+        }
         text
     }
 
@@ -95,22 +121,38 @@ impl Cursor {
         let at = text.iter().position(|byte| *byte == b'@');
         let at = at.ok_or(InvalidCursor::NoId)?;
         let id = EntryId::parse(&text[..at]).ok_or(InvalidCursor::NoId)?;
-        let bytes = decode(&text[at + 1..]).ok_or(InvalidCursor::Damaged)?;
-        let mut rest = &bytes[..];
-        let mut cut = Cut::default();
-        while !rest.is_empty() {
-            if cut.len() == NAMES_MAX {
-                return Err(InvalidCursor::TooManyNames);
-            }
-            let (origin, passed) = read_name(&mut rest).ok_or(InvalidCursor::Damaged)?;
-            cut.pass(origin, passed);
+        let end = text.iter().position(|byte| *byte == b'~');
+        let epoch = end.map(|end| number(&text[end + 1..]));
+        if epoch == Some(None) {
+            return Err(InvalidCursor::Damaged);
         }
-        let cursor = Cursor { id, cut };
+        let names = &text[at + 1..end.unwrap_or(text.len()).max(at + 1)];
+        let bytes = decode(names).ok_or(InvalidCursor::Damaged)?;
+        let cut = read_names(&bytes, NAMES_MAX)?;
+        let epoch = epoch.flatten();
+        let cursor = Cursor { id, cut, epoch };
         // Names out of order, a name twice, or a number written too long.
         if cursor.to_string().as_bytes() != text {
             return Err(InvalidCursor::Damaged);
         }
         Ok(cursor)
+    }
+
+    /// The place as bytes, without the epoch: shorter than the text.
+    pub(super) fn write(&self, bytes: &mut Vec<u8>) {
+        write_varint(bytes, u128::from(self.id.ms()));
+        write_varint(bytes, u128::from(self.id.seq()));
+        for (origin, passed) in self.cut.iter() {
+            write_name(bytes, origin, passed);
+        }
+    }
+
+    /// Reads what [`Cursor::write`] wrote, to the end. It may have any number of names.
+    pub(super) fn read(mut rest: &[u8]) -> Option<Self> {
+        let ms = u64::try_from(read_varint(&mut rest)?).ok()?;
+        let seq = u64::try_from(read_varint(&mut rest)?).ok()?;
+        let cut = read_names(rest, usize::MAX).ok()?;
+        Some(Cursor::new(EntryId::new(ms, seq), cut))
     }
 }
 
@@ -137,6 +179,18 @@ fn write_name(bytes: &mut Vec<u8>, origin: Origin, passed: Passed) {
     }
 }
 
+fn read_names(mut rest: &[u8], most: usize) -> Result<Cut, InvalidCursor> {
+    let mut cut = Cut::default();
+    while !rest.is_empty() {
+        if cut.len() == most {
+            return Err(InvalidCursor::TooManyNames);
+        }
+        let (origin, passed) = read_name(&mut rest).ok_or(InvalidCursor::Damaged)?;
+        cut.pass(origin, passed);
+    }
+    Ok(cut)
+}
+
 fn read_name(rest: &mut &[u8]) -> Option<(Origin, Passed)> {
     let (node, tail) = rest.split_first_chunk::<4>()?;
     *rest = tail;
@@ -154,8 +208,12 @@ fn read_name(rest: &mut &[u8]) -> Option<(Origin, Passed)> {
     Some((origin, Passed::new(records, records.checked_add(beyond)?)))
 }
 
+fn number(digits: &[u8]) -> Option<u64> {
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
 /// Seven bits a byte, low ones first; the top bit says that more follow.
-fn write_varint(bytes: &mut Vec<u8>, mut number: u128) {
+pub(super) fn write_varint(bytes: &mut Vec<u8>, mut number: u128) {
     while number >= 0x80 {
         bytes.push(number as u8 | 0x80);
         number >>= 7;
@@ -163,7 +221,7 @@ fn write_varint(bytes: &mut Vec<u8>, mut number: u128) {
     bytes.push(number as u8);
 }
 
-fn read_varint(rest: &mut &[u8]) -> Option<u128> {
+pub(super) fn read_varint(rest: &mut &[u8]) -> Option<u128> {
     let mut number = 0;
     for shift in (0..70).step_by(7) {
         let (&byte, tail) = rest.split_first()?;
@@ -212,12 +270,14 @@ mod tests {
         let start = prop_oneof![EPOCH - 100..EPOCH + 100, any::<u64>()];
         let name = (any::<u32>(), start, number.clone(), number);
         let names = proptest::collection::vec(name, 0..8);
-        (any::<u64>(), any::<u64>(), names).prop_map(|(ms, seq, names)| {
+        let epoch = prop::option::of(any::<u64>());
+        (any::<u64>(), any::<u64>(), names, epoch).prop_map(|(ms, seq, names, epoch)| {
             let name = |(node, start, records, told)| {
                 let origin = Origin::new(OriginNode::new(node), start);
                 (origin, Passed::new(records, told))
             };
-            Cursor::new(EntryId::new(ms, seq), names.into_iter().map(name).collect())
+            let cut = names.into_iter().map(name).collect();
+            Cursor::new(EntryId::new(ms, seq), cut).in_epoch(epoch)
         })
     }
 
@@ -240,7 +300,7 @@ mod tests {
     #[test]
     fn a_text_that_no_node_wrote_is_refused() {
         let parse = |text: &str| Cursor::parse(text.as_bytes());
-        for text in ["", "5-0", "@", "x@", "5@", "5-0 @"] {
+        for text in ["", "5-0", "@", "x@", "5@", "5-0 @", "5-0~1", "5-0~1@"] {
             assert_eq!(parse(text), Err(InvalidCursor::NoId), "{text}");
         }
         for text in [
@@ -249,6 +309,10 @@ mod tests {
             "5-0@!!!!",
             "5-0@AAAAAAAA=",
             "5-0@AAAAAAAB",
+            "5-0@~",
+            "5-0@~x",
+            "5-0@~01",
+            "5-0@~1~2",
         ] {
             assert_eq!(parse(text), Err(InvalidCursor::Damaged), "{text}");
         }
@@ -278,7 +342,14 @@ mod tests {
         }
 
         #[test]
-        fn a_cursor_has_one_text(text in "[0-9]{1,2}-[0-9]{1,2}@[A-Da-d_]{0,24}") {
+        fn any_place_survives_its_bytes(cursor in cursors()) {
+            let mut bytes = Vec::new();
+            cursor.write(&mut bytes);
+            prop_assert_eq!(Cursor::read(&bytes), Some(cursor.in_epoch(None)));
+        }
+
+        #[test]
+        fn a_cursor_has_one_text(text in "[0-9]{1,2}-[0-9]{1,2}@[A-Da-d_]{0,24}(~[0-9]{0,2})?") {
             if let Ok(cursor) = Cursor::parse(text.as_bytes()) {
                 prop_assert_eq!(cursor.to_string(), text);
             }

@@ -85,6 +85,17 @@ impl Origins {
         }
     }
 
+    /// The same cut with fewer names, for one that was merged from cuts of different times: each name says at least what the
+    /// rest of the cut says of it, and what says no more goes.
+    pub(super) fn tidy(&self, cut: &mut Cut) {
+        let named: Vec<(Origin, Passed)> = cut.iter().collect();
+        for (origin, _) in named {
+            let passed = self.passed_by(cut, origin);
+            cut.pass(origin, passed);
+        }
+        self.drop_names(cut);
+    }
+
     fn is_implied(&self, cut: &Cut, origin: Origin, passed: Passed) -> bool {
         if cut.later(origin).next().is_none() {
             return false;

@@ -60,6 +60,8 @@ pub struct TopicFigures {
     pub bytes: u64,
     /// Subscriptions, and TREADs that wait.
     pub readers: usize,
+    /// Named cursors of the cluster.
+    pub cursors: usize,
     /// About what the log of topics takes.
     pub log_bytes: u64,
     /// What it may take; 0 without a log.
@@ -136,6 +138,7 @@ impl Node {
             entries: topics.channels.entries(),
             bytes: topics.channels.bytes(),
             readers: topics.readers.len(),
+            cursors: self.cursor_count(),
             log_bytes: topics.segments.bytes(),
             log_limit,
             memory: topics.memory() as u64,

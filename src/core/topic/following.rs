@@ -43,15 +43,20 @@ impl Node {
         }
         self.settle_alone();
         self.topics.advance(now.wall);
-        let cursor = self.topics.start(&follow.start, &follow.patterns);
+        let cursor = match self.begin_reader(now, &follow.start, &follow.patterns, effects) {
+            Ok(cursor) => cursor,
+            Err(reply) => return answer(ticket, reply, effects),
+        };
         let number = self.topics.readers.next_number(client);
         let kind = Kind::Follower {
             number,
             meta: follow.meta,
+            epoch: cursor.epoch(),
         };
         let patterns = follow.patterns.iter().map(|&pattern| Arc::from(pattern));
         let readers = &mut self.topics.readers;
-        readers.add(client, kind, patterns.collect(), cursor.clone());
+        let at = cursor.clone().in_epoch(None);
+        readers.add(client, kind, patterns.collect(), at);
         let count = readers.subscription_count(client);
         let reply = TopicReply::Followed(number, cursor, count);
         answer(ticket, Reply::Topic(Box::new(reply)), effects);
@@ -70,10 +75,12 @@ impl Node {
             let Some(reader) = self.topics.readers.get(id) else {
                 continue;
             };
-            if let Kind::Follower { number: own, .. } = reader.kind
+            if let Kind::Follower {
+                number: own, epoch, ..
+            } = reader.kind
                 && number.is_none_or(|number| number == own)
             {
-                let cursor = self.place_of(id);
+                let cursor = self.place_of(id).in_epoch(epoch);
                 self.topics.readers.remove(id);
                 ended.push((own, cursor));
             }

@@ -156,6 +156,15 @@ impl Behind<'_> {
             (cursor, text)
         })
     }
+
+    /// As a reader gets it that reads under a name in this epoch, or under none.
+    fn text(&mut self, epoch: Option<u64>) -> Arc<str> {
+        let (cursor, text) = self.cursor();
+        match epoch {
+            None => Arc::clone(text),
+            Some(_) => Arc::from(cursor.clone().in_epoch(epoch).text()),
+        }
+    }
 }
 
 /// What became of what a live reader was given.
@@ -190,10 +199,13 @@ fn give(
         Kind::Listener(..) if is_loss => return Taken::Nothing,
         Kind::Listener(Listen::Channel, _) => (Addressee::Channel, Arc::from("")),
         Kind::Listener(Listen::Pattern, name) => (Addressee::Pattern(name.clone()), Arc::from("")),
-        Kind::Follower { number: _, meta } => {
+        &mut Kind::Follower {
+            number: _,
+            meta,
+            epoch,
+        } => {
             let pattern = Arc::clone(&reader.patterns[pattern]);
-            let cursor = Arc::clone(&behind.cursor().1);
-            (Addressee::Follower(pattern, *meta), cursor)
+            (Addressee::Follower(pattern, meta), behind.text(epoch))
         }
     };
     let told = told.clone();

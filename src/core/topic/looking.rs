@@ -57,6 +57,17 @@ impl Node {
             TopicCommand::RemoveRule(pattern) => {
                 return self.set_rule(now, ticket, pattern, None, effects);
             }
+            TopicCommand::Commit { name, cursor } => {
+                return self.commit_cursor(now, ticket, (name, cursor), effects);
+            }
+            TopicCommand::Cursors => self.cursor_names(),
+            TopicCommand::NamedCursor(name) => self.cursor_view(now, name),
+            TopicCommand::SetCursor { name, start } => {
+                return self.set_cursor(now, ticket, (name, start), effects);
+            }
+            TopicCommand::DeleteCursor(name) => {
+                return self.delete_cursor(now, ticket, name, effects);
+            }
             TopicCommand::Length(pattern) => self.topic_length(pattern),
             TopicCommand::Stat(channel) => self.topic_stat(channel),
             TopicCommand::Scan {

@@ -36,6 +36,7 @@
 //! | `channels`, `entries`, `keys` | what is counted of a channel; where each entry is, and the newest ones; keys of DEDUP |
 //! | `publishing` | TPUB, PUBLISH |
 //! | `reading`, `live`, `readers`, `following` | TREAD; one walk for all live readers; who reads; TSUB, SUBSCRIBE and their like |
+//! | `naming`, `named` | TREAD AS, TSUB AS, TCOMMIT, TCURSOR; what is kept of a name, and how two values merge |
 //! | `flushing`, `retaining`, `looking` | TFLUSH; TRETAIN; TLEN, TSTAT, TSCAN |
 //! | `restoring`, `compacting` | the log of topics: the way back from it, and its size |
 //! | [`cluster`] | copies, the order and the ends of lives between nodes |
@@ -60,6 +61,8 @@ mod live;
 mod log;
 mod looking;
 mod marks;
+mod named;
+mod naming;
 mod order;
 mod origin;
 mod origins;
@@ -80,9 +83,9 @@ mod topics;
 
 pub use cluster::{Greeting, Have, Head, TopicMessage, TopicNews};
 pub use command::{
-    Addressee, Before, CHANNEL_MAX, ChannelView, DEDUP_MAX, Follow, Listen, PATTERN_MAX,
-    PATTERNS_MAX, Page as TopicPage, Publish, Push, READ_MAX, Read, Start, Told, TopicCommand,
-    TopicRefusal, TopicReply, Unread,
+    Addressee, Before, CHANNEL_MAX, CURSOR_NAME_MAX, ChannelView, DEDUP_MAX, Follow, Listen,
+    Misread, NamedView, PATTERN_MAX, PATTERNS_MAX, Page as TopicPage, Publish, Push, READ_MAX,
+    Read, Start, Told, TopicCommand, TopicRefusal, TopicReply, Unread,
 };
 pub use cursor::{Cursor, InvalidCursor, NAMES_MAX};
 pub use cut::{Cut, Passed};
@@ -103,5 +106,8 @@ pub use retention::{Rule, Rules};
 pub use spans::Spans;
 pub use subscriptions::{SubscriptionId, Subscriptions};
 
+pub(crate) use named::merge_values as merge_named_cursors;
+#[cfg(test)]
+pub(crate) use named::sample as sample_named_cursor;
 pub(crate) use readers::ReaderId;
 pub(crate) use topics::Topics;

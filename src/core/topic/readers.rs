@@ -25,7 +25,12 @@ pub(crate) struct ReaderId(u64);
 #[derive(Debug)]
 pub(super) enum Kind {
     /// TSUB, with the number that the connection knows it by.
-    Follower { number: u64, meta: bool },
+    Follower {
+        number: u64,
+        meta: bool,
+        /// The epoch of the name that it reads under.
+        epoch: Option<u64>,
+    },
     /// SUBSCRIBE and PSUBSCRIBE, to this name.
     Listener(Listen, Arc<[u8]>),
     /// A TREAD that waits.
@@ -40,6 +45,8 @@ pub(super) struct Waiting {
     pub(super) bytes: u64,
     pub(super) to: Option<EntryId>,
     pub(super) meta: bool,
+    /// The epoch of the name that it reads under.
+    pub(super) epoch: Option<u64>,
     pub(super) patience: Patience,
     /// What it is told, the bytes of that, and once it is to be told no more, the cursor behind that.
     pub(super) told: Vec<Told>,

@@ -129,10 +129,11 @@ impl Topics {
     /// Where a reader of these patterns begins.
     pub(super) fn start(&self, start: &Start, patterns: &[&[u8]]) -> Cursor {
         match start {
-            Start::Cursor(cursor) => (**cursor).clone(),
+            Start::Cursor(cursor) => (**cursor).clone().in_epoch(None),
             Start::Now => self.now(),
             Start::Id(id) => self.at(*id),
             Start::Last(count) => self.before_last(*count, patterns),
+            Start::Named(..) => panic!("a name is looked up first"),
         }
     }
 
@@ -186,7 +187,11 @@ impl Node {
             };
             return self.postpone_reader(now, ticket, what, effects);
         }
-        let cursor = self.topics.start(&read.start, &read.patterns);
+        let cursor = match self.begin_reader(now, &read.start, &read.patterns, effects) {
+            Ok(cursor) => cursor,
+            Err(reply) => return answer(ticket, reply, effects),
+        };
+        let epoch = cursor.epoch();
         let patience = match read.wait {
             Wait::No => self.patience_for_order(now.time),
             Wait::AtMost(timeout) => Patience::Until(now.time + timeout),
@@ -198,6 +203,7 @@ impl Node {
             bytes: read.bytes,
             to: read.to,
             meta: read.meta,
+            epoch,
             patience,
             told: Vec::new(),
             taken: 0,
@@ -205,10 +211,12 @@ impl Node {
         };
         let patterns = read.patterns.iter().map(|&pattern| Arc::from(pattern));
         let kind = Kind::Waiting(Box::new(waiting));
-        let id = self
-            .topics
-            .readers
-            .add(ticket.client, kind, patterns.collect(), cursor);
+        let id = self.topics.readers.add(
+            ticket.client,
+            kind,
+            patterns.collect(),
+            cursor.in_epoch(None),
+        );
         if let Some(until) = patience.until() {
             self.agenda.add_timer(until, Timer::TopicRead(id));
         }
@@ -372,7 +380,7 @@ impl Node {
             self.topics.counts.deliver(told);
         }
         let page = PageReply {
-            cursor,
+            cursor: cursor.in_epoch(waiting.epoch),
             told: waiting.told,
             meta: waiting.meta,
         };
@@ -444,9 +452,14 @@ impl Topics {
         cursor: &dyn Fn() -> Cursor,
     ) -> Option<Push> {
         let (to, cursor) = match &reader.kind {
-            Kind::Follower { number: _, meta } => {
+            &Kind::Follower {
+                number: _,
+                meta,
+                epoch,
+            } => {
                 let pattern = self.pattern_of(reader, &told);
-                (Addressee::Follower(pattern, *meta), cursor().text())
+                let cursor = cursor().in_epoch(epoch);
+                (Addressee::Follower(pattern, meta), cursor.text())
             }
             Kind::Listener(Listen::Channel, _) => (Addressee::Channel, String::new()),
             Kind::Listener(Listen::Pattern, name) => {

@@ -21,6 +21,9 @@ impl SettingKind {
     pub const TOPIC_FLUSHED: SettingKind = SettingKind(32);
     /// TRETAIN: how long entries of the channels that the pattern of this name matches are kept, as words.
     pub const TOPIC_RULE: SettingKind = SettingKind(33);
+    /// A named cursor: how far its reader has come, and what it reads. The version is its epoch, and stays when the reader
+    /// comes further; two values of one epoch are merged.
+    pub const TOPIC_CURSOR: SettingKind = SettingKind(34);
     /// A policy: RETRY of jobs that name none.
     pub const RETRY: SettingKind = SettingKind(16);
     /// A policy: TTL of jobs that name none.
@@ -34,7 +37,10 @@ impl SettingKind {
 
     /// Whether it is about topics.
     pub fn is_of_topics(self) -> bool {
-        matches!(self, SettingKind::TOPIC_FLUSHED | SettingKind::TOPIC_RULE)
+        matches!(
+            self,
+            SettingKind::TOPIC_FLUSHED | SettingKind::TOPIC_RULE | SettingKind::TOPIC_CURSOR
+        )
     }
 }
 
@@ -48,7 +54,7 @@ pub struct Setting {
     pub name: Arc<[u8]>,
     /// What is set; none when the entry was removed.
     pub value: Option<Arc<[u8]>>,
-    /// Rises with every write of the entry. Also the wall clock of the write in milliseconds, unless the replaced entry was
+    /// Rises with every write of the entry, unless the kind says otherwise. Also the wall clock of the write in milliseconds, unless the replaced entry was
     /// of a later time.
     pub version: u64,
     /// The node that wrote it.

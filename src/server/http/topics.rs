@@ -60,6 +60,7 @@ async fn topics(State(shared): State<Node>, uri: Uri) -> Result<Json<Value>, Res
             "entries": total.entries,
             "bytes": total.bytes,
             "readers": total.readers,
+            "cursors": total.cursors,
         },
     })))
 }

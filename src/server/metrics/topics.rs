@@ -10,7 +10,7 @@ use crate::server::driver::Driver;
 type Named = (Kind, &'static str, &'static str);
 
 /// The figures of all topics together.
-const SUMS: [Named; 16] = [
+const SUMS: [Named; 17] = [
     (
         Kind::Counter,
         "topic_entries_published_total",
@@ -46,6 +46,11 @@ const SUMS: [Named; 16] = [
         Kind::Gauge,
         "topic_readers",
         "Subscriptions at this node, and TREADs that wait.",
+    ),
+    (
+        Kind::Gauge,
+        "topic_cursors",
+        "Named cursors of the cluster.",
     ),
     (
         Kind::Gauge,
@@ -124,6 +129,7 @@ impl Topics {
             all.entries,
             all.bytes,
             all.readers as u64,
+            all.cursors as u64,
             all.log_bytes,
             all.log_limit,
             all.memory,

@@ -122,7 +122,7 @@ fn a_subscribed_connection_takes_few_commands() {
         let refused = listener.call(command);
         let name = command.split(' ').next().expect("a name").to_lowercase();
         let expected = format!(
-            "ERR Can't execute '{name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / TSUB / TUNSUB / PING / QUIT / RESET are allowed in this context"
+            "ERR Can't execute '{name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / TSUB / TUNSUB / TCOMMIT / PING / QUIT / RESET are allowed in this context"
         );
         assert_eq!(refused.error_text(), expected);
     }

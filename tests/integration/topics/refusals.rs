@@ -47,6 +47,9 @@ fn wrong_numbers_of_arguments() {
         "TSCAN",
         "TRETAIN c",
         "TUNSUB 1 2",
+        "TCOMMIT",
+        "TCOMMIT a",
+        "TCOMMIT a 0-0@ x",
     ] {
         let name = line.split(' ').next().expect("a name").to_lowercase();
         assert_eq!(client.call(line), wrong_arity(&name), "{line}");
@@ -96,8 +99,10 @@ fn publishing() {
 
 #[test]
 fn reading_and_following() {
-    let start = "ERR give one start: FROM or LAST";
+    let start = "ERR give one start: FROM, LAST or AS";
     let pattern = "ERR a pattern must have 1 to 512 bytes";
+    let name = "ERR the name of a cursor must have 1 to 256 bytes";
+    let unknown = "ERR there is no named cursor of this name: TREAD or TSUB with AS begins one";
     let many = format!("TREAD FROM 0 PATTERN{}", " p".repeat(101));
     let long = format!("TREAD FROM 0 PATTERN {}", "x".repeat(513));
     let number = |name: &str| format!("ERR {name} must be a number from 1 to 10000");
@@ -108,6 +113,8 @@ fn reading_and_following() {
         ("TREAD FROM 0 PATTERN", "ERR PATTERN is missing"),
         ("TREAD PATTERN c", start),
         ("TREAD FROM 0 LAST 1 PATTERN c", start),
+        ("TREAD AS a AS b PATTERN c", start),
+        ("TREAD AS  PATTERN c", name),
         ("TREAD FROM 0 PATTERN ", pattern),
         (&long, pattern),
         (&many, "ERR at most 100 patterns in one call"),
@@ -139,6 +146,19 @@ fn reading_and_following() {
         ("TSUB FROM 0 PATTERN", "ERR PATTERN is missing"),
         ("TSUB FROM 0 LAST 1 PATTERN c", start),
         ("TSUB FROM x PATTERN c", "ERR invalid cursor 'x'"),
+        ("TSUB AS  PATTERN c", name),
+        ("TCOMMIT  0-0@", name),
+        (
+            "TCOMMIT a 0",
+            "ERR invalid cursor '0': it does not begin with an id and '@'",
+        ),
+        ("TCOMMIT a 0-0@", unknown),
+        ("TCURSOR ", name),
+        ("TCURSOR a BOGUS", "ERR syntax error"),
+        ("TCURSOR a DEL x", "ERR syntax error"),
+        ("TCURSOR a SET", "ERR syntax error"),
+        ("TCURSOR a SET x", "ERR invalid cursor 'x'"),
+        ("TCURSOR a SET 0", unknown),
         ("TSUB COUNT 1 PATTERN c", "ERR syntax error"),
         ("TSUB PATTERN ", pattern),
         ("TUNSUB x", "ERR TUNSUB takes the number of a subscription"),

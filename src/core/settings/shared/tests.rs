@@ -48,7 +48,7 @@ impl World {
         let wall = self.wall(number);
         let taken = self.maps[number].merge(wall, setting);
         self.maps[number].check();
-        taken
+        taken.is_some()
     }
 
     fn value(&self, number: usize, name: &[u8]) -> Option<&[u8]> {
@@ -239,7 +239,7 @@ fn a_client_gets_no_more_entries_of_a_kind_than_there_may_be_but_a_peer_does() {
         node: node(1),
         ..Setting::sample()
     };
-    assert!(map.merge(WallTime(1), &setting));
+    assert!(map.merge(WallTime(1), &setting).is_some());
     map.check();
 }
 
@@ -263,7 +263,7 @@ fn a_client_gets_no_more_bytes_than_there_may_be() {
         node: node(1),
         ..Setting::sample()
     };
-    assert!(map.merge(WallTime(1), &setting));
+    assert!(map.merge(WallTime(1), &setting).is_some());
     let refused = map.write(WallTime(1), node(0), &change(None));
     assert_eq!(refused, Err(Refusal::TooManySettings));
     let smaller = Change {
@@ -300,11 +300,11 @@ fn the_greater_mark_of_a_purge_wins_whatever_the_versions_say() {
     ];
     let mut map = Shared::default();
     for setting in &order {
-        assert!(map.merge(WallTime(1), setting), "{setting:?}");
+        assert!(map.merge(WallTime(1), setting).is_some(), "{setting:?}");
         map.check();
     }
     for setting in &order {
-        assert!(!map.merge(WallTime(1), setting), "{setting:?}");
+        assert!(map.merge(WallTime(1), setting).is_none(), "{setting:?}");
     }
     assert_eq!(map.value(SettingKind::PURGED, b"q"), Some(&b"100"[..]));
 }
@@ -324,5 +324,64 @@ fn a_mark_of_a_purge_goes_after_thirty_days_and_comes_from_nobody_again() {
     assert_eq!(map.forget_old(later), [Arc::from(&b"q"[..])]);
     map.check();
     assert_eq!(map.digest(), 0);
-    assert!(!map.merge(later, &written[0]));
+    assert!(map.merge(later, &written[0]).is_none());
+}
+
+fn cursors() -> impl Strategy<Value = Setting> {
+    let commits = prop::collection::vec((0..3_u32, 0..4_u64), 0..3);
+    let value = prop_oneof![
+        6 => (0..9_u64, commits)
+            .prop_map(|(at, commits)| Some(crate::topic::sample_named_cursor(at, &commits))),
+        1 => Just(None),
+        1 => Just(Some(Arc::from(&b"newer"[..]))),
+    ];
+    (value, 1..3_u64, 0..3_usize).prop_map(|(value, version, number)| Setting {
+        kind: SettingKind::TOPIC_CURSOR,
+        name: Arc::from(&b"reader"[..]),
+        value,
+        version: WALL + version,
+        node: node(number),
+    })
+}
+
+proptest! {
+    /// As nodes do: each tells the others what it has after every change, and all of them hear that in some order.
+    #[test]
+    fn nodes_agree_on_named_cursors(
+        written in prop::collection::vec((0..3_usize, cursors()), 1..8),
+        order in prop::collection::vec(any::<prop::sample::Index>(), 400),
+    ) {
+        let wall = WallTime(WALL);
+        let mut maps = [(); 3].map(|()| Shared::default());
+        let mut under_way: Vec<(usize, Setting)> = written;
+        for by in &order {
+            if under_way.is_empty() {
+                break;
+            }
+            let (at, setting) = under_way.remove(by.index(under_way.len()));
+            let taken = maps[at].merge(wall, &setting);
+            maps[at].check();
+            for other in (0..3).filter(|other| *other != at) {
+                under_way.extend(taken.clone().map(|taken| (other, taken)));
+            }
+        }
+        prop_assert!(under_way.is_empty(), "it comes to an end");
+        for map in &maps[1..] {
+            prop_assert_eq!(map.all().collect::<Vec<_>>(), maps[0].all().collect::<Vec<_>>());
+            prop_assert_eq!(map.digest(), maps[0].digest());
+        }
+    }
+
+    #[test]
+    fn a_named_cursor_that_is_merged_changes_no_more_by_either(one in cursors(), other in cursors()) {
+        let wall = WallTime(WALL);
+        let mut maps = [(); 2].map(|()| Shared::default());
+        for (map, pair) in maps.iter_mut().zip([[&one, &other], [&other, &one]]) {
+            for setting in pair.into_iter().chain(pair) {
+                map.merge(wall, setting);
+            }
+            prop_assert!(map.merge(wall, &one).is_none() && map.merge(wall, &other).is_none());
+        }
+        prop_assert_eq!(maps[0].digest(), maps[1].digest());
+    }
 }

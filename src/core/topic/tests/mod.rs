@@ -10,6 +10,7 @@ mod cluster;
 mod figures;
 mod histories;
 mod names;
+mod naming;
 mod planted;
 mod random;
 mod reading;

@@ -9,6 +9,7 @@ pub(super) fn fields(driver: &Driver, fields: &mut Fields) {
     fields.add("topic_entries", all.entries);
     fields.add("topic_bytes", all.bytes);
     fields.add("topic_readers", all.readers);
+    fields.add("topic_cursors", all.cursors);
     fields.add("topic_entries_published", all.published);
     fields.add("topic_entries_delivered", all.delivered);
     fields.add("topic_entries_flushed", all.flushed);
