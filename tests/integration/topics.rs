@@ -4,6 +4,7 @@ mod cluster;
 mod crash;
 mod following;
 mod keeping;
+mod naming;
 mod pubsub;
 mod reading;
 mod refusals;
