@@ -107,7 +107,7 @@ impl Node {
         });
         self.watch_absence(now, key);
         self.lose_peer(now, key, effects);
-        self.on_member_reachable(at, key, false);
+        self.on_member_down(at, key);
     }
 
     pub(crate) fn on_peer_failing(

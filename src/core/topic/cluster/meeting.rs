@@ -59,7 +59,15 @@ impl Node {
         self.watch_topics(now);
     }
 
-    /// Our link to a node broke, or it is taken for dead, or is not any more.
+    /// Our link to a node broke: what we said last may be lost.
+    pub(crate) fn on_member_down(&mut self, now: Now, key: PeerKey) {
+        self.on_member_reachable(now, key, false);
+        if let Some(member) = self.topics.cluster.members.get_mut(key) {
+            member.forget_told();
+        }
+    }
+
+    /// A node is taken for dead, or is not any more. Our link to it may be up all the time.
     pub(crate) fn on_member_reachable(&mut self, now: Now, key: PeerKey, is_reachable: bool) {
         let Some(member) = self.topics.cluster.members.get_mut(key) else {
             return;
@@ -68,9 +76,6 @@ impl Node {
             return;
         }
         member.is_reachable = is_reachable;
-        if !is_reachable {
-            member.forget_told();
-        }
         self.topics.cluster.tell_all_of(&self.topics.origins);
         self.topics.has_news = true;
         self.watch_topics(now);
