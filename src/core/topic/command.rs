@@ -258,6 +258,16 @@ pub enum Told {
 }
 
 impl Told {
+    /// The same entry, late or not.
+    #[must_use]
+    pub(crate) fn with_late(self, late: bool) -> Self {
+        match self {
+            Told::Entry(entry, _) => Told::Entry(entry, late),
+            Told::Unread(unread) => Told::Unread(Unread { late, ..unread }),
+            Told::Lost(..) => self,
+        }
+    }
+
     /// The entry that has to be read first, if it is one.
     pub fn unread(&self) -> Option<&Unread> {
         match self {

@@ -48,6 +48,12 @@ impl Haves {
         self.0.get(&member).and_then(|all| all.get(&origin))
     }
 
+    /// All that a member told of.
+    pub(super) fn of_member(&self, member: OriginNode) -> impl Iterator<Item = (Origin, &Spans)> {
+        let all = self.0.get(&member).into_iter().flatten();
+        all.map(|(origin, held)| (*origin, held))
+    }
+
     /// Whether no member has records of a log beyond this number.
     pub(super) fn all_within(&self, origin: Origin, records: u64) -> bool {
         let held = self.0.values().filter_map(|all| all.get(&origin));

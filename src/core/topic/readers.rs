@@ -73,14 +73,6 @@ impl Patience {
         }
     }
 
-    /// Whether a page that is empty waits for the order, which has come to this id.
-    pub(super) fn waits_for_order(self, stable: EntryId, is_unsettled: bool) -> bool {
-        match self {
-            Patience::Order(_, to) => to > stable || is_unsettled,
-            Patience::None | Patience::Until(_) | Patience::Forever => false,
-        }
-    }
-
     /// Whether a page that is empty waits for what is published.
     pub(super) fn waits_for_news(self) -> bool {
         match self {
@@ -119,6 +111,19 @@ pub(super) struct Reader {
     /// The first of the subscriptions, one for each pattern, that are its own.
     first: u64,
     pub(super) at: At,
+}
+
+impl Reader {
+    /// The id that the order has to come to before it is answered.
+    pub(super) fn goal(&self) -> Option<EntryId> {
+        match &self.kind {
+            Kind::Waiting(waiting) => match waiting.patience {
+                Patience::Order(_, goal) => Some(goal),
+                Patience::None | Patience::Until(_) | Patience::Forever => None,
+            },
+            Kind::Follower { .. } | Kind::Listener(..) => None,
+        }
+    }
 }
 
 /// The readers of one connection.

@@ -339,7 +339,8 @@ impl Node {
         ended: Ended,
         effects: &mut Vec<Effect>,
     ) {
-        let (stable, is_unsettled) = (self.topics.stable(), self.topics.has_unsettled());
+        let goal = self.topics.readers.get(id).and_then(Reader::goal);
+        let awaits = goal.is_some_and(|goal| self.topics.awaits_order(goal));
         let reader = self.topics.readers.get_mut(id).expect("its page was read");
         let Kind::Waiting(waiting) = &mut reader.kind else {
             panic!("{reader:?} is no TREAD");
@@ -352,7 +353,7 @@ impl Node {
                 self.topics.readers.move_to(id, cursor, Next::Now);
                 self.agenda.add_timer(now, Timer::TopicPages);
             }
-            Ended::Empty if waiting.patience.waits_for_order(stable, is_unsettled) => {
+            Ended::Empty if awaits => {
                 self.topics.readers.move_to(id, cursor, Next::News);
             }
             Ended::Empty if !has_any && waiting.patience.waits_for_news() => self.join(id, cursor),
@@ -375,7 +376,12 @@ impl Node {
         }
     }
 
-    fn answer_read(&mut self, waiting: Waiting, cursor: Cursor, effects: &mut Vec<Effect>) {
+    fn answer_read(&mut self, mut waiting: Waiting, cursor: Cursor, effects: &mut Vec<Effect>) {
+        // It may have waited: what was flushed meanwhile is not told, and what was moved lies elsewhere.
+        let told = waiting.told.into_iter();
+        waiting.told = told
+            .filter_map(|told| self.topics.look_again_at(told))
+            .collect();
         for told in &waiting.told {
             self.topics.counts.deliver(told);
         }
@@ -444,6 +450,26 @@ impl Node {
 }
 
 impl Topics {
+    /// What is to be told now: none of what a flush took.
+    fn look_again_at(&self, told: Told) -> Option<Told> {
+        let (origin, number, late) = match &told {
+            Told::Entry(entry, late) => (entry.origin, entry.number, *late),
+            Told::Unread(unread) => (unread.origin, unread.number, unread.late),
+            Told::Lost(..) => return Some(told),
+        };
+        let Slot::Entry(entry) = self.entries.slot(origin, number) else {
+            return None;
+        };
+        let channel = self.channels.get(entry.channel);
+        if entry.id <= channel.floor() && channel.taken().0 < entry.id {
+            return None;
+        }
+        match told {
+            Told::Unread(_) => Some(self.entries.told(origin, number, entry).with_late(late)),
+            Told::Entry(..) | Told::Lost(..) => Some(told),
+        }
+    }
+
     /// What a subscription is told; nothing of a loss if it keeps no cursor.
     pub(super) fn push(
         &self,

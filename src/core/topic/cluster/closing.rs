@@ -445,8 +445,24 @@ impl Topics {
     }
 
     /// Whether a member that is there has not said that its records here are settled.
-    pub(in crate::topic) fn has_unsettled(&self) -> bool {
+    fn has_unsettled(&self) -> bool {
         !self.unsettled_members().is_empty()
+    }
+
+    /// Whether the order comes to an id as soon as members have answered, or have copies of what this node published.
+    pub(in crate::topic) fn awaits_order(&self, goal: EntryId) -> bool {
+        let members = &self.cluster.members;
+        let answers = |key: PeerKey| {
+            let member = members.get(key);
+            member.is_some_and(|member| member.is_present() && member.aside != Aside::Yes)
+        };
+        let behind = self.order().behind(goal);
+        let mut behind = behind.filter_map(|node| members.find(node));
+        let own = self.own().and_then(|own| self.origins.log(own));
+        !members.is_empty()
+            && (self.stable() < goal && behind.any(answers)
+                || self.unsettled_members().into_iter().any(answers)
+                || own.is_some_and(|log| log.settled() < log.prefix()))
     }
 
     /// Whether records are here that readers cannot get yet, or not in order.

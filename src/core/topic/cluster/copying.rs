@@ -310,14 +310,27 @@ impl Topics {
             held.insert(first..=last);
         }
         self.origins.hear_of(origin, held.last());
-        let has_all = self
-            .origins
-            .log(origin)
-            .is_some_and(|log| held.iter().all(|range| log.held().covers(&range)));
-        if !has_all && !held.is_empty() {
+        if self.lacks_of(origin, &held) {
             self.cluster.lacking.insert(origin);
         }
         self.cluster.haves.tell(node, origin, held);
+    }
+
+    fn lacks_of(&self, origin: Origin, held: &Spans) -> bool {
+        let log = self.origins.log(origin);
+        let has = |range| log.is_some_and(|log| log.held().covers(&range));
+        !held.iter().all(has)
+    }
+
+    /// A member can be asked from now on for what it told of before.
+    pub(super) fn look_at_haves(&mut self, key: PeerKey) {
+        let Some(node) = self.cluster.members.get(key).map(|member| member.node) else {
+            return;
+        };
+        let haves = self.cluster.haves.of_member(node);
+        let lacking = haves.filter(|(origin, held)| self.lacks_of(*origin, held));
+        let lacking: Vec<Origin> = lacking.map(|(origin, _)| origin).collect();
+        self.cluster.lacking.extend(lacking);
     }
 
     /// Settles what the members have of the logs of nodes that are not there.

@@ -76,6 +76,7 @@ impl Node {
             return;
         }
         member.is_reachable = is_reachable;
+        self.topics.look_at_haves(key);
         self.topics.cluster.tell_all_of(&self.topics.origins);
         self.topics.has_news = true;
         self.watch_topics(now);
@@ -259,6 +260,7 @@ impl Node {
         if !self.topics.cluster.members.get(key).is_some_and(is_present) {
             return;
         }
+        self.topics.look_at_haves(key);
         self.topics.cluster.begin_push(key, own);
         let next = self.topics.cluster.members.get(key);
         if let Some(own) = own
