@@ -169,6 +169,7 @@ fn of_topics() -> Vec<Message> {
     let news = vec![
         TopicNews::Greeting(Box::new(Greeting {
             own: origin,
+            asks: true,
             ends: vec![end.clone()],
             whole: vec![(origin, 300)],
             haves: vec![have()],

@@ -47,6 +47,7 @@ pub(super) enum Parts<'a> {
 pub(super) struct Welcome<'a> {
     head: Head,
     own: Origin,
+    asks: bool,
     #[serde(borrow)]
     ends: Vec<Parts<'a>>,
     whole: Vec<(Origin, u64)>,
@@ -164,6 +165,7 @@ impl<'a> Welcome<'a> {
         Welcome {
             head,
             own: greeting.own,
+            asks: greeting.asks,
             ends: Parts::all(&greeting.ends),
             whole: greeting.whole.clone(),
             haves: greeting.haves.clone(),
@@ -173,6 +175,7 @@ impl<'a> Welcome<'a> {
     pub(super) fn into_message(self) -> Message {
         let greeting = Greeting {
             own: self.own,
+            asks: self.asks,
             ends: records(self.ends),
             whole: self.whole,
             haves: self.haves,

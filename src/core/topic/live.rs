@@ -70,7 +70,7 @@ impl Node {
 impl Topics {
     /// Gives all live readers what is new. Returns the TREADs that have something now, and their cursors.
     fn walk(&mut self, effects: &mut Vec<Effect>) -> Vec<(ReaderId, Cursor)> {
-        let mut page = Page::open(&self.origins, self.stable(), self.live.clone());
+        let mut page = self.open_page(self.live.clone());
         let (mut found, mut served) = (Vec::new(), Vec::new());
         let mut is_cold = false;
         let counts = &mut self.counts;

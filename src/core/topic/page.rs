@@ -112,6 +112,8 @@ pub struct Page {
     cursor: Cursor,
     reached: EntryId,
     stable: EntryId,
+    /// What lies above this does not wait for the order: a wrong clock made it.
+    horizon: EntryId,
     /// In order of their origins.
     lanes: Vec<Lane>,
     /// A record could not be read: what follows it is not late for that.
@@ -145,6 +147,7 @@ impl Page {
             reached: cursor.id(),
             cursor,
             stable,
+            horizon: EntryId::MAX,
             lanes,
             is_cut_off: false,
         };
@@ -159,6 +162,13 @@ impl Page {
             }
         }
         page
+    }
+
+    /// Records above this id do not wait for the order.
+    #[must_use]
+    pub(super) fn with_horizon(mut self, horizon: EntryId) -> Self {
+        self.horizon = horizon;
+        self
     }
 
     /// The next thing for the reader; none when the page is at its end for now. `look` says what a place holds, and is asked
@@ -292,7 +302,8 @@ impl Page {
                 continue;
             };
             let lane = &self.lanes[at];
-            let is_due = id <= self.stable || lane.passed.records() < lane.overdue;
+            let is_due =
+                id <= self.stable || lane.passed.records() < lane.overdue || self.horizon < id;
             if is_due && best.is_none_or(|(lowest, _)| id < lowest) {
                 best = Some((id, at));
             }

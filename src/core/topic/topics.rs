@@ -10,7 +10,7 @@ use super::ends::EndRecord;
 use super::entries::{Entries, Indexed, Slot};
 use super::figures::Counts;
 use super::glob::{Case, matches};
-use super::id::{Clock, EntryId};
+use super::id::{AHEAD_MAX_MS, Clock, EntryId};
 use super::keys::Keys;
 use super::marks::Marks;
 use super::order::{Closed, Order};
@@ -39,6 +39,8 @@ pub(crate) struct Topics {
     clock: Clock,
     pub(super) origins: Origins,
     order: Order,
+    /// No clock that is right makes ids above this one now.
+    horizon: EntryId,
     pub(super) entries: Entries,
     pub(super) channels: Channels,
     pub(super) marks: Marks,
@@ -112,6 +114,7 @@ impl Topics {
             clock: Clock::default(),
             origins: Origins::default(),
             order: Order::default(),
+            horizon: EntryId::MAX,
             entries: Entries::default(),
             channels: Channels::new(seed),
             marks: Marks::default(),
@@ -237,6 +240,7 @@ impl Topics {
 
     /// Moves the stable id on, unless the node still gathers what the others have.
     pub(super) fn advance(&mut self, wall: WallTime) -> EntryId {
+        self.horizon = EntryId::end_of(wall.0.saturating_add(AHEAD_MAX_MS));
         if self.cluster.loading.is_some() {
             return self.order.stable();
         }
@@ -306,7 +310,8 @@ impl Topics {
 
     /// A page behind a cursor.
     pub(super) fn open_page(&self, cursor: Cursor) -> Page {
-        Page::open(&self.origins, self.order.stable(), cursor)
+        let page = Page::open(&self.origins, self.order.stable(), cursor);
+        page.with_horizon(self.horizon)
     }
 
     /// What a place holds, for a reader.

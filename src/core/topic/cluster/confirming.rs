@@ -273,7 +273,7 @@ impl Publishes {
 impl super::super::topics::Topics {
     /// Whether this many nodes have a record, this one included.
     fn has_copies(&self, origin: Origin, number: u64, copies: usize) -> bool {
-        let members = self.cluster.members.iter();
+        let members = self.cluster.members.present();
         let has = members.filter(|(_, member)| {
             let held = self.cluster.haves.of(member.node, origin);
             held.is_some_and(|held| held.contains(number))

@@ -63,6 +63,8 @@ impl Node {
     pub(crate) fn on_member_down(&mut self, now: Now, key: PeerKey) {
         self.on_member_reachable(now, key, false);
         if let Some(member) = self.topics.cluster.members.get_mut(key) {
+            // It may be another process when it is back, with less than it had.
+            member.has_greeted = false;
             member.forget_told();
         }
     }
@@ -124,7 +126,9 @@ impl Node {
         let Some(own) = self.topics.own() else {
             return;
         };
-        let greeting = Box::new(self.topics.greeting(own));
+        let member = self.topics.cluster.members.get(to);
+        let asks = member.is_some_and(|member| !member.has_greeted);
+        let greeting = Box::new(self.topics.greeting(own, asks));
         self.tell_member(now, to, TopicNews::Greeting(greeting), effects);
     }
 
@@ -250,6 +254,9 @@ impl Node {
         }
         self.join_loading(now, &greeting.haves);
         self.on_topic_haves(now, from, &greeting.haves);
+        if greeting.asks {
+            self.greet(now, from, effects);
+        }
         self.resume_with(now, from, effects);
     }
 
@@ -295,7 +302,7 @@ impl super::Cluster {
 }
 
 impl Topics {
-    fn greeting(&self, own: Origin) -> Greeting {
+    fn greeting(&self, own: Origin, asks: bool) -> Greeting {
         let logs: Vec<Origin> = self.origins.logs().map(|(origin, _)| origin).collect();
         let ends = logs.iter().flat_map(|&origin| {
             let rows = self.origins.ends().rows(origin, 1);
@@ -310,6 +317,7 @@ impl Topics {
             .map(|&origin| (origin, self.origins.whole(origin)));
         Greeting {
             own,
+            asks,
             ends: ends.collect(),
             whole: whole.filter(|(_, records)| *records > 0).collect(),
             haves: logs

@@ -71,6 +71,8 @@ pub enum TopicNews {
 pub struct Greeting {
     /// Its current origin.
     pub own: Origin,
+    /// The sender does not know how the receiver is, and asks for a greeting.
+    pub asks: bool,
     /// All end records that it knows.
     pub ends: Vec<TopicRecord>,
     /// Up to which number of each log it knows every end record.
