@@ -169,6 +169,11 @@ impl OriginLog {
         self.freed.insert(range);
     }
 
+    /// All end records among these numbers are in the table.
+    pub(super) fn see(&mut self, range: RangeInclusive<u64>) {
+        self.seen.insert(range);
+    }
+
     /// Counts a record that no member has as held.
     pub(super) fn lose(&mut self, number: u64) {
         if !self.held.contains(number) {

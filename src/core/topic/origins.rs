@@ -142,6 +142,13 @@ impl Origins {
         }
     }
 
+    /// All end records in a range that was freed are in the table: who freed it had seen them, and named them with it.
+    pub(super) fn see(&mut self, origin: Origin, range: RangeInclusive<u64>) {
+        if let Some(log) = self.open(origin) {
+            log.see(range);
+        }
+    }
+
     /// Gives the numbers of a range up that are not held: every member has said that it has neither the records nor end
     /// records of these numbers in its table. Without this, an end record that counts on them would stop readers for ever.
     /// A number that this node's own table has is no loss: the record is taken from there.

@@ -191,6 +191,7 @@ impl Topics {
                 first_entry,
             } => {
                 self.origins.take_freed(origin, first..=last, first_entry);
+                self.origins.see(origin, first..=last);
                 // What was freed lay below the floor of its channel.
                 for (key, id) in self.entries.take_out(origin, first, last) {
                     self.raise(key, Floor::Flushed, id);

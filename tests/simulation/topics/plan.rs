@@ -61,7 +61,11 @@ impl TopicPlan {
             following: dice.pick(&[0, 30, 50, 100]),
             flush_every: flushes.then(|| dice.between(500, 8000) * MS),
             retain_every: retains.then_some(3 * SECOND),
-            memory: dice.weighted(&[(50, 1 << 30), (25, 1_000_000), (25, 200_000)]),
+            memory: match dice.weighted(&[(50, 1 << 30), (25, 1_000_000), (25, 200_000)]) {
+                // A member that is full does not get what others publish, and its readers do not.
+                _ if hosts > 1 => 1 << 30,
+                memory => memory,
+            },
             disk: if full { 20_000 } else { 1 << 40 },
             segment: dice.between(20, 400),
             width: dice.pick(&[1, 100, 1000]),

@@ -50,6 +50,8 @@ struct Pending {
     id: EntryId,
     /// What its publisher asked for. If it did not say, the present members count, which may become fewer.
     replicate: Option<u16>,
+    /// But never less than this.
+    least: usize,
     until: Option<Time>,
 }
 
@@ -94,10 +96,16 @@ impl Node {
             return usize::from(copies);
         }
         let present = 1 + cluster.members.present().count();
-        let least = usize::from(self.settings.topic_min_replicate);
-        let all = 1 + cluster.members.len();
         let most = self.settings.topic_replicate.get();
-        most.min(present).max(least.min(all).min(most))
+        most.min(present).max(self.least_copies())
+    }
+
+    /// How many copies a publish has at least whose publisher does not say.
+    fn least_copies(&self) -> usize {
+        let least = usize::from(self.settings.topic_min_replicate);
+        let all = 1 + self.topics.cluster.members.len();
+        let most = self.settings.topic_replicate.get();
+        least.min(all).min(most)
     }
 
     /// Keeps a publish until enough members are there.
@@ -134,11 +142,13 @@ impl Node {
             return answer_published(terms.ticket, id, effects);
         }
         let is_known = self.topics.own() == Some(origin);
+        let least = self.least_copies();
         let pending = &mut self.topics.cluster.publishes.pending;
         pending.entry((origin, number)).or_default().push(Pending {
             ticket: terms.ticket,
             id,
             replicate: terms.replicate,
+            least,
             until: terms.until,
         });
         self.plan_publish_end(terms.until);
@@ -192,9 +202,11 @@ impl Node {
             self.publish_on(now, terms, &publish, effects);
         }
         let topics = &self.topics;
-        let least = self.copies_of(None);
+        let usual = self.copies_of(None);
         let has_copies = |&(origin, number): &(Origin, u64), pending: &Pending| {
-            let copies = pending.replicate.map_or(least, usize::from);
+            let copies = pending
+                .replicate
+                .map_or(usual.max(pending.least), usize::from);
             topics.has_copies(origin, number, copies)
         };
         let mut done = Vec::new();

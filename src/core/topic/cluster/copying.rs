@@ -370,6 +370,7 @@ impl Topics {
             return false;
         }
         self.origins.take_freed(origin, first..=last, first_entry);
+        self.origins.see(origin, first..=last);
         self.cluster.note(origin, EntryId::ZERO);
         true
     }
