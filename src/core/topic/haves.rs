@@ -48,7 +48,7 @@ impl Haves {
         self.0.get(&member).and_then(|all| all.get(&origin))
     }
 
-    /// All that a member told of.
+    /// What a member said that it has, log by log.
     pub(super) fn of_member(&self, member: OriginNode) -> impl Iterator<Item = (Origin, &Spans)> {
         let all = self.0.get(&member).into_iter().flatten();
         all.map(|(origin, held)| (*origin, held))

@@ -100,8 +100,8 @@ fn every_reader_gets_every_entry_in_one_order_at_any_node() {
     for client in &mut clients {
         assert_eq!(read_all(client, "0", "c.*").1, wanderer.entries);
     }
-    let followed: Vec<Entry> = (0..300).map(|_| told(&follower.receive()).entry).collect();
-    assert_eq!(followed, wanderer.entries);
+    let got: Vec<Entry> = (0..300).map(|_| told(&follower.receive()).entry).collect();
+    assert_eq!(got, wanderer.entries);
 }
 
 /// Publishes from one node without waiting for each answer, while it is killed; returns what was answered.

@@ -322,7 +322,7 @@ impl Topics {
         !held.iter().all(has)
     }
 
-    /// A member can be asked from now on for what it told of before.
+    /// A member can be asked from now on for what it said that it has.
     pub(super) fn look_at_haves(&mut self, key: PeerKey) {
         let Some(node) = self.cluster.members.get(key).map(|member| member.node) else {
             return;
