@@ -1,19 +1,17 @@
 //! Named cursors: a reader that keeps nothing goes on where it was, through kills; and a rewind holds.
 
-use crate::fixture::{Launch, Node, eventually};
+use crate::fixture::{Launch, Node};
 use crate::topics::{Entry, bodies, publish, publish_many, read, told};
 use crate::wire::{Connection, array, bulk, count, error, int, simple};
 
 const STALE: &str = "STALE The name was set to another place or deleted after this cursor was handed out: read AS it again";
 
-/// A page of at least this many entries. What was published a moment ago, or before a restart, may not be settled yet; a page
-/// that is not committed changes nothing.
+/// A page of this many entries.
 #[track_caller]
-fn read_at_least(client: &mut Connection, wanted: usize, options: &str) -> (String, Vec<Entry>) {
-    eventually("the entries are there", || {
-        let (cursor, page) = read(client, options);
-        (page.len() >= wanted).then_some((cursor, page))
-    })
+fn read_some(client: &mut Connection, wanted: usize, options: &str) -> (String, Vec<Entry>) {
+    let (cursor, page) = read(client, options);
+    assert_eq!(page.len(), wanted, "{options}");
+    (cursor, page)
 }
 
 /// The reader dies at every third page before it commits, and the node after each commit.
@@ -28,7 +26,7 @@ fn a_named_reader_goes_on_after_kills() {
             let ids = publish_many(&mut client, "orders.eu", 20, 100);
             all.extend(ids);
             let options = "AS billing COUNT 15 PATTERN orders.*";
-            let (cursor, page) = read_at_least(&mut client, 15, options);
+            let (cursor, page) = read_some(&mut client, 15, options);
             if round % 3 == 2 {
                 continue;
             }
@@ -41,7 +39,7 @@ fn a_named_reader_goes_on_after_kills() {
         let mut client = node.connect();
         let behind = all.len() - done.len();
         let options = "AS billing COUNT 1000 PATTERN orders.*";
-        let (_, rest) = read_at_least(&mut client, behind, options);
+        let (_, rest) = read_some(&mut client, behind, options);
         let view = client.call("TCURSOR billing");
         assert_eq!(view.field("behind"), &count(behind));
         assert_eq!(view.field("patterns"), &array([bulk("orders.*")]));
@@ -58,7 +56,7 @@ fn a_rewind_makes_earlier_cursors_stale() {
     for body in ["1", "2", "3"] {
         publish(&mut client, "c", body);
     }
-    let (old, page) = read_at_least(&mut client, 3, "FROM 0 AS r PATTERN c");
+    let (old, page) = read_some(&mut client, 3, "FROM 0 AS r PATTERN c");
     assert_eq!(bodies(&page), ["1", "2", "3"]);
     assert_eq!(client.call(&format!("TCOMMIT r {old}")), simple("OK"));
     let (_, nothing) = read(&mut client, "FROM 0 AS r PATTERN c");
@@ -68,11 +66,11 @@ fn a_rewind_makes_earlier_cursors_stale() {
     node.restart_after_kill();
     let mut client = node.connect();
     assert_eq!(client.call(&format!("TCOMMIT r {old}")), error(STALE));
-    let (fresh, page) = read_at_least(&mut client, 2, "AS r COUNT 2 PATTERN c");
+    let (fresh, page) = read_some(&mut client, 2, "AS r COUNT 2 PATTERN c");
     assert_eq!(bodies(&page), ["1", "2"]);
     assert_eq!(client.call(&format!("TCOMMIT r {fresh}")), simple("OK"));
     // The text is a cursor for anybody.
-    let (_, page) = read_at_least(&mut client, 1, &format!("FROM {fresh} PATTERN *"));
+    let (_, page) = read_some(&mut client, 1, &format!("FROM {fresh} PATTERN *"));
     assert_eq!(bodies(&page), ["3"]);
     let other = "ERR cursor 'r' reads 'c', not 'd'";
     assert_eq!(client.call("TREAD AS r PATTERN d"), error(other));

@@ -77,7 +77,7 @@ fn publishing() {
         ),
         (
             "TPUB c body REPLICATE 2",
-            "NOREPL Not enough reachable nodes for the requested replication level",
+            "NOREPL Not enough reachable nodes take copies for the requested replication level: nothing was published",
         ),
         (
             "TPUB c body TIMEOUT x",
