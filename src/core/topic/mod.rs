@@ -39,7 +39,7 @@
 //! | `naming`, `named` | TREAD AS, TSUB AS, TCOMMIT, TCURSOR; what is kept of a name, and how two values merge |
 //! | `flushing`, `retaining`, `looking` | TFLUSH; TRETAIN; TLEN, TSTAT, TSCAN |
 //! | `restoring`, `compacting` | the log of topics: the way back from it, and its size |
-//! | [`cluster`] | copies, the order and the ends of lives between nodes |
+//! | `cluster` | copies, the order and the ends of lives between nodes |
 
 mod channels;
 mod cluster;
