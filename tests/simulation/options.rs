@@ -19,8 +19,8 @@ pub(crate) const USAGE: &str = "\
                early-copy, silent-turn, early-delete, no-healing, left-twice, forgotten-removal,
                younger-purged; of topics newcomer-read, ended-cut-short, end-too-early, nested-end-too-early,
                later-ignored, name-dropped-early, name-dropped-under-others, lost-twice, end-lost-with-segment,
-               cursor-past-page; or all, or all-of-topics, one after the other, which fails unless each of them is
-               found (needs --features planted-bugs)
+               cursor-past-page; or all of those that are not of topics, or all-of-topics, one after the other,
+               which fails unless each of them is found (needs --features planted-bugs)
 --no-topics    no seed has topics
 --trace        with --seed: tell all that happens
 --keep-going   do not stop at the first seed that fails";
@@ -140,7 +140,7 @@ fn bugs(name: &str) -> Result<Vec<Bug>, String> {
     }
     let named = |&bug: &Bug| {
         let of_topics = matches!(bug, Bug::Topic(_));
-        name == "all" || name == OF_TOPICS && of_topics || name == name_of(bug)
+        name == "all" && !of_topics || name == OF_TOPICS && of_topics || name == name_of(bug)
     };
     let all = Bug::ALL.into_iter();
     let all = all.chain(topic::Bug::ALL.into_iter().map(Bug::Topic));
