@@ -33,6 +33,8 @@ impl Node {
         self.settle_own_log();
         self.topics.advance(now.wall);
         self.set_members_aside(now, effects);
+        // Without those who were set aside just now the order may go on, before a reader that waited for it is answered.
+        self.topics.advance(now.wall);
         if self.topics.cluster.members.is_empty() {
             return;
         }
