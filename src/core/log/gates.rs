@@ -105,7 +105,8 @@ impl Gates {
         {
             self.topics.pop_front();
             match safe.last_mut() {
-                Some((last, records)) if *last == origin => *records = number,
+                // A new segment repeats end records, which have lower numbers.
+                Some((last, records)) if *last == origin => *records = number.max(*records),
                 Some(_) | None => safe.push((origin, number)),
             }
         }
