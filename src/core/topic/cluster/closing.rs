@@ -49,12 +49,13 @@ impl Node {
 
     /// Counts those whose logs are here as far as the order has come, and tells them so.
     fn count_members(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        let patience = self.patience();
         for key in self.topics.cluster.members.keys() {
             let topics = &mut self.topics;
             let Some(member) = topics.cluster.members.get(key) else {
                 continue;
             };
-            let is_silent = member.is_silent(now.time, self.settings.topic_stall);
+            let is_silent = member.is_silent(now.time, patience);
             if !member.is_present() || member.is_ahead || is_silent {
                 continue;
             }
@@ -137,7 +138,7 @@ impl Node {
 
     /// Begins to set those aside that are down or do not answer, and ends it where the others have said what they have.
     fn set_members_aside(&mut self, now: Now, effects: &mut Vec<Effect>) {
-        let stall = self.settings.topic_stall;
+        let (stall, patience) = (self.settings.topic_stall, self.patience());
         for key in self.topics.cluster.members.keys() {
             let lacks = self.topics.lacks(key);
             let members = &mut self.topics.cluster.members;
@@ -146,7 +147,7 @@ impl Node {
             };
             let node = member.node;
             member.lacking_since = lacks.then(|| member.lacking_since.unwrap_or(now.time));
-            let is_silent = member.is_silent(now.time, stall);
+            let is_silent = member.is_silent(now.time, patience);
             let is_gone = !member.is_present() || member.is_ahead || is_silent;
             match &member.aside {
                 Aside::No if is_gone => self.begin_aside(now, key, effects),
@@ -240,6 +241,12 @@ impl Node {
             self.topics.cluster.check = Some(next);
             self.agenda.add_timer(next, Timer::TopicCheck);
         }
+    }
+
+    /// How long a member may leave a question unanswered. It may itself wait for copies as long as `topic-stall`, and notices a
+    /// check later that this is over.
+    fn patience(&self) -> Duration {
+        self.settings.topic_stall * 3 / 2
     }
 
     fn check_pause(&self) -> Duration {
