@@ -301,8 +301,17 @@ fn a_node_that_keeps_no_topics_says_so_and_holds_nobody_up() {
         "TPUB c x",
         "PUBLISH c x",
         "TREAD FROM 0 PATTERN c",
+        "TSUB PATTERN c",
         "SUBSCRIBE c",
+        "PSUBSCRIBE c",
+        "PUBSUB NUMPAT",
+        "TFLUSH c BEFORE $",
+        "TRETAIN c MAXLEN 1",
         "TLEN c",
+        "TSTAT c",
+        "TSCAN 0",
+        "TCOMMIT r 0-0@",
+        "TCURSOR",
     ] {
         assert_eq!(other.connect().call(line), refusal, "{line}");
     }

@@ -1,8 +1,8 @@
 //! What is refused, and changes nothing: wrong arguments, other nodes, strangers.
 
-use crate::fixture::Node;
+use crate::fixture::{Launch, Node, eventually};
 use crate::topics::{publish, read};
-use crate::wire::{Reply, error, int, wrong_arity};
+use crate::wire::{Reply, error, int, simple, wrong_arity};
 
 /// Sends each line, and expects its error; the connection stays usable and nothing is published or subscribed to.
 #[track_caller]
@@ -244,4 +244,44 @@ fn too_many_subscriptions() {
     assert_eq!(client.call("TSUB PATTERN a").items()[1], int(1));
     assert_eq!(client.call("TSUB PATTERN a"), full);
     assert_eq!(node.connect().call("PUBSUB NUMPAT"), int(0));
+}
+
+#[test]
+fn strangers_are_refused() {
+    let node = Launch::new()
+        .flags("--appendonly no")
+        .password("secret")
+        .start();
+    let mut stranger = crate::wire::Connection::open(node.port());
+    for line in [
+        "TPUB c body",
+        "PUBLISH c body",
+        "TREAD FROM 0 PATTERN c",
+        "TSUB PATTERN c",
+        "SUBSCRIBE c",
+        "TFLUSH c BEFORE $",
+        "TCOMMIT r 0-0@",
+        "TCURSOR",
+    ] {
+        assert_eq!(
+            stranger.call(line),
+            error("NOAUTH Authentication required."),
+            "{line}"
+        );
+    }
+    let mut client = node.connect();
+    assert_eq!(client.call("TLEN *"), int(0));
+    client.call("SUBSCRIBE c");
+    assert_eq!(stranger.call("AUTH secret"), simple("OK"));
+    assert_eq!(stranger.call("PUBLISH c body"), int(1));
+    client.receive();
+    // Who resets has no subscriptions, and has to give the password again.
+    assert_eq!(client.call("RESET"), simple("RESET"));
+    assert_eq!(
+        client.call("SUBSCRIBE c"),
+        error("NOAUTH Authentication required.")
+    );
+    eventually("nobody listens", || {
+        (stranger.call("PUBLISH c body") == int(0)).then_some(())
+    });
 }
