@@ -32,7 +32,7 @@ use shoalmq_core::id::{JobId, NodeId, StoreId};
 use shoalmq_core::record::{Record, Standing};
 use shoalmq_core::setting::{Setting, SettingKind};
 use shoalmq_core::time::{Time, WallTime};
-use shoalmq_core::topic::{Entry, TopicRecord};
+use shoalmq_core::topic::{EndRecord, Ended, Entry, EntryId, Origin, TopicRecord};
 
 #[cfg(test)]
 mod golden;
@@ -243,17 +243,17 @@ enum Payload<'a> {
         node: NodeId,
     },
     Life {
-        origin: (u32, u64),
+        origin: Origin,
     },
     Entry(#[serde(borrow)] topic::EntryParts<'a>),
     End {
-        origin: (u32, u64),
+        origin: Origin,
         number: u64,
-        id: (u64, u64),
-        ended: Cow<'a, [topic::EndedParts]>,
+        id: EntryId,
+        ended: Cow<'a, [Ended]>,
     },
     Freed {
-        origin: (u32, u64),
+        origin: Origin,
         first: u64,
         last: u64,
         first_entry: Option<u64>,
@@ -353,7 +353,7 @@ impl<'a> Payload<'a> {
                 extras: known(extras)?,
             }),
             Payload::Closed { time, wall } => Record::Closed { time, wall },
-            Payload::Life { origin } => Record::Topic(topic::life(origin)),
+            Payload::Life { origin } => Record::Topic(TopicRecord::Life(origin)),
             Payload::Entry(entry) => {
                 let entry = entry.into_entry(&mut |name| Arc::from(name))?;
                 Record::Topic(TopicRecord::Entry(Arc::new(entry)))
@@ -363,13 +363,22 @@ impl<'a> Payload<'a> {
                 number,
                 id,
                 ended,
-            } => Record::Topic(topic::end(origin, number, id, &ended)),
+            } => Record::Topic(TopicRecord::End {
+                origin,
+                number,
+                record: EndRecord::new(id, &ended),
+            }),
             Payload::Freed {
                 origin,
                 first,
                 last,
                 first_entry,
-            } => Record::Topic(topic::freed(origin, first, last, first_entry)),
+            } => Record::Topic(TopicRecord::Freed {
+                origin,
+                first,
+                last,
+                first_entry,
+            }),
         })
     }
 }
