@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use shoalmq_core::event::Event;
 use shoalmq_core::id::ClientId;
-use shoalmq_core::record::{Location, Record, Segment, Stream};
+use shoalmq_core::record::{Location, Segment, Stream};
 use shoalmq_core::topic::{Entry, Origin, Push, Told, TopicRecord, Unread};
 use shoalmq_storage::fetch::Unreadable;
 use shoalmq_storage::journal::Writer;
@@ -47,14 +47,6 @@ impl Topics {
     pub(crate) fn forget_recorded(&mut self) {
         self.recorded.clear();
     }
-}
-
-/// Whether a record is to be on disk soon, whatever the policy: end records and lives, on which cursors rest.
-pub(super) fn is_urgent(record: &Record) -> bool {
-    matches!(
-        record,
-        Record::Topic(TopicRecord::Life(_) | TopicRecord::End { .. })
-    )
 }
 
 impl Driver {

@@ -293,15 +293,10 @@ impl Shell {
         if let Record::Added(job) = &record {
             self.recorded.push((job.id, at));
         }
-        let mut is_urgent = false;
-        if let Record::Topic(record) = &record {
-            match record {
-                TopicRecord::Entry(entry) => self.entries.push((entry.origin, entry.number, at)),
-                // Cursors rest on them.
-                TopicRecord::Life(_) | TopicRecord::End { .. } => is_urgent = true,
-                TopicRecord::Freed { .. } => {}
-            }
+        if let Record::Topic(TopicRecord::Entry(entry)) = &record {
+            self.entries.push((entry.origin, entry.number, at));
         }
+        let is_urgent = record.is_urgent();
         disk.append(record);
         if is_urgent {
             self.urgent = position;

@@ -119,6 +119,14 @@ const SMALL_BYTES: u64 = 36;
 const HOLDER_BYTES: u64 = 21;
 
 impl Record {
+    /// Whether it is to be on disk soon, whatever the policy: lives and end records, on which cursors rest.
+    pub fn is_urgent(&self) -> bool {
+        matches!(
+            self,
+            Record::Topic(TopicRecord::Life(_) | TopicRecord::End { .. })
+        )
+    }
+
     /// The stream that it belongs to.
     pub fn stream(&self) -> Stream {
         match self {

@@ -19,7 +19,6 @@ use crate::command::reply;
 use crate::resp::Protocol;
 use crate::server::persistence;
 use crate::server::reading::{Access, UnreadReply, Wanted};
-use crate::server::topics;
 
 /// The command that runs now. Its reply can be written at once; every other reply goes by mail.
 pub(super) struct Asking<'a> {
@@ -71,7 +70,7 @@ impl Driver {
                     self.topics.note(record, writer);
                 }
                 let position = writer.push(record);
-                if topics::is_urgent(record) {
+                if record.is_urgent() {
                     urgent = Some(position);
                 }
                 self.gates.record(policy, record, *news, position);
