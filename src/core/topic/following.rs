@@ -33,13 +33,7 @@ impl Node {
             return answer(ticket, Reply::Refused(refusal), effects);
         }
         if self.topics.cluster.loading.is_some() {
-            let patterns = follow.patterns.iter().map(|&pattern| Arc::from(pattern));
-            let what = Postponed::Follow {
-                start: follow.start.clone(),
-                patterns: patterns.collect(),
-                meta: follow.meta,
-            };
-            return self.postpone_reader(now, ticket, what, effects);
+            return self.postpone_reader(now, ticket, Postponed::follow(follow), effects);
         }
         self.settle_alone();
         self.topics.advance(now.wall);
@@ -110,9 +104,7 @@ impl Node {
             return answer(ticket, Reply::Refused(refusal), effects);
         }
         if self.topics.cluster.loading.is_some() {
-            let names = names.iter().map(|&name| Arc::from(name));
-            let what = Postponed::Subscribe(listen, names.collect());
-            return self.postpone_reader(now, ticket, what, effects);
+            return self.postpone_reader(now, ticket, Postponed::subscribe(listen, names), effects);
         }
         self.settle_alone();
         self.topics.advance(now.wall);

@@ -178,8 +178,11 @@ impl Clock {
 
 /// Whether a node's wall clock is wrong: more than [`AHEAD_MAX_MS`] from the median of the members' clocks, its own
 /// included. Of an even number the lower of the two middle ones counts, so of two nodes the one ahead is wrong.
-pub fn is_wrong(own: WallTime, others: &[WallTime]) -> bool {
-    let mut all: Vec<u64> = others.iter().map(|wall| wall.0).collect();
+pub fn is_wrong(own: WallTime, others: impl Iterator<Item = WallTime>) -> bool {
+    let mut all: Vec<u64> = others.map(|wall| wall.0).collect();
+    if all.is_empty() {
+        return false;
+    }
     all.push(own.0);
     all.sort_unstable();
     let median = all[(all.len() - 1) / 2];
@@ -235,6 +238,7 @@ mod tests {
     #[test]
     fn the_wrong_one_of_two_clocks_is_the_one_ahead() {
         let (low, high) = (WallTime(0), WallTime(AHEAD_MAX_MS + 1));
+        let is_wrong = |own, others: &[WallTime]| is_wrong(own, others.iter().copied());
         assert!(is_wrong(high, &[low]) && !is_wrong(low, &[high]));
         assert!(!is_wrong(WallTime(AHEAD_MAX_MS), &[low]));
         assert!(is_wrong(low, &[high, high]) && !is_wrong(high, &[low, high]));

@@ -80,6 +80,11 @@ impl OriginLog {
         self.settled
     }
 
+    /// Whether records are here that would be read if they were settled.
+    pub fn is_unsettled(&self) -> bool {
+        self.settled < self.prefix()
+    }
+
     /// The highest number that any have, closed or end record spoke of.
     pub fn known(&self) -> u64 {
         self.known.max(self.held.last())

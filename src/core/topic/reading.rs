@@ -175,17 +175,7 @@ impl Node {
             return answer(ticket, Reply::Refused(refusal), effects);
         }
         if self.topics.cluster.loading.is_some() {
-            let patterns = read.patterns.iter().map(|&pattern| Arc::from(pattern));
-            let what = Postponed::Read {
-                start: read.start.clone(),
-                patterns: patterns.collect(),
-                to: read.to,
-                count: read.count,
-                bytes: read.bytes,
-                wait: read.wait,
-                meta: read.meta,
-            };
-            return self.postpone_reader(now, ticket, what, effects);
+            return self.postpone_reader(now, ticket, Postponed::read(read), effects);
         }
         let cursor = match self.begin_reader(now, &read.start, &read.patterns, effects) {
             Ok(cursor) => cursor,
@@ -363,15 +353,7 @@ impl Node {
 
     /// Answers a TREAD.
     pub(super) fn finish_read(&mut self, id: ReaderId, cursor: Cursor, effects: &mut Vec<Effect>) {
-        let reader = self.topics.readers.remove(id);
-        if let Some(Reader {
-            kind: Kind::Waiting(waiting),
-            ..
-        }) = reader
-        {
-            if let Some(until) = waiting.patience.until() {
-                self.agenda.remove_timer(until, Timer::TopicRead(id));
-            }
+        if let Some(Kind::Waiting(waiting)) = self.remove_reader(id) {
             self.answer_read(*waiting, cursor, effects);
         }
     }
@@ -419,14 +401,7 @@ impl Node {
     /// This node leaves: it lets nobody wait.
     pub(crate) fn turn_readers_away(&mut self, effects: &mut Vec<Effect>) {
         for id in self.topics.readers.waiting() {
-            if let Some(Reader {
-                kind: Kind::Waiting(waiting),
-                ..
-            }) = self.topics.readers.remove(id)
-            {
-                if let Some(until) = waiting.patience.until() {
-                    self.agenda.remove_timer(until, Timer::TopicRead(id));
-                }
+            if let Some(Kind::Waiting(waiting)) = self.remove_reader(id) {
                 answer(waiting.ticket, Reply::Refused(Refusal::Leaving), effects);
             }
         }
@@ -436,16 +411,19 @@ impl Node {
     pub(crate) fn end_readers(&mut self, client: crate::id::ClientId) {
         self.drop_postponed(client);
         for id in self.topics.readers.of_client(client) {
-            let reader = self.topics.readers.remove(id);
-            if let Some(Reader {
-                kind: Kind::Waiting(waiting),
-                ..
-            }) = reader
-                && let Some(until) = waiting.patience.until()
-            {
-                self.agenda.remove_timer(until, Timer::TopicRead(id));
-            }
+            self.remove_reader(id);
         }
+    }
+
+    /// Removes a reader, and what wakes it.
+    fn remove_reader(&mut self, id: ReaderId) -> Option<Kind> {
+        let kind = self.topics.readers.remove(id)?.kind;
+        if let Kind::Waiting(waiting) = &kind
+            && let Some(until) = waiting.patience.until()
+        {
+            self.agenda.remove_timer(until, Timer::TopicRead(id));
+        }
+        Some(kind)
     }
 }
 

@@ -209,28 +209,28 @@ impl Topics {
     /// What each segment begins with.
     fn repeated(&self) -> Vec<TopicRecord> {
         let life = self.own().map(TopicRecord::Life);
-        let logs: Vec<Origin> = self.origins.logs().map(|(origin, _)| origin).collect();
-        let ends = logs.iter().flat_map(|&origin| {
+        let freed = self.origins.logs().flat_map(|(origin, log)| {
+            let ranges = log.freed().iter();
+            ranges.map(move |range| self.freed(origin, range))
+        });
+        let ends = self.end_records();
+        life.into_iter().chain(ends).chain(freed).collect()
+    }
+
+    /// The end records of all logs.
+    pub(super) fn end_records(&self) -> impl Iterator<Item = TopicRecord> + '_ {
+        self.origins.logs().flat_map(|(origin, _)| {
             let rows = self.origins.ends().rows(origin, 1);
             rows.map(move |(number, row)| TopicRecord::End {
                 origin,
                 number,
                 record: row.clone(),
             })
-        });
-        let freed = logs.iter().flat_map(|&origin| self.freed_of(origin));
-        life.into_iter().chain(ends).chain(freed).collect()
-    }
-
-    /// The ranges of a log that were freed.
-    fn freed_of(&self, origin: Origin) -> Vec<TopicRecord> {
-        let log = self.origins.log(origin).into_iter();
-        let ranges = log.flat_map(|log| log.freed().iter());
-        ranges.map(|range| self.freed(origin, range)).collect()
+        })
     }
 
     /// The record of a range of a log that was freed.
-    fn freed(&self, origin: Origin, range: RangeInclusive<u64>) -> TopicRecord {
+    pub(super) fn freed(&self, origin: Origin, range: RangeInclusive<u64>) -> TopicRecord {
         let log = self.origins.log(origin);
         TopicRecord::Freed {
             origin,

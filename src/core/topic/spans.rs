@@ -87,6 +87,14 @@ impl Spans {
             .map_or(from, |end| end.saturating_add(1))
     }
 
+    /// The first range from `first` to `last` of which no number is in it.
+    pub fn gap(&self, first: u64, last: u64) -> Option<RangeInclusive<u64>> {
+        let from = self.first_outside(first);
+        let next = self.next(from);
+        let to = next.map_or(last, |next| (next - 1).min(last));
+        (from <= last).then_some(from..=to)
+    }
+
     /// Whether all numbers of a range are in it.
     pub fn covers(&self, range: &RangeInclusive<u64>) -> bool {
         let end = self.end_of_run(*range.start());
@@ -143,6 +151,10 @@ mod tests {
                 for number in 1..40 {
                     prop_assert_eq!(spans.contains(number), model.contains(&number));
                     prop_assert_eq!(spans.next(number), model.range(number..).next().copied());
+                    let gap = |from: &u64| (*from..40).take_while(|other| !model.contains(other));
+                    let from = (number..40).find(|from| !model.contains(from));
+                    let to = from.as_ref().and_then(|from| gap(from).last());
+                    prop_assert_eq!(spans.gap(number, 39), from.zip(to).map(|(from, to)| from..=to));
                 }
             }
         }

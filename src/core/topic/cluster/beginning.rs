@@ -3,14 +3,13 @@
 
 use std::sync::Arc;
 
-use super::super::command::{Follow, Listen, Read, Start, TopicRefusal};
+use super::super::command::{Follow, Listen, Read, TopicRefusal};
 use super::super::ends::{EndRecord, Ended};
-use super::super::id::EntryId;
 use super::super::origin::{Origin, OriginNode};
 use super::super::record::TopicRecord;
 use super::member::Aside;
 use super::message::Have;
-use crate::command::{Reply, Wait};
+use crate::command::Reply;
 use crate::effect::Effect;
 use crate::id::{ClientId, Ticket};
 use crate::limits;
@@ -30,25 +29,50 @@ pub(in crate::topic) struct Loading {
 
 /// A command of a reader that waits for the end of loading.
 #[derive(Debug)]
-pub(in crate::topic) enum Postponed {
+pub(in crate::topic) struct Postponed {
+    what: Reading,
+    /// Its patterns, or the channels of SUBSCRIBE.
+    names: Vec<Arc<[u8]>>,
+}
+
+/// A command without its names.
+#[derive(Debug)]
+enum Reading {
     /// TREAD.
-    Read {
-        start: Start,
-        patterns: Vec<Arc<[u8]>>,
-        to: Option<EntryId>,
-        count: u64,
-        bytes: u64,
-        wait: Wait,
-        meta: bool,
-    },
+    Read(Read<'static>),
     /// TSUB.
-    Follow {
-        start: Start,
-        patterns: Vec<Arc<[u8]>>,
-        meta: bool,
-    },
+    Follow(Follow<'static>),
     /// SUBSCRIBE, PSUBSCRIBE.
-    Subscribe(Listen, Vec<Arc<[u8]>>),
+    Subscribe(Listen),
+}
+
+impl Postponed {
+    pub(in crate::topic) fn read(read: &Read<'_>) -> Self {
+        let nameless = Read {
+            start: read.start.clone(),
+            patterns: Vec::new(),
+            ..*read
+        };
+        Postponed::new(Reading::Read(nameless), &read.patterns)
+    }
+
+    pub(in crate::topic) fn follow(follow: &Follow<'_>) -> Self {
+        let nameless = Follow {
+            start: follow.start.clone(),
+            patterns: Vec::new(),
+            ..*follow
+        };
+        Postponed::new(Reading::Follow(nameless), &follow.patterns)
+    }
+
+    pub(in crate::topic) fn subscribe(listen: Listen, channels: &[&[u8]]) -> Self {
+        Postponed::new(Reading::Subscribe(listen), channels)
+    }
+
+    fn new(what: Reading, names: &[&[u8]]) -> Self {
+        let names = names.iter().map(|&name| Arc::from(name)).collect();
+        Postponed { what, names }
+    }
 }
 
 impl Node {
@@ -102,36 +126,27 @@ impl Node {
 
     /// Ends loading if all is here that the present members had; refuses readers that waited for too long.
     pub(super) fn go_on_loading(&mut self, now: Now, effects: &mut Vec<Effect>) {
-        let is_over = self.has_loaded(now);
-        let percent = self.topics.percent();
-        let Some(loading) = &mut self.topics.cluster.loading else {
+        let Some(mut loading) = self.topics.cluster.loading.take() else {
             return;
         };
-        if is_over {
-            let readers = std::mem::take(&mut loading.readers);
-            self.topics.cluster.loading = None;
+        if self.has_loaded(now, loading.since) {
             self.topics.judge_others(self.settings.topic_replicate);
             self.topics.has_news = true;
-            for (_, ticket, what) in readers {
-                self.resume(now, ticket, &what, effects);
+            for (_, ticket, what) in loading.readers {
+                self.resume(now, ticket, what, effects);
             }
             return;
         }
-        let late = loading
-            .readers
-            .extract_if(.., |(until, ..)| *until <= now.time);
-        let late: Vec<Ticket> = late.map(|(_, ticket, _)| ticket).collect();
-        for ticket in late {
-            answer(ticket, refused(percent), effects);
+        let is_late = |(until, ..): &mut (Time, Ticket, Postponed)| *until <= now.time;
+        for (_, ticket, _) in loading.readers.extract_if(.., is_late) {
+            answer(ticket, refused(self.topics.percent()), effects);
         }
+        self.topics.cluster.loading = Some(loading);
     }
 
-    fn has_loaded(&self, now: Now) -> bool {
+    fn has_loaded(&self, now: Now, since: Time) -> bool {
         let cluster = &self.topics.cluster;
-        let Some(loading) = &cluster.loading else {
-            return true;
-        };
-        let has_gathered = now.time.since(loading.since) >= limits::TOPIC_GATHER;
+        let has_gathered = now.time.since(since) >= limits::TOPIC_GATHER;
         let mut members = cluster.members.iter();
         members.all(|(_, member)| {
             let is_here = self.topics.order().has_kept(member.node);
@@ -143,50 +158,24 @@ impl Node {
         }) && cluster.lacking.is_empty()
     }
 
-    fn resume(&mut self, now: Now, ticket: Ticket, what: &Postponed, effects: &mut Vec<Effect>) {
-        let names = |names: &'_ [Arc<[u8]>]| -> Vec<Vec<u8>> {
-            names.iter().map(|name| name.to_vec()).collect()
-        };
-        match what {
-            Postponed::Read {
-                start,
-                patterns,
-                to,
-                count,
-                bytes,
-                wait,
-                meta,
-            } => {
-                let patterns = names(patterns);
-                let read = Read {
-                    start: start.clone(),
-                    patterns: patterns.iter().map(Vec::as_slice).collect(),
-                    to: *to,
-                    count: *count,
-                    bytes: *bytes,
-                    wait: *wait,
-                    meta: *meta,
-                };
+    fn resume(
+        &mut self,
+        now: Now,
+        ticket: Ticket,
+        postponed: Postponed,
+        effects: &mut Vec<Effect>,
+    ) {
+        let names = postponed.names.iter().map(|name| &**name).collect();
+        match postponed.what {
+            Reading::Read(mut read) => {
+                read.patterns = names;
                 self.read_topics(now, ticket, &read, effects);
             }
-            Postponed::Follow {
-                start,
-                patterns,
-                meta,
-            } => {
-                let patterns = names(patterns);
-                let follow = Follow {
-                    start: start.clone(),
-                    patterns: patterns.iter().map(Vec::as_slice).collect(),
-                    meta: *meta,
-                };
+            Reading::Follow(mut follow) => {
+                follow.patterns = names;
                 self.follow(now, ticket, &follow, effects);
             }
-            Postponed::Subscribe(listen, channels) => {
-                let channels = names(channels);
-                let channels: Vec<&[u8]> = channels.iter().map(Vec::as_slice).collect();
-                self.subscribe(now, ticket, *listen, &channels, effects);
-            }
+            Reading::Subscribe(listen) => self.subscribe(now, ticket, listen, &names, effects),
         }
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::super::figures::MemberFigures;
 use super::super::id::{EntryId, is_wrong};
+use super::super::log::OriginLog;
 use super::super::order::Closed;
 use super::super::origin::{Origin, OriginNode};
 use super::super::topics::Topics;
@@ -270,7 +271,7 @@ impl Node {
             || !cluster.told_takes
             || !cluster.aging.is_empty()
             || cluster.is_clock_wrong
-            || own.is_some_and(|log| log.settled() < log.prefix())
+            || own.is_some_and(OriginLog::is_unsettled)
             || readers > 0 && topics.has_unread()
             || topics.own().is_some() && !cluster.is_introduced
             || cluster.may_have_lost && !cluster.is_anybody_away()
@@ -321,8 +322,7 @@ impl Node {
     pub(in crate::topic) fn is_clock_wrong(&self, now: Now) -> bool {
         let members = self.topics.cluster.members.present();
         let walls = members.filter_map(|(_, member)| member.wall_at(now.time));
-        let walls: Vec<WallTime> = walls.collect();
-        is_wrong(now.wall, &walls)
+        is_wrong(now.wall, walls)
     }
 
     /// Notes that this node's clock is wrong: it is looked at until it is right.
@@ -375,7 +375,7 @@ impl Node {
             let held = topics.cluster.haves.of(member.node, own);
             member.takes && held.map_or(0, super::super::Spans::prefix) < log.prefix()
         });
-        is_lacking || log.settled() < log.prefix()
+        is_lacking || log.is_unsettled()
     }
 }
 
@@ -448,7 +448,7 @@ impl Topics {
         let members = self.cluster.members.present();
         let unsettled = members.filter(|(_, member)| {
             let log = member.own.and_then(|own| self.origins.log(own));
-            log.is_some_and(|log| log.settled() < log.prefix())
+            log.is_some_and(OriginLog::is_unsettled)
         });
         unsettled.map(|(key, _)| key).collect()
     }
@@ -461,9 +461,10 @@ impl Topics {
     /// Whether the order comes to an id as soon as members have answered, or have copies of what this node published.
     pub(in crate::topic) fn awaits_order(&self, goal: EntryId) -> bool {
         let members = &self.cluster.members;
+        // One that is being set aside answers no more; those who are asked about it do.
         let answers = |key: PeerKey| {
             let member = members.get(key);
-            member.is_some_and(|member| member.is_present() && member.aside != Aside::Yes)
+            member.is_some_and(|member| member.aside != Aside::Yes)
         };
         let behind = self.order().behind(goal);
         let mut behind = behind.filter_map(|node| members.find(node));
@@ -471,7 +472,7 @@ impl Topics {
         !members.is_empty()
             && (self.stable() < goal && behind.any(answers)
                 || self.unsettled_members().into_iter().any(answers)
-                || own.is_some_and(|log| log.settled() < log.prefix()))
+                || own.is_some_and(OriginLog::is_unsettled))
     }
 
     /// Whether records are here that readers cannot get yet, or not in order.
@@ -480,24 +481,23 @@ impl Topics {
         !self.cluster.members.is_empty() && (is_above || self.has_unsettled())
     }
 
-    /// Whether records wait here to be settled by their age: of this life, or of a node that is not there.
+    /// Whether records wait here to be settled by their age.
     fn is_anything_unsettled(&self) -> bool {
+        !self.cluster.members.is_empty() && self.unsettled_logs().next().is_some()
+    }
+
+    /// The logs with unsettled records of which no member that is there says how far they are settled: of this node, and of
+    /// nodes that are not there.
+    pub(super) fn unsettled_logs(&self) -> impl Iterator<Item = (Origin, &OriginLog)> {
         let members = &self.cluster.members;
-        !members.is_empty()
-            && self.origins.logs().any(|(origin, log)| {
-                log.settled() < log.prefix() && !members.is_present(origin.node())
-            })
+        let logs = self.origins.logs();
+        logs.filter(|(origin, log)| log.is_unsettled() && !members.is_present(origin.node()))
     }
 
     /// Settles what has waited for long enough for the copies of others.
     fn settle_aged(&mut self, now: Time, patience: Duration, synced: u64) {
-        let members = &self.cluster.members;
-        let unsettled: Vec<(Origin, u64)> = self
-            .origins
-            .logs()
-            .filter(|(origin, log)| {
-                log.settled() < log.prefix() && !members.is_present(origin.node())
-            })
+        let unsettled = self.unsettled_logs();
+        let unsettled: Vec<(Origin, u64)> = unsettled
             .map(|(origin, log)| (origin, log.prefix()))
             .collect();
         let own = self.own();

@@ -33,15 +33,10 @@ pub(in crate::topic) struct Publishes {
 
 #[derive(Debug)]
 struct Waiting {
-    ticket: Ticket,
+    terms: Terms,
     channel: Arc<[u8]>,
     body: Body,
     extras: Extras,
-    replicate: Option<u16>,
-    is_async: bool,
-    /// PUBLISH.
-    announces: bool,
-    until: Option<Time>,
 }
 
 #[derive(Debug)]
@@ -61,6 +56,7 @@ pub(in crate::topic) struct Terms {
     pub(in crate::topic) ticket: Ticket,
     pub(in crate::topic) replicate: Option<u16>,
     pub(in crate::topic) is_async: bool,
+    /// PUBLISH.
     pub(in crate::topic) announces: bool,
     pub(in crate::topic) until: Option<Time>,
 }
@@ -116,14 +112,10 @@ impl Node {
         publish: &Publish<'_>,
     ) {
         self.topics.cluster.publishes.waiting.push_back(Waiting {
-            ticket: terms.ticket,
+            terms,
             channel: Arc::from(publish.channel),
             body: Body::new(publish.body),
             extras: publish.extras.clone(),
-            replicate: terms.replicate,
-            is_async: terms.is_async,
-            announces: terms.announces,
-            until: terms.until,
         });
         self.plan_publish_end(terms.until);
         self.watch_topics(now);
@@ -179,43 +171,32 @@ impl Node {
     /// Publishes what waited for members, and answers what has its copies.
     pub(super) fn go_on_publishing(&mut self, now: Now, effects: &mut Vec<Effect>) {
         while let Some(first) = self.topics.cluster.publishes.waiting.front()
-            && self.may_publish(first.replicate)
+            && self.may_publish(first.terms.replicate)
         {
             let waiting = self.topics.cluster.publishes.waiting.pop_front();
             let waiting = waiting.expect("it was just there");
-            let terms = Terms {
-                ticket: waiting.ticket,
-                replicate: waiting.replicate,
-                is_async: waiting.is_async,
-                announces: waiting.announces,
-                until: waiting.until,
-            };
+            let terms = waiting.terms;
             let publish = Publish {
                 channel: &waiting.channel,
                 body: waiting.body.as_bytes(),
-                replicate: waiting.replicate,
+                replicate: terms.replicate,
                 timeout: None,
-                is_async: waiting.is_async,
+                is_async: terms.is_async,
                 dedup: key_of(&waiting.extras),
                 extras: waiting.extras.clone(),
             };
             self.publish_on(now, terms, &publish, effects);
         }
-        let topics = &self.topics;
         let usual = self.copies_of(None);
-        let has_copies = |&(origin, number): &(Origin, u64), pending: &Pending| {
+        let mut pending = std::mem::take(&mut self.topics.cluster.publishes.pending);
+        let done = end_pending(&mut pending, |(origin, number), pending| {
             let copies = pending
                 .replicate
                 .map_or(usual.max(pending.least), usize::from);
-            topics.has_copies(origin, number, copies)
-        };
-        let mut done = Vec::new();
-        for (key, waiting) in &topics.cluster.publishes.pending {
-            let those = waiting.iter().filter(|pending| has_copies(key, pending));
-            done.extend(those.map(|pending| (*key, pending.ticket, pending.id)));
-        }
-        for (key, ticket, id) in done {
-            self.topics.cluster.publishes.end(key, ticket);
+            self.topics.has_copies(origin, number, copies)
+        });
+        self.topics.cluster.publishes.pending = pending;
+        for (ticket, id) in done {
             answer_published(ticket, id, effects);
         }
     }
@@ -223,63 +204,51 @@ impl Node {
     /// The time of some publishes is up.
     pub(crate) fn on_publishes_late(&mut self, now: Time, effects: &mut Vec<Effect>) {
         let is_late = |until: Option<Time>| until.is_some_and(|until| until <= now);
+        let refused = |refusal: TopicRefusal| Reply::Refused(refusal.into());
         let publishes = &mut self.topics.cluster.publishes;
-        let (mut late, mut kept) = (Vec::new(), VecDeque::new());
-        for waiting in publishes.waiting.drain(..) {
-            if is_late(waiting.until) {
-                late.push(waiting.ticket);
-            } else {
-                kept.push_back(waiting);
+        publishes.waiting.retain(|waiting| {
+            let is_late = is_late(waiting.terms.until);
+            if is_late {
+                let reply = refused(TopicRefusal::TooFewTakers);
+                answer(waiting.terms.ticket, reply, effects);
             }
-        }
-        publishes.waiting = kept;
-        let mut ended = Vec::new();
-        for (key, waiting) in &publishes.pending {
-            let those = waiting.iter().filter(|pending| is_late(pending.until));
-            ended.extend(those.map(|pending| (*key, pending.ticket, pending.id)));
-        }
-        for (key, ticket, _) in &ended {
-            publishes.end(*key, *ticket);
-        }
-        for ticket in late {
-            answer(
-                ticket,
-                Reply::Refused(TopicRefusal::TooFewTakers.into()),
-                effects,
-            );
-        }
-        for (_, ticket, id) in ended {
-            answer(
-                ticket,
-                Reply::Refused(TopicRefusal::Pending(id).into()),
-                effects,
-            );
+            !is_late
+        });
+        let late = end_pending(&mut publishes.pending, |_, pending| is_late(pending.until));
+        for (ticket, id) in late {
+            answer(ticket, refused(TopicRefusal::Pending(id)), effects);
         }
     }
 
     /// A connection is over: what it had published is, and nothing else.
     pub(crate) fn drop_publishes(&mut self, client: ClientId) {
         let publishes = &mut self.topics.cluster.publishes;
-        publishes.waiting.retain(|it| it.ticket.client != client);
+        publishes
+            .waiting
+            .retain(|it| it.terms.ticket.client != client);
     }
 
     /// This node leaves: what is not published is not going to be.
     pub(crate) fn turn_publishers_away(&mut self, effects: &mut Vec<Effect>) {
         for waiting in std::mem::take(&mut self.topics.cluster.publishes.waiting) {
-            answer(waiting.ticket, Reply::Refused(Refusal::Leaving), effects);
+            let reply = Reply::Refused(Refusal::Leaving);
+            answer(waiting.terms.ticket, reply, effects);
         }
     }
 }
 
-impl Publishes {
-    fn end(&mut self, key: (Origin, u64), ticket: Ticket) {
-        if let Some(waiting) = self.pending.get_mut(&key) {
-            waiting.retain(|pending| pending.ticket != ticket);
-            if waiting.is_empty() {
-                self.pending.remove(&key);
-            }
-        }
-    }
+/// Takes out the publishes of which that holds: who asked for them, and the ids of their entries.
+fn end_pending(
+    all: &mut BTreeMap<(Origin, u64), Vec<Pending>>,
+    holds: impl Fn((Origin, u64), &Pending) -> bool,
+) -> Vec<(Ticket, EntryId)> {
+    let mut ended = Vec::new();
+    all.retain(|&place, of_one| {
+        let those = of_one.extract_if(.., |pending| holds(place, pending));
+        ended.extend(those.map(|pending| (pending.ticket, pending.id)));
+        !of_one.is_empty()
+    });
+    ended
 }
 
 impl super::super::topics::Topics {

@@ -338,12 +338,8 @@ impl Topics {
         let present = self.cluster.members.present_nodes();
         let own = self.own();
         let judged: Vec<(Origin, u64)> = self
-            .origins
-            .logs()
-            .filter(|(origin, log)| {
-                let is_own = own == Some(*origin);
-                !is_own && log.settled() < log.prefix() && !present.contains(&origin.node())
-            })
+            .unsettled_logs()
+            .filter(|(origin, _)| own != Some(*origin))
             .map(|(origin, _)| {
                 let haves: &haves::Haves = &self.cluster.haves;
                 let settled = haves.settled(&self.origins, origin, &present, replicate);

@@ -303,28 +303,15 @@ impl super::Cluster {
 
 impl Topics {
     fn greeting(&self, own: Origin, asks: bool) -> Greeting {
-        let logs: Vec<Origin> = self.origins.logs().map(|(origin, _)| origin).collect();
-        let ends = logs.iter().flat_map(|&origin| {
-            let rows = self.origins.ends().rows(origin, 1);
-            rows.map(move |(number, row)| TopicRecord::End {
-                origin,
-                number,
-                record: row.clone(),
-            })
-        });
-        let whole = logs
-            .iter()
-            .map(|&origin| (origin, self.origins.whole(origin)));
+        let logs = || self.origins.logs().map(|(origin, _)| origin);
+        let whole = logs().map(|origin| (origin, self.origins.whole(origin)));
+        let haves = logs().filter_map(|origin| self.have_of(origin));
         Greeting {
             own,
             asks,
-            ends: ends.collect(),
+            ends: self.end_records().collect(),
             whole: whole.filter(|(_, records)| *records > 0).collect(),
-            haves: logs
-                .iter()
-                .filter_map(|&origin| self.have_of(origin))
-                .filter(|have| !have.held.is_empty())
-                .collect(),
+            haves: haves.filter(|have| !have.held.is_empty()).collect(),
         }
     }
 }

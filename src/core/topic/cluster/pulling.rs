@@ -3,10 +3,11 @@
 //! Each member is asked for one range at a time. What a member has freed it names as freed; what it cannot read it leaves
 //! out, and another one is asked. A number that an end record counts on and that no member has is lost.
 
+use std::ops::RangeInclusive;
+
 use super::super::command::Told;
 use super::super::entries::Slot;
 use super::super::origin::Origin;
-use super::super::origins::Origins;
 use super::super::record::TopicRecord;
 use super::super::topics::Topics;
 use super::member::Pull;
@@ -124,7 +125,7 @@ impl Node {
         self.on_topic_records(now, records, effects);
         if self.takes_records() {
             // What did not come is not there.
-            let missing = self.topics.missing_of(origin, first, last);
+            let missing: Vec<_> = self.topics.missing_of(origin, first, last).collect();
             let haves = &mut self.topics.cluster.haves;
             for range in missing {
                 haves.lacks(node, origin, range);
@@ -189,9 +190,9 @@ impl Topics {
     /// Nobody is away.
     pub(super) fn give_up_lost(&mut self) {
         self.cluster.may_have_lost = false;
-        for (origin, first, last) in self.counted_on() {
-            if self.holder_of(origin, first).is_none() {
-                self.origins.lose(origin, first..=last);
+        for (origin, missing) in self.counted_on() {
+            if self.holder_of(origin, *missing.start()).is_none() {
+                self.origins.lose(origin, missing);
                 self.cluster.may_have_lost = true;
                 self.cluster.may_owe_ends = true;
             }
@@ -307,21 +308,11 @@ impl Topics {
         origin: Origin,
         first: u64,
         last: u64,
-    ) -> Vec<std::ops::RangeInclusive<u64>> {
-        let mut missing = Vec::new();
-        let log = self.origins.log(origin);
-        let mut number = first;
-        while number <= last {
-            let from = log.map_or(number, |log| log.held().first_outside(number));
-            if from > last {
-                break;
-            }
-            let next = log.and_then(|log| log.held().next(from));
-            let to = next.map_or(last, |next| (next - 1).min(last));
-            missing.push(from..=to);
-            number = to + 1;
-        }
-        missing
+    ) -> impl Iterator<Item = RangeInclusive<u64>> {
+        let next = move |gap: &RangeInclusive<u64>| {
+            self.first_gap(origin, gap.end().checked_add(1)?, last)
+        };
+        std::iter::successors(self.first_gap(origin, first, last), next)
     }
 
     /// What a member gets that asks for a range: as much as fits a message.
@@ -351,7 +342,7 @@ impl Topics {
                     unread @ (Told::Unread(_) | Told::Lost(..)) => found.unread.push(unread),
                 }
             } else if let Some(end) = self.unread_run(origin, number, last) {
-                push_freed(&mut found.records, &self.origins, (origin, number, end));
+                self.push_freed(&mut found.records, origin, number..=end);
                 number = end;
             }
             number += 1;
@@ -372,42 +363,36 @@ impl Topics {
         Some(end.min(row - 1))
     }
 
-    /// Numbers that end records count on and that are not here: the first range of each log.
-    fn counted_on(&self) -> Vec<(Origin, u64, u64)> {
-        let ended = self.origins.ends().reaches();
-        let missing = ended.filter_map(|(origin, records)| {
-            let log = self.origins.log(origin);
-            let first = log.map_or(1, |log| log.held().first_outside(1));
-            if first > records {
-                return None;
+    /// Adds a range that was freed, or lengthens the one before it.
+    fn push_freed(
+        &self,
+        records: &mut Vec<TopicRecord>,
+        origin: Origin,
+        range: RangeInclusive<u64>,
+    ) {
+        match records.last_mut() {
+            Some(TopicRecord::Freed { last, .. }) if *last + 1 == *range.start() => {
+                *last = *range.end();
             }
-            let next = log.and_then(|log| log.held().next(first));
-            let last = next.map_or(records, |next| (next - 1).min(records));
-            Some((origin, first, last))
-        });
+            Some(_) | None => records.push(self.freed(origin, range)),
+        }
+    }
+
+    /// Numbers that end records count on and that are not here: the first range of each log.
+    fn counted_on(&self) -> Vec<(Origin, RangeInclusive<u64>)> {
+        let ended = self.origins.ends().reaches();
+        let missing = ended
+            .filter_map(|(origin, records)| Some((origin, self.first_gap(origin, 1, records)?)));
         missing.collect()
     }
-}
 
-/// Adds a range that was freed, or lengthens the one before it.
-fn push_freed(
-    records: &mut Vec<TopicRecord>,
-    origins: &Origins,
-    (origin, from, to): (Origin, u64, u64),
-) {
-    if let Some(TopicRecord::Freed { last, .. }) = records.last_mut()
-        && *last + 1 == from
-    {
-        *last = to;
-        return;
+    /// The first range within these numbers that is not here.
+    fn first_gap(&self, origin: Origin, first: u64, last: u64) -> Option<RangeInclusive<u64>> {
+        match self.origins.log(origin) {
+            Some(log) => log.held().gap(first, last),
+            None => (first <= last).then_some(first..=last),
+        }
     }
-    let log = origins.log(origin);
-    records.push(TopicRecord::Freed {
-        origin,
-        first: from,
-        last: to,
-        first_entry: log.and_then(super::super::OriginLog::first_entry),
-    });
 }
 
 /// The number of a record in its log.

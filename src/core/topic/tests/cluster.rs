@@ -396,3 +396,30 @@ fn all_nodes_restart_and_readers_go_on() {
     assert_eq!(reader.sorted(), names(24));
     assert_eq!(reader.lost, 0);
 }
+
+#[test]
+fn a_reader_waits_while_the_others_are_asked_about_a_member_that_went() {
+    let mut shoal = Shoal::new(3);
+    shoal.advance(3);
+    shoal.hang(2);
+    let amid = Publish {
+        replicate: Some(2),
+        ..publish("a", "0000")
+    };
+    let ticket = send(&mut shoal, 0, amid);
+    shoal.advance_ms(20);
+    assert!(matches!(published(&shoal, 0, ticket), Some(Ok(_))));
+    let beginning = || Start::Cursor(Box::default());
+    let ticket = shoal.send(1, 2, read(beginning(), Wait::No));
+    shoal.advance_ms(20);
+    shoal.cut(0, 2);
+    shoal.cut(1, 2);
+    shoal.advance(3);
+    let Some(Reply::Topic(reply)) = shoal.answer(1, ticket) else {
+        panic!("{:?} answers no TREAD", shoal.answer(1, ticket));
+    };
+    let TopicReply::Page(page) = &**reply else {
+        panic!("{reply:?} answers no TREAD");
+    };
+    assert_eq!(page.told.len(), 1, "{page:?}");
+}
