@@ -23,20 +23,10 @@ pub(super) fn add_job<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
     while let Some(option) = options.next() {
         if is(option, "ASYNC") {
             job.replication = Replication::Asynchronous;
-        } else if is(option, "REPLICATE") {
-            job.replicate = Some(replicate(options.value()?).ok_or(ParseError::Replicate)?);
-        } else if is(option, "DELAY") {
-            job.delay = Some(args::seconds(options.value()?).ok_or(ParseError::Delay)?);
-        } else if is(option, "RETRY") {
-            job.retry = Some(args::seconds(options.value()?).ok_or(ParseError::Retry)?);
-        } else if is(option, "TTL") {
-            job.ttl = Some(ttl(options.value()?).ok_or(ParseError::Ttl)?);
-        } else if is(option, "MAXLEN") {
-            job.max_len = Some(args::positive(options.value()?).ok_or(ParseError::MaxLen)?);
         } else if is(option, "META") {
             let (name, value) = options.pair()?;
             meta.set(name, value).map_err(ParseError::Meta)?;
-        } else {
+        } else if !job_option(option, &mut options, &mut job)? {
             return Err(ParseError::Near(option, "addjob"));
         }
     }
@@ -45,6 +35,28 @@ pub(super) fn add_job<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
         job.extras = Extras::new([(Tag::META, &meta.encode()[..])]);
     }
     Ok(Request::Core(Command::AddJob(job)))
+}
+
+/// Takes an option of a job, if it is one of those that ADDJOB and TBIND share.
+pub(super) fn job_option<'a>(
+    option: &[u8],
+    options: &mut Args<'_, 'a>,
+    job: &mut AddJob<'a>,
+) -> Result<bool, ParseError<'a>> {
+    if is(option, "REPLICATE") {
+        job.replicate = Some(replicate(options.value()?).ok_or(ParseError::Replicate)?);
+    } else if is(option, "DELAY") {
+        job.delay = Some(args::seconds(options.value()?).ok_or(ParseError::Delay)?);
+    } else if is(option, "RETRY") {
+        job.retry = Some(args::seconds(options.value()?).ok_or(ParseError::Retry)?);
+    } else if is(option, "TTL") {
+        job.ttl = Some(ttl(options.value()?).ok_or(ParseError::Ttl)?);
+    } else if is(option, "MAXLEN") {
+        job.max_len = Some(args::positive(options.value()?).ok_or(ParseError::MaxLen)?);
+    } else {
+        return Ok(false);
+    }
+    Ok(true)
 }
 
 pub(super) fn replicate(text: &[u8]) -> Option<u16> {

@@ -8,7 +8,7 @@ use super::{admin, client, cluster, config, connection, introspect, job, queue, 
 use crate::suggestion;
 
 /// How many commands there are.
-pub const COUNT: usize = 56;
+pub const COUNT: usize = 59;
 
 /// A command, as the table knows it.
 #[derive(Debug)]
@@ -273,6 +273,8 @@ const ROWS: [CommandSpec; COUNT] = [
     row("shutdown", -1, ADMIN.and(Flags::LOADING), admin::shutdown, &manual::SHUTDOWN),
     row("slowlog", -2, READ, admin::slowlog, &manual::SLOWLOG),
     row("subscribe", -2, SUBSCRIBES, topic::subscribe, &manual::SUBSCRIBE),
+    row("tbind", -3, Flags::WRITE, topic::bind, &manual::TBIND),
+    row("tbindings", 1, READ, topic::bindings, &manual::TBINDINGS),
     row("tcommit", 3, Flags::WRITE.and(Flags::PUBSUB), topic::commit, &manual::TCOMMIT),
     row("tcursor", -1, Flags::WRITE, topic::cursor, &manual::TCURSOR),
     row("tflush", 4, Flags::WRITE, topic::flush, &manual::TFLUSH),
@@ -284,6 +286,7 @@ const ROWS: [CommandSpec; COUNT] = [
     row("tscan", -2, READ, topic::scan, &manual::TSCAN),
     row("tstat", 2, READ_FAST, topic::stat, &manual::TSTAT),
     row("tsub", -1, SUBSCRIBES, topic::follow, &manual::TSUB),
+    row("tunbind", 3, Flags::WRITE, topic::unbind, &manual::TUNBIND),
     row("tunsub", -1, PUBSUB, topic::unfollow, &manual::TUNSUB),
     row("unsubscribe", -1, PUBSUB, topic::unsubscribe, &manual::UNSUBSCRIBE),
     row("working", 2, WRITE_FAST, job::working, &manual::WORKING),

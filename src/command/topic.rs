@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use shoalmq_core::command::{Command, Wait};
+use shoalmq_core::command::{AddJob, Command, Wait};
 use shoalmq_core::extras::{Extras, Tag};
 use shoalmq_core::meta::Meta;
 use shoalmq_core::topic::{
@@ -11,7 +11,7 @@ use shoalmq_core::topic::{
 };
 
 use super::args::{self, Args, is};
-use super::job::replicate;
+use super::job::{job_option, replicate};
 use super::{ParseError, Parsed, Request};
 
 /// How long TPUB waits for copies unless it is told.
@@ -314,6 +314,45 @@ pub(super) fn cursor<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
         }
         [word, ..] => return Err(ParseError::Near(word, "tcursor")),
     }))
+}
+
+/// `TBIND pattern queue [FROM start] [DELAY s] [RETRY s] [TTL s] [REPLICATE n] [MAXLEN n]`: entries become jobs.
+pub(super) fn bind<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
+    let &[pattern, queue, ref options @ ..] = args else {
+        return Err(ParseError::WrongArity("tbind"));
+    };
+    let pattern = checked_pattern(pattern)?;
+    let (mut from, mut add) = (Start::Now, AddJob::new(queue, b""));
+    let mut options = Args::new(options);
+    while let Some(option) = options.next() {
+        if is(option, "FROM") {
+            from = start(options.value()?)?;
+        } else if !job_option(option, &mut options, &mut add)? {
+            return Err(ParseError::Near(option, "tbind"));
+        }
+    }
+    Ok(topic(TopicCommand::Bind {
+        pattern,
+        start: from,
+        add,
+    }))
+}
+
+/// `TUNBIND pattern queue`: 1, or 0 if they are not bound.
+pub(super) fn unbind<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
+    let &[pattern, queue] = args else {
+        return Err(ParseError::WrongArity("tunbind"));
+    };
+    let pattern = checked_pattern(pattern)?;
+    Ok(topic(TopicCommand::Unbind { pattern, queue }))
+}
+
+/// `TBINDINGS`: all bindings.
+pub(super) fn bindings<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
+    if !args.is_empty() {
+        return Err(ParseError::WrongArity("tbindings"));
+    }
+    Ok(topic(TopicCommand::Bindings))
 }
 
 /// `TLEN pattern`: entries that it matches.

@@ -69,6 +69,8 @@ pub(crate) enum Timer {
     TopicCompaction,
     /// Entries of topics have been kept for long enough.
     Retention,
+    /// Bindings of topics may go on.
+    TopicBindings,
 }
 
 /// What is due.

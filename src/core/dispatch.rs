@@ -160,6 +160,7 @@ impl Node {
             Timer::TopicAsk => self.on_topic_ask(),
             Timer::TopicPublishes => self.on_publishes_late(now.time, effects),
             Timer::TopicCompaction => self.on_topic_compaction(now, effects),
+            Timer::TopicBindings => self.on_topic_bindings(),
             Timer::Retention => self.on_retention(now, effects),
             Timer::Gathering => self.on_gathering_late(now.time, effects),
         }

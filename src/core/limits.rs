@@ -290,6 +290,14 @@ pub(crate) const TOPIC_SUBSCRIPTIONS: u64 = 10_000;
 pub(crate) const TOPIC_MARKS: usize = 100_000;
 /// Most named cursors, those included that were deleted in the last 30 days.
 pub(crate) const TOPIC_CURSORS: usize = SETTINGS_OF_A_KIND;
+/// Most bindings, those included that were ended in the last 30 days.
+pub(crate) const TOPIC_BINDINGS: usize = SETTINGS_OF_A_KIND;
+/// Jobs that a queue may hold before a binding waits that does not say.
+pub(crate) const TOPIC_BINDING_JOBS: u64 = 10_000;
+/// Pages of entries that a binding makes jobs of at once.
+pub(crate) const TOPIC_BINDING_PAGES: usize = 2;
+/// How often the progress of a binding is kept, and how long it waits before it tries again.
+pub(crate) const TOPIC_BINDING_PAUSE: Duration = Duration::from_millis(100);
 /// Most rules of retention.
 pub(crate) const TOPIC_RULES: usize = 10_000;
 /// Bytes of the newest entries that stay in memory although they are in the log.

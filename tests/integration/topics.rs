@@ -1,5 +1,6 @@
 //! Topics of a node: what is published is read, once and in order, by all who ask for it, through stops and kills.
 
+mod binding;
 mod cluster;
 mod crash;
 mod following;

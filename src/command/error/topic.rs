@@ -105,6 +105,15 @@ pub(super) fn refusal(refusal: TopicRefusal) -> &'static str {
         TopicRefusal::TooManyCursors => {
             "ERR there are 10000 named cursors, the most that may be; one that is deleted counts for 30 days"
         }
+        TopicRefusal::TooManyBindings => {
+            "ERR there are 10000 bindings, the most that may be; one that was ended counts for 30 days"
+        }
+        TopicRefusal::BoundOtherwise => {
+            "ERR this pattern is bound to this queue with other options: TUNBIND it first"
+        }
+        TopicRefusal::BoundOnce => {
+            "ERR RETRY must be greater than zero: a node that takes a binding over may make a job again"
+        }
         TopicRefusal::UnknownCursor => {
             "ERR there is no named cursor of this name: TREAD or TSUB with AS begins one"
         }
@@ -141,6 +150,9 @@ pub(super) fn write_figures(refusal: TopicRefusal, line: &mut Vec<u8>) {
         | TopicRefusal::TooManyMarks
         | TopicRefusal::TooManyRules
         | TopicRefusal::TooManyCursors
+        | TopicRefusal::TooManyBindings
+        | TopicRefusal::BoundOtherwise
+        | TopicRefusal::BoundOnce
         | TopicRefusal::UnknownCursor
         | TopicRefusal::StaleCursor
         | TopicRefusal::CursorAhead

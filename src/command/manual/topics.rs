@@ -196,6 +196,67 @@ pub(in crate::command) static TCURSOR: Manual = Manual {
     )
 };
 
+const BOUND: &str = "A binding reads the channels for all workers of the queue, so that the work is shared. Its jobs have the body and META of their entries, and \
+     with WITHMETA `shoal.channel` and `shoal.id`, where they come from.";
+
+pub(in crate::command) static TBIND: Manual = Manual {
+    failures: &[
+        PATTERN,
+        Parse(ParseError::Topic(TopicError::Start(b"x", None))),
+        Parse(ParseError::Retry),
+        Parse(ParseError::Replicate),
+        Parse(ParseError::MaxLen),
+        Refused(Refusal::DelayBeyondTtl),
+        Refused(Refusal::Topic(TopicRefusal::BoundOnce)),
+        Refused(Refusal::Topic(TopicRefusal::BoundOtherwise)),
+        Refused(Refusal::Topic(TopicRefusal::TooManyBindings)),
+        Refused(Refusal::TooManySettings),
+        LOADING,
+        NOT_SERVED,
+    ],
+    notes: &[
+        BOUND,
+        "The options are those of ADDJOB, and fixed: the same TBIND again changes nothing, other options are refused. `FROM` is `$` unless said: \
+         entries from now on. Policies of QCONFIG stand in for `REPLICATE` alone. To bind again after TUNBIND makes new jobs.",
+        "While the queue holds `MAXLEN` jobs, 10000 unless said, no more are made; nor while it takes none (PAUSE), or a node is short of \
+         memory. TBINDINGS says so, no entry is passed over, and TRETAIN and `topic-max-disk` take none of which no job was made. TFLUSH does.",
+        STARTS,
+        GLOBS,
+    ],
+    ..entry(
+        Group::Topics,
+        "pattern queue [ FROM start ] [ DELAY seconds ] [ RETRY seconds ] [ TTL seconds ] [ REPLICATE n ] [ MAXLEN n ]",
+        "Makes a job of each entry of all channels that match.",
+        "OK, also when they are bound already.",
+    )
+};
+
+pub(in crate::command) static TUNBIND: Manual = Manual {
+    failures: &[PATTERN, NOT_SERVED],
+    notes: &["Jobs that were made stay."],
+    ..entry(
+        Group::Topics,
+        "pattern queue",
+        "Ends a binding.",
+        "integer: 1, or 0 if there was none.",
+    )
+};
+
+pub(in crate::command) static TBINDINGS: Manual = Manual {
+    failures: &[NOT_SERVED],
+    notes: &[
+        "`behind` is of how many entries no job was made yet, as this node sees it; of many it is about right. `waits-for` is nil, or `pause` (the queue takes no \
+         jobs), `maxlen` (it holds as many as it may), `copies` (too few nodes take copies) or `node` (the node that makes the jobs is short of memory, or \
+         cannot write its log).",
+    ],
+    ..entry(
+        Group::Topics,
+        "",
+        "Tells of all bindings.",
+        "array of maps of pattern, queue, behind and waits-for.",
+    )
+};
+
 pub(in crate::command) static TFLUSH: Manual = Manual {
     failures: &[
         PATTERN,
@@ -252,7 +313,7 @@ pub(in crate::command) static TSTAT: Manual = Manual {
         Group::Topics,
         "channel",
         "Tells the figures of a channel.",
-        "map of oldest, newest, entries, bytes and readers; a nil array for a channel without entries.",
+        "map of oldest, newest, entries, bytes, readers and bindings; a nil array for a channel without entries.",
     )
 };
 

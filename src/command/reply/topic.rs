@@ -5,7 +5,8 @@ use std::sync::Arc;
 use shoalmq_core::extras::Tag;
 use shoalmq_core::meta::Meta;
 use shoalmq_core::topic::{
-    Addressee, ChannelView, Entry, Listen, NamedView, Push, Rule, Told, TopicPage, TopicReply,
+    Addressee, BindingView, ChannelView, Entry, Listen, NamedView, Push, Rule, Told, TopicPage,
+    TopicReply,
 };
 
 use super::{key, number};
@@ -65,6 +66,12 @@ pub(super) fn encode(reply: &TopicReply, protocol: Protocol, out: &mut Vec<u8>) 
                 encode::array(out, 2);
                 encode::bulk(out, pattern);
                 encode_rule(out, protocol, rule);
+            }
+        }
+        TopicReply::Bindings(bindings) => {
+            encode::array(out, bindings.len());
+            for binding in bindings {
+                encode_binding(out, protocol, binding);
             }
         }
         TopicReply::Misread(misread) => error::encode_misread(misread, out),
@@ -205,7 +212,7 @@ fn encode_rule(out: &mut Vec<u8>, protocol: Protocol, rule: &Rule) {
 }
 
 fn stat(out: &mut Vec<u8>, protocol: Protocol, channel: &ChannelView) {
-    encode::map(out, protocol, 5);
+    encode::map(out, protocol, 6);
     for (name, id) in [("oldest", channel.oldest), ("newest", channel.newest)] {
         key(out, name);
         match id {
@@ -217,6 +224,7 @@ fn stat(out: &mut Vec<u8>, protocol: Protocol, channel: &ChannelView) {
         ("entries", channel.entries),
         ("bytes", channel.bytes),
         ("readers", channel.readers),
+        ("bindings", channel.bindings),
     ] {
         key(out, name);
         number(out, value);
@@ -234,6 +242,21 @@ fn encode_named(out: &mut Vec<u8>, protocol: Protocol, named: &NamedView) {
     key(out, "committed");
     match named.committed_ms_ago {
         Some(ms) => number(out, ms),
+        None => encode::nil_bulk(out, protocol),
+    }
+}
+
+fn encode_binding(out: &mut Vec<u8>, protocol: Protocol, binding: &BindingView) {
+    encode::map(out, protocol, 4);
+    key(out, "pattern");
+    encode::bulk(out, &binding.pattern);
+    key(out, "queue");
+    encode::bulk(out, &binding.queue);
+    key(out, "behind");
+    number(out, binding.behind);
+    key(out, "waits-for");
+    match binding.waits_for {
+        Some(waits_for) => encode::bulk(out, waits_for.word().as_bytes()),
         None => encode::nil_bulk(out, protocol),
     }
 }

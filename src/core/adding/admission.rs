@@ -151,6 +151,6 @@ fn elsewhere(copies: u16, home: Home) -> u16 {
 }
 
 /// A tenth of the ttl, within bounds, in seconds.
-fn default_retry(ttl: u32) -> u32 {
+pub(crate) fn default_retry(ttl: u32) -> u32 {
     (ttl / 10).clamp(limits::DEFAULT_RETRY_MIN, limits::DEFAULT_RETRY_MAX)
 }

@@ -17,7 +17,7 @@ mod pending;
 mod replication;
 mod terms;
 
-pub(crate) use admission::Home;
+pub(crate) use admission::{Home, default_retry};
 pub(crate) use invariants::check;
-pub(crate) use pending::Replications;
+pub(crate) use pending::{Producer, Replications};
 pub(crate) use terms::{Remembered, Terms};

@@ -11,11 +11,31 @@ use crate::members::{NodeSet, PeerKey};
 use crate::telling::{COPY_MILLIS, Histogram};
 use crate::time::Time;
 
+/// Who added a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Producer {
+    /// A client, which waits for the answer.
+    Client(Ticket),
+    /// A client that was answered at once (ASYNC on a node that keeps no copy).
+    Answered,
+    /// A binding of topics. It waits as long as it takes, and is told this number.
+    Binding(u64),
+}
+
+impl Producer {
+    /// Whom to answer.
+    fn ticket(self) -> Option<Ticket> {
+        match self {
+            Producer::Client(ticket) => Some(ticket),
+            Producer::Answered | Producer::Binding(_) => None,
+        }
+    }
+}
+
 /// A job that waits for copies.
 #[derive(Debug)]
 pub(crate) struct Pending {
-    /// Whom to answer; nobody if the producer was answered at once (ASYNC on a node that keeps no copy).
-    pub(super) ticket: Option<Ticket>,
+    pub(super) producer: Producer,
     /// Holders that have a copy.
     pub(crate) confirmed: NodeSet,
     /// How many confirmed holders are enough.
@@ -33,7 +53,7 @@ pub(crate) struct Replications {
     by_job: BTreeMap<JobKey, Pending>,
     by_client: BTreeSet<(ClientId, JobKey)>,
     /// Producers of jobs that went away while they waited; answered before the event is over.
-    abandoned: Vec<Ticket>,
+    abandoned: Vec<Producer>,
     /// How long a confirmation takes.
     pub(super) usual: Median,
     /// How long it took until there were enough, in milliseconds.
@@ -75,7 +95,7 @@ impl Replications {
     }
 
     /// Producers to be told that their jobs are gone.
-    pub(super) fn take_abandoned(&mut self) -> Vec<Ticket> {
+    pub(super) fn take_abandoned(&mut self) -> Vec<Producer> {
         std::mem::take(&mut self.abandoned)
     }
 
@@ -88,14 +108,15 @@ impl Replications {
     }
 
     pub(super) fn insert(&mut self, key: JobKey, pending: Pending) {
+        let ticket = pending.producer.ticket();
         self.by_client
-            .extend(pending.ticket.map(|ticket| (ticket.client, key)));
+            .extend(ticket.map(|ticket| (ticket.client, key)));
         self.by_job.insert(key, pending);
     }
 
     pub(super) fn remove(&mut self, key: JobKey) -> Option<Pending> {
         let pending = self.by_job.remove(&key)?;
-        if let Some(ticket) = pending.ticket {
+        if let Some(ticket) = pending.producer.ticket() {
             self.by_client.remove(&(ticket.client, key));
         }
         Some(pending)
@@ -104,13 +125,13 @@ impl Replications {
     /// The job is gone, or acked: nothing waits for copies of it any more.
     pub(crate) fn abandon(&mut self, key: JobKey) {
         let pending = self.remove(key);
-        self.abandoned.extend(pending.and_then(|it| it.ticket));
+        self.abandoned.extend(pending.map(|it| it.producer));
     }
 
     /// As [`Replications::abandon`], of all jobs.
     pub(crate) fn abandon_all(&mut self) {
-        let tickets = self.by_job.values().filter_map(|pending| pending.ticket);
-        self.abandoned.extend(tickets);
+        let producers = self.by_job.values().map(|pending| pending.producer);
+        self.abandoned.extend(producers);
         self.by_job.clear();
         self.by_client.clear();
     }
@@ -124,7 +145,8 @@ impl Replications {
 
     /// Whether the job of a client at this key is known as its: for the checks.
     pub(super) fn is_consistent(&self) -> bool {
-        let tickets = self.by_job.values().filter_map(|pending| pending.ticket);
+        let producers = self.by_job.values().map(|pending| pending.producer);
+        let tickets = producers.filter_map(Producer::ticket);
         self.abandoned.is_empty() && tickets.count() == self.by_client.len()
     }
 

@@ -12,7 +12,7 @@ use rand::Rng;
 
 use crate::acking::End;
 use crate::adding::admission::{Home, Plan, Times};
-use crate::adding::pending::Pending;
+use crate::adding::pending::{Pending, Producer};
 use crate::adding::terms::{Terms, by_policy};
 use crate::command::{AddJob, Refusal, Replication, Reply};
 use crate::delivering::Cause;
@@ -39,6 +39,23 @@ impl Node {
         add: &AddJob<'_>,
         effects: &mut Vec<Effect>,
     ) {
+        let reply = match self.add(now, (Producer::Client(ticket), None), add, effects) {
+            Ok(None) => return,
+            Ok(Some(id)) => Reply::Added(id),
+            Err(refusal) => Reply::Refused(refusal),
+        };
+        answer(ticket, reply, effects);
+    }
+
+    /// Adds a job, under this id if one is given. Returns the id if its producer may be answered at once; otherwise it is
+    /// when enough copies are there.
+    pub(crate) fn add(
+        &mut self,
+        now: Now,
+        (producer, given): (Producer, Option<JobId>),
+        add: &AddJob<'_>,
+        effects: &mut Vec<Effect>,
+    ) -> Result<Option<JobId>, Refusal> {
         let (mut terms, mut from) = (Terms::of(add), PolicySet::default());
         if self.shared.has_policies() {
             from = self.fill_from_policies(add.queue, &mut terms);
@@ -48,9 +65,7 @@ impl Node {
             Ok(plan) => plan,
             Err(refusal) => {
                 self.count_refused(refusal);
-                let refusal = by_policy(refusal, from);
-                answer(ticket, Reply::Refused(refusal), effects);
-                return;
+                return Err(by_policy(refusal, from));
             }
         };
         let at_once = add.replication == Replication::Asynchronous || self.has(Bug::EarlyReply);
@@ -59,13 +74,18 @@ impl Node {
         let deadline = add.timeout.filter(|_| !at_once);
         let deadline = deadline.map_or(Time::NEVER, |timeout| now.time + timeout);
         let ask = waits.then(|| deadline.min(now.time + self.replications.patience()));
-        let key = self.make_job(now, add, &plan, holders, ask);
+        let id = given.unwrap_or_else(|| self.draw_id(plan.times));
+        let key = self.make_job(now, (id, add), &plan, holders, ask);
         if at_once || !waits {
             self.count_added(key);
         }
         if waits {
             let pending = Pending {
-                ticket: (!at_once).then_some(ticket),
+                producer: if at_once {
+                    Producer::Answered
+                } else {
+                    producer
+                },
                 confirmed: NodeSet::EMPTY,
                 wanted: plan.wanted,
                 floor: if at_once { 1 } else { plan.floor },
@@ -80,21 +100,23 @@ impl Node {
             self.move_record(key, 0);
         }
         self.offer(now.time, key, holders, effects);
-        // An at-most-once job may go to another node at once, and is here no more then.
-        let id = self.jobs[key].id;
         if !waits {
-            self.release(now.time, key, effects);
-            // An at-most-once job may have left at once, for a client that waits elsewhere. It has one copy at all times.
-            if id.guarantee() == Guarantee::AtLeastOnce {
-                if holders.is_empty() {
-                    self.note_short(now.time, key);
-                } else {
-                    self.heal_soon(now.time, key);
-                }
-            }
+            self.release_alone(now.time, key, effects);
         }
-        if at_once || !waits {
-            answer(ticket, Reply::Added(id), effects);
+        Ok((at_once || !waits).then_some(id))
+    }
+
+    /// Queues a job that waits for no copies. An at-most-once job may go to another node at once, and is here no more then;
+    /// it has one copy at all times.
+    fn release_alone(&mut self, now: Time, key: JobKey, effects: &mut Vec<Effect>) {
+        let Job { id, holders, .. } = self.jobs[key];
+        self.release(now, key, effects);
+        if id.guarantee() == Guarantee::AtLeastOnce {
+            if holders.is_empty() {
+                self.note_short(now, key);
+            } else {
+                self.heal_soon(now, key);
+            }
         }
     }
 
@@ -102,7 +124,9 @@ impl Node {
     /// after a crash this node would hold it, and none of its holders would know to tell it of the ack.
     pub(crate) fn must_record(&self, key: JobKey) -> bool {
         let pending = self.replications.get(key);
-        pending.is_none_or(|pending| pending.home == Home::Here || pending.ticket.is_none())
+        pending.is_none_or(|pending| {
+            pending.home == Home::Here || pending.producer == Producer::Answered
+        })
     }
 
     /// A peer says that it has the job.
@@ -136,13 +160,10 @@ impl Node {
     pub(crate) fn on_replication_due(&mut self, now: Time, key: JobKey, effects: &mut Vec<Effect>) {
         let pending = self.replications.of(key);
         if pending.deadline <= now {
-            let ticket = pending.ticket;
+            let producer = pending.producer;
             self.counters.replication_timeouts += 1;
             self.withdraw(now, key, effects);
-            if let Some(ticket) = ticket {
-                let refused = Reply::Refused(Refusal::ReplicationTimeout);
-                answer(ticket, refused, effects);
-            }
+            self.refuse(producer, Refusal::ReplicationTimeout, effects);
         } else {
             self.ask_more(now, key, effects);
         }
@@ -197,14 +218,18 @@ impl Node {
 
     /// Members that were counted on are expected back no more. Refuses the jobs that then lack copies for ever: those whose
     /// producers set no timeout, for else they would wait for ever. A job whose producer was answered at once (ASYNC) makes
-    /// do with the copies that there can be.
+    /// do with the copies that there can be; that of a binding does wait for ever.
     pub(crate) fn refuse_hopeless(&mut self, now: Time, effects: &mut Vec<Effect>) {
         let expected = |node: &Self, key| {
             let knowing = node.peers.knowing(&node.jobs.extras(key));
             node.peers.expected().and(knowing)
         };
         let hopeless = |&(key, pending): &(JobKey, &Pending)| {
-            let least = pending.ticket.map_or(pending.wanted, |_| pending.floor);
+            let least = match pending.producer {
+                Producer::Client(_) => pending.floor,
+                Producer::Answered => pending.wanted,
+                Producer::Binding(_) => return false,
+            };
             let hoped_for = expected(self, key).or(pending.confirmed);
             pending.deadline == Time::NEVER && hoped_for.len() < least
         };
@@ -214,15 +239,16 @@ impl Node {
             let expected = expected(self, key);
             let pending = self.replications.get_mut(key);
             let pending = pending.expect("it was just listed");
-            let Some(ticket) = pending.ticket else {
+            let producer = pending.producer;
+            if producer == Producer::Answered {
                 let hoped_for = expected.or(pending.confirmed);
                 pending.wanted = hoped_for.len().max(pending.floor);
                 self.finish_if_enough(now, key, effects);
                 continue;
-            };
+            }
             self.withdraw(now, key, effects);
             self.count_refused(Refusal::TooFewNodes);
-            answer(ticket, Reply::Refused(Refusal::TooFewNodes), effects);
+            self.refuse(producer, Refusal::TooFewNodes, effects);
         }
     }
 
@@ -235,9 +261,17 @@ impl Node {
 
     /// Answers the producers of jobs that went away in the course of this event.
     pub(crate) fn answer_abandoned(&mut self, effects: &mut Vec<Effect>) {
-        for ticket in self.replications.take_abandoned() {
-            let refusal = Refusal::RemovedWhileReplicating;
-            answer(ticket, Reply::Refused(refusal), effects);
+        for producer in self.replications.take_abandoned() {
+            self.refuse(producer, Refusal::RemovedWhileReplicating, effects);
+        }
+    }
+
+    /// Its job will not be added. What a binding made and somebody removed is made all the same.
+    fn refuse(&mut self, producer: Producer, refusal: Refusal, effects: &mut Vec<Effect>) {
+        match producer {
+            Producer::Client(ticket) => answer(ticket, Reply::Refused(refusal), effects),
+            Producer::Answered => {}
+            Producer::Binding(number) => self.topics.job_made(number),
         }
     }
 
@@ -274,7 +308,7 @@ impl Node {
         let Job { id, added, .. } = self.jobs[key];
         let took = now.since(added).as_millis() as u64;
         self.replications.times.add(&COPY_MILLIS, took);
-        if pending.ticket.is_some() {
+        if pending.producer != Producer::Answered {
             self.count_added(key);
         }
         match pending.home {
@@ -289,8 +323,10 @@ impl Node {
             }
             Home::Elsewhere => self.give_away(now, key, queued_by, effects),
         }
-        if let Some(ticket) = pending.ticket {
-            answer(ticket, Reply::Added(id), effects);
+        match pending.producer {
+            Producer::Client(ticket) => answer(ticket, Reply::Added(id), effects),
+            Producer::Answered => {}
+            Producer::Binding(number) => self.topics.job_made(number),
         }
         true
     }
@@ -386,24 +422,24 @@ impl Node {
         })
     }
 
+    /// A new id for a job with these times.
+    fn draw_id(&mut self, times: Times) -> JobId {
+        let mut random = [0; 18];
+        self.random.fill_bytes(&mut random);
+        let guarantee = Guarantee::of_retry(times.retry);
+        JobId::new(&self.id, random, times.ttl, guarantee)
+    }
+
     /// Makes a job that is active and that nothing will queue, or that waits for replicas and asks for more at `ask`.
     fn make_job(
         &mut self,
         now: Now,
-        add: &AddJob<'_>,
+        (id, add): (JobId, &AddJob<'_>),
         plan: &Plan,
         holders: NodeSet,
         ask: Option<Time>,
     ) -> JobKey {
-        let mut random = [0; 18];
-        self.random.fill_bytes(&mut random);
         let Times { ttl, delay, retry } = plan.times;
-        let guarantee = if retry == 0 {
-            Guarantee::AtMostOnce
-        } else {
-            Guarantee::AtLeastOnce
-        };
-        let id = JobId::new(&self.id, random, ttl, guarantee);
         self.last_created = self
             .last_created
             .saturating_add(1)

@@ -139,11 +139,7 @@ impl Job {
 
     /// How often it may be handed out.
     pub(crate) fn guarantee(&self) -> Guarantee {
-        if self.retry == 0 {
-            Guarantee::AtMostOnce
-        } else {
-            Guarantee::AtLeastOnce
-        }
+        Guarantee::of_retry(self.retry)
     }
 
     /// How long ago it was queued, or handed out, last.

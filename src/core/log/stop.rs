@@ -19,6 +19,7 @@ impl Node {
         let from = self.stopping.unwrap_or_else(|| {
             self.end_hand_over(now.time);
             self.finish_rewrite(effects);
+            self.keep_bindings(now, effects);
             0
         });
         let to = self

@@ -12,7 +12,7 @@ use crate::limits;
 use crate::setting::{Setting, SettingKind};
 use crate::settings::policies::Index;
 use crate::time::WallTime;
-use crate::topic::{EntryId, merge_named_cursors};
+use crate::topic::{EntryId, merge_bindings, merge_named_cursors};
 
 /// What a client wants set on a name; no value removes the entry.
 #[derive(Debug, Clone, Copy)]
@@ -199,18 +199,22 @@ impl Shared {
     }
 }
 
-/// What two entries of one key make: one of them, but for named cursors in one epoch. Of these, both values are merged, the
-/// greater node stands for both, and a removed one stays removed; so all nodes come to the same entry.
+/// What two entries of one key make: one of them, but for named cursors and bindings of one version. Of these, both values
+/// are merged, the greater node stands for both, and a removed one stays removed; so all nodes come to the same entry.
 ///
 /// None if that is the former one.
 fn merged(former: &Setting, setting: &Setting) -> Option<Setting> {
-    let is_cursor = setting.kind == SettingKind::TOPIC_CURSOR;
-    if !is_cursor || setting.version != former.version {
+    let merge = match setting.kind {
+        SettingKind::TOPIC_CURSOR => merge_named_cursors,
+        SettingKind::TOPIC_BINDING => merge_bindings,
+        _ => return (rank(setting) > rank(former)).then(|| setting.clone()),
+    };
+    if setting.version != former.version {
         return (rank(setting) > rank(former)).then(|| setting.clone());
     }
     let values = former.value.as_ref().zip(setting.value.as_ref());
     let both = Setting {
-        value: values.map(|(one, other)| merge_named_cursors(one, other)),
+        value: values.map(|(one, other)| merge(one, other)),
         node: former.node.max(setting.node),
         ..former.clone()
     };

@@ -58,6 +58,9 @@ impl Node {
                 None => {}
             }
         }
+        for setting in &merged {
+            self.follow_topic_setting(Some(now.wall), setting);
+        }
         self.spread_settings(None, merged, effects);
         if taken.is_empty() {
             return;
@@ -85,6 +88,13 @@ impl Node {
         let digest = self.shared.digest();
         let answer = false;
         self.send(peer, Message::SettingsDigest { digest, answer }, effects);
+    }
+
+    /// Tells a peer all entries of a kind.
+    pub(crate) fn tell_settings(&self, to: PeerKey, kind: SettingKind, effects: &mut Vec<Effect>) {
+        for batch in batches(self.shared.of_kind(kind).cloned().collect()) {
+            self.send(to, Message::Settings(batch), effects);
+        }
     }
 
     /// A peer compares its settings with those here.

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::binding::BindingView;
 use super::cursor::Cursor;
 use super::id::EntryId;
 use super::origin::Origin;
 use super::record::Entry;
 use super::retention::Rule;
+use crate::command::AddJob;
 use crate::extras::Extras;
 use crate::record::Location;
 
@@ -77,6 +79,24 @@ pub enum TopicCommand<'a> {
     },
     /// TCURSOR name DEL.
     DeleteCursor(&'a [u8]),
+    /// TBIND: entries become jobs.
+    Bind {
+        /// Of the channels that this matches.
+        pattern: &'a [u8],
+        /// From where on.
+        start: Start,
+        /// The queue, and the options of its jobs. The rest is not looked at.
+        add: AddJob<'a>,
+    },
+    /// TUNBIND: they do no more.
+    Unbind {
+        /// Of the channels that this matches.
+        pattern: &'a [u8],
+        /// Jobs of this queue.
+        queue: &'a [u8],
+    },
+    /// TBINDINGS: all bindings.
+    Bindings,
     /// TLEN: entries that a pattern matches.
     Length(&'a [u8]),
     /// TSTAT: figures of a channel.
@@ -221,12 +241,14 @@ pub enum TopicReply {
     Subscribers(Vec<(Arc<[u8]>, u64)>),
     /// TFLUSH, TLEN, PUBSUB NUMPAT, and yes or no: a number.
     Count(u64),
-    /// TRETAIN, TCOMMIT, TCURSOR SET: done.
+    /// TRETAIN, TCOMMIT, TCURSOR SET, TBIND: done.
     Done,
     /// TCURSOR name.
     Named(Option<Box<NamedView>>),
     /// TREAD, TSUB: an error. The name reads other patterns.
     Misread(Misread),
+    /// TBINDINGS.
+    Bindings(Vec<BindingView>),
     /// TRETAIN: patterns and rules.
     Rules(Vec<(Arc<[u8]>, Rule)>),
     /// TSTAT.
@@ -329,6 +351,8 @@ pub struct ChannelView {
     pub bytes: u64,
     /// Subscriptions at this node that match.
     pub readers: u64,
+    /// Bindings that match.
+    pub bindings: u64,
 }
 
 /// What TCURSOR tells of a named cursor.
@@ -386,6 +410,12 @@ pub enum TopicRefusal {
     TooManyRules,
     /// There are as many named cursors as may be.
     TooManyCursors,
+    /// There are as many bindings as may be.
+    TooManyBindings,
+    /// TBIND: pattern and queue are bound with other options.
+    BoundOtherwise,
+    /// TBIND: RETRY is 0.
+    BoundOnce,
     /// TCOMMIT, TCURSOR SET: there is no named cursor of this name.
     UnknownCursor,
     /// TCOMMIT: after the cursor was handed out its name was set elsewhere, or deleted.

@@ -85,6 +85,7 @@ impl Node {
     ) {
         match self.topics.cluster.fetches.pop_front() {
             None | Some(Fetch::Compaction) => self.on_live_fetched(now, told, effects),
+            Some(Fetch::Binding(name, page)) => self.on_binding_fetched((&name, page), told),
             Some(fetch @ Fetch::Copies { .. }) => {
                 self.on_copies_fetched(now, fetch, told, effects);
             }

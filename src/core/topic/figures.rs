@@ -27,6 +27,8 @@ pub(super) struct Counts {
     pub(super) flushed: u64,
     /// Entries that retention took, or the bound of the disk.
     pub(super) taken: u64,
+    /// Jobs that bindings made at this node.
+    pub(super) bound: u64,
 }
 
 impl Counts {
@@ -39,7 +41,7 @@ impl Counts {
     }
 }
 
-/// The figures of all topics at one node. The first five count from the start of the process on.
+/// The figures of all topics at one node. The first six count from the start of the process on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TopicFigures {
     /// Entries that clients of this node published.
@@ -52,6 +54,8 @@ pub struct TopicFigures {
     pub flushed: u64,
     /// Entries that retention took, or the bound of the disk.
     pub taken: u64,
+    /// Jobs that bindings made at this node.
+    pub bound: u64,
     /// Channels that have entries.
     pub channels: usize,
     /// Entries that readers may get.
@@ -60,6 +64,10 @@ pub struct TopicFigures {
     pub bytes: u64,
     /// Subscriptions, and TREADs that wait.
     pub readers: usize,
+    /// Bindings of the cluster.
+    pub bindings: usize,
+    /// Those of them that make no jobs at present.
+    pub bindings_waiting: usize,
     /// Named cursors of the cluster.
     pub cursors: usize,
     /// About what the log of topics takes.
@@ -123,6 +131,7 @@ impl Node {
             delivered,
             flushed,
             taken,
+            bound,
         } = topics.counts;
         let log_limit = match settings.log {
             Log::On => settings.topic_disk,
@@ -134,10 +143,13 @@ impl Node {
             delivered,
             flushed,
             taken,
+            bound,
             channels: topics.channels.visible(),
             entries: topics.channels.entries(),
             bytes: topics.channels.bytes(),
-            readers: topics.readers.len(),
+            readers: topics.readers.clients(),
+            bindings: topics.bindings.len(),
+            bindings_waiting: topics.bindings.waiting(),
             cursors: self.cursor_count(),
             log_bytes: topics.segments.bytes(),
             log_limit,
@@ -185,16 +197,18 @@ impl Node {
 
     /// What TSTAT tells of a channel, if it is known.
     pub fn topic_view(&mut self, name: &[u8]) -> Option<ChannelView> {
-        let key = self.topics.channels.find(name)?;
-        let readers = self.topics.readers.count(name);
-        let oldest = self.topics.oldest(key);
-        let channel = self.topics.channels.get(key);
+        let topics = &mut self.topics;
+        let key = topics.channels.find(name)?;
+        let readers = topics.readers.count(name);
+        let oldest = topics.oldest(key);
+        let channel = topics.channels.get(key);
         Some(ChannelView {
             oldest,
             newest: oldest.map(|_| channel.newest()),
             entries: channel.entries(),
             bytes: channel.bytes(),
             readers,
+            bindings: topics.bindings.count(name),
         })
     }
 }

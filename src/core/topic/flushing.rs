@@ -77,6 +77,10 @@ impl Node {
             self.topics.marks.merge(&setting.name, id);
             self.topics.flush(&setting.name, id);
         }
+        if setting.kind == SettingKind::TOPIC_BINDING {
+            self.topics
+                .follow_binding(&setting.name, setting.version, value);
+        }
         if setting.kind == SettingKind::TOPIC_RULE {
             self.topics.follow_rule(&setting.name, value);
         }

@@ -29,6 +29,7 @@ impl Node {
             return;
         }
         self.go_on_topics(now, effects);
+        self.go_on_bindings(now, effects);
         self.topics.readers.wake();
         if self.topics.channels.taken() > self.topics.live.id() {
             // Readers that are not live are told what retention took before they read it.
@@ -46,6 +47,7 @@ impl Node {
             self.topics.entries.forget_recent(most);
         }
         self.step_readers(now.time, effects);
+        self.make_jobs(now, effects);
     }
 
     /// A connection takes less than its live readers are given.
@@ -64,6 +66,7 @@ impl Node {
         self.topics.readers.ready(client);
         self.topics.advance(now.wall);
         self.step_readers(now.time, effects);
+        self.make_jobs(now, effects);
     }
 }
 

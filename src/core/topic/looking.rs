@@ -68,6 +68,15 @@ impl Node {
             TopicCommand::DeleteCursor(name) => {
                 return self.delete_cursor(now, ticket, name, effects);
             }
+            TopicCommand::Bind {
+                pattern,
+                start,
+                add,
+            } => return self.bind(now, ticket, (pattern, start), add, effects),
+            TopicCommand::Unbind { pattern, queue } => {
+                return self.unbind(now, ticket, (pattern, queue), effects);
+            }
+            TopicCommand::Bindings => self.binding_views(now),
             TopicCommand::Length(pattern) => self.topic_length(pattern),
             TopicCommand::Stat(channel) => self.topic_stat(channel),
             TopicCommand::Scan {

@@ -37,10 +37,12 @@
 //! | `publishing` | TPUB, PUBLISH |
 //! | `reading`, `live`, `readers`, `following` | TREAD; one walk for all live readers; who reads; TSUB, SUBSCRIBE and their like |
 //! | `naming`, `named` | TREAD AS, TSUB AS, TCOMMIT, TCURSOR; what is kept of a name, and how two values merge |
+//! | `binding` | TBIND and its like: the cluster makes jobs of entries |
 //! | `flushing`, `retaining`, `looking` | TFLUSH; TRETAIN; TLEN, TSTAT, TSCAN |
 //! | `restoring`, `compacting` | the log of topics: the way back from it, and its size |
 //! | `cluster` | copies, the order and the ends of lives between nodes |
 
+mod binding;
 mod channels;
 mod cluster;
 mod command;
@@ -81,6 +83,7 @@ mod subscriptions;
 mod tests;
 mod topics;
 
+pub use binding::{BindingView, WaitsFor};
 pub use cluster::{Greeting, Have, Head, TopicMessage, TopicNews};
 pub use command::{
     Addressee, Before, CHANNEL_MAX, CURSOR_NAME_MAX, ChannelView, DEDUP_MAX, Follow, Listen,
@@ -106,6 +109,7 @@ pub use retention::{Rule, Rules};
 pub use spans::Spans;
 pub use subscriptions::{SubscriptionId, Subscriptions};
 
+pub(crate) use binding::merge_values as merge_bindings;
 pub(crate) use named::merge_values as merge_named_cursors;
 #[cfg(test)]
 pub(crate) use named::sample as sample_named_cursor;

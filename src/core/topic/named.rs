@@ -105,7 +105,7 @@ impl Named {
     }
 
     /// What either says. Two readers that began alike at two nodes with other patterns: one of the two stays.
-    fn merge(self, other: Named) -> Named {
+    pub(super) fn merge(self, other: Named) -> Named {
         match self.patterns.cmp(&other.patterns) {
             Ordering::Less => return other,
             Ordering::Greater => return self,

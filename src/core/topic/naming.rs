@@ -254,7 +254,7 @@ impl Node {
 impl Topics {
     /// How many entries its reader may get here that it has not committed. The first ten thousand records are counted one by
     /// one; beyond them each channel counts in blocks of its own, so that the count may be too high by some hundred for each.
-    fn behind(&self, named: &Named) -> u64 {
+    pub(super) fn behind(&self, named: &Named) -> u64 {
         let mut wanted = Wanted::new(named.patterns.iter().map(|pattern| &**pattern));
         let room = Room {
             count: u64::MAX,

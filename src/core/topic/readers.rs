@@ -15,7 +15,11 @@ use super::cursor::Cursor;
 use super::id::EntryId;
 use super::subscriptions::{SubscriptionId, Subscriptions};
 use crate::id::{ClientId, Ticket};
+use crate::limits;
 use crate::time::Time;
+
+/// The readers of bindings have no connection.
+const BINDINGS: ClientId = ClientId(u64::MAX);
 
 /// A reader. In the order in which they came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -40,7 +44,7 @@ pub(super) enum Kind {
 /// A TREAD that waits.
 #[derive(Debug)]
 pub(super) struct Waiting {
-    pub(super) ticket: Ticket,
+    pub(super) whose: Whose,
     pub(super) count: u64,
     pub(super) bytes: u64,
     pub(super) to: Option<EntryId>,
@@ -52,6 +56,33 @@ pub(super) struct Waiting {
     pub(super) told: Vec<Told>,
     pub(super) taken: u64,
     pub(super) full: Option<Cursor>,
+}
+
+/// Who waits for a page.
+#[derive(Debug)]
+pub(super) enum Whose {
+    /// A client, by TREAD.
+    Client(Ticket),
+    /// A binding, by the name of its setting. It waits again as soon as it has room for more.
+    Binding(Arc<[u8]>),
+}
+
+impl Waiting {
+    /// A binding waits.
+    pub(super) fn for_binding(name: Arc<[u8]>) -> Self {
+        Waiting {
+            whose: Whose::Binding(name),
+            count: limits::TOPIC_PAGE_ENTRIES,
+            bytes: limits::TOPIC_PAGE_BYTES,
+            to: None,
+            meta: false,
+            epoch: None,
+            patience: Patience::Forever,
+            told: Vec::new(),
+            taken: 0,
+            full: None,
+        }
+    }
 }
 
 /// How long a TREAD waits when it has found nothing.
@@ -235,6 +266,47 @@ impl Readers {
         id
     }
 
+    /// A binding reads, from this cursor.
+    pub(super) fn add_binding(
+        &mut self,
+        waiting: Waiting,
+        patterns: Vec<Arc<[u8]>>,
+        cursor: Cursor,
+    ) -> ReaderId {
+        self.add(BINDINGS, Kind::Waiting(Box::new(waiting)), patterns, cursor)
+    }
+
+    /// What a binding was told, if the reader is one's. It is told nothing more until it takes more, from this cursor on.
+    pub(super) fn take_page(
+        &mut self,
+        id: ReaderId,
+        cursor: &Cursor,
+    ) -> Option<(Arc<[u8]>, Vec<Told>)> {
+        let Kind::Waiting(waiting) = &mut self.all.get_mut(&id)?.kind else {
+            return None;
+        };
+        let Whose::Binding(name) = &waiting.whose else {
+            return None;
+        };
+        let name = Arc::clone(name);
+        (waiting.taken, waiting.full) = (0, None);
+        let told = std::mem::take(&mut waiting.told);
+        self.move_to(id, cursor.clone(), Next::Taken);
+        Some((name, told))
+    }
+
+    /// A binding has room for another page.
+    pub(super) fn take_more(&mut self, id: ReaderId) {
+        if let Some(Reader {
+            at: At::Behind { waits, .. },
+            ..
+        }) = self.all.get_mut(&id)
+            && std::mem::take(waits)
+        {
+            self.due.insert(id);
+        }
+    }
+
     pub(super) fn remove(&mut self, id: ReaderId) -> Option<Reader> {
         let reader = self.all.remove(&id)?;
         for number in (reader.first..).take(reader.patterns.len()) {
@@ -307,6 +379,12 @@ impl Readers {
         self.all.len()
     }
 
+    /// How many belong to connections.
+    pub(super) fn clients(&self) -> usize {
+        let bindings = self.by_client.get(&BINDINGS);
+        self.all.len() - bindings.map_or(0, |own| own.ids.len())
+    }
+
     /// All readers, in the order in which they came.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Reader> {
         self.all.values()
@@ -314,7 +392,9 @@ impl Readers {
 
     /// The TREADs that wait.
     pub(super) fn waiting(&self) -> Vec<ReaderId> {
-        let waits = |(_, reader): &(&ReaderId, &Reader)| matches!(reader.kind, Kind::Waiting(_));
+        let waits = |(_, reader): &(&ReaderId, &Reader)| {
+            matches!(reader.kind, Kind::Waiting(_)) && reader.client != BINDINGS
+        };
         self.all.iter().filter(waits).map(|(&id, _)| id).collect()
     }
 
@@ -331,11 +411,12 @@ impl Readers {
         }
     }
 
-    /// How many readers an entry of this channel goes to.
+    /// How many readers an entry of this channel goes to; bindings are none.
     pub(super) fn count(&mut self, channel: &[u8]) -> u64 {
         let mut found = Vec::new();
         self.matching(channel, &mut found);
-        found.len() as u64
+        let reads = |(id, _): &&(ReaderId, usize)| self.all[id].client != BINDINGS;
+        found.iter().filter(reads).count() as u64
     }
 
     /// A reader is at the live cursor from now on.
@@ -350,7 +431,9 @@ impl Readers {
 
     /// A reader that is not live is there from now on, and goes on then.
     pub(super) fn move_to(&mut self, id: ReaderId, to: Cursor, next: Next) {
-        self.due.remove(&id);
+        for ids in [&mut self.live, &mut self.due, &mut self.idle] {
+            ids.remove(&id);
+        }
         if let Some(reader) = self.all.get_mut(&id) {
             reader.at = At::Behind {
                 cursor: to,

@@ -12,7 +12,7 @@ use super::cursor::Cursor;
 use super::entries::Slot;
 use super::id::EntryId;
 use super::page::Given;
-use super::readers::{At, Kind, Next, Patience, Reader, ReaderId, Waiting};
+use super::readers::{At, Kind, Next, Patience, Reader, ReaderId, Waiting, Whose};
 use super::topics::{Topics, Wanted};
 use crate::agenda::Timer;
 use crate::command::{Reply, Wait};
@@ -188,7 +188,7 @@ impl Node {
             Wait::Forever => Patience::Forever,
         };
         let waiting = Waiting {
-            ticket,
+            whose: Whose::Client(ticket),
             count: read.count,
             bytes: read.bytes,
             to: read.to,
@@ -256,6 +256,7 @@ impl Node {
     pub(crate) fn on_topic_pages(&mut self, now: Now, effects: &mut Vec<Effect>) {
         self.topics.advance(now.wall);
         self.step_readers(now.time, effects);
+        self.make_jobs(now, effects);
     }
 
     /// The next page of a reader.
@@ -351,8 +352,14 @@ impl Node {
         }
     }
 
-    /// Answers a TREAD.
+    /// Answers a TREAD, or gives a binding its page.
     pub(super) fn finish_read(&mut self, id: ReaderId, cursor: Cursor, effects: &mut Vec<Effect>) {
+        if let Some((name, told)) = self.topics.readers.take_page(id, &cursor) {
+            let told = told.into_iter();
+            let told = told.filter_map(|told| self.topics.look_again_at(told));
+            let told = told.collect();
+            return self.topics.page_for_binding(&name, told, cursor);
+        }
         if let Some(Kind::Waiting(waiting)) = self.remove_reader(id) {
             self.answer_read(*waiting, cursor, effects);
         }
@@ -373,7 +380,9 @@ impl Node {
             meta: waiting.meta,
         };
         let reply = Reply::Topic(Box::new(TopicReply::Page(page)));
-        answer(waiting.ticket, reply, effects);
+        if let Whose::Client(ticket) = waiting.whose {
+            answer(ticket, reply, effects);
+        }
     }
 
     /// A reader has all that there is: it goes live if it is where the live readers are.
@@ -401,8 +410,10 @@ impl Node {
     /// This node leaves: it lets nobody wait.
     pub(crate) fn turn_readers_away(&mut self, effects: &mut Vec<Effect>) {
         for id in self.topics.readers.waiting() {
-            if let Some(Kind::Waiting(waiting)) = self.remove_reader(id) {
-                answer(waiting.ticket, Reply::Refused(Refusal::Leaving), effects);
+            if let Some(Kind::Waiting(waiting)) = self.remove_reader(id)
+                && let Whose::Client(ticket) = waiting.whose
+            {
+                answer(ticket, Reply::Refused(Refusal::Leaving), effects);
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::binding::Bindings;
 use super::channels::{ChannelKey, Channels, Floor};
 use super::cluster::Cluster;
 use super::cursor::Cursor;
@@ -45,6 +46,7 @@ pub(crate) struct Topics {
     pub(super) channels: Channels,
     pub(super) marks: Marks,
     pub(super) rules: Rules,
+    pub(super) bindings: Bindings,
     pub(super) keys: Keys,
     pub(super) readers: Readers,
     pub(super) retention: Retention,
@@ -119,6 +121,7 @@ impl Topics {
             channels: Channels::new(seed),
             marks: Marks::default(),
             rules: Rules::default(),
+            bindings: Bindings::default(),
             keys: Keys::new(seed),
             readers: Readers::default(),
             retention: Retention::default(),
@@ -357,8 +360,12 @@ impl Topics {
         )
     }
 
-    /// Raises the floor of a channel. Returns how many entries went.
+    /// Raises the floor of a channel; what bindings have made no jobs of only a flush takes. Returns how many entries went.
     pub(super) fn raise(&mut self, key: ChannelKey, why: Floor, to: EntryId) -> u64 {
+        let to = match why {
+            Floor::Flushed => to,
+            Floor::Taken => to.min(self.bindings.reach(self.channels.get(key).name())),
+        };
         let entries = &self.entries;
         let gone = self.channels.raise(key, why, to, |first, last| {
             let mut found = (0, 0);

@@ -32,13 +32,24 @@ impl JobId {
     /// `ttl_seconds` is kept in whole minutes, at most 65535, with the lowest bit saying whether the job
     /// is delivered at least once (1) or at most once (0).
     pub fn new(node: &NodeId, random: [u8; 18], ttl_seconds: u32, guarantee: Guarantee) -> Self {
+        let [a, b, c, d, ..] = node.0;
+        JobId::named([a, b, c, d], random, ttl_seconds, guarantee)
+    }
+
+    /// The same of a node of which only the prefix is known.
+    pub fn named(
+        prefix: [u8; 4],
+        random: [u8; 18],
+        ttl_seconds: u32,
+        guarantee: Guarantee,
+    ) -> Self {
         let minutes = u16::try_from(ttl_seconds / 60).unwrap_or(u16::MAX);
         let minutes = match guarantee {
             Guarantee::AtLeastOnce => minutes | 1,
             Guarantee::AtMostOnce => minutes & !1,
         };
         let mut bytes = [0; 24];
-        bytes[..4].copy_from_slice(&node.0[..4]);
+        bytes[..4].copy_from_slice(&prefix);
         bytes[4..22].copy_from_slice(&random);
         bytes[22..].copy_from_slice(&minutes.to_be_bytes());
         JobId(bytes)
@@ -156,6 +167,17 @@ pub enum Guarantee {
     AtLeastOnce,
     /// Once at the most: RETRY 0.
     AtMostOnce,
+}
+
+impl Guarantee {
+    /// What a RETRY of this many seconds promises.
+    pub fn of_retry(retry: u32) -> Self {
+        if retry == 0 {
+            Guarantee::AtMostOnce
+        } else {
+            Guarantee::AtLeastOnce
+        }
+    }
 }
 
 /// The id of a node: 20 bytes, 40 hex digits as text; kept in the data folder.

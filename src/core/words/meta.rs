@@ -47,6 +47,12 @@ impl<'a> Meta<'a> {
         Ok(())
     }
 
+    /// Sets a pair of ShoalMQ's own, beside those of the producer.
+    pub fn set_own(&mut self, name: &'a [u8], value: &'a [u8]) {
+        debug_assert!(name.starts_with(RESERVED), "it is no producer's");
+        self.0.push((name, value));
+    }
+
     /// Whether there are no pairs.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

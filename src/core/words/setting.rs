@@ -24,6 +24,9 @@ impl SettingKind {
     /// A named cursor: how far its reader has come, and what it reads. The version is its epoch, and stays when the reader
     /// comes further; two values of one epoch are merged.
     pub const TOPIC_CURSOR: SettingKind = SettingKind(34);
+    /// TBIND: that the entries which a pattern matches become jobs of a queue, and how far that has come. The version stays
+    /// when it comes further; two values of one version are merged.
+    pub const TOPIC_BINDING: SettingKind = SettingKind(35);
     /// A policy: RETRY of jobs that name none.
     pub const RETRY: SettingKind = SettingKind(16);
     /// A policy: TTL of jobs that name none.
@@ -39,7 +42,10 @@ impl SettingKind {
     pub fn is_of_topics(self) -> bool {
         matches!(
             self,
-            SettingKind::TOPIC_FLUSHED | SettingKind::TOPIC_RULE | SettingKind::TOPIC_CURSOR
+            SettingKind::TOPIC_FLUSHED
+                | SettingKind::TOPIC_RULE
+                | SettingKind::TOPIC_CURSOR
+                | SettingKind::TOPIC_BINDING
         )
     }
 }
@@ -54,8 +60,8 @@ pub struct Setting {
     pub name: Arc<[u8]>,
     /// What is set; none when the entry was removed.
     pub value: Option<Arc<[u8]>>,
-    /// Rises with every write of the entry, unless the kind says otherwise. Also the wall clock of the write in milliseconds, unless the replaced entry was
-    /// of a later time.
+    /// Rises with every write of the entry, unless the kind says otherwise. Also the wall clock of the write in milliseconds,
+    /// unless the replaced entry was of a later time.
     pub version: u64,
     /// The node that wrote it.
     pub node: NodeId,

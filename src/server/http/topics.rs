@@ -61,6 +61,7 @@ async fn topics(State(shared): State<Node>, uri: Uri) -> Result<Json<Value>, Res
             "bytes": total.bytes,
             "readers": total.readers,
             "cursors": total.cursors,
+            "bindings": total.bindings,
         },
     })))
 }
@@ -73,5 +74,6 @@ fn shown(name: &[u8], view: &ChannelView) -> Value {
         "oldest": view.oldest.map(|id| id.to_string()),
         "newest": view.newest.map(|id| id.to_string()),
         "readers": view.readers,
+        "bindings": view.bindings,
     })
 }

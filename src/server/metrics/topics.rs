@@ -10,7 +10,7 @@ use crate::server::driver::Driver;
 type Named = (Kind, &'static str, &'static str);
 
 /// The figures of all topics together.
-const SUMS: [Named; 17] = [
+const SUMS: [Named; 20] = [
     (
         Kind::Counter,
         "topic_entries_published_total",
@@ -30,6 +30,11 @@ const SUMS: [Named; 17] = [
         Kind::Counter,
         "topic_entries_expired_total",
         "Entries that retention or topic-max-disk took.",
+    ),
+    (
+        Kind::Counter,
+        "topic_jobs_bound_total",
+        "Jobs that bindings made of entries at this node.",
     ),
     (Kind::Gauge, "topic_channels", "Channels that have entries."),
     (
@@ -51,6 +56,12 @@ const SUMS: [Named; 17] = [
         Kind::Gauge,
         "topic_cursors",
         "Named cursors of the cluster.",
+    ),
+    (Kind::Gauge, "topic_bindings", "Bindings of the cluster."),
+    (
+        Kind::Gauge,
+        "topic_bindings_waiting",
+        "Those of them that make no jobs: their queue takes none, or too few nodes do.",
     ),
     (
         Kind::Gauge,
@@ -125,11 +136,14 @@ impl Topics {
             all.delivered,
             all.flushed,
             all.taken,
+            all.bound,
             all.channels as u64,
             all.entries,
             all.bytes,
             all.readers as u64,
             all.cursors as u64,
+            all.bindings as u64,
+            all.bindings_waiting as u64,
             all.log_bytes,
             all.log_limit,
             all.memory,

@@ -312,6 +312,9 @@ fn a_node_that_keeps_no_topics_says_so_and_holds_nobody_up() {
         "TSCAN 0",
         "TCOMMIT r 0-0@",
         "TCURSOR",
+        "TBIND c q",
+        "TUNBIND c q",
+        "TBINDINGS",
     ] {
         assert_eq!(other.connect().call(line), refusal, "{line}");
     }

@@ -159,6 +159,17 @@ fn reading_and_following() {
         ("TCURSOR a SET", "ERR syntax error"),
         ("TCURSOR a SET x", "ERR invalid cursor 'x'"),
         ("TCURSOR a SET 0", unknown),
+        ("TBIND  q", pattern),
+        ("TBIND c q BOGUS", "ERR syntax error"),
+        ("TBIND c q FROM x", "ERR invalid cursor 'x'"),
+        ("TBIND c q RETRY x", "ERR RETRY"),
+        (
+            "TBIND c q RETRY 0",
+            "ERR RETRY must be greater than zero: a node that takes a binding over may make a job again",
+        ),
+        ("TBIND c q TTL 5 DELAY 5", "ERR The specified DELAY"),
+        ("TBIND c q MAXLEN 0", "ERR MAXLEN"),
+        ("TUNBIND  q", pattern),
         ("TSUB COUNT 1 PATTERN c", "ERR syntax error"),
         ("TSUB PATTERN ", pattern),
         ("TUNSUB x", "ERR TUNSUB takes the number of a subscription"),
@@ -262,6 +273,9 @@ fn strangers_are_refused() {
         "TFLUSH c BEFORE $",
         "TCOMMIT r 0-0@",
         "TCURSOR",
+        "TBIND c q",
+        "TUNBIND c q",
+        "TBINDINGS",
     ] {
         assert_eq!(
             stranger.call(line),

@@ -15,7 +15,6 @@ use crate::id::{ClientId, Ticket};
 use crate::limits;
 use crate::log::answer;
 use crate::node::Node;
-use crate::refusal::Refusal;
 use crate::time::{Now, Time};
 
 /// A node that does not serve readers yet.
@@ -297,6 +296,14 @@ impl super::Cluster {
 }
 
 impl super::super::topics::Topics {
+    /// Refuses while the node still gathers what the others have.
+    pub(in crate::topic) fn check_loaded(&self) -> Result<(), TopicRefusal> {
+        match self.cluster.loading {
+            Some(_) => Err(is_loading(self.percent())),
+            None => Ok(()),
+        }
+    }
+
     /// How much of what is known is here, in percent.
     fn percent(&self) -> u64 {
         let (mut here, mut all) = (0, 0);
@@ -309,6 +316,9 @@ impl super::super::topics::Topics {
 }
 
 fn refused(percent: u64) -> Reply {
-    let percent = u8::try_from(percent.min(99)).unwrap_or(99);
-    Reply::Refused(Refusal::Topic(TopicRefusal::Loading(percent)))
+    Reply::Refused(is_loading(percent).into())
+}
+
+fn is_loading(percent: u64) -> TopicRefusal {
+    TopicRefusal::Loading(u8::try_from(percent.min(99)).unwrap_or(99))
 }

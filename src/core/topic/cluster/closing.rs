@@ -350,15 +350,19 @@ impl Node {
         }
     }
 
-    /// What has to happen about topics before this node may stop: 1 while a member lacks something that it published.
+    /// What has to happen about topics before this node may stop: 1 while a member lacks something that it published, and 1
+    /// for each binding whose jobs are made here.
     pub(crate) fn topics_left(&self) -> usize {
-        let is_going = self.is_going() && self.topics.own().is_some();
         let is_alone = self.topics.cluster.members.present().next().is_none();
-        if !is_going || is_alone {
+        if !self.is_going() || is_alone {
             return 0;
         }
+        let bindings = self.bindings_left();
+        if self.topics.own().is_none() {
+            return bindings;
+        }
         let is_open = self.hand_over.is_stopping() && !self.topics.cluster.is_closed;
-        usize::from(is_open || self.has_topics_left())
+        bindings + usize::from(is_open || self.has_topics_left())
     }
 
     fn has_topics_left(&self) -> bool {

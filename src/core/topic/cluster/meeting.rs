@@ -9,6 +9,7 @@ use crate::effect::Effect;
 use crate::extras::Features;
 use crate::members::PeerKey;
 use crate::node::Node;
+use crate::setting::SettingKind;
 use crate::time::Now;
 
 impl Node {
@@ -129,6 +130,8 @@ impl Node {
         let member = self.topics.cluster.members.get(to);
         let asks = member.is_some_and(|member| !member.has_greeted);
         let greeting = Box::new(self.topics.greeting(own, asks));
+        // Who makes jobs of entries, and how far that has come, is known before anybody counts on this node.
+        self.tell_settings(to, SettingKind::TOPIC_BINDING, effects);
         self.tell_member(now, to, TopicNews::Greeting(greeting), effects);
     }
 

@@ -7,7 +7,7 @@ use super::super::id::EntryId;
 use super::super::origin::{Origin, OriginNode};
 use crate::id::NodeId;
 use crate::limits;
-use crate::members::PeerKey;
+use crate::members::{NodeSet, PeerKey};
 use crate::time::{Now, Time, WallTime};
 
 /// One other member.
@@ -226,8 +226,14 @@ impl Members {
     }
 
     /// The names of those that are there.
-    pub(super) fn present_nodes(&self) -> Vec<OriginNode> {
+    pub(in crate::topic) fn present_nodes(&self) -> Vec<OriginNode> {
         self.present().map(|(_, member)| member.node).collect()
+    }
+
+    /// The names of those of these peers that are there.
+    pub(in crate::topic) fn present_among(&self, peers: NodeSet) -> Vec<OriginNode> {
+        let present = self.present().filter(|(key, _)| peers.contains(*key));
+        present.map(|(_, member)| member.node).collect()
     }
 
     /// The key of the member with this name.

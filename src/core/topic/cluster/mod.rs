@@ -98,6 +98,8 @@ pub(super) struct Cluster {
 pub(super) enum Fetch {
     /// They are recorded again.
     Compaction,
+    /// Jobs are made of them: for the binding of this name, a page.
+    Binding(std::sync::Arc<[u8]>, u64),
     /// A member asked for them.
     Copies {
         to: PeerKey,

@@ -14,7 +14,7 @@ use crate::topic::{
     TopicReply,
 };
 
-fn publish<'a>(channel: &'a str, body: &'a str) -> Publish<'a> {
+pub(super) fn publish<'a>(channel: &'a str, body: &'a str) -> Publish<'a> {
     Publish {
         channel: channel.as_bytes(),
         body: body.as_bytes(),
@@ -26,7 +26,7 @@ fn publish<'a>(channel: &'a str, body: &'a str) -> Publish<'a> {
     }
 }
 
-fn topic(command: TopicCommand<'_>) -> Command<'_> {
+pub(super) fn topic(command: TopicCommand<'_>) -> Command<'_> {
     Command::Topic(Box::new(command))
 }
 
@@ -42,11 +42,15 @@ fn read(start: Start, wait: Wait) -> Command<'static> {
     }))
 }
 
-fn send(shoal: &mut Shoal, seat: usize, publish: Publish<'_>) -> Ticket {
+pub(super) fn send(shoal: &mut Shoal, seat: usize, publish: Publish<'_>) -> Ticket {
     shoal.send(seat, 1, topic(TopicCommand::Publish(publish)))
 }
 
-fn published(shoal: &Shoal, seat: usize, ticket: Ticket) -> Option<Result<EntryId, Refusal>> {
+pub(super) fn published(
+    shoal: &Shoal,
+    seat: usize,
+    ticket: Ticket,
+) -> Option<Result<EntryId, Refusal>> {
     match shoal.answer(seat, ticket)? {
         Reply::Topic(reply) => match **reply {
             TopicReply::Published(id) => Some(Ok(id)),
@@ -58,7 +62,7 @@ fn published(shoal: &Shoal, seat: usize, ticket: Ticket) -> Option<Result<EntryI
 }
 
 /// Publishes, and waits until that is answered.
-fn put(shoal: &mut Shoal, seat: usize, body: &str) -> Result<EntryId, Refusal> {
+pub(super) fn put(shoal: &mut Shoal, seat: usize, body: &str) -> Result<EntryId, Refusal> {
     let ticket = send(shoal, seat, publish("a", body));
     for _ in 0..6000 {
         if let Some(answer) = published(shoal, seat, ticket) {
@@ -116,7 +120,7 @@ impl Reader {
     }
 }
 
-fn names(count: usize) -> Vec<String> {
+pub(super) fn names(count: usize) -> Vec<String> {
     (0..count).map(|number| format!("{number:04}")).collect()
 }
 

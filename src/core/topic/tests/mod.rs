@@ -6,6 +6,7 @@
 //! random ones find broken rules.
 
 mod bench;
+mod binding;
 mod cluster;
 mod figures;
 mod histories;

@@ -10,10 +10,13 @@ pub(super) fn fields(driver: &Driver, fields: &mut Fields) {
     fields.add("topic_bytes", all.bytes);
     fields.add("topic_readers", all.readers);
     fields.add("topic_cursors", all.cursors);
+    fields.add("topic_bindings", all.bindings);
+    fields.add("topic_bindings_waiting", all.bindings_waiting);
     fields.add("topic_entries_published", all.published);
     fields.add("topic_entries_delivered", all.delivered);
     fields.add("topic_entries_flushed", all.flushed);
     fields.add("topic_entries_expired", all.taken);
+    fields.add("topic_jobs_bound", all.bound);
     fields.add("topic_log_bytes", all.log_bytes);
     fields.add("topic_log_limit", all.log_limit);
     fields.add("topic_memory", all.memory);
