@@ -68,6 +68,8 @@ fn the_rows_are_disques_and_a_few_more() {
             "reset",
             "select",
             "subscribe",
+            "tbind",
+            "tbindings",
             "tcommit",
             "tcursor",
             "tflush",
@@ -78,6 +80,7 @@ fn the_rows_are_disques_and_a_few_more() {
             "tscan",
             "tstat",
             "tsub",
+            "tunbind",
             "tunsub",
             "unsubscribe"
         ]

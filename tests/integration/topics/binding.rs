@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::fixture::{Launch, until};
+use crate::cluster::fixture::{Shoal, until};
+use crate::fixture::Launch;
 use crate::topics::{publish, publish_many};
 use crate::wire::{Connection, Reply, array, bulk, count, error, int, simple};
 
@@ -15,12 +16,12 @@ fn drain(client: &mut Connection, entries: &mut BTreeMap<String, usize>) {
             return;
         }
         for job in reply.items() {
-            let [_, id, _, meta] = job.items() else {
+            let [_, id, _, _, meta] = job.items() else {
                 panic!("{job:?} is no job with META");
             };
             client.call(&format!("ACKJOB {}", id.text()));
-            let entry = meta.items().last().expect("shoal.id");
-            *entries.entry(entry.text()).or_default() += 1;
+            let entry = meta.field("shoal.id").text();
+            *entries.entry(entry).or_default() += 1;
         }
     }
 }
@@ -37,19 +38,13 @@ fn an_entry_becomes_a_job_that_says_where_it_comes_from() {
     client.call("TPUB users.eu no");
     let id = client.call("TPUB orders.eu book META trace 7");
     let reply = client.call("GETJOB TIMEOUT 5000 WITHMETA FROM work");
-    let [queue, _, body, meta] = reply.items()[0].items() else {
+    let [queue, _, body, _, meta] = reply.items()[0].items() else {
         panic!("{reply:?} is no job with META");
     };
     assert_eq!((queue, body), (&bulk("work"), &bulk("book")));
-    let pairs = [
-        bulk("trace"),
-        bulk("7"),
-        bulk("shoal.channel"),
-        bulk("orders.eu"),
-        bulk("shoal.id"),
-        id,
-    ];
-    assert_eq!(meta, &array(pairs));
+    assert_eq!(meta.field("trace"), &bulk("7"));
+    assert_eq!(meta.field("shoal.channel"), &bulk("orders.eu"));
+    assert_eq!(meta.field("shoal.id"), &id);
     let bindings = client.call("TBINDINGS");
     let [binding] = bindings.items() else {
         panic!("{bindings:?} is not one binding");
@@ -94,7 +89,7 @@ fn a_paused_queue_holds_its_binding() {
 #[test]
 fn entries_of_before_are_read_from_the_log() {
     for storage in ["log", "sled"] {
-        let flags = format!("--storage {storage} --topic-max-memory 64mb");
+        let flags = format!("--storage {storage} --appendfsync always --topic-max-memory 64mb");
         let mut node = Launch::new().flags(&flags).start();
         publish_many(&mut node.connect(), "c", 3000, 2000);
         node.kill();
@@ -131,4 +126,60 @@ fn no_entry_is_passed_over_when_the_node_is_killed() {
             entries.len() == all
         });
     }
+}
+
+/// A node that still copies is asked again.
+#[track_caller]
+fn bind(shoal: &Shoal, line: &str) {
+    until("it is bound", || shoal.call(0, line) == simple("OK"));
+}
+
+/// The member that makes the jobs is killed, again and again, while all publish.
+#[test]
+fn another_member_makes_the_jobs_when_one_is_killed() {
+    let mut shoal = Shoal::with(3, "--storage log --appendfsync always");
+    bind(&shoal, "TBIND * work RETRY 1");
+    let (mut entries, mut all) = (BTreeMap::new(), 0);
+    for round in 0..6 {
+        for node in 0..3 {
+            publish_many(&mut shoal.connect(node), "c", 20, 100);
+            all += 20;
+        }
+        drain(&mut shoal.connect(round % 3), &mut entries);
+        shoal.kill(&[round % 3]);
+        publish_many(&mut shoal.connect((round + 1) % 3), "c", 20, 100);
+        all += 20;
+        shoal.nodes[round % 3].restart();
+        shoal.wait_until_all_met();
+    }
+    until("each entry became a job", || {
+        for node in 0..3 {
+            drain(&mut shoal.connect(node), &mut entries);
+        }
+        entries.len() == all
+    });
+}
+
+#[test]
+fn rolling_restarts_make_no_job_twice() {
+    let mut shoal = Shoal::with(3, "--storage log");
+    bind(&shoal, "TBIND * work");
+    let (mut entries, mut all) = (BTreeMap::new(), 0);
+    for node in [0, 1, 2, 0, 1] {
+        publish_many(&mut shoal.connect((node + 1) % 3), "c", 50, 100);
+        all += 50;
+        assert!(shoal.nodes[node].terminate().success());
+        publish_many(&mut shoal.connect((node + 1) % 3), "c", 50, 100);
+        all += 50;
+        drain(&mut shoal.connect((node + 2) % 3), &mut entries);
+        shoal.nodes[node].restart();
+        shoal.wait_until_all_met();
+    }
+    until("each entry became a job", || {
+        for node in 0..3 {
+            drain(&mut shoal.connect(node), &mut entries);
+        }
+        entries.len() == all
+    });
+    assert!(entries.values().all(|times| *times == 1), "{entries:?}");
 }

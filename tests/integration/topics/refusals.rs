@@ -162,13 +162,19 @@ fn reading_and_following() {
         ("TBIND  q", pattern),
         ("TBIND c q BOGUS", "ERR syntax error"),
         ("TBIND c q FROM x", "ERR invalid cursor 'x'"),
-        ("TBIND c q RETRY x", "ERR RETRY"),
+        (
+            "TBIND c q RETRY x",
+            "ERR RETRY time must be a non negative number",
+        ),
         (
             "TBIND c q RETRY 0",
             "ERR RETRY must be greater than zero: a node that takes a binding over may make a job again",
         ),
-        ("TBIND c q TTL 5 DELAY 5", "ERR The specified DELAY"),
-        ("TBIND c q MAXLEN 0", "ERR MAXLEN"),
+        (
+            "TBIND c q TTL 5 DELAY 5",
+            "ERR The specified DELAY is greater than TTL",
+        ),
+        ("TBIND c q MAXLEN 0", "ERR MAXLEN must be a positive number"),
         ("TUNBIND  q", pattern),
         ("TSUB COUNT 1 PATTERN c", "ERR syntax error"),
         ("TSUB PATTERN ", pattern),
