@@ -73,6 +73,37 @@ pub(crate) enum Timer {
     TopicBindings,
 }
 
+impl Timer {
+    fn is_of_topics(self) -> bool {
+        match self {
+            Timer::TopicRead(_)
+            | Timer::TopicCheck
+            | Timer::TopicAsk
+            | Timer::TopicPublishes
+            | Timer::TopicPages
+            | Timer::TopicCompaction
+            | Timer::Retention
+            | Timer::TopicBindings => true,
+            Timer::Waiter(_)
+            | Timer::Queue(_)
+            | Timer::Mark
+            | Timer::Spilling
+            | Timer::Rewrite
+            | Timer::Absence
+            | Timer::Expected
+            | Timer::State
+            | Timer::Healing
+            | Timer::Collection
+            | Timer::Forgotten
+            | Timer::Federation
+            | Timer::Agreement
+            | Timer::HandOver
+            | Timer::Gathering
+            | Timer::Purging => false,
+        }
+    }
+}
+
 /// What is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Due {
@@ -148,6 +179,12 @@ impl Agenda {
 
     pub(crate) fn add_timer(&mut self, when: Time, timer: Timer) {
         self.timers.insert((when, timer));
+    }
+
+    /// The timers of topics, which outlive a flush of all jobs.
+    pub(crate) fn topic_timers(&self) -> Vec<(Time, Timer)> {
+        let timers = self.timers.iter().copied();
+        timers.filter(|(_, timer)| timer.is_of_topics()).collect()
     }
 
     pub(crate) fn remove_timer(&mut self, when: Time, timer: Timer) {

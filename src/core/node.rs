@@ -272,7 +272,11 @@ impl Node {
         let mut seed = [0; 32];
         self.random.fill_bytes(&mut seed);
         let fresh = Node::new(self.id, self.settings, now.time, seed);
+        let topic_timers = self.agenda.topic_timers();
         (self.jobs, self.queues, self.agenda) = (fresh.jobs, fresh.queues, fresh.agenda);
+        for (when, timer) in topic_timers {
+            self.agenda.add_timer(when, timer);
+        }
         (self.evictable, self.body_bytes, self.rewrite) = (List::EMPTY, 0, None);
         self.spilling.clear();
         (self.replications, self.collections) = (fresh.replications, fresh.collections);

@@ -172,7 +172,7 @@ fn reading_and_following() {
         ),
         (
             "TBIND c q TTL 5 DELAY 5",
-            "ERR The specified DELAY is greater than TTL",
+            "ERR The specified DELAY is greater than TTL. Job refused since would never be delivered",
         ),
         ("TBIND c q MAXLEN 0", "ERR MAXLEN must be a positive number"),
         ("TUNBIND  q", pattern),

@@ -329,3 +329,33 @@ fn both_sides_of_a_partition_bind_alike_and_one_binding_stays() {
         assert_eq!(view(&mut shoal, seat), (0, None));
     }
 }
+
+/// `DEBUG FLUSHALL`.
+#[test]
+fn a_flush_of_all_jobs_leaves_topics_and_what_they_wait_for_alone() {
+    let mut shoal = Shoal::new(1);
+    let rule = TopicCommand::SetRule {
+        pattern: b"*",
+        rule: Rule {
+            entries: Some(2),
+            ..Rule::default()
+        },
+    };
+    shoal.run(0, topic(rule));
+    let add = AddJob {
+        max_len: Some(1),
+        ..AddJob::new(b"q", b"")
+    };
+    bind_with(&mut shoal, 0, zero(), add).expect("it is bound");
+    for name in names(5) {
+        put(&mut shoal, 0, &name).expect("it is published");
+    }
+    shoal.advance(1);
+    assert_eq!(view(&mut shoal, 0).1, Some(WaitsFor::Room));
+    shoal.feed(0, Event::Flush);
+    assert_eq!(drain_all(&mut shoal, 3), names(5)[1..]);
+    shoal.advance(2);
+    let length = shoal.run(0, topic(TopicCommand::Length(b"*")));
+    let two = Reply::Topic(Box::new(TopicReply::Count(2)));
+    assert_eq!(length, two, "the rule still holds");
+}
