@@ -261,7 +261,7 @@ pub(super) fn flush<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
     Ok(topic(TopicCommand::Flush { pattern, before }))
 }
 
-/// `TRETAIN [pattern [MAXAGE s] [MAXBYTES n] [MAXLEN n] | pattern DEL]`.
+/// `TRETAIN [pattern [MAXAGE s] [MAXBYTES n] [MAXLEN n] [KEEP] | pattern DEL]`.
 pub(super) fn retain<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
     let &[pattern, ref options @ ..] = args else {
         return Ok(topic(TopicCommand::Rules));
@@ -281,6 +281,8 @@ pub(super) fn retain<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
             rule.bytes = Some(bound(&mut options, "MAXBYTES")?);
         } else if is(option, "MAXLEN") {
             rule.entries = Some(bound(&mut options, "MAXLEN")?);
+        } else if is(option, "KEEP") {
+            rule.keep = true;
         } else {
             return Err(ParseError::Near(option, "tretain"));
         }

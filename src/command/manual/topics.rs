@@ -40,6 +40,7 @@ pub(in crate::command) static TPUB: Manual = Manual {
         Refused(Refusal::Topic(TopicRefusal::Clock)),
         Refused(Refusal::Leaving),
         Refused(Refusal::Topic(TopicRefusal::Memory)),
+        Refused(Refusal::Topic(TopicRefusal::Disk)),
         Refused(Refusal::Topic(TopicRefusal::TooManyChannels)),
         Refused(Refusal::Topic(TopicRefusal::TooManyKeys)),
         NOT_SERVED,
@@ -286,11 +287,13 @@ pub(in crate::command) static TRETAIN: Manual = Manual {
     notes: &[
         "Of the patterns that match a channel the longest counts, a whole name first. `MAXAGE` is in seconds, `MAXLEN` bounds each \
          channel, `MAXBYTES` all channels that follow the pattern together. Rules are applied about once a second.",
+        "`topic-max-disk` takes nothing from a channel that follows a rule. `KEEP` alone is a rule without a bound: the entries stay until \
+         TFLUSH takes them, and TPUB is refused when there is no more room. Beside a bound it changes nothing.",
         GLOBS,
     ],
     ..entry(
         Group::Topics,
-        "[ pattern < DEL | [ MAXAGE seconds ] [ MAXBYTES n ] [ MAXLEN n ] > ]",
+        "[ pattern < DEL | [ MAXAGE seconds ] [ MAXBYTES n ] [ MAXLEN n ] [ KEEP ] > ]",
         "Sets how long entries are kept, takes a rule away, or tells all rules.",
         "OK; with `DEL` 1, or 0 if there was no rule; without arguments an array of pairs of a pattern and a map.",
     )

@@ -193,6 +193,22 @@ fn a_flush_and_a_rule_say_how_far_they_go() {
         parse(retain, &["a", "MAXLEN", "5", "MAXAGE", "60"]),
         Ok(TopicCommand::SetRule { pattern, rule })
     );
+    let kept = Rule { keep: true, ..rule };
+    assert_eq!(
+        parse(retain, &["a", "keep", "MAXLEN", "5", "MAXAGE", "60"]),
+        Ok(TopicCommand::SetRule {
+            pattern,
+            rule: kept
+        })
+    );
+    let rule = Rule {
+        keep: true,
+        ..Rule::default()
+    };
+    assert_eq!(
+        parse(retain, &["a", "KEEP"]),
+        Ok(TopicCommand::SetRule { pattern, rule })
+    );
     assert_eq!(
         parse(retain, &["a", "del"]),
         Ok(TopicCommand::RemoveRule(pattern))

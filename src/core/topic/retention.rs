@@ -19,7 +19,7 @@ pub struct Rule {
     pub bytes: Option<u64>,
     /// Entries of each channel.
     pub entries: Option<u64>,
-    /// Also when the disk is full: then publishing stops.
+    /// The rule may have no bound: it keeps entries for ever. Any rule holds them against `topic-max-disk`.
     pub keep: bool,
 }
 
@@ -142,5 +142,26 @@ mod tests {
             rules.of(b"aa").map(|(pattern, _)| pattern),
             Some(&b"?a"[..])
         );
+    }
+
+    #[test]
+    fn a_rule_is_read_back_from_its_words() {
+        let minute = Some(Duration::from_mins(1));
+        for (age, entries, keep, words) in [
+            (minute, Some(5), true, "maxage=60 maxlen=5 keep"),
+            (minute, None, false, "maxage=60"),
+            (None, None, true, "keep"),
+        ] {
+            let rule = Rule {
+                age,
+                entries,
+                keep,
+                bytes: None,
+            };
+            assert_eq!(rule.to_string(), words);
+            assert_eq!(Rule::parse(words.as_bytes()), Some(rule));
+        }
+        assert_eq!(Rule::parse(b"keep=1"), None);
+        assert_eq!(Rule::parse(b"maxlen=5 unheard-of"), None);
     }
 }

@@ -97,6 +97,8 @@ fn rules_are_set_told_and_taken_away() {
     assert_eq!(client.call("TRETAIN"), array([]));
     assert_eq!(client.call("TRETAIN c* MAXLEN 5 MAXAGE 60"), simple("OK"));
     assert_eq!(client.call("TRETAIN c MAXBYTES 1000"), simple("OK"));
+    assert_eq!(client.call("TRETAIN ce KEEP"), simple("OK"));
+    assert_eq!(client.call("TRETAIN other keep MAXLEN 7"), simple("OK"));
     node.restart_after_kill();
     let mut client = node.connect();
     let wide = array([bulk("maxage"), int(60), bulk("maxlen"), int(5)]);
@@ -104,10 +106,18 @@ fn rules_are_set_told_and_taken_away() {
     let rules = client.call("TRETAIN");
     let mut rules = rules.items().to_vec();
     rules.sort_by_key(|rule| rule.items()[0].text());
+    let kept = array([bulk("keep"), int(1)]);
+    let both = array([bulk("maxlen"), int(7), bulk("keep"), int(1)]);
     assert_eq!(
         rules,
-        [array([bulk("c"), narrow]), array([bulk("c*"), wide])]
+        [
+            array([bulk("c"), narrow]),
+            array([bulk("c*"), wide]),
+            array([bulk("ce"), kept]),
+            array([bulk("other"), both]),
+        ]
     );
+    publish_many(&mut client, "ce", 30, 0);
     publish_many(&mut client, "cd", 30, 0);
     eventually("the rule is applied", || {
         (client.call("TLEN cd") == int(5)).then_some(())
@@ -118,7 +128,41 @@ fn rules_are_set_told_and_taken_away() {
     });
     assert_eq!(client.call("TRETAIN c* DEL"), int(1));
     assert_eq!(client.call("TRETAIN c* DEL"), int(0));
-    assert_eq!(client.call("TRETAIN").items().len(), 1);
+    assert_eq!(client.call("TRETAIN").items().len(), 3);
+    assert_eq!(client.call("TLEN ce"), int(30), "the longer pattern keeps");
+}
+
+#[test]
+fn what_is_to_be_kept_stops_publishing_before_it_goes() {
+    let node = Launch::new()
+        .flags("--topic-max-disk 64mb --appendfsync no")
+        .start();
+    let mut client = node.connect();
+    assert_eq!(client.call("TRETAIN kept KEEP"), simple("OK"));
+    publish(&mut client, "loose", "goes first");
+    let body = "x".repeat(1_000_000);
+    let mut published = 0;
+    let refusal = loop {
+        match client.call_arguments(&["TPUB", "kept", &body]) {
+            Reply::Bulk(_) => published += 1,
+            refused => break refused.error_text().to_owned(),
+        }
+        assert!(published < 1000, "1 GB fits into 64 MiB");
+    };
+    assert!(
+        refusal.starts_with("MISCONF ")
+            && refusal.contains("TRETAIN")
+            && refusal.contains("TFLUSH"),
+        "{refusal}"
+    );
+    assert_eq!(client.call("TLEN kept"), int(published));
+    assert_eq!(client.call("TLEN loose"), int(0));
+    client.add("q", "jobs go on", "");
+    assert_eq!(client.call("TFLUSH kept BEFORE $"), int(published));
+    eventually("there is room again", || {
+        let reply = client.call_arguments(&["TPUB", "kept", "after"]);
+        matches!(reply, Reply::Bulk(_)).then_some(())
+    });
 }
 
 #[test]

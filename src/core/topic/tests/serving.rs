@@ -526,13 +526,23 @@ fn without_room_the_oldest_entries_without_a_rule_go() {
 
 #[test]
 fn where_rules_hold_all_publishing_stops_and_goes_on_after_a_flush() {
-    let mut bench = Bench::with(|settings| {
-        (settings.log, settings.topic_disk) = (crate::node::Log::On, 1 << 20);
-    });
-    let rule = Rule {
+    let bounded = Rule {
         entries: Some(1_000_000),
         ..Rule::default()
     };
+    let unbounded = Rule {
+        keep: true,
+        ..Rule::default()
+    };
+    for rule in [bounded, unbounded] {
+        publishing_stops_where_all_is_held(rule);
+    }
+}
+
+fn publishing_stops_where_all_is_held(rule: Rule) {
+    let mut bench = Bench::with(|settings| {
+        (settings.log, settings.topic_disk) = (crate::node::Log::On, 1 << 20);
+    });
     let pattern = &b"*"[..];
     bench.ask(1, TopicCommand::SetRule { pattern, rule });
     let body = "x".repeat(100_000);
