@@ -128,6 +128,8 @@ pub enum ServerError<'a> {
     LogUnwritable(&'a str),
     /// The disk has only its reserve left, as this says; adds are refused until there is more.
     DiskShort(&'a str),
+    /// This node keeps no topics; the addresses of nodes that do, separated by commas.
+    NoTopics(&'a str),
     /// The node still reads its log.
     Loading,
     /// Protected mode: the client is not on this host, and there is no password.
@@ -498,6 +500,9 @@ fn write_server_error(error: &ServerError<'_>, line: &mut Vec<u8>) {
             reason.as_bytes(),
         ],
         ServerError::DiskShort(shortage) => &[b"MISCONF No job is taken: ", shortage.as_bytes()],
+        ServerError::NoTopics(addresses) => {
+            &[topic::NOT_SERVED.as_bytes(), b": ", addresses.as_bytes()]
+        }
         ServerError::Loading => &[b"LOADING Disque is loading the dataset in memory"],
         ServerError::Protected => &[PROTECTED.as_bytes()],
         ServerError::TooManyClients => &[b"ERR max number of clients reached"],

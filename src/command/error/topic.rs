@@ -67,9 +67,12 @@ pub(super) fn write_misread(misread: &Misread, line: &mut Vec<u8>) {
     join(line, parts);
 }
 
+/// Where other nodes are known that keep topics, their addresses follow.
+pub(super) const NOT_SERVED: &str = "NOTOPICS This node keeps no topics (topics no): ask another";
+
 pub(super) fn refusal(refusal: TopicRefusal) -> &'static str {
     match refusal {
-        TopicRefusal::NotServed => "NOTOPICS This node keeps no topics (topics no): ask another",
+        TopicRefusal::NotServed => NOT_SERVED,
         TopicRefusal::TooFewTakers => {
             "NOREPL Not enough reachable nodes take copies for the requested replication level: nothing was published"
         }

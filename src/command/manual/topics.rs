@@ -4,11 +4,11 @@ use shoalmq_core::command::Refusal;
 use shoalmq_core::topic::{EntryId, TopicRefusal};
 
 use super::{Group, Manual, Subcommand, entry, sub};
-use crate::command::Failure::{self, Parse, Refused};
-use crate::command::ParseError;
+use crate::command::Failure::{self, Parse, Refused, Server};
 use crate::command::topic::TopicError;
+use crate::command::{ParseError, ServerError};
 
-const NOT_SERVED: Failure<'static> = Refused(Refusal::Topic(TopicRefusal::NotServed));
+const NOT_SERVED: Failure<'static> = Server(ServerError::NoTopics("10.0.0.2:7711, 10.0.0.3:7711"));
 const LOADING: Failure<'static> = Refused(Refusal::Topic(TopicRefusal::Loading(43)));
 const CHANNEL: Failure<'static> = Parse(ParseError::Topic(TopicError::Channel));
 const PATTERN: Failure<'static> = Parse(ParseError::Topic(TopicError::Pattern));

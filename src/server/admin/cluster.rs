@@ -20,6 +20,8 @@ const PRIORITY_GOOD: u64 = 1;
 const PRIORITY_NO_LINK: u64 = 5;
 const PRIORITY_SUSPECT: u64 = 10;
 const PRIORITY_GONE: u64 = 100;
+/// How many nodes a client is told that asked for topics at a node that keeps none.
+const TOPIC_NODES: usize = 3;
 
 pub(super) fn run(execution: &mut Execution<'_>, command: &Command<'_>) -> Outcome {
     let answer = match *command {
@@ -260,6 +262,15 @@ impl Cluster {
             |member: &&Member| member.linked && member.health == Health::Alive && !member.leaving;
         self.members.values().filter(reachable)
     }
+
+    /// Where clients find nodes that keep topics, separated by commas: at most three that can be reached.
+    pub(in crate::server) fn topic_addresses(&self) -> String {
+        let members = self.reachable().filter(|member| member.keeps_topics);
+        let addresses = members.map(Member::client_address);
+        let known = addresses.filter(|&(_, port)| port != 0);
+        let shown = known.map(|(ip, port)| SocketAddr::new(ip, port).to_string());
+        shown.take(TOPIC_NODES).collect::<Vec<_>>().join(", ")
+    }
 }
 
 impl Driver {
@@ -284,6 +295,7 @@ mod tests {
             name: None,
             store: None,
             zone: String::new(),
+            keeps_topics: false,
             leaving: false,
             health: Health::Alive,
             linked: true,
@@ -338,6 +350,40 @@ mod tests {
             ..member()
         };
         assert_eq!(silent.client_address(), (ip, 7711));
+    }
+
+    #[test]
+    fn at_most_three_nodes_with_topics_that_can_be_reached_are_told() {
+        let mut cluster = Cluster::default();
+        let mut add = |number: u8, change: fn(&mut Member)| {
+            let mut member = Member {
+                id: NodeId::from_bytes([number; 20]),
+                client: Some(SocketAddr::from(([10, 0, 0, number], 7711))),
+                keeps_topics: true,
+                ..member()
+            };
+            change(&mut member);
+            cluster.members.insert(member.id, member);
+        };
+        add(1, |member| member.keeps_topics = false);
+        add(2, |member| member.health = Health::Down);
+        add(3, |member| member.linked = false);
+        add(4, |member| member.leaving = true);
+        add(5, |_| {});
+        add(6, |member| {
+            member.client = None;
+            member.bus = "127.0.0.1:900".parse().expect("an address");
+        });
+        add(7, |member| {
+            member.client = Some("[fd00::7]:7711".parse().expect("an address"));
+        });
+        add(8, |_| {});
+        add(9, |_| {});
+        assert_eq!(
+            cluster.topic_addresses(),
+            "10.0.0.5:7711, [fd00::7]:7711, 10.0.0.8:7711"
+        );
+        assert_eq!(Cluster::default().topic_addresses(), "");
     }
 
     #[test]

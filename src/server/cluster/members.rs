@@ -298,6 +298,7 @@ impl Member {
             name: None,
             store: Some(identity.store),
             zone: String::new(),
+            keeps_topics: false,
             leaving: false,
             health: Health::Down,
             linked: false,
@@ -324,6 +325,7 @@ impl Member {
         }
         self.name.clone_from(&profile.name);
         self.zone.clone_from(&profile.zone);
+        self.keeps_topics = profile.features.knows(Features::TOPICS);
         self.leaving = profile.leaving;
     }
 }

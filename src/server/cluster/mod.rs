@@ -67,6 +67,8 @@ pub(crate) struct Member {
     pub(crate) name: Option<String>,
     pub(crate) store: Option<StoreId>,
     pub(crate) zone: String,
+    /// It is a member that keeps topics, as it says itself.
+    pub(crate) keeps_topics: bool,
     pub(crate) leaving: bool,
     pub(crate) health: Health,
     /// Our link to it is up.

@@ -13,9 +13,10 @@ use shoalmq_core::job::Body;
 use shoalmq_core::log::{Policy, Position};
 use shoalmq_core::message::Message;
 use shoalmq_core::record::{Record, Stream};
+use shoalmq_core::topic::TopicRefusal;
 
 use super::{Answered, Driver};
-use crate::command::reply;
+use crate::command::{Failure, ServerError, reply};
 use crate::resp::Protocol;
 use crate::server::persistence;
 use crate::server::reading::{Access, UnreadReply, Wanted};
@@ -108,7 +109,12 @@ impl Driver {
             return self.mail_unread(ticket, reply, gate, access, at_once);
         }
         if let Some(asking) = asking {
-            reply::encode(&reply, asking.protocol, asking.out);
+            match self.other_topic_nodes(&reply) {
+                Some(addresses) => {
+                    Failure::from(ServerError::NoTopics(&addresses)).encode(asking.out);
+                }
+                None => reply::encode(&reply, asking.protocol, asking.out),
+            }
             return Some(Answered::Now(gate));
         }
         self.mail(ticket, reply, gate);
@@ -124,6 +130,15 @@ impl Driver {
         }
         let bodies = self.bodies.as_ref()?;
         bodies.access(&reply.unread_bodies())
+    }
+
+    /// Where to go with a command that is refused because this node keeps no topics; none if it is not, or nothing is known.
+    fn other_topic_nodes(&self, reply: &Reply) -> Option<String> {
+        let Reply::Refused(Refusal::Topic(TopicRefusal::NotServed)) = reply else {
+            return None;
+        };
+        let addresses = self.cluster.topic_addresses();
+        (!addresses.is_empty()).then_some(addresses)
     }
 
     /// Whether a connection ends instead of this reply. Clients know what to do when a node stops, which is to connect

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::cluster::fixture::{Shoal, until};
-use crate::fixture::Launch;
+use crate::fixture::{Launch, Node, eventually};
 use crate::topics::{Entry, numbered, order, publish, publish_many, read_all, told};
 use crate::wire::{Connection, Reply, encode, error};
 
@@ -289,14 +289,21 @@ fn a_publisher_hears_whether_anything_was_published() {
 
 #[test]
 fn a_node_that_keeps_no_topics_says_so_and_holds_nobody_up() {
-    let shoal = Shoal::with(3, "--appendonly no");
+    let mut shoal = Shoal::with(3, "--appendonly no");
     let other = Launch::new().flags("--appendonly no --topics no").start();
+    let plain = "NOTOPICS This node keeps no topics (topics no): ask another";
+    assert_eq!(other.connect().call("TLEN c"), error(plain));
     shoal.meet(other.port());
-    until("they have met", || {
-        let info = other.connect().call("CLUSTER INFO").text();
-        info.contains("cluster_reachable_nodes:3\r\n")
-    });
-    let refusal = error("NOTOPICS This node keeps no topics (topics no): ask another");
+    let address = |node: &Node| format!("127.0.0.1:{}", node.port());
+    let names = |expected: BTreeSet<String>| {
+        eventually("the members that are there are named", || {
+            let reply = other.connect().call("TLEN c");
+            let named = reply.error_text().strip_prefix(plain)?;
+            let named = named.strip_prefix(": ")?.split(", ");
+            (named.map(str::to_owned).collect::<BTreeSet<_>>() == expected).then_some(reply)
+        })
+    };
+    let refusal = names(shoal.nodes.iter().map(address).collect());
     for line in [
         "TPUB c x",
         "PUBLISH c x",
@@ -323,6 +330,8 @@ fn a_node_that_keeps_no_topics_says_so_and_holds_nobody_up() {
     let (_, entries) = read_all(&mut shoal.connect(1), "0", "c");
     assert_eq!(entries.len(), 1);
     assert!(began.elapsed() < Duration::from_millis(900));
+    shoal.nodes[2].kill();
+    names(shoal.nodes[..2].iter().map(address).collect());
 }
 
 #[test]
