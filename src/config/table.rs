@@ -225,8 +225,8 @@ directives! {
         "metrics-max-queues" metrics_max_queues: u32 = 1000;
         number(0, 100_000), AtRunTime, Ours;
 
-        /// How many channels of topics have series of their own in the metrics; the rest share the series `__other__`.
-        /// A channel that goes makes room for a new one. 0 leaves the sum of all.
+        /// How many channels of topics, and how many named cursors, have series of their own in the metrics; the rest share
+        /// the series `__other__`. A channel that goes makes room for a new one. 0 leaves the sum of all channels.
         "metrics-max-topics" metrics_max_topics: u32 = 100;
         number(0, 10_000), AtRunTime, Ours;
 

@@ -71,6 +71,8 @@ pub(crate) enum Timer {
     Retention,
     /// Bindings of topics may go on.
     TopicBindings,
+    /// How far the readers of named cursors are behind.
+    Lagging,
 }
 
 impl Timer {
@@ -83,6 +85,7 @@ impl Timer {
             | Timer::TopicPages
             | Timer::TopicCompaction
             | Timer::Retention
+            | Timer::Lagging
             | Timer::TopicBindings => true,
             Timer::Waiter(_)
             | Timer::Queue(_)

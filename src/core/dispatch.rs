@@ -162,6 +162,7 @@ impl Node {
             Timer::TopicCompaction => self.on_topic_compaction(now, effects),
             Timer::TopicBindings => self.on_topic_bindings(),
             Timer::Retention => self.on_retention(now, effects),
+            Timer::Lagging => self.on_lagging(now),
             Timer::Gathering => self.on_gathering_late(now.time, effects),
         }
     }

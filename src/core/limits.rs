@@ -320,6 +320,9 @@ pub(crate) const TOPIC_PULL_RECORDS: u64 = 8192;
 /// The rules of retention are applied this often, to this many channels in a step.
 pub(crate) const RETENTION_EVERY: Duration = Duration::from_secs(1);
 pub(crate) const RETENTION_STEP: usize = 1024;
+/// How far named cursors are behind is measured this often, with this between two steps.
+pub(crate) const LAGGING_EVERY: Duration = Duration::from_secs(5);
+pub(crate) const LAGGING_PAUSE: Duration = Duration::from_millis(5);
 
 /// The log of topics may be this much larger than twice what is live, before the live part of its oldest segments is recorded
 /// again.

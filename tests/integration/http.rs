@@ -557,6 +557,40 @@ fn topics_are_told_in_metrics_and_in_info() {
 }
 
 #[test]
+fn readers_of_named_cursors_tell_how_far_they_are_behind() {
+    let (node, port) = node("--metrics-max-topics 2");
+    let mut client = node.connect();
+    client.call("TPUB c one");
+    for name in ["done", "idle", "last"] {
+        let read = client.call(&format!("TREAD AS {name} PATTERN c"));
+        let cursor = read.items()[0].text();
+        if name == "done" {
+            assert_eq!(client.call(&format!("TCOMMIT done {cursor}")), simple("OK"));
+        }
+    }
+    client.call("TRETAIN c MAXAGE 1");
+    let of = |text: &str, what: &str, cursor: &str| {
+        let name = format!("shoalmq_topic_cursor_{what}{{cursor=\"{cursor}\"}}");
+        sample(text, &name)
+    };
+    eventually("retention has overtaken those that did not commit", || {
+        let text = get(port, "/metrics").body;
+        let all = ["done", "idle", "last", "__other__"].map(|c| of(&text, "overtaken", c));
+        (all == [Some(0.0), Some(1.0), None, Some(1.0)]).then_some(())
+    });
+    client.call("TCURSOR done SET 0");
+    client.call("TRETAIN c DEL");
+    client.call("TPUB c two");
+    eventually("what is not committed grows old", || {
+        let text = get(port, "/metrics").body;
+        (of(&text, "behind_seconds", "done") > Some(0.0)).then_some(())
+    });
+    client.call("CONFIG SET metrics-max-topics 0");
+    let text = get(port, "/metrics").body;
+    assert!(!text.contains("{cursor="), "{text}");
+}
+
+#[test]
 fn channels_are_listed_page_by_page() {
     let (node, port) = node("");
     let mut client = node.connect();

@@ -94,14 +94,14 @@ class Node:
 
 
 class Traffic:
-    """Producers, workers that succeed, fail and forget, and clients that make mistakes, until `stop`."""
+    """Producers, workers that succeed, fail and forget, publishers, readers, and clients that make mistakes, until `stop`."""
 
     QUEUES = ["mail", "reports", "thumbnails", "billing"]
 
     def __init__(self, nodes):
         self.nodes, self.going = nodes, True
         self.failures = []
-        work = [self.produce] * 3 + [self.consume] * 6 + [self.blunder]
+        work = [self.produce] * 3 + [self.consume] * 6 + [self.blunder, self.publish, self.read]
         self.threads = [threading.Thread(target=self.run, args=(one, random.Random(n)), daemon=True) for n, one in enumerate(work)]
         for thread in self.threads:
             thread.start()
@@ -150,6 +150,25 @@ class Traffic:
                         client.call("NACK", job)
                     elif fate > 0.03 + 0.04:
                         client.call("ACKJOB" if fate < 0.8 else "FASTACK", job)
+
+    def publish(self, client, dice):
+        for _ in range(200):
+            if not self.going:
+                return
+            with contextlib.suppress(Refused):
+                client.call("TPUB", f"orders.{dice.choice(['eu', 'us'])}", "x" * dice.randrange(20, 2000))
+            time.sleep(dice.expovariate(40))
+
+    def read(self, client, dice):
+        """Two named readers: one that commits what it reads, and one that never does."""
+        for _ in range(50):
+            if not self.going:
+                return
+            with contextlib.suppress(Refused):
+                client.call("TREAD", "AS", "forgetful", "PATTERN", "orders.eu")
+                cursor, _entries = client.call("TREAD", "AS", "billing", "BLOCK", 500, "PATTERN", "orders.*")
+                client.call("TCOMMIT", "billing", cursor)
+            time.sleep(dice.expovariate(5))
 
     def blunder(self, client, dice):
         for words in (("GETJOB",), ("QLEN",), ("NO_SUCH_COMMAND",), ("ACKJOB", "nonsense")):

@@ -4,6 +4,7 @@
 //! and a change costs two hashes.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use crate::command::Refusal;
@@ -57,6 +58,18 @@ impl Shared {
     /// The entries of one kind, in order of their names.
     pub(crate) fn of_kind(&self, kind: SettingKind) -> impl Iterator<Item = &Setting> {
         self.kinds.get(&kind).into_iter().flat_map(BTreeMap::values)
+    }
+
+    /// Those behind a name, or all.
+    pub(crate) fn of_kind_after(
+        &self,
+        kind: SettingKind,
+        name: Option<&[u8]>,
+    ) -> impl Iterator<Item = &Setting> {
+        let from = name.map_or(Bound::Unbounded, Bound::Excluded);
+        let entries = self.kinds.get(&kind);
+        let behind = entries.map(|entries| entries.range::<[u8], _>((from, Bound::Unbounded)));
+        behind.into_iter().flatten().map(|(_, setting)| setting)
     }
 
     /// The same for all maps with the same entries.

@@ -74,6 +74,7 @@ impl Node {
             self.follow_topic_setting(Some(now.wall), setting);
         }
         self.arm_retention(now);
+        self.arm_lagging(now);
         self.spread_settings(Some(from), taken, effects);
         for name in purged {
             self.follow_mark(now.time, &name);

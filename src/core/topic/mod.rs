@@ -38,6 +38,7 @@
 //! | `reading`, `live`, `readers`, `following` | TREAD; one walk for all live readers; who reads; TSUB, SUBSCRIBE and their like |
 //! | `naming`, `named` | TREAD AS, TSUB AS, TCOMMIT, TCURSOR; what is kept of a name, and how two values merge |
 //! | `binding` | TBIND and its like: the cluster makes jobs of entries |
+//! | `lagging` | how far the readers of names are behind |
 //! | `flushing`, `retaining`, `looking` | TFLUSH; TRETAIN; TLEN, TSTAT, TSCAN |
 //! | `restoring`, `compacting` | the log of topics: the way back from it, and its size |
 //! | `cluster` | copies, the order and the ends of lives between nodes |
@@ -59,6 +60,7 @@ mod glob;
 mod haves;
 mod id;
 mod keys;
+mod lagging;
 mod live;
 mod log;
 mod looking;
@@ -97,6 +99,7 @@ pub use figures::{ChannelFigures, MemberFigures, Scan, TopicFigures};
 pub use glob::{Case, is_literal, literal_prefix, matches};
 pub use haves::Haves;
 pub use id::{AHEAD_MAX_MS, Clock, ClockAhead, EntryId, is_wrong};
+pub use lagging::{Lag, Lags};
 pub use log::{Fork, OriginLog};
 pub use marks::Marks;
 pub use order::{Closed, Order};

@@ -104,7 +104,9 @@ impl Node {
             name,
             value: Some(&value),
         };
-        self.write_setting_at(now, epoch, change, effects)
+        self.write_setting_at(now, epoch, change, effects)?;
+        self.arm_lagging(now);
+        Ok(())
     }
 
     /// TCOMMIT.

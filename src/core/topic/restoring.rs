@@ -143,6 +143,7 @@ impl Node {
         self.topics.begin(node, last, now.wall);
         self.begin_own(now);
         self.arm_retention(now);
+        self.arm_lagging(now);
         for record in self.topics.repeated() {
             self.persist_topic(record, effects);
         }

@@ -137,7 +137,8 @@ impl Topics {
             };
             let by_age = rule.age.map(|age| {
                 let ms = wall.0.saturating_sub(age.as_millis() as u64);
-                EntryId::new(ms, 0).before()
+                // Who has read the newest has lost nothing.
+                EntryId::new(ms, 0).before().min(channel.newest())
             });
             let by_count = rule
                 .entries

@@ -13,6 +13,7 @@ use super::figures::Counts;
 use super::glob::{Case, matches};
 use super::id::{AHEAD_MAX_MS, Clock, EntryId};
 use super::keys::Keys;
+use super::lagging::Lagging;
 use super::marks::Marks;
 use super::order::{Closed, Order};
 use super::origin::{Origin, OriginNode};
@@ -50,6 +51,7 @@ pub(crate) struct Topics {
     pub(super) keys: Keys,
     pub(super) readers: Readers,
     pub(super) retention: Retention,
+    pub(super) lagging: Lagging,
     pub(super) segments: Segments,
     /// The log is being shrunk.
     pub(super) is_compacting: bool,
@@ -125,6 +127,7 @@ impl Topics {
             keys: Keys::new(seed),
             readers: Readers::default(),
             retention: Retention::default(),
+            lagging: Lagging::default(),
             segments: Segments::default(),
             is_compacting: false,
             copied: 0,

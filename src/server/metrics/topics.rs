@@ -1,6 +1,6 @@
-//! Figures of topics: those of all together, and of the first channels.
+//! Figures of topics: those of all together, and of the first channels and named cursors.
 
-use shoalmq_core::topic::{ChannelFigures, TopicFigures};
+use shoalmq_core::topic::{ChannelFigures, Lag, Lags, TopicFigures};
 
 use super::exposition::{Exposition, Kind};
 use super::label::{OTHER, queue_label};
@@ -110,6 +110,8 @@ pub(super) struct Topics {
     all: TopicFigures,
     /// None if no channel is to have series of its own.
     first: Option<Vec<ChannelFigures>>,
+    /// None likewise, of named cursors.
+    lags: Lags,
 }
 
 impl Topics {
@@ -118,6 +120,11 @@ impl Topics {
         Topics {
             all: driver.node.topic_figures(),
             first: has_series.then(|| driver.node.first_channels().collect()),
+            lags: if has_series {
+                driver.node.cursor_lags()
+            } else {
+                Lags::default()
+            },
         }
     }
 
@@ -126,6 +133,31 @@ impl Topics {
             text.one(kind, name, help, value);
         }
         self.write_channels(text);
+        self.write_cursors(text);
+    }
+
+    fn write_cursors(&self, text: &mut Exposition) {
+        let families: [(_, _, fn(&Lag) -> f64); 2] = [
+            (
+                "topic_cursor_behind_seconds",
+                "Age of the oldest entry that the reader of a named cursor has not committed, as this node sees it; 0 if there is none.",
+                |lag| lag.behind.as_secs_f64(),
+            ),
+            (
+                "topic_cursor_overtaken",
+                "1 while retention or topic-max-disk took entries of a named cursor that may not be committed.",
+                |lag| f64::from(u8::from(lag.is_overtaken)),
+            ),
+        ];
+        for (name, help, value) in families {
+            text.family(Kind::Gauge, name, help);
+            for (cursor, lag) in &self.lags.first {
+                text.sample(&[("cursor", &queue_label(cursor))], value(lag));
+            }
+            if let Some(lag) = &self.lags.rest {
+                text.sample(&[("cursor", OTHER)], value(lag));
+            }
+        }
     }
 
     /// In the order of [`SUMS`].

@@ -10,6 +10,7 @@ mod binding;
 mod cluster;
 mod figures;
 mod histories;
+mod lagging;
 mod names;
 mod naming;
 mod planted;
