@@ -2,15 +2,22 @@
 
 use super::BenchError;
 use super::job::STAMP_BYTES;
+use super::topics::TopicsArgs;
 use crate::cli::NodeArgs;
 use clap::{ArgAction, ValueEnum};
-use std::net::IpAddr;
 use std::num::{NonZeroU64, NonZeroUsize};
 
 /// Measures how fast a node takes and hands out jobs, and at what cost.
 #[derive(Clone, Debug, clap::Args)]
-#[command(disable_help_flag = true, args_override_self = true)]
+#[command(
+    disable_help_flag = true,
+    args_override_self = true,
+    args_conflicts_with_subcommands = true
+)]
 pub struct Args {
+    #[command(subcommand)]
+    pub(super) of: Option<Of>,
+
     /// Print help
     #[arg(long, action = ArgAction::Help)]
     help: Option<bool>,
@@ -72,6 +79,13 @@ pub struct Args {
     pub json: bool,
 }
 
+/// What is measured instead of jobs.
+#[derive(Clone, Debug, clap::Subcommand)]
+pub enum Of {
+    /// Measure topics: publish entries, follow them live, read them again
+    Topics(Box<TopicsArgs>),
+}
+
 /// What is measured.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -108,11 +122,5 @@ impl Args {
             }
         }
         Ok(())
-    }
-
-    /// Whether the node is on this machine, as far as its address tells.
-    pub(super) fn is_local(&self) -> bool {
-        let host = &self.node.host;
-        host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
     }
 }

@@ -16,16 +16,16 @@ use tokio::sync::watch;
 /// How long one command may take.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the nodes get to hear of acknowledgements.
-const SETTLE_TIMEOUT: Duration = Duration::from_secs(3);
+pub(super) const SETTLE_TIMEOUT: Duration = Duration::from_secs(3);
 /// How often it is looked whether they have.
-const SETTLE_PAUSE: Duration = Duration::from_millis(50);
+pub(super) const SETTLE_PAUSE: Duration = Duration::from_millis(50);
 
 /// What QSTAT FULL counts: jobs that may be handed out on some node.
 const HELD: [&str; 4] = ["len", "active", "delayed", "restored"];
 
 /// Why jobs may be left.
 #[derive(Debug, thiserror::Error)]
-enum Reason {
+pub(super) enum Reason {
     #[error(transparent)]
     Client(#[from] ClientError),
     #[error("no answer within {CALL_TIMEOUT:?}")]
@@ -180,7 +180,10 @@ fn page(reply: &Frame) -> Result<(String, &[Frame], &[Frame]), Reason> {
     }
 }
 
-async fn call<W: AsRef<[u8]>>(client: &mut Client, words: &[W]) -> Result<Frame, Reason> {
+pub(super) async fn call<W: AsRef<[u8]>>(
+    client: &mut Client,
+    words: &[W],
+) -> Result<Frame, Reason> {
     let reply = tokio::time::timeout(CALL_TIMEOUT, client.call(words)).await;
     Ok(reply.map_err(|_| Reason::Late)??)
 }

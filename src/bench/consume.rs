@@ -110,7 +110,7 @@ impl Consumer<'_> {
     ) -> Result<(), ClientError> {
         let reply = self.client.receive().await?;
         match Jobs::acked(&reply, count) {
-            Ok(()) => tally.jobs += count as u64,
+            Ok(()) => tally.done += count as u64,
             Err(error) => tally.fail(error),
         }
         progress.add_done(count as u64);

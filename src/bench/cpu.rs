@@ -1,13 +1,16 @@
 //! The CPU time of the node's process, when it runs on this machine.
 
+use crate::cli::NodeArgs;
+use crate::client::{Client, ClientError};
 use std::fs;
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// Clock ticks per second in `/proc`: fixed by the kernel's interface, whatever its own clock.
 const TICKS_PER_SECOND: u64 = 100;
 
 /// A process to watch.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Process(u32);
 
 impl Process {
@@ -15,6 +18,19 @@ impl Process {
     pub(super) fn of(pid: u32) -> Option<Self> {
         let process = Self(pid);
         process.cpu_time().map(|_| process)
+    }
+
+    /// The process of the node that `client` is connected to, if it is on this machine, as far as its address tells.
+    pub(super) async fn serving(
+        node: &NodeArgs,
+        client: &mut Client,
+    ) -> Result<Option<Self>, ClientError> {
+        let host = &node.host;
+        if host != "localhost" && !host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback()) {
+            return Ok(None);
+        }
+        let info = client.call(&["INFO", "server"]).await?;
+        Ok(info.as_str().and_then(Self::named_by))
     }
 
     /// The process that a node's INFO names. Another of that id would not be called a queue.

@@ -144,7 +144,7 @@ async fn consume(
         client.flush().await?;
         if !had.is_empty() {
             match Jobs::acked(&client.receive().await?, had.len()) {
-                Ok(()) => tally.jobs += had.len() as u64,
+                Ok(()) => tally.done += had.len() as u64,
                 Err(error) => tally.fail(error),
             }
             progress.add_done(had.len() as u64);

@@ -1,4 +1,4 @@
-//! `shoalmq bench`: how fast a node takes and hands out jobs, and at what cost.
+//! `shoalmq bench`: how fast a node takes and hands out jobs, and at what cost. [`topics`] does the same for topics.
 //!
 //! A run is one or more phases, each with its own report. Every reply is verified: a wrong one counts as
 //! an error, and a run with errors fails.
@@ -26,12 +26,14 @@ mod phase;
 mod produce;
 mod report;
 mod tally;
+mod topics;
 
 #[cfg(test)]
 mod tests;
 
-pub use args::{Args, Phase};
+pub use args::{Args, Of, Phase};
 pub use report::{Latency, Report};
+pub use topics::{TopicPhase, TopicReport, TopicsArgs};
 
 use crate::client::ClientError;
 use phase::{Session, Target};
@@ -62,11 +64,24 @@ pub enum BenchError {
         /// How many jobs it holds.
         jobs: i64,
     },
+    /// Channels must be empty, or readers get what the run did not publish.
+    #[error(
+        "channels {pattern} hold {entries} entries: TFLUSH {pattern} BEFORE $ removes them; or choose others with --channel"
+    )]
+    Entries {
+        /// What matches the channels.
+        pattern: String,
+        /// How many entries they hold.
+        entries: i64,
+    },
 }
 
 /// Runs the phases and prints their reports; tells what to exit with: success only if every reply was
 /// right and nobody pressed Ctrl-C.
-pub async fn run(args: Args) -> ExitCode {
+pub async fn run(mut args: Args) -> ExitCode {
+    if let Some(Of::Topics(topics)) = args.of.take() {
+        return topics::run(*topics).await;
+    }
     match measure(args, &mut |report, json| report.print(json)).await {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,

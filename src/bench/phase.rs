@@ -30,7 +30,10 @@ pub(super) struct Target(pub(super) u64);
 /// What the workers of a phase share: how far they are together.
 #[derive(Debug)]
 pub(super) struct Progress {
+    /// How much the workers do: then the phase is over.
     target: u64,
+    /// How much there is to claim.
+    claimable: u64,
     claimed: AtomicU64,
     /// Nobody takes on any more.
     stopped: AtomicBool,
@@ -52,11 +55,17 @@ pub(super) struct Session {
 }
 
 impl Progress {
-    pub(super) fn new(Target(target): Target) -> Arc<Self> {
+    pub(super) fn new(target: Target) -> Arc<Self> {
+        Self::read_by(1, target)
+    }
+
+    /// As [`Self::new`], where each of `readers` does all that others have claimed.
+    pub(super) fn read_by(readers: u64, Target(claimable): Target) -> Arc<Self> {
         let (claimed, done) = (AtomicU64::new(0), AtomicU64::new(0));
         let end = OnceLock::new();
         Arc::new(Self {
-            target,
+            target: claimable.saturating_mul(readers),
+            claimable,
             claimed,
             stopped: AtomicBool::new(false),
             done,
@@ -71,9 +80,9 @@ impl Progress {
             return 0..0;
         }
         let claim =
-            |claimed: u64| Some(self.target.min(claimed + count)).filter(|end| *end > claimed);
+            |claimed: u64| Some(self.claimable.min(claimed + count)).filter(|end| *end > claimed);
         match self.claimed.fetch_update(Relaxed, Relaxed, claim) {
-            Ok(start) => start..self.target.min(start + count),
+            Ok(start) => start..self.claimable.min(start + count),
             Err(end) => end..end,
         }
     }
@@ -119,11 +128,7 @@ impl Session {
             Some(pid) => {
                 Some(Process::of(pid).ok_or(BenchError::Args("no process of --server-pid"))?)
             }
-            None if args.is_local() => {
-                let info = control.call(&["INFO", "server"]).await?;
-                info.as_str().and_then(Process::named_by)
-            }
-            None => None,
+            None => Process::serving(&args.node, &mut control).await?,
         };
         let jobs = Arc::new(Jobs::new(&args));
         Ok(Self {
@@ -174,7 +179,7 @@ impl Session {
             Phase::EndToEnd => end_to_end::spawn(&mut workers, self, clients, &progress, &stopped),
         }
         let (tally, interrupted) =
-            watch_over(phase, workers, &progress, &stop, &self.interrupts).await;
+            watch_over(phase.name(), workers, &progress, &stop, &self.interrupts).await;
         let took = progress.took();
         let cpu = self.server.and_then(Process::cpu_time).zip(cpu_before);
         let cpu = cpu.map(|(after, before)| after.saturating_sub(before));
@@ -219,8 +224,8 @@ pub(super) async fn until_answered(
 }
 
 /// Waits for the workers, showing progress on a terminal; tells whether Ctrl-C ended it.
-async fn watch_over(
-    phase: Phase,
+pub(super) async fn watch_over(
+    phase: &'static str,
     mut workers: JoinSet<Tally>,
     progress: &Progress,
     stop: &watch::Sender<bool>,
@@ -268,8 +273,8 @@ async fn watch_over(
 }
 
 /// A live line on standard error, if that is a terminal.
-fn bar(phase: Phase, target: u64) -> ProgressBar {
+fn bar(phase: &'static str, target: u64) -> ProgressBar {
     let style = ProgressStyle::with_template("{msg:10} {wide_bar} {pos}/{len} {per_sec}");
-    let bar = ProgressBar::new(target).with_message(phase.name());
+    let bar = ProgressBar::new(target).with_message(phase);
     bar.with_style(style.expect("the template is valid"))
 }

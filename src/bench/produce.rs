@@ -53,7 +53,7 @@ async fn produce(
             tally.took(sent.elapsed());
             progress.add_done(1);
             match Jobs::added(&reply) {
-                Ok(()) => tally.jobs += 1,
+                Ok(()) => tally.done += 1,
                 Err(error) => tally.fail(error),
             }
         }

@@ -2,7 +2,7 @@
 
 use super::args::{Args, Phase};
 use super::tally::Tally;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::time::Duration;
 
 /// The result of one phase.
@@ -61,26 +61,19 @@ impl Report {
         took: Duration,
         server_cpu: Option<Duration>,
     ) -> Self {
-        let ms = |micros: u64| micros as f64 / 1000.0;
-        let quantile = |quantile| ms(tally.latency.value_at_quantile(quantile));
         let seconds = took.as_secs_f64();
-        let per_million = |cpu: Duration| cpu.as_secs_f64() * MILLION / tally.jobs as f64;
+        let per_million = |cpu: Duration| cpu.as_secs_f64() * MILLION / tally.done as f64;
         Self {
             phase,
-            jobs: tally.jobs,
+            jobs: tally.done,
             seconds,
             jobs_per_second: if seconds > 0.0 {
-                tally.jobs as f64 / seconds
+                tally.done as f64 / seconds
             } else {
                 0.0
             },
-            latency: Latency {
-                p50_ms: quantile(0.5),
-                p99_ms: quantile(0.99),
-                p999_ms: quantile(0.999),
-                max_ms: ms(tally.latency.max()),
-            },
-            server_cpu_seconds_per_million: server_cpu.filter(|_| tally.jobs > 0).map(per_million),
+            latency: Latency::of(&tally),
+            server_cpu_seconds_per_million: server_cpu.filter(|_| tally.done > 0).map(per_million),
             errors: tally.errors,
             first_error: tally.first_error,
             interrupted: false,
@@ -109,19 +102,13 @@ impl Report {
     }
 
     pub(super) fn text(&self) -> String {
-        let Latency {
-            p50_ms,
-            p99_ms,
-            p999_ms,
-            max_ms,
-        } = self.latency;
         let mut text = format!(
-            "{:<10} {:>9} jobs in {:>7.2} s: {:>8.0} jobs/s; p50 {p50_ms:.3} ms, p99 {p99_ms:.3}, \
-             p99.9 {p999_ms:.3}, max {max_ms:.3}",
+            "{:<10} {:>9} jobs in {:>7.2} s: {:>8.0} jobs/s; {}",
             self.phase.name(),
             self.jobs,
             self.seconds,
             self.jobs_per_second,
+            self.latency,
         );
         if let Some(cpu) = self.server_cpu_seconds_per_million {
             let _ = write!(text, "; server {cpu:.2} CPU s per million");
@@ -133,5 +120,33 @@ impl Report {
             let _ = write!(text, "\n{:<10} {} errors, first: {error}", "", self.errors);
         }
         text
+    }
+}
+
+impl Latency {
+    pub(super) fn of(tally: &Tally) -> Self {
+        let ms = |micros: u64| micros as f64 / 1000.0;
+        let quantile = |quantile| ms(tally.latency.value_at_quantile(quantile));
+        Self {
+            p50_ms: quantile(0.5),
+            p99_ms: quantile(0.99),
+            p999_ms: quantile(0.999),
+            max_ms: ms(tally.latency.max()),
+        }
+    }
+}
+
+impl fmt::Display for Latency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            p50_ms,
+            p99_ms,
+            p999_ms,
+            max_ms,
+        } = self;
+        write!(
+            f,
+            "p50 {p50_ms:.3} ms, p99 {p99_ms:.3}, p99.9 {p999_ms:.3}, max {max_ms:.3}"
+        )
     }
 }

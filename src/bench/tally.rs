@@ -9,8 +9,8 @@ use std::time::Duration;
 pub(super) struct Tally {
     /// In microseconds.
     pub(super) latency: Histogram<u64>,
-    /// Jobs done: added, or acknowledged.
-    pub(super) jobs: u64,
+    /// Jobs added or acknowledged; entries published or read.
+    pub(super) done: u64,
     /// Wrong replies and lost connections.
     pub(super) errors: u64,
     pub(super) first_error: Option<String>,
@@ -21,7 +21,7 @@ impl Tally {
         let latency = Histogram::new(3).expect("three digits are a valid precision");
         Self {
             latency,
-            jobs: 0,
+            done: 0,
             errors: 0,
             first_error: None,
         }
@@ -52,7 +52,7 @@ impl Tally {
         self.latency
             .add(other.latency)
             .expect("histograms that resize take any value");
-        self.jobs += other.jobs;
+        self.done += other.done;
         self.errors += other.errors;
         self.first_error = self.first_error.take().or(other.first_error);
     }

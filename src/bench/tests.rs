@@ -393,7 +393,7 @@ async fn jobs_left_over_are_told() {
 fn a_process_that_spends_time_shows_in_the_report() {
     let args = CommandLine::try_parse_from(["bench"]).expect("valid").args;
     let mut tally = tally::Tally::new();
-    tally.jobs = 500_000;
+    tally.done = 500_000;
     tally.took(Duration::from_millis(2));
     let cpu = Some(Duration::from_secs(1));
     let report = Report::new(&args, Phase::Produce, tally, Duration::from_secs(2), cpu);

@@ -166,3 +166,78 @@ fn a_run_without_a_node_fails() {
         ended.stderr
     );
 }
+
+#[test]
+fn a_small_run_of_topics_reports_its_phases_as_json() {
+    let node = Node::start();
+    let flags = "topics --entries 2000 --channels 3 --readers 2 --page 100 --json";
+    let ended = run(bench_topics(&node, flags), b"");
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+    let parse =
+        |line: &str| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+    let reports: Vec<serde_json::Value> = ended.stdout.lines().map(parse).collect();
+    let told: Vec<_> = reports
+        .iter()
+        .map(|report| (report["phase"].as_str(), report["entries"].as_u64()))
+        .collect();
+    let expected = [
+        (Some("publish"), Some(2000)),
+        (Some("live"), Some(4000)),
+        (Some("replay"), Some(8000)),
+    ];
+    assert_eq!(told, expected, "{reports:?}");
+    for report in &reports {
+        assert_eq!(report["errors"], 0, "{report}");
+        let cpu = report["server_cpu_seconds_per_million"].as_f64();
+        assert!(cpu.is_some(), "the node runs here: {report}");
+    }
+    let said = "flushed 4000 entries that it published";
+    assert!(ended.stderr.contains(said), "{}", ended.stderr);
+    let left = node.connect().call("TLEN *").int();
+    assert_eq!(left, 0, "a run leaves nothing behind");
+}
+
+#[test]
+fn a_run_of_topics_that_is_interrupted_flushes_what_it_published() {
+    let node = Node::start();
+    let mut client = node.connect();
+    client.call("TPUB other body");
+    for phases in ["publish", "live", "publish,replay"] {
+        let flags = format!("topics --phases {phases} --entries 100000000");
+        let mut bench = bench_topics(&node, &flags);
+        bench.stdout(Stdio::null()).stderr(Stdio::piped());
+        let child = bench.spawn().expect("the binary runs");
+        eventually("entries are there", || {
+            (client.call("TLEN *").int() > 1).then_some(())
+        });
+        let pid = Pid::from_child(&child);
+        kill_process(pid, Signal::INT).expect("it runs");
+        let ended = child.wait_with_output().expect("it ends");
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(1), "{phases}: {said}");
+        let left = client.call("TLEN *").int();
+        assert_eq!(left, 1, "{phases}: what others published stays: {said}");
+    }
+}
+
+#[test]
+fn channels_that_have_entries_are_not_used() {
+    let node = Node::start();
+    let mut client = node.connect();
+    client.call("TPUB shoalmq-bench.0 body");
+    let ended = run(bench_topics(&node, "topics --entries 10"), b"");
+    assert_eq!(ended.status.code(), Some(1), "{}", ended.stdout);
+    let said = "channels shoalmq-bench.* hold 1 entries: TFLUSH shoalmq-bench.* BEFORE $ removes them; \
+                or choose others with --channel";
+    assert!(ended.stderr.contains(said), "{}", ended.stderr);
+    assert_eq!(client.call("TLEN *").int(), 1);
+}
+
+/// `shoalmq bench topics` against a node, with these flags behind the word.
+fn bench_topics(node: &Node, flags: &str) -> Command {
+    let mut command = binary();
+    let words = flags.split(' ');
+    command.arg("bench").args(words);
+    command.args(["-p", &node.port().to_string()]);
+    command
+}

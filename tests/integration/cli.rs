@@ -202,6 +202,7 @@ fn help_and_version() {
         &["--help"][..],
         &["cli", "--help"],
         &["bench", "--help"],
+        &["bench", "topics", "--help"],
         &["--version"],
     ] {
         let mut command = binary();
