@@ -64,6 +64,17 @@ pub fn literal_prefix(pattern: &[u8]) -> Vec<u8> {
     }
 }
 
+/// Bytes that each matching name ends with; none if the pattern has classes or escapes.
+pub(super) fn literal_suffix(pattern: &[u8]) -> &[u8] {
+    let is_hard = |byte: &u8| matches!(byte, b'[' | b'\\');
+    if pattern.iter().any(is_hard) {
+        return &[];
+    }
+    let is_wild = |byte: &u8| matches!(byte, b'*' | b'?');
+    let start = pattern.iter().rposition(is_wild).map_or(0, |at| at + 1);
+    &pattern[start..]
+}
+
 /// Whether only one name matches: the literal prefix.
 pub fn is_literal(pattern: &[u8]) -> bool {
     let mut escaped = false;

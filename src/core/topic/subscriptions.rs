@@ -1,8 +1,9 @@
 //! Which subscriptions an entry goes to, at no cost for patterns that do not match.
 //!
-//! Patterns are indexed by their literal prefix, so a new channel looks only at patterns that begin as it does: at each
-//! prefix of its name. Each channel remembers what matched; a change of subscriptions is caught up when the channel is next
-//! used, from the list of changes since then, or by a fresh look if that list is too long.
+//! Patterns are indexed by their literal prefix, and those without one by their literal suffix, so a new channel looks only at
+//! patterns that begin or end as it does: at each prefix and each suffix of its name. Each channel remembers what matched; a
+//! change of subscriptions is caught up when the channel is next used, from the list of changes since then, or by a fresh look
+//! if that list is too long.
 //!
 //! Invariant: what a channel remembers, caught up, is what a walk over all patterns finds.
 
@@ -10,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use hashbrown::HashMap;
 
-use super::glob::{Case, literal_prefix, matches};
+use super::glob::{Case, literal_prefix, literal_suffix, matches};
 
 /// Changes that a channel can catch up with one by one.
 const CHANGES_MAX: usize = 1024;
@@ -31,13 +32,21 @@ struct Matched {
     ids: Vec<SubscriptionId>,
 }
 
+/// Subscriptions by a literal part of their patterns.
+#[derive(Debug, Clone, Default)]
+struct Literals {
+    ids: BTreeMap<Box<[u8]>, BTreeSet<SubscriptionId>>,
+    /// How many patterns have a literal part of each length: no others are looked up.
+    lengths: BTreeMap<usize, usize>,
+}
+
 /// All subscriptions of a node.
 #[derive(Debug, Clone, Default)]
 pub struct Subscriptions {
     patterns: BTreeMap<SubscriptionId, Box<[u8]>>,
-    by_prefix: BTreeMap<Vec<u8>, BTreeSet<SubscriptionId>>,
-    /// How many patterns have a literal prefix of each length: no others are looked up.
-    lengths: BTreeMap<usize, usize>,
+    by_prefix: Literals,
+    /// Those without a literal prefix.
+    by_suffix: Literals,
     channels: HashMap<Box<[u8]>, Matched, foldhash::quality::FixedState>,
     /// The number of the last change, and the subscriptions that the last ones added or ended.
     change: u64,
@@ -49,9 +58,8 @@ impl Subscriptions {
     pub fn add(&mut self, id: SubscriptionId, pattern: &[u8]) {
         let former = self.patterns.insert(id, pattern.into());
         assert!(former.is_none(), "{id:?} is new");
-        let prefix = literal_prefix(pattern);
-        *self.lengths.entry(prefix.len()).or_default() += 1;
-        self.by_prefix.entry(prefix).or_default().insert(id);
+        let (literals, literal) = self.literals(pattern);
+        literals.add(&literal, id);
         self.note(id);
     }
 
@@ -60,19 +68,8 @@ impl Subscriptions {
         let Some(pattern) = self.patterns.remove(&id) else {
             return false;
         };
-        let prefix = literal_prefix(&pattern);
-        if let Some(ids) = self.by_prefix.get_mut(&prefix) {
-            ids.remove(&id);
-            if ids.is_empty() {
-                self.by_prefix.remove(&prefix);
-            }
-        }
-        if let Some(count) = self.lengths.get_mut(&prefix.len()) {
-            *count -= 1;
-            if *count == 0 {
-                self.lengths.remove(&prefix.len());
-            }
-        }
+        let (literals, literal) = self.literals(&pattern);
+        literals.remove(&literal, id);
         self.note(id);
         true
     }
@@ -87,24 +84,19 @@ impl Subscriptions {
             self.channels.insert(channel.into(), matched);
         }
         let (change, changes) = (self.change, &self.changes);
-        let matched = self.channels.get_mut(channel).expect("it is there now");
-        let behind = change - matched.change;
+        let behind = change - self.channels[channel].change;
         if behind > changes.len() as u64 {
-            *matched = look(
-                &self.by_prefix,
-                &self.lengths,
-                &self.patterns,
-                change,
-                channel,
-            );
+            let fresh = self.look(channel);
+            self.channels.insert(channel.into(), fresh);
         } else if behind > 0 {
+            let matched = self.channels.get_mut(channel).expect("it is there now");
             let first = changes.len() - behind as usize;
             for id in changes.range(first..) {
                 matched.catch_up(*id, self.patterns.get(id).map(|p| &**p), channel);
             }
             matched.change = change;
         }
-        &matched.ids
+        &self.channels[channel].ids
     }
 
     /// How many subscriptions there are.
@@ -117,14 +109,30 @@ impl Subscriptions {
         self.patterns.is_empty()
     }
 
+    /// A fresh look: at the patterns whose literal part the channel begins or ends with.
     fn look(&self, channel: &[u8]) -> Matched {
-        look(
-            &self.by_prefix,
-            &self.lengths,
-            &self.patterns,
-            self.change,
-            channel,
-        )
+        let begins = |length| &channel[..length];
+        let ends = |length| &channel[channel.len() - length..];
+        let by_prefix = self.by_prefix.of(channel.len(), begins);
+        let candidates = by_prefix.chain(self.by_suffix.of(channel.len(), ends));
+        let mut ids: Vec<SubscriptionId> = candidates
+            .filter(|id| matches(&self.patterns[id], channel, Case::Exact))
+            .collect();
+        ids.sort_unstable();
+        Matched {
+            change: self.change,
+            ids,
+        }
+    }
+
+    /// Where a pattern is indexed.
+    fn literals(&mut self, pattern: &[u8]) -> (&mut Literals, Vec<u8>) {
+        let prefix = literal_prefix(pattern);
+        if prefix.is_empty() {
+            (&mut self.by_suffix, literal_suffix(pattern).to_vec())
+        } else {
+            (&mut self.by_prefix, prefix)
+        }
     }
 
     fn note(&mut self, id: SubscriptionId) {
@@ -136,26 +144,42 @@ impl Subscriptions {
     }
 }
 
-/// A fresh look: at the patterns whose literal prefix the channel begins with.
-fn look(
-    by_prefix: &BTreeMap<Vec<u8>, BTreeSet<SubscriptionId>>,
-    lengths: &BTreeMap<usize, usize>,
-    patterns: &BTreeMap<SubscriptionId, Box<[u8]>>,
-    change: u64,
-    channel: &[u8],
-) -> Matched {
-    let prefixes = lengths
-        .range(..=channel.len())
-        .map(|(length, _)| &channel[..*length]);
-    let candidates = prefixes
-        .filter_map(|prefix| by_prefix.get(prefix))
-        .flatten();
-    let mut ids: Vec<SubscriptionId> = candidates
-        .filter(|id| matches(&patterns[id], channel, Case::Exact))
-        .copied()
-        .collect();
-    ids.sort_unstable();
-    Matched { change, ids }
+impl Literals {
+    fn add(&mut self, literal: &[u8], id: SubscriptionId) {
+        *self.lengths.entry(literal.len()).or_default() += 1;
+        self.ids.entry(literal.into()).or_default().insert(id);
+    }
+
+    fn remove(&mut self, literal: &[u8], id: SubscriptionId) {
+        if let Some(ids) = self.ids.get_mut(literal) {
+            ids.remove(&id);
+            if ids.is_empty() {
+                self.ids.remove(literal);
+            }
+        }
+        if let Some(count) = self.lengths.get_mut(&literal.len()) {
+            *count -= 1;
+            if *count == 0 {
+                self.lengths.remove(&literal.len());
+            }
+        }
+    }
+
+    /// Those whose literal part is the part of a name, of `length` bytes, that `part` cuts out.
+    fn of<'a>(
+        &'a self,
+        length: usize,
+        part: impl Fn(usize) -> &'a [u8] + 'a,
+    ) -> impl Iterator<Item = SubscriptionId> + 'a {
+        let parts = self
+            .lengths
+            .range(..=length)
+            .map(move |(&length, _)| part(length));
+        parts
+            .filter_map(|part| self.ids.get(part))
+            .flatten()
+            .copied()
+    }
 }
 
 impl Matched {
@@ -218,17 +242,30 @@ mod tests {
             );
         }
         assert!(
-            all.lengths.len() <= 4,
+            all.by_prefix.lengths.len() <= 4,
             "one look-up for each length of a prefix"
         );
         assert_eq!(all.of(b"orders.0a1b2c").len(), 0);
         assert_eq!(ids(all.of(b"user.77.x")), [77]);
     }
 
+    #[test]
+    fn patterns_without_a_prefix_are_looked_up_by_how_they_end() {
+        let mut all = Subscriptions::default();
+        for number in 0..10_000 {
+            all.add(SubscriptionId(number), format!("*.{number}").as_bytes());
+        }
+        assert!(all.by_suffix.lengths.len() <= 4 && all.by_prefix.ids.is_empty());
+        assert_eq!(all.of(b"orders.0a1b2c").len(), 0);
+        assert_eq!(ids(all.of(b"orders.77")), [77]);
+        assert!(all.remove(SubscriptionId(77)));
+        assert_eq!(all.of(b"other.77").len(), 0);
+    }
+
     proptest! {
         #[test]
         fn it_finds_what_a_walk_over_all_patterns_finds(
-            steps in proptest::collection::vec((0_u64..6, "[ab*?]{0,3}", "[ab]{0,3}"), 0..40)
+            steps in proptest::collection::vec((0_u64..6, r"[ab*?\[\]\\^-]{0,4}", "[ab]{0,3}"), 0..40)
         ) {
             let mut all = Subscriptions::default();
             let mut model: BTreeMap<u64, String> = BTreeMap::new();
