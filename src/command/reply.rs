@@ -91,7 +91,7 @@ fn global(gathered: &Gathered, protocol: Protocol, out: &mut Vec<u8>) {
         Answer::Count(count) => Reply::Count(count),
         Answer::Peeked(jobs) => Reply::Peeked(jobs),
         Answer::QueueStat(queue) => Reply::QueueStat(queue),
-        Answer::Clock(_) | Answer::Purged(_) | Answer::Queues(_) => {
+        Answer::Made(_) | Answer::Purged(_) | Answer::Queues(_) => {
             panic!("no command with GLOBAL asks for it")
         }
         Answer::QueueNames(cursor, names) => Reply::Queues(cursor, names),

@@ -37,5 +37,6 @@ pub mod topic;
 mod words;
 
 pub use words::{
-    command, effect, event, extras, id, message, meta, policy, record, refusal, setting, time,
+    command, effect, event, extras, id, message, meta, policy, record, refusal, setting, stamp,
+    time,
 };

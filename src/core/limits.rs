@@ -93,8 +93,10 @@ pub(crate) const SETTINGS_BYTES: usize = 4 << 20;
 pub(crate) const SETTING_BYTES: usize = 160;
 /// A message with settings holds about this much, so that others get through.
 pub(crate) const SETTINGS_BATCH_BYTES: usize = 64 << 10;
-/// The greatest mark of a purge that is believed: beyond the year 2200, and far from where creation times end.
-pub(crate) const PURGE_MARK: u64 = 1 << 63;
+/// Nodes whose jobs a node has heard of: twice as many as a cluster has, for some that left it.
+pub(crate) const STAMPS: usize = 130;
+/// The greatest creation time that is believed of another node: beyond the year 2200, and far from where creation times end.
+pub(crate) const CREATED: u64 = 1 << 63;
 /// How long a removed setting stays as an empty entry, and a mark of a purge at all: no node should be away for longer and still hold what was removed.
 pub(crate) const SETTING_REMOVED_MS: u64 = 30 * 24 * 60 * 60 * 1000;
 

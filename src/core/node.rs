@@ -24,6 +24,7 @@ use crate::message::PeerState;
 use crate::queue::{List, Queue, QueueKey, Queues, Waiters};
 use crate::record::{Record, Stream};
 use crate::settings::{Purges, Shared};
+use crate::stamp::Stamps;
 use crate::telling::{Counters, Gatherings};
 use crate::time::{Now, Time};
 use crate::topic::Topics;
@@ -66,6 +67,10 @@ pub struct Node {
     /// A clean stop under way: the next slot whose standing is recorded.
     pub(crate) stopping: Option<u32>,
     pub(crate) last_created: u64,
+    /// Which start of the node this is, for the ids of the jobs that it makes: 1 at first.
+    pub(crate) start: u32,
+    /// How far other nodes have come with making jobs, and this one in earlier starts.
+    pub(crate) made: Stamps,
     /// When the node began to serve.
     pub(crate) started: Time,
     /// CLUSTER LEAVING holds: the node goes for good.
@@ -118,6 +123,8 @@ impl Node {
             marked: None,
             stopping: None,
             last_created: 0,
+            start: 1,
+            made: Stamps::default(),
             started: now,
             leaving: false,
             told: None,
@@ -188,6 +195,7 @@ impl Node {
             Event::MemoryPressure => self.on_memory_pressure(now.time, effects),
             Event::Leaving(leaving) => self.on_leaving(now, leaving, effects),
             Event::Renamed(id) => {
+                self.made.note(self.id.maker(), self.own_stamp());
                 self.id = id;
                 self.topics.end_life();
                 self.peers.clear_lists();

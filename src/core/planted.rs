@@ -33,7 +33,7 @@ pub enum Bug {
     LeftTwice,
     /// A setting that was removed is forgotten at once, so that an older write brings it back.
     ForgottenRemoval,
-    /// A node that hears of a purge goes on with a creation clock that is behind the mark.
+    /// A purge compares the creation time of a job with the clocks of other nodes than the one that made it.
     YoungerPurged,
     /// One in the rules of topics.
     Topic(topic::Bug),

@@ -182,7 +182,7 @@ fn copy(to: &Node, from: NodeId, random: u8) -> (JobId, Vec<u8>) {
 
 fn copy_with(to: &Node, from: NodeId, random: u8, extras: Extras) -> (JobId, Vec<u8>) {
     let own = NodeId::parse(to.connect().call("CLUSTER MYID").text().as_bytes()).expect("an id");
-    let id = JobId::new(&from, [random; 18], 3600, Guarantee::AtLeastOnce);
+    let id = JobId::new(&from, [random; 14], 1, 3600, Guarantee::AtLeastOnce);
     let copy = Copy {
         id,
         ttl: 3600,

@@ -45,9 +45,9 @@ pub(crate) struct Job {
     promised: usize,
     pub(crate) id: Option<JobId>,
     pub(crate) asked: Micros,
-    /// Its creation time, and the mark of the last purge that its node knew then.
+    /// Its creation time, and when the first node recorded it.
     pub(crate) created: u64,
-    pub(crate) known_mark: u64,
+    pub(crate) recorded: Micros,
     answer: Answer,
     deliveries: u32,
     /// When a core last handed it out.
@@ -161,6 +161,10 @@ impl Checker {
         self.jobs[number].terms.retry
     }
 
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
     /// A producer asks for a job at a node that knows `cluster` nodes, itself included.
     pub(crate) fn asked(&mut self, now: Micros, terms: &Terms, cluster: usize) {
         let promised = match (terms.replication, terms.replicate) {
@@ -174,7 +178,7 @@ impl Checker {
             id: None,
             asked: now,
             created: 0,
-            known_mark: 0,
+            recorded: 0,
             answer: Answer::Waits,
             deliveries: 0,
             handed_out: 0,

@@ -35,10 +35,9 @@ impl Checker {
                     return self.violate(None, format!("n{host} records {added:?}"));
                 };
                 self.by_id.insert(added.id, number);
-                let known = self.marks.known_to(host, self.jobs[number].queue());
                 let job = &mut self.jobs[number];
                 if job.id.is_none() {
-                    (job.created, job.known_mark) = (added.created, known);
+                    (job.created, job.recorded) = (added.created, now);
                 }
                 let first = *job.id.get_or_insert(added.id);
                 job.copies.entry(host).or_insert(position);
@@ -108,6 +107,7 @@ impl Checker {
 
     /// A node's disk is gone, and all copies on it.
     pub(crate) fn destroyed(&mut self, _now: Micros, host: HostIndex) {
+        self.marks.forget(host);
         for job in &mut self.jobs {
             job.acked = job.acked.filter(|&(_, by)| by != host);
             job.withdrawn = job.withdrawn.filter(|&(_, by)| by != host);

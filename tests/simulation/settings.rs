@@ -16,6 +16,7 @@ use shoalmq_core::topic::EntryId;
 use crate::checker::Checker;
 use crate::client::{Ask, Step};
 use crate::cluster::Cluster;
+use crate::purging::stamps_of;
 use crate::schedule::{Happening, HostIndex, MS, Micros};
 use crate::workload::Purpose;
 
@@ -50,7 +51,7 @@ impl Ledger {
                 let key = (setting.kind, setting.name.to_vec());
                 let older = known.insert(key.clone(), (**setting).clone());
                 // What a segment repeats is not newer.
-                if let Some(older) = older.filter(|older| version(older) > version(setting)) {
+                if let Some(older) = older.filter(|older| goes_back(older, setting)) {
                     known.insert(key, older);
                 }
             }
@@ -59,15 +60,24 @@ impl Ledger {
     }
 }
 
-/// The order of two writes of one entry: the marks of purges and flushes go by the mark, all else by version.
-fn version(setting: &Setting) -> ((u64, EntryId), u64, NodeId, Option<&[u8]>) {
+/// Whether a node forgets something, if it replaces the first by the second: marks of purges are merged.
+fn goes_back(before: &Setting, setting: &Setting) -> bool {
+    match (stamps_of(before), stamps_of(setting)) {
+        (Some(before), Some(after)) => {
+            let mut both = before;
+            both.merge(&after);
+            both != after
+        }
+        _ => version(before) > version(setting),
+    }
+}
+
+/// The order of two writes of one entry: the marks of flushes go by the mark, all else by version.
+fn version(setting: &Setting) -> (EntryId, u64, NodeId, Option<&[u8]>) {
     let value = setting.value.as_deref();
-    let mark = value.filter(|_| setting.kind == SettingKind::PURGED);
-    let mark = mark.and_then(|mark| std::str::from_utf8(mark).ok()?.parse().ok());
-    let mark = mark.unwrap_or(0);
     let flushed = value.filter(|_| setting.kind == SettingKind::TOPIC_FLUSHED);
     let flushed = flushed.and_then(EntryId::parse).unwrap_or_default();
-    ((mark, flushed), setting.version, setting.node, value)
+    (flushed, setting.version, setting.node, value)
 }
 
 impl Checker {
@@ -78,7 +88,7 @@ impl Checker {
         let before = known.insert(key, setting.clone());
         let Some(before) = before else { return };
         let forgotten = before.value.is_none() && wall.0 > before.version + REMOVED_FOR_MS;
-        if version(&before) > version(setting) && !forgotten {
+        if goes_back(&before, setting) && !forgotten {
             let what = format!(
                 "at {} ms n{host} goes back from {before:?} to an older write, {setting:?}",
                 now / MS

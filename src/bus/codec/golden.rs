@@ -9,6 +9,7 @@ use std::sync::Arc;
 use shoalmq_core::extras::{Extras, Tag};
 use shoalmq_core::message::{Copy, Holders};
 use shoalmq_core::setting::Setting;
+use shoalmq_core::stamp::Stamp;
 use shoalmq_core::telling::QueuesView;
 use shoalmq_core::time::WallTime;
 use shoalmq_core::topic::{Closed, EndRecord, Ended, Entry, Greeting, TopicMessage, TopicRecord};
@@ -209,6 +210,10 @@ fn one_of_each() -> Vec<Frame> {
         stopping: false,
         full: true,
         load: 300,
+        made: Stamp {
+            start: 7,
+            created: 1_767_226_300_319_000_000,
+        },
     };
     let messages = [Message::State(state)].into_iter();
     let messages = messages

@@ -14,6 +14,7 @@ use shoalmq_core::id::StoreId;
 use shoalmq_core::job::{Body, JobState};
 use shoalmq_core::message::{Copy, Holders};
 use shoalmq_core::setting::{Setting, SettingKind};
+use shoalmq_core::stamp::{Stamp, Stamps};
 use shoalmq_core::telling::Depths;
 use shoalmq_core::telling::{QueueDepths, QueuesView};
 
@@ -211,6 +212,8 @@ fn questions() -> impl Strategy<Value = Question> {
     );
     prop_oneof![
         names().prop_map(Question::QueueLength),
+        names().prop_map(Question::Purged),
+        Just(Question::Made),
         (names(), any::<i64>()).prop_map(|(queue, count)| Question::QueuePeek { queue, count }),
         (names(), any::<bool>()).prop_map(|(queue, full)| Question::QueueStat {
             queue,
@@ -226,6 +229,20 @@ fn questions() -> impl Strategy<Value = Question> {
             reply: if all { ScanReply::All } else { ScanReply::Id },
         }),
     ]
+}
+
+fn stamps() -> impl Strategy<Value = Stamp> {
+    any::<(u32, u64)>().prop_map(|(start, created)| Stamp { start, created })
+}
+
+/// What some nodes have made.
+fn made() -> impl Strategy<Value = Stamps> {
+    let made = vec((node_ids(), stamps()), 0..4);
+    made.prop_map(|made| {
+        made.iter()
+            .map(|(node, stamp)| (node.maker(), *stamp))
+            .collect()
+    })
 }
 
 fn queue_scans() -> impl Strategy<Value = QueueScan> {
@@ -273,6 +290,8 @@ fn queue_depths() -> impl Strategy<Value = QueueDepths> {
 fn answers() -> impl Strategy<Value = Answer> {
     prop_oneof![
         any::<u64>().prop_map(Answer::Count),
+        any::<u64>().prop_map(Answer::Purged),
+        made().prop_map(Answer::Made),
         vec(deliveries(), 0..4).prop_map(Answer::Peeked),
         option::of(queue_views()).prop_map(|view| Answer::QueueStat(view.map(Box::new))),
         (any::<u64>(), vec(names(), 0..4))
@@ -389,14 +408,17 @@ fn messages() -> impl Strategy<Value = Message> {
         vec(copies(), 1..4).prop_map(Message::YourJobs),
     ];
     let others = prop_oneof![
-        any::<(bool, bool, bool, u64)>().prop_map(|(leaving, stopping, full, load)| {
-            Message::State(PeerState {
-                leaving,
-                stopping,
-                full,
-                load,
-            })
-        }),
+        (any::<(bool, bool, bool, u64)>(), stamps()).prop_map(
+            |((leaving, stopping, full, load), made)| {
+                Message::State(PeerState {
+                    leaving,
+                    stopping,
+                    full,
+                    load,
+                    made,
+                })
+            }
+        ),
         (any::<u64>(), questions())
             .prop_map(|(number, question)| Message::Ask { number, question }),
         (any::<u64>(), answers()).prop_map(|(number, answer)| Message::Answer { number, answer }),

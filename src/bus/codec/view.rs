@@ -9,8 +9,9 @@ use shoalmq_core::command::{
     ScanReply,
 };
 use shoalmq_core::extras::Extras;
-use shoalmq_core::id::QueueName;
+use shoalmq_core::id::{Maker, QueueName};
 use shoalmq_core::job::{Body, JobState};
+use shoalmq_core::stamp::Stamp;
 
 use super::job::{Ids, Nodes};
 use super::queues::Jobs;
@@ -46,7 +47,7 @@ pub(super) enum Wanted<'a> {
         states: Vec<State>,
         all: bool,
     },
-    CreationClock,
+    Made,
     #[serde(borrow)]
     Purged(&'a Bytes),
 }
@@ -74,7 +75,7 @@ pub(super) enum Said<'a> {
         #[serde(borrow)]
         jobs: Vec<Shown<'a>>,
     },
-    Clock(u64),
+    Made(Vec<(Maker, Stamp)>),
     Purged(u64),
 }
 
@@ -180,7 +181,7 @@ impl<'a> Wanted<'a> {
                 max_len,
                 import_rate,
             },
-            Question::CreationClock => Wanted::CreationClock,
+            Question::Made => Wanted::Made,
             Question::Purged(queue) => Wanted::Purged(name(queue)),
             Question::Queues(_) => panic!("it is of another kind"),
             Question::JobScan {
@@ -236,7 +237,7 @@ impl<'a> Wanted<'a> {
                 states: states.into_iter().map(State::state).collect(),
                 reply: if all { ScanReply::All } else { ScanReply::Id },
             },
-            Wanted::CreationClock => Question::CreationClock,
+            Wanted::Made => Question::Made,
             Wanted::Purged(queue) => Question::Purged(QueueName::new(queue)),
         }
     }
@@ -246,7 +247,7 @@ impl<'a> Said<'a> {
     pub(super) fn of(answer: &'a Answer) -> Self {
         match answer {
             Answer::Count(count) => Said::Count(*count),
-            Answer::Clock(clock) => Said::Clock(*clock),
+            Answer::Made(made) => Said::Made(made.iter().collect()),
             Answer::Purged(count) => Said::Purged(*count),
             Answer::Peeked(jobs) => Said::Peeked(jobs.iter().map(Peeked::of).collect()),
             Answer::QueueStat(view) => Said::QueueStat(view.as_deref().map(Stat::of)),
@@ -269,7 +270,7 @@ impl<'a> Said<'a> {
     pub(super) fn into_answer(self) -> Result<Answer, Invalid> {
         Ok(match self {
             Said::Count(count) => Answer::Count(count),
-            Said::Clock(clock) => Answer::Clock(clock),
+            Said::Made(made) => Answer::Made(made.into_iter().collect()),
             Said::Purged(count) => Answer::Purged(count),
             Said::Peeked(jobs) => {
                 let jobs: Result<_, _> = jobs.into_iter().map(Peeked::into_delivery).collect();

@@ -124,11 +124,12 @@ pub(in crate::command) static QPURGE: Manual = Manual {
     failures: &[Refused(Refusal::TooManySettings)],
     notes: &[
         "Every job of the queue that was added before this moment goes, whatever its state: ready, delayed, handed out, or \
-         waiting for copies. Jobs that are added at any of the reached nodes after the reply stay.",
-        "The moment is a mark that the cluster keeps for 30 days: it is the latest creation time that any of the reached nodes \
-         can have given. No node that knows the mark hands out a job that is as old, whatever a crash, a late copy or a node that comes \
-         back brings. A node that is away learns of it when it returns, and then deletes its jobs. Those that were added \
-         there meanwhile go, too, as far as their creation times (`ctime` in SHOW) are not above the mark.",
+         waiting for copies. Jobs that are added after the reply stay, at any node, whatever the clocks of the nodes say.",
+        "The moment is a mark that the cluster keeps for 30 days: for each node, the last job that it had added, as far as any of \
+         the reached nodes has heard. No node that knows the mark hands out a job that the mark covers, whatever a crash, a late copy or \
+         a node that comes back brings. A node that is away learns of it when it returns, and then deletes the jobs that the mark \
+         covers. What it added after the others last heard of it stays, because nobody can tell whether that was before the \
+         purge: a second QPURGE removes it. Linked nodes tell each other once a second.",
         "A worker that has one of the jobs keeps it, and its ACKJOB returns 0. A producer that waits for copies is told \
          `-NOREPL job removed ...`.",
         "Jobs are deleted in small steps, younger ones are handed out meanwhile, and the reply comes when all are deleted at the \

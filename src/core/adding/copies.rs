@@ -224,6 +224,7 @@ impl Node {
 
     /// Keeps a copy that another node sent, active until its retry is over.
     pub(crate) fn keep_copy(&mut self, now: Time, copy: Copy) -> JobKey {
+        self.made.note_job(&copy.id, &copy.extras, copy.created);
         let added = now - Duration::from_millis(copy.age_ms);
         let due = added.after_secs(copy.delay).max(now);
         let holders = self.peers.set_of(&copy.holders, self.id);

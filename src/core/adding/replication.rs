@@ -424,10 +424,10 @@ impl Node {
 
     /// A new id for a job with these times.
     fn draw_id(&mut self, times: Times) -> JobId {
-        let mut random = [0; 18];
+        let mut random = [0; 14];
         self.random.fill_bytes(&mut random);
         let guarantee = Guarantee::of_retry(times.retry);
-        JobId::new(&self.id, random, times.ttl, guarantee)
+        JobId::new(&self.id, random, self.start, times.ttl, guarantee)
     }
 
     /// Makes a job that is active and that nothing will queue, or that waits for replicas and asks for more at `ask`.

@@ -109,8 +109,8 @@ impl Node {
             None
         } else {
             let first = queue.first(&self.jobs);
-            // Those that are to go stand before all others.
-            first.filter(|&key| self.jobs[key].created >= queue.purged_before)
+            // Behind one that is to go, the others wait until it is gone.
+            first.filter(|&key| !self.is_marked(key))
         }
     }
 

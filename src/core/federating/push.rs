@@ -320,7 +320,7 @@ impl Node {
                 break;
             }
             let job = &self.jobs[key];
-            if job.created < self.queues[queue].purged_before {
+            if self.queues.mark_takes(job, || self.jobs.extras(key)) {
                 continue;
             }
             if job.moves > 0 && keep > 0 {

@@ -155,6 +155,7 @@ impl Restore {
         } = self;
         let now = start.now;
         node.started = now.time;
+        node.start = u32::try_from(start.generation).unwrap_or(u32::MAX).max(1);
         node.agenda = Agenda::new(now.time);
         node.agenda
             .add_timer(now.time + limits::MARK_EVERY, Timer::Mark);
@@ -221,6 +222,9 @@ impl Restore {
         }
         self.latest = self.latest.max(record.added);
         self.node.last_created = self.node.last_created.max(record.created);
+        self.node
+            .made
+            .note_job(&record.id, &record.extras, record.created);
         let ours = record.id.is_of(&self.node.id);
         let holders = self.node.peers.set_of(&record.holders, self.node.id);
         let queue = self.node.queues.find_or_add(record.queue.as_bytes());

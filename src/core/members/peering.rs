@@ -132,6 +132,7 @@ impl Node {
         state: PeerState,
         effects: &mut Vec<Effect>,
     ) {
+        self.made.note(self.peers.get(from).id.maker(), state.made);
         self.update_taker(now, from, |peer| peer.state = state, effects);
     }
 
@@ -182,6 +183,7 @@ impl Node {
             stopping: self.hand_over.is_stopping(),
             full: self.log_failing || self.memory_level() >= MemoryLevel::External,
             load: self.jobs.len() as u64,
+            made: self.own_stamp(),
         }
     }
 
@@ -218,7 +220,8 @@ impl Node {
         self.watch_state(now);
         let state = self.peer_state();
         let same = |told: PeerState| {
-            told.full == state.full && load_class(told.load) == load_class(state.load)
+            let load = load_class(told.load) == load_class(state.load);
+            told.full == state.full && told.made == state.made && load
         };
         if told.is_some_and(same) {
             self.told = told;

@@ -69,9 +69,8 @@ fn check_queue(node: &Node, key: QueueKey, jobs: u64) {
     let mut newest: Vec<JobKey> = queue.newest(&node.jobs).collect();
     newest.reverse();
     assert_eq!(order, newest, "{name:?}: both directions agree");
-    // Behind jobs that are to go, as the queue was purged, the others are handed out a moment later.
-    let first = order.first().map(|&key| node.jobs[key].created);
-    let is_to_go = first.is_some_and(|first| first < queue.purged_before);
+    // Behind a job that is to go, as the queue was purged, the others are handed out a moment later.
+    let is_to_go = order.first().is_some_and(|&key| node.is_marked(key));
     let is_blocked = queue.pause.output || is_to_go || node.purges.serves(name);
     let served = queue.waiters.is_empty() || queue.len == 0 || is_blocked;
     assert!(served, "{name:?}: nobody waits while there is a job");

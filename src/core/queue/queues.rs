@@ -18,10 +18,12 @@ use hashbrown::HashTable;
 
 use crate::adding::Remembered;
 use crate::command::PauseState;
+use crate::extras::Extras;
 use crate::id::QueueName;
-use crate::job::{JobKey, Jobs, Place};
+use crate::job::{Job, JobKey, Jobs, Place};
 use crate::queue::order::{List, merge, order, walk};
 use crate::queue::waiters::WaiterId;
+use crate::stamp::{Stamps, made_by};
 use crate::telling::{Depths, Tallies, TallyKey};
 use crate::time::Time;
 
@@ -54,7 +56,7 @@ pub(crate) struct Queue {
     pub(crate) waiters: BTreeSet<WaiterId>,
     pub(crate) pause: PauseState,
     pub(crate) policies: Remembered,
-    /// QPURGE: jobs that were created before this are to go; 0 if it was never purged.
+    /// QPURGE: no job that was created at this time or later is to go; 0 if it was never purged.
     pub(crate) purged_before: u64,
     pub(crate) opened: Time,
     /// When a job last went in or out.
@@ -199,8 +201,8 @@ pub(crate) struct Queues {
     hasher: FixedState,
     open: usize,
     name_bytes: usize,
-    /// Of queues that were purged, known or not: jobs that were created before this are to go.
-    purged: BTreeMap<Arc<[u8]>, u64>,
+    /// Of queues that were purged, known or not: the jobs that are to go.
+    purged: BTreeMap<Arc<[u8]>, Stamps>,
     pub(crate) tallies: Tallies,
 }
 
@@ -259,7 +261,7 @@ impl Queues {
         });
         let mut queue = Queue::new(QueueName::new(name));
         queue.tally = self.tallies.take(QueueKey(key));
-        queue.purged_before = self.purged_before(name);
+        queue.purged_before = self.mark(name).map_or(0, after);
         self.slots[key as usize] = Some(queue);
         let Queues {
             slots,
@@ -276,21 +278,29 @@ impl Queues {
         QueueKey(key)
     }
 
-    /// Jobs of this queue that were created before this are to go; 0 if it was never purged.
-    pub(crate) fn purged_before(&self, name: &[u8]) -> u64 {
+    /// The jobs of this queue that are to go, if it was purged.
+    pub(crate) fn mark(&self, name: &[u8]) -> Option<&Stamps> {
         if self.purged.is_empty() {
-            0
+            None
         } else {
-            self.purged.get(name).copied().unwrap_or(0)
+            self.purged.get(name)
         }
     }
 
-    /// The queue was purged, known or not. 0: it does not count any more that it was.
-    pub(crate) fn set_purged(&mut self, name: &[u8], before: u64) {
+    /// Whether the mark of its queue takes a job, which nearly always its creation time alone denies.
+    pub(crate) fn mark_takes(&self, job: &Job, extras: impl FnOnce() -> Extras) -> bool {
+        let queue = &self[job.queue];
+        let takes = |mark: &Stamps| mark.cover(made_by(&job.id, &extras()), job.created);
+        job.created < queue.purged_before && self.mark(queue.name.as_bytes()).is_some_and(takes)
+    }
+
+    /// The queue was purged, known or not. Without stamps it does not count any more that it was.
+    pub(crate) fn set_purged(&mut self, name: &[u8], mark: Stamps) {
+        let before = after(&mark);
         if before == 0 {
             self.purged.remove(name);
         } else {
-            self.purged.insert(name.into(), before);
+            self.purged.insert(name.into(), mark);
         }
         if let Some(key) = self.find(name) {
             self[key].purged_before = before;
@@ -336,6 +346,14 @@ impl Queues {
     /// The queue at `key`, if one is known there.
     pub(crate) fn get(&self, key: QueueKey) -> Option<&Queue> {
         self.slots.get(key.0 as usize)?.as_ref()
+    }
+}
+
+/// The first creation time behind all that a mark takes.
+fn after(mark: &Stamps) -> u64 {
+    match mark.newest() {
+        0 => 0,
+        newest => newest.saturating_add(1),
     }
 }
 

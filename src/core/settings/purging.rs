@@ -1,12 +1,17 @@
-//! QPURGE: all jobs of a queue that were added before a moment go, on every node.
+//! QPURGE: all jobs of a queue that are known at a moment go, on every node.
 //!
-//! The node that is asked collects the creation clocks of the members that it has links to. The greatest is the *mark*. It is a
-//! setting, which merges by maximum and is kept for 30 days, so nodes that are away learn of it when they return. A node
-//! that hears of a mark first moves its own creation clock past it: what is added there from then on is younger.
+//! Every node keeps stamps: of each node that makes jobs, how far it has come, as far as this node has heard. The node that is
+//! asked collects the stamps of the members that it has links to. They are the *mark*: it takes a job if the stamp of the node
+//! that made it covers it. So no clock is compared with that of another node, and a job is never taken that was added later,
+//! or of which none of these nodes had heard: a node that is away keeps what it adds meanwhile, whatever its clock says.
 //!
-//! From then on the node hands out no job of the queue that is as old as the mark. It deletes these jobs in steps: first
-//! those that are ready, so that younger ones come to the head of the queue, then all others, by a walk over all
-//! slots. Nobody is told, because every holder hears of the mark. A job that is put back meanwhile goes when it is due, and
+//! The mark is a setting, which merges by the later stamp of each node and is kept for 30 days, so nodes that are away learn
+//! of it when they return. A node that hears of a mark moves its own creation clock past all of it: what is added there
+//! from then on comes behind the jobs that are to go, for most queues.
+//!
+//! From then on the node hands out no job that the mark takes. It deletes these jobs in steps: first those at the head of
+//! their queue, so that the others come to be handed out, then all others, by a walk over all slots. Nobody is told, because
+//! every holder hears of the mark. A job that is put back meanwhile goes when it is due, and
 //! a copy that arrives later is not taken. The producer of a job that waits for copies hears that the job was removed.
 //!
 //! The node that was asked then asks the others how many jobs went. Of the nodes that have links to each other, the one
@@ -28,6 +33,7 @@ use crate::node::Node;
 use crate::planted::Bug;
 use crate::setting::{Setting, SettingKind};
 use crate::settings::shared::{Change, mark_of};
+use crate::stamp::{Stamp, Stamps, made_by};
 use crate::time::{Now, Time, WallTime};
 
 /// Creation times per millisecond.
@@ -118,7 +124,7 @@ impl Purges {
 }
 
 impl Node {
-    /// QPURGE, first step: asks all members what their creation clocks say.
+    /// QPURGE, first step: asks all members which jobs they have heard of.
     pub(crate) fn purge_queue(
         &mut self,
         now: Now,
@@ -126,14 +132,31 @@ impl Node {
         queue: &[u8],
         effects: &mut Vec<Effect>,
     ) {
-        let clock = self.creation_clock(now.wall);
+        let made = self.made_by_all(now.wall);
         let queue = QueueName::new(queue);
-        self.gather_clocks(now.time, ticket, queue, clock, effects);
+        self.gather_made(now.time, ticket, queue, made, effects);
     }
 
-    /// What a job that is added at this moment would get as the time of its creation, at least.
-    pub(crate) fn creation_clock(&self, wall: WallTime) -> u64 {
-        self.last_created.max(wall.0.saturating_mul(PER_MS))
+    /// How far this node has come with making jobs: what it adds from now on has a later stamp.
+    fn made_here(&mut self, wall: WallTime) -> Stamp {
+        self.last_created = self.last_created.max(wall.0.saturating_mul(PER_MS));
+        self.own_stamp()
+    }
+
+    /// That of the last job that this node made, or of a moment behind it.
+    pub(crate) fn own_stamp(&self) -> Stamp {
+        Stamp {
+            start: self.start,
+            created: self.last_created,
+        }
+    }
+
+    /// The jobs that this node has heard of, its own included.
+    fn made_by_all(&mut self, wall: WallTime) -> Stamps {
+        let here = self.made_here(wall);
+        let mut made = self.made.clone();
+        made.note(self.id.maker(), here);
+        made
     }
 
     /// QPURGE, second step: all members that could answer did. Writes the mark, and asks how many jobs go.
@@ -142,22 +165,22 @@ impl Node {
         now: Time,
         ticket: Ticket,
         queue: &QueueName,
-        clock: u64,
+        mut made: Stamps,
         effects: &mut Vec<Effect>,
     ) {
-        // Another purge may have come in between, with a greater mark.
+        // An earlier purge may have heard of more.
         let known = self.shared.value(SettingKind::PURGED, queue.as_bytes());
-        let clock = known
-            .and_then(mark_of)
-            .map_or(clock, |mark| mark.max(clock));
-        let value = clock.to_string();
+        if let Some(mark) = known.and_then(mark_of) {
+            made.merge(&mark);
+        }
+        let value = made.text();
         let change = Change {
             kind: SettingKind::PURGED,
             name: queue.as_bytes(),
             value: Some(value.as_bytes()),
         };
         // The mark is kept for 30 days from its own time.
-        let wall = WallTime(clock / PER_MS);
+        let wall = WallTime(made.newest() / PER_MS);
         if let Err(refusal) = self.write_settings(Now { time: now, wall }, &[change], effects) {
             answer(ticket, Reply::Refused(refusal), effects);
             return;
@@ -167,7 +190,7 @@ impl Node {
         self.tell_purged(now, queue, Asker::Here(number), effects);
     }
 
-    /// The mark of a queue has changed: what is as old as it goes.
+    /// The mark of a queue has changed: what it takes goes.
     pub(super) fn follow_mark(&mut self, now: Time, queue: &[u8]) {
         let Some(mark) = self
             .shared
@@ -196,12 +219,18 @@ impl Node {
         }
     }
 
-    /// Nothing that this node adds from now on is as old as the mark.
-    fn know_mark(&mut self, queue: &[u8], mark: u64) {
-        if !self.has(Bug::YoungerPurged) {
-            self.last_created = self.last_created.max(mark);
+    /// What this node adds from now on comes behind what the mark takes.
+    fn know_mark(&mut self, queue: &[u8], mut mark: Stamps) {
+        let created = mark.newest();
+        self.last_created = self.last_created.max(created);
+        if self.has(Bug::YoungerPurged) {
+            let start = u32::MAX;
+            let makers = mark.iter().map(|(maker, _)| maker);
+            mark = makers
+                .map(|maker| (maker, Stamp { start, created }))
+                .collect();
         }
-        self.queues.set_purged(queue, mark.saturating_add(1));
+        self.queues.set_purged(queue, mark);
     }
 
     /// The node is being read from its log. Its jobs are held against the mark when it starts.
@@ -214,22 +243,29 @@ impl Node {
     /// Marks that are old enough have gone.
     pub(super) fn forget_marks(&mut self, names: &[Arc<[u8]>]) {
         for name in names {
-            self.queues.set_purged(name, 0);
+            self.queues.set_purged(name, Stamps::default());
         }
     }
 
     /// Whether a job is to go, because its queue was purged after it was added. What is over stays until all nodes know.
     pub(crate) fn is_purged(&self, key: JobKey) -> bool {
         let job = &self.jobs[key];
-        job.state() != JobState::Acked && job.created < self.queues[job.queue].purged_before
+        job.state() != JobState::Acked && self.is_marked(key)
+    }
+
+    /// The same, whatever the state of the job.
+    pub(crate) fn is_marked(&self, key: JobKey) -> bool {
+        let extras = || self.jobs.extras(key);
+        self.queues.mark_takes(&self.jobs[key], extras)
     }
 
     /// Whether a copy that arrives is of such a job.
     pub(crate) fn is_copy_purged(&self, copy: &Copy) -> bool {
-        copy.created < self.queues.purged_before(copy.queue.as_bytes())
+        let mark = self.queues.mark(copy.queue.as_bytes());
+        mark.is_some_and(|mark| mark.cover(made_by(&copy.id, &copy.extras), copy.created))
     }
 
-    /// Deletes a job that is as old as its queue's mark.
+    /// Deletes a job that its queue's mark takes.
     pub(crate) fn purge_job(&mut self, now: Time, key: JobKey, effects: &mut Vec<Effect>) {
         self.count_purged(key);
         self.forget(now, key, effects);
@@ -254,7 +290,7 @@ impl Node {
     pub(crate) fn serve_behind_purged(&mut self, now: Time, key: JobKey) {
         let job = &self.jobs[key];
         let queue = &self.queues[job.queue];
-        if job.created >= queue.purged_before || queue.waiters.is_empty() || queue.len == 0 {
+        if queue.waiters.is_empty() || queue.len == 0 || !self.is_marked(key) {
             return;
         }
         let purge = self.purges.by_queue.entry(queue.name.clone());
@@ -398,8 +434,8 @@ impl Node {
         effects: &mut Vec<Effect>,
     ) -> bool {
         match question {
-            Question::CreationClock => {
-                let answer = Answer::Clock(self.creation_clock(now.wall));
+            Question::Made => {
+                let answer = Answer::Made(self.made_by_all(now.wall));
                 self.send(from, Message::Answer { number, answer }, effects);
             }
             Question::Purged(queue) => {

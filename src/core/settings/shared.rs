@@ -12,6 +12,7 @@ use crate::id::NodeId;
 use crate::limits;
 use crate::setting::{Setting, SettingKind};
 use crate::settings::policies::Index;
+use crate::stamp::Stamps;
 use crate::time::WallTime;
 use crate::topic::{EntryId, merge_bindings, merge_named_cursors};
 
@@ -212,11 +213,24 @@ impl Shared {
     }
 }
 
-/// What two entries of one key make: one of them, but for named cursors and bindings of one version. Of these, both values
-/// are merged, the greater node stands for both, and a removed one stays removed; so all nodes come to the same entry.
+/// What two entries of one key make: one of them, but for named cursors and bindings of one version, and for marks of purges.
+/// Of these, both values are merged, and the greater node stands for both, for marks also the greater version; a cursor or a
+/// binding that was removed stays removed. So all nodes come to the same entry.
 ///
 /// None if that is the former one.
 fn merged(former: &Setting, setting: &Setting) -> Option<Setting> {
+    if setting.kind == SettingKind::PURGED {
+        let mark = |of: &Setting| of.value.as_deref().and_then(mark_of).unwrap_or_default();
+        let mut both = mark(former);
+        both.merge(&mark(setting));
+        let both = Setting {
+            value: Some(both.text().as_bytes().into()),
+            version: former.version.max(setting.version),
+            node: former.node.max(setting.node),
+            ..former.clone()
+        };
+        return (both != *former).then_some(both);
+    }
     let merge = match setting.kind {
         SettingKind::TOPIC_CURSOR => merge_named_cursors,
         SettingKind::TOPIC_BINDING => merge_bindings,
@@ -234,14 +248,13 @@ fn merged(former: &Setting, setting: &Setting) -> Option<Setting> {
     (both != *former).then_some(both)
 }
 
-/// The rule of each kind: which of two entries wins. Marks of purges merge by maximum, all else by version.
+/// The rule of each kind: which of two entries wins. Flushes merge by maximum, all else by version.
 ///
 /// A node that lost its last records may give a version to a second value: the value decides then, so that all nodes
 /// agree.
 fn rank(setting: &Setting) -> ((u64, u64), u64, NodeId, Option<&[u8]>) {
     let value = setting.value.as_deref();
     let mark = match setting.kind {
-        SettingKind::PURGED => (value.and_then(mark_of).unwrap_or(0), 0),
         SettingKind::TOPIC_FLUSHED => {
             let id = value.and_then(EntryId::parse).unwrap_or_default();
             (id.ms(), id.seq())
@@ -251,10 +264,9 @@ fn rank(setting: &Setting) -> ((u64, u64), u64, NodeId, Option<&[u8]>) {
     (mark, setting.version, setting.node, value)
 }
 
-/// The mark of a purge. What no clock can say is none: another node may have written anything.
-pub(super) fn mark_of(value: &[u8]) -> Option<u64> {
-    let mark = std::str::from_utf8(value).ok()?.parse().ok()?;
-    (mark <= limits::PURGE_MARK).then_some(mark)
+/// The mark of a purge, if it is one: another node may have written anything.
+pub(super) fn mark_of(value: &[u8]) -> Option<Stamps> {
+    Stamps::parse(value)
 }
 
 /// Whether an entry goes in the end.

@@ -61,12 +61,12 @@ impl Node {
         for setting in &merged {
             self.follow_topic_setting(Some(now.wall), setting);
         }
-        self.spread_settings(None, merged, effects);
-        if taken.is_empty() {
+        if taken.is_empty() && merged.is_empty() {
             return;
         }
         let names = |is_meant: fn(SettingKind) -> bool| -> BTreeSet<Arc<[u8]>> {
-            let those = taken.iter().filter(|setting| is_meant(setting.kind));
+            let all = taken.iter().chain(&merged);
+            let those = all.filter(|setting| is_meant(setting.kind));
             those.map(|setting| setting.name.clone()).collect()
         };
         let (paused, purged) = (names(is_pause), names(|kind| kind == SettingKind::PURGED));
@@ -76,6 +76,7 @@ impl Node {
         self.arm_retention(now);
         self.arm_lagging(now);
         self.spread_settings(Some(from), taken, effects);
+        self.spread_settings(None, merged, effects);
         for name in purged {
             self.follow_mark(now.time, &name);
         }

@@ -4,7 +4,7 @@
 //! answered or too much time has passed; it names the members that did not. QSCAN and JSCAN ask one node after the other,
 //! in the order of their ids (`scanning`).
 //!
-//! QPURGE gathers twice: the creation clocks, and then the numbers of jobs that went (`settings`).
+//! QPURGE gathers twice: the jobs that the nodes have heard of, and then the numbers of jobs that went (`settings`).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,6 +19,7 @@ use crate::log::answer;
 use crate::members::{NodeSet, PeerKey};
 use crate::message::Message;
 use crate::node::Node;
+use crate::stamp::Stamps;
 use crate::telling::scanning::Scan;
 use crate::time::{Now, Time};
 
@@ -37,7 +38,7 @@ pub(crate) struct Gathering {
     peek: i64,
     /// This node has not answered for itself yet.
     own: bool,
-    /// QPURGE of this queue: the answers are creation clocks.
+    /// QPURGE of this queue: the answers are the jobs that nodes have heard of.
     purge: Option<QueueName>,
     /// Where a JSCAN is.
     pub(super) scan: Option<Scan>,
@@ -116,25 +117,25 @@ impl Node {
             Question::QueueScan(_) | Question::JobScan { .. } => {
                 return self.scan_all(now, ticket, question, effects);
             }
-            Question::CreationClock | Question::Purged(_) => return,
+            Question::Made | Question::Purged(_) => return,
         };
         let mut gathering = Gathering::new(ticket, answer);
         gathering.peek = count;
         self.ask_all(now, gathering, &question, effects);
     }
 
-    /// QPURGE: asks for the creation clocks of all, and goes on with the greatest.
-    pub(crate) fn gather_clocks(
+    /// QPURGE: asks all which jobs they have heard of, and goes on with the answers.
+    pub(crate) fn gather_made(
         &mut self,
         now: Time,
         ticket: Ticket,
         queue: QueueName,
-        clock: u64,
+        made: Stamps,
         effects: &mut Vec<Effect>,
     ) {
-        let mut gathering = Gathering::new(ticket, Answer::Clock(clock));
+        let mut gathering = Gathering::new(ticket, Answer::Made(made));
         gathering.purge = Some(queue);
-        self.ask_all(now, gathering, &Question::CreationClock, effects);
+        self.ask_all(now, gathering, &Question::Made, effects);
     }
 
     /// QPURGE: asks how many jobs went. Returns the number of the question, which this node has still to answer for itself.
@@ -175,8 +176,8 @@ impl Node {
     /// Everybody has answered who will.
     fn conclude(&mut self, now: Time, gathering: Gathering, effects: &mut Vec<Effect>) {
         match (gathering.purge, gathering.answer) {
-            (Some(queue), Answer::Clock(clock)) => {
-                self.write_mark(now, gathering.ticket, &queue, clock, effects);
+            (Some(queue), Answer::Made(made)) => {
+                self.write_mark(now, gathering.ticket, &queue, made, effects);
             }
             (purge, answer) => Gathering {
                 answer,
@@ -202,7 +203,7 @@ impl Node {
             Question::QueueLength(_)
             | Question::QueuePeek { .. }
             | Question::QueueStat { .. }
-            | Question::CreationClock
+            | Question::Made
             | Question::Queues(_)
             | Question::QueueScan(_)
             | Question::JobScan { .. } => limits::GATHER_WITHIN,
@@ -369,7 +370,7 @@ impl Node {
                 self.scan_some(now, scan)
             }
             // They are answered in their own way.
-            Question::CreationClock => Answer::Clock(self.last_created),
+            Question::Made => Answer::Made(self.made.clone()),
             Question::Purged(_) => Answer::Purged(0),
         }
     }
@@ -396,7 +397,7 @@ fn merge(answer: &mut Answer, other: Answer, count: i64) -> bool {
         (Answer::Count(sum), Answer::Count(more)) | (Answer::Purged(sum), Answer::Purged(more)) => {
             *sum = sum.saturating_add(more);
         }
-        (Answer::Clock(clock), Answer::Clock(other)) => *clock = other.max(*clock),
+        (Answer::Made(made), Answer::Made(other)) => made.merge(&other),
         (Answer::Peeked(jobs), Answer::Peeked(more)) => merge_peeked(jobs, more, count),
         (Answer::QueueStat(view), Answer::QueueStat(other)) => match (view, other) {
             (Some(view), Some(other)) => merge_stat(view, *other),
@@ -406,7 +407,7 @@ fn merge(answer: &mut Answer, other: Answer, count: i64) -> bool {
         (Answer::Queues(view), Answer::Queues(other)) => view.merge(other),
         (
             Answer::Count(_)
-            | Answer::Clock(_)
+            | Answer::Made(_)
             | Answer::Purged(_)
             | Answer::Peeked(_)
             | Answer::QueueStat(_)

@@ -43,7 +43,7 @@ impl Scan {
             Question::QueueLength(_)
             | Question::QueuePeek { .. }
             | Question::QueueStat { .. }
-            | Question::CreationClock
+            | Question::Made
             | Question::Purged(_)
             | Question::Queues(_) => {}
         }
@@ -93,7 +93,7 @@ impl Node {
             Question::QueueLength(_)
             | Question::QueuePeek { .. }
             | Question::QueueStat { .. }
-            | Question::CreationClock
+            | Question::Made
             | Question::Purged(_)
             | Question::Queues(_) => return,
         };
@@ -223,7 +223,7 @@ fn conclude(mut gathering: Gathering, scan: &Scan, places: usize, effects: &mut 
     match &mut gathering.answer {
         Answer::QueueNames(at, _) | Answer::JobIds(at, _) | Answer::Jobs(at, _) => *at = cursor,
         Answer::Count(_)
-        | Answer::Clock(_)
+        | Answer::Made(_)
         | Answer::Purged(_)
         | Answer::Peeked(_)
         | Answer::QueueStat(_)
@@ -253,7 +253,7 @@ fn append(answer: &mut Answer, found: Answer, known: &mut BTreeSet<QueueName>) -
             | Answer::JobIds(..)
             | Answer::Jobs(..)
             | Answer::Count(_)
-            | Answer::Clock(_)
+            | Answer::Made(_)
             | Answer::Purged(_)
             | Answer::Peeked(_)
             | Answer::QueueStat(_)
@@ -269,7 +269,7 @@ fn length(answer: &Answer) -> usize {
         Answer::JobIds(_, ids) => ids.len(),
         Answer::Jobs(_, jobs) => jobs.len(),
         Answer::Count(_)
-        | Answer::Clock(_)
+        | Answer::Made(_)
         | Answer::Purged(_)
         | Answer::Peeked(_)
         | Answer::QueueStat(_)

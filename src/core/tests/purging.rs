@@ -1,12 +1,17 @@
 //! QPURGE.
 
+use std::sync::Arc;
+
 use super::bench::{Bench, job, job_with_retry, secs};
 use super::shoal::Shoal;
 use crate::command::{AddJob, Command, Refusal, Replication, Reply, Wait};
 use crate::event::Event;
 use crate::id::JobId;
 use crate::job::JobState;
+use crate::message::Message;
 use crate::record::Record;
+use crate::setting::{Setting, SettingKind};
+use crate::stamp::{Stamp, Stamps};
 
 const HOUR: i64 = 3_600_000;
 const PURGE: Command<'static> = Command::PurgeQueue(b"q");
@@ -193,6 +198,8 @@ fn a_node_that_was_away_deletes_its_jobs_when_it_returns() {
     let mut shoal = Shoal::new(3);
     let copied_job = shoal.add(2, copied("q", 3));
     let alone = shoal.add(2, copied("q", 1));
+    // The others hear of it once a second.
+    shoal.advance(2);
     shoal.kill(2);
     shoal.advance_ms(10);
     assert_eq!(
@@ -215,17 +222,109 @@ fn the_two_sides_of_a_cut_agree_when_it_is_mended() {
     shoal.cut(0, 2);
     shoal.cut(1, 2);
     shoal.advance_ms(20);
+    // Nobody who is asked can know whether it was there before.
     let cut_off = shoal.add(2, copied("q", 1));
     assert_eq!(purge_at(&mut shoal, 0), 1);
     assert_eq!(everywhere(&mut shoal, id)[..2], [None; 2]);
     shoal.mend();
     shoal.advance_ms(50);
-    for id in [id, cut_off] {
-        assert_eq!(everywhere(&mut shoal, id), [None; 3]);
-    }
+    assert_eq!(everywhere(&mut shoal, id), [None; 3]);
+    assert!(shoal.show(2, cut_off).is_some());
+    assert_eq!(purge_at(&mut shoal, 0), 1);
+    assert_eq!(everywhere(&mut shoal, cut_off), [None; 3]);
     let younger = shoal.add(2, copied("q", 1));
     shoal.advance(2);
     assert!(shoal.show(2, younger).is_some());
+}
+
+#[test]
+fn what_a_node_that_is_away_adds_after_a_purge_stays_whatever_its_clock_says() {
+    for clock in [-HOUR, 0, HOUR] {
+        let mut shoal = Shoal::new(3);
+        shoal.set_clock(1, HOUR);
+        shoal.set_clock(2, clock);
+        let older = shoal.add(2, copied("q", 3));
+        shoal.cut(0, 2);
+        shoal.cut(1, 2);
+        shoal.advance_ms(20);
+        assert_eq!(purge_at(&mut shoal, 1), 1);
+        let younger = shoal.add(2, copied("q", 1));
+        shoal.mend();
+        shoal.advance(2);
+        assert_eq!(everywhere(&mut shoal, older), [None; 3]);
+        assert!(shoal.show(2, younger).is_some(), "clock {clock}");
+        shoal.kill(2);
+        shoal.start(2);
+        shoal.advance(30);
+        assert!(shoal.show(2, younger).is_some(), "clock {clock}");
+    }
+}
+
+#[test]
+fn a_node_that_lost_its_store_and_its_time_keeps_what_it_adds_before_it_hears_of_the_purge() {
+    let mut shoal = Shoal::new(3);
+    shoal.add(2, copied("q", 1));
+    assert_eq!(purge_at(&mut shoal, 0), 1);
+    shoal.kill(2);
+    shoal.wipe(2);
+    shoal.set_clock(2, -HOUR);
+    shoal.cut(0, 2);
+    shoal.cut(1, 2);
+    shoal.start(2);
+    let younger = shoal.add(2, copied("q", 1));
+    shoal.mend();
+    shoal.advance(2);
+    let digests = [0, 2].map(|seat| shoal.node(seat).settings_digest());
+    assert_eq!(digests[0], digests[1], "it has heard");
+    assert!(shoal.show(2, younger).is_some());
+    assert_eq!(purge_at(&mut shoal, 0), 1);
+}
+
+#[test]
+fn jobs_that_are_to_go_may_stand_behind_one_that_stays() {
+    let mut shoal = Shoal::new(3);
+    shoal.set_clock(1, HOUR);
+    shoal.cut(0, 2);
+    shoal.cut(1, 2);
+    let stays = shoal.add(2, copied("q", 1));
+    let goes = shoal.add(1, copied("q", 1));
+    assert_eq!(purge_at(&mut shoal, 1), 1);
+    let last = shoal.add(1, copied("q", 1));
+    shoal.mend();
+    shoal.advance(2);
+    assert_eq!(everywhere(&mut shoal, goes), [None; 3]);
+    let mut taken = Vec::new();
+    for _ in 0..2 {
+        taken.extend(shoal.get(0, "q", 5).iter().map(|job| job.id));
+        shoal.advance_ms(100);
+    }
+    assert_eq!(taken, [stays, last]);
+}
+
+#[test]
+fn a_mark_that_says_more_of_one_node_and_less_of_another_counts_as_far_as_it_says_more() {
+    let mut shoal = Shoal::new(2);
+    shoal.add(0, copied("q", 1));
+    assert_eq!(purge_at(&mut shoal, 0), 1);
+    let id = shoal.add(1, copied("q", 1));
+    let created = shoal.show(1, id).expect("it is here").created;
+    let start = id.start();
+    let mark: Stamps = [(id.maker(), Stamp { start, created })]
+        .into_iter()
+        .collect();
+    let setting = Setting {
+        kind: SettingKind::PURGED,
+        name: Arc::from(&b"q"[..]),
+        value: Some(mark.text().as_bytes().into()),
+        version: 1,
+        node: Shoal::id(0),
+    };
+    let settings = Message::Settings([setting].into());
+    shoal.feed(1, Event::Message(Shoal::id(0), settings));
+    shoal.advance(1);
+    assert_eq!(shoal.show(1, id), None);
+    let digests = [0, 1].map(|seat| shoal.node(seat).settings_digest());
+    assert_eq!(digests[0], digests[1], "both have all of it");
 }
 
 #[test]

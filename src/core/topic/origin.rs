@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::NodeId;
+use crate::id::{Maker, NodeId};
 
 /// A node, as origins and cursors name it: the first 32 bits of its id. Two nodes that share them do not link.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -23,6 +23,11 @@ impl OriginNode {
     pub fn of(node: &NodeId) -> Self {
         let [a, b, c, d, ..] = *node.as_bytes();
         OriginNode(u32::from_be_bytes([a, b, c, d]))
+    }
+
+    /// How its jobs name it.
+    pub fn maker(self) -> Maker {
+        Maker::new(self.0.to_be_bytes())
     }
 
     /// Its 32 bits.

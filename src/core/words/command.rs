@@ -9,6 +9,7 @@ use crate::extras::Extras;
 use crate::id::{JobId, NodeId, QueueName};
 use crate::job::{Body, JobState};
 use crate::limits;
+use crate::stamp::Stamps;
 use crate::telling::{Depths, QueuesView};
 use crate::time::Time;
 use crate::topic::{TopicCommand, TopicReply};
@@ -100,8 +101,8 @@ pub enum Question {
         /// FULL: how much is told.
         detail: Detail,
     },
-    /// QPURGE, first: what the creation clock says.
-    CreationClock,
+    /// QPURGE, first: which jobs the node has heard of.
+    Made,
     /// QPURGE, then: how many jobs of this queue went when its mark became known. Answered when all are gone.
     Purged(QueueName),
     /// Not a command: how many jobs one queue has, or all have, added up.
@@ -128,8 +129,8 @@ pub enum Question {
 pub enum Answer {
     /// QLEN.
     Count(u64),
-    /// QPURGE: the creation clock.
-    Clock(u64),
+    /// QPURGE: the jobs that the node has heard of, its own included.
+    Made(Stamps),
     /// QPURGE: jobs that went, those left out that another node counts.
     Purged(u64),
     /// QPEEK.
@@ -412,7 +413,7 @@ impl Answer {
             Answer::Peeked(jobs) => unread_of(jobs),
             Answer::Jobs(_, jobs) => unread_views(jobs),
             Answer::Count(_)
-            | Answer::Clock(_)
+            | Answer::Made(_)
             | Answer::Purged(_)
             | Answer::QueueStat(_)
             | Answer::Queues(_)
@@ -427,7 +428,7 @@ impl Answer {
             Answer::Peeked(jobs) => jobs.retain(|job| job.body.spilled_to().is_none()),
             Answer::Jobs(_, jobs) => jobs.iter_mut().for_each(JobView::drop_unread),
             Answer::Count(_)
-            | Answer::Clock(_)
+            | Answer::Made(_)
             | Answer::Purged(_)
             | Answer::QueueStat(_)
             | Answer::Queues(_)

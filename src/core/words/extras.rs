@@ -37,6 +37,9 @@ impl Tag {
     /// DEDUP of TPUB: the key.
     pub const DEDUP: Tag = Tag::optional(2);
 
+    /// Who made a job whose id does not say so, as the first bytes of the node's id and its start, 4 bytes each.
+    pub const MADE_BY: Tag = Tag::optional(3);
+
     /// A field that a node may carry along without knowing what it means.
     pub const fn optional(number: u16) -> Tag {
         assert!(number < 1 << 15, "a number has 15 bits");

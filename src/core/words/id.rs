@@ -11,13 +11,15 @@ pub const JOB_ID_TEXT: usize = 40;
 const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
-/// The id of a job: which node made it, 144 random bits, and its ttl in minutes.
+/// The id of a job: which node made it, 112 random bits, in which of its starts, and its ttl in minutes.
 ///
 /// ```text
 /// text   D-  dcb833cf  -  8YAH1b2K1b2K1b2K1b2K1b2K  -  05a1
-/// bytes      0 .. 4       4 ........ 22                22 .. 24
-///            node prefix  random part (base64)         ttl minutes, bit 0: at least once
+/// bytes      0 .. 4       4 ... 18, 18 .. 22           22 .. 24
+///            maker        random, start (base64)       ttl minutes, bit 0: at least once
 /// ```
+///
+/// The start is the node's generation; 0 for an id that does not say when and where its job was made.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct JobId([u8; 24]);
 
@@ -27,19 +29,28 @@ pub struct JobId([u8; 24]);
 pub struct InvalidJobId;
 
 impl JobId {
-    /// Builds an id from the node that makes the job, its random part, and its ttl.
+    /// Builds an id from the node that makes the job, its random part, the node's start, and its ttl.
     ///
     /// `ttl_seconds` is kept in whole minutes, at most 65535, with the lowest bit saying whether the job
     /// is delivered at least once (1) or at most once (0).
-    pub fn new(node: &NodeId, random: [u8; 18], ttl_seconds: u32, guarantee: Guarantee) -> Self {
-        let [a, b, c, d, ..] = node.0;
-        JobId::named([a, b, c, d], random, ttl_seconds, guarantee)
+    pub fn new(
+        node: &NodeId,
+        random: [u8; 14],
+        start: u32,
+        ttl_seconds: u32,
+        guarantee: Guarantee,
+    ) -> Self {
+        JobId::build(node.maker(), (random, start), ttl_seconds, guarantee)
     }
 
-    /// The same of a node of which only the prefix is known.
-    pub fn named(
-        prefix: [u8; 4],
-        random: [u8; 18],
+    /// The id of a job that several nodes may make: each gives it the same one. It names no start.
+    pub fn derived(maker: Maker, hash: [u8; 14], ttl_seconds: u32, guarantee: Guarantee) -> Self {
+        JobId::build(maker, (hash, 0), ttl_seconds, guarantee)
+    }
+
+    fn build(
+        maker: Maker,
+        (random, start): ([u8; 14], u32),
         ttl_seconds: u32,
         guarantee: Guarantee,
     ) -> Self {
@@ -49,8 +60,9 @@ impl JobId {
             Guarantee::AtMostOnce => minutes & !1,
         };
         let mut bytes = [0; 24];
-        bytes[..4].copy_from_slice(&prefix);
-        bytes[4..22].copy_from_slice(&random);
+        bytes[..4].copy_from_slice(&maker.0);
+        bytes[4..18].copy_from_slice(&random);
+        bytes[18..22].copy_from_slice(&start.to_be_bytes());
         bytes[22..].copy_from_slice(&minutes.to_be_bytes());
         JobId(bytes)
     }
@@ -124,10 +136,22 @@ impl JobId {
 
     /// Whether this node made it, as far as the first bytes of an id tell nodes apart.
     pub fn is_of(&self, node: &NodeId) -> bool {
-        self.0[..4] == node.0[..4]
+        self.maker() == node.maker()
     }
 
-    /// Where a node ranks for this job: its id XOR the random part, a number. Nodes that disagree about a job follow
+    /// The node that made it.
+    pub fn maker(&self) -> Maker {
+        let [a, b, c, d, ..] = self.0;
+        Maker([a, b, c, d])
+    }
+
+    /// In which start of its maker it was made; 0 if it does not say.
+    pub fn start(&self) -> u32 {
+        let [.., a, b, c, d, _, _] = self.0;
+        u32::from_be_bytes([a, b, c, d])
+    }
+
+    /// Where a node ranks for this job: its id XOR what follows the maker, which begins with random bytes. Nodes that disagree about a job follow
     /// the higher one, and no node is the higher one for all jobs.
     pub(crate) fn rank(&self, node: &NodeId) -> [u8; 20] {
         let mut rank = node.0;
@@ -195,6 +219,12 @@ impl NodeId {
         &self.0
     }
 
+    /// How its jobs name it.
+    pub fn maker(&self) -> Maker {
+        let [a, b, c, d, ..] = self.0;
+        Maker([a, b, c, d])
+    }
+
     /// Reads 40 lower-case hex digits.
     pub fn parse(text: &[u8]) -> Option<Self> {
         let mut bytes = [0; 20];
@@ -207,6 +237,37 @@ impl NodeId {
         let mut text = [0; 40];
         hex_encode(&self.0, &mut text);
         text
+    }
+}
+
+/// A node as its jobs name it: the first four bytes of its id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Maker([u8; 4]);
+
+impl Maker {
+    /// The node whose id begins with these bytes.
+    pub const fn new(bytes: [u8; 4]) -> Self {
+        Maker(bytes)
+    }
+
+    /// Its bytes.
+    pub const fn bytes(self) -> [u8; 4] {
+        self.0
+    }
+
+    /// Reads 8 lower-case hex digits.
+    pub fn parse(text: &[u8]) -> Option<Self> {
+        let mut bytes = [0; 4];
+        hex_decode(text, &mut bytes)?;
+        Some(Maker(bytes))
+    }
+}
+
+impl fmt::Display for Maker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = [0; 8];
+        hex_encode(&self.0, &mut text);
+        f.write_str(std::str::from_utf8(&text).expect("hex is ASCII"))
     }
 }
 
@@ -324,17 +385,18 @@ mod tests {
 
     #[test]
     fn text_names_the_node_and_the_minutes() {
-        let id = JobId::new(&node(), [7; 18], 86400, Guarantee::AtLeastOnce);
+        let id = JobId::new(&node(), [7; 14], 3, 86400, Guarantee::AtLeastOnce);
         let text = id.to_string();
         assert_eq!(&text[..11], "D-dcb833cf-");
         assert_eq!(&text[35..], "-05a1");
         assert_eq!(JobId::parse(text.as_bytes()), Ok(Some(id)));
+        assert_eq!((id.maker(), id.start()), (node().maker(), 3));
     }
 
     #[test]
     fn ttl_is_rounded_down_and_its_low_bit_tells_the_guarantee() {
         let suffix = |ttl, guarantee| {
-            JobId::new(&node(), [0; 18], ttl, guarantee).to_string()[36..].to_owned()
+            JobId::new(&node(), [0; 14], 1, ttl, guarantee).to_string()[36..].to_owned()
         };
         assert_eq!(suffix(86400, Guarantee::AtMostOnce), "05a0");
         assert_eq!(suffix(59, Guarantee::AtLeastOnce), "0001");

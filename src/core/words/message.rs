@@ -17,6 +17,7 @@ use crate::extras::{Extras, Features, Tag};
 use crate::id::{JobId, NodeId, QueueName};
 use crate::job::Body;
 use crate::setting::Setting;
+use crate::stamp::Stamp;
 use crate::topic::TopicMessage;
 
 /// Nodes that may hold a copy of a job, the sender included if it does; in order of their ids.
@@ -284,6 +285,8 @@ pub struct PeerState {
     pub full: bool,
     /// Jobs that it holds: new copies go where there are fewer.
     pub load: u64,
+    /// How far it has come with making jobs.
+    pub made: Stamp,
 }
 
 /// A job on its way to another node.

@@ -22,4 +22,5 @@ pub mod refusal;
 #[cfg(any(test, feature = "samples"))]
 mod samples;
 pub mod setting;
+pub mod stamp;
 pub mod time;

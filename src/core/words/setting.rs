@@ -13,8 +13,8 @@ impl SettingKind {
     pub const PAUSE_IN: SettingKind = SettingKind(0);
     /// Whether the queue of this name hands out no jobs: `yes` or `no`.
     pub const PAUSE_OUT: SettingKind = SettingKind(1);
-    /// QPURGE: the greatest creation time, as a decimal number, of the jobs of the queue of this name that are to go. The
-    /// greater mark wins.
+    /// QPURGE: the jobs of the queue of this name that are to go, as the text of [`Stamps`](crate::stamp::Stamps). Two values
+    /// are merged.
     pub const PURGED: SettingKind = SettingKind(2);
     /// TFLUSH: the id at and below which entries of the channels that the pattern of this name matches are gone. The higher
     /// id wins.

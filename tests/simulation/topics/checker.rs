@@ -105,7 +105,7 @@ pub(crate) struct Ledger {
     /// Crashes that took entries of topics.
     pub(super) cut_short: usize,
     /// No fault is on, from the first to the last moment.
-    pub(super) is_quiet: bool,
+    pub(crate) is_quiet: bool,
     pub(super) clocks: Clocks,
     pub(super) read: u64,
     pub(super) late: u64,

@@ -278,7 +278,7 @@ fn a_client_gets_no_more_bytes_than_there_may_be() {
 }
 
 #[test]
-fn the_greater_mark_of_a_purge_wins_whatever_the_versions_say() {
+fn marks_of_purges_are_merged_whatever_the_versions_say() {
     fn mark(mark: &'static str, version: u64, by: usize) -> Setting {
         Setting {
             kind: SettingKind::PURGED,
@@ -288,25 +288,33 @@ fn the_greater_mark_of_a_purge_wins_whatever_the_versions_say() {
             node: node(by),
         }
     }
-    // The last wins: two that say the same, a later one, and one whose number has more digits.
-    let order = [
-        mark("x", 90, 9),
-        mark("18446744073709551615", 91, 9),
-        mark("9", 5, 1),
-        mark("20", 2, 1),
-        mark("20", 2, 2),
-        mark("20", 3, 1),
-        mark("100", 1, 0),
+    // Each says something that those before do not.
+    let mut order = [
+        mark("x", 2, 1),
+        mark("0a0a0a0a-2-9", 1, 1),
+        mark("0a0a0a0a-1-90", 3, 2),
+        mark("0a0a0a0a-2-10 0b0b0b0b-1-9", 1, 1),
+        mark("0b0b0b0b-1-70", 2, 1),
+        mark("0c0c0c0c-1-1", 2, 1),
+        mark("0a0a0a0a-3-1", 1, 1),
+        mark("", 1, 9),
     ];
-    let mut map = Shared::default();
+    let mut maps = [Shared::default(), Shared::default()];
     for setting in &order {
-        assert!(map.merge(WallTime(1), setting).is_some(), "{setting:?}");
-        map.check();
+        assert!(maps[0].merge(WallTime(1), setting).is_some(), "{setting:?}");
+        maps[0].check();
     }
     for setting in &order {
-        assert!(map.merge(WallTime(1), setting).is_none(), "{setting:?}");
+        assert!(maps[0].merge(WallTime(1), setting).is_none(), "{setting:?}");
     }
-    assert_eq!(map.value(SettingKind::PURGED, b"q"), Some(&b"100"[..]));
+    order.reverse();
+    for setting in &order {
+        maps[1].merge(WallTime(1), setting);
+    }
+    let merged = mark("0a0a0a0a-3-1 0b0b0b0b-1-70 0c0c0c0c-1-1", 3, 9);
+    for map in &maps {
+        assert_eq!(map.get(SettingKind::PURGED, b"q"), Some(&merged));
+    }
 }
 
 #[test]

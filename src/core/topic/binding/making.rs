@@ -23,6 +23,7 @@ use crate::limits;
 use crate::meta::Meta;
 use crate::node::{MemoryLevel, Node};
 use crate::refusal::Refusal;
+use crate::stamp::made_by_bytes;
 use crate::time::Now;
 
 impl Node {
@@ -161,7 +162,7 @@ impl Node {
             retry: Some(options.retry),
             ttl: Some(options.ttl),
             max_len: Some(options.max_len),
-            extras: extras_of(entry),
+            extras: self.extras_of(entry),
             ..AddJob::new(&queue, body)
         };
         let number = self.topics.bindings.next;
@@ -175,6 +176,16 @@ impl Node {
             bindings.pending.insert(number, (Arc::clone(name), page));
         }
         Ok(added.is_none())
+    }
+
+    /// META of the entry, and where it comes from; and who makes the job of it, which the id does not say.
+    fn extras_of(&self, entry: &Entry) -> Extras {
+        let id = entry.id.to_string();
+        let mut meta = Meta::decode(entry.extras.get(Tag::META).unwrap_or_default());
+        meta.set_own(b"shoal.channel", &entry.channel);
+        meta.set_own(b"shoal.id", id.as_bytes());
+        let made_by = made_by_bytes(self.id.maker(), self.start);
+        Extras::new([(Tag::META, &meta.encode()[..]), (Tag::MADE_BY, &made_by)])
     }
 
     /// Pages that are over are passed, that is kept now and then, and the reader gets the next page if there is room.
@@ -408,15 +419,6 @@ fn entries(told: Vec<Told>) -> impl Iterator<Item = Arc<Entry>> {
         Told::Entry(entry, _) => Some(entry),
         Told::Unread(_) | Told::Lost(..) => None,
     })
-}
-
-/// META of the entry, and where it comes from.
-fn extras_of(entry: &Entry) -> Extras {
-    let id = entry.id.to_string();
-    let mut meta = Meta::decode(entry.extras.get(Tag::META).unwrap_or_default());
-    meta.set_own(b"shoal.channel", &entry.channel);
-    meta.set_own(b"shoal.id", id.as_bytes());
-    Extras::new([(Tag::META, &meta.encode()[..])])
 }
 
 fn waits_for(refusal: &Refusal) -> WaitsFor {

@@ -175,11 +175,10 @@ impl Binding {
         hash.update(origin.node().bits().to_be_bytes());
         hash.update(origin.start().to_be_bytes());
         hash.update(number.to_be_bytes());
-        let mut part = [0; 18];
-        part.copy_from_slice(&hash.finalize()[..18]);
+        let mut part = [0; 14];
+        part.copy_from_slice(&hash.finalize()[..14]);
         let guarantee = Guarantee::of_retry(self.options.retry);
-        let prefix = self.home.bits().to_be_bytes();
-        JobId::named(prefix, part, self.options.ttl, guarantee)
+        JobId::derived(self.home.maker(), part, self.options.ttl, guarantee)
     }
 
     pub(super) fn encode(&self) -> Vec<u8> {
@@ -366,7 +365,7 @@ mod tests {
         assert_eq!(one.job_of(origin, 1).guarantee(), Guarantee::AtLeastOnce);
         // The format of ids that are on disk.
         let text = one.job_of(origin, 1).to_string();
-        assert_eq!(text, "D-00000007-/aoonrfadFWLCq8R4gwlifUO-05a1");
+        assert_eq!(text, "D-00000007-/aoonrfadFWLCq8R4gwAAAAA-05a1");
     }
 
     #[test]
