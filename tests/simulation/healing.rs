@@ -62,16 +62,21 @@ impl Cluster {
 
     /// All faults ended a while ago: looks for jobs that lack copies.
     pub(crate) fn check_copies(&mut self) {
+        if self.is_one() {
+            let left = self.hosts.iter().filter(|host| !host.removed).count();
+            self.checker.check_copies(self.now, left);
+        }
+    }
+
+    /// All nodes that are left are one cluster: no CLUSTER MEET was lost for good.
+    pub(crate) fn is_one(&self) -> bool {
         let hosts: Vec<HostIndex> = (0..self.hosts.len())
             .filter(|&host| !self.hosts[host].removed)
             .collect();
-        let is_one = hosts.iter().all(|&one| {
+        hosts.iter().all(|&one| {
             let mut others = hosts.iter().filter(|&&other| other != one);
             others.all(|&other| self.knows(one, other) && self.network.link(one, other).is_some())
-        });
-        if is_one {
-            self.checker.check_copies(self.now, hosts.len());
-        }
+        })
     }
 }
 

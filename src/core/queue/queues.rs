@@ -56,8 +56,8 @@ pub(crate) struct Queue {
     pub(crate) waiters: BTreeSet<WaiterId>,
     pub(crate) pause: PauseState,
     pub(crate) policies: Remembered,
-    /// QPURGE: no job that was created at this time or later is to go; 0 if it was never purged.
-    pub(crate) purged_before: u64,
+    /// QPURGE: the jobs that are to go, if it was purged.
+    purged: Option<Arc<Stamps>>,
     pub(crate) opened: Time,
     /// When a job last went in or out.
     pub(crate) used: Time,
@@ -83,7 +83,7 @@ impl Queue {
             waiters: BTreeSet::new(),
             pause: PauseState::default(),
             policies: Remembered::default(),
-            purged_before: 0,
+            purged: None,
             opened: Time::ZERO,
             used: Time::ZERO,
             idle_check: None,
@@ -202,7 +202,7 @@ pub(crate) struct Queues {
     open: usize,
     name_bytes: usize,
     /// Of queues that were purged, known or not: the jobs that are to go.
-    purged: BTreeMap<Arc<[u8]>, Stamps>,
+    purged: BTreeMap<Arc<[u8]>, Arc<Stamps>>,
     pub(crate) tallies: Tallies,
 }
 
@@ -261,7 +261,7 @@ impl Queues {
         });
         let mut queue = Queue::new(QueueName::new(name));
         queue.tally = self.tallies.take(QueueKey(key));
-        queue.purged_before = self.mark(name).map_or(0, after);
+        queue.purged = self.mark(name).cloned();
         self.slots[key as usize] = Some(queue);
         let Queues {
             slots,
@@ -279,7 +279,7 @@ impl Queues {
     }
 
     /// The jobs of this queue that are to go, if it was purged.
-    pub(crate) fn mark(&self, name: &[u8]) -> Option<&Stamps> {
+    pub(crate) fn mark(&self, name: &[u8]) -> Option<&Arc<Stamps>> {
         if self.purged.is_empty() {
             None
         } else {
@@ -287,23 +287,21 @@ impl Queues {
         }
     }
 
-    /// Whether the mark of its queue takes a job, which nearly always its creation time alone denies.
+    /// Whether the mark of its queue takes a job.
     pub(crate) fn mark_takes(&self, job: &Job, extras: impl FnOnce() -> Extras) -> bool {
-        let queue = &self[job.queue];
-        let takes = |mark: &Stamps| mark.cover(made_by(&job.id, &extras()), job.created);
-        job.created < queue.purged_before && self.mark(queue.name.as_bytes()).is_some_and(takes)
+        let mark = self[job.queue].purged.as_ref();
+        mark.is_some_and(|mark| mark.cover(made_by(&job.id, &extras()), job.created))
     }
 
     /// The queue was purged, known or not. Without stamps it does not count any more that it was.
     pub(crate) fn set_purged(&mut self, name: &[u8], mark: Stamps) {
-        let before = after(&mark);
-        if before == 0 {
-            self.purged.remove(name);
-        } else {
-            self.purged.insert(name.into(), mark);
-        }
+        let mark = (!mark.is_empty()).then(|| Arc::new(mark));
+        match &mark {
+            Some(mark) => self.purged.insert(name.into(), Arc::clone(mark)),
+            None => self.purged.remove(name),
+        };
         if let Some(key) = self.find(name) {
-            self[key].purged_before = before;
+            self[key].purged = mark;
         }
     }
 
@@ -346,14 +344,6 @@ impl Queues {
     /// The queue at `key`, if one is known there.
     pub(crate) fn get(&self, key: QueueKey) -> Option<&Queue> {
         self.slots.get(key.0 as usize)?.as_ref()
-    }
-}
-
-/// The first creation time behind all that a mark takes.
-fn after(mark: &Stamps) -> u64 {
-    match mark.newest() {
-        0 => 0,
-        newest => newest.saturating_add(1),
     }
 }
 

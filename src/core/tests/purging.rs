@@ -281,6 +281,25 @@ fn a_node_that_lost_its_store_and_its_time_keeps_what_it_adds_before_it_hears_of
 }
 
 #[test]
+fn what_a_node_made_before_it_started_anew_goes_also_if_its_clock_was_ahead() {
+    let mut shoal = Shoal::new(3);
+    shoal.set_clock(2, HOUR);
+    let id = shoal.add(2, copied("q", 2));
+    let copies = everywhere(&mut shoal, id);
+    let holder = copies[..2]
+        .iter()
+        .position(Option::is_some)
+        .expect("it has a copy");
+    shoal.kill(2);
+    shoal.wipe(2);
+    shoal.set_clock(2, 0);
+    shoal.start(2);
+    shoal.advance_ms(10);
+    let purged = purge_at(&mut shoal, 1 - holder);
+    assert_eq!((purged, everywhere(&mut shoal, id)), (1, vec![None; 3]));
+}
+
+#[test]
 fn jobs_that_are_to_go_may_stand_behind_one_that_stays() {
     let mut shoal = Shoal::new(3);
     shoal.set_clock(1, HOUR);

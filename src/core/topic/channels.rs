@@ -345,6 +345,11 @@ impl Channel {
         self.flushed.max(self.taken)
     }
 
+    /// Entries with ids at or below this were flushed.
+    pub(crate) fn flushed(&self) -> EntryId {
+        self.flushed
+    }
+
     /// Up to which id retention took entries, and how many it took, ever.
     pub(crate) fn taken(&self) -> (EntryId, u64) {
         (self.taken, self.taken_entries)

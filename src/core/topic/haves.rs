@@ -25,6 +25,17 @@ impl Haves {
         self.0.entry(member).or_default().insert(origin, held);
     }
 
+    /// A member has these numbers of a log, too.
+    pub fn add(
+        &mut self,
+        member: OriginNode,
+        origin: Origin,
+        numbers: std::ops::RangeInclusive<u64>,
+    ) {
+        let logs = self.0.entry(member).or_default();
+        logs.entry(origin).or_default().insert(numbers);
+    }
+
     /// A member does not have these numbers of a log, whatever it told.
     pub fn lacks(
         &mut self,

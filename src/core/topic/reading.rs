@@ -89,9 +89,9 @@ impl Topics {
             );
             let Some(given) = given else {
                 let cursor = || page.cursor(&self.origins);
-                let is_at_end = ended == Ended::Empty && page.reached() >= self.stable();
+                // What was passed in silence counts, too: the next page does not look back.
                 let crossed = |(taken, _): &mut (EntryId, u64)| {
-                    ended == Ended::Crossing || is_at_end && *taken <= self.stable()
+                    ended == Ended::Crossing || *taken <= page.reached()
                 };
                 if let Some((taken, entries)) = loss.take_if(crossed) {
                     tell(Told::Lost(taken.after(), entries), 0, &cursor);
@@ -450,7 +450,7 @@ impl Topics {
             return None;
         };
         let channel = self.channels.get(entry.channel);
-        if entry.id <= channel.floor() && channel.taken().0 < entry.id {
+        if entry.id <= channel.flushed() {
             return None;
         }
         match told {

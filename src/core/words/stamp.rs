@@ -110,6 +110,11 @@ impl Stamps {
         known.is_ok_and(|at| Stamp { start, created } <= self.0[at].1)
     }
 
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The greatest creation time.
     pub fn newest(&self) -> u64 {
         let all = self.0.iter().map(|(_, stamp)| stamp.created);

@@ -166,6 +166,11 @@ impl Node {
             TopicNews::Follows(origin, number) => {
                 if let Some(member) = self.topics.cluster.members.get_mut(from) {
                     member.follows = Some((origin, number.max(1)));
+                    // What it made since it greeted is pulled from it, though it never told that it has that.
+                    if member.node == origin.node() && number > 1 {
+                        let haves = &mut self.topics.cluster.haves;
+                        haves.add(member.node, origin, 1..=number - 1);
+                    }
                 }
                 self.topics.cluster.lacking.insert(origin);
             }

@@ -10,8 +10,8 @@ use crate::message::Message;
 use crate::refusal::Refusal;
 use crate::tests::shoal::Shoal;
 use crate::topic::{
-    Cursor, EntryId, Follow, Publish, Read, Start, Told, TopicCommand, TopicNews, TopicRefusal,
-    TopicReply,
+    Cursor, EntryId, Follow, Publish, Read, Start, Told, TopicCommand, TopicMessage, TopicNews,
+    TopicRefusal, TopicReply,
 };
 
 pub(super) fn publish<'a>(channel: &'a str, body: &'a str) -> Publish<'a> {
@@ -212,6 +212,31 @@ fn a_wandering_reader_goes_on_without_a_node_that_is_down() {
     let mut replay = Reader::default();
     replay.read(&mut shoal, 0);
     assert_eq!(replay.bodies, names(22));
+}
+
+#[test]
+fn what_a_node_does_not_push_is_pulled_from_it_though_nobody_told_who_has_it() {
+    let mut shoal = Shoal::new(2);
+    shoal.advance(3);
+    let greeting = |(from, _, message): &(usize, usize, Message)| match message {
+        Message::Topic(message) if *from == 0 => match &message.news {
+            TopicNews::Greeting(greeting) => Some((message.head, greeting.own)),
+            _ => None,
+        },
+        _ => None,
+    };
+    let (head, own) = shoal.sent.iter().find_map(greeting).expect("it greets");
+    // As after a greeting behind which the records left memory before they could be pushed.
+    let news = TopicNews::Follows(own, 6);
+    let message = Message::Topic(Box::new(TopicMessage { head, news }));
+    shoal.feed(1, Event::Message(Shoal::id(0), message));
+    let is_pull = |(from, to, message): &(usize, usize, Message)| match message {
+        Message::Topic(message) => {
+            (*from, *to) == (1, 0) && message.news == TopicNews::Pull(own, 1, 5)
+        }
+        _ => false,
+    };
+    assert!(shoal.sent.iter().any(is_pull));
 }
 
 #[test]

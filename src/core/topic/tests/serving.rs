@@ -291,6 +291,29 @@ fn the_newest_entries_of_a_channel_stay() {
 }
 
 #[test]
+fn a_loss_is_told_also_by_a_page_that_ends_just_behind_it() {
+    let mut bench = Bench::new();
+    publish_all(&mut bench, "b", 0..1);
+    publish_all(&mut bench, "a", 1..11);
+    let rule = Rule {
+        entries: Some(1),
+        ..Rule::default()
+    };
+    let pattern = &b"a"[..];
+    bench.ask(1, TopicCommand::SetRule { pattern, rule });
+    bench.advance(1500);
+    // What was left is passed in silence, and lies above what the rule took.
+    assert_eq!(bench.flush("a", Before::Now), 1);
+    publish_all(&mut bench, "b", 11..12);
+    let (page, cursor) = bench.read_from(zero(), "[ab]", 1);
+    assert_eq!(page, ["0", "lost 9"]);
+    let next = bench
+        .read_from(Start::Cursor(Box::new(cursor)), "[ab]", 1)
+        .0;
+    assert_eq!(next, ["11"]);
+}
+
+#[test]
 fn old_entries_go_by_their_age_and_the_oldest_by_their_bytes() {
     let mut bench = Bench::new();
     publish_all(&mut bench, "old", 0..10);
