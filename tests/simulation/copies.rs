@@ -13,6 +13,7 @@ use crate::checker::{Checker, SKEW};
 use crate::client::Number;
 use crate::plan::Policy;
 use crate::schedule::{HostIndex, MS, Micros};
+use crate::topics::binding::QUEUE;
 
 impl Checker {
     /// A node gave a record to its disk.
@@ -26,6 +27,9 @@ impl Checker {
     ) {
         self.watch_topics(now, host, wall, record, position);
         match record {
+            Record::Added(added) if added.queue.as_bytes() == QUEUE.as_bytes() => {
+                self.bound_recorded(now, host, added);
+            }
             Record::Added(added) => {
                 let text = std::str::from_utf8(added.body.as_bytes()).unwrap_or_default();
                 let number = text.strip_prefix("job ");

@@ -280,7 +280,7 @@ impl Cluster {
         let (jobs, topics) = self.hosts[host].crash_disk(&mut self.disk_dice);
         let survived = jobs_on(&self.hosts[host].disk);
         self.checker.crashed(self.now, host, &survived);
-        self.checker.topics.crashed(host, topics);
+        self.checker.topics.crashed(host, topics, &survived);
         self.hosts[host].clock.settle(jobs);
         if self.plan.meeting == Meeting::Seeds && self.fault_dice.percent(20) {
             self.hosts[host].address = self.new_address();

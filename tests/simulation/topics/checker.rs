@@ -6,12 +6,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use shoalmq_core::id::JobId;
 use shoalmq_core::log::Position;
 use shoalmq_core::record::Record;
 use shoalmq_core::setting::{Setting, SettingKind};
 use shoalmq_core::time::WallTime;
 use shoalmq_core::topic::{Case, Entry, EntryId, Origin, TopicRecord, matches};
 
+use super::binding::Bound;
 use super::plan::TopicPlan;
 use super::{Number, Terms};
 use crate::checker::Checker;
@@ -93,6 +95,7 @@ pub(crate) struct Ledger {
     pub(super) published: Vec<Publication>,
     pub(super) entries: BTreeMap<EntryId, Kept>,
     numbers: BTreeMap<(Origin, u64), EntryId>,
+    pub(crate) bound: Bound,
     /// Flushes, by their patterns.
     marks: BTreeMap<Vec<u8>, EntryId>,
     /// The same, as each node knows them, and since when.
@@ -120,6 +123,7 @@ impl Ledger {
             published: Vec::new(),
             entries: BTreeMap::new(),
             numbers: BTreeMap::new(),
+            bound: Bound::default(),
             marks: BTreeMap::new(),
             known_marks: BTreeMap::new(),
             ruled: BTreeSet::new(),
@@ -224,8 +228,9 @@ impl Ledger {
     }
 
     /// A node crashed: of what it gave to its disk for topics, this much is left.
-    pub(crate) fn crashed(&mut self, host: HostIndex, kept: Position) {
+    pub(crate) fn crashed(&mut self, host: HostIndex, kept: Position, survived: &BTreeSet<JobId>) {
         self.known_marks.remove(&host);
+        self.bound.crashed(host, survived);
         let mut is_cut = false;
         for entry in self.entries.values_mut() {
             if entry.copies.get(&host).is_some_and(|&at| at > kept) {
@@ -239,6 +244,7 @@ impl Ledger {
     /// A node's disk is gone.
     pub(crate) fn destroyed(&mut self, host: HostIndex) {
         self.known_marks.remove(&host);
+        self.bound.crashed(host, &BTreeSet::new());
         for entry in self.entries.values_mut() {
             entry.copies.remove(&host);
         }

@@ -220,6 +220,9 @@ impl Cluster {
                 }
             }
         }
+        if late >= REPLAYED {
+            self.checker.check_bound(self.now);
+        }
         match self.checker.take_violation() {
             Some(violation) => Err(violation),
             None => Ok(late >= REPLAYED),

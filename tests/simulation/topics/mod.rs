@@ -17,6 +17,7 @@ use crate::cluster::Cluster;
 use crate::schedule::{HostIndex, Micros};
 
 mod answers;
+pub(crate) mod binding;
 pub(crate) mod checker;
 mod connections;
 mod ending;
@@ -68,6 +69,8 @@ pub(crate) enum TopicAsk {
     Flush(String, Before),
     /// TRETAIN.
     Retain(String, Option<Rule>),
+    /// TBIND.
+    Bind,
 }
 
 /// Why something was asked.
@@ -78,6 +81,10 @@ pub(crate) enum TopicPurpose {
     Read(ReaderIndex),
     Follow(ReaderIndex),
     Unfollow(ReaderIndex),
+    /// TBIND.
+    Bind,
+    /// GETJOB of the worker.
+    Work,
     Nothing,
 }
 
@@ -98,6 +105,10 @@ pub(crate) enum TopicStep {
     Flush,
     /// Somebody changes a rule of retention.
     Retain,
+    /// Somebody binds channels to a queue.
+    Bind,
+    /// The worker takes jobs.
+    Work,
     /// A batch is over at a node.
     Settle(HostIndex, u32),
 }
@@ -153,6 +164,11 @@ impl TopicAsk {
                 pattern: pattern.as_bytes(),
                 rule: *rule,
             },
+            TopicAsk::Bind => TopicCommand::Bind {
+                pattern: binding::PATTERN.as_bytes(),
+                start: Start::Cursor(Box::default()),
+                add: binding::add(),
+            },
             TopicAsk::Retain(pattern, None) => TopicCommand::RemoveRule(pattern.as_bytes()),
         }))
     }
@@ -168,6 +184,8 @@ impl Cluster {
             TopicStep::Leave(reader, client) => self.follower_leaves(reader, client),
             TopicStep::Flush => self.flush_something(),
             TopicStep::Retain => self.retain_something(),
+            TopicStep::Bind => self.bind_something(),
+            TopicStep::Work => self.work(),
             TopicStep::Settle(host, boot) => self.settle_batch(host, boot),
         }
     }
@@ -208,9 +226,13 @@ impl Cluster {
                     TopicPurpose::Read(reader)
                     | TopicPurpose::Follow(reader)
                     | TopicPurpose::Unfollow(reader) => self.reader_stops(reader),
-                    TopicPurpose::Nothing => {}
+                    TopicPurpose::Bind | TopicPurpose::Work | TopicPurpose::Nothing => {}
                 };
             }
+            Reply::Delivered(taken, _) if purpose == TopicPurpose::Work => {
+                return self.worked(host, &taken);
+            }
+            Reply::NothingToDeliver if purpose == TopicPurpose::Work => return,
             reply => {
                 let what = format!("n{host} answers {purpose:?} by {reply:?}");
                 return self.checker.violate(None, what);
@@ -232,6 +254,7 @@ impl Cluster {
             (TopicPurpose::Unfollow(reader), TopicReply::Unfollowed(ended, _)) => {
                 self.unfollowed(host, reader, &ended);
             }
+            (TopicPurpose::Bind, TopicReply::Done) => self.checker.topics.bound.bind(),
             (TopicPurpose::Nothing, _) => {}
             (purpose, reply) => {
                 let what = format!("n{host} answers {purpose:?} by {reply:?}");
@@ -247,7 +270,10 @@ impl Cluster {
             TopicPurpose::Read(reader)
             | TopicPurpose::Follow(reader)
             | TopicPurpose::Unfollow(reader) => self.reader_stops(reader),
-            TopicPurpose::Announce(_) | TopicPurpose::Nothing => {}
+            TopicPurpose::Announce(_)
+            | TopicPurpose::Bind
+            | TopicPurpose::Work
+            | TopicPurpose::Nothing => {}
         }
     }
 }

@@ -30,6 +30,8 @@ pub(crate) struct TopicPlan {
     pub(crate) flush_every: Option<Micros>,
     /// Between two changes of rules of retention, on average.
     pub(crate) retain_every: Option<Micros>,
+    /// When somebody binds channels to a queue.
+    pub(crate) bind_at: Option<Micros>,
     /// `topic-max-memory`; an eighth of it holds the newest entries.
     pub(crate) memory: u64,
     /// `topic-max-disk`.
@@ -61,6 +63,10 @@ impl TopicPlan {
             following: dice.pick(&[0, 30, 50, 100]),
             flush_every: flushes.then(|| dice.between(500, 8000) * MS),
             retain_every: retains.then_some(3 * SECOND),
+            bind_at: {
+                let mut dice = Dice::new(seed ^ 0x0062_696e_6469_6e67);
+                dice.percent(35).then(|| dice.between(1000, 9000) * MS)
+            },
             memory: match dice.weighted(&[(50, 1 << 30), (25, 1_000_000), (25, 200_000)]) {
                 // A member that is full does not get what others publish, and its readers do not.
                 _ if hosts > 1 => 1 << 30,

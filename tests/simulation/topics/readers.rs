@@ -113,6 +113,7 @@ impl Cluster {
         for step in [TopicStep::Publish, TopicStep::Flush, TopicStep::Retain] {
             self.at(begin, Happening::Client(Step::Topic(step)));
         }
+        self.begin_binding();
         for number in 0..plan.readers {
             let dice = &mut self.topic_dice;
             let begins = dice.weighted(&[(70, Begin::Oldest), (30, Begin::Now)]);
