@@ -118,8 +118,8 @@ impl Node {
     fn next_to_measure(&mut self, wall: WallTime) -> Option<Measuring> {
         self.topics.advance(wall);
         let last = self.topics.lagging.last.as_deref();
-        let mut names = self.shared.of_kind_after(KIND, last);
-        let (name, named) = names.find_map(|setting| {
+        let mut rest = self.shared.of_kind_after(KIND, last);
+        let (name, named) = rest.find_map(|setting| {
             let named = Named::decode(setting.value.as_deref()?)?;
             Some((Arc::clone(&setting.name), named))
         })?;
@@ -166,13 +166,18 @@ impl Topics {
             to: None,
         };
         let mut oldest = None;
-        let (reached, ended) = self.fill(named.cursor, &mut wanted, room, true, |told, _, _| {
-            match told {
-                Told::Entry(entry, _) => oldest = Some(entry.id),
-                Told::Unread(unread) => oldest = Some(unread.id),
-                Told::Lost(..) => {}
-            };
-        });
+        let (reached, ended) =
+            self.fill(
+                named.cursor,
+                &mut wanted,
+                room,
+                true,
+                |told, _, _| match told {
+                    Told::Entry(entry, _) => oldest = Some(entry.id),
+                    Told::Unread(unread) => oldest = Some(unread.id),
+                    Told::Lost(..) => {}
+                },
+            );
         let looked = (ended == Ended::Tired && oldest.is_none()).then(|| reached.id());
         let may_be_overtaken = self.channels.taken() > committed;
         Measuring {

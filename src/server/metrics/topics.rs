@@ -137,16 +137,18 @@ impl Topics {
     }
 
     fn write_cursors(&self, text: &mut Exposition) {
-        let families: [(_, _, fn(&Lag) -> f64); 2] = [
+        let behind: fn(&Lag) -> f64 = |lag| lag.behind.as_secs_f64();
+        let overtaken: fn(&Lag) -> f64 = |lag| f64::from(u8::from(lag.is_overtaken));
+        let families = [
             (
                 "topic_cursor_behind_seconds",
                 "Age of the oldest entry that the reader of a named cursor has not committed, as this node sees it; 0 if there is none.",
-                |lag| lag.behind.as_secs_f64(),
+                behind,
             ),
             (
                 "topic_cursor_overtaken",
                 "1 while retention or topic-max-disk took entries of a named cursor that may not be committed.",
-                |lag| f64::from(u8::from(lag.is_overtaken)),
+                overtaken,
             ),
         ];
         for (name, help, value) in families {
