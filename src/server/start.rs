@@ -124,10 +124,12 @@ async fn serve(
         let (id, generation) = (driver.identity.id, driver.identity.generation);
         info!(version = env!("CARGO_PKG_VERSION"), %id, generation, listening = listeners.describe(), "node starts");
         warn_of_open_doors(&driver);
+        driver.recall_members().map_err(give_up)?;
         if driver.config.appendonly {
             driver.loading = Some(persistence::loading(&driver.config));
         } else {
             driver.identity.renew_store();
+            driver.introduce_members();
             if persistence::has_files(&driver.config) {
                 warn!(dir = %driver.config.dir.display(), "appendonly is no: the job log in the data folder is ignored and left as it is");
             }

@@ -11,7 +11,7 @@ use crate::fixture::{Ended, Launch, Node, binary, eventually, run};
 use crate::wire::{error, int, jobs, simple};
 
 #[track_caller]
-fn back_up(node: &Node, directory: &Path, arguments: &[&str]) -> Ended {
+pub(crate) fn back_up(node: &Node, directory: &Path, arguments: &[&str]) -> Ended {
     let mut command = binary();
     command
         .args(["storage", "backup", "-p", &node.port().to_string()])
@@ -28,7 +28,8 @@ fn restored(backup: &Path, flags: &str) -> Node {
     launch.start()
 }
 
-fn copy(from: &Path, to: &Path) {
+/// Copies a folder with all that is in it.
+pub(crate) fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("a temporary folder");
     for entry in fs::read_dir(from).expect("a backup") {
         let entry = entry.expect("a backup");

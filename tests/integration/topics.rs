@@ -9,6 +9,7 @@ mod naming;
 mod pubsub;
 mod reading;
 mod refusals;
+mod returning;
 
 use std::fmt::Write as _;
 

@@ -117,6 +117,18 @@ pub(super) fn knows_others(config: &Config) -> Result<bool, MembersError> {
     Ok(!memory.members.is_empty() || !config.cluster_join.is_empty())
 }
 
+impl Driver {
+    /// The members that are remembered, for a core that begins before membership does: a core that knows of nobody takes
+    /// itself for alone.
+    pub(crate) fn recall_members(&mut self) -> Result<(), MembersError> {
+        let memory = recall(&self.config.dir.join(FILE))?;
+        let members = memory.members.iter();
+        let found = members.filter(|member| !member.addresses.is_empty());
+        self.cluster.recalled = found.map(|member| member.node).collect();
+        Ok(())
+    }
+}
+
 /// Opens the doors for other nodes, and begins to look for them: once the log is read, so that what they say can be
 /// taken.
 pub(crate) fn open(shared: &Arc<Shared>, sockets: Sockets) -> Result<(), MembersError> {
@@ -158,6 +170,7 @@ pub(crate) fn open(shared: &Arc<Shared>, sockets: Sockets) -> Result<(), Members
             armed: Time::NEVER,
         });
         driver.note_own_ip(ip);
+        driver.cluster.recalled.clear();
         for identity in &members {
             driver.join(identity);
         }

@@ -250,7 +250,8 @@ impl Driver {
 
     /// The core was replaced by one that knows nobody: tells it all again.
     pub(crate) fn introduce_members(&mut self) {
-        let ids: Vec<NodeId> = self.cluster.members.keys().copied().collect();
+        let known = self.cluster.members.keys();
+        let ids: Vec<NodeId> = known.chain(&self.cluster.recalled).copied().collect();
         for id in ids {
             self.feed(Event::PeerKnown(id));
             // What is on its way belongs to the former one.

@@ -110,6 +110,8 @@ pub(crate) struct Cluster {
     /// Links that failed while the core was being asked.
     broken: Vec<NodeId>,
     next_inbound: u64,
+    /// Members that are remembered, until membership begins.
+    recalled: Vec<NodeId>,
     watched: Option<Instant>,
     /// A start waits to hear how far a peer's wall clock is ahead of ours, in milliseconds.
     time_asked: Option<oneshot::Sender<i64>>,

@@ -188,7 +188,12 @@ impl Scanned {
             read.clean,
             read.node.job_count(),
         );
-        shared.driver.lock().install(read);
+        {
+            // Before it acts for the first time.
+            let mut driver = shared.driver.lock();
+            driver.install(read);
+            driver.introduce_members();
+        }
         // Whatever the policy: a second crash must not deliver at-most-once jobs twice.
         journal
             .sync_now()
@@ -197,7 +202,6 @@ impl Scanned {
         save_store(&mut driver.identity, &config.dir, true)?;
         driver.loading = None;
         driver.config.aof_enqueue_jobs_once = false;
-        driver.introduce_members();
         drop(driver);
         shared.tick_sooner.notify_one();
         let (records, bytes, took) = (loaded.records(), loaded.bytes(), began.elapsed());

@@ -11,15 +11,15 @@ use crate::topics::{Entry, numbered, order, publish, publish_many, read_all, tol
 use crate::wire::{Connection, Reply, encode, error};
 
 /// A reader that carries its cursor from node to node.
-struct Reader {
-    cursor: String,
-    entries: Vec<Entry>,
-    late: usize,
-    lost: usize,
+pub(super) struct Reader {
+    pub(super) cursor: String,
+    pub(super) entries: Vec<Entry>,
+    pub(super) late: usize,
+    pub(super) lost: usize,
 }
 
 impl Reader {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Reader {
             cursor: "0".to_owned(),
             entries: Vec::new(),
@@ -30,7 +30,7 @@ impl Reader {
 
     /// One page. A node that still copies is asked again.
     #[track_caller]
-    fn read_page(&mut self, client: &mut Connection, pattern: &str) -> usize {
+    pub(super) fn read_page(&mut self, client: &mut Connection, pattern: &str) -> usize {
         let line = format!("TREAD FROM {} COUNT 500 PATTERN {pattern}", self.cursor);
         let mut reply = client.call(&line);
         while matches!(&reply, Reply::Error(text) if text.starts_with("LOADING ")) {
@@ -59,11 +59,11 @@ impl Reader {
 
     /// Reads to the end.
     #[track_caller]
-    fn read(&mut self, client: &mut Connection, pattern: &str) {
+    pub(super) fn read(&mut self, client: &mut Connection, pattern: &str) {
         while self.read_page(client, pattern) > 0 {}
     }
 
-    fn bodies(&self) -> BTreeSet<&str> {
+    pub(super) fn bodies(&self) -> BTreeSet<&str> {
         let bodies: BTreeSet<_> = self.entries.iter().map(|entry| &entry.body[..]).collect();
         assert_eq!(bodies.len(), self.entries.len(), "each entry once");
         bodies

@@ -200,7 +200,7 @@ impl Node {
         self.topics.has_news = true;
     }
 
-    /// Begins another life: the present one was ended by others, or published by a wrong clock.
+    /// Begins another life: the present one was ended by others, or published by a wrong clock, or is not this node's alone.
     pub(super) fn begin_again(&mut self, now: Now, effects: &mut Vec<Effect>) {
         self.topics.last_life = self.topics.own().map(Origin::start);
         self.topics.end_life();
@@ -220,7 +220,7 @@ impl Node {
         let Some(own) = self.topics.own() else {
             return;
         };
-        if self.topics.origins.ends().is_ended(own) {
+        if self.topics.origins.ends().is_ended(own) || self.topics.is_taken(own) {
             return self.begin_again(now, effects);
         }
         let cluster = &self.topics.cluster;
@@ -302,6 +302,16 @@ impl super::super::topics::Topics {
             Some(_) => Err(is_loading(self.percent())),
             None => Ok(()),
         }
+    }
+
+    /// Whether others know of records of this life that this node did not write, or of a later life: its disk is a copy of one
+    /// that went on, and both began lives in the same seconds.
+    fn is_taken(&self, own: Origin) -> bool {
+        let latest = self.origins.logs_of(own.node()).next_back();
+        latest.is_some_and(|(origin, log)| {
+            let is_shared = log.is_refused() || log.known() > log.prefix();
+            origin.is_later_than(own) || origin == own && is_shared
+        })
     }
 
     /// How much of what is known is here, in percent.

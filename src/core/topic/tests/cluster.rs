@@ -9,9 +9,10 @@ use crate::id::Ticket;
 use crate::message::Message;
 use crate::refusal::Refusal;
 use crate::tests::shoal::Shoal;
+use crate::time::WallTime;
 use crate::topic::{
-    Cursor, EntryId, Follow, Publish, Read, Start, Told, TopicCommand, TopicMessage, TopicNews,
-    TopicRefusal, TopicReply,
+    Cursor, EntryId, Follow, Have, Head, Origin, Publish, Read, Start, Told, TopicCommand,
+    TopicMessage, TopicNews, TopicRefusal, TopicReply,
 };
 
 pub(super) fn publish<'a>(channel: &'a str, body: &'a str) -> Publish<'a> {
@@ -424,6 +425,42 @@ fn all_nodes_restart_and_readers_go_on() {
     }
     assert_eq!(reader.sorted(), names(24));
     assert_eq!(reader.lost, 0);
+}
+
+/// What a node on a copied disk hears: the original used this life, or a later one, after the copy was made.
+#[test]
+fn a_life_that_is_not_this_node_s_alone_is_left() {
+    for later in [0, 7] {
+        let mut shoal = Shoal::new(2);
+        shoal.advance(3);
+        put(&mut shoal, 0, "0000").expect("two nodes are there");
+        let own = |shoal: &Shoal| shoal.node(0).topics.own().expect("it has begun");
+        let before = own(&shoal);
+        let origin = Origin::new(before.node(), before.start() + later);
+        let have = Have {
+            origin,
+            held: vec![(1, 9)],
+            newest: None,
+        };
+        let head = Head {
+            clock: EntryId::ZERO,
+            wall: WallTime(shoal.time),
+            closed: None,
+            takes: true,
+        };
+        let news = TopicNews::Haves(vec![have]);
+        let message = Message::Topic(Box::new(TopicMessage { head, news }));
+        shoal.feed(0, Event::Message(Shoal::id(1), message));
+        shoal.advance(3);
+        assert!(own(&shoal).is_later_than(origin), "{later}");
+        put(&mut shoal, 0, "0001").expect("the new life publishes");
+        shoal.advance(5);
+        for seat in 0..2 {
+            let mut reader = Reader::default();
+            reader.read(&mut shoal, seat);
+            assert_eq!(reader.sorted(), names(2), "{later}");
+        }
+    }
 }
 
 #[test]
