@@ -11,18 +11,20 @@ ONCE = ["RETRY", 0, "REPLICATE", 1, "TTL", 30]
 AGAIN = [["RETRY", 2], ["RETRY", 2, "REPLICATE", 3], ["RETRY", 1, "REPLICATE", 2], ["RETRY", 3, "DELAY", 1]]
 
 
-class Load:
-    def __init__(self, nodes, ledger, seed, producers, consumers, jobs_per_second):
-        self.nodes, self.ledger = nodes, ledger
-        self.adding, self.consuming, self.draining = True, True, False
+class Sessions:
+    """Threads that go on whatever happens to the nodes: each works on one connection after the other."""
+
+    def __init__(self, nodes):
+        self.nodes = nodes
         self.refusals = {}
         self.broken = 0
         self.lock = threading.Lock()
         self.failures = []
-        pause = producers / jobs_per_second
-        run = [(self.produce, n, random.Random(f"{seed} producer {n}"), pause) for n in range(producers)]
-        run += [(self.consume, n, random.Random(f"{seed} consumer {n}")) for n in range(consumers)]
-        self.threads = [threading.Thread(target=self.guard, args=entry, daemon=True) for entry in run]
+        self.threads = []
+
+    def start(self, work):
+        """A thread for each: a function with its arguments."""
+        self.threads = [threading.Thread(target=self.guard, args=entry, daemon=True) for entry in work]
         for thread in self.threads:
             thread.start()
 
@@ -33,8 +35,8 @@ class Load:
             self.failures.append(repr(failure))
             raise
 
-    def sessions(self, dice, goes_on, patience):
-        """Connections to random nodes, one after the other; each for a while, or until it breaks."""
+    def clients(self, dice, goes_on, patience):
+        """A client for each step: to random nodes, one after the other; each for a while, or until it breaks."""
         while goes_on():
             node = dice.choice(self.nodes)
             try:
@@ -44,70 +46,76 @@ class Load:
                 continue
             try:
                 for _ in range(dice.randrange(20, 200)):
-                    if not goes_on():
+                    if not goes_on() or client.is_broken:
                         break
                     yield client
             finally:
                 client.close()
 
+    def count_refusal(self, word):
+        with self.lock:
+            self.refusals[word] = self.refusals.get(word, 0) + 1
+
+    def break_off(self, client):
+        """The connection failed: nothing is known of what was under way."""
+        client.is_broken = True
+        with self.lock:
+            self.broken += 1
+
     def attempt(self, client, *words):
-        """Calls, and counts what goes wrong. Returns whether the connection is still good, and the reply."""
+        """Calls, and counts what goes wrong. Returns the reply; nothing when there is none."""
         try:
-            return True, client.call(*words)
+            return client.call(*words)
         except Refused as refusal:
-            with self.lock:
-                word = str(refusal).split(" ")[0]
-                self.refusals[word] = self.refusals.get(word, 0) + 1
-            return True, None
+            self.count_refusal(str(refusal).split(" ")[0])
         except OSError:
-            with self.lock:
-                self.broken += 1
-            return False, None
+            self.break_off(client)
+        return None
+
+    def stop(self):
+        for thread in self.threads:
+            thread.join(timeout=20)
+
+
+class Load(Sessions):
+    def __init__(self, nodes, ledger, seed, producers, consumers, jobs_per_second):
+        super().__init__(nodes)
+        self.ledger = ledger
+        self.adding, self.consuming, self.draining = True, True, False
+        pause = producers / jobs_per_second
+        run = [(self.produce, n, random.Random(f"{seed} producer {n}"), pause) for n in range(producers)]
+        run += [(self.consume, n, random.Random(f"{seed} consumer {n}")) for n in range(consumers)]
+        self.start(run)
 
     def produce(self, number, dice, pause):
-        count = 0
-        sessions = self.sessions(dice, lambda: self.adding, 3)
-        client = next(sessions, None)
-        while client:
-            count += 1
+        for count, client in enumerate(self.clients(dice, lambda: self.adding, 3), 1):
             body = f"{number}-{count}"
             again = dice.random() < 0.8
             self.ledger.add(body, again)
             options = dice.choice(AGAIN) if again else ONCE
-            good, reply = self.attempt(client, "ADDJOB", dice.choice(QUEUES), body, 1000, *options)
+            reply = self.attempt(client, "ADDJOB", dice.choice(QUEUES), body, 1000, *options)
             if reply is not None:
                 self.ledger.answer(body)
             time.sleep(pause)
-            if not good:
-                sessions = self.sessions(dice, lambda: self.adding, 3)
-            client = next(sessions, None)
 
     def consume(self, number, dice):
-        sessions = self.sessions(dice, lambda: self.consuming, 3)
-        client = next(sessions, None)
-        while client:
+        for client in self.clients(dice, lambda: self.consuming, 3):
             queues = dice.sample(QUEUES, 4) if not self.draining else QUEUES
-            good, reply = self.attempt(client, "GETJOB", "TIMEOUT", 100, "COUNT", 5, "FROM", *queues)
+            reply = self.attempt(client, "GETJOB", "TIMEOUT", 100, "COUNT", 5, "FROM", *queues)
             for queue, id, body in reply or []:
                 self.ledger.deliver(body)
                 fate = dice.random()
                 # Jobs are returned, or left, only while there are faults: the end is for emptying.
                 if fate < 0.05 and not self.draining:
                     self.ledger.give_back(body)
-                    if fate < 0.03 and good:
-                        good, _ = self.attempt(client, "NACK", id)
+                    if fate < 0.03 and not client.is_broken:
+                        self.attempt(client, "NACK", id)
                 elif fate < 0.15:
                     # Somebody else says that it is done, maybe a node that has never seen it.
                     dice.choice(self.nodes).ask("ACKJOB", id)
-                elif good:
-                    good, counted = self.attempt(client, "ACKJOB", id)
-                    if counted:
-                        self.ledger.ack(body)
-            if not good:
-                sessions = self.sessions(dice, lambda: self.consuming, 3)
-            client = next(sessions, None)
+                elif not client.is_broken and self.attempt(client, "ACKJOB", id):
+                    self.ledger.ack(body)
 
     def join(self):
         self.adding = self.consuming = False
-        for thread in self.threads:
-            thread.join(timeout=20)
+        self.stop()

@@ -86,13 +86,15 @@ class Nemesis:
 
     def killed_apart(self):
         some = self.some(len(self.nodes) // 2)
-        killed = self.dice.choice(self.nodes)
-        self.say(f"killed and apart: {self.names(some)} apart from the rest, {killed.number} killed and back")
+        rest = [node for node in self.nodes if node not in some]
+        killed = [self.dice.choice(some), self.dice.choice(rest)]
+        self.say(f"killed and apart: {self.names(some)} apart from the rest, {self.names(killed)} killed and back")
         self.network.cut(self.apart(some))
-        self.stay(1, 3)
-        killed.kill()
-        self.stay(0.2, 1)
-        killed.start()
+        for node in killed:
+            self.stay(0.5, 2)
+            node.kill()
+            self.stay(0.2, 1)
+            node.start()
         self.stay(1, 3)
 
     def all_killed(self):

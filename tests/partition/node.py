@@ -19,6 +19,7 @@ class Client:
         self.socket = socket.create_connection((address, PORT), timeout=patience)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.reader = self.socket.makefile("rb")
+        self.is_broken = False
 
     def call(self, *words):
         parts = [str(word).encode() for word in words]

@@ -3,12 +3,15 @@
 
     tests/partition/run.py BINARY [--seed N] [--seconds 60] [--nodes 5] [--jobs-per-second 300]
 
-Nodes keep jobs with `appendfsync always`. Producers and consumers reach every node throughout; only the ways between
-nodes are cut. After --seconds seconds of faults all ways are healed, and every node is drained. Then:
+Nodes keep jobs and topics with `appendfsync always`. Producers, consumers, publishers, readers that carry their cursors from
+node to node, and subscribers reach every node throughout; only the ways between nodes are cut. After --seconds seconds of
+faults all ways are healed, and every node is drained. Then:
 
 - lost: 0. Every at-least-once job whose ADDJOB was answered was delivered.
 - at-most-once jobs (RETRY 0 REPLICATE 1 TTL 30) delivered twice: 0.
 - all nodes are empty within 60 s of healing.
+- every reader of topics has every entry whose TPUB was answered, and each once; ids rise but for late ones, nothing is told lost,
+  and all readers have the same entries.
 
 Refusals and broken connections are unknown, not failed. Duplicates are counted. The same seed gives the same faults at
 the same times; what the processes make of them is theirs. Where the machine allows no namespaces, it says so and passes.
@@ -27,6 +30,7 @@ import network as networks
 from load import Load
 from nemesis import Nemesis
 from node import PORT, Node
+from topics import Topics, prove
 
 HEALED_WITHIN = 60
 
@@ -79,9 +83,10 @@ def run(options, folder):
         say(f"{len(nodes)} nodes have met")
         ledger = ledgers.Ledger()
         load = Load(nodes, ledger, options.seed, producers=6, consumers=8, jobs_per_second=options.jobs_per_second)
+        topics = Topics(nodes, options.seed)
         nemesis = Nemesis(network, nodes, random.Random(f"{options.seed} nemesis"), say)
         nemesis.run(options.seconds)
-        load.adding, load.draining = False, True
+        load.adding, load.draining, topics.publishing = False, True, False
         nemesis.heal()
         say("healed")
 
@@ -90,8 +95,10 @@ def run(options, folder):
 
         emptied = wait("all is delivered, and all nodes are empty", HEALED_WITHIN, is_over)
         levels = fill_levels(nodes)
+        caught_up = wait("every reader has every entry, and all the same", HEALED_WITHIN, topics.agree)
         load.join()
-        found = ledger.faults() + load.failures
+        topics.join()
+        found = ledger.faults() + load.failures + topics.faults()
         if emptied is None:
             found.append(f"jobs left at the nodes: {levels}")
             found.append(f"all met: {all_met(nodes)}")
@@ -102,8 +109,11 @@ def run(options, folder):
         print(f"lost: {len(ledger.missing())}   at most once and twice: {len(ledger.twice())}   "
               f"duplicates: {ledger.duplicates()}   emptied after: {emptied and f'{emptied:.1f} s'}")
         print(f"refusals: {load.refusals}   connections broken: {load.broken}")
+        print(f"{topics.summary()}   readers exact after: {caught_up and f'{caught_up:.1f} s'}")
         if len(ledger.answered) < options.seconds:
             found.append("hardly a job was answered: this run says nothing")
+        if len(topics.answered) < options.seconds:
+            found.append("hardly an entry was answered: this run says nothing")
         return found
     finally:
         for node in nodes:
@@ -125,6 +135,7 @@ def main():
     print(f"seed {options.seed}: tests/partition/run.py {sys.argv[1]} --seed {options.seed} "
           f"--seconds {options.seconds:g} --nodes {options.nodes}", flush=True)
     ledgers.prove()
+    prove()
     folder = tempfile.mkdtemp(prefix="shoalmq-partition-")
     found = ["it did not end"]
     try:
