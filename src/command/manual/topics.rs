@@ -295,7 +295,7 @@ pub(in crate::command) static TRETAIN: Manual = Manual {
         Group::Topics,
         "[ pattern < DEL | [ MAXAGE seconds ] [ MAXBYTES n ] [ MAXLEN n ] [ KEEP ] > ]",
         "Sets how long entries are kept, takes a rule away, or tells all rules.",
-        "OK; with `DEL` 1, or 0 if there was no rule; without arguments an array of pairs of a pattern and a map.",
+        "OK; with `DEL` 1, or 0 if there was no rule; without arguments an array of pairs of a pattern and a map of those of maxage, maxbytes, maxlen and keep (1) that are set.",
     )
 };
 
