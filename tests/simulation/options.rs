@@ -19,7 +19,8 @@ pub(crate) const USAGE: &str = "\
                early-copy, silent-turn, early-delete, no-healing, left-twice, forgotten-removal,
                younger-purged; of topics newcomer-read, ended-cut-short, end-too-early, nested-end-too-early,
                later-ignored, name-dropped-early, name-dropped-under-others, lost-twice, end-lost-with-segment,
-               cursor-past-page; or all of those that are not of topics, or all-of-topics, one after the other,
+               cursor-past-page, closed-early, life-goes-on, flush-reaches-on, freed-not-named,
+               idle-aside; or all of those that are not of topics, or all-of-topics, one after the other,
                which fails unless each of them is found (needs --features planted-bugs)
 --no-topics    no seed has topics
 --trace        with --seed: tell all that happens
@@ -130,6 +131,11 @@ pub(crate) fn name_of(bug: Bug) -> &'static str {
             topic::Bug::LostTwice => "lost-twice",
             topic::Bug::EndLostWithSegment => "end-lost-with-segment",
             topic::Bug::CursorPastPage => "cursor-past-page",
+            topic::Bug::ClosedEarly => "closed-early",
+            topic::Bug::LifeGoesOn => "life-goes-on",
+            topic::Bug::FlushReachesOn => "flush-reaches-on",
+            topic::Bug::FreedNotNamed => "freed-not-named",
+            topic::Bug::IdleAside => "idle-aside",
         },
     }
 }
@@ -143,7 +149,8 @@ fn bugs(name: &str) -> Result<Vec<Bug>, String> {
         name == "all" && !of_topics || name == OF_TOPICS && of_topics || name == name_of(bug)
     };
     let all = Bug::ALL.into_iter();
-    let all = all.chain(topic::Bug::ALL.into_iter().map(Bug::Topic));
+    let of_topics = topic::Bug::ALL.into_iter().chain(topic::Bug::SERVED);
+    let all = all.chain(of_topics.map(Bug::Topic));
     let bugs: Vec<Bug> = all.filter(named).collect();
     if bugs.is_empty() {
         return Err(format!("there is no bug {name}"));

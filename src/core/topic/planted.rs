@@ -1,4 +1,4 @@
-//! Bugs on purpose in the rules of this room, so that the model can prove that it finds such.
+//! Bugs on purpose in the rules of this room, so that the model and the simulation can prove that they find such.
 //!
 //! They exist only in tests and with the feature `planted-bugs`; without both, [`Origins::has`] is always false, and
 //! nothing of this is left.
@@ -28,10 +28,20 @@ pub enum Bug {
     EndLostWithSegment,
     /// Rule 1: a page's cursor is past what the page had no room for.
     CursorPastPage,
+    /// A node closes its log up to records that no other member has.
+    ClosedEarly,
+    /// A node that starts goes on with its last life, whose last records a crash may have taken.
+    LifeGoesOn,
+    /// A flush reaches entries of the next seconds.
+    FlushReachesOn,
+    /// A member that copies is not told which records were freed.
+    FreedNotNamed,
+    /// A member that says nothing is set aside, though nothing was asked.
+    IdleAside,
 }
 
 impl Bug {
-    /// All of them.
+    /// Those of the rules, which the model finds.
     pub const ALL: [Bug; 10] = [
         Bug::NewcomerRead,
         Bug::EndedCutShort,
@@ -43,6 +53,15 @@ impl Bug {
         Bug::LostTwice,
         Bug::EndLostWithSegment,
         Bug::CursorPastPage,
+    ];
+
+    /// Those between members and in serving, which the simulation finds.
+    pub const SERVED: [Bug; 5] = [
+        Bug::ClosedEarly,
+        Bug::LifeGoesOn,
+        Bug::FlushReachesOn,
+        Bug::FreedNotNamed,
+        Bug::IdleAside,
     ];
 }
 

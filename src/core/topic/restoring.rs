@@ -8,6 +8,7 @@ use super::entries::{Gone, Indexed};
 use super::figures::Counts;
 use super::id::AHEAD_MAX_MS;
 use super::origin::{Origin, OriginNode};
+use super::planted::Bug;
 use super::record::{Entry, TopicRecord};
 use super::topics::Topics;
 use crate::effect::{Effect, News};
@@ -140,7 +141,12 @@ impl Node {
         let node = OriginNode::of(&self.id);
         let last = self.topics.last_life;
         self.topics.check_clock(now.wall);
-        self.topics.begin(node, last, now.wall);
+        match last.filter(|_| self.topics.origins.has(Bug::LifeGoesOn)) {
+            Some(last) => self.topics.go_on(Origin::new(node, last)),
+            None => {
+                self.topics.begin(node, last, now.wall);
+            }
+        }
         self.begin_own(now);
         self.arm_retention(now);
         self.arm_lagging(now);

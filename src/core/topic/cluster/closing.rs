@@ -11,6 +11,7 @@ use super::super::id::{EntryId, is_wrong};
 use super::super::log::OriginLog;
 use super::super::order::Closed;
 use super::super::origin::{Origin, OriginNode};
+use super::super::planted::Bug;
 use super::super::topics::Topics;
 use super::member::{Aside, Member};
 use super::message::{Have, TopicNews};
@@ -140,6 +141,7 @@ impl Node {
     /// Begins to set those aside that are down or do not answer, and ends it where the others have said what they have.
     fn set_members_aside(&mut self, now: Now, effects: &mut Vec<Effect>) {
         let (stall, patience) = (self.settings.topic_stall, self.patience());
+        let idle_goes = self.topics.origins.has(Bug::IdleAside);
         for key in self.topics.cluster.members.keys() {
             let lacks = self.topics.lacks(key);
             let members = &mut self.topics.cluster.members;
@@ -148,7 +150,8 @@ impl Node {
             };
             let node = member.node;
             member.lacking_since = lacks.then(|| member.lacking_since.unwrap_or(now.time));
-            let is_silent = member.is_silent(now.time, patience);
+            let is_idle = idle_goes && member.says_nothing(now.time, stall);
+            let is_silent = member.is_silent(now.time, patience) || is_idle;
             let is_gone = !member.is_present() || member.is_ahead || is_silent;
             match &member.aside {
                 Aside::No if is_gone => self.begin_aside(now, key, effects),

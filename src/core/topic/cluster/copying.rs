@@ -9,6 +9,7 @@ use super::super::entries::Slot;
 use super::super::haves;
 use super::super::id::EntryId;
 use super::super::origin::Origin;
+use super::super::planted::Bug;
 use super::super::record::TopicRecord;
 use super::super::spans::Spans;
 use super::super::topics::Topics;
@@ -230,6 +231,11 @@ impl Node {
         let haves = &topics.cluster.haves;
         let settled = haves.settled(&topics.origins, own, &present, replicate);
         let settled = settled.min(self.own_synced());
+        let settled = if topics.origins.has(Bug::ClosedEarly) {
+            topics.origins.prefix(own)
+        } else {
+            settled
+        };
         self.topics.settle(own, settled);
     }
 

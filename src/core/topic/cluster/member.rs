@@ -115,6 +115,12 @@ impl Member {
         waits.into_iter().any(|since| now.since(since) >= patience)
     }
 
+    /// Nothing has come from it for this long, which is no reason for anything.
+    pub(super) fn says_nothing(&self, now: Time, patience: Duration) -> bool {
+        self.wall
+            .is_some_and(|(_, when)| now.since(when) >= patience)
+    }
+
     /// Copies may go there.
     pub(super) fn takes_copies(&self) -> bool {
         self.is_present() && self.takes && !self.is_ahead

@@ -8,6 +8,7 @@ use std::ops::RangeInclusive;
 use super::super::command::Told;
 use super::super::entries::Slot;
 use super::super::origin::Origin;
+use super::super::planted::Bug;
 use super::super::record::TopicRecord;
 use super::super::topics::Topics;
 use super::member::Pull;
@@ -341,7 +342,9 @@ impl Topics {
                     Told::Entry(entry, _) => found.records.push(TopicRecord::Entry(entry)),
                     unread @ (Told::Unread(_) | Told::Lost(..)) => found.unread.push(unread),
                 }
-            } else if let Some(end) = self.unread_run(origin, number, last) {
+            } else if !self.origins.has(Bug::FreedNotNamed)
+                && let Some(end) = self.unread_run(origin, number, last)
+            {
                 self.push_freed(&mut found.records, origin, number..=end);
                 number = end;
             }
