@@ -40,14 +40,20 @@ struct Literals {
     lengths: BTreeMap<usize, usize>,
 }
 
-/// All subscriptions of a node.
+/// All patterns, and which a name may match.
 #[derive(Debug, Clone, Default)]
-pub struct Subscriptions {
-    patterns: BTreeMap<SubscriptionId, Box<[u8]>>,
+struct Patterns {
+    all: BTreeMap<SubscriptionId, Box<[u8]>>,
     by_prefix: Literals,
     /// Those without a literal prefix.
     by_suffix: Literals,
-    channels: HashMap<Box<[u8]>, Matched, foldhash::quality::FixedState>,
+}
+
+/// All subscriptions of a node.
+#[derive(Debug, Clone, Default)]
+pub struct Subscriptions {
+    patterns: Patterns,
+    channels: HashMap<Vec<u8>, Matched, foldhash::quality::FixedState>,
     /// The number of the last change, and the subscriptions that the last ones added or ended.
     change: u64,
     changes: VecDeque<SubscriptionId>,
@@ -56,19 +62,19 @@ pub struct Subscriptions {
 impl Subscriptions {
     /// Adds a subscription to a pattern; its id must be new.
     pub fn add(&mut self, id: SubscriptionId, pattern: &[u8]) {
-        let former = self.patterns.insert(id, pattern.into());
+        let former = self.patterns.all.insert(id, pattern.into());
         assert!(former.is_none(), "{id:?} is new");
-        let (literals, literal) = self.literals(pattern);
+        let (literals, literal) = self.patterns.literals(pattern);
         literals.add(&literal, id);
         self.note(id);
     }
 
     /// Ends a subscription; false if there is none.
     pub fn remove(&mut self, id: SubscriptionId) -> bool {
-        let Some(pattern) = self.patterns.remove(&id) else {
+        let Some(pattern) = self.patterns.all.remove(&id) else {
             return false;
         };
-        let (literals, literal) = self.literals(&pattern);
+        let (literals, literal) = self.patterns.literals(&pattern);
         literals.remove(&literal, id);
         self.note(id);
         true
@@ -76,53 +82,60 @@ impl Subscriptions {
 
     /// The subscriptions that an entry of this channel goes to, in order of their ids.
     pub fn of(&mut self, channel: &[u8]) -> &[SubscriptionId] {
-        if !self.channels.contains_key(channel) {
-            if self.channels.len() == REMEMBERED_MAX {
-                self.channels.clear();
-            }
-            let matched = self.look(channel);
-            self.channels.insert(channel.into(), matched);
+        if self.channels.len() == REMEMBERED_MAX && !self.channels.contains_key(channel) {
+            self.channels.clear();
         }
-        let (change, changes) = (self.change, &self.changes);
-        let behind = change - self.channels[channel].change;
+        let (change, changes, patterns) = (self.change, &self.changes, &self.patterns);
+        let fresh = || Matched {
+            change,
+            ids: patterns.look(channel),
+        };
+        let matched = self.channels.entry_ref(channel).or_insert_with(fresh);
+        let behind = change - matched.change;
         if behind > changes.len() as u64 {
-            let fresh = self.look(channel);
-            self.channels.insert(channel.into(), fresh);
+            *matched = fresh();
         } else if behind > 0 {
-            let matched = self.channels.get_mut(channel).expect("it is there now");
             let first = changes.len() - behind as usize;
             for id in changes.range(first..) {
-                matched.catch_up(*id, self.patterns.get(id).map(|p| &**p), channel);
+                let pattern = patterns.all.get(id).map(|pattern| &**pattern);
+                matched.catch_up(*id, pattern, channel);
             }
             matched.change = change;
         }
-        &self.channels[channel].ids
+        &matched.ids
     }
 
     /// How many subscriptions there are.
     pub fn len(&self) -> usize {
-        self.patterns.len()
+        self.patterns.all.len()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.patterns.is_empty()
+        self.patterns.all.is_empty()
     }
 
+    fn note(&mut self, id: SubscriptionId) {
+        self.change += 1;
+        self.changes.push_back(id);
+        if self.changes.len() > CHANGES_MAX {
+            self.changes.pop_front();
+        }
+    }
+}
+
+impl Patterns {
     /// A fresh look: at the patterns whose literal part the channel begins or ends with.
-    fn look(&self, channel: &[u8]) -> Matched {
+    fn look(&self, channel: &[u8]) -> Vec<SubscriptionId> {
         let begins = |length| &channel[..length];
         let ends = |length| &channel[channel.len() - length..];
         let by_prefix = self.by_prefix.of(channel.len(), begins);
         let candidates = by_prefix.chain(self.by_suffix.of(channel.len(), ends));
         let mut ids: Vec<SubscriptionId> = candidates
-            .filter(|id| matches(&self.patterns[id], channel, Case::Exact))
+            .filter(|id| matches(&self.all[id], channel, Case::Exact))
             .collect();
         ids.sort_unstable();
-        Matched {
-            change: self.change,
-            ids,
-        }
+        ids
     }
 
     /// Where a pattern is indexed.
@@ -132,14 +145,6 @@ impl Subscriptions {
             (&mut self.by_suffix, literal_suffix(pattern).to_vec())
         } else {
             (&mut self.by_prefix, prefix)
-        }
-    }
-
-    fn note(&mut self, id: SubscriptionId) {
-        self.change += 1;
-        self.changes.push_back(id);
-        if self.changes.len() > CHANGES_MAX {
-            self.changes.pop_front();
         }
     }
 }
@@ -242,7 +247,7 @@ mod tests {
             );
         }
         assert!(
-            all.by_prefix.lengths.len() <= 4,
+            all.patterns.by_prefix.lengths.len() <= 4,
             "one look-up for each length of a prefix"
         );
         assert_eq!(all.of(b"orders.0a1b2c").len(), 0);
@@ -255,7 +260,7 @@ mod tests {
         for number in 0..10_000 {
             all.add(SubscriptionId(number), format!("*.{number}").as_bytes());
         }
-        assert!(all.by_suffix.lengths.len() <= 4 && all.by_prefix.ids.is_empty());
+        assert!(all.patterns.by_suffix.lengths.len() <= 4 && all.patterns.by_prefix.ids.is_empty());
         assert_eq!(all.of(b"orders.0a1b2c").len(), 0);
         assert_eq!(ids(all.of(b"orders.77")), [77]);
         assert!(all.remove(SubscriptionId(77)));
