@@ -249,14 +249,28 @@ impl Channels {
         self.taken
     }
 
-    /// Raises the floor of a channel. `within` says how many entries of it, and how many bytes, have ids in a range of
-    /// which the first id is counted, and the last, too. Returns how many entries are there no more.
+    /// From which id on the entries of a channel have to be counted one by one before its floor is raised to `to`: those of the
+    /// block that goes on behind it. None if there is no such block.
+    pub(crate) fn uncounted(&self, key: ChannelKey, to: EntryId) -> Option<EntryId> {
+        let channel = self.get(key);
+        if to <= channel.floor() || channel.entries == 0 {
+            return None;
+        }
+        let next = channel.blocks.partition_point(|block| block.first <= to);
+        let first = channel.blocks.get(next.checked_sub(1)?)?.first;
+        let next = channel.blocks.get(next);
+        let end = next.map_or(channel.newest, |next| next.first.before());
+        (to < end).then(|| first.max(channel.floor().after()))
+    }
+
+    /// Raises the floor of a channel. `uncounted` is how many entries there are from [`Self::uncounted`] up to `to`, and their
+    /// bytes. Returns how many entries are there no more.
     pub(crate) fn raise(
         &mut self,
         key: ChannelKey,
         why: Floor,
         to: EntryId,
-        within: impl FnOnce(EntryId, EntryId) -> (u64, u64),
+        uncounted: (u64, u64),
     ) -> u64 {
         let channel = self.get_mut(key);
         let floor = channel.floor();
@@ -283,7 +297,7 @@ impl Channels {
                 channel.bytes -= block.bytes;
                 continue;
             }
-            let (entries, bytes) = within(block.first.max(floor.after()), to);
+            let (entries, bytes) = uncounted;
             let front = channel.blocks.front_mut().expect("it was just there");
             front.first = to.after();
             front.entries -= entries as u32;

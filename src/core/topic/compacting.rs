@@ -205,15 +205,13 @@ impl Topics {
             let id = last.entry(entry.channel).or_default();
             *id = entry.id.max(*id);
         });
-        let mut has_taken = false;
-        for (key, id) in last {
+        let floors = last.into_iter().filter(|&(key, id)| {
             let channel = self.channels.get(key);
-            if id > channel.floor() && self.rules.of(channel.name()).is_none() {
-                self.raise(key, Floor::Taken, id);
-                has_taken = true;
-            }
-        }
-        has_taken
+            id > channel.floor() && self.rules.of(channel.name()).is_none()
+        });
+        let floors: Vec<_> = floors.collect();
+        self.raise_all(Floor::Taken, &floors);
+        !floors.is_empty()
     }
 
     /// The live entries of the first chunks of a segment.

@@ -29,11 +29,10 @@ use crate::record::{Location, Segment};
 use self::chunk::{CHUNK_RECORDS, Chunk, NO_ENTRY, UNRECORDED};
 
 pub(crate) use self::chunk::{Indexed, Slot};
+pub(crate) use self::walking::{Runs, Stretch};
 
 mod chunk;
-
-/// How many records of a chunk lie between two places at which a walk looks whether it can skip the rest.
-const LOOK_EVERY: usize = 256;
+mod walking;
 
 /// What the index takes for a record.
 pub(crate) const RECORD_BYTES: usize = 14;
@@ -271,22 +270,6 @@ impl Entries {
                 }
             }
         }
-    }
-
-    /// Whether a chunk has no records of the channels that are wanted: if so, its last number, and the id of that. Says so only
-    /// at some of its numbers, because it looks at all its channels.
-    pub(crate) fn without(
-        &self,
-        origin: Origin,
-        number: u64,
-        mut is_wanted: impl FnMut(ChannelKey) -> bool,
-    ) -> Option<(u64, EntryId)> {
-        let (chunk, at) = self.logs.get(&origin)?.place(number)?;
-        if at % LOOK_EVERY != 0 {
-            return None;
-        }
-        let has_any = chunk.names.iter().any(|&name| is_wanted(name));
-        (!has_any).then(|| (chunk.end() - 1, chunk.last_id()))
     }
 
     /// Visits the entries of a segment.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::command::{Addressee, Listen, Push, Told};
 use super::cursor::Cursor;
+use super::entries::Runs;
 use super::origins::Origins;
 use super::page::Page;
 use super::readers::{Kind, Reader, ReaderId, Waiting};
@@ -76,12 +77,13 @@ impl Topics {
         let mut page = self.open_page(self.live.clone());
         let (mut found, mut served) = (Vec::new(), Vec::new());
         let mut is_cold = false;
+        let mut runs = Runs::default();
         let counts = &mut self.counts;
         loop {
             let (entries, channels, readers) = (&self.entries, &self.channels, &mut self.readers);
             let given = page.next_if(
                 |origin, number| {
-                    look(entries, &self.origins, (origin, number), |key| {
+                    look(entries, &self.origins, (origin, number), &mut runs, |key| {
                         let channel = channels.get(key);
                         readers.matching(channel.name(), &mut found);
                         (!found.is_empty()).then(|| channel.floor())

@@ -127,7 +127,8 @@ impl super::Topics {
     /// Takes away what a pattern matches, up to an id. Returns how many entries went.
     pub(super) fn flush(&mut self, pattern: &[u8], to: EntryId) -> u64 {
         let keys = self.matching(pattern).into_iter();
-        keys.map(|key| self.raise(key, Floor::Flushed, to)).sum()
+        let floors: Vec<_> = keys.map(|key| (key, to)).collect();
+        self.raise_all(Floor::Flushed, &floors)
     }
 }
 

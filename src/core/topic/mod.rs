@@ -84,6 +84,7 @@ mod subscriptions;
 #[cfg(test)]
 mod tests;
 mod topics;
+mod wanted;
 
 pub use binding::{BindingView, WaitsFor};
 pub use cluster::{Greeting, Have, Head, TopicMessage, TopicNews};

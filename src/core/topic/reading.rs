@@ -13,7 +13,8 @@ use super::entries::Slot;
 use super::id::EntryId;
 use super::page::Given;
 use super::readers::{At, Kind, Next, Patience, Reader, ReaderId, Waiting, Whose};
-use super::topics::{Topics, Wanted};
+use super::topics::Topics;
+use super::wanted::Wanted;
 use crate::agenda::Timer;
 use crate::command::{Reply, Wait};
 use crate::effect::Effect;
@@ -59,16 +60,19 @@ impl Topics {
         let mut loss = self.taken_behind(cursor.id(), wanted);
         let mut page = self.open_page(cursor);
         let (mut count, mut bytes) = (0, 0);
-        let looks = Cell::new(0);
+        // Entries that were looked at, and what those cost that were passed together.
+        let (looks, passed) = (Cell::new(0), Cell::new(0));
         let mut ended = Ended::Empty;
         loop {
             let given = page.next_if(
                 |origin, number| {
                     looks.set(looks.get() + 1);
-                    self.look(origin, number, wanted)
+                    let found = self.look(origin, number, wanted);
+                    passed.set(wanted.cost());
+                    found
                 },
                 |next| {
-                    if looks.get() > limits::TOPIC_LOOKS {
+                    if looks.get() + passed.get() > limits::TOPIC_LOOKS {
                         ended = Ended::Tired;
                         return false;
                     }

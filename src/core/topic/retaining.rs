@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::channels::{ChannelKey, Floor};
 use super::command::{TopicRefusal, TopicReply};
+use super::entries::Stretch;
 use super::glob::{Case, matches};
 use super::id::EntryId;
 use super::retention::Rule;
@@ -130,24 +131,26 @@ impl Topics {
             .take(limits::RETENTION_STEP)
             .map(|(key, _)| key)
             .collect();
+        let (mut floors, mut too_long) = (Vec::new(), Vec::new());
         for &key in &keys {
             let channel = self.channels.get(key);
             let Some((_, rule)) = self.rules.of(channel.name()) else {
                 continue;
             };
-            let by_age = rule.age.map(|age| {
+            if let Some(age) = rule.age {
                 let ms = wall.0.saturating_sub(age.as_millis() as u64);
                 // Who has read the newest has lost nothing.
-                EntryId::new(ms, 0).before().min(channel.newest())
-            });
-            let by_count = rule
-                .entries
-                .filter(|&most| channel.entries() > most)
-                .map(|most| self.oldest_kept(key, most).before());
-            if let Some(floor) = by_age.max(by_count) {
-                self.raise(key, Floor::Taken, floor);
+                let floor = EntryId::new(ms, 0).before().min(channel.newest());
+                floors.push((key, floor));
+            }
+            if let Some(most) = rule.entries.filter(|&most| channel.entries() > most) {
+                too_long.push((key, most));
             }
         }
+        let kept = self.oldest_kept(&too_long).into_iter();
+        self.raise_all(Floor::Taken, &floors);
+        let floors: Vec<_> = kept.map(|(key, oldest)| (key, oldest.before())).collect();
+        self.raise_all(Floor::Taken, &floors);
         let is_over = keys.len() < limits::RETENTION_STEP;
         self.retention.next = match keys.last() {
             Some(last) if !is_over => last.number() + 1,
@@ -156,24 +159,34 @@ impl Topics {
         is_over
     }
 
-    /// The id of the oldest entry of a channel that stays if the newest `most` do.
-    fn oldest_kept(&self, key: ChannelKey, most: u64) -> EntryId {
-        let channel = self.channels.get(key);
-        let Some(last) = most.checked_sub(1) else {
-            return EntryId::MAX;
+    /// For some channels, the id of the oldest entry that stays if the newest ones do, as many as are named. It is one walk for
+    /// all of them.
+    fn oldest_kept(&self, bounded: &[(ChannelKey, u64)]) -> Vec<(ChannelKey, EntryId)> {
+        // The block that the oldest one lies in.
+        let span = |key, most: u64| {
+            let channel = self.channels.get(key);
+            let last = most.checked_sub(1)?;
+            Some(channel.span_of(channel.id_behind(last)))
         };
-        // The block that the oldest one lies in, and how many entries of that block stay.
-        let (first, end) = channel.span_of(channel.id_behind(last));
-        let stays = most - channel.entries_from(end.after());
-        let mut ids = Vec::new();
-        self.entries.visit_backwards((first, end), |entry| {
-            if entry.channel == key && entry.id > channel.floor() {
-                ids.push(entry.id);
+        let spans = bounded.iter().map(|&(key, most)| (key, span(key, most)));
+        let spans: Vec<Stretch> = spans.collect();
+        let mut ids = vec![Vec::new(); bounded.len()];
+        self.entries.visit_stretches(&spans, |place, entry| {
+            if entry.id > self.channels.get(entry.channel).floor() {
+                ids[place].push(entry.id);
             }
-            true
         });
-        ids.sort_unstable_by(|one, other| other.cmp(one));
-        ids.get(stays as usize - 1).copied().unwrap_or(first)
+        let kept = bounded.iter().zip(spans).zip(ids);
+        let kept = kept.map(|((&(key, most), (_, span)), mut ids)| {
+            let Some((first, end)) = span else {
+                return (key, EntryId::MAX);
+            };
+            // How many entries of that block stay.
+            let stays = most - self.channels.get(key).entries_from(end.after());
+            ids.sort_unstable_by(|one, other| other.cmp(one));
+            (key, ids.get(stays as usize - 1).copied().unwrap_or(first))
+        });
+        kept.collect()
     }
 
     /// MAXBYTES: the oldest blocks of all channels of a rule go until the rest fits.

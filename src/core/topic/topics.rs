@@ -8,9 +8,8 @@ use super::cluster::Cluster;
 use super::cursor::Cursor;
 use super::cut::Passed;
 use super::ends::EndRecord;
-use super::entries::{Entries, Indexed, Slot};
+use super::entries::{Entries, Indexed, Runs, Slot, Stretch};
 use super::figures::Counts;
-use super::glob::{Case, matches};
 use super::id::{AHEAD_MAX_MS, Clock, EntryId};
 use super::keys::Keys;
 use super::lagging::Lagging;
@@ -25,6 +24,7 @@ use super::record::Entry;
 use super::restoring::Segments;
 use super::retaining::Retention;
 use super::retention::Rules;
+use super::wanted::Wanted;
 use crate::limits;
 use crate::record::Segment;
 use crate::time::WallTime;
@@ -64,48 +64,6 @@ pub(crate) struct Topics {
     /// The other members.
     pub(super) cluster: Cluster,
     pub(super) counts: Counts,
-}
-
-/// What a reader wants, for as long as one page is filled.
-pub(super) struct Wanted<'a> {
-    patterns: Vec<&'a [u8]>,
-    /// Not patterns, but names.
-    is_exact: bool,
-    /// What is known of channels already: whether they match, and their floors.
-    seen: hashbrown::HashMap<ChannelKey, Option<EntryId>, foldhash::fast::FixedState>,
-}
-
-impl<'a> Wanted<'a> {
-    pub(super) fn new(patterns: impl IntoIterator<Item = &'a [u8]>) -> Self {
-        Wanted {
-            patterns: patterns.into_iter().collect(),
-            is_exact: false,
-            seen: hashbrown::HashMap::default(),
-        }
-    }
-
-    /// Wants the channels of these names.
-    pub(super) fn exactly(names: impl IntoIterator<Item = &'a [u8]>) -> Self {
-        Wanted {
-            is_exact: true,
-            ..Wanted::new(names)
-        }
-    }
-
-    /// Above which id the entries of a channel are wanted; none if they are not.
-    pub(super) fn above(&mut self, channels: &Channels, key: ChannelKey) -> Option<EntryId> {
-        *self.seen.entry(key).or_insert_with(|| {
-            let channel = channels.get(key);
-            let is_match = |pattern: &&[u8]| {
-                if self.is_exact {
-                    *pattern == &**channel.name()
-                } else {
-                    matches(pattern, channel.name(), Case::Exact)
-                }
-            };
-            self.patterns.iter().any(is_match).then(|| channel.floor())
-        })
-    }
 }
 
 impl Topics {
@@ -327,9 +285,13 @@ impl Topics {
 
     /// What a place holds, for a reader.
     pub(super) fn look(&self, origin: Origin, number: u64, wanted: &mut Wanted<'_>) -> Look {
-        look(&self.entries, &self.origins, (origin, number), |key| {
+        let mut runs = std::mem::take(&mut wanted.runs);
+        let (entries, place) = (&self.entries, (origin, number));
+        let found = look(entries, &self.origins, place, &mut runs, |key| {
             wanted.above(&self.channels, key)
-        })
+        });
+        wanted.runs = runs;
+        found
     }
 
     /// The cursor of a reader for whom all that this node has counts as read.
@@ -370,21 +332,33 @@ impl Topics {
 
     /// Raises the floor of a channel; what bindings have made no jobs of only a flush takes. Returns how many entries went.
     pub(super) fn raise(&mut self, key: ChannelKey, why: Floor, to: EntryId) -> u64 {
-        let to = match why {
-            Floor::Flushed => to,
-            Floor::Taken => to.min(self.bindings.reach(self.channels.get(key).name())),
+        self.raise_all(why, &[(key, to)])
+    }
+
+    /// Raises the floors of some channels. Returns how many entries went. What has to be counted one by one is counted in one
+    /// walk for all of them: a walk for each would take seconds where entries of thousands of channels lie side by side.
+    pub(super) fn raise_all(&mut self, why: Floor, floors: &[(ChannelKey, EntryId)]) -> u64 {
+        let reach = |key| match why {
+            Floor::Flushed => EntryId::MAX,
+            Floor::Taken => self.bindings.reach(self.channels.get(key).name()),
         };
-        let entries = &self.entries;
-        let gone = self.channels.raise(key, why, to, |first, last| {
-            let mut found = (0, 0);
-            entries.visit_backwards((first, last), |entry| {
-                if entry.channel == key {
-                    found = (found.0 + 1, found.1 + u64::from(entry.bytes));
-                }
-                true
-            });
-            found
+        let floors = floors.iter().map(|&(key, to)| (key, to.min(reach(key))));
+        let floors: Vec<(ChannelKey, EntryId)> = floors.collect();
+        let uncounted = floors.iter().map(|&(key, to)| {
+            let first = self.channels.uncounted(key, to);
+            (key, first.map(|first| (first, to)))
         });
+        let uncounted: Vec<Stretch> = uncounted.collect();
+        let mut counted = vec![(0, 0); floors.len()];
+        self.entries.visit_stretches(&uncounted, |place, entry| {
+            let (entries, bytes) = &mut counted[place];
+            *entries += 1;
+            *bytes += u64::from(entry.bytes);
+        });
+        let mut gone = 0;
+        for ((key, to), part) in floors.into_iter().zip(counted) {
+            gone += self.channels.raise(key, why, to, part);
+        }
         match why {
             Floor::Flushed => self.counts.flushed += gone,
             Floor::Taken => self.counts.taken += gone,
@@ -408,6 +382,7 @@ pub(super) fn look(
     entries: &Entries,
     origins: &Origins,
     (origin, number): (Origin, u64),
+    runs: &mut Runs,
     mut above: impl FnMut(ChannelKey) -> Option<EntryId>,
 ) -> Look {
     match entries.slot(origin, number) {
@@ -416,7 +391,7 @@ pub(super) fn look(
             let run = if wanted {
                 None
             } else {
-                entries.without(origin, number, |key| above(key).is_some())
+                entries.run(origin, number, runs, above)
             };
             match run {
                 Some((to, last)) => Look::Run { id, to, last },

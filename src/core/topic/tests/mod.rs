@@ -8,6 +8,7 @@
 mod bench;
 mod binding;
 mod cluster;
+mod crowded;
 mod figures;
 mod histories;
 mod lagging;
