@@ -15,6 +15,7 @@
 //!
 //! Invariant: numbers rise from chunk to chunk, and no chunk is empty.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -44,6 +45,8 @@ struct Log {
     chunks: VecDeque<Chunk>,
     /// The entries that came last, in order of their numbers.
     recent: VecDeque<Arc<Entry>>,
+    /// The chunk that was found last: a reader mostly asks for it again, or for the next one.
+    found: Cell<usize>,
 }
 
 /// The entries of all logs.
@@ -64,7 +67,18 @@ impl Log {
         {
             return self.chunks.len() - usize::from(number < last.end());
         }
-        self.chunks.partition_point(|chunk| chunk.end() <= number)
+        let found = self.found.get();
+        let holds = |at: &usize| {
+            let chunk = self.chunks.get(*at);
+            chunk.is_some_and(|chunk| (chunk.first..chunk.end()).contains(&number))
+        };
+        if let Some(at) = [found, found + 1].into_iter().find(holds) {
+            self.found.set(at);
+            return at;
+        }
+        let at = self.chunks.partition_point(|chunk| chunk.end() <= number);
+        self.found.set(at);
+        at
     }
 
     fn place(&self, number: u64) -> Option<(&Chunk, usize)> {
