@@ -156,6 +156,10 @@ impl<S: AsyncRead + AsyncWrite + AsFd + Unpin> Connection<S> {
             match self.wait().await {
                 Woken::Read(result) => self.take_input(result?),
                 Woken::Mail => {
+                    if self.session.mailbox.has_little() {
+                        // Other connections that are ready may bring more for the same write.
+                        tokio::task::yield_now().await;
+                    }
                     self.take_mail();
                     self.read_bodies().await;
                     self.read_pushes().await;

@@ -17,6 +17,9 @@ use crate::server::reading::{Access, UnreadReply};
 /// A monitor that does not read is cut off at this many unread bytes: its lines come at the pace of all others.
 const UNREAD_MAX: usize = 64 << 20;
 
+/// When fewer bytes than this have come for a subscriber, its connection lets others that are ready go first.
+const LITTLE: usize = 1 << 10;
+
 /// Shared by a connection's task and the tasks that have something for it.
 #[derive(Debug, Default)]
 pub(crate) struct Mailbox {
@@ -197,6 +200,12 @@ impl Mailbox {
     pub(super) fn has_pushes(&self) -> bool {
         let letters = self.letters.lock();
         !letters.lines.is_empty() || !letters.pushes.is_empty()
+    }
+
+    /// Whether there is something that the client subscribed to, too little for a write of its own.
+    pub(super) fn has_little(&self) -> bool {
+        let lines = self.letters.lock().lines.len();
+        (1..LITTLE).contains(&lines)
     }
 
     /// Puts in the reply to a command that ends subscriptions, behind all that these brought.
