@@ -32,7 +32,7 @@ use shoalmq_core::id::{JobId, NodeId, StoreId};
 use shoalmq_core::record::{Record, Standing};
 use shoalmq_core::setting::{Setting, SettingKind};
 use shoalmq_core::time::{Time, WallTime};
-use shoalmq_core::topic::{EndRecord, Ended, Entry, EntryId, Origin, TopicRecord};
+use shoalmq_core::topic::{Ended, Entry, EntryId, Origin, TopicRecord};
 
 #[cfg(test)]
 mod golden;
@@ -354,31 +354,19 @@ impl<'a> Payload<'a> {
             }),
             Payload::Closed { time, wall } => Record::Closed { time, wall },
             Payload::Life { origin } => Record::Topic(TopicRecord::Life(origin)),
-            Payload::Entry(entry) => {
-                let entry = entry.into_entry(&mut |name| Arc::from(name))?;
-                Record::Topic(TopicRecord::Entry(Arc::new(entry)))
-            }
+            Payload::Entry(entry) => Record::Topic(topic::entry(entry)?),
             Payload::End {
                 origin,
                 number,
                 id,
                 ended,
-            } => Record::Topic(TopicRecord::End {
-                origin,
-                number,
-                record: EndRecord::new(id, &ended),
-            }),
+            } => Record::Topic(topic::end((origin, number), id, &ended)),
             Payload::Freed {
                 origin,
                 first,
                 last,
                 first_entry,
-            } => Record::Topic(TopicRecord::Freed {
-                origin,
-                first,
-                last,
-                first_entry,
-            }),
+            } => Record::Topic(topic::freed(origin, (first, last), first_entry)),
         })
     }
 }

@@ -68,12 +68,7 @@ pub(super) fn encode(reply: &TopicReply, protocol: Protocol, out: &mut Vec<u8>) 
                 encode_rule(out, protocol, rule);
             }
         }
-        TopicReply::Bindings(bindings) => {
-            encode::array(out, bindings.len());
-            for binding in bindings {
-                encode_binding(out, protocol, binding);
-            }
-        }
+        TopicReply::Bindings(bindings) => encode_bindings(out, protocol, bindings),
         TopicReply::Misread(misread) => error::encode_misread(misread, out),
         TopicReply::Stat(None) | TopicReply::Named(None) => encode::nil_array(out, protocol),
         TopicReply::Named(Some(named)) => encode_named(out, protocol, named),
@@ -246,18 +241,21 @@ fn encode_named(out: &mut Vec<u8>, protocol: Protocol, named: &NamedView) {
     }
 }
 
-fn encode_binding(out: &mut Vec<u8>, protocol: Protocol, binding: &BindingView) {
-    encode::map(out, protocol, 4);
-    key(out, "pattern");
-    encode::bulk(out, &binding.pattern);
-    key(out, "queue");
-    encode::bulk(out, &binding.queue);
-    key(out, "behind");
-    number(out, binding.behind);
-    key(out, "waits-for");
-    match binding.waits_for {
-        Some(waits_for) => encode::bulk(out, waits_for.word().as_bytes()),
-        None => encode::nil_bulk(out, protocol),
+fn encode_bindings(out: &mut Vec<u8>, protocol: Protocol, bindings: &[BindingView]) {
+    encode::array(out, bindings.len());
+    for binding in bindings {
+        encode::map(out, protocol, 4);
+        key(out, "pattern");
+        encode::bulk(out, &binding.pattern);
+        key(out, "queue");
+        encode::bulk(out, &binding.queue);
+        key(out, "behind");
+        number(out, binding.behind);
+        key(out, "waits-for");
+        match binding.waits_for {
+            Some(waits_for) => encode::bulk(out, waits_for.word().as_bytes()),
+            None => encode::nil_bulk(out, protocol),
+        }
     }
 }
 

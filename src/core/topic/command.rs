@@ -141,6 +141,21 @@ pub struct Publish<'a> {
     pub extras: Extras,
 }
 
+impl<'a> Publish<'a> {
+    /// What PUBLISH publishes: one copy, and nobody waits for others.
+    pub(super) fn announcement(channel: &'a [u8], body: &'a [u8]) -> Self {
+        Publish {
+            channel,
+            body,
+            replicate: Some(1),
+            timeout: None,
+            is_async: true,
+            dedup: None,
+            extras: Extras::NONE,
+        }
+    }
+}
+
 /// The most bytes of a channel's name.
 pub const CHANNEL_MAX: usize = 512;
 /// The most bytes of a pattern.

@@ -7,7 +7,6 @@ use super::glob::{Case, is_literal, matches};
 use super::id::EntryId;
 use crate::command::Reply;
 use crate::effect::Effect;
-use crate::extras::Extras;
 use crate::id::Ticket;
 use crate::log::answer;
 use crate::node::Node;
@@ -24,15 +23,7 @@ impl Node {
         let reply = match command {
             TopicCommand::Publish(publish) => return self.publish(now, ticket, publish, effects),
             TopicCommand::Announce { channel, body } => {
-                let publish = Publish {
-                    channel,
-                    body,
-                    replicate: Some(1),
-                    timeout: None,
-                    is_async: true,
-                    dedup: None,
-                    extras: Extras::NONE,
-                };
+                let publish = Publish::announcement(channel, body);
                 return self.publish_unwatched(now, ticket, &publish, effects);
             }
             TopicCommand::Read(read) => return self.read_topics(now, ticket, read, effects),

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::Bytes;
 use shoalmq_core::extras::Extras;
 use shoalmq_core::job::Body;
-use shoalmq_core::topic::{Entry, EntryId, Origin, TopicRecord};
+use shoalmq_core::topic::{EndRecord, Ended, Entry, EntryId, Origin, TopicRecord};
 
 use super::{Invalid, Payload, known};
 
@@ -55,6 +55,32 @@ pub(super) fn payload(record: &TopicRecord) -> Payload<'_> {
             last,
             first_entry,
         },
+    }
+}
+
+pub(super) fn entry(parts: EntryParts<'_>) -> Result<TopicRecord, Invalid> {
+    let entry = parts.into_entry(&mut |name| Arc::from(name))?;
+    Ok(TopicRecord::Entry(Arc::new(entry)))
+}
+
+pub(super) fn end((origin, number): (Origin, u64), id: EntryId, ended: &[Ended]) -> TopicRecord {
+    TopicRecord::End {
+        origin,
+        number,
+        record: EndRecord::new(id, ended),
+    }
+}
+
+pub(super) fn freed(
+    origin: Origin,
+    (first, last): (u64, u64),
+    first_entry: Option<u64>,
+) -> TopicRecord {
+    TopicRecord::Freed {
+        origin,
+        first,
+        last,
+        first_entry,
     }
 }
 

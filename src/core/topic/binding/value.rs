@@ -79,7 +79,7 @@ pub(super) struct Lease {
 pub(in crate::topic) struct Binding {
     /// Which of the bindings of this pattern and queue: the wall clock at TBIND, so jobs of another one are other jobs.
     pub(super) number: u64,
-    /// Where TBIND was given. The ids of its jobs begin as if that node had made them, whoever does.
+    /// Where TBIND was given. The ids of its jobs begin as if that node had made them, also where another does.
     pub(super) home: OriginNode,
     pub(super) options: Options,
     pub(super) lease: Lease,
@@ -167,7 +167,7 @@ impl Binding {
         }
     }
 
-    /// The id of the job that it makes of an entry, whoever makes it.
+    /// The id of the job that it makes of an entry: every maker gives it the same.
     pub(super) fn job_of(&self, origin: Origin, number: u64) -> JobId {
         let mut hash = Sha256::new();
         hash.update(self.number.to_be_bytes());
@@ -352,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn a_job_has_one_id_whoever_makes_it_and_another_for_another_binding() {
+    fn a_job_has_one_id_at_every_maker_and_another_for_another_binding() {
         let home = OriginNode::new(7);
         let one = Binding::begin(5, home, options(0), b"*", Cursor::default());
         let mut taken_over = one.clone();
