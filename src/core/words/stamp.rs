@@ -33,8 +33,10 @@ pub fn made_by(id: &JobId, extras: &Extras) -> (Maker, u32) {
 
 /// The value of [`Tag::MADE_BY`].
 pub(crate) fn made_by_bytes(maker: Maker, start: u32) -> [u8; 8] {
-    let ([a, b, c, d], [e, f, g, h]) = (maker.bytes(), start.to_be_bytes());
-    [a, b, c, d, e, f, g, h]
+    let mut bytes = [0; 8];
+    bytes[..4].copy_from_slice(&maker.bytes());
+    bytes[4..].copy_from_slice(&start.to_be_bytes());
+    bytes
 }
 
 /// The stamps of nodes, at most one of each. Stamps are only ever merged, by the later one of each node.

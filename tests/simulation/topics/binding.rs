@@ -178,13 +178,13 @@ impl Checker {
         let topics = &self.topics;
         let is_wrong = |(id, kept): &(&EntryId, &super::checker::Kept)| {
             let made = jobs.get(id).map(Vec::as_slice).unwrap_or_default();
-            let is_done = |(_, job): &(&JobId, &BoundJob)| job.delivered > 0 || job.is_taken;
+            let is_handled = |(_, job): &(&JobId, &BoundJob)| job.delivered > 0 || job.is_taken;
             let is_gone = kept.copies.is_empty()
                 || topics.is_flushed(**id, kept.channel)
                 || topics.is_ruled(kept.channel);
             wants(kept.channel)
                 && !is_gone
-                && (!made.iter().any(is_done) || is_quiet && made.len() > 1)
+                && (!made.iter().any(is_handled) || is_quiet && made.len() > 1)
         };
         let mut wrong = topics.entries.iter().filter(is_wrong);
         if let Some((id, kept)) = wrong.next() {

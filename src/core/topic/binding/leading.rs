@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::super::origin::OriginNode;
 use super::super::topics::Topics;
 use super::value::{Binding, parts_of};
-use super::{Bindings, Bound};
+use super::{Bindings, Bound, Seen};
 use crate::effect::Effect;
 use crate::node::Node;
 use crate::time::Now;
@@ -20,34 +20,35 @@ impl Node {
         let may = self.check_topics().is_ok()
             && self.topics.cluster.loading.is_none()
             && !self.is_going();
-        let seen = Some((present, staying, may));
-        if self.topics.bindings.seen == seen {
+        let seen = Seen {
+            present,
+            staying,
+            may,
+        };
+        if self.topics.bindings.seen.as_ref() == Some(&seen) {
             return;
         }
-        self.topics.bindings.seen = seen.clone();
-        let Some((present, staying, _)) = seen else {
-            return;
-        };
         let own = OriginNode::of(&self.id);
-        let is_lowest = staying.iter().all(|other| own < *other);
+        let is_lowest = seen.staying.iter().all(|other| own < *other);
         let names: Vec<Arc<[u8]>> = self.topics.bindings.all.keys().cloned().collect();
         for name in names {
             let bound = &self.topics.bindings.all[&name];
             let maker = bound.binding.lease.maker;
-            let makes = bound.making.is_some();
+            let is_making = bound.making.is_some();
             if maker == own {
-                if may && !makes {
+                if may && !is_making {
                     self.begin_making(now, &name);
                 }
             } else {
-                if makes {
+                if is_making {
                     self.end_making(&name);
                 }
-                if may && is_lowest && !present.contains(&maker) {
+                if may && is_lowest && !seen.present.contains(&maker) {
                     self.lease_binding(now, &name, own, effects);
                 }
             }
         }
+        self.topics.bindings.seen = Some(seen);
     }
 
     /// The other members that are there, and those of them that stay.

@@ -88,6 +88,17 @@ struct Page {
     pending: u64,
 }
 
+/// On what it depends who makes jobs.
+#[derive(Debug, PartialEq, Eq)]
+struct Seen {
+    /// The other members that are there.
+    present: Vec<OriginNode>,
+    /// Those of them that stay.
+    staying: Vec<OriginNode>,
+    /// Whether this node may.
+    may: bool,
+}
+
 /// All bindings of the cluster, as this node knows them.
 #[derive(Debug, Default)]
 pub(crate) struct Bindings {
@@ -100,8 +111,8 @@ pub(crate) struct Bindings {
     busy: BTreeSet<Arc<[u8]>>,
     /// Of these there are enough copies, or they are gone.
     made: Vec<u64>,
-    /// The members that were there when it was last decided who makes what, and whether this node may.
-    seen: Option<(Vec<OriginNode>, Vec<OriginNode>, bool)>,
+    /// What was looked at when it was last decided who makes what.
+    seen: Option<Seen>,
     /// What waits may be tried again.
     is_due: bool,
     /// When it may.

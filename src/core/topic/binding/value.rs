@@ -136,11 +136,10 @@ impl WaitsFor {
         place.map_or(0, |place| place as u8 + 1)
     }
 
-    fn of_byte(byte: u8) -> Option<Option<WaitsFor>> {
-        match byte {
-            0 => Some(None),
-            _ => WaitsFor::ALL.get(usize::from(byte) - 1).copied().map(Some),
-        }
+    /// Of a byte that stands for none, too.
+    fn of_byte(byte: u8) -> Option<WaitsFor> {
+        let place = usize::from(byte).checked_sub(1)?;
+        WaitsFor::ALL.get(place).copied()
     }
 }
 
@@ -234,7 +233,7 @@ impl Binding {
                 term,
                 maker,
                 stamp,
-                waits_for: WaitsFor::of_byte(waits)?,
+                waits_for: WaitsFor::of_byte(waits),
             },
             progress: Named::decode(tail)?,
         };
@@ -338,7 +337,7 @@ mod tests {
                     term,
                     maker: OriginNode::new(maker),
                     stamp,
-                    waits_for: WaitsFor::of_byte(waits).expect("one of them"),
+                    waits_for: WaitsFor::of_byte(waits),
                 };
                 for (node, ms, id) in commits {
                     let cursor =
