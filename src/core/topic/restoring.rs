@@ -1,12 +1,12 @@
 //! The log of topics: its segments, and the way back from it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::RangeInclusive;
 
 use super::channels::{ChannelKey, Floor};
 use super::entries::{Gone, Indexed};
 use super::figures::Counts;
-use super::id::AHEAD_MAX_MS;
+use super::id::{AHEAD_MAX_MS, EntryId};
 use super::origin::{Origin, OriginNode};
 use super::planted::Bug;
 use super::record::{Entry, TopicRecord};
@@ -199,9 +199,15 @@ impl Topics {
             } => {
                 self.origins.take_freed(origin, first..=last, first_entry);
                 self.origins.see(origin, first..=last);
-                // What was freed lay below the floor of its channel.
-                for (key, id) in self.entries.take_out(origin, first, last) {
-                    self.raise(key, Floor::Flushed, id);
+                // What was freed lay below the floor of its channel. It is counted while the index has it.
+                let mut floors: BTreeMap<ChannelKey, EntryId> = BTreeMap::new();
+                self.entries.visit_numbers(origin, first..=last, |entry| {
+                    let floor = floors.entry(entry.channel).or_default();
+                    *floor = entry.id.max(*floor);
+                });
+                let floors: Vec<(ChannelKey, EntryId)> = floors.into_iter().collect();
+                self.raise_all(Floor::Flushed, &floors);
+                for (key, _) in self.entries.take_out(origin, first, last) {
                     self.channels.remove(key);
                 }
             }

@@ -1,6 +1,8 @@
 //! Walks through the index that are after some channels: in chunks of many channels most records are passed without a look
 //! at each.
 
+use std::ops::RangeInclusive;
+
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
@@ -89,6 +91,24 @@ impl Entries {
         let to = run.to;
         runs.glances += glances;
         (to >= number).then(|| (to, chunk.id((to - chunk.first) as usize)))
+    }
+
+    /// Visits the entries with numbers in a range.
+    pub(crate) fn visit_numbers(
+        &self,
+        origin: Origin,
+        numbers: RangeInclusive<u64>,
+        mut visit: impl FnMut(&Indexed),
+    ) {
+        let Some(log) = self.logs.get(&origin) else {
+            return;
+        };
+        let chunks = log.chunks.range(log.find(*numbers.start())..);
+        for chunk in chunks.take_while(|chunk| chunk.first <= *numbers.end()) {
+            let entries = chunk.numbered();
+            let those = entries.filter(|(number, _)| numbers.contains(number));
+            those.for_each(|(_, entry)| visit(&entry));
+        }
     }
 
     /// Visits the entries of some channels, of each those in its stretch, with the place of that in `stretches`. It is one walk,
