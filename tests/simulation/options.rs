@@ -20,8 +20,9 @@ pub(crate) const USAGE: &str = "\
                younger-purged; of topics newcomer-read, ended-cut-short, end-too-early, nested-end-too-early,
                later-ignored, name-dropped-early, name-dropped-under-others, lost-twice, end-lost-with-segment,
                cursor-past-page, closed-early, life-goes-on, flush-reaches-on, freed-not-named,
-               idle-aside; or all of those that are not of topics, or all-of-topics, one after the other,
-               which fails unless each of them is found (needs --features planted-bugs)
+               idle-aside; or several, with commas between them; or all of those that are not of topics, or
+               all-of-topics. Several are tried one after the other, which fails unless each of them is found
+               (needs --features planted-bugs)
 --no-topics    no seed has topics
 --trace        with --seed: tell all that happens
 --keep-going   do not stop at the first seed that fails";
@@ -78,8 +79,10 @@ impl Options {
                 }
                 "--bug" => {
                     let text = value()?;
-                    options.hunt = text == "all" || text == OF_TOPICS;
-                    options.bugs = bugs(&text)?;
+                    options.hunt = text == "all" || text == OF_TOPICS || text.contains(',');
+                    for name in text.split(',') {
+                        options.bugs.extend(bugs(name)?);
+                    }
                 }
                 "--no-topics" => options.no_topics = true,
                 "--trace" => trace = true,
