@@ -20,9 +20,9 @@ pub(crate) const USAGE: &str = "\
                younger-purged; of topics newcomer-read, ended-cut-short, end-too-early, nested-end-too-early,
                later-ignored, name-dropped-early, name-dropped-under-others, lost-twice, end-lost-with-segment,
                cursor-past-page, closed-early, life-goes-on, flush-reaches-on, freed-not-named,
-               idle-aside; or several, with commas between them; or all of those that are not of topics, or
-               all-of-topics. Several are tried one after the other, which fails unless each of them is found
-               (needs --features planted-bugs)
+               idle-aside, bound-early, bound-twice; or several, with commas between them; or all of those that are
+               not of topics, or all-of-topics. Several are tried one after the other, which fails unless each of
+               them is found (needs --features planted-bugs)
 --no-topics    no seed has topics
 --trace        with --seed: tell all that happens
 --keep-going   do not stop at the first seed that fails";
@@ -139,6 +139,8 @@ pub(crate) fn name_of(bug: Bug) -> &'static str {
             topic::Bug::FlushReachesOn => "flush-reaches-on",
             topic::Bug::FreedNotNamed => "freed-not-named",
             topic::Bug::IdleAside => "idle-aside",
+            topic::Bug::BoundEarly => "bound-early",
+            topic::Bug::BoundTwice => "bound-twice",
         },
     }
 }

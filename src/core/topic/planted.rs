@@ -38,6 +38,10 @@ pub enum Bug {
     FreedNotNamed,
     /// A member that says nothing is set aside, though nothing was asked.
     IdleAside,
+    /// A binding passes entries of which its queue took no jobs.
+    BoundEarly,
+    /// Who takes a binding over makes jobs again that were made, under other ids.
+    BoundTwice,
 }
 
 impl Bug {
@@ -56,12 +60,14 @@ impl Bug {
     ];
 
     /// Those between members and in serving, which the simulation finds.
-    pub const SERVED: [Bug; 5] = [
+    pub const SERVED: [Bug; 7] = [
         Bug::ClosedEarly,
         Bug::LifeGoesOn,
         Bug::FlushReachesOn,
         Bug::FreedNotNamed,
         Bug::IdleAside,
+        Bug::BoundEarly,
+        Bug::BoundTwice,
     ];
 }
 

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use super::super::origin::OriginNode;
+use super::super::planted::Bug;
 use super::super::topics::Topics;
 use super::value::{Binding, parts_of};
 use super::{Bindings, Bound, Seen};
@@ -91,7 +92,9 @@ impl Node {
             if self.topics.bindings.all[&name].has_begun() {
                 continue;
             }
-            self.keep_progress(now, &name, effects);
+            if !self.topics.origins.has(Bug::BoundTwice) {
+                self.keep_progress(now, &name, effects);
+            }
             self.end_making(&name);
             self.lease_binding(now, &name, next, effects);
         }

@@ -9,6 +9,7 @@ use super::super::cluster::Fetch;
 use super::super::command::Told;
 use super::super::cursor::{Cursor, NAMES_MAX};
 use super::super::origin::OriginNode;
+use super::super::planted::Bug;
 use super::super::readers::Waiting;
 use super::super::reading::Room;
 use super::super::record::Entry;
@@ -148,7 +149,11 @@ impl Node {
         effects: &mut Vec<Effect>,
     ) -> Result<bool, WaitsFor> {
         let bound = &self.topics.bindings.all[name];
-        let id = bound.binding.job_of(entry.origin, entry.number);
+        let mut number = entry.number;
+        if self.topics.origins.has(Bug::BoundTwice) {
+            number |= bound.binding.lease.term << 48;
+        }
+        let id = bound.binding.job_of(entry.origin, number);
         if self.jobs.find(&id).is_some() || self.forgotten.contains(&id) {
             return Ok(false);
         }
@@ -199,7 +204,7 @@ impl Node {
         let Some(making) = &mut bound.making else {
             return;
         };
-        making.pass();
+        making.pass(topics.origins.has(Bug::BoundEarly));
         if making.pages.len() < limits::TOPIC_BINDING_PAGES && !is_going {
             topics.readers.take_more(making.reader);
             if topics.readers.next_due().is_some() {
@@ -218,7 +223,7 @@ impl Node {
         for name in self.topics.bindings.made_here() {
             let bound = self.topics.bindings.all.get_mut(&name);
             if let Some(making) = bound.and_then(|bound| bound.making.as_mut()) {
-                making.pass();
+                making.pass(false);
             }
             self.keep_progress(now, &name, effects);
         }
@@ -398,9 +403,10 @@ impl Bound {
 }
 
 impl Making {
-    /// Passes pages whose jobs are all added.
-    fn pass(&mut self) {
-        while self.pages.front().is_some_and(Page::is_over)
+    /// Passes pages whose jobs are all added; if `early`, also those that wait for their queue.
+    fn pass(&mut self, early: bool) {
+        let is_over = |page: &Page| page.is_over() || early && page.unread.is_empty();
+        while self.pages.front().is_some_and(is_over)
             && let Some(page) = self.pages.pop_front()
         {
             (self.from, self.is_dirty) = (page.cursor, true);
