@@ -68,6 +68,8 @@ fn goes_back(before: &Setting, setting: &Setting) -> bool {
             both.merge(&after);
             both != after
         }
+        // Two values of one version are merged.
+        _ if setting.kind == SettingKind::TOPIC_BINDING => before.version > setting.version,
         _ => version(before) > version(setting),
     }
 }

@@ -40,7 +40,7 @@ pub enum Bug {
     IdleAside,
     /// A binding passes entries of which its queue took no jobs.
     BoundEarly,
-    /// Who takes a binding over makes jobs again that were made, under other ids.
+    /// The lowest member takes a binding over though its maker is there, and makes jobs of the same entries under other ids.
     BoundTwice,
 }
 

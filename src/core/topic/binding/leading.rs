@@ -44,7 +44,9 @@ impl Node {
                 if is_making {
                     self.end_making(&name);
                 }
-                if may && is_lowest && !seen.present.contains(&maker) {
+                let is_there =
+                    seen.present.contains(&maker) && !self.topics.origins.has(Bug::BoundTwice);
+                if may && is_lowest && !is_there {
                     self.lease_binding(now, &name, own, effects);
                 }
             }
@@ -92,9 +94,7 @@ impl Node {
             if self.topics.bindings.all[&name].has_begun() {
                 continue;
             }
-            if !self.topics.origins.has(Bug::BoundTwice) {
-                self.keep_progress(now, &name, effects);
-            }
+            self.keep_progress(now, &name, effects);
             self.end_making(&name);
             self.lease_binding(now, &name, next, effects);
         }

@@ -61,7 +61,7 @@ fn the_oldest_entry_that_is_not_committed_counts() {
 fn a_reader_of_few_among_many_entries_is_behind_only_if_one_is_for_it() {
     let mut bench = Bench::new();
     read_as(&mut bench, "reader", "rare", 10);
-    // Flushed entries of its own channel are looked at one by one, more of them than a step looks at.
+    // More entries than a step looks at, were they looked at one by one.
     for number in 0..25_000 {
         bench.publish(["a", "rare"][number % 2], "x");
         if number % 10 == 0 {
@@ -71,9 +71,9 @@ fn a_reader_of_few_among_many_entries_is_behind_only_if_one_is_for_it() {
     bench.flush("rare", Before::Now);
     assert_eq!(measure(&mut bench, "reader"), CAUGHT_UP);
     bench.publish("rare", "x");
-    // As far as was looked at: less than the 36 seconds since the cursor, more than the age of the entry.
+    // The age of the entry, not the 36 seconds since the cursor.
     let lag = measure(&mut bench, "reader");
-    assert!((15..33).contains(&lag.behind.as_secs()), "{lag:?}");
+    assert!((1..7).contains(&lag.behind.as_secs()), "{lag:?}");
     let (name, start) = (&b"reader"[..], Start::Now);
     let reply = bench.ask(1, TopicCommand::SetCursor { name, start });
     assert_eq!(reply, Some(Ok(TopicReply::Done)));
