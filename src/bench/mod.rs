@@ -1,4 +1,4 @@
-//! `shoalmq bench`: how fast a node takes and hands out jobs, and at what cost. [`topics`] does the same for topics.
+//! `shoalmq bench`: how fast a node takes and hands out jobs, and at what cost. `topics` does the same for topics.
 //!
 //! A run is one or more phases, each with its own report. Every reply is verified: a wrong one counts as
 //! an error, and a run with errors fails.

@@ -139,8 +139,12 @@ fn a_dump_shows_what_the_cluster_has_set() {
         (&"maxlen".into(), &"mail*".into(), &"5".into())
     );
     assert_eq!(purged["setting"], "purged");
-    let mark = purged["value"].as_str().expect("a number as text");
-    assert!(mark.parse::<u64>().is_ok_and(|mark| mark > 0), "{mark}");
+    let mark = purged["value"].as_str().expect("stamps as text");
+    let [maker, start, created] = mark.split('-').collect::<Vec<_>>()[..] else {
+        panic!("{mark} is no stamp of one node");
+    };
+    assert_eq!((maker, start), (&id[..8], "1"));
+    assert!(created.parse().is_ok_and(|created: u64| created > 0));
     assert_eq!(input["node"], Value::from(id));
     assert!(input["version"].as_u64() > Some(1_700_000_000_000));
 }

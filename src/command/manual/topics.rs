@@ -217,7 +217,7 @@ pub(in crate::command) static TBIND: Manual = Manual {
     ],
     notes: &[
         BOUND,
-        "The options are those of ADDJOB, and fixed: the same TBIND again changes nothing, other options are refused. `FROM` is `$` unless said: \
+        "`DELAY`, `RETRY`, `TTL`, `REPLICATE` and `MAXLEN` are those of ADDJOB, and fixed: the same TBIND again changes nothing, other options are refused. `FROM` is `$` unless said: \
          entries from now on. Policies of QCONFIG stand in for `REPLICATE` alone. To bind again after TUNBIND makes new jobs.",
         "While the queue holds `MAXLEN` jobs, 10000 unless said, no more are made; nor while it takes none (PAUSE), or a node is short of \
          memory. TBINDINGS says so, no entry is passed over, and TRETAIN and `topic-max-disk` take none of which no job was made. TFLUSH does.",

@@ -272,7 +272,7 @@ fn figures_and_names_of_channels() {
     assert_eq!(scan(&mut client, "COUNT 7").len(), 30);
     assert_eq!(scan(&mut client, "MATCH c.2?").len(), 10);
     client.call("HELLO 3");
-    assert!(matches!(client.call("TSTAT c.7"), Reply::Map(pairs) if pairs.len() == 5));
+    assert!(matches!(client.call("TSTAT c.7"), Reply::Map(pairs) if pairs.len() == 6));
     assert_eq!(client.call("TSTAT unknown"), Reply::Null);
 }
 

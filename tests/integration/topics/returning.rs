@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::backup::{back_up, copy};
 use crate::cluster::fixture::{Shoal, until};
@@ -124,6 +124,7 @@ fn a_restored_node(storage: &str) {
         shoal.kill(&[1]);
         replace_data(&mut shoal.nodes[1], &backup);
         shoal.nodes[1].restart();
+        let started = Instant::now();
         // A backup knows no other nodes.
         shoal.meet(shoal.nodes[1].port());
         shoal.wait_until_all_met();
@@ -134,6 +135,9 @@ fn a_restored_node(storage: &str) {
         }
         all_get(&shoal, &mut readers, &all);
         assert!(readers.iter().all(|reader| reader.lost == 0), "{storage}");
+        // The start of a restored node is the second in which it starts, and no two are the same.
+        let second = Duration::from_secs(1);
+        until("the next second", || started.elapsed() > second);
     }
 }
 
