@@ -114,6 +114,11 @@ impl Channels {
         self.by_name.get(name).copied()
     }
 
+    /// A channel; none once all its entries are freed, while a chunk of the index may still name it.
+    pub(crate) fn known(&self, key: ChannelKey) -> Option<&Channel> {
+        self.all.get(key.0 as usize)?.as_ref()
+    }
+
     pub(crate) fn get(&self, key: ChannelKey) -> &Channel {
         let channel = self.all[key.0 as usize].as_ref();
         channel.expect("the index names channels that are here")

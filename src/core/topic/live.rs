@@ -84,7 +84,7 @@ impl Topics {
             let given = page.next_if(
                 |origin, number| {
                     look(entries, &self.origins, (origin, number), &mut runs, |key| {
-                        let channel = channels.get(key);
+                        let channel = channels.known(key)?;
                         readers.matching(channel.name(), &mut found);
                         (!found.is_empty()).then(|| channel.floor())
                     })

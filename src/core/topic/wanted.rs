@@ -52,6 +52,7 @@ impl<'a> Wanted<'a> {
 
     /// Above which id the entries of a channel are wanted; none if they are not.
     pub(super) fn above(&mut self, channels: &Channels, key: ChannelKey) -> Option<EntryId> {
+        let channel = channels.known(key)?;
         let number = key.number() as usize;
         let (block, at) = (number / KNOWN_BLOCK, number % KNOWN_BLOCK);
         if self.known.len() <= block {
@@ -60,7 +61,7 @@ impl<'a> Wanted<'a> {
         let unknown = || Box::new([Known::Nothing; KNOWN_BLOCK]);
         let known = &mut self.known[block].get_or_insert_with(unknown)[at];
         if *known == Known::Nothing {
-            let name = channels.get(key).name();
+            let name = channel.name();
             let is_match = |pattern: &&[u8]| {
                 if self.is_exact {
                     *pattern == &**name
@@ -75,6 +76,6 @@ impl<'a> Wanted<'a> {
                 Known::Unwanted
             };
         }
-        (*known == Known::Wanted).then(|| channels.get(key).floor())
+        (*known == Known::Wanted).then(|| channel.floor())
     }
 }
