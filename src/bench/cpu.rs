@@ -1,5 +1,6 @@
 //! The CPU time of the node's process, when it runs on this machine.
 
+use super::BenchError;
 use crate::cli::NodeArgs;
 use crate::client::{Client, ClientError};
 use std::fs;
@@ -18,6 +19,21 @@ impl Process {
     pub(super) fn of(pid: u32) -> Option<Self> {
         let process = Self(pid);
         process.cpu_time().map(|_| process)
+    }
+
+    /// The process that the flags name, or that of the node which `client` is connected to.
+    pub(super) async fn chosen(
+        pid: Option<u32>,
+        node: &NodeArgs,
+        client: &mut Client,
+    ) -> Result<Option<Self>, BenchError> {
+        match pid {
+            Some(pid) => match Self::of(pid) {
+                Some(process) => Ok(Some(process)),
+                None => Err(BenchError::Args("no process of --server-pid")),
+            },
+            None => Ok(Self::serving(node, client).await?),
+        }
     }
 
     /// The process of the node that `client` is connected to, if it is on this machine, as far as its address tells.

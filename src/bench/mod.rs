@@ -76,13 +76,16 @@ pub enum BenchError {
     },
 }
 
-/// Runs the phases and prints their reports; tells what to exit with: success only if every reply was
-/// right and nobody pressed Ctrl-C.
+/// Runs the phases and prints their reports; tells what to exit with: success only if every reply and entry was right
+/// and nobody pressed Ctrl-C.
 pub async fn run(mut args: Args) -> ExitCode {
-    if let Some(Of::Topics(topics)) = args.of.take() {
-        return topics::run(*topics).await;
-    }
-    match measure(args, &mut |report, json| report.print(json)).await {
+    let measured = match args.of.take() {
+        Some(Of::Topics(args)) => {
+            topics::measure(*args, &mut |report, json| report.print(json)).await
+        }
+        None => measure(args, &mut |report, json| report.print(json)).await,
+    };
+    match measured {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {

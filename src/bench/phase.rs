@@ -8,6 +8,7 @@ use super::job::{Jobs, shown};
 use super::report::Report;
 use super::tally::Tally;
 use super::{consume, end_to_end, produce};
+use crate::cli::NodeArgs;
 use crate::client::{Client, ClientError};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -124,12 +125,7 @@ impl Session {
     /// Connects, and finds the node's process.
     pub(super) async fn open(args: Args) -> Result<Self, BenchError> {
         let mut control = args.node.connect().await?;
-        let server = match args.server_pid {
-            Some(pid) => {
-                Some(Process::of(pid).ok_or(BenchError::Args("no process of --server-pid"))?)
-            }
-            None => Process::serving(&args.node, &mut control).await?,
-        };
+        let server = Process::chosen(args.server_pid, &args.node, &mut control).await?;
         let jobs = Arc::new(Jobs::new(&args));
         Ok(Self {
             args,
@@ -165,10 +161,7 @@ impl Session {
 
     /// Runs one phase to its end, or until Ctrl-C.
     pub(super) async fn run(&mut self, phase: Phase, target: Target) -> Result<Report, BenchError> {
-        let mut clients = Vec::new();
-        for _ in 0..self.args.connections.get() {
-            clients.push(self.args.node.connect().await?);
-        }
+        let clients = connections(&self.args.node, self.args.connections.get()).await?;
         let progress = Progress::new(target);
         let (stop, stopped) = watch::channel(false);
         let mut workers = JoinSet::new();
@@ -193,6 +186,15 @@ impl Session {
     pub(super) fn jobs(&self) -> Arc<Jobs> {
         Arc::clone(&self.jobs)
     }
+}
+
+/// This many connections to a node.
+pub(super) async fn connections(node: &NodeArgs, count: usize) -> Result<Vec<Client>, ClientError> {
+    let mut clients = Vec::new();
+    for _ in 0..count {
+        clients.push(node.connect().await?);
+    }
+    Ok(clients)
 }
 
 /// Runs a worker until it is done, or everyone has to stop.

@@ -51,7 +51,80 @@ pub struct Latency {
     pub max_ms: f64,
 }
 
-const MILLION: f64 = 1e6;
+/// What people read of a report, of jobs or of entries.
+pub(super) struct Line<'a> {
+    pub(super) phase: &'a str,
+    /// Columns for the names of phases.
+    pub(super) width: usize,
+    /// What is counted.
+    pub(super) what: &'a str,
+    pub(super) done: u64,
+    pub(super) seconds: f64,
+    pub(super) per_second: f64,
+    pub(super) latency: Latency,
+    pub(super) cpu_per_million: Option<f64>,
+    pub(super) interrupted: bool,
+    pub(super) errors: u64,
+    pub(super) first_error: Option<&'a str>,
+}
+
+/// How much was done in a second.
+pub(super) fn per_second(done: u64, took: Duration) -> f64 {
+    let seconds = took.as_secs_f64();
+    if seconds > 0.0 {
+        done as f64 / seconds
+    } else {
+        0.0
+    }
+}
+
+/// CPU seconds per million, if any was done.
+pub(super) fn per_million(cpu: Option<Duration>, done: u64) -> Option<f64> {
+    const MILLION: f64 = 1e6;
+    let cpu = cpu.filter(|_| done > 0)?;
+    Some(cpu.as_secs_f64() * MILLION / done as f64)
+}
+
+/// Prints a report, as an object of JSON or as text.
+pub(super) fn print(report: &impl serde::Serialize, text: impl FnOnce() -> String, json: bool) {
+    let line = if json {
+        serde_json::to_string(report).expect("a report is plain data")
+    } else {
+        text()
+    };
+    println!("{line}");
+}
+
+impl Line<'_> {
+    pub(super) fn text(&self) -> String {
+        let Self {
+            phase,
+            width,
+            what,
+            done,
+            seconds,
+            per_second,
+            latency,
+            cpu_per_million,
+            interrupted,
+            errors,
+            first_error,
+        } = *self;
+        let mut text = format!(
+            "{phase:<width$} {done:>9} {what} in {seconds:>7.2} s: {per_second:>8.0} {what}/s; {latency}"
+        );
+        if let Some(cpu) = cpu_per_million {
+            let _ = write!(text, "; server {cpu:.2} CPU s per million");
+        }
+        if interrupted {
+            text.push_str("; interrupted");
+        }
+        if let Some(error) = first_error {
+            let _ = write!(text, "\n{:<width$} {errors} errors, first: {error}", "");
+        }
+        text
+    }
+}
 
 impl Report {
     pub(super) fn new(
@@ -61,19 +134,13 @@ impl Report {
         took: Duration,
         server_cpu: Option<Duration>,
     ) -> Self {
-        let seconds = took.as_secs_f64();
-        let per_million = |cpu: Duration| cpu.as_secs_f64() * MILLION / tally.done as f64;
         Self {
             phase,
             jobs: tally.done,
-            seconds,
-            jobs_per_second: if seconds > 0.0 {
-                tally.done as f64 / seconds
-            } else {
-                0.0
-            },
+            seconds: took.as_secs_f64(),
+            jobs_per_second: per_second(tally.done, took),
             latency: Latency::of(&tally),
-            server_cpu_seconds_per_million: server_cpu.filter(|_| tally.done > 0).map(per_million),
+            server_cpu_seconds_per_million: per_million(server_cpu, tally.done),
             errors: tally.errors,
             first_error: tally.first_error,
             interrupted: false,
@@ -91,35 +158,24 @@ impl Report {
     }
 
     pub(super) fn print(&self, json: bool) {
-        if json {
-            println!(
-                "{}",
-                serde_json::to_string(self).expect("a report is plain data")
-            );
-        } else {
-            println!("{}", self.text());
-        }
+        print(self, || self.text(), json);
     }
 
     pub(super) fn text(&self) -> String {
-        let mut text = format!(
-            "{:<10} {:>9} jobs in {:>7.2} s: {:>8.0} jobs/s; {}",
-            self.phase.name(),
-            self.jobs,
-            self.seconds,
-            self.jobs_per_second,
-            self.latency,
-        );
-        if let Some(cpu) = self.server_cpu_seconds_per_million {
-            let _ = write!(text, "; server {cpu:.2} CPU s per million");
+        Line {
+            phase: self.phase.name(),
+            width: 10,
+            what: "jobs",
+            done: self.jobs,
+            seconds: self.seconds,
+            per_second: self.jobs_per_second,
+            latency: self.latency,
+            cpu_per_million: self.server_cpu_seconds_per_million,
+            interrupted: self.interrupted,
+            errors: self.errors,
+            first_error: self.first_error.as_deref(),
         }
-        if self.interrupted {
-            text.push_str("; interrupted");
-        }
-        if let Some(error) = &self.first_error {
-            let _ = write!(text, "\n{:<10} {} errors, first: {error}", "", self.errors);
-        }
-        text
+        .text()
     }
 }
 

@@ -4,6 +4,7 @@ use super::args::TopicsArgs;
 use crate::bench::job::unexpected;
 use crate::client::Client;
 use crate::resp::Frame;
+use shoalmq_core::topic::EntryId;
 use std::ops::Range;
 
 /// Bytes at the head of a body: a time and a number, 16 hexadecimal digits each.
@@ -28,7 +29,7 @@ pub(super) struct Seen<'a> {
     /// Whether each number from `first` on was read.
     read: Vec<bool>,
     count: u64,
-    newest: (u64, u64),
+    newest: EntryId,
 }
 
 impl Entries {
@@ -65,7 +66,7 @@ impl Entries {
     /// Whether a reply to TPUB is an id.
     pub(super) fn published(reply: &Frame) -> Result<(), String> {
         match reply {
-            Frame::Bulk(id) if parse_id(id).is_some() => Ok(()),
+            Frame::Bulk(id) if EntryId::parse(id).is_some() => Ok(()),
             other => Err(unexpected("TPUB", other)),
         }
     }
@@ -93,7 +94,7 @@ impl<'a> Seen<'a> {
             first: numbers.start,
             read: vec![false; (numbers.end - numbers.start) as usize],
             count: 0,
-            newest: (0, 0),
+            newest: EntryId::ZERO,
         }
     }
 
@@ -105,7 +106,7 @@ impl<'a> Seen<'a> {
     /// Takes an entry, and tells the time in it; or what is wrong with it.
     pub(super) fn take(&mut self, id: &[u8], channel: &[u8], body: &[u8]) -> Result<u64, String> {
         let shown = String::from_utf8_lossy(id);
-        let Some(parsed) = parse_id(id) else {
+        let Some(parsed) = EntryId::parse(id) else {
             return Err(format!("an entry with the invalid id {shown}"));
         };
         let Some((stamp, number)) = self.entries.head(channel, body) else {
@@ -138,12 +139,6 @@ pub(super) fn not_plain(command: &str, told: &Frame) -> String {
     } else {
         unexpected(command, told)
     }
-}
-
-/// The milliseconds and the sequence of an id.
-fn parse_id(id: &[u8]) -> Option<(u64, u64)> {
-    let (ms, sequence) = std::str::from_utf8(id).ok()?.split_once('-')?;
-    Some((ms.parse().ok()?, sequence.parse().ok()?))
 }
 
 /// A pattern that matches this name alone.

@@ -31,23 +31,9 @@ pub use report::TopicReport;
 
 use super::BenchError;
 use session::Session;
-use std::process::ExitCode;
-
-/// Runs the phases and prints their reports; tells what to exit with: success only if all replies and entries were right
-/// and nobody pressed Ctrl-C.
-pub(super) async fn run(args: TopicsArgs) -> ExitCode {
-    match measure(args, &mut |report, json| report.print(json)).await {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("shoalmq bench: {error}");
-            ExitCode::FAILURE
-        }
-    }
-}
 
 /// Runs the phases, handing each report out as it is ready; tells whether all went well.
-async fn measure(
+pub(super) async fn measure(
     args: TopicsArgs,
     print: &mut dyn FnMut(&TopicReport, bool),
 ) -> Result<bool, BenchError> {

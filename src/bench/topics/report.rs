@@ -2,8 +2,8 @@
 
 use super::args::{TopicPhase, TopicsArgs};
 use crate::bench::Latency;
+use crate::bench::report::{self, Line};
 use crate::bench::tally::Tally;
-use std::fmt::Write as _;
 use std::time::Duration;
 
 /// The result of one phase.
@@ -41,8 +41,6 @@ pub struct TopicReport {
     pub channels: usize,
 }
 
-const MILLION: f64 = 1e6;
-
 impl TopicReport {
     pub(super) fn new(
         args: &TopicsArgs,
@@ -51,20 +49,13 @@ impl TopicReport {
         took: Duration,
         server_cpu: Option<Duration>,
     ) -> Self {
-        let seconds = took.as_secs_f64();
-        let entries = tally.done as f64;
-        let per_million = |cpu: Duration| cpu.as_secs_f64() * MILLION / entries;
         Self {
             phase,
             entries: tally.done,
-            seconds,
-            entries_per_second: if seconds > 0.0 {
-                entries / seconds
-            } else {
-                0.0
-            },
+            seconds: took.as_secs_f64(),
+            entries_per_second: report::per_second(tally.done, took),
             latency: Latency::of(&tally),
-            server_cpu_seconds_per_million: server_cpu.filter(|_| tally.done > 0).map(per_million),
+            server_cpu_seconds_per_million: report::per_million(server_cpu, tally.done),
             errors: tally.errors,
             first_error: tally.first_error,
             interrupted: false,
@@ -82,35 +73,24 @@ impl TopicReport {
         self.errors == 0 && !self.interrupted
     }
 
-    pub(super) fn print(&self, json: bool) {
-        if json {
-            println!(
-                "{}",
-                serde_json::to_string(self).expect("a report is plain data")
-            );
-        } else {
-            println!("{}", self.text());
-        }
+    pub(in crate::bench) fn print(&self, json: bool) {
+        report::print(self, || self.text(), json);
     }
 
     pub(super) fn text(&self) -> String {
-        let mut text = format!(
-            "{:<8} {:>9} entries in {:>7.2} s: {:>8.0} entries/s; {}",
-            self.phase.name(),
-            self.entries,
-            self.seconds,
-            self.entries_per_second,
-            self.latency,
-        );
-        if let Some(cpu) = self.server_cpu_seconds_per_million {
-            let _ = write!(text, "; server {cpu:.2} CPU s per million");
+        Line {
+            phase: self.phase.name(),
+            width: 8,
+            what: "entries",
+            done: self.entries,
+            seconds: self.seconds,
+            per_second: self.entries_per_second,
+            latency: self.latency,
+            cpu_per_million: self.server_cpu_seconds_per_million,
+            interrupted: self.interrupted,
+            errors: self.errors,
+            first_error: self.first_error.as_deref(),
         }
-        if self.interrupted {
-            text.push_str("; interrupted");
-        }
-        if let Some(error) = &self.first_error {
-            let _ = write!(text, "\n{:<8} {} errors, first: {error}", "", self.errors);
-        }
-        text
+        .text()
     }
 }

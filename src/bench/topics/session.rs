@@ -9,9 +9,8 @@ use crate::bench::BenchError;
 use crate::bench::cleaning::{Interrupts, Reason, SETTLE_PAUSE, SETTLE_TIMEOUT, call};
 use crate::bench::cpu::Process;
 use crate::bench::job::shown;
-use crate::bench::phase::{Progress, Target, watch_over};
-use crate::cli::NodeArgs;
-use crate::client::{Client, ClientError};
+use crate::bench::phase::{Progress, Target, connections, watch_over};
+use crate::client::Client;
 use crate::resp::Frame;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -37,12 +36,7 @@ impl Session {
     /// Connects, and finds the processes of the nodes.
     pub(super) async fn open(args: TopicsArgs) -> Result<Self, BenchError> {
         let mut control = args.node.connect().await?;
-        let server = match args.server_pid {
-            Some(pid) => {
-                Some(Process::of(pid).ok_or(BenchError::Args("no process of --server-pid"))?)
-            }
-            None => Process::serving(&args.node, &mut control).await?,
-        };
+        let server = Process::chosen(args.server_pid, &args.node, &mut control).await?;
         let mut servers = Vec::from_iter(server);
         if args.read_at.is_some() {
             let node = args.read_node();
@@ -201,14 +195,6 @@ impl Session {
             tokio::time::sleep(SETTLE_PAUSE).await;
         }
     }
-}
-
-async fn connections(node: &NodeArgs, count: usize) -> Result<Vec<Client>, ClientError> {
-    let mut clients = Vec::new();
-    for _ in 0..count {
-        clients.push(node.connect().await?);
-    }
-    Ok(clients)
 }
 
 /// Calls a command that answers with a number.
