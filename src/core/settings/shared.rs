@@ -219,33 +219,32 @@ impl Shared {
 ///
 /// None if that is the former one.
 fn merged(former: &Setting, setting: &Setting) -> Option<Setting> {
-    if setting.kind == SettingKind::PURGED {
-        let mark = |of: &Setting| of.value.as_deref().and_then(mark_of).unwrap_or_default();
-        let mut both = mark(former);
-        both.merge(&mark(setting));
-        let both = Setting {
-            value: Some(both.text().as_bytes().into()),
-            version: former.version.max(setting.version),
-            node: former.node.max(setting.node),
-            ..former.clone()
-        };
-        return (both != *former).then_some(both);
-    }
-    let merge = match setting.kind {
-        SettingKind::TOPIC_CURSOR => merge_named_cursors,
-        SettingKind::TOPIC_BINDING => merge_bindings,
+    let is_same = setting.version == former.version;
+    let values = || former.value.as_ref().zip(setting.value.as_ref());
+    let value = match setting.kind {
+        SettingKind::PURGED => Some(merge_marks(former, setting)),
+        SettingKind::TOPIC_CURSOR if is_same => {
+            values().map(|(one, other)| merge_named_cursors(one, other))
+        }
+        SettingKind::TOPIC_BINDING if is_same => {
+            values().map(|(one, other)| merge_bindings(one, other))
+        }
         _ => return (rank(setting) > rank(former)).then(|| setting.clone()),
     };
-    if setting.version != former.version {
-        return (rank(setting) > rank(former)).then(|| setting.clone());
-    }
-    let values = former.value.as_ref().zip(setting.value.as_ref());
     let both = Setting {
-        value: values.map(|(one, other)| merge(one, other)),
+        value,
+        version: former.version.max(setting.version),
         node: former.node.max(setting.node),
         ..former.clone()
     };
     (both != *former).then_some(both)
+}
+
+fn merge_marks(one: &Setting, other: &Setting) -> Arc<[u8]> {
+    let mark = |of: &Setting| of.value.as_deref().and_then(mark_of).unwrap_or_default();
+    let mut both = mark(one);
+    both.merge(&mark(other));
+    both.text().as_bytes().into()
 }
 
 /// The rule of each kind: which of two entries wins. Flushes merge by maximum, all else by version.

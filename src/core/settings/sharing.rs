@@ -58,9 +58,6 @@ impl Node {
                 None => {}
             }
         }
-        for setting in &merged {
-            self.follow_topic_setting(Some(now.wall), setting);
-        }
         if taken.is_empty() && merged.is_empty() {
             return;
         }
@@ -70,7 +67,7 @@ impl Node {
             those.map(|setting| setting.name.clone()).collect()
         };
         let (paused, purged) = (names(is_pause), names(|kind| kind == SettingKind::PURGED));
-        for setting in &taken {
+        for setting in taken.iter().chain(&merged) {
             self.follow_topic_setting(Some(now.wall), setting);
         }
         self.arm_retention(now);
