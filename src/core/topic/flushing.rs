@@ -6,11 +6,8 @@
 use super::command::{Before, TopicRefusal, TopicReply};
 use super::id::EntryId;
 use super::planted::Bug;
-use crate::command::Reply;
 use crate::effect::Effect;
-use crate::id::Ticket;
 use crate::limits;
-use crate::log::answer;
 use crate::node::Node;
 use crate::refusal::Refusal;
 use crate::setting::{Setting, SettingKind};
@@ -18,28 +15,14 @@ use crate::settings::Change;
 use crate::time::{Now, WallTime};
 
 impl Node {
+    /// TFLUSH.
     pub(super) fn flush_topics(
         &mut self,
         now: Now,
-        ticket: Ticket,
         pattern: &[u8],
         before: Before,
         effects: &mut Vec<Effect>,
-    ) {
-        let reply = match self.set_mark(now, pattern, before, effects) {
-            Ok(gone) => Reply::Topic(Box::new(TopicReply::Count(gone))),
-            Err(refusal) => Reply::Refused(refusal),
-        };
-        answer(ticket, reply, effects);
-    }
-
-    fn set_mark(
-        &mut self,
-        now: Now,
-        pattern: &[u8],
-        before: Before,
-        effects: &mut Vec<Effect>,
-    ) -> Result<u64, Refusal> {
+    ) -> Result<TopicReply, Refusal> {
         self.check_topics()?;
         self.topics.advance(now.wall);
         let marks = &self.topics.marks;
@@ -51,7 +34,7 @@ impl Node {
         let mark = self.topics.flush_mark(pattern, wish);
         // An earlier flush reaches further: the setting of a lower mark would take it back.
         if former.is_some_and(|former| former >= mark) {
-            return Ok(0);
+            return Ok(TopicReply::Count(0));
         }
         let value = mark.to_string();
         let change = Change {
@@ -63,7 +46,24 @@ impl Node {
         let gone = self.topics.flush(pattern, mark);
         self.retire_topics(effects);
         self.watch_topic_log(now);
-        Ok(gone)
+        Ok(TopicReply::Count(gone))
+    }
+
+    /// Removes what is set on a name. The answer is 1, or 0 if nothing is.
+    pub(super) fn unset_topic(
+        &mut self,
+        now: Now,
+        kind: SettingKind,
+        name: &[u8],
+        effects: &mut Vec<Effect>,
+    ) -> Result<TopicReply, Refusal> {
+        self.check_topics()?;
+        let is_known = self.shared.value(kind, name).is_some();
+        if is_known {
+            let value = None;
+            self.write_settings(now, &[Change { kind, name, value }], effects)?;
+        }
+        Ok(TopicReply::Count(u64::from(is_known)))
     }
 
     /// A setting of topics was taken over, from another node or from the log.

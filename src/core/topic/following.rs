@@ -54,7 +54,7 @@ impl Node {
         let count = readers.subscription_count(client);
         let reply = TopicReply::Followed(number, cursor, count);
         answer(ticket, Reply::Topic(Box::new(reply)), effects);
-        self.step_readers(now.time, effects);
+        self.step_readers(now, effects);
     }
 
     pub(super) fn unfollow(
@@ -128,7 +128,7 @@ impl Node {
         }
         let reply = TopicReply::Subscribed(listen, told);
         answer(ticket, Reply::Topic(Box::new(reply)), effects);
-        self.step_readers(now.time, effects);
+        self.step_readers(now, effects);
     }
 
     pub(super) fn unsubscribe(

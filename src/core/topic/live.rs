@@ -47,8 +47,7 @@ impl Node {
             let most = self.settings.topic_cache();
             self.topics.entries.forget_recent(most);
         }
-        self.step_readers(now.time, effects);
-        self.make_jobs(now, effects);
+        self.step_readers(now, effects);
     }
 
     /// A connection takes less than its live readers are given.
@@ -66,8 +65,7 @@ impl Node {
     ) {
         self.topics.readers.ready(client);
         self.topics.advance(now.wall);
-        self.step_readers(now.time, effects);
-        self.make_jobs(now, effects);
+        self.step_readers(now, effects);
     }
 }
 

@@ -21,6 +21,7 @@ impl Node {
         effects: &mut Vec<Effect>,
     ) {
         let reply = match command {
+            // These answer by themselves, some of them later.
             TopicCommand::Publish(publish) => return self.publish(now, ticket, publish, effects),
             TopicCommand::Announce { channel, body } => {
                 let publish = Publish::announcement(channel, body);
@@ -35,49 +36,39 @@ impl Node {
             TopicCommand::Unsubscribe(listen, names) => {
                 return self.unsubscribe(ticket, *listen, names, effects);
             }
-            TopicCommand::ActiveChannels(pattern) => self.active_channels(*pattern),
-            TopicCommand::Subscribers(names) => self.subscribers(names),
-            TopicCommand::PatternCount => self.pattern_count(),
+            TopicCommand::ActiveChannels(pattern) => Ok(self.active_channels(*pattern)),
+            TopicCommand::Subscribers(names) => Ok(self.subscribers(names)),
+            TopicCommand::PatternCount => Ok(self.pattern_count()),
             TopicCommand::Flush { pattern, before } => {
-                return self.flush_topics(now, ticket, pattern, *before, effects);
+                self.flush_topics(now, pattern, *before, effects)
             }
-            TopicCommand::Rules => self.retention_rules(),
+            TopicCommand::Rules => Ok(self.retention_rules()),
             TopicCommand::SetRule { pattern, rule } => {
-                return self.set_rule(now, ticket, pattern, Some(*rule), effects);
+                self.set_rule(now, pattern, Some(*rule), effects)
             }
-            TopicCommand::RemoveRule(pattern) => {
-                return self.set_rule(now, ticket, pattern, None, effects);
-            }
-            TopicCommand::Commit { name, cursor } => {
-                return self.commit_cursor(now, ticket, (name, cursor), effects);
-            }
-            TopicCommand::Cursors => self.cursor_names(),
-            TopicCommand::NamedCursor(name) => self.cursor_view(now, name),
-            TopicCommand::SetCursor { name, start } => {
-                return self.set_cursor(now, ticket, (name, start), effects);
-            }
-            TopicCommand::DeleteCursor(name) => {
-                return self.delete_cursor(now, ticket, name, effects);
-            }
+            TopicCommand::RemoveRule(pattern) => self.set_rule(now, pattern, None, effects),
+            TopicCommand::Commit { name, cursor } => self.commit_cursor(now, name, cursor, effects),
+            TopicCommand::Cursors => Ok(self.cursor_names()),
+            TopicCommand::NamedCursor(name) => Ok(self.cursor_view(now, name)),
+            TopicCommand::SetCursor { name, start } => self.set_cursor(now, name, start, effects),
+            TopicCommand::DeleteCursor(name) => self.delete_cursor(now, name, effects),
             TopicCommand::Bind {
                 pattern,
                 start,
                 add,
-            } => return self.bind(now, ticket, (pattern, start), add, effects),
-            TopicCommand::Unbind { pattern, queue } => {
-                return self.unbind(now, ticket, (pattern, queue), effects);
-            }
-            TopicCommand::Bindings => self.binding_views(now),
-            TopicCommand::Length(pattern) => self.topic_length(pattern),
-            TopicCommand::Stat(channel) => self.topic_stat(channel),
+            } => self.bind(now, (pattern, start), add, effects),
+            TopicCommand::Unbind { pattern, queue } => self.unbind(now, (pattern, queue), effects),
+            TopicCommand::Bindings => Ok(self.binding_views(now)),
+            TopicCommand::Length(pattern) => Ok(self.topic_length(pattern)),
+            TopicCommand::Stat(channel) => Ok(self.topic_stat(channel)),
             TopicCommand::Scan {
                 cursor,
                 count,
                 pattern,
-            } => self.topic_scan(*cursor, *count, *pattern),
+            } => Ok(self.topic_scan(*cursor, *count, *pattern)),
         };
-        let reply = match self.check_topics() {
-            Ok(()) => Reply::Topic(Box::new(reply)),
+        let reply = match self.check_topics().and(reply) {
+            Ok(reply) => Reply::Topic(Box::new(reply)),
             Err(refusal) => Reply::Refused(refusal),
         };
         answer(ticket, reply, effects);

@@ -134,10 +134,21 @@ impl Named {
     }
 }
 
-/// Of two values of one epoch, what all nodes keep. A value that this node cannot read stays as it is.
+/// Of two values of one epoch, what all nodes keep.
 pub(crate) fn merge_values(one: &Arc<[u8]>, other: &Arc<[u8]>) -> Arc<[u8]> {
-    match (Named::decode(one), Named::decode(other)) {
-        (Some(one), Some(other)) => Arc::from(one.merge(other).encode()),
+    merge_decoded((one, other), Named::decode, |one, other| {
+        one.merge(other).encode()
+    })
+}
+
+/// Merges two values. One that this node cannot read stays as it is.
+pub(super) fn merge_decoded<T>(
+    (one, other): (&Arc<[u8]>, &Arc<[u8]>),
+    decode: fn(&[u8]) -> Option<T>,
+    merge: fn(T, T) -> Vec<u8>,
+) -> Arc<[u8]> {
+    match (decode(one), decode(other)) {
+        (Some(one), Some(other)) => Arc::from(merge(one, other)),
         (None, Some(_)) => Arc::clone(one),
         (Some(_), None) => Arc::clone(other),
         (None, None) => Arc::clone(one.max(other)),

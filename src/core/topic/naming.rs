@@ -18,9 +18,7 @@ use super::topics::Topics;
 use super::wanted::Wanted;
 use crate::command::Reply;
 use crate::effect::Effect;
-use crate::id::Ticket;
 use crate::limits;
-use crate::log::answer;
 use crate::node::Node;
 use crate::refusal::Refusal;
 use crate::setting::SettingKind;
@@ -114,24 +112,10 @@ impl Node {
     pub(super) fn commit_cursor(
         &mut self,
         now: Now,
-        ticket: Ticket,
-        (name, cursor): (&[u8], &Cursor),
-        effects: &mut Vec<Effect>,
-    ) {
-        let reply = match self.move_cursor(now, name, cursor, effects) {
-            Ok(()) => Reply::Topic(Box::new(TopicReply::Done)),
-            Err(refusal) => Reply::Refused(refusal),
-        };
-        answer(ticket, reply, effects);
-    }
-
-    fn move_cursor(
-        &mut self,
-        now: Now,
         name: &[u8],
         cursor: &Cursor,
         effects: &mut Vec<Effect>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<TopicReply, Refusal> {
         self.check_topics()?;
         let (epoch, mut named) = match self.known(name) {
             Known::Named(epoch, named) => (epoch, named),
@@ -147,17 +131,16 @@ impl Node {
             Some(own) if own > epoch => return Err(TopicRefusal::CursorAhead.into()),
             Some(_) | None => {}
         }
-        let mut both = named.cursor.clone();
-        both.merge(cursor);
-        self.topics.origins.tidy(both.cut_mut());
+        let both = self.topics.both(&named.cursor, cursor);
         if both == named.cursor {
-            return Ok(());
+            return Ok(TopicReply::Done);
         }
         if both.cut().len() > NAMES_MAX {
             return Err(TopicRefusal::TooManyNames.into());
         }
         named.commit(OriginNode::of(&self.id), now.wall.0, both);
-        self.write_named(now, (name, epoch), &named, effects)
+        self.write_named(now, (name, epoch), &named, effects)?;
+        Ok(TopicReply::Done)
     }
 
     /// TCURSOR: all names.
@@ -194,24 +177,10 @@ impl Node {
     pub(super) fn set_cursor(
         &mut self,
         now: Now,
-        ticket: Ticket,
-        (name, start): (&[u8], &Start),
-        effects: &mut Vec<Effect>,
-    ) {
-        let reply = match self.rewind_cursor(now, name, start, effects) {
-            Ok(()) => Reply::Topic(Box::new(TopicReply::Done)),
-            Err(refusal) => Reply::Refused(refusal),
-        };
-        answer(ticket, reply, effects);
-    }
-
-    fn rewind_cursor(
-        &mut self,
-        now: Now,
         name: &[u8],
         start: &Start,
         effects: &mut Vec<Effect>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<TopicReply, Refusal> {
         self.check_topics()?;
         let Known::Named(_, named) = self.known(name) else {
             return Err(TopicRefusal::UnknownCursor.into());
@@ -225,36 +194,30 @@ impl Node {
             name,
             value: Some(&value),
         };
-        self.write_settings(now, &[change], effects)
+        self.write_settings(now, &[change], effects)?;
+        Ok(TopicReply::Done)
     }
 
     /// TCURSOR name DEL.
     pub(super) fn delete_cursor(
         &mut self,
         now: Now,
-        ticket: Ticket,
         name: &[u8],
         effects: &mut Vec<Effect>,
-    ) {
-        let change = Change {
-            kind: KIND,
-            name,
-            value: None,
-        };
-        let is_known = self.shared.value(KIND, name).is_some();
-        let mut written = self.check_topics();
-        if written.is_ok() && is_known {
-            written = self.write_settings(now, &[change], effects);
-        }
-        let reply = match written {
-            Ok(()) => Reply::Topic(Box::new(TopicReply::Count(u64::from(is_known)))),
-            Err(refusal) => Reply::Refused(refusal),
-        };
-        answer(ticket, reply, effects);
+    ) -> Result<TopicReply, Refusal> {
+        self.unset_topic(now, KIND, name, effects)
     }
 }
 
 impl Topics {
+    /// What the readers of either cursor have passed, with no name that follows from the rest.
+    pub(super) fn both(&self, one: &Cursor, other: &Cursor) -> Cursor {
+        let mut both = one.clone();
+        both.merge(other);
+        self.origins.tidy(both.cut_mut());
+        both
+    }
+
     /// How many entries its reader may get here that it has not committed. The first ten thousand records are counted one by
     /// one; beyond them each channel counts in blocks of its own, so that the count may be too high by some hundred for each.
     pub(super) fn behind(&self, named: &Named) -> u64 {

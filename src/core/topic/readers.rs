@@ -295,7 +295,7 @@ impl Readers {
         Some((name, told))
     }
 
-    /// A binding has room for another page.
+    /// A reader has taken what it was given, if it was given anything: it goes on.
     pub(super) fn take_more(&mut self, id: ReaderId) {
         if let Some(Reader {
             at: At::Behind { waits, .. },
@@ -390,12 +390,18 @@ impl Readers {
         self.all.values()
     }
 
-    /// The TREADs that wait.
-    pub(super) fn waiting(&self) -> Vec<ReaderId> {
-        let waits = |(_, reader): &(&ReaderId, &Reader)| {
-            matches!(reader.kind, Kind::Waiting(_)) && reader.client != BINDINGS
+    /// The TREADs that wait, and whom to answer.
+    pub(super) fn waiting(&self) -> Vec<(ReaderId, Ticket)> {
+        let ticket = |reader: &Reader| match &reader.kind {
+            Kind::Waiting(waiting) => match waiting.whose {
+                Whose::Client(ticket) => Some(ticket),
+                Whose::Binding(_) => None,
+            },
+            Kind::Follower { .. } | Kind::Listener(..) => None,
         };
-        self.all.iter().filter(waits).map(|(&id, _)| id).collect()
+        let all = self.all.iter();
+        all.filter_map(|(&id, reader)| Some((id, ticket(reader)?)))
+            .collect()
     }
 
     /// The readers that an entry of this channel goes to, each with the first of its patterns that matches.
@@ -455,14 +461,7 @@ impl Readers {
     /// A connection has taken what it was given: its readers go on.
     pub(super) fn ready(&mut self, client: ClientId) {
         for id in self.of_client(client) {
-            if let Some(Reader {
-                at: At::Behind { waits, .. },
-                ..
-            }) = self.all.get_mut(&id)
-                && std::mem::take(waits)
-            {
-                self.due.insert(id);
-            }
+            self.take_more(id);
         }
     }
 

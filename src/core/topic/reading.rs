@@ -246,21 +246,23 @@ impl Node {
         }
     }
 
-    /// Readers that are not live go on.
-    pub(super) fn step_readers(&mut self, now: Time, effects: &mut Vec<Effect>) {
+    /// Readers that are not live go on, and jobs are made of what bindings have read.
+    pub(super) fn step_readers(&mut self, now: Now, effects: &mut Vec<Effect>) {
         for _ in 0..limits::TOPIC_PAGES {
             let Some(id) = self.topics.readers.next_due() else {
-                return;
+                break;
             };
-            self.step_reader(now, id, effects);
+            self.step_reader(now.time, id, effects);
         }
-        self.agenda.add_timer(now, Timer::TopicPages);
+        self.make_jobs(now, effects);
+        if self.topics.readers.next_due().is_some() {
+            self.agenda.add_timer(now.time, Timer::TopicPages);
+        }
     }
 
     pub(crate) fn on_topic_pages(&mut self, now: Now, effects: &mut Vec<Effect>) {
         self.topics.advance(now.wall);
-        self.step_readers(now.time, effects);
-        self.make_jobs(now, effects);
+        self.step_readers(now, effects);
     }
 
     /// The next page of a reader.
@@ -413,12 +415,9 @@ impl Node {
 
     /// This node leaves: it lets nobody wait.
     pub(crate) fn turn_readers_away(&mut self, effects: &mut Vec<Effect>) {
-        for id in self.topics.readers.waiting() {
-            if let Some(Kind::Waiting(waiting)) = self.remove_reader(id)
-                && let Whose::Client(ticket) = waiting.whose
-            {
-                answer(ticket, Reply::Refused(Refusal::Leaving), effects);
-            }
+        for (id, ticket) in self.topics.readers.waiting() {
+            self.remove_reader(id);
+            answer(ticket, Reply::Refused(Refusal::Leaving), effects);
         }
     }
 

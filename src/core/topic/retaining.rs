@@ -13,11 +13,8 @@ use super::id::EntryId;
 use super::retention::Rule;
 use super::topics::Topics;
 use crate::agenda::Timer;
-use crate::command::Reply;
 use crate::effect::Effect;
-use crate::id::Ticket;
 use crate::limits;
-use crate::log::answer;
 use crate::node::Node;
 use crate::refusal::Refusal;
 use crate::setting::SettingKind;
@@ -34,22 +31,8 @@ pub(super) struct Retention {
 }
 
 impl Node {
+    /// TRETAIN with a pattern.
     pub(super) fn set_rule(
-        &mut self,
-        now: Now,
-        ticket: Ticket,
-        pattern: &[u8],
-        rule: Option<Rule>,
-        effects: &mut Vec<Effect>,
-    ) {
-        let reply = match self.write_rule(now, pattern, rule, effects) {
-            Ok(reply) => Reply::Topic(Box::new(reply)),
-            Err(refusal) => Reply::Refused(refusal),
-        };
-        answer(ticket, reply, effects);
-    }
-
-    fn write_rule(
         &mut self,
         now: Now,
         pattern: &[u8],

@@ -285,13 +285,11 @@ impl Topics {
 
     /// What a place holds, for a reader.
     pub(super) fn look(&self, origin: Origin, number: u64, wanted: &mut Wanted<'_>) -> Look {
-        let mut runs = std::mem::take(&mut wanted.runs);
         let (entries, place) = (&self.entries, (origin, number));
-        let found = look(entries, &self.origins, place, &mut runs, |key| {
-            wanted.above(&self.channels, key)
-        });
-        wanted.runs = runs;
-        found
+        let Wanted { channels, runs } = wanted;
+        look(entries, &self.origins, place, runs, |key| {
+            channels.above(&self.channels, key)
+        })
     }
 
     /// The cursor of a reader for whom all that this node has counts as read.

@@ -18,31 +18,37 @@ enum Known {
 
 /// What a reader wants, for as long as one page is filled.
 pub(super) struct Wanted<'a> {
+    pub(super) channels: Matching<'a>,
+    /// What is known of the places that the page goes through.
+    pub(super) runs: Runs,
+}
+
+/// The channels that match.
+pub(super) struct Matching<'a> {
     patterns: Vec<&'a [u8]>,
     /// Not patterns, but names.
     is_exact: bool,
     /// What is known of channels already, by their keys, in blocks.
     known: Vec<Option<Box<[Known; KNOWN_BLOCK]>>>,
-    /// What is known of the places that the page goes through.
-    pub(super) runs: Runs,
 }
 
 impl<'a> Wanted<'a> {
     pub(super) fn new(patterns: impl IntoIterator<Item = &'a [u8]>) -> Self {
         Wanted {
-            patterns: patterns.into_iter().collect(),
-            is_exact: false,
-            known: Vec::new(),
+            channels: Matching {
+                patterns: patterns.into_iter().collect(),
+                is_exact: false,
+                known: Vec::new(),
+            },
             runs: Runs::default(),
         }
     }
 
     /// Wants the channels of these names.
     pub(super) fn exactly(names: impl IntoIterator<Item = &'a [u8]>) -> Self {
-        Wanted {
-            is_exact: true,
-            ..Wanted::new(names)
-        }
+        let mut wanted = Wanted::new(names);
+        wanted.channels.is_exact = true;
+        wanted
     }
 
     /// How many entries could have been looked at in place of those that were passed together.
@@ -51,6 +57,13 @@ impl<'a> Wanted<'a> {
     }
 
     /// Above which id the entries of a channel are wanted; none if they are not.
+    pub(super) fn above(&mut self, channels: &Channels, key: ChannelKey) -> Option<EntryId> {
+        self.channels.above(channels, key)
+    }
+}
+
+impl Matching<'_> {
+    /// As [`Wanted::above`].
     pub(super) fn above(&mut self, channels: &Channels, key: ChannelKey) -> Option<EntryId> {
         let channel = channels.known(key)?;
         let number = key.number() as usize;

@@ -7,11 +7,9 @@ use super::super::named::Named;
 use super::super::origin::OriginNode;
 use super::value::{Binding, Options, name_of};
 use super::{Bound, WaitsFor};
-use crate::command::{AddJob, Reply};
+use crate::command::AddJob;
 use crate::effect::Effect;
-use crate::id::Ticket;
 use crate::limits;
-use crate::log::answer;
 use crate::node::Node;
 use crate::refusal::Refusal;
 use crate::setting::SettingKind;
@@ -49,25 +47,10 @@ impl Node {
     pub(in crate::topic) fn bind(
         &mut self,
         now: Now,
-        ticket: Ticket,
         (pattern, start): (&[u8], &Start),
         add: &AddJob<'_>,
         effects: &mut Vec<Effect>,
-    ) {
-        let reply = match self.make_binding(now, (pattern, start), add, effects) {
-            Ok(()) => Reply::Topic(Box::new(TopicReply::Done)),
-            Err(refusal) => Reply::Refused(refusal),
-        };
-        answer(ticket, reply, effects);
-    }
-
-    fn make_binding(
-        &mut self,
-        now: Now,
-        (pattern, start): (&[u8], &Start),
-        add: &AddJob<'_>,
-        effects: &mut Vec<Effect>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<TopicReply, Refusal> {
         self.check_topics()?;
         let options = Options::of(add)?;
         let name = name_of(pattern, add.queue);
@@ -75,7 +58,7 @@ impl Node {
         let epoch = match setting.map(|setting| (setting.version, setting.value.as_deref())) {
             Some((_, Some(value))) => {
                 return match Binding::decode(value) {
-                    Some(binding) if binding.options == options => Ok(()),
+                    Some(binding) if binding.options == options => Ok(TopicReply::Done),
                     Some(_) | None => Err(TopicRefusal::BoundOtherwise.into()),
                 };
             }
@@ -94,7 +77,8 @@ impl Node {
         // Another one than before, also if the clock was set back.
         let number = now.wall.0.max(epoch);
         let binding = Binding::begin(number, home, options, pattern, cursor);
-        self.write_binding(now, (&name, epoch), &binding, effects)
+        self.write_binding(now, (&name, epoch), &binding, effects)?;
+        Ok(TopicReply::Done)
     }
 
     /// Keeps a binding, and tells the others.
@@ -120,31 +104,13 @@ impl Node {
     pub(in crate::topic) fn unbind(
         &mut self,
         now: Now,
-        ticket: Ticket,
         (pattern, queue): (&[u8], &[u8]),
         effects: &mut Vec<Effect>,
-    ) {
+    ) -> Result<TopicReply, Refusal> {
         let name = name_of(pattern, queue);
-        let is_known = self.shared.value(KIND, &name).is_some();
-        let change = Change {
-            kind: KIND,
-            name: &name,
-            value: None,
-        };
-        let mut written = self.check_topics();
-        if written.is_ok() && is_known {
-            written = self.write_settings(now, &[change], effects);
-        }
-        let reply = match written {
-            Ok(()) => {
-                if is_known {
-                    self.topics.follow_binding(&name, 0, None);
-                }
-                Reply::Topic(Box::new(TopicReply::Count(u64::from(is_known))))
-            }
-            Err(refusal) => Reply::Refused(refusal),
-        };
-        answer(ticket, reply, effects);
+        let reply = self.unset_topic(now, KIND, &name, effects)?;
+        self.topics.follow_binding(&name, 0, None);
+        Ok(reply)
     }
 
     /// TBINDINGS.

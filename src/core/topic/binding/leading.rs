@@ -42,7 +42,7 @@ impl Node {
                 }
             } else {
                 if is_making {
-                    self.end_making(&name);
+                    self.topics.end_making(&name);
                 }
                 let is_there =
                     seen.present.contains(&maker) && !self.topics.origins.has(Bug::BoundTwice);
@@ -95,7 +95,7 @@ impl Node {
                 continue;
             }
             self.keep_progress(now, &name, effects);
-            self.end_making(&name);
+            self.topics.end_making(&name);
             self.lease_binding(now, &name, next, effects);
         }
     }
@@ -129,38 +129,40 @@ impl Topics {
         epoch: u64,
         value: Option<&[u8]>,
     ) {
-        let bindings = &mut self.bindings;
-        bindings.seen = None;
+        self.bindings.seen = None;
         self.has_news = true;
         let binding = value.and_then(Binding::decode);
         let Some((binding, (pattern, queue))) = binding.zip(parts_of(name)) else {
-            let gone = bindings.all.remove_entry(name);
-            if let Some((name, making)) = gone.and_then(|(name, bound)| Some((name, bound.making?)))
-            {
-                self.readers.remove(making.reader);
-                bindings.forget_pending(&name);
-            }
+            self.end_making(name);
+            self.bindings.all.remove(name);
             return;
         };
-        let name: Arc<[u8]> = Arc::from(name);
-        let bound = bindings
-            .all
-            .entry(Arc::clone(&name))
-            .or_insert_with(|| Bound {
+        let Some(bound) = self.bindings.all.get(name) else {
+            let bound = Bound {
                 epoch,
                 pattern: Arc::from(pattern),
                 queue: Arc::from(queue),
-                binding: binding.clone(),
+                binding,
                 making: None,
-            });
+            };
+            self.bindings.all.insert(Arc::from(name), bound);
+            return;
+        };
         // Another maker has come further, or it is another binding: this one begins again from there.
-        let is_other = bound.binding.number != binding.number
-            || bound.binding.home != binding.home
-            || bound.binding.progress.cursor != binding.progress.cursor;
-        (bound.epoch, bound.binding) = (epoch, binding);
-        if is_other && let Some(making) = bound.making.take() {
+        if !bound.binding.is_where(&binding) {
+            self.end_making(name);
+        }
+        if let Some(bound) = self.bindings.all.get_mut(name) {
+            (bound.epoch, bound.binding) = (epoch, binding);
+        }
+    }
+
+    /// This node makes no more jobs of a binding.
+    pub(super) fn end_making(&mut self, name: &[u8]) {
+        let bound = self.bindings.all.get_mut(name);
+        if let Some(making) = bound.and_then(|bound| bound.making.take()) {
             self.readers.remove(making.reader);
-            bindings.forget_pending(&name);
+            self.bindings.forget_pending(name);
         }
     }
 }

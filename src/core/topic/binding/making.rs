@@ -42,7 +42,7 @@ impl Node {
 
     /// What waited may be tried again.
     pub(crate) fn on_topic_bindings(&mut self) {
-        self.topics.bindings.timer = None;
+        self.topics.bindings.is_armed = false;
         self.topics.bindings.is_due = true;
         self.topics.look_again();
     }
@@ -67,15 +67,6 @@ impl Node {
         topics.has_news = true;
     }
 
-    pub(super) fn end_making(&mut self, name: &Arc<[u8]>) {
-        let topics = &mut self.topics;
-        let bound = topics.bindings.all.get_mut(name);
-        if let Some(making) = bound.and_then(|bound| bound.making.take()) {
-            topics.readers.remove(making.reader);
-            topics.bindings.forget_pending(name);
-        }
-    }
-
     /// Makes jobs of what has come, as far as the queues take them.
     pub(in crate::topic) fn make_jobs(&mut self, now: Now, effects: &mut Vec<Effect>) {
         let is_due = std::mem::take(&mut self.topics.bindings.is_due);
@@ -96,9 +87,9 @@ impl Node {
                 bindings.busy.insert(name);
             }
         }
-        if waits && self.topics.bindings.timer.is_none() {
+        if waits && !self.topics.bindings.is_armed {
             let next = now.time + limits::TOPIC_BINDING_PAUSE;
-            self.topics.bindings.timer = Some(next);
+            self.topics.bindings.is_armed = true;
             self.agenda.add_timer(next, Timer::TopicBindings);
         }
     }
@@ -207,9 +198,6 @@ impl Node {
         making.pass(topics.origins.has(Bug::BoundEarly));
         if making.pages.len() < limits::TOPIC_BINDING_PAGES && !is_going {
             topics.readers.take_more(making.reader);
-            if topics.readers.next_due().is_some() {
-                self.agenda.add_timer(now.time, Timer::TopicPages);
-            }
         }
         let since = now.time.since(making.kept);
         if making.is_dirty && since >= limits::TOPIC_BINDING_PAUSE {
@@ -241,23 +229,24 @@ impl Node {
             return;
         };
         (making.is_dirty, making.kept) = (false, now.time);
-        let mut binding = bound.binding.clone();
-        let mut both = binding.progress.cursor.clone();
-        both.merge(part.as_ref().unwrap_or(&making.from));
-        topics.origins.tidy(both.cut_mut());
+        let (epoch, mut binding) = (bound.epoch, bound.binding.clone());
+        let reached = part.unwrap_or_else(|| making.from.clone());
+        let waits_for = making.waits_for;
+        let both = topics.both(&binding.progress.cursor, &reached);
         if both.cut().len() > NAMES_MAX {
             // Names go as soon as end records are here from which they follow.
             return;
         }
         binding.lease.stamp += 1;
-        binding.lease.waits_for = making.waits_for;
+        binding.lease.waits_for = waits_for;
         binding.progress.commit(own, now.wall.0, both);
-        let epoch = bound.epoch;
         // This is what `follow_binding` is to find: nobody else has come further.
-        bound.binding.progress = binding.progress.clone();
-        if self
-            .write_binding(now, (name, epoch), &binding, effects)
-            .is_err()
+        let progress = binding.progress.clone();
+        if let Some(bound) = self.topics.bindings.all.get_mut(name) {
+            bound.binding.progress = progress;
+        }
+        let written = self.write_binding(now, (name, epoch), &binding, effects);
+        if written.is_err()
             && let Some(bound) = self.topics.bindings.all.get_mut(name)
             && let Some(making) = &mut bound.making
         {
@@ -373,8 +362,8 @@ impl Bindings {
     }
 
     /// Nothing waits for the jobs any more that were begun of a binding.
-    pub(super) fn forget_pending(&mut self, name: &Arc<[u8]>) {
-        self.pending.retain(|_, (other, _)| other != name);
+    pub(super) fn forget_pending(&mut self, name: &[u8]) {
+        self.pending.retain(|_, (other, _)| **other != *name);
     }
 
     fn is_waiting(&self, name: &Arc<[u8]>) -> bool {

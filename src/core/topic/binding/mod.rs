@@ -115,8 +115,8 @@ pub(crate) struct Bindings {
     seen: Option<Seen>,
     /// What waits may be tried again.
     is_due: bool,
-    /// When it may.
-    timer: Option<Time>,
+    /// The timer is on the agenda.
+    is_armed: bool,
 }
 
 impl Bindings {

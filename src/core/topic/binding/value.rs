@@ -25,7 +25,7 @@ use sha2::{Digest, Sha256};
 
 use super::super::command::TopicRefusal;
 use super::super::cursor::{Cursor, read_varint, write_varint};
-use super::super::named::Named;
+use super::super::named::{Named, merge_decoded};
 use super::super::origin::{Origin, OriginNode};
 use crate::adding::default_retry;
 use crate::command::{AddJob, DEFAULT_TTL};
@@ -36,7 +36,7 @@ use crate::refusal::Refusal;
 const FORMAT: u8 = 1;
 
 /// With what the jobs of a binding are added. They are fixed: two makers give a job the same id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Options {
     /// DELAY, in seconds.
     pub(super) delay: u32,
@@ -180,6 +180,12 @@ impl Binding {
         JobId::derived(self.home.maker(), part, self.options.ttl, guarantee)
     }
 
+    /// Whether another value is of the same binding, which has come as far.
+    pub(super) fn is_where(&self, other: &Binding) -> bool {
+        (self.number, self.home) == (other.number, other.home)
+            && self.progress.cursor == other.progress.cursor
+    }
+
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut bytes = vec![FORMAT];
         write_varint(&mut bytes, u128::from(self.number));
@@ -242,17 +248,7 @@ impl Binding {
 
     /// What either says.
     fn merge(self, other: Binding) -> Binding {
-        let key = |binding: &Binding| {
-            let Options {
-                delay,
-                retry,
-                ttl,
-                replicate,
-                max_len,
-            } = binding.options;
-            let options = (delay, retry, ttl, replicate, max_len);
-            (binding.number, binding.home, options)
-        };
+        let key = |binding: &Binding| (binding.number, binding.home, binding.options);
         if key(&self) != key(&other) {
             return if key(&self) < key(&other) {
                 self
@@ -298,14 +294,11 @@ pub(super) fn parts_of(mut name: &[u8]) -> Option<(&[u8], &[u8])> {
     name.split_at_checked(length)
 }
 
-/// Of two values of one version, what all nodes keep. A value that this node cannot read stays as it is.
+/// Of two values of one version, what all nodes keep.
 pub(crate) fn merge_values(one: &Arc<[u8]>, other: &Arc<[u8]>) -> Arc<[u8]> {
-    match (Binding::decode(one), Binding::decode(other)) {
-        (Some(one), Some(other)) => Arc::from(one.merge(other).encode()),
-        (None, Some(_)) => Arc::clone(one),
-        (Some(_), None) => Arc::clone(other),
-        (None, None) => Arc::clone(one.max(other)),
-    }
+    merge_decoded((one, other), Binding::decode, |one, other| {
+        one.merge(other).encode()
+    })
 }
 
 #[cfg(test)]
