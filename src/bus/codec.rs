@@ -53,7 +53,7 @@ pub const FRAME_MAX: usize = COMMAND_MAX + (1 << 16);
 const BATCH_BYTES: usize = 1 << 20;
 const LENGTH: usize = 4;
 /// Kinds of this version are below this.
-const KINDS: u32 = 35;
+const KINDS: u32 = 36;
 
 /// What one frame says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -313,6 +313,11 @@ enum Payload<'a> {
     TopicClosed(Head),
     TopicHowFar(Head, OriginNode, bool),
     TopicSoFar(Head, OriginNode, Vec<Have>),
+    Moved {
+        #[serde(borrow)]
+        id: &'a Bytes,
+        extras: Extras,
+    },
 }
 
 impl<'a> Payload<'a> {
@@ -373,6 +378,10 @@ impl<'a> Payload<'a> {
             } => Payload::Working {
                 id: id(job),
                 for_ms: *for_ms,
+                extras: extras.clone(),
+            },
+            Message::Moved { id: job, extras } => Payload::Moved {
+                id: id(job),
                 extras: extras.clone(),
             },
             Message::SetAck {
@@ -492,6 +501,10 @@ impl<'a> Payload<'a> {
                 for_ms,
                 extras,
             },
+            Payload::Moved { id, extras } => Message::Moved {
+                id: job_id(id)?,
+                extras,
+            },
             Payload::SetAck {
                 id,
                 holders,
@@ -535,7 +548,7 @@ impl<'a> Payload<'a> {
             }
             Payload::Ask { number, question } => Message::Ask {
                 number,
-                question: question.into_question(),
+                question: question.into_question()?,
             },
             Payload::Answer { number, answer } => Message::Answer {
                 number,

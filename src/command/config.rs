@@ -1,10 +1,10 @@
 //! The parser of QCONFIG.
 
 use shoalmq_core::command::{Command, QueueConfig};
-use shoalmq_core::policy::{Policy, Use, is_prefix};
+use shoalmq_core::policy::{Backoff, Policy, Use, is_prefix};
 
 use super::args::{self, Args, is};
-use super::job::{replicate, ttl};
+use super::job::{max_deliver, replicate, ttl};
 use super::{ParseError, Parsed, Request};
 
 const YES: &[u8] = b"yes";
@@ -62,6 +62,14 @@ fn value(policy: Policy, text: &[u8]) -> Result<Vec<u8>, ParseError<'static>> {
         Policy::Delay => (seconds(text), ParseError::Delay),
         Policy::Replicate => (replicate(text).map(u64::from), ParseError::Replicate),
         Policy::MaxLen => (args::positive(text), ParseError::MaxLen),
+        Policy::MaxDeliver => (max_deliver(text).map(u64::from), ParseError::MaxDeliver),
+        Policy::DeadTtl => (ttl(text).map(u64::from), ParseError::DeadTtl),
+        Policy::DeadQueue if text.is_empty() => return Err(ParseError::Dead),
+        Policy::DeadQueue => return Ok(text.to_vec()),
+        Policy::Backoff => {
+            let backoff = Backoff::parse(text).ok_or(ParseError::BackoffPolicy)?;
+            return Ok(format!("{}:{}", backoff.base, backoff.max).into_bytes());
+        }
         Policy::PauseIn | Policy::PauseOut if text.eq_ignore_ascii_case(YES) => {
             return Ok(YES.to_vec());
         }

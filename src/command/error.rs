@@ -47,6 +47,18 @@ pub enum ParseError<'a> {
     Delay,
     /// ADDJOB: MAXLEN is not a number above 0.
     MaxLen,
+    /// ADDJOB: MAXDELIVER is not a number from 1 to 65535.
+    MaxDeliver,
+    /// ADDJOB: DEAD is no other queue.
+    Dead,
+    /// ADDJOB: BACKOFF is out of its bounds.
+    Backoff,
+    /// QCONFIG: the same, and as one word.
+    BackoffPolicy,
+    /// QCONFIG: dead-ttl is not a number above 0.
+    DeadTtl,
+    /// NACK: DEAD with DELAY or TO.
+    DeadExcludes,
     /// ADDJOB: META is too much, or has a name of ours.
     Meta(meta::Refused),
     /// A command on topics.
@@ -322,6 +334,17 @@ fn write_parse_error(error: &ParseError<'_>, line: &mut Vec<u8>) {
         ParseError::Retry => &[b"ERR RETRY time must be a non negative number"],
         ParseError::Delay => &[b"ERR DELAY time must be a non negative number"],
         ParseError::MaxLen => &[b"ERR MAXLEN must be a positive number"],
+        ParseError::MaxDeliver => &[b"ERR MAXDELIVER must be between 1 and 65535"],
+        ParseError::Dead => &[b"ERR DEAD must name another queue"],
+        ParseError::Backoff => {
+            &[b"ERR BACKOFF needs base and max between 1 and 604800 seconds, base not above max"]
+        }
+        ParseError::BackoffPolicy => &[
+            b"ERR BACKOFF needs base and max between 1 and 604800 seconds, base not above max: \
+              write base:max",
+        ],
+        ParseError::DeadTtl => &[b"ERR dead-ttl must be a number > 0"],
+        ParseError::DeadExcludes => &[b"ERR DEAD excludes DELAY and TO"],
         ParseError::Meta(meta::Refused::TooMuch) => {
             &[b"ERR META takes at most 16 pairs of 4096 bytes in all"]
         }
@@ -457,6 +480,7 @@ fn refusal_line(refusal: Refusal) -> &'static str {
         Refusal::Leaving => {
             "LEAVING This node is leaving the cluster, please connect to a different one"
         }
+        Refusal::NeedsRetry => "ERR MAXDELIVER, DEAD, BACKOFF and DEDUP need RETRY > 0",
         Refusal::UnknownJob => "NOJOB Job not known in the context of this node.",
         Refusal::TooLateToPostpone => {
             "TOOLATE Half of job TTL already elapsed, you are no longer allowed to postpone the next \

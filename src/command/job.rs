@@ -1,15 +1,17 @@
 //! Parsers of the commands on jobs, from ADDJOB to WORKING.
 
-use shoalmq_core::command::{AddJob, Command, GetJob, Replication, Told, Wait};
+use shoalmq_core::command::{AddJob, Command, GetJob, Nack, Replication, Told, Wait};
 use shoalmq_core::extras::{Extras, Tag};
 use shoalmq_core::id::JobId;
 use shoalmq_core::meta::Meta;
+use shoalmq_core::policy::Backoff;
 
 use super::args::{self, Args, is};
 use super::{ParseError, Parsed, Request};
+use crate::suggestion;
 
-/// `ADDJOB queue body ms-timeout [REPLICATE n] [DELAY s] [RETRY s] [TTL s] [MAXLEN n] [META name value]…
-/// [ASYNC]`: the new id, as a simple string.
+/// `ADDJOB queue body ms-timeout [REPLICATE n] [DELAY s] [RETRY s] [TTL s] [MAXLEN n] [MAXDELIVER n] [DEAD queue]
+/// [BACKOFF base max] [META name value]… [ASYNC]`: the new id, as a simple string.
 ///
 /// Options are checked from left to right, then the timeout; of an option given twice the last counts. Times above
 /// 136 years count as 136 years: no client can tell, and a job that outlives its server is what was asked for.
@@ -18,7 +20,7 @@ pub(super) fn add_job<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
         return Err(ParseError::WrongArity("addjob"));
     };
     let mut job = AddJob::new(queue, body);
-    let mut meta = Meta::default();
+    let (mut meta, mut guard) = (Meta::default(), Guard::default());
     let mut options = Args::new(options);
     while let Some(option) = options.next() {
         if is(option, "ASYNC") {
@@ -26,15 +28,74 @@ pub(super) fn add_job<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
         } else if is(option, "META") {
             let (name, value) = options.pair()?;
             meta.set(name, value).map_err(ParseError::Meta)?;
+        } else if guard.take(option, &mut options, queue)? {
+            continue;
         } else if !job_option(option, &mut options, &mut job)? {
             return Err(ParseError::Near(option, "addjob"));
         }
     }
     job.timeout = args::timeout(timeout)?;
-    if !meta.is_empty() {
-        job.extras = Extras::new([(Tag::META, &meta.encode()[..])]);
+    if !meta.is_empty() || guard != Guard::default() {
+        job.extras = guard.extras(&meta);
     }
     Ok(Request::Core(Command::AddJob(job)))
+}
+
+/// What is to become of a job that fails.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+struct Guard<'a> {
+    max_deliver: Option<u16>,
+    dead: Option<&'a [u8]>,
+    backoff: Option<Backoff>,
+}
+
+impl<'a> Guard<'a> {
+    /// Takes an option, if it is one of these.
+    fn take(
+        &mut self,
+        option: &[u8],
+        options: &mut Args<'_, 'a>,
+        queue: &[u8],
+    ) -> Result<bool, ParseError<'a>> {
+        if is(option, "MAXDELIVER") {
+            self.max_deliver = Some(max_deliver(options.value()?).ok_or(ParseError::MaxDeliver)?);
+        } else if is(option, "DEAD") {
+            let dead = options.value()?;
+            if dead.is_empty() || dead == queue {
+                return Err(ParseError::Dead);
+            }
+            self.dead = Some(dead);
+        } else if is(option, "BACKOFF") {
+            let (base, max) = options.pair()?;
+            let both = args::positive(base).zip(args::positive(max));
+            let backoff = both.and_then(|(base, max)| Backoff::new(base, max));
+            self.backoff = Some(backoff.ok_or(ParseError::Backoff)?);
+        } else {
+            return Ok(false);
+        }
+        Ok(true)
+    }
+
+    fn extras(&self, meta: &Meta<'_>) -> Extras {
+        let pairs = (!meta.is_empty()).then(|| meta.encode());
+        let most = self.max_deliver.map(u16::to_le_bytes);
+        let backoff = self.backoff.map(Backoff::encode);
+        let fields = [
+            (Tag::META, pairs.as_deref()),
+            (Tag::MAX_DELIVER, most.as_ref().map(|bytes| &bytes[..])),
+            (Tag::DEAD_QUEUE, self.dead),
+            (Tag::BACKOFF, backoff.as_ref().map(|bytes| &bytes[..])),
+        ];
+        Extras::new(
+            fields
+                .into_iter()
+                .filter_map(|(tag, value)| Some((tag, value?))),
+        )
+    }
+}
+
+pub(super) fn max_deliver(text: &[u8]) -> Option<u16> {
+    u16::try_from(args::positive(text)?).ok()
 }
 
 /// Takes an option of a job, if it is one of those that ADDJOB and TBIND share.
@@ -131,9 +192,47 @@ pub(super) fn enqueue<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
     ids(args).map(|ids| Request::Core(Command::Enqueue(ids)))
 }
 
-/// `NACK id [id ...]`: how many went back into their queues. Refused: BADID.
+/// `NACK id [id ...] [DELAY s] [TO queue] [REASON text] [DEAD]`: how many were put back, moved or buried. Refused: BADID.
+///
+/// The options come behind the ids: from the first word on that is one.
 pub(super) fn nack<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
-    ids(args).map(|ids| Request::Core(Command::Nack(ids)))
+    const OPTIONS: [&str; 4] = ["DELAY", "TO", "REASON", "DEAD"];
+    let is_option = |word: &[u8]| OPTIONS.iter().any(|option| is(word, option));
+    let first = args.iter().position(|word| is_option(word));
+    let (listed, options) = args.split_at(first.unwrap_or(args.len()));
+    if let [_, rest @ ..] = listed
+        && let Some(word) = rest.iter().find(|word| is_slip(word, &OPTIONS))
+    {
+        return Err(ParseError::Near(word, "nack"));
+    }
+    let mut nack = Nack {
+        ids: ids(listed)?,
+        ..Nack::default()
+    };
+    let mut options = Args::new(options);
+    while let Some(option) = options.next() {
+        if is(option, "DELAY") {
+            nack.delay = Some(args::seconds(options.value()?).ok_or(ParseError::Delay)?);
+        } else if is(option, "TO") {
+            nack.to = Some(options.value()?);
+        } else if is(option, "REASON") {
+            nack.reason = Some(options.value()?);
+        } else if is(option, "DEAD") {
+            nack.is_dead = true;
+        } else {
+            return Err(ParseError::Near(option, "nack"));
+        }
+    }
+    if nack.is_dead && (nack.delay.is_some() || nack.to.is_some()) {
+        return Err(ParseError::DeadExcludes);
+    }
+    Ok(Request::Core(Command::Nack(nack)))
+}
+
+/// Whether a word among ids is probably an option that was misspelt.
+fn is_slip(word: &[u8], options: &[&'static str]) -> bool {
+    let is_id = JobId::parse(word).is_ok();
+    !is_id && suggestion::closest(word, options.iter().copied()).is_some()
 }
 
 /// `DEQUEUE id [id ...]`: how many were taken out of their queues. Refused: BADID.
@@ -168,7 +267,7 @@ fn job_id<'a>(text: &[u8]) -> Result<Option<JobId>, ParseError<'a>> {
 
 /// All ids or none: one that is malformed refuses the list. Well formed ids that no node made are left out, since
 /// no command can find a job by them.
-fn ids<'a>(args: &[&'a [u8]]) -> Result<Vec<JobId>, ParseError<'a>> {
+pub(super) fn ids<'a>(args: &[&'a [u8]]) -> Result<Vec<JobId>, ParseError<'a>> {
     let mut ids = Vec::with_capacity(args.len());
     for text in args {
         ids.extend(job_id(text)?);

@@ -1,12 +1,13 @@
 //! Parsers of the commands on queues, and of the two scans.
 
 use shoalmq_core::command::{
-    Command, Detail, JobScan, Pause, PauseState, Question, QueueScan, ScanReply,
+    Command, Detail, JobScan, Pause, PauseState, Question, QueueScan, Redrive, ScanReply,
 };
 use shoalmq_core::id::QueueName;
 use shoalmq_core::job::JobState;
 
 use super::args::{self, Args, is};
+use super::job::ids;
 use super::{ParseError, Parsed, Request};
 
 /// As the last argument: what the whole cluster says, as an array of the usual answer and the nodes that are missing in it.
@@ -14,6 +15,9 @@ pub(super) const GLOBAL: &str = "GLOBAL";
 
 /// What makes QSTAT tell of jobs that are not ready, too.
 pub(super) const FULL: &str = "FULL";
+
+/// With META: what the producer said about a job, and how often it was handed out.
+const WITHMETA: &str = "WITHMETA";
 
 /// What a scan returns at a time when it names no COUNT.
 const DEFAULT_SCAN_COUNT: u64 = 100;
@@ -29,19 +33,70 @@ pub(super) fn length<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
     }))
 }
 
-/// `QPEEK queue count [GLOBAL]`: an array of jobs, the oldest first, or the newest first when `count` is negative.
+/// `QPEEK queue count [WITHMETA] [GLOBAL]`: an array of jobs, the oldest first, or the newest first when `count` is negative.
 pub(super) fn peek<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
-    Ok(Request::Core(match *args {
-        [queue, count] => {
-            let count = args::any_integer(count)?;
-            Command::QueuePeek { queue, count }
+    let &[queue, count, ref words @ ..] = args else {
+        return Err(ParseError::WrongArity("qpeek"));
+    };
+    let (mut is_meta, mut global) = (false, false);
+    for word in words {
+        if is(word, WITHMETA) {
+            is_meta = true;
+        } else if is(word, GLOBAL) {
+            global = true;
+        } else {
+            return Err(ParseError::Near(word, "qpeek"));
         }
-        [queue, count, word] if is(word, GLOBAL) => {
-            let (count, queue) = (args::any_integer(count)?, QueueName::new(queue));
-            Command::Global(Question::QueuePeek { queue, count })
+    }
+    let count = args::any_integer(count)?;
+    Ok(Request::Core(if global {
+        let queue = QueueName::new(queue);
+        Command::Global(Question::QueuePeek {
+            queue,
+            count,
+            is_meta,
+        })
+    } else {
+        Command::QueuePeek {
+            queue,
+            count,
+            is_meta,
         }
-        _ => return Err(ParseError::WrongArity("qpeek")),
     }))
+}
+
+/// `REDRIVE queue [COUNT n] [TO queue] [IDS id ...]`: how many jobs were moved.
+pub(super) fn redrive<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
+    let &[queue, ref options @ ..] = args else {
+        return Err(ParseError::WrongArity("redrive"));
+    };
+    let mut redrive = Redrive {
+        queue: QueueName::new(queue),
+        to: None,
+        count: None,
+        ids: Vec::new(),
+    };
+    let mut options = Args::new(options);
+    while let Some(option) = options.next() {
+        if is(option, "COUNT") {
+            redrive.count = Some(args::positive(options.value()?).ok_or(ParseError::Count)?);
+        } else if is(option, "TO") {
+            redrive.to = Some(QueueName::new(options.value()?));
+        } else if is(option, "IDS") {
+            let listed = options.rest();
+            if listed.is_empty() {
+                return Err(ParseError::NoValue(option));
+            }
+            redrive.ids = ids(listed)?;
+            if redrive.ids.is_empty() {
+                // No node made them: nothing is moved.
+                redrive.count = Some(0);
+            }
+        } else {
+            return Err(ParseError::Near(option, "redrive"));
+        }
+    }
+    Ok(Request::Core(Command::Global(Question::Redrive(redrive))))
 }
 
 /// `QSTAT queue [FULL] [GLOBAL]`: 20 elements, with FULL more after them, or a nil array.

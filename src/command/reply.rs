@@ -12,6 +12,7 @@ use shoalmq_core::extras::Tag;
 use shoalmq_core::id::{JobId, NodeId, QueueName};
 use shoalmq_core::job::Body;
 use shoalmq_core::meta::Meta;
+use shoalmq_core::register::Register;
 
 use super::Failure;
 use super::queue::{pause_name, state_name};
@@ -25,8 +26,8 @@ pub use topic::encode_push;
 const SHOW_ELEMENTS: usize = 30;
 /// The elements of QSTAT: a key and a value each of 10 times.
 const QSTAT_ELEMENTS: usize = 20;
-/// What FULL appends to them: a key and a value each of 5 times.
-const QSTAT_FULL_ELEMENTS: usize = 10;
+/// What FULL appends to them: a key and a value each of 6 times.
+const QSTAT_FULL_ELEMENTS: usize = 12;
 
 /// Appends the reply to one command.
 pub fn encode(reply: &Reply, protocol: Protocol, out: &mut Vec<u8>) {
@@ -38,7 +39,13 @@ pub fn encode(reply: &Reply, protocol: Protocol, out: &mut Vec<u8>) {
         Reply::Count(count) => number(out, *count),
         Reply::Shown(None) => encode::nil_bulk(out, protocol),
         Reply::Shown(Some(job)) => show(out, protocol, job),
-        Reply::Peeked(jobs) => deliveries(out, protocol, jobs, Told::default()),
+        &Reply::Peeked(ref jobs, meta) => {
+            let told = Told {
+                meta,
+                ..Told::default()
+            };
+            deliveries(out, protocol, jobs, told);
+        }
         Reply::QueueStat(Some(queue)) => queue_stat(out, protocol, queue),
         Reply::PauseState(state) => encode::simple(out, pause_name(*state).as_bytes()),
         Reply::AllPolicies(all) => {
@@ -89,9 +96,9 @@ fn global(gathered: &Gathered, protocol: Protocol, out: &mut Vec<u8>) {
     encode::array(out, 2);
     let local = match answer.clone() {
         Answer::Count(count) => Reply::Count(count),
-        Answer::Peeked(jobs) => Reply::Peeked(jobs),
+        Answer::Peeked(jobs, is_meta) => Reply::Peeked(jobs, is_meta),
         Answer::QueueStat(queue) => Reply::QueueStat(queue),
-        Answer::Made(_) | Answer::Purged(_) | Answer::Queues(_) => {
+        Answer::Made(_) | Answer::Purged(_) | Answer::Redriven(_) | Answer::Queues(_) => {
             panic!("no command with GLOBAL asks for it")
         }
         Answer::QueueNames(cursor, names) => Reply::Queues(cursor, names),
@@ -124,18 +131,27 @@ fn deliveries(out: &mut Vec<u8>, protocol: Protocol, jobs: &[Delivery], told: To
     }
 }
 
-/// What the producer said about a job, and how often it was handed out, this time included: as far as its two counters
-/// tell, which not every hand-out raises.
+/// What the producer said about a job, how often it was handed out, and what a dead letter died of.
 fn meta(out: &mut Vec<u8>, protocol: Protocol, job: &Delivery) {
     let given = Meta::decode(job.extras.get(Tag::META).unwrap_or_default());
-    encode::map(out, protocol, given.pairs().len() + 1);
+    let dead = Register::of(&job.extras).and_then(|register| register.dead);
+    let more = if dead.is_some() { 6 } else { 1 };
+    encode::map(out, protocol, given.pairs().len() + more);
     for (name, value) in given.pairs() {
         encode::bulk(out, name);
         encode::bulk(out, value);
     }
-    let again = u64::from(job.nacks) + u64::from(job.additional_deliveries);
-    key(out, "shoal.deliveries");
-    number(out, again + 1);
+    entry(out, "shoal.deliveries", job.deliveries);
+    if let Some(dead) = dead {
+        key(out, "shoal.dead.from");
+        encode::bulk(out, &dead.from);
+        key(out, "shoal.dead.reason");
+        encode::bulk(out, dead.reason.name().as_bytes());
+        key(out, "shoal.dead.text");
+        encode::bulk(out, &dead.text);
+        entry(out, "shoal.dead.deliveries", dead.deliveries);
+        entry(out, "shoal.dead.at", dead.at_ms);
+    }
 }
 
 fn show(out: &mut Vec<u8>, protocol: Protocol, job: &JobView) {
@@ -191,6 +207,7 @@ fn queue_stat(out: &mut Vec<u8>, protocol: Protocol, queue: &QueueView) {
     if let Some(full) = &queue.full {
         entry(out, "active", full.depths.active);
         entry(out, "delayed", full.depths.delayed);
+        entry(out, "dead", full.depths.dead);
         entry(out, "copies", full.depths.copies);
         entry(out, "restored", full.depths.restored);
         key(out, "restored-requeue-within");

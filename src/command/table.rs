@@ -8,7 +8,7 @@ use super::{admin, client, cluster, config, connection, introspect, job, queue, 
 use crate::suggestion;
 
 /// How many commands there are.
-pub const COUNT: usize = 59;
+pub const COUNT: usize = 60;
 
 /// A command, as the table knows it.
 #[derive(Debug)]
@@ -262,11 +262,12 @@ const ROWS: [CommandSpec; COUNT] = [
     row("punsubscribe", -1, PUBSUB, topic::pattern_unsubscribe, &manual::PUNSUBSCRIBE),
     row("qconfig", -1, Flags::WRITE, config::config, &manual::QCONFIG),
     row("qlen", 2, READ_FAST.and(Flags::GLOBAL), queue::length, &manual::QLEN),
-    row("qpeek", 3, READ.and(Flags::GLOBAL), queue::peek, &manual::QPEEK),
+    row("qpeek", -3, READ.and(Flags::GLOBAL), queue::peek, &manual::QPEEK),
     row("qpurge", 2, Flags::WRITE, queue::purge, &manual::QPURGE),
     row("qscan", -1, READ, queue::queue_scan, &manual::QSCAN),
     row("qstat", 2, READ_FAST.and(Flags::GLOBAL).and(Flags::FULL), queue::stat, &manual::QSTAT),
     row("quit", -1, OPEN.and(Flags::PUBSUB), connection::quit, &manual::QUIT),
+    row("redrive", -2, GROW, queue::redrive, &manual::REDRIVE),
     row("reset", 1, OPEN.and(Flags::PUBSUB), connection::reset, &manual::RESET),
     row("select", 2, READ_FAST.and(Flags::LOADING), connection::select, &manual::SELECT),
     row("show", 2, READ_FAST, job::show, &manual::SHOW),

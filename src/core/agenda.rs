@@ -55,6 +55,8 @@ pub(crate) enum Timer {
     Gathering,
     /// The jobs of a purged queue go.
     Purging,
+    /// The next step of REDRIVE.
+    Redriving,
     /// The time of a TREAD that waits is up.
     TopicRead(ReaderId),
     /// Something about topics may be overdue.
@@ -102,7 +104,8 @@ impl Timer {
             | Timer::Agreement
             | Timer::HandOver
             | Timer::Gathering
-            | Timer::Purging => false,
+            | Timer::Purging
+            | Timer::Redriving => false,
         }
     }
 }

@@ -27,12 +27,16 @@ impl Node {
             Command::FastAck(ids) => self.fast_ack_jobs(now.time, &ids, effects),
             Command::DelJob(ids) => self.delete_jobs(now.time, &ids, effects),
             Command::Enqueue(ids) => self.enqueue_jobs(now.time, &ids, effects),
-            Command::Nack(ids) => self.nack_jobs(now.time, &ids, effects),
+            Command::Nack(nack) => self.nack_jobs(now.time, &nack, effects),
             Command::Dequeue(ids) => self.dequeue_jobs(now.time, &ids),
             Command::Working(id) => self.working(now.time, id, effects),
             Command::Show(id) => self.show(now.time, id),
             Command::QueueLength(queue) => self.queue_length(queue),
-            Command::QueuePeek { queue, count } => self.queue_peek(queue, count),
+            Command::QueuePeek {
+                queue,
+                count,
+                is_meta,
+            } => self.queue_peek(queue, count, is_meta),
             Command::QueueStat { queue, detail } => self.queue_stat(now.time, queue, detail),
             Command::Pause(pause) => self.pause(now, &pause, effects),
             Command::QueueConfig(config) => self.configure_queues(now, &config, effects),
@@ -77,20 +81,24 @@ impl Node {
             Message::Enqueue {
                 id,
                 delay_ms,
-                extras: _,
-            } => self.on_enqueue_message(time, from, id, delay_ms, effects),
-            Message::WillQueue { id, extras: _ } => self.on_will_queue(time, from, id, effects),
+                extras,
+            } => self.on_enqueue_message(time, from, (id, &extras), delay_ms, effects),
+            Message::WillQueue { id, extras } => {
+                self.on_will_queue(time, from, (id, &extras), effects);
+            }
+            Message::Moved { id, extras } => self.on_moved(time, from, (id, &extras), effects),
             Message::Queued {
                 id,
                 nacks,
                 additional_deliveries,
-                extras: _,
-            } => self.on_queued(time, from, id, nacks, additional_deliveries, effects),
-            Message::Working {
-                id,
-                for_ms,
-                extras: _,
-            } => self.on_working(time, from, id, for_ms, effects),
+                extras,
+            } => {
+                let counted = (nacks, additional_deliveries);
+                self.on_queued(time, from, (id, &extras), counted, effects);
+            }
+            Message::Working { id, for_ms, extras } => {
+                self.on_working(time, from, (id, &extras), for_ms, effects)
+            }
             Message::SetAck {
                 id,
                 holders,
@@ -152,6 +160,7 @@ impl Node {
             Timer::Forgotten => self.on_forgotten_timer(now.time),
             Timer::Federation => self.on_federation(now.time, effects),
             Timer::Agreement => self.on_agreement(now.time, effects),
+            Timer::Redriving => self.on_redriving(now.time, effects),
             Timer::Purging => self.on_purging(now.time, effects),
             Timer::HandOver => self.on_hand_over_timer(now.time, effects),
             Timer::TopicRead(id) => self.on_topic_read_late(id, effects),

@@ -1,7 +1,9 @@
 //! What holds between any two events. Checked after each one in tests and in simulation; each room knows its own part.
 
 use crate::node::Node;
-use crate::{acking, adding, federating, healing, job, log, members, queue, settings, telling};
+use crate::{
+    acking, adding, federating, healing, job, log, members, moving, queue, settings, telling,
+};
 
 /// Walks over everything that the node holds.
 ///
@@ -15,6 +17,7 @@ pub fn check(node: &Node) {
     federating::check(node);
     healing::check(node);
     members::check(node);
+    moving::check(node);
     log::check(node);
     settings::check(node);
     telling::check(node);

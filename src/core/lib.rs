@@ -24,6 +24,7 @@ pub mod job;
 mod limits;
 pub mod log;
 mod members;
+mod moving;
 pub mod node;
 pub mod planted;
 mod queue;
@@ -37,6 +38,6 @@ pub mod topic;
 mod words;
 
 pub use words::{
-    command, effect, event, extras, id, message, meta, policy, record, refusal, setting, stamp,
-    time,
+    command, effect, event, extras, id, message, meta, policy, record, refusal, register, setting,
+    stamp, time,
 };

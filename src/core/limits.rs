@@ -11,6 +11,16 @@ pub(crate) const QUEUE_IDLE: Duration = Duration::from_mins(5);
 pub(crate) const QUEUE_IDLE_EXTERNAL: Duration = Duration::from_secs(10);
 pub(crate) const QUEUE_IDLE_EVICT: Duration = Duration::from_secs(2);
 
+/// How long a dead letter lives when no policy says otherwise, in seconds: a week, so that those of a weekend are still there.
+pub(crate) const DEAD_TTL: u32 = 7 * 86_400;
+/// What is put behind the name of a queue to name that of its dead letters.
+pub(crate) const DEAD_SUFFIX: &[u8] = b".dead";
+
+/// One step of REDRIVE moves at most this many jobs, and the next step follows after the pause: 200 thousand a second, while
+/// clients get their turns.
+pub(crate) const REDRIVE_PER_STEP: u32 = 1000;
+pub(crate) const REDRIVE_PAUSE: Duration = Duration::from_millis(5);
+
 /// Under memory pressure a sweep looks at all queues this often, rather than at every refused command.
 pub(crate) const SWEEP_EVERY: Duration = Duration::from_secs(1);
 

@@ -21,12 +21,13 @@ use crate::limits;
 use crate::log::{Pass, Segments, Spilling};
 use crate::members::{HandOver, PeerKey, Peers};
 use crate::message::PeerState;
+use crate::moving::Redrives;
 use crate::queue::{List, Queue, QueueKey, Queues, Waiters};
 use crate::record::{Record, Stream};
 use crate::settings::{Purges, Shared};
 use crate::stamp::Stamps;
 use crate::telling::{Counters, Gatherings};
-use crate::time::{Now, Time};
+use crate::time::{Now, Time, WallTime};
 use crate::topic::Topics;
 
 mod configuration;
@@ -56,6 +57,11 @@ pub struct Node {
     /// What all nodes of the cluster share.
     pub(crate) shared: Shared,
     pub(crate) purges: Purges,
+    pub(crate) redrives: Redrives,
+    /// Queues that jobs were moved to in the course of this event: who waits there is to be served.
+    pub(crate) rehoused: Vec<QueueKey>,
+    /// What the clocks say at this event.
+    pub(crate) clock: Now,
     pub(crate) topics: Topics,
     /// Delivered at-most-once jobs, oldest delivery first.
     pub(crate) evictable: List,
@@ -116,6 +122,12 @@ impl Node {
             hand_over: HandOver::default(),
             shared: Shared::default(),
             purges: Purges::default(),
+            redrives: Redrives::default(),
+            rehoused: Vec::new(),
+            clock: Now {
+                time: now,
+                wall: WallTime::default(),
+            },
             evictable: List::EMPTY,
             segments: Segments::default(),
             rewrite: None,
@@ -143,6 +155,7 @@ impl Node {
 
     /// Applies one event as of `now`, and appends what must be done about it to `effects`.
     pub fn handle(&mut self, now: Now, event: Event<'_>, effects: &mut Vec<Effect>) {
+        self.clock = now;
         if self.has_jumped(now) {
             self.mark(now, effects);
         }
@@ -204,10 +217,20 @@ impl Node {
             Event::HandOver => self.on_hand_over(now.time, effects),
             Event::Stop => self.on_stop(now, effects),
         }
+        if !self.rehoused.is_empty() {
+            self.serve_rehoused(now.time, effects);
+        }
         self.answer_abandoned(effects);
         if let Some(oldest) = self.segments.retire() {
             effects.push(Effect::Retire(Stream::Jobs, oldest));
         }
+    }
+
+    /// The creation clock: later than anything that this node made or moved before.
+    pub(crate) fn next_created(&mut self) -> u64 {
+        let wall = self.clock.wall.0.saturating_mul(1_000_000);
+        self.last_created = self.last_created.saturating_add(1).max(wall);
+        self.last_created
     }
 
     /// When the next tick is wanted: not before this, and soon after.
@@ -354,7 +377,8 @@ impl Node {
             | Place::BeforeUnsure
             | Place::Nowhere
             | Place::Unsettled
-            | Place::Restored => {}
+            | Place::Restored
+            | Place::Waiting => {}
             Place::List | Place::Tree => self.leave_queue(now, key),
             Place::Evictable => self.evictable.remove(&mut self.jobs, key),
             Place::Acked => self.end_collection(key),

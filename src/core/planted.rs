@@ -35,13 +35,27 @@ pub enum Bug {
     ForgottenRemoval,
     /// A purge compares the creation time of a job with the clocks of other nodes than the one that made it.
     YoungerPurged,
+    /// What a holder says is looked at without a look at the register: a dead letter is back in its queue.
+    RankBeforeRegister,
+    /// Counters are merged between different registers: a job that was sent back is buried at once.
+    MergedCounters,
+    /// A job is buried, and that is recorded nowhere.
+    UnrecordedMove,
+    /// Hand-outs are not recorded.
+    UnrecordedDelivery,
+    /// A job whose ttl is over is buried by every holder.
+    EveryHolderBuries,
+    /// An ack is given up when the ttl of its job is over.
+    AckEndsWithTtl,
+    /// Other holders do not hear that a job waits after NACK.
+    CutWait,
     /// One in the rules of topics.
     Topic(topic::Bug),
 }
 
 impl Bug {
     /// All of them, but those of topics.
-    pub const ALL: [Bug; 13] = [
+    pub const ALL: [Bug; 20] = [
         Bug::EarlyReply,
         Bug::LostAck,
         Bug::SecondRun,
@@ -55,6 +69,13 @@ impl Bug {
         Bug::LeftTwice,
         Bug::ForgottenRemoval,
         Bug::YoungerPurged,
+        Bug::RankBeforeRegister,
+        Bug::MergedCounters,
+        Bug::UnrecordedMove,
+        Bug::UnrecordedDelivery,
+        Bug::EveryHolderBuries,
+        Bug::AckEndsWithTtl,
+        Bug::CutWait,
     ];
 }
 

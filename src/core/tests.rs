@@ -9,6 +9,7 @@ mod collecting;
 mod delivering;
 mod expecting;
 mod extras;
+mod failing;
 mod federating;
 mod globally;
 mod guarantees;

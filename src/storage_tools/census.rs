@@ -15,6 +15,8 @@ pub(super) fn kind(record: &Record) -> &'static str {
         Record::Added(_) => "added",
         Record::Holders { .. } => "holders",
         Record::Acked(_) => "acked",
+        Record::Moved(_) => "moved",
+        Record::Counted(_) => "counted",
         Record::Deleted(_) => "deleted",
         Record::Peer { .. } => "peer",
         Record::PeerForgotten(_) => "peer-forgotten",
@@ -84,6 +86,8 @@ impl Census {
             Record::Started { .. }
             | Record::Mark { .. }
             | Record::Holders { .. }
+            | Record::Moved(_)
+            | Record::Counted(_)
             | Record::Peer { .. }
             | Record::PeerForgotten(_)
             | Record::Setting(_)

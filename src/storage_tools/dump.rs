@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 use shoalmq_core::id::NodeId;
 use shoalmq_core::policy::Policy;
 use shoalmq_core::record::{Record, Stream};
+use shoalmq_core::register::Register;
 use shoalmq_core::setting::SettingKind;
 use shoalmq_core::time::Time;
 use shoalmq_core::topic::TopicRecord;
@@ -80,6 +81,7 @@ fn line(at: &At<'_>) -> Value {
                 text(&mut line, "queue", queue.as_bytes());
             }
         }
+        Record::Moved(moved) => text(&mut line, "queue", moved.queue.as_bytes()),
         Record::Setting(setting) => {
             text(&mut line, "name", &setting.name);
             if let Some(value) = &setting.value {
@@ -89,6 +91,7 @@ fn line(at: &At<'_>) -> Value {
         Record::Started { .. }
         | Record::Mark { .. }
         | Record::Holders { .. }
+        | Record::Counted(_)
         | Record::Deleted(_)
         | Record::Peer { .. }
         | Record::PeerForgotten(_)
@@ -131,6 +134,20 @@ fn fields(record: &Record) -> Value {
         Record::Holders { id, holders } => {
             json!({ "id": id.to_string(), "holders": nodes(holders) })
         }
+        Record::Moved(moved) => json!({
+            "id": moved.id.to_string(),
+            "added": moved.added.as_millis(),
+            "ttl_seconds": moved.ttl,
+            "nacks": moved.nacks,
+            "additional_deliveries": moved.additional_deliveries,
+            "register": Register::of(&moved.extras).as_ref().map(register),
+        }),
+        Record::Counted(counted) => json!({
+            "id": counted.id.to_string(),
+            "nacks": counted.nacks,
+            "additional_deliveries": counted.additional_deliveries,
+            "turn": counted.turn,
+        }),
         Record::Acked(ack) => json!({
             "id": ack.id.to_string(),
             "expires": ack.expires.as_millis(),
@@ -194,6 +211,27 @@ fn topic_fields(record: &TopicRecord) -> Value {
             "first_entry": first_entry,
         }),
     }
+}
+
+/// Where a job is since it was moved.
+fn register(register: &Register) -> Value {
+    let dead = register.dead.as_ref().map(|dead| {
+        let mut line = Map::new();
+        text(&mut line, "from", &dead.from);
+        text(&mut line, "text", &dead.text);
+        line.insert("reason".to_owned(), dead.reason.name().into());
+        line.insert("deliveries".to_owned(), dead.deliveries.into());
+        line.insert("at".to_owned(), dead.at_ms.into());
+        Value::Object(line)
+    });
+    json!({
+        "version": register.version,
+        "stamp": register.stamp,
+        "node": register.node.to_string(),
+        "created": register.created,
+        "entered": register.entered,
+        "dead": dead,
+    })
 }
 
 /// What a setting is about.

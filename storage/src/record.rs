@@ -48,7 +48,7 @@ pub(crate) const HEADER: usize = 8;
 /// The kind of an entry.
 const ENTRY: u32 = 13;
 /// Kinds of this version are below this.
-const KINDS: u32 = 16;
+const KINDS: u32 = 18;
 
 /// Why bytes are not a record.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -258,6 +258,8 @@ enum Payload<'a> {
         last: u64,
         first_entry: Option<u64>,
     },
+    Moved(#[serde(borrow)] job::MovedParts<'a>),
+    Counted(#[serde(borrow)] job::CountedParts<'a>),
 }
 
 impl<'a> Payload<'a> {
@@ -293,6 +295,8 @@ impl<'a> Payload<'a> {
                 holders: Cow::Borrowed(holders),
             },
             Record::Acked(ack) => Payload::Acked(job::AckedParts::of(ack)),
+            Record::Moved(moved) => Payload::Moved(job::MovedParts::of(moved)),
+            Record::Counted(counted) => Payload::Counted(job::CountedParts::of(counted)),
             &Record::Peer { id, store } => Payload::Peer { id, store },
             &Record::PeerForgotten(id) => Payload::PeerForgotten { id },
             Record::Setting(setting) => Payload::Setting {
@@ -324,6 +328,8 @@ impl<'a> Payload<'a> {
                 holders: holders.into_owned().into(),
             },
             Payload::Acked(ack) => ack.into_record()?,
+            Payload::Moved(moved) => moved.into_record()?,
+            Payload::Counted(counted) => counted.into_record()?,
             Payload::Peer { id, store } => Record::Peer { id, store },
             Payload::PeerForgotten { id } => Record::PeerForgotten(id),
             Payload::Setting {

@@ -82,7 +82,7 @@ impl Ask {
             }),
             Ask::Ack(ids) => Command::AckJob(ids.clone()),
             Ask::FastAck(id) => Command::FastAck(vec![*id]),
-            Ask::Nack(id) => Command::Nack(vec![*id]),
+            Ask::Nack(id) => Command::nack(vec![*id]),
             Ask::Enqueue(id) => Command::Enqueue(vec![*id]),
             Ask::Dequeue(id) => Command::Dequeue(vec![*id]),
             Ask::Working(id) => Command::Working(Some(*id)),

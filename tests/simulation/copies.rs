@@ -59,6 +59,8 @@ impl Checker {
             Record::Started { .. }
             | Record::Mark { .. }
             | Record::Holders { .. }
+            | Record::Moved(_)
+            | Record::Counted(_)
             | Record::Peer { .. }
             | Record::PeerForgotten(_)
             | Record::Flushed
@@ -140,6 +142,8 @@ pub(crate) fn jobs_on(disk: &Disk) -> BTreeSet<JobId> {
             Record::Started { .. }
             | Record::Mark { .. }
             | Record::Holders { .. }
+            | Record::Moved(_)
+            | Record::Counted(_)
             | Record::Peer { .. }
             | Record::PeerForgotten(_)
             | Record::Setting(_)

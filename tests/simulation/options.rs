@@ -123,6 +123,13 @@ pub(crate) fn name_of(bug: Bug) -> &'static str {
         Bug::LeftTwice => "left-twice",
         Bug::ForgottenRemoval => "forgotten-removal",
         Bug::YoungerPurged => "younger-purged",
+        Bug::RankBeforeRegister => "rank-before-register",
+        Bug::MergedCounters => "merged-counters",
+        Bug::UnrecordedMove => "unrecorded-move",
+        Bug::UnrecordedDelivery => "unrecorded-delivery",
+        Bug::EveryHolderBuries => "every-holder-buries",
+        Bug::AckEndsWithTtl => "ack-ends-with-ttl",
+        Bug::CutWait => "cut-wait",
         Bug::Topic(bug) => match bug {
             topic::Bug::NewcomerRead => "newcomer-read",
             topic::Bug::EndedCutShort => "ended-cut-short",

@@ -147,8 +147,8 @@ fn jobs_of_command(command: &Command<'_>) -> Vec<JobId> {
         | Command::FastAck(ids)
         | Command::DelJob(ids)
         | Command::Enqueue(ids)
-        | Command::Nack(ids)
         | Command::Dequeue(ids) => ids.clone(),
+        Command::Nack(nack) => nack.ids.clone(),
         Command::Working(id) | Command::Show(id) => id.iter().copied().collect(),
         _ => Vec::new(),
     }
@@ -164,6 +164,7 @@ fn jobs_of_message(message: &Message) -> Vec<JobId> {
         | Message::WillQueue { id, .. }
         | Message::Queued { id, .. }
         | Message::Working { id, .. }
+        | Message::Moved { id, .. }
         | Message::SetAck { id, .. }
         | Message::GotAck { id, .. }
         | Message::DelJob { id, .. } => vec![*id],
@@ -196,6 +197,8 @@ fn jobs_of_record(record: &Record) -> Vec<JobId> {
         Record::Added(job) => vec![job.id],
         Record::Holders { id, .. } | Record::Deleted(id) => vec![*id],
         Record::Acked(ack) => vec![ack.id],
+        Record::Moved(moved) => vec![moved.id],
+        Record::Counted(counted) => vec![counted.id],
         Record::Standing(standing) => vec![standing.id],
         Record::Started { .. }
         | Record::Mark { .. }

@@ -219,7 +219,11 @@ fn one_of_each() -> Vec<Frame> {
     let messages = messages
         .chain(of_one_job())
         .chain(of_more())
-        .chain(of_topics());
+        .chain(of_topics())
+        .chain([Message::Moved {
+            id: JobId::from_bytes([9; 24]),
+            extras: extras(),
+        }]);
     let notices = notices().into_iter().map(Frame::Notice);
     notices.chain(messages.map(Frame::Message)).collect()
 }

@@ -36,6 +36,7 @@ pub(super) struct Jobs {
     delayed: u64,
     restored: u64,
     copies: u64,
+    dead: u64,
     bytes: u64,
 }
 
@@ -79,6 +80,7 @@ impl Jobs {
             delayed,
             restored,
             copies,
+            dead,
             bytes,
         } = depths;
         Jobs {
@@ -87,6 +89,7 @@ impl Jobs {
             delayed,
             restored,
             copies,
+            dead,
             bytes,
         }
     }
@@ -98,6 +101,7 @@ impl Jobs {
             delayed: self.delayed,
             restored: self.restored,
             copies: self.copies,
+            dead: self.dead,
             bytes: self.bytes,
         }
     }

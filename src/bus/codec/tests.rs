@@ -7,7 +7,7 @@ use proptest::option;
 use proptest::prelude::*;
 use shoalmq_core::command::{
     Answer, Delivery, Detail, JobView, PauseState, Question, QueueScan, QueueView, QueueWaits,
-    ScanReply,
+    Redrive, ScanReply,
 };
 use shoalmq_core::extras::{Extras, Features, Tag};
 use shoalmq_core::id::StoreId;
@@ -128,17 +128,20 @@ fn copies() -> impl Strategy<Value = Copy> {
 fn deliveries() -> impl Strategy<Value = Delivery> {
     (
         (names(), job_ids(), bodies(), extras()),
-        any::<(u64, u32, u32)>(),
+        any::<(u64, u32, u32, u32)>(),
     )
         .prop_map(
-            |((queue, id, body, extras), (created, nacks, additional_deliveries))| Delivery {
-                queue,
-                id,
-                created,
-                body,
-                nacks,
-                additional_deliveries,
-                extras,
+            |((queue, id, body, extras), (entered, nacks, additional_deliveries, deliveries))| {
+                Delivery {
+                    queue,
+                    id,
+                    entered,
+                    body,
+                    nacks,
+                    additional_deliveries,
+                    deliveries,
+                    extras,
+                }
             },
         )
 }
@@ -214,7 +217,23 @@ fn questions() -> impl Strategy<Value = Question> {
         names().prop_map(Question::QueueLength),
         names().prop_map(Question::Purged),
         Just(Question::Made),
-        (names(), any::<i64>()).prop_map(|(queue, count)| Question::QueuePeek { queue, count }),
+        (names(), any::<(i64, bool)>()).prop_map(|(queue, (count, is_meta))| Question::QueuePeek {
+            queue,
+            count,
+            is_meta,
+        }),
+        (
+            names(),
+            option::of(names()),
+            any::<Option<u64>>(),
+            vec(job_ids(), 0..4)
+        )
+            .prop_map(|(queue, to, count, ids)| Question::Redrive(Redrive {
+                queue,
+                to,
+                count,
+                ids,
+            })),
         (names(), any::<bool>()).prop_map(|(queue, full)| Question::QueueStat {
             queue,
             detail: if full { Detail::Full } else { Detail::Plain },
@@ -258,14 +277,17 @@ fn queue_scans() -> impl Strategy<Value = QueueScan> {
 }
 
 fn depths() -> impl Strategy<Value = Depths> {
-    any::<[u64; 6]>().prop_map(|[ready, active, delayed, restored, copies, bytes]| Depths {
-        ready,
-        active,
-        delayed,
-        restored,
-        copies,
-        bytes,
-    })
+    any::<[u64; 7]>().prop_map(
+        |[ready, active, delayed, restored, copies, dead, bytes]| Depths {
+            ready,
+            active,
+            delayed,
+            restored,
+            copies,
+            dead,
+            bytes,
+        },
+    )
 }
 
 fn queue_depths() -> impl Strategy<Value = QueueDepths> {
@@ -291,8 +313,10 @@ fn answers() -> impl Strategy<Value = Answer> {
     prop_oneof![
         any::<u64>().prop_map(Answer::Count),
         any::<u64>().prop_map(Answer::Purged),
+        any::<u64>().prop_map(Answer::Redriven),
         made().prop_map(Answer::Made),
-        vec(deliveries(), 0..4).prop_map(Answer::Peeked),
+        (vec(deliveries(), 0..4), any::<bool>())
+            .prop_map(|(jobs, is_meta)| Answer::Peeked(jobs, is_meta)),
         option::of(queue_views()).prop_map(|view| Answer::QueueStat(view.map(Box::new))),
         (any::<u64>(), vec(names(), 0..4))
             .prop_map(|(cursor, names)| Answer::QueueNames(cursor, names)),
@@ -349,6 +373,7 @@ fn messages() -> impl Strategy<Value = Message> {
         job_ids().prop_map(Message::Missing),
         (job_ids(), extras()).prop_map(|(id, extras)| Message::WillQueue { id, extras }),
         (job_ids(), extras()).prop_map(|(id, extras)| Message::DelJob { id, extras }),
+        (job_ids(), extras()).prop_map(|(id, extras)| Message::Moved { id, extras }),
         (job_ids(), any::<u64>(), extras()).prop_map(|(id, delay_ms, extras)| Message::Enqueue {
             id,
             delay_ms,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::Bytes;
 use shoalmq_core::command::{
     Answer, Delivery, Detail, JobView, PauseState, Question, QueueScan, QueueView, QueueWaits,
-    ScanReply,
+    Redrive, ScanReply,
 };
 use shoalmq_core::extras::Extras;
 use shoalmq_core::id::{Maker, QueueName};
@@ -26,6 +26,7 @@ pub(super) enum Wanted<'a> {
         #[serde(borrow)]
         queue: &'a Bytes,
         count: i64,
+        meta: bool,
     },
     QueueStat {
         #[serde(borrow)]
@@ -50,14 +51,26 @@ pub(super) enum Wanted<'a> {
     Made,
     #[serde(borrow)]
     Purged(&'a Bytes),
+    Redrive {
+        #[serde(borrow)]
+        queue: &'a Bytes,
+        #[serde(borrow)]
+        to: Option<&'a Bytes>,
+        count: Option<u64>,
+        #[serde(borrow)]
+        ids: Ids<'a>,
+    },
 }
 
 /// What is answered.
 #[derive(Serialize, Deserialize)]
 pub(super) enum Said<'a> {
     Count(u64),
-    #[serde(borrow)]
-    Peeked(Vec<Peeked<'a>>),
+    Peeked {
+        #[serde(borrow)]
+        jobs: Vec<Peeked<'a>>,
+        meta: bool,
+    },
     #[serde(borrow)]
     QueueStat(Option<Stat<'a>>),
     Queues {
@@ -77,6 +90,7 @@ pub(super) enum Said<'a> {
     },
     Made(Vec<(Maker, Stamp)>),
     Purged(u64),
+    Redriven(u64),
 }
 
 /// Where a job stands.
@@ -95,11 +109,12 @@ pub(super) struct Peeked<'a> {
     queue: &'a Bytes,
     #[serde(borrow)]
     id: &'a Bytes,
-    created: u64,
+    entered: u64,
     #[serde(borrow)]
     body: &'a Bytes,
     nacks: u32,
     additional_deliveries: u32,
+    deliveries: u32,
     extras: Extras,
 }
 
@@ -160,9 +175,14 @@ impl<'a> Wanted<'a> {
     pub(super) fn of(question: &'a Question) -> Self {
         match question {
             Question::QueueLength(queue) => Wanted::QueueLength(name(queue)),
-            Question::QueuePeek { queue, count } => Wanted::QueuePeek {
+            Question::QueuePeek {
+                queue,
+                count,
+                is_meta,
+            } => Wanted::QueuePeek {
                 queue: name(queue),
                 count: *count,
+                meta: *is_meta,
             },
             Question::QueueStat { queue, detail } => Wanted::QueueStat {
                 queue: name(queue),
@@ -183,6 +203,12 @@ impl<'a> Wanted<'a> {
             },
             Question::Made => Wanted::Made,
             Question::Purged(queue) => Wanted::Purged(name(queue)),
+            Question::Redrive(redrive) => Wanted::Redrive {
+                queue: name(&redrive.queue),
+                to: redrive.to.as_ref().map(name),
+                count: redrive.count,
+                ids: Ids::of(&redrive.ids),
+            },
             Question::Queues(_) => panic!("it is of another kind"),
             Question::JobScan {
                 cursor,
@@ -200,12 +226,13 @@ impl<'a> Wanted<'a> {
         }
     }
 
-    pub(super) fn into_question(self) -> Question {
-        match self {
+    pub(super) fn into_question(self) -> Result<Question, Invalid> {
+        Ok(match self {
             Wanted::QueueLength(queue) => Question::QueueLength(QueueName::new(queue)),
-            Wanted::QueuePeek { queue, count } => Question::QueuePeek {
+            Wanted::QueuePeek { queue, count, meta } => Question::QueuePeek {
                 queue: QueueName::new(queue),
                 count,
+                is_meta: meta,
             },
             Wanted::QueueStat { queue, full } => Question::QueueStat {
                 queue: QueueName::new(queue),
@@ -239,7 +266,18 @@ impl<'a> Wanted<'a> {
             },
             Wanted::Made => Question::Made,
             Wanted::Purged(queue) => Question::Purged(QueueName::new(queue)),
-        }
+            Wanted::Redrive {
+                queue,
+                to,
+                count,
+                ids,
+            } => Question::Redrive(Redrive {
+                queue: QueueName::new(queue),
+                to: to.map(|to| QueueName::new(to)),
+                count,
+                ids: ids.ids()?,
+            }),
+        })
     }
 }
 
@@ -249,7 +287,11 @@ impl<'a> Said<'a> {
             Answer::Count(count) => Said::Count(*count),
             Answer::Made(made) => Said::Made(made.iter().collect()),
             Answer::Purged(count) => Said::Purged(*count),
-            Answer::Peeked(jobs) => Said::Peeked(jobs.iter().map(Peeked::of).collect()),
+            Answer::Redriven(count) => Said::Redriven(*count),
+            Answer::Peeked(jobs, is_meta) => Said::Peeked {
+                jobs: jobs.iter().map(Peeked::of).collect(),
+                meta: *is_meta,
+            },
             Answer::QueueStat(view) => Said::QueueStat(view.as_deref().map(Stat::of)),
             Answer::Queues(_) => panic!("it is of another kind"),
             Answer::QueueNames(cursor, names) => Said::Queues {
@@ -272,9 +314,10 @@ impl<'a> Said<'a> {
             Said::Count(count) => Answer::Count(count),
             Said::Made(made) => Answer::Made(made.into_iter().collect()),
             Said::Purged(count) => Answer::Purged(count),
-            Said::Peeked(jobs) => {
+            Said::Redriven(count) => Answer::Redriven(count),
+            Said::Peeked { jobs, meta } => {
                 let jobs: Result<_, _> = jobs.into_iter().map(Peeked::into_delivery).collect();
-                Answer::Peeked(jobs?)
+                Answer::Peeked(jobs?, meta)
             }
             Said::QueueStat(stat) => {
                 let view = stat.map(Stat::into_view).transpose()?;
@@ -318,10 +361,11 @@ impl<'a> Peeked<'a> {
         Peeked {
             queue: name(&job.queue),
             id: Bytes::new(job.id.as_bytes()),
-            created: job.created,
+            entered: job.entered,
             body: Bytes::new(job.body.as_bytes()),
             nacks: job.nacks,
             additional_deliveries: job.additional_deliveries,
+            deliveries: job.deliveries,
             extras: job.extras.clone(),
         }
     }
@@ -330,10 +374,11 @@ impl<'a> Peeked<'a> {
         Ok(Delivery {
             queue: QueueName::new(self.queue),
             id: job_id(self.id)?,
-            created: self.created,
+            entered: self.entered,
             body: Body::new(self.body),
             nacks: self.nacks,
             additional_deliveries: self.additional_deliveries,
+            deliveries: self.deliveries,
             extras: self.extras,
         })
     }

@@ -231,7 +231,7 @@ fn one_malformed_id_refuses_the_whole_list() {
         (fast_ack, Command::FastAck),
         (del_job, Command::DelJob),
         (enqueue, Command::Enqueue),
-        (nack, Command::Nack),
+        (nack, Command::nack),
         (dequeue, Command::Dequeue),
     ];
     for (parse, command) in commands {

@@ -21,6 +21,9 @@ pub(in crate::command) static ADDJOB: Manual = Manual {
         Parse(ParseError::Retry),
         Parse(ParseError::Delay),
         Parse(ParseError::MaxLen),
+        Parse(ParseError::MaxDeliver),
+        Parse(ParseError::Dead),
+        Parse(ParseError::Backoff),
         Parse(ParseError::Meta(meta::Refused::TooMuch)),
         Parse(ParseError::Meta(meta::Refused::Reserved)),
         Parse(ParseError::Near(b"RETRI", "addjob")),
@@ -29,6 +32,7 @@ pub(in crate::command) static ADDJOB: Manual = Manual {
         Parse(ParseError::TimeoutNegative),
         Refused(Refusal::RetryZeroNeedsOneReplica),
         Refused(Refusal::DelayBeyondTtl),
+        Refused(Refusal::NeedsRetry),
         Refused(Refusal::TooFewNodes),
         Refused(Refusal::TooFewNodesLeaving),
         Refused(Refusal::TooFewNodesMemory),
@@ -52,6 +56,11 @@ pub(in crate::command) static ADDJOB: Manual = Manual {
          then it is dropped, done or not. All three are in seconds.",
         "`MAXLEN` refuses the job when its queue has this many jobs or more on this node; other nodes do not count. `ASYNC` \
          answers before the replicas confirmed.",
+        "`MAXDELIVER`, 1 to 65535, is how often the job may be handed out: when it is to be put back after that, because its retry is over or \
+         by NACK, it is moved to its dead queue instead. `DEAD` names that queue; by default it is the name of the job's queue with `.dead` behind it. \
+         A job with `MAXDELIVER` or `DEAD` also becomes a dead letter when its TTL ends. `BACKOFF` makes the job wait after NACK: \
+         the nth time base · 2^(n−1) seconds, at most max, ± 20 % at random, and no longer than half of the TTL that is left. None of \
+         them goes with `RETRY 0`.",
         "`META` gives the job a named value, and may be given several times: 16 pairs, 4096 bytes of names and values in all. \
          The queue does not look at it. It goes with the job to every node, through every restart, until the job ends, and \
          GETJOB returns it with `WITHMETA`. Of a name given twice the last value counts. `traceparent` and `tracestate` \
@@ -100,7 +109,10 @@ pub(in crate::command) static GETJOB: Manual = Manual {
         "Everything after `FROM` is a queue. Jobs are taken one from each queue in turn, round after round.",
         "A job that is not acknowledged within its retry is delivered again.",
         "With `WITHMETA`, the map holds what ADDJOB was given as `META`, and `shoal.deliveries`: how often the job was handed \
-         out, this time included. That number is an estimate, 1 + nacks + additional deliveries.",
+         out, this time included. While `MAXDELIVER` applies to the job that number is counted; otherwise it is an estimate, 1 + nacks + \
+         additional deliveries. A dead letter also has `shoal.dead.from` (the queue that it was in), `shoal.dead.reason` (`deliveries`, \
+         `nack` or `expired`), `shoal.dead.text` (the last `REASON` of NACK), `shoal.dead.deliveries` and `shoal.dead.at` (unix \
+         milliseconds).",
         "Choose a `TIMEOUT` below the socket timeout of your client library, which otherwise gives up before the reply comes. \
          The socket timeout of redis-py 8 is 5 s by default: use 2000 to 4000 ms.",
         "A node that drains or stops closes the connections of waiting clients without a reply: connect again, to another \
@@ -174,17 +186,27 @@ pub(in crate::command) static ENQUEUE: Manual = Manual {
 };
 
 pub(in crate::command) static NACK: Manual = Manual {
-    failures: BAD_ID,
+    failures: &[
+        Parse(ParseError::InvalidJobId),
+        Parse(ParseError::Delay),
+        Parse(ParseError::DeadExcludes),
+        Parse(ParseError::Near(b"RAESON", "nack")),
+    ],
     notes: &[
         ALL_OR_NONE,
         AT_MOST_ONCE,
-        "Queues are ordered by creation, so a job goes back to its old place, mostly the head.",
+        "Queues are ordered by entry, so a job goes back to its old place, mostly the head.",
+        "A job waits before it goes back when `BACKOFF` of ADDJOB or a policy says so, or for `DELAY` seconds; never for longer than half of the \
+         TTL that it has left. `TO` puts it at the end of another queue, where it stays. \
+         `REASON` is kept with the job, up to 1 KiB, and tells why it died if it does.",
+        "`DEAD` moves the job to its dead queue, and so does any NACK of a job that was handed out as often as `MAXDELIVER` allows. \
+         `NACK ... DEAD` of a dead letter puts it back with the new `REASON`. `DEAD` and `TO` also take jobs that wait in a queue.",
     ],
     ..entry(
         Group::Jobs,
-        IDS,
-        "Puts jobs back into their queues now, and counts a failed processing.",
-        "integer: how many went from active to queued.",
+        "[ id ... ] [ DELAY s ] [ TO queue ] [ REASON text ] [ DEAD ]",
+        "Gives jobs back: into their queues now or later, into another queue, or to the dead letters.",
+        "integer: how many were put back, moved or buried.",
     )
 };
 

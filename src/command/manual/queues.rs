@@ -23,13 +23,46 @@ pub(in crate::command) static QLEN: Manual = Manual {
 };
 
 pub(in crate::command) static QPEEK: Manual = Manual {
-    failures: &[Parse(ParseError::NotInteger)],
-    notes: &["Works on paused queues too.", GLOBAL],
+    failures: &[
+        Parse(ParseError::NotInteger),
+        Parse(ParseError::Near(b"WITHMTA", "qpeek")),
+    ],
+    notes: &[
+        "Works on paused queues too.",
+        "`WITHMETA` adds to each job what GETJOB adds: its `META`, how often it was handed out so far, and what a dead letter died \
+         of.",
+        GLOBAL,
+    ],
     ..entry(
         Group::Queues,
-        "queue count [ GLOBAL ]",
+        "queue count [ WITHMETA ] [ GLOBAL ]",
         "Looks at ready jobs without taking them: the oldest first, or the newest first when `count` is negative.",
-        "array of jobs, each an array of queue, id and body; empty for an unknown queue.",
+        "array of jobs, each an array of queue, id and body, with `WITHMETA` also `meta` and a map (in RESP2 a flat array); \
+         empty for an unknown queue.",
+    )
+};
+
+pub(in crate::command) static REDRIVE: Manual = Manual {
+    failures: &[
+        Parse(ParseError::Count),
+        Parse(ParseError::InvalidJobId),
+        Parse(ParseError::NoValue(b"IDS")),
+        Parse(ParseError::Near(b"CUONT", "redrive")),
+    ],
+    notes: &[
+        "Moves the jobs that wait in the queue, the oldest first: to the queue that `TO` names, or else each dead letter to the queue \
+         that it came from. Without `TO`, jobs that are no dead letters stay.",
+        "A dead letter starts again: its counters are 0, and it has its full TTL. Any other job keeps both.",
+        "`IDS`, which comes last, moves only these. `COUNT` moves at most so many. A job stays if the queue that it would go to is \
+         paused in input.",
+        "Works for the whole cluster: one node after the other moves its jobs in small steps, and the reply comes when all that can be \
+         reached are done. Jobs that are handed out, or that wait for a retry, stay; so do those of nodes that are away.",
+    ],
+    ..entry(
+        Group::Queues,
+        "queue [ COUNT n ] [ TO queue ] [ IDS id ... ]",
+        "Sends dead letters back, or moves the jobs of a queue to another.",
+        "integer: how many jobs were moved.",
     )
 };
 
@@ -38,7 +71,7 @@ pub(in crate::command) static QSTAT: Manual = Manual {
         "`len` counts the jobs that are ready. A queue is known while jobs of it are ready, active, delayed or restored, and \
          for 5 minutes after.",
         "`FULL` counts the jobs that are not ready, each by what the node knows of it. `active`: this node handed it out, or \
-         took it out of its queue for DEQUEUE, and it is not acknowledged. `delayed`: it was added here, and its delay is not over. `copies`: another node has it ready, \
+         took it out of its queue for DEQUEUE, and it is not acknowledged. `delayed`: it was added here, and its delay is not over, or it waits after NACK. `dead`: it is a dead letter that waits in this queue; such jobs are in `len`, too. `copies`: another node has it ready, \
          active or delayed; a queue of copies alone is known to `FULL`. `restored`: this node read it from disk at its start and \
          cannot tell whether somebody still works on it. After an unclean stop that is every job with a retry, copies too; after \
          a clean stop, every job that was active.",
@@ -53,7 +86,7 @@ pub(in crate::command) static QSTAT: Manual = Manual {
         "queue [ FULL ] [ GLOBAL ]",
         "Tells the figures of a queue on this node, or of the whole cluster.",
         "array of exactly 20 elements, a name and a value in turn: name, len, age, idle, blocked, import-from, import-rate, \
-         jobs-in, jobs-out, pause. With `FULL` 10 more follow: active, delayed, copies, restored, restored-requeue-within. \
+         jobs-in, jobs-out, pause. With `FULL` 12 more follow: active, delayed, dead, copies, restored, restored-requeue-within. \
          Nil array for an unknown queue.",
     )
 };
@@ -88,6 +121,10 @@ pub(in crate::command) static QCONFIG: Manual = Manual {
         Parse(ParseError::Delay),
         Parse(ParseError::Replicate),
         Parse(ParseError::MaxLen),
+        Parse(ParseError::MaxDeliver),
+        Parse(ParseError::Dead),
+        Parse(ParseError::BackoffPolicy),
+        Parse(ParseError::DeadTtl),
         Parse(ParseError::PolicyYesNo(Policy::PauseIn)),
         Parse(ParseError::PolicyOfQueue(Policy::PauseIn)),
         Parse(ParseError::Near(b"SETT", "qconfig")),
@@ -104,6 +141,9 @@ pub(in crate::command) static QCONFIG: Manual = Manual {
         "ADDJOB is refused where it would be refused with these options. If a policy had a part in it, the error names the \
          policy: `ERR The specified DELAY is greater than TTL. Job refused since would never be delivered (QCONFIG: delay)`. \
          `retry 0` needs `replicate 1` beside it wherever a cluster has more than one node.",
+        "`max-deliver`, `dead-queue` and `backoff` (as `base:max`) stand in for MAXDELIVER, DEAD and BACKOFF of ADDJOB, and `dead-ttl` is how \
+         many seconds a dead letter lives: 604800, which is 7 days, by default. These four are looked up when a job fails, so a change \
+         reaches jobs that are already there. They do not apply to jobs with `RETRY 0`.",
         "`pause-in` and `pause-out` (`yes` or `no`, on names only) are what PAUSE with `bcast` writes.",
         "With `SET` and `UNSET` all changes are made, or none. They hold for the whole cluster: they survive restarts, and a \
          node that is away learns of them when it returns. The last command wins; only between two that did not know of each \

@@ -20,7 +20,13 @@ fn qlen_qstat_and_qpeek_name_a_queue() {
     };
     assert_eq!(core(stat, "q"), stat_of(Detail::Plain));
     assert_eq!(core(stat, "q full"), stat_of(Detail::Full));
-    let peeked = |count| Ok(Command::QueuePeek { queue: b"q", count });
+    let peeked = |count| {
+        Ok(Command::QueuePeek {
+            queue: b"q",
+            count,
+            is_meta: false,
+        })
+    };
     assert_eq!(core(peek, "q 5"), peeked(5));
     assert_eq!(core(peek, "q -5"), peeked(-5));
     assert_eq!(core(peek, "q 0"), peeked(0));
@@ -51,6 +57,7 @@ fn with_global_at_the_end_the_whole_cluster_is_asked() {
     let peeked = Question::QueuePeek {
         queue: queue.clone(),
         count: -3,
+        is_meta: false,
     };
     assert_eq!(core(peek, "q -3 Global"), global(peeked));
     let scan = Question::JobScan {

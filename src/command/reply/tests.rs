@@ -135,7 +135,10 @@ fn nothing_is_a_nil_of_the_right_kind() {
         assert_eq!(text(&reply, Protocol::Resp2), resp2);
         assert_eq!(text(&reply, Protocol::Resp3), "_\r\n");
     }
-    assert_eq!(text(&Reply::Peeked(vec![]), Protocol::Resp3), "*0\r\n");
+    assert_eq!(
+        text(&Reply::Peeked(vec![], false), Protocol::Resp3),
+        "*0\r\n"
+    );
 }
 
 #[test]
@@ -144,7 +147,7 @@ fn deliveries_have_three_elements_and_seven_with_counters() {
     let three = wire(&["*2", "*3", "q", ID, "one", "*3", "q", ID, ""]);
     let delivered = Reply::Delivered(jobs.clone(), Told::default());
     assert_eq!(text(&delivered, Protocol::Resp2), three);
-    assert_eq!(text(&Reply::Peeked(jobs), Protocol::Resp2), three);
+    assert_eq!(text(&Reply::Peeked(jobs, false), Protocol::Resp2), three);
     let told = Told {
         counters: true,
         meta: false,
@@ -264,6 +267,7 @@ fn qstat_has_twenty_elements_in_their_order() {
             delayed: 2,
             restored: 4,
             copies: 3,
+            dead: 2,
             bytes: 99,
         },
         restored_within: Some(Duration::from_millis(59_500)),

@@ -12,11 +12,13 @@ use rand::RngExt;
 use crate::agenda::Timer;
 use crate::effect::Effect;
 use crate::extras::Extras;
-use crate::job::{Body, JobKey, JobState, Move, Place};
+use crate::id::Guarantee;
+use crate::job::{Body, Ending, JobKey, JobState, Move, Place};
 use crate::limits;
 use crate::members::{NodeSet, PeerKey};
 use crate::message::{Holders, Message};
 use crate::node::{Log, Node};
+use crate::planted::Bug;
 use crate::queue::List;
 use crate::record::{AckRecord, Record};
 use crate::time::Time;
@@ -142,8 +144,16 @@ impl Node {
         let spread = self.random.random_range(0..patience / 4);
         let next = now + Duration::from_millis(patience + spread);
         self.move_job(key, Move::End, next);
+        let longer = self.longest_dead_ttl();
+        let outlives_job = !self.has(Bug::AckEndsWithTtl);
         let job = &mut self.jobs[key];
         job.holders = self.peers.present(job.holders.or(more));
+        if job.guarantee() == Guarantee::AtLeastOnce && outlives_job {
+            // A copy elsewhere may have been buried meanwhile.
+            self.agenda.remove_job(&mut self.jobs, key);
+            self.jobs[key].ttl = self.jobs[key].ttl.saturating_add(longer);
+            self.agenda.add_job(&mut self.jobs, key);
+        }
         self.keep_end(key, end);
         self.begin_collection(key);
         self.record_ack(key, effects);
@@ -157,7 +167,11 @@ impl Node {
         let more = end.extras.len() as u64;
         let former = self.jobs.replace_extras(key, end.extras);
         let job = &mut self.jobs[key];
-        job.withdrawn = end.withdrawn;
+        job.ending = if end.withdrawn {
+            Ending::Withdrawn
+        } else {
+            Ending::Plain
+        };
         self.segments
             .shrink(job.segment, (body + former.len()) as u64);
         self.segments.enlarge(job.segment, more);
@@ -172,7 +186,7 @@ impl Node {
             &mut self.collections.list
         };
         list.push_back(&mut self.jobs, key, Place::Acked);
-        self.collections.withdrawn += usize::from(self.jobs[key].withdrawn);
+        self.collections.withdrawn += usize::from(self.jobs[key].is_withdrawn());
         self.collections.begin(key);
     }
 
@@ -184,7 +198,7 @@ impl Node {
             &mut self.collections.list
         };
         list.remove(&mut self.jobs, key);
-        self.collections.withdrawn -= usize::from(self.jobs[key].withdrawn);
+        self.collections.withdrawn -= usize::from(self.jobs[key].is_withdrawn());
         self.collections.end(key);
     }
 
@@ -202,7 +216,7 @@ impl Node {
         let job = &self.jobs[key];
         let queue = (!job.is_tombstone()).then(|| self.queues[job.queue].name.clone());
         let (id, expires, holders) = (job.id, job.expires(), job.holders);
-        let withdrawn = job.withdrawn;
+        let withdrawn = job.is_withdrawn();
         let unheard = holders.without(self.collections.of[&key].heard);
         let record = AckRecord {
             id,
@@ -280,7 +294,7 @@ impl Node {
             return;
         }
         let job = &self.jobs[key];
-        let (id, withdrawn) = (job.id, job.withdrawn);
+        let (id, withdrawn) = (job.id, job.is_withdrawn());
         let extras = self.jobs.extras(key);
         let holders = if job.is_tombstone() {
             Holders::default()

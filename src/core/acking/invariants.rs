@@ -14,7 +14,7 @@ pub(crate) fn check(node: &Node) {
     let (acked, tombstones) = (acked(false), acked(true));
     assert_eq!(acked, node.collecting_count(), "acked jobs are collected");
     assert_eq!(tombstones, node.tombstone_count(), "so are tombstones");
-    let withdrawn = node.jobs.iter().filter(|(_, job)| job.withdrawn);
+    let withdrawn = node.jobs.iter().filter(|(_, job)| job.is_withdrawn());
     let withdrawn =
         withdrawn.map(|(_, job)| assert_eq!(job.state(), JobState::Acked, "{}", job.id));
     assert_eq!(

@@ -7,7 +7,7 @@
 use crate::effect::Effect;
 use crate::extras::Extras;
 use crate::id::{Guarantee, JobId};
-use crate::job::{Job, JobKey, Links, Stand};
+use crate::job::{Beside, Ending, Job, JobKey, Links, Stand};
 use crate::limits;
 use crate::members::NodeSet;
 use crate::message::{Holders, Message};
@@ -49,7 +49,7 @@ impl Node {
             }
             self.remember(now, id);
         } else {
-            self.bury(now, id, effects);
+            self.keep_tombstone(now, id, effects);
         }
     }
 
@@ -58,7 +58,7 @@ impl Node {
         limits::share(max_memory, sizes::TOMBSTONE_BYTES, limits::TOMBSTONES)
     }
 
-    fn bury(&mut self, now: Time, id: JobId, effects: &mut Vec<Effect>) {
+    fn keep_tombstone(&mut self, now: Time, id: JobId, effects: &mut Vec<Effect>) {
         let bound = self.tombstone_bound();
         while let Some(oldest) = self.tombstones.list.first()
             && self.tombstones.len >= bound
@@ -66,7 +66,7 @@ impl Node {
             self.counters.tombstones_dropped += 1;
             self.forget(now, oldest, effects);
         }
-        let ttl = tombstone_ttl(id);
+        let ttl = tombstone_ttl(id).saturating_add(self.longest_dead_ttl());
         let key = self.keep_ack(
             id,
             QueueKey::NONE,
@@ -95,7 +95,7 @@ impl Node {
         let job = Job {
             id,
             body,
-            created: 0,
+            entered: 0,
             added,
             due: added,
             holders: NodeSet::EMPTY,
@@ -115,8 +115,8 @@ impl Node {
             since: 0,
             moves: 0,
             short: false,
-            withdrawn: false,
-            has_extras: false,
+            ending: Ending::Plain,
+            beside: Beside::Nothing,
         };
         self.keep(job, extras)
     }

@@ -66,6 +66,9 @@ impl Node {
         if retry == 0 && terms.replicate.unwrap_or(aim) > 1 {
             return Err(Refusal::RetryZeroNeedsOneReplica);
         }
+        if retry == 0 && terms.needs_retry {
+            return Err(Refusal::NeedsRetry);
+        }
         if delay >= ttl {
             return Err(Refusal::DelayBeyondTtl);
         }

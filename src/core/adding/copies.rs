@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use crate::delivering::Cause;
 use crate::effect::{Effect, News};
+use crate::extras::Extras;
 use crate::id::{Guarantee, JobId, NodeId};
-use crate::job::{Job, JobKey, JobState, Links, Stand};
+use crate::job::{Beside, Ending, Job, JobKey, JobState, Links, Stand};
 use crate::members::{NodeSet, PeerKey};
 use crate::message::{Copy, Holders, Message};
 use crate::node::{MemoryLevel, Node};
 use crate::record::{Location, Record};
+use crate::register::Register;
 use crate::telling::Share;
 use crate::time::Time;
 
@@ -36,7 +38,7 @@ impl Node {
             id: job.id,
             queue: self.queues[job.queue].name.clone(),
             body: job.body.clone(),
-            created: job.created,
+            created: self.created(key),
             age_ms: now.since(job.added).as_millis() as u64,
             ttl: job.ttl,
             delay: job.delay,
@@ -110,6 +112,9 @@ impl Node {
         }
         self.regain(&copy.id, &copy.body, effects);
         if self.answer_holder(from, copy.id, &copy.holders, effects) {
+            if let Some(key) = self.agreed_job(from, copy.id, effects) {
+                self.hear_copy(now, from, key, &copy, effects);
+            }
             return;
         }
         // Who is refused needs no answer: the sender asks somebody else, and hears soon why.
@@ -166,7 +171,7 @@ impl Node {
         &mut self,
         now: Time,
         from: PeerKey,
-        id: JobId,
+        (id, extras): (JobId, &Extras),
         delay_ms: u64,
         effects: &mut Vec<Effect>,
     ) {
@@ -177,6 +182,9 @@ impl Node {
             self.send(from, Message::Missing(id), effects);
             return;
         };
+        if !self.hear_register(now, from, key, extras, effects) {
+            return;
+        }
         let job = &self.jobs[key];
         match job.state() {
             // Who has it out waits for its ack, and nothing brings an at-most-once job back.
@@ -190,11 +198,11 @@ impl Node {
                 // A node that leaves hears of it before a client of this one can have it.
                 let queue = self.jobs[key].queue;
                 if self.put_back(now, key, Cause::Given, effects) {
-                    self.send(from, self.queued_message(key), effects);
+                    self.send(from, self.queued_message(now, key), effects);
                     self.serve(now, queue, effects);
                 }
             }
-            JobState::Queued => self.send(from, self.queued_message(key), effects),
+            JobState::Queued => self.send(from, self.queued_message(now, key), effects),
             JobState::WaitReplicas | JobState::Acked => {}
         }
     }
@@ -229,10 +237,13 @@ impl Node {
         let due = added.after_secs(copy.delay).max(now);
         let holders = self.peers.set_of(&copy.holders, self.id);
         let queue = self.queues.find_or_add(copy.queue.as_bytes());
+        let register = Register::of(&copy.extras);
         let mut job = Job {
             id: copy.id,
             body: copy.body,
-            created: copy.created,
+            entered: register
+                .as_ref()
+                .map_or(copy.created, |register| register.entered),
             added,
             due: Time::NEVER,
             holders,
@@ -251,8 +262,8 @@ impl Node {
             counted: Share::None,
             since: 0,
             short: false,
-            withdrawn: false,
-            has_extras: false,
+            ending: Ending::Plain,
+            beside: Beside::Nothing,
             moves: copy.moves,
         };
         if job.guarantee() == Guarantee::AtLeastOnce {

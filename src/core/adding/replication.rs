@@ -19,7 +19,7 @@ use crate::delivering::Cause;
 use crate::effect::{Effect, News};
 use crate::extras::Extras;
 use crate::id::{ClientId, Guarantee, JobId, Ticket};
-use crate::job::{Body, Job, JobKey, JobState, Links, Move, Stand};
+use crate::job::{Beside, Body, Ending, Job, JobKey, JobState, Links, Move, Stand};
 use crate::limits;
 use crate::log::answer;
 use crate::members::{NodeSet, PeerKey, load_class};
@@ -440,16 +440,13 @@ impl Node {
         ask: Option<Time>,
     ) -> JobKey {
         let Times { ttl, delay, retry } = plan.times;
-        self.last_created = self
-            .last_created
-            .saturating_add(1)
-            .max(now.wall.0.saturating_mul(1_000_000));
+        let entered = self.next_created();
         let queue = plan.queue;
         let queue = queue.unwrap_or_else(|| self.queues.find_or_add(add.queue));
         let job = Job {
             id,
             body: Body::new(add.body),
-            created: self.last_created,
+            entered,
             added: now.time,
             due: ask.unwrap_or(Time::NEVER),
             holders,
@@ -468,8 +465,8 @@ impl Node {
             counted: Share::None,
             since: 0,
             short: false,
-            withdrawn: false,
-            has_extras: false,
+            ending: Ending::Plain,
+            beside: Beside::Nothing,
             moves: 0,
         };
         self.insert(job, add.extras.clone())

@@ -4,8 +4,12 @@
 //! looks at nothing but whether there are any.
 
 use crate::command::{AddJob, Refusal};
+use crate::extras::Tag;
 use crate::node::Node;
 use crate::policy::{Policy, PolicySet};
+
+/// The options that need a retry.
+const NEED_RETRY: [Tag; 3] = [Tag::MAX_DELIVER, Tag::DEAD_QUEUE, Tag::BACKOFF];
 
 /// Options of ADDJOB that policies can stand in for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -15,6 +19,8 @@ pub(crate) struct Terms {
     pub(super) delay: Option<u32>,
     pub(super) replicate: Option<u16>,
     pub(super) max_len: Option<u64>,
+    /// It has options that mean nothing to a job that is delivered once at most.
+    pub(super) needs_retry: bool,
 }
 
 impl Terms {
@@ -25,6 +31,7 @@ impl Terms {
             delay,
             replicate,
             max_len,
+            ref extras,
             ..
         } = add;
         Terms {
@@ -33,6 +40,7 @@ impl Terms {
             delay,
             replicate,
             max_len,
+            needs_retry: extras.iter().any(|(tag, _)| NEED_RETRY.contains(&tag)),
         }
     }
 
@@ -48,7 +56,12 @@ impl Terms {
                 self.replicate = self.replicate.or(u16::try_from(number).ok());
             }
             Policy::MaxLen => self.max_len = self.max_len.or(Some(number)),
-            Policy::PauseIn | Policy::PauseOut => {}
+            Policy::MaxDeliver
+            | Policy::DeadQueue
+            | Policy::Backoff
+            | Policy::DeadTtl
+            | Policy::PauseIn
+            | Policy::PauseOut => {}
         }
     }
 
@@ -113,6 +126,7 @@ pub(super) fn by_policy(refusal: Refusal, from: PolicySet) -> Refusal {
         Refusal::TooFewNodesLeaving => (&Refusal::TooFewNodesLeaving, COPIES),
         Refusal::TooFewNodesMemory => (&Refusal::TooFewNodesMemory, COPIES),
         Refusal::QueueTooLong => (&Refusal::QueueTooLong, PolicySet::of(&[Policy::MaxLen])),
+        Refusal::NeedsRetry => (&Refusal::NeedsRetry, PolicySet::of(&[Policy::Retry])),
         Refusal::ReplicationTimeout
         | Refusal::RemovedWhileReplicating
         | Refusal::QueuePaused

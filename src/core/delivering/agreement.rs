@@ -22,6 +22,7 @@ use crate::job::{JobKey, JobState, Move, Place};
 use crate::limits;
 use crate::members::{NodeSet, PeerKey};
 use crate::message::Message;
+use crate::moving::is_wait;
 use crate::node::Node;
 use crate::planted::Bug;
 use crate::time::Time;
@@ -75,7 +76,7 @@ impl Node {
             // After a pause of this process the time may have passed; the others still get theirs to answer.
             job.due = job.due.max(now + patience);
             job.make(Move::Announce);
-            let message = Message::will_queue(job.id);
+            let message = self.will_queue_message(now, key);
             self.tell_all(key, &message, effects);
         }
         self.note_restored(key);
@@ -90,30 +91,46 @@ impl Node {
     }
 
     /// The job was just put into its queue, and others may hold it.
-    pub(crate) fn announce(&mut self, key: JobKey, effects: &mut Vec<Effect>) {
+    pub(crate) fn announce(&mut self, now: Time, key: JobKey, effects: &mut Vec<Effect>) {
         self.jobs[key].make(Move::Announce);
-        self.tell_all(key, &self.queued_message(key), effects);
+        self.tell_all(key, &self.queued_message(now, key), effects);
     }
 
-    pub(crate) fn queued_message(&self, key: JobKey) -> Message {
+    fn will_queue_message(&self, now: Time, key: JobKey) -> Message {
+        Message::WillQueue {
+            id: self.jobs[key].id,
+            extras: self.told_of(now, key),
+        }
+    }
+
+    /// Asks a holder whether this node may queue a job.
+    pub(crate) fn ask_turn(&self, now: Time, key: JobKey, to: PeerKey, effects: &mut Vec<Effect>) {
+        self.send(to, self.will_queue_message(now, key), effects);
+    }
+
+    pub(crate) fn queued_message(&self, now: Time, key: JobKey) -> Message {
         let job = &self.jobs[key];
         Message::Queued {
             id: job.id,
             nacks: job.nacks,
             additional_deliveries: job.additional_deliveries,
-            extras: Extras::NONE,
+            extras: self.told_of(now, key),
         }
     }
 
     /// Tells the holders when this node will queue the job that it handed out.
     pub(crate) fn tell_working(&self, now: Time, key: JobKey, effects: &mut Vec<Effect>) {
+        self.tell_all(key, &self.working_message(now, key), effects);
+    }
+
+    /// When this node will queue the job that it handed out, or keeps waiting.
+    pub(crate) fn working_message(&self, now: Time, key: JobKey) -> Message {
         let job = &self.jobs[key];
-        let message = Message::Working {
+        Message::Working {
             id: job.id,
             for_ms: job.due.since(now).as_millis() as u64,
-            extras: Extras::NONE,
-        };
-        self.tell_all(key, &message, effects);
+            extras: self.with_wait(now, key, &self.told_of(now, key)),
+        }
     }
 
     /// How much later than the node whose turn it is another one acts.
@@ -127,17 +144,17 @@ impl Node {
         &mut self,
         now: Time,
         from: PeerKey,
-        id: JobId,
+        (id, extras): (JobId, &Extras),
         effects: &mut Vec<Effect>,
     ) {
-        let Some(key) = self.agreed_job(from, id, effects) else {
+        let Some(key) = self.heard_job(now, from, (id, extras), effects) else {
             return;
         };
         let job = &self.jobs[key];
         match job.state() {
             JobState::Queued if self.has(Bug::SilentTurn) => {}
-            JobState::Queued => self.tell_all(key, &self.queued_message(key), effects),
-            JobState::WaitReplicas => self.send_working(key, from, effects),
+            JobState::Queued => self.tell_all(key, &self.queued_message(now, key), effects),
+            JobState::WaitReplicas => self.send_working(now, key, from, effects),
             JobState::Active if job.is_ours() => self.tell_working(now, key, effects),
             // Who asks first goes first; of two who ask at the same moment, the one that ranks higher.
             JobState::Active if !job.is_announced() || self.outranks(from, &id) => {
@@ -154,12 +171,15 @@ impl Node {
         &mut self,
         now: Time,
         from: PeerKey,
-        id: JobId,
-        nacks: u32,
-        additional_deliveries: u32,
+        (id, extras): (JobId, &Extras),
+        (nacks, additional_deliveries): (u32, u32),
         effects: &mut Vec<Effect>,
     ) {
-        let Some(key) = self.agreed_job(from, id, effects) else {
+        let known = self.agreed_job(from, id, effects);
+        if known.is_some_and(|key| !self.hear_register(now, from, key, extras, effects)) {
+            return;
+        }
+        let Some(key) = known else {
             // The sender counts on a copy here. It may be on its way, from a node that did not know of the sender yet:
             // then this node would not know whom to ask. The answer to this brings both.
             let unheard_of = self.jobs.find(&id).is_none() && !self.forgotten.contains(&id);
@@ -173,19 +193,19 @@ impl Node {
         job.additional_deliveries = job.additional_deliveries.max(additional_deliveries);
         match self.jobs[key].state() {
             JobState::Queued if !self.outranks(from, &id) => {
-                self.send(from, self.queued_message(key), effects);
+                self.send(from, self.queued_message(now, key), effects);
             }
             // It came here from node to node, maybe faster than what the sender said when it had the job on that way: it
             // is asked whether it has it still. Silence means no; a second QUEUED is believed.
             JobState::Queued if self.jobs[key].moves > 0 => {
                 self.jobs[key].moves = 0;
-                self.send(from, Message::will_queue(id), effects);
+                self.ask_turn(now, key, from, effects);
             }
             JobState::Queued | JobState::Active => {
                 let requeue = self.jobs[key].retry_elsewhere(now) + self.stagger();
                 self.give_turn(now, key, requeue);
             }
-            JobState::WaitReplicas => self.send_working(key, from, effects),
+            JobState::WaitReplicas => self.send_working(now, key, from, effects),
             JobState::Acked => {}
         }
     }
@@ -194,16 +214,25 @@ impl Node {
         &mut self,
         now: Time,
         from: PeerKey,
-        id: JobId,
+        (id, extras): (JobId, &Extras),
         for_ms: u64,
         effects: &mut Vec<Effect>,
     ) {
-        let Some(key) = self.agreed_job(from, id, effects) else {
+        let Some(key) = self.heard_job(now, from, (id, extras), effects) else {
             return;
         };
         let until = now + Duration::from_millis(for_ms) + self.stagger();
         let job = &self.jobs[key];
-        let until = until.min(job.expires());
+        let until = if self.is_guarded(key) {
+            until
+        } else {
+            until.min(job.expires())
+        };
+        let is_live = matches!(job.state(), JobState::Active | JobState::Queued);
+        if is_live && is_wait(extras) && !self.has(Bug::CutWait) {
+            return self.wait_elsewhere(now, key, until, effects);
+        }
+        let job = &self.jobs[key];
         match job.state() {
             JobState::Queued => self.give_turn(now, key, until),
             // This node has asked, and the answer says no more than that the sender will queue the job in a moment:
@@ -217,9 +246,22 @@ impl Node {
         }
     }
 
+    /// The same, if what is said about it counts: the sender knows where the job is.
+    pub(crate) fn heard_job(
+        &mut self,
+        now: Time,
+        from: PeerKey,
+        (id, extras): (JobId, &Extras),
+        effects: &mut Vec<Effect>,
+    ) -> Option<JobKey> {
+        let key = self.agreed_job(from, id, effects)?;
+        let counts = self.hear_register(now, from, key, extras, effects);
+        counts.then_some(key)
+    }
+
     /// The at-least-once job that a holder speaks of, if it is here; the sender counts as a holder from now on. One that is
     /// acknowledged is answered with SETACK, whatever was said.
-    fn agreed_job(
+    pub(crate) fn agreed_job(
         &mut self,
         from: PeerKey,
         id: JobId,
@@ -237,12 +279,18 @@ impl Node {
     }
 
     /// A copy must not be queued before the job's producer was answered.
-    pub(crate) fn send_working(&self, key: JobKey, to: PeerKey, effects: &mut Vec<Effect>) {
+    pub(crate) fn send_working(
+        &self,
+        now: Time,
+        key: JobKey,
+        to: PeerKey,
+        effects: &mut Vec<Effect>,
+    ) {
         let job = &self.jobs[key];
         let message = Message::Working {
             id: job.id,
             for_ms: u64::from(job.retry) * 1000,
-            extras: Extras::NONE,
+            extras: self.told_of(now, key),
         };
         self.send(to, message, effects);
     }
@@ -252,7 +300,7 @@ impl Node {
     }
 
     /// From now on it is this node's turn.
-    pub(super) fn take_turn(&mut self, key: JobKey) {
+    pub(crate) fn take_turn(&mut self, key: JobKey) {
         self.jobs[key].make(Move::TakeTurn);
         self.recount(key);
     }
@@ -322,7 +370,7 @@ impl Node {
             };
             if job.state() == JobState::Queued && job.is_announced() {
                 for peer in job.holders.and(peers).iter() {
-                    self.send(peer, self.queued_message(key), effects);
+                    self.send(peer, self.queued_message(now, key), effects);
                 }
             }
         }

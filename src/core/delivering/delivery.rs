@@ -28,7 +28,7 @@ impl Node {
         get: &GetJob<'_>,
         effects: &mut Vec<Effect>,
     ) {
-        let taken = self.take(now, get);
+        let taken = self.take(now, get, effects);
         let mut found = Found::Nothing;
         if !taken.is_empty() {
             found = Found::Jobs;
@@ -79,7 +79,7 @@ impl Node {
     }
 
     /// Takes one job of each queue, round after round, until there are enough or there is nothing left.
-    fn take(&mut self, now: Time, get: &GetJob<'_>) -> Vec<Delivery> {
+    fn take(&mut self, now: Time, get: &GetJob<'_>, effects: &mut Vec<Effect>) -> Vec<Delivery> {
         let mut queues: Vec<QueueKey> = get
             .queues
             .iter()
@@ -95,7 +95,7 @@ impl Node {
                 let Some(key) = self.ready(queue) else {
                     return false;
                 };
-                taken.push(self.deliver(now, key, get.told));
+                taken.push(self.deliver(now, key, get.told, effects));
                 true
             });
         }
@@ -115,7 +115,13 @@ impl Node {
     }
 
     /// Takes a job out of its queue for a client.
-    fn deliver(&mut self, now: Time, key: JobKey, told: Told) -> Delivery {
+    fn deliver(
+        &mut self,
+        now: Time,
+        key: JobKey,
+        told: Told,
+        effects: &mut Vec<Effect>,
+    ) -> Delivery {
         self.tally_delivery(now, key);
         self.leave_queue(now, key);
         let job = &self.jobs[key];
@@ -129,16 +135,19 @@ impl Node {
                 .push_back(&mut self.jobs, key, Place::Evictable);
         }
         self.jobs[key].moves = 0;
-        let extras = if told.meta {
-            self.jobs.extras(key)
+        if self.jobs[key].has_extras() || self.shared.has_rules() {
+            self.count_delivery(key, effects);
+        }
+        let (deliveries, extras) = if told.meta {
+            (self.deliveries(key, true), self.jobs.extras(key))
         } else {
-            Extras::NONE
+            (0, Extras::NONE)
         };
         let job = &self.jobs[key];
         let queue = &mut self.queues[job.queue];
         queue.jobs_out += 1;
         self.counters.delivered += 1;
-        job.delivery(queue.name.clone(), extras)
+        job.delivery(queue.name.clone(), deliveries, extras)
     }
 
     /// Hands jobs of a queue to the clients that wait for them, here first, then elsewhere.
@@ -151,7 +160,7 @@ impl Node {
         while let Some(&id) = self.queues[queue].waiters.first() {
             let Some(key) = self.ready(queue) else { return };
             let waiter = self.stop_waiting(now, id, Found::Jobs, effects);
-            let delivery = self.deliver(now, key, waiter.told);
+            let delivery = self.deliver(now, key, waiter.told, effects);
             let name = |&queue: &QueueKey| self.queues[queue].name.clone();
             let again = || Again {
                 queues: waiter.queues.iter().map(name).collect(),
@@ -222,7 +231,7 @@ impl Node {
     /// Nobody has seen these deliveries: each job goes back to its place, as if it had not been handed out.
     pub(crate) fn on_undelivered(&mut self, now: Time, ids: &[JobId], effects: &mut Vec<Effect>) {
         for id in ids {
-            if let Some(key) = self.take_back(id) {
+            if let Some(key) = self.take_back(id, effects) {
                 self.enqueue(now, key, Cause::Restored, effects);
             }
         }
@@ -232,7 +241,7 @@ impl Node {
     /// while: at once they would only hold up those behind them. The other holders are asked for a copy.
     pub(crate) fn on_postponed(&mut self, now: Time, ids: &[JobId], effects: &mut Vec<Effect>) {
         for id in ids {
-            if let Some(key) = self.take_back(id) {
+            if let Some(key) = self.take_back(id, effects) {
                 // It has not been handed out, so the next queueing is none that counts as another one.
                 self.jobs[key].make(Move::TakeBack);
                 self.move_job(key, Move::Wait, now + limits::LOST_ASK);
@@ -242,7 +251,7 @@ impl Node {
     }
 
     /// A job that was handed out, and has not been seen: it stands nowhere, and its delivery does not count.
-    fn take_back(&mut self, id: &JobId) -> Option<JobKey> {
+    fn take_back(&mut self, id: &JobId, effects: &mut Vec<Effect>) -> Option<JobKey> {
         let key = self.jobs.find(id)?;
         let job = &self.jobs[key];
         // Another node may have asked for its turn meanwhile, and got it.
@@ -258,6 +267,7 @@ impl Node {
         let queue = self.jobs[key].queue;
         self.queues[queue].jobs_out = self.queues[queue].jobs_out.saturating_sub(1);
         self.counters.delivered = self.counters.delivered.saturating_sub(1);
+        self.uncount_delivery(key, effects);
         Some(key)
     }
 

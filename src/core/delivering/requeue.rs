@@ -8,7 +8,7 @@ use crate::agenda::Timer;
 use crate::command::Reply;
 use crate::effect::Effect;
 use crate::id::{Guarantee, JobId};
-use crate::job::{JobKey, JobState, Move, Place};
+use crate::job::{Ending, JobKey, JobState, Move, Place};
 use crate::limits;
 use crate::node::{MemoryLevel, Node};
 use crate::queue::QueueKey;
@@ -36,6 +36,8 @@ pub(crate) enum Cause {
     Given,
     /// It was handed over to another node, which has not confirmed it.
     Drain,
+    /// It was given back, and its wait is over.
+    Waited,
 }
 
 impl Node {
@@ -47,17 +49,6 @@ impl Node {
     ) -> Reply {
         self.each_job(ids, |node, key| {
             node.enqueue(now, key, Cause::Asked, effects)
-        })
-    }
-
-    pub(crate) fn nack_jobs(
-        &mut self,
-        now: Time,
-        ids: &[JobId],
-        effects: &mut Vec<Effect>,
-    ) -> Reply {
-        self.each_job(ids, |node, key| {
-            node.enqueue(now, key, Cause::Nack, effects)
         })
     }
 
@@ -89,10 +80,9 @@ impl Node {
         cause: Cause,
         effects: &mut Vec<Effect>,
     ) -> bool {
-        let queue = self.jobs[key].queue;
         let queued = self.put_back(now, key, cause, effects);
         if queued {
-            self.serve(now, queue, effects);
+            self.serve(now, self.jobs[key].queue, effects);
         }
         queued
     }
@@ -125,6 +115,13 @@ impl Node {
             self.set_aside(now, key, effects);
             return false;
         }
+        if let Some(reason) = self.must_bury(now, key, cause) {
+            self.count_queueing(key, cause);
+            self.bury(now, key, reason, effects);
+            return true;
+        }
+        self.end_wait(now, key, effects);
+        let job = &self.jobs[key];
         let queue = job.queue;
         // What only changes its node, comes back from doing so, or goes back to the place that it had, was let in before.
         let was_in = matches!(
@@ -145,21 +142,30 @@ impl Node {
             self.jobs[key].moves = 0;
         }
         self.move_job(key, Move::PutBack, requeue);
-        self.queues.open(queue, now);
-        self.queues[queue].push(&mut self.jobs, key);
-        self.jobs[key].since = millis(now);
-        self.queues[queue].used = now;
-        self.queues[queue].jobs_in += 1;
+        self.put_into(now, key);
         match cause {
             // This is what the other holders expect.
             Cause::First => {}
             // They were asked, or this node was. Those that could not hear hear of it later.
             Cause::Restored | Cause::Restart | Cause::Given => self.jobs[key].make(Move::Announce),
-            Cause::Retry | Cause::Nack | Cause::Asked | Cause::Drain | Cause::Heal => {
-                self.announce(key, effects);
-            }
+            Cause::Retry
+            | Cause::Nack
+            | Cause::Asked
+            | Cause::Drain
+            | Cause::Heal
+            | Cause::Waited => self.announce(now, key, effects),
         }
         true
+    }
+
+    /// A job enters its queue.
+    pub(crate) fn put_into(&mut self, now: Time, key: JobKey) {
+        let queue = self.jobs[key].queue;
+        self.queues.open(queue, now);
+        self.queues[queue].push(&mut self.jobs, key);
+        self.jobs[key].since = millis(now);
+        self.queues[queue].used = now;
+        self.queues[queue].jobs_in += 1;
     }
 
     /// A job's queue takes no jobs: it tries again later.
@@ -176,11 +182,11 @@ impl Node {
         self.move_job(key, Move::Wait, now.after_secs(wait));
     }
 
-    fn count_queueing(&mut self, key: JobKey, cause: Cause) {
+    pub(crate) fn count_queueing(&mut self, key: JobKey, cause: Cause) {
         let job = &mut self.jobs[key];
         let (again, queue) = (job.queued_before(), job.queue);
         match cause {
-            Cause::First | Cause::Restored | Cause::Given => return,
+            Cause::First | Cause::Restored | Cause::Given | Cause::Waited => return,
             Cause::Nack => {
                 job.nacks = job.nacks.saturating_add(1);
                 self.counters.nacked += 1;
@@ -192,7 +198,7 @@ impl Node {
             Cause::Retry | Cause::Asked | Cause::Restart | Cause::Drain | Cause::Heal => {}
         }
         let redelivered = match cause {
-            Cause::First | Cause::Restored | Cause::Given => return,
+            Cause::First | Cause::Restored | Cause::Given | Cause::Waited => return,
             Cause::Heal => &mut self.counters.redelivered_heal,
             Cause::Nack => &mut self.counters.redelivered_nack,
             Cause::Retry => &mut self.counters.redelivered_timeout,
@@ -242,7 +248,12 @@ impl Node {
             self.purge_job(now, key, effects);
             return None;
         }
+        let is_over = self.jobs[key].expires() <= now;
+        if is_over && self.outlive(now, key, effects) {
+            return None;
+        }
         let job = &mut self.jobs[key];
+        let expired = is_over && job.ending != Ending::Outlived;
         match job.state() {
             JobState::WaitReplicas if job.expires() > now => {
                 self.agenda.add_job(&mut self.jobs, key);
@@ -254,16 +265,17 @@ impl Node {
                 self.on_collection_due(now, key, effects);
                 return None;
             }
-            JobState::Active if job.must_warn() && job.expires() > now => {
+            JobState::Active if job.must_warn() && !expired => {
                 self.warn_holders(now, key, effects);
                 return None;
             }
             JobState::WaitReplicas | JobState::Acked | JobState::Active | JobState::Queued => {}
         }
         let requeue = std::mem::replace(&mut job.due, Time::NEVER);
-        let (expired, queue) = (job.expires() <= now, job.queue);
         let cause = if job.place() == Place::Unsettled {
             self.agreement.cause
+        } else if job.place() == Place::Waiting && job.is_ours() {
+            Cause::Waited
         } else if self.hand_over.take_back(&job.id) {
             Cause::Drain
         } else if job.queued_before() {
@@ -276,8 +288,11 @@ impl Node {
             self.expire(now, key, effects);
             return None;
         }
-        let queued = requeue <= now && self.put_back(now, key, cause, effects);
-        (queued && self.is_wanted(queue)).then_some(queue)
+        if requeue > now || !self.put_back(now, key, cause, effects) {
+            return None;
+        }
+        let queue = self.jobs[key].queue;
+        self.is_wanted(queue).then_some(queue)
     }
 
     /// Shows a queue to clients, though no job may be in it.

@@ -175,7 +175,7 @@ impl Bench {
             let ids: Vec<JobId> = (0..1000).map(|_| self.take()).collect();
             timed(|| {
                 for id in ids {
-                    black_box(self.send(Command::Nack(vec![id])));
+                    black_box(self.send(Command::nack(vec![id])));
                 }
             })
         });

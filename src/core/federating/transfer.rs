@@ -240,6 +240,10 @@ impl Node {
         effects: &mut Vec<Effect>,
     ) -> TakenIn {
         let holders = self.peers.set_of(&copy.holders, self.id);
+        let is_agreed = self.jobs[key].guarantee() == Guarantee::AtLeastOnce;
+        if is_agreed && !self.hear_copy(now, from, key, copy, effects) {
+            return TakenIn::Settled;
+        }
         let job = &self.jobs[key];
         match job.state() {
             // Of those that were asked for a copy it was one that was not told to queue it: now it is the only one.
@@ -253,10 +257,10 @@ impl Node {
             _ if job.guarantee() == Guarantee::AtMostOnce => {}
             JobState::Queued => {
                 self.merge_holders(key, holders, effects);
-                self.announce(key, effects);
+                self.announce(now, key, effects);
             }
             // Its producer is answered soon, and then it is queued. (What is acked was answered before.)
-            JobState::WaitReplicas | JobState::Acked => self.send_working(key, from, effects),
+            JobState::WaitReplicas | JobState::Acked => self.send_working(now, key, from, effects),
             // The sender did not know that the job is out, and waits for the ack from now on.
             JobState::Active if job.is_ours() => {
                 self.merge_holders(key, holders, effects);
@@ -285,7 +289,7 @@ impl Node {
             "{}: a job that comes may be queued",
             self.jobs[key].id
         );
-        self.announce(key, effects);
+        self.announce(now, key, effects);
         TakenIn::Queued(self.jobs[key].queue)
     }
 
@@ -308,9 +312,13 @@ impl Node {
                 continue;
             }
             self.federation.moves.set(id, Stage::Asked(until));
-            let holders = self.jobs.find(&id).map(|key| self.jobs[key].holders);
+            let known = self.jobs.find(&id);
+            let holders = known.map(|key| self.jobs[key].holders);
             for holder in holders.unwrap_or_default().iter() {
-                self.send(holder, Message::will_queue(id), effects);
+                match known {
+                    Some(key) => self.ask_turn(now, key, holder, effects),
+                    None => self.send(holder, Message::will_queue(id), effects),
+                }
             }
         }
         self.set_federation_timer();

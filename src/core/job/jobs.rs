@@ -12,7 +12,7 @@ use hashbrown::{HashMap, HashTable};
 
 use crate::extras::Extras;
 use crate::id::JobId;
-use crate::job::Job;
+use crate::job::{Beside, Job};
 
 /// Slots of a page.
 const PAGE: usize = 4096;
@@ -98,8 +98,8 @@ impl Jobs {
             self.used += 1;
             key
         });
-        job.has_extras = !extras.is_empty();
-        if job.has_extras {
+        job.beside = Beside::of(&extras);
+        if job.has_extras() {
             self.extras_bytes += extras.memory();
             self.extras.insert(JobKey(key), extras);
         }
@@ -127,7 +127,7 @@ impl Jobs {
         entry.expect("every job is in the table").remove();
         self.free.push(key.0);
         self.len -= 1;
-        let extras = if job.has_extras {
+        let extras = if job.has_extras() {
             self.take_extras(key)
         } else {
             Extras::NONE
@@ -143,7 +143,7 @@ impl Jobs {
 
     /// How many bytes the extras of a job have.
     pub(crate) fn extras_len(&self, key: JobKey) -> usize {
-        if self[key].has_extras {
+        if self[key].has_extras() {
             self.extras[&key].len()
         } else {
             0
@@ -152,7 +152,7 @@ impl Jobs {
 
     /// The extras of a job.
     pub(crate) fn extras(&self, key: JobKey) -> Extras {
-        if !self[key].has_extras {
+        if !self[key].has_extras() {
             return Extras::NONE;
         }
         self.extras[&key].clone()
@@ -160,11 +160,15 @@ impl Jobs {
 
     /// Gives a job other extras. Returns those that it had.
     pub(crate) fn replace_extras(&mut self, key: JobKey, extras: Extras) -> Extras {
-        let had = std::mem::replace(&mut self[key].has_extras, !extras.is_empty());
-        if !had && extras.is_empty() {
+        let had = std::mem::replace(&mut self[key].beside, Beside::of(&extras));
+        if had == Beside::Nothing && extras.is_empty() {
             return Extras::NONE;
         }
-        let former = self.take_extras(key);
+        let former = if had == Beside::Nothing {
+            Extras::NONE
+        } else {
+            self.take_extras(key)
+        };
         if !extras.is_empty() {
             self.extras_bytes += extras.memory();
             self.extras.insert(key, extras);
@@ -189,7 +193,7 @@ impl Jobs {
 
     /// The extras are those of the jobs that say so, and what they take is counted.
     pub(super) fn check_extras(&self) {
-        let with = self.iter().filter(|(_, job)| job.has_extras);
+        let with = self.iter().filter(|(_, job)| job.has_extras());
         let (mut count, mut bytes) = (0, 0);
         for (key, job) in with {
             let extras = self.extras.get(&key);

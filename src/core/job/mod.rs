@@ -21,6 +21,7 @@ use crate::members::NodeSet;
 use crate::message::Holders;
 use crate::queue::QueueKey;
 use crate::record::{JobRecord, Segment};
+use crate::register::Register;
 use crate::telling::{Share, millis};
 use crate::time::Time;
 
@@ -38,13 +39,54 @@ impl Links {
     };
 }
 
+/// How the end of a job differs from that of others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// In nothing.
+    Plain,
+    /// Its ttl is over, and it waits for its turn to be buried (`moving`).
+    Outlived,
+    /// It is acked, but nobody acknowledged it. Its producer was told, or is gone before it could be told, that the job is
+    /// not added.
+    Withdrawn,
+}
+
+/// Which extras a job has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Beside {
+    /// None.
+    Nothing,
+    /// Some.
+    Extras,
+    /// Some, its register among them: it was moved.
+    Register,
+    /// The same, and it is a dead letter.
+    Dead,
+}
+
+impl Beside {
+    fn of(extras: &Extras) -> Self {
+        if extras.is_empty() {
+            Beside::Nothing
+        } else if let Some(register) = Register::of(extras) {
+            match register.dead {
+                Some(_) => Beside::Dead,
+                None => Beside::Register,
+            }
+        } else {
+            Beside::Extras
+        }
+    }
+}
+
 /// One job as this node holds it: 136 bytes beside the bytes of its body.
 #[derive(Debug)]
 pub(crate) struct Job {
     pub(crate) id: JobId,
     pub(crate) body: Body,
-    /// Orders the queue: unix milliseconds × 1 000 000 + a counter.
-    pub(crate) created: u64,
+    /// When it entered its queue, by the creation clock of the node that put it there: unix milliseconds × 1 000 000 + a
+    /// counter. Orders the queue. Of a job that was never moved it is when the job was created.
+    pub(crate) entered: u64,
     /// Ttl and delay count from here.
     pub(crate) added: Time,
     /// When the node acts on it by itself the next time; [`Time::NEVER`] if it waits for others. Its state says what the act
@@ -73,13 +115,11 @@ pub(crate) struct Job {
     pub(crate) stand: Stand,
     /// Fewer nodes are known to hold it than are to, and that is counted.
     pub(crate) short: bool,
-    /// While acked: nobody acknowledged it. Its producer was told, or is gone before it could be told, that the job is
-    /// not added.
-    pub(crate) withdrawn: bool,
+    pub(crate) ending: Ending,
     /// How often it went from node to node since it was last handed out.
     pub(crate) moves: u8,
-    /// It has extras, which are in a table beside the jobs. Kept by [`Jobs`] alone.
-    pub(crate) has_extras: bool,
+    /// Which extras it has, in a table beside the jobs. Kept by [`Jobs`] alone.
+    pub(crate) beside: Beside,
     /// What it is counted for.
     pub(crate) counted: Share,
     /// When it was queued or handed out last, as [`crate::telling::millis`] has it.
@@ -92,6 +132,26 @@ const _: () = assert!(
 );
 
 impl Job {
+    /// Whether it has extras.
+    pub(crate) fn has_extras(&self) -> bool {
+        self.beside != Beside::Nothing
+    }
+
+    /// Whether it has a register, because it was moved.
+    pub(crate) fn is_moved(&self) -> bool {
+        matches!(self.beside, Beside::Register | Beside::Dead)
+    }
+
+    /// Whether it is a dead letter.
+    pub(crate) fn is_dead(&self) -> bool {
+        self.beside == Beside::Dead
+    }
+
+    /// Whether its add was withdrawn.
+    pub(crate) fn is_withdrawn(&self) -> bool {
+        self.ending == Ending::Withdrawn
+    }
+
     /// When its ttl is over.
     pub(crate) fn expires(&self) -> Time {
         self.added.after_secs(self.ttl)
@@ -113,14 +173,15 @@ impl Job {
 
     /// When the node must look at it next.
     pub(crate) fn wake(&self) -> Time {
+        let end = if self.ending == Ending::Outlived {
+            Time::NEVER
+        } else {
+            self.expires()
+        };
         match self.state() {
-            JobState::Active if self.must_warn() => {
-                (self.due - limits::WILLQUEUE_AHEAD).min(self.expires())
-            }
-            JobState::Active | JobState::WaitReplicas | JobState::Acked => {
-                self.due.min(self.expires())
-            }
-            JobState::Queued => self.expires(),
+            JobState::Active if self.must_warn() => (self.due - limits::WILLQUEUE_AHEAD).min(end),
+            JobState::Active | JobState::WaitReplicas | JobState::Acked => self.due.min(end),
+            JobState::Queued => end,
         }
     }
 
@@ -148,25 +209,31 @@ impl Job {
     }
 
     /// It as a client gets it.
-    pub(crate) fn delivery(&self, queue: QueueName, extras: Extras) -> Delivery {
+    pub(crate) fn delivery(&self, queue: QueueName, deliveries: u32, extras: Extras) -> Delivery {
         Delivery {
             queue,
             id: self.id,
-            created: self.created,
+            entered: self.entered,
             body: self.body.clone(),
             nacks: self.nacks,
             additional_deliveries: self.additional_deliveries,
+            deliveries,
             extras,
         }
     }
 
     /// The record that brings it back.
-    pub(crate) fn record(&self, queue: QueueName, holders: Holders, extras: Extras) -> JobRecord {
+    pub(crate) fn record(
+        &self,
+        (queue, created): (QueueName, u64),
+        holders: Holders,
+        extras: Extras,
+    ) -> JobRecord {
         JobRecord {
             id: self.id,
             queue,
             body: self.body.clone(),
-            created: self.created,
+            created,
             added: self.added,
             ttl: self.ttl,
             delay: self.delay,

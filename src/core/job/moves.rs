@@ -42,6 +42,8 @@ pub(crate) enum Place {
     Unsettled,
     /// None, and it was handed out before the node stopped, or may have been: it waits for its retry.
     Restored,
+    /// None: a client gave it back, and it waits before it goes into its queue again.
+    Waiting,
     /// The list of its queue.
     List,
     /// The tree of its queue, for jobs that came back out of order.
@@ -95,6 +97,8 @@ pub(crate) enum Move {
     SetAside,
     /// It was queued when the node stopped: the holders are asked before it is queued again.
     AskFirst,
+    /// A client gave it back, and it waits.
+    PutOff,
     /// The holders hear what comes next.
     Announce,
     /// It is acknowledged, or its add was withdrawn.
@@ -207,6 +211,10 @@ impl Stand {
                 place: Place::Unsettled,
                 ..self
             },
+            (Move::PutOff, Active) if out => Stand {
+                place: Place::Waiting,
+                ..quiet
+            },
             (Move::Announce, Active | Queued) => Stand {
                 announced: true,
                 ..self
@@ -232,7 +240,10 @@ impl Stand {
 
     /// A job that another node queued, or that was queued before a stop, is this node's now as if it had been queued here.
     fn place_of_turn(self, guarantee: Guarantee) -> Place {
-        let unsettled = matches!(self.place, Place::Unsettled | Place::Restored);
+        let unsettled = matches!(
+            self.place,
+            Place::Unsettled | Place::Restored | Place::Waiting
+        );
         if self.queued_before(guarantee) && (self.place.is_before() || unsettled) {
             Place::Nowhere
         } else {
@@ -242,7 +253,10 @@ impl Stand {
 
     /// It no longer waits for what its holders say, or for a retry from before a stop.
     fn place_accepted(self) -> Place {
-        if matches!(self.place, Place::Unsettled | Place::Restored) {
+        if matches!(
+            self.place,
+            Place::Unsettled | Place::Restored | Place::Waiting
+        ) {
             Place::Nowhere
         } else {
             self.place
@@ -251,7 +265,7 @@ impl Stand {
 
     fn place_without_turn(self) -> Place {
         match self.place {
-            Place::Unsettled | Place::Restored => Place::Nowhere,
+            Place::Unsettled | Place::Restored | Place::Waiting => Place::Nowhere,
             Place::BeforeUnsure => Place::Before,
             Place::Before
             | Place::Nowhere
@@ -324,7 +338,8 @@ impl Job {
             | Place::BeforeUnsure
             | Place::Nowhere
             | Place::Unsettled
-            | Place::Restored => false,
+            | Place::Restored
+            | Place::Waiting => false,
         };
         assert!(legal, "{}: {place:?} after {:?}", self.id, self.stand);
         self.stand.place = place;
@@ -340,7 +355,7 @@ impl Job {
 mod tests {
     use super::*;
 
-    const MOVES: [Move; 17] = [
+    const MOVES: [Move; 18] = [
         Move::Ask,
         Move::Accept,
         Move::Wait,
@@ -351,6 +366,7 @@ mod tests {
         Move::GiveTurn,
         Move::SetAside,
         Move::AskFirst,
+        Move::PutOff,
         Move::Announce,
         Move::End,
         Move::Remind,

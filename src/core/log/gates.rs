@@ -71,12 +71,14 @@ impl Gates {
         if let Record::Topic(record) = record {
             self.record_topic(policy, record, position);
         }
-        if policy != Policy::Stalls
-            && news == News::Job
-            && let Record::Added(job) = record
-        {
-            self.jobs.insert(job.id, position);
-            self.order.push_back((position, job.id));
+        if policy != Policy::Stalls && news == News::Job {
+            let id = match record {
+                Record::Added(job) => job.id,
+                Record::Counted(counted) => counted.id,
+                other => panic!("{other:?} is no news of a job"),
+            };
+            self.jobs.insert(id, position);
+            self.order.push_back((position, id));
         }
     }
 

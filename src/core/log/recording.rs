@@ -14,7 +14,8 @@ impl Node {
             let job = &self.jobs[key];
             let holders = self.peers.list(job.holders, None);
             let queue = self.queues[job.queue].name.clone();
-            let record = job.record(queue, holders, self.jobs.extras(key));
+            let created = self.created(key);
+            let record = job.record((queue, created), holders, self.extras_kept(key));
             self.persist_as(news, Record::Added(Box::new(record)), effects);
         }
     }
@@ -24,7 +25,7 @@ impl Node {
         self.persist_as(News::Nothing, record, effects);
     }
 
-    fn persist_as(&mut self, news: News, record: Record, effects: &mut Vec<Effect>) {
+    pub(crate) fn persist_as(&mut self, news: News, record: Record, effects: &mut Vec<Effect>) {
         if self.settings.log == Log::On {
             self.segments.grow(record.size());
             effects.push(Effect::Persist(record, news));

@@ -11,13 +11,17 @@ use crate::agenda::{Agenda, Timer};
 use crate::delivering::Cause;
 use crate::effect::Effect;
 use crate::id::{Guarantee, JobId, NodeId, StoreId};
-use crate::job::{Job, JobKey, JobState, Links, Move, Place, Stand};
+use crate::job::{Beside, Ending, Job, JobKey, JobState, Links, Move, Place, Stand};
 use crate::limits;
 use crate::members::NodeSet;
+use crate::moving::taken_wait;
 use crate::node::{Node, Settings};
 use crate::planted::Bug;
 use crate::queue::QueueKey;
-use crate::record::{AckRecord, JobRecord, Location, Record, Segment, Standing, Stream};
+use crate::record::{
+    AckRecord, CountRecord, JobRecord, Location, Record, Segment, Standing, Stream,
+};
+use crate::register::Register;
 use crate::settings::Shared;
 use crate::telling::Share;
 use crate::time::{Now, Time, WallTime};
@@ -110,6 +114,8 @@ impl Restore {
                 }
             }
             Record::Holders { id, holders } => self.merge_holders(&id, &holders),
+            Record::Moved(moved) => self.node.load_move(&moved),
+            Record::Counted(counted) => self.count(*counted),
             Record::Acked(ack) => self.ack(segment, &ack),
             Record::Peer { id, store } => self.peer_store(&id, store),
             Record::PeerForgotten(id) => self.peer_forgotten(&id),
@@ -155,6 +161,7 @@ impl Restore {
         } = self;
         let now = start.now;
         node.started = now.time;
+        node.clock = now;
         node.start = u32::try_from(start.generation).unwrap_or(u32::MAX).max(1);
         node.agenda = Agenda::new(now.time);
         node.agenda
@@ -182,7 +189,7 @@ impl Restore {
             queue.extend(ready);
         }
         queue.retain(|&key| node.jobs.get(key).is_some());
-        queue.sort_unstable_by_key(|&key| node.jobs[key].created);
+        queue.sort_unstable_by_key(|&key| node.jobs[key].entered);
         let cause = if closed {
             Cause::Restored
         } else {
@@ -228,10 +235,14 @@ impl Restore {
         let ours = record.id.is_of(&self.node.id);
         let holders = self.node.peers.set_of(&record.holders, self.node.id);
         let queue = self.node.queues.find_or_add(record.queue.as_bytes());
+        let (extras, until) = taken_wait(record.extras);
+        let register = Register::of(&extras);
         let job = Job {
             id: record.id,
             body: record.body,
-            created: record.created,
+            entered: register
+                .as_ref()
+                .map_or(record.created, |register| register.entered),
             added: record.added,
             due: Time::NEVER,
             holders,
@@ -248,14 +259,27 @@ impl Restore {
             replicate: record.replicate,
             stand: Stand::loaded(ours),
             short: false,
-            withdrawn: false,
-            has_extras: false,
+            ending: Ending::Plain,
+            beside: Beside::Nothing,
             moves: 0,
             counted: Share::None,
             since: 0,
         };
-        let key = self.node.keep(job, record.extras);
+        let key = self.node.keep(job, extras);
         self.node.spill_while_loading(key, at);
+        self.node.load_wait(key, until);
+    }
+
+    fn count(&mut self, record: CountRecord) {
+        let known = self.node.jobs.find(&record.id);
+        let Some(key) = known.filter(|&key| self.node.jobs[key].state() != JobState::Acked) else {
+            return;
+        };
+        self.node.load_counts(key, &record.extras);
+        let job = &mut self.node.jobs[key];
+        job.nacks = record.nacks;
+        job.additional_deliveries = record.additional_deliveries;
+        job.make(Move::LoadTurn(record.turn));
     }
 
     fn merge_holders(&mut self, id: &JobId, holders: &[NodeId]) {
@@ -296,7 +320,9 @@ impl Restore {
             });
             // Only its end is recorded, which is all that matters now.
             let key = node.keep_ack(ack.id, queue, ack.expires, 0, segment, end.extras);
-            node.jobs[key].withdrawn = end.withdrawn;
+            if end.withdrawn {
+                node.jobs[key].ending = Ending::Withdrawn;
+            }
             key
         };
         let holders = node.peers.set_of(&ack.unheard, node.id);
@@ -353,6 +379,7 @@ impl Restore {
         job.additional_deliveries = standing.additional_deliveries;
         job.due = standing.requeue.unwrap_or(Time::NEVER);
         job.make(Move::LoadTurn(standing.turn));
+        self.node.load_counts(key, &standing.extras);
         self.standing.push((key, standing.queued));
     }
 
@@ -405,20 +432,29 @@ fn start_job(
         start_collecting(node, now, key, effects);
         return false;
     }
+    let is_waiting = node.jobs[key].place() == Place::Waiting && node.jobs[key].due > now;
+    if node.jobs[key].expires() <= now && node.is_guarded(key) {
+        node.jobs[key].ending = Ending::Outlived;
+    }
     let job = &mut node.jobs[key];
     let due = job.added.after_secs(job.delay);
     let at_most_once = job.guarantee() == Guarantee::AtMostOnce;
-    let expired = job.expires() <= now;
+    let expired = job.expires() <= now && job.ending != Ending::Outlived;
     if at_most_once && !clean && !expired && node.has(Bug::SecondRun) {
         node.jobs[key].due = now;
         node.agenda.add_job(&mut node.jobs, key);
         return false;
     }
-    let job = &mut node.jobs[key];
     if expired || at_most_once && !clean {
         drop_job(node, key, expired, effects);
         return false;
     }
+    if is_waiting {
+        // What it waits for was recorded, whatever the stop was like.
+        node.agenda.add_job(&mut node.jobs, key);
+        return false;
+    }
+    let job = &mut node.jobs[key];
     // At a clean stop a job with a retry has a standing unless it was never queued, and one without a retry has a next
     // queueing only then. After an unclean stop, a delay that is over is taken for a sign that it was queued.
     let again = match (clean, at_most_once) {

@@ -255,7 +255,7 @@ impl Node {
             JobState::Active => job.due > now + limits::SPILL_AHEAD,
             JobState::Queued => {
                 let queue = &self.queues[job.queue];
-                queue.place_by_age(&self.jobs, job.created) >= limits::SPILL_HOT
+                queue.place_by_age(&self.jobs, job.entered) >= limits::SPILL_HOT
             }
             JobState::WaitReplicas | JobState::Acked => false,
         }

@@ -1,7 +1,6 @@
 //! A clean stop: recording where every job stands, so that the next start goes on from there.
 
 use crate::effect::{Effect, News};
-use crate::extras::Extras;
 use crate::id::Guarantee;
 use crate::job::{JobKey, JobState, Place};
 use crate::limits;
@@ -26,7 +25,10 @@ impl Node {
             .jobs
             .end()
             .min(from.saturating_add(limits::STANDINGS_PER_STOP));
-        for job in (from..to).filter_map(|slot| self.jobs.get(JobKey(slot))) {
+        for key in (from..to).map(JobKey) {
+            let Some(job) = self.jobs.get(key) else {
+                continue;
+            };
             // An ack has its own record; and what waits for copies was promised to nobody.
             if matches!(job.state(), JobState::WaitReplicas | JobState::Acked) {
                 continue;
@@ -43,7 +45,7 @@ impl Node {
                 requeue: (job.due != Time::NEVER).then_some(job.due),
                 nacks: job.nacks,
                 additional_deliveries: job.additional_deliveries,
-                extras: Extras::NONE,
+                extras: self.counts(key),
             };
             effects.push(Effect::Persist(Record::Standing(standing), News::Nothing));
         }

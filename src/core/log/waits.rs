@@ -7,6 +7,7 @@
 
 use crate::command::{Answer, Reply};
 use crate::effect::{Effect, Wait};
+use crate::extras::Tag;
 use crate::id::Ticket;
 use crate::members::PeerKey;
 use crate::message::Message;
@@ -49,7 +50,7 @@ fn wait_of_reply(reply: &Reply, before: &[Effect]) -> Wait {
         Reply::Refused(_) => all_if_recorded(before, Wait::Nothing),
         Reply::Count(_)
         | Reply::Shown(_)
-        | Reply::Peeked(_)
+        | Reply::Peeked(..)
         | Reply::QueueStat(_)
         | Reply::PauseState(_)
         | Reply::AllPolicies(_)
@@ -75,8 +76,16 @@ fn all_if_recorded(before: &[Effect], otherwise: Wait) -> Wait {
 fn wait_of_message(message: &Message) -> Wait {
     match message {
         Message::GotJob(_) => Wait::Copy,
+        // A register is recorded before anybody hears of it.
+        Message::WillQueue { extras, .. } | Message::Working { extras, .. }
+            if extras.get(Tag::MOVED).is_some() =>
+        {
+            Wait::All
+        }
+        Message::ReplJob(copy) if copy.extras.get(Tag::REGISTER).is_some() => Wait::All,
         Message::Enqueue { .. }
         | Message::Queued { .. }
+        | Message::Moved { .. }
         | Message::SetAck { .. }
         | Message::GotAck { .. }
         | Message::DelJob { .. }

@@ -61,10 +61,10 @@ fn check_queue(node: &Node, key: QueueKey, jobs: u64) {
         queue.len,
         "{name:?}: ready jobs are counted"
     );
-    let created = |&key: &JobKey| node.jobs[key].created;
+    let entered = |&key: &JobKey| node.jobs[key].entered;
     assert!(
-        order.is_sorted_by_key(created),
-        "{name:?}: jobs stand in order of creation"
+        order.is_sorted_by_key(entered),
+        "{name:?}: jobs stand in order of entry"
     );
     let mut newest: Vec<JobKey> = queue.newest(&node.jobs).collect();
     newest.reverse();

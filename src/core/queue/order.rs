@@ -99,5 +99,5 @@ pub(super) fn merge<'a>(
 
 /// What a queue is ordered by. Nodes may give the same creation time: then any order will do, but always the same.
 pub(super) fn order(jobs: &Jobs, key: JobKey) -> (u64, JobKey) {
-    (jobs[key].created, key)
+    (jobs[key].entered, key)
 }

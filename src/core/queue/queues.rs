@@ -21,9 +21,10 @@ use crate::command::PauseState;
 use crate::extras::Extras;
 use crate::id::QueueName;
 use crate::job::{Job, JobKey, Jobs, Place};
+use crate::moving::RememberedRules;
 use crate::queue::order::{List, merge, order, walk};
 use crate::queue::waiters::WaiterId;
-use crate::stamp::{Stamps, made_by};
+use crate::stamp::{Stamps, entered_by};
 use crate::telling::{Depths, Tallies, TallyKey};
 use crate::time::Time;
 
@@ -56,6 +57,7 @@ pub(crate) struct Queue {
     pub(crate) waiters: BTreeSet<WaiterId>,
     pub(crate) pause: PauseState,
     pub(crate) policies: Remembered,
+    pub(crate) rules: Option<Box<RememberedRules>>,
     /// QPURGE: the jobs that are to go, if it was purged.
     purged: Option<Arc<Stamps>>,
     pub(crate) opened: Time,
@@ -83,6 +85,7 @@ impl Queue {
             waiters: BTreeSet::new(),
             pause: PauseState::default(),
             policies: Remembered::default(),
+            rules: None,
             purged: None,
             opened: Time::ZERO,
             used: Time::ZERO,
@@ -124,6 +127,7 @@ impl Queue {
             | Place::Nowhere
             | Place::Unsettled
             | Place::Restored
+            | Place::Waiting
             | Place::Evictable
             | Place::Acked => {
                 panic!("{} is not in its queue", jobs[key].id)
@@ -164,14 +168,14 @@ impl Queue {
         )
     }
 
-    /// About how many ready jobs stand before one of this creation time, if they came in evenly.
-    pub(crate) fn place_by_age(&self, jobs: &Jobs, created: u64) -> u64 {
+    /// About how many ready jobs stand before one that entered at this time, if they came in evenly.
+    pub(crate) fn place_by_age(&self, jobs: &Jobs, entered: u64) -> u64 {
         let newest = self.newest(jobs).next();
         let (Some(first), Some(last)) = (self.first(jobs), newest) else {
             return 0;
         };
-        let since = |time: u64| u128::from(time.saturating_sub(jobs[first].created));
-        let share = since(created) * u128::from(self.len) / (since(jobs[last].created) + 1);
+        let since = |time: u64| u128::from(time.saturating_sub(jobs[first].entered));
+        let share = since(entered) * u128::from(self.len) / (since(jobs[last].entered) + 1);
         share as u64
     }
 
@@ -290,7 +294,10 @@ impl Queues {
     /// Whether the mark of its queue takes a job.
     pub(crate) fn mark_takes(&self, job: &Job, extras: impl FnOnce() -> Extras) -> bool {
         let mark = self[job.queue].purged.as_ref();
-        mark.is_some_and(|mark| mark.cover(made_by(&job.id, &extras()), job.created))
+        mark.is_some_and(|mark| {
+            let extras = extras();
+            mark.cover(entered_by(&job.id, &extras), job.entered)
+        })
     }
 
     /// The queue was purged, known or not. Without stamps it does not count any more that it was.
@@ -389,7 +396,7 @@ mod tests {
                 } else {
                     let mut job = plain_job(number);
                     // Nodes may give the same time to different jobs.
-                    job.created = created;
+                    job.entered = created;
                     job.make(Move::PutBack);
                     let key = jobs.insert(job, Extras::NONE);
                     queue.push(&mut jobs, key);

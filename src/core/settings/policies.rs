@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::adding::Terms;
 use crate::command::{Policies, QueueConfig, Reply};
 use crate::effect::Effect;
+use crate::moving::Rules;
 use crate::node::Node;
 use crate::policy::{PREFIX_MARK, Policy, Use, is_prefix};
 use crate::setting::Setting;
@@ -15,11 +16,13 @@ use crate::settings::Shared;
 use crate::settings::shared::Change;
 use crate::time::Now;
 
-/// What the map knows of policies that stand in for options, so that it need not be searched when a job is added.
+/// What the map knows of policies that stand in for options, so that it need not be searched when a job is added or fails.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Index {
-    /// Entries with a value.
+    /// Entries with a value that count when a job is added.
     set: usize,
+    /// Those that count when one fails.
+    rules: usize,
     /// Of them, those on beginnings, by the length of the beginning.
     lengths: BTreeMap<usize, usize>,
     /// Rises with every change.
@@ -29,11 +32,11 @@ pub(super) struct Index {
 impl Index {
     /// An entry comes into the map.
     pub(super) fn add(&mut self, setting: &Setting) {
-        if !is_of_adds(setting) {
+        let Some(used) = used(setting) else {
             return;
-        }
+        };
         self.changes += 1;
-        self.set += 1;
+        *self.count(used) += 1;
         if is_prefix(&setting.name) {
             *self.lengths.entry(setting.name.len() - 1).or_default() += 1;
         }
@@ -41,11 +44,11 @@ impl Index {
 
     /// An entry leaves the map.
     pub(super) fn remove(&mut self, setting: &Setting) {
-        if !is_of_adds(setting) {
+        let Some(used) = used(setting) else {
             return;
-        }
+        };
         self.changes += 1;
-        self.set -= 1;
+        *self.count(used) -= 1;
         if is_prefix(&setting.name) {
             let length = setting.name.len() - 1;
             let left = self.lengths.get_mut(&length);
@@ -57,21 +60,35 @@ impl Index {
         }
     }
 
+    fn count(&mut self, used: Use) -> &mut usize {
+        match used {
+            Use::Adding => &mut self.set,
+            Use::Failing | Use::Pausing => &mut self.rules,
+        }
+    }
+
     /// The same, without the number of changes.
     pub(super) fn is_same(&self, other: &Index) -> bool {
-        (self.set, &self.lengths) == (other.set, &other.lengths)
+        (self.set, self.rules, &self.lengths) == (other.set, other.rules, &other.lengths)
     }
 }
 
-fn is_of_adds(setting: &Setting) -> bool {
-    let policy = Policy::of_kind(setting.kind);
-    setting.value.is_some() && policy.is_some_and(|policy| policy.used() == Use::Adding)
+/// Where a setting counts that stands in for an option.
+fn used(setting: &Setting) -> Option<Use> {
+    let policy = Policy::of_kind(setting.kind)?;
+    let used = Some(policy.used()).filter(|&used| used != Use::Pausing);
+    setting.value.as_ref().and(used)
 }
 
 impl Shared {
     /// Whether any policy may stand in for an option of ADDJOB.
     pub(crate) fn has_policies(&self) -> bool {
         self.policies.set > 0
+    }
+
+    /// Whether any policy may count when a job fails.
+    pub(crate) fn has_rules(&self) -> bool {
+        self.policies.rules > 0
     }
 
     /// How often such policies have changed: never 0 when there are any.
@@ -94,12 +111,34 @@ impl Shared {
         terms
     }
 
+    /// What policies say of jobs of this queue that fail.
+    pub(crate) fn rules_of(&self, queue: &[u8]) -> Rules {
+        let mut rules = Rules::default();
+        let is_used = |policy: &Policy| policy.used() == Use::Failing;
+        self.walk_patterns(queue, |shared, pattern| {
+            for policy in Policy::ALL.into_iter().filter(is_used) {
+                if let Some(value) = shared.value(policy.kind(), pattern) {
+                    rules.set_unless_set(policy, value);
+                }
+            }
+        });
+        rules
+    }
+
+    /// The longest life of dead letters that any policy gives, in seconds; 0 when none does.
+    pub(crate) fn longest_dead_ttl(&self) -> u32 {
+        let all = self.of_kind(Policy::DeadTtl.kind());
+        let all = all.filter_map(|setting| Policy::DeadTtl.number(setting.value.as_deref()?));
+        all.max()
+            .map_or(0, |ttl| u32::try_from(ttl).unwrap_or(u32::MAX))
+    }
+
     /// All that applies to a queue of this name; of a prefix, what is set on it.
     fn policies_of(&self, pattern: &[u8]) -> Policies {
         let mut found: BTreeMap<Policy, Arc<[u8]>> = BTreeMap::new();
         let mut look = |shared: &Shared, at: &[u8]| {
             for policy in Policy::ALL {
-                let is_meant = policy.used() == Use::Adding || at == pattern && !is_prefix(at);
+                let is_meant = policy.used() != Use::Pausing || at == pattern && !is_prefix(at);
                 if let Some(value) = shared.value(policy.kind(), at).filter(|_| is_meant) {
                     found.entry(policy).or_insert_with(|| value.into());
                 }
@@ -133,7 +172,7 @@ impl Shared {
         for policy in Policy::ALL {
             let of_kind = self.of_kind(policy.kind());
             for setting in of_kind {
-                let is_meant = policy.used() == Use::Adding || !is_prefix(&setting.name);
+                let is_meant = policy.used() != Use::Pausing || !is_prefix(&setting.name);
                 if let Some(value) = setting.value.as_ref().filter(|_| is_meant) {
                     let policies = found.entry(setting.name.clone()).or_default();
                     policies.push((policy, value.clone()));

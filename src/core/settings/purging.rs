@@ -31,9 +31,10 @@ use crate::members::{NodeSet, PeerKey};
 use crate::message::{Copy, Message};
 use crate::node::Node;
 use crate::planted::Bug;
+use crate::register::Register;
 use crate::setting::{Setting, SettingKind};
 use crate::settings::shared::{Change, mark_of};
-use crate::stamp::{Stamp, Stamps, made_by};
+use crate::stamp::{Stamp, Stamps, entered_by};
 use crate::time::{Now, Time, WallTime};
 
 /// Creation times per millisecond.
@@ -262,7 +263,9 @@ impl Node {
     /// Whether a copy that arrives is of such a job.
     pub(crate) fn is_copy_purged(&self, copy: &Copy) -> bool {
         let mark = self.queues.mark(copy.queue.as_bytes());
-        mark.is_some_and(|mark| mark.cover(made_by(&copy.id, &copy.extras), copy.created))
+        let register = Register::of(&copy.extras);
+        let entered = register.map_or(copy.created, |register| register.entered);
+        mark.is_some_and(|mark| mark.cover(entered_by(&copy.id, &copy.extras), entered))
     }
 
     /// Deletes a job that its queue's mark takes.
@@ -442,6 +445,7 @@ impl Node {
                 self.tell_purged(now.time, queue, Asker::Peer(from, number), effects);
             }
             Question::QueueLength(_)
+            | Question::Redrive(_)
             | Question::QueuePeek { .. }
             | Question::QueueStat { .. }
             | Question::Queues(_)

@@ -9,6 +9,8 @@ pub struct Counters {
     pub acked: u64,
     pub nacked: u64,
     pub expired: u64,
+    /// Moved by REDRIVE.
+    pub redriven: u64,
     /// Deleted by QPURGE. Each is counted by one of its holders.
     pub purged: u64,
     pub evicted: u64,

@@ -10,7 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::agenda::{Agenda, Timer};
 use crate::command::{
-    Answer, Delivery, Gathered, JobScan, PauseState, Question, QueueView, QueueWaits, Reply,
+    Answer, Delivery, Gathered, JobScan, PauseState, Question, QueueView, QueueWaits, Redrive,
+    Reply,
 };
 use crate::effect::Effect;
 use crate::id::{ClientId, JobId, NodeId, QueueName, Ticket};
@@ -18,6 +19,7 @@ use crate::limits;
 use crate::log::answer;
 use crate::members::{NodeSet, PeerKey};
 use crate::message::Message;
+use crate::moving::Asker;
 use crate::node::Node;
 use crate::stamp::Stamps;
 use crate::telling::scanning::Scan;
@@ -42,6 +44,8 @@ pub(crate) struct Gathering {
     purge: Option<QueueName>,
     /// Where a JSCAN is.
     pub(super) scan: Option<Scan>,
+    /// REDRIVE: the members that are still to be asked.
+    redrive: Option<(Redrive, NodeSet)>,
 }
 
 impl Gathering {
@@ -56,6 +60,7 @@ impl Gathering {
             own: false,
             purge: None,
             scan: None,
+            redrive: None,
         }
     }
 
@@ -63,7 +68,7 @@ impl Gathering {
     pub(super) fn finish(mut self, effects: &mut Vec<Effect>) {
         self.missing.sort_unstable();
         let reply = match self.answer {
-            Answer::Purged(count) => Reply::Count(count),
+            Answer::Purged(count) | Answer::Redriven(count) => Reply::Count(count),
             answer => Reply::Global(Box::new(Gathered {
                 answer,
                 missing: self.missing,
@@ -110,6 +115,10 @@ impl Node {
         effects: &mut Vec<Effect>,
     ) {
         let (answer, count) = match &question {
+            Question::Redrive(redrive) => {
+                let redrive = redrive.clone();
+                return self.gather_redriven(now, ticket, redrive, effects);
+            }
             &Question::QueuePeek { count, .. } => (self.answer_here(now, &question), count),
             Question::QueueLength(_) | Question::QueueStat { .. } | Question::Queues(_) => {
                 (self.answer_here(now, &question), 0)
@@ -152,6 +161,51 @@ impl Node {
         self.gatherings.number
     }
 
+    /// REDRIVE: this node begins, and then asks one member after the other.
+    fn gather_redriven(
+        &mut self,
+        now: Time,
+        ticket: Ticket,
+        redrive: Redrive,
+        effects: &mut Vec<Effect>,
+    ) {
+        let others = self.peers.members().and(self.peers.up());
+        let mut gathering = Gathering::new(ticket, Answer::Redriven(0));
+        gathering.own = true;
+        gathering.redrive = Some((redrive.clone(), others));
+        let question = Question::Redrive(redrive.clone());
+        self.ask(now, gathering, NodeSet::EMPTY, &question, effects);
+        let asker = Asker::Here(self.gatherings.number);
+        self.begin_redrive(now, redrive, asker);
+    }
+
+    /// Asks the next member to move jobs. Returns the gathering if nobody is left to be asked.
+    fn redrive_on(
+        &mut self,
+        now: Time,
+        mut gathering: Gathering,
+        effects: &mut Vec<Effect>,
+    ) -> Option<Gathering> {
+        let Some((mut redrive, mut left)) = gathering.redrive.take() else {
+            return Some(gathering);
+        };
+        let moved = match gathering.answer {
+            Answer::Redriven(moved) => moved,
+            _ => 0,
+        };
+        let wanted = redrive.count.map(|count| count.saturating_sub(moved));
+        let next = left.and(self.peers.up()).iter().next();
+        let Some(peer) = next.filter(|_| wanted != Some(0)) else {
+            return Some(gathering);
+        };
+        left.remove(peer);
+        gathering.redrive = Some((redrive.clone(), left));
+        redrive.count = wanted;
+        let question = Question::Redrive(redrive);
+        self.ask(now, gathering, NodeSet::only(peer), &question, effects);
+        None
+    }
+
     /// Asks all members that there is a link to.
     fn ask_all(
         &mut self,
@@ -175,6 +229,9 @@ impl Node {
 
     /// Everybody has answered who will.
     fn conclude(&mut self, now: Time, gathering: Gathering, effects: &mut Vec<Effect>) {
+        let Some(gathering) = self.redrive_on(now, gathering, effects) else {
+            return;
+        };
         match (gathering.purge, gathering.answer) {
             (Some(queue), Answer::Made(made)) => {
                 self.write_mark(now, gathering.ticket, &queue, made, effects);
@@ -199,7 +256,7 @@ impl Node {
     ) {
         gathering.awaited = peers;
         let within = match question {
-            Question::Purged(_) => limits::PURGE_WITHIN,
+            Question::Purged(_) | Question::Redrive(_) => limits::PURGE_WITHIN,
             Question::QueueLength(_)
             | Question::QueuePeek { .. }
             | Question::QueueStat { .. }
@@ -228,6 +285,10 @@ impl Node {
         question: &Question,
         effects: &mut Vec<Effect>,
     ) {
+        if let Question::Redrive(redrive) = question {
+            let asker = Asker::Peer(from, number);
+            return self.begin_redrive(now.time, redrive.clone(), asker);
+        }
         if self.on_ask_purged(now, from, number, question, effects) {
             return;
         }
@@ -301,8 +362,12 @@ impl Node {
     pub(crate) fn on_gathering_late(&mut self, now: Time, effects: &mut Vec<Effect>) {
         let all = self.gatherings.by_number.iter();
         let own = all.filter(|(_, gathering)| gathering.own && gathering.until <= now);
-        for number in own.map(|(&number, _)| number).collect::<Vec<_>>() {
-            self.answer_own(now, number, Answer::Purged(0), effects);
+        let own = own.map(|(&number, gathering)| match gathering.answer {
+            Answer::Redriven(_) => (number, Answer::Redriven(0)),
+            _ => (number, Answer::Purged(0)),
+        });
+        for (number, answer) in own.collect::<Vec<_>>() {
+            self.answer_own(now, number, answer, effects);
         }
         self.give_up_answers(now, |gathering, _| gathering.until <= now, effects);
     }
@@ -340,8 +405,13 @@ impl Node {
     pub(super) fn answer_here(&self, now: Time, question: &Question) -> Answer {
         match question {
             Question::QueueLength(queue) => Answer::Count(self.length_of(queue.as_bytes())),
-            Question::QueuePeek { queue, count } => {
-                Answer::Peeked(self.peek_some(queue.as_bytes(), *count))
+            Question::QueuePeek {
+                queue,
+                count,
+                is_meta,
+            } => {
+                let jobs = self.peek_some(queue.as_bytes(), *count, *is_meta);
+                Answer::Peeked(jobs, *is_meta)
             }
             Question::QueueStat { queue, detail } => {
                 let view = self.stat_of(now, queue.as_bytes(), *detail);
@@ -372,17 +442,18 @@ impl Node {
             // They are answered in their own way.
             Question::Made => Answer::Made(self.made.clone()),
             Question::Purged(_) => Answer::Purged(0),
+            Question::Redrive(_) => Answer::Redriven(0),
         }
     }
 
     /// The first jobs, as many as fit into one message.
-    fn peek_some(&self, queue: &[u8], count: i64) -> Vec<Delivery> {
+    fn peek_some(&self, queue: &[u8], count: i64, is_meta: bool) -> Vec<Delivery> {
         let most = i64::from(limits::ANSWER_JOBS);
         let mut bytes = 0;
-        let mut jobs = self.peek(queue, count.clamp(-most, most));
+        let mut jobs = self.peek(queue, count.clamp(-most, most), is_meta);
         let fits = |job: &&Delivery| {
             let fits = bytes < limits::ANSWER_BYTES;
-            bytes += job.body.len();
+            bytes += job.body.len() + job.extras.len();
             fits
         };
         let fitting = jobs.iter().take_while(fits).count();
@@ -394,11 +465,13 @@ impl Node {
 /// Adds what another node says; returns whether it answers the same question.
 fn merge(answer: &mut Answer, other: Answer, count: i64) -> bool {
     match (answer, other) {
-        (Answer::Count(sum), Answer::Count(more)) | (Answer::Purged(sum), Answer::Purged(more)) => {
+        (Answer::Count(sum), Answer::Count(more))
+        | (Answer::Purged(sum), Answer::Purged(more))
+        | (Answer::Redriven(sum), Answer::Redriven(more)) => {
             *sum = sum.saturating_add(more);
         }
         (Answer::Made(made), Answer::Made(other)) => made.merge(&other),
-        (Answer::Peeked(jobs), Answer::Peeked(more)) => merge_peeked(jobs, more, count),
+        (Answer::Peeked(jobs, _), Answer::Peeked(more, _)) => merge_peeked(jobs, more, count),
         (Answer::QueueStat(view), Answer::QueueStat(other)) => match (view, other) {
             (Some(view), Some(other)) => merge_stat(view, *other),
             (view, other @ Some(_)) => *view = other,
@@ -409,7 +482,8 @@ fn merge(answer: &mut Answer, other: Answer, count: i64) -> bool {
             Answer::Count(_)
             | Answer::Made(_)
             | Answer::Purged(_)
-            | Answer::Peeked(_)
+            | Answer::Redriven(_)
+            | Answer::Peeked(..)
             | Answer::QueueStat(_)
             | Answer::Queues(_)
             | Answer::QueueNames(..)
@@ -425,7 +499,7 @@ fn merge(answer: &mut Answer, other: Answer, count: i64) -> bool {
 fn merge_peeked(jobs: &mut Vec<Delivery>, more: Vec<Delivery>, count: i64) {
     let mut known: BTreeSet<JobId> = jobs.iter().map(|job| job.id).collect();
     jobs.extend(more.into_iter().filter(|job| known.insert(job.id)));
-    jobs.sort_by_key(|job| (job.created, job.id));
+    jobs.sort_by_key(|job| (job.entered, job.id));
     if count < 0 {
         jobs.reverse();
     }

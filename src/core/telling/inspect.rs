@@ -32,18 +32,23 @@ impl Node {
         self.queues.find(name).map_or(0, |key| self.queues[key].len)
     }
 
-    pub(crate) fn queue_peek(&self, name: &[u8], count: i64) -> Reply {
-        Reply::Peeked(self.peek(name, count))
+    pub(crate) fn queue_peek(&self, name: &[u8], count: i64, is_meta: bool) -> Reply {
+        Reply::Peeked(self.peek(name, count, is_meta), is_meta)
     }
 
-    pub(super) fn peek(&self, name: &[u8], count: i64) -> Vec<Delivery> {
+    pub(super) fn peek(&self, name: &[u8], count: i64, is_meta: bool) -> Vec<Delivery> {
         let Some(key) = self.queues.find(name) else {
             return Vec::new();
         };
         let queue = &self.queues[key];
         let delivery = |key| {
             let job = &self.jobs[key];
-            job.delivery(queue.name.clone(), Extras::NONE)
+            let (deliveries, extras) = if is_meta {
+                (self.deliveries(key, false), self.jobs.extras(key))
+            } else {
+                (0, Extras::NONE)
+            };
+            job.delivery(queue.name.clone(), deliveries, extras)
         };
         let wanted = usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX);
         if count < 0 {
@@ -158,11 +163,11 @@ impl Node {
             id: job.id,
             queue: (!job.is_tombstone()).then(|| self.queues[job.queue].name.clone()),
             state: job.state(),
-            withdrawn: job.withdrawn,
+            withdrawn: job.is_withdrawn(),
             replicate: job.replicate,
             ttl: u32::try_from(job.expires().since(now).as_millis().div_ceil(1000))
                 .unwrap_or(u32::MAX),
-            created: job.created,
+            created: self.created(key),
             delay: job.delay,
             retry: job.retry,
             nacks: job.nacks,

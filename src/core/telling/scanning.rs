@@ -45,6 +45,7 @@ impl Scan {
             | Question::QueueStat { .. }
             | Question::Made
             | Question::Purged(_)
+            | Question::Redrive(_)
             | Question::Queues(_) => {}
         }
         question
@@ -95,6 +96,7 @@ impl Node {
             | Question::QueueStat { .. }
             | Question::Made
             | Question::Purged(_)
+            | Question::Redrive(_)
             | Question::Queues(_) => return,
         };
         let scan = Scan {
@@ -225,7 +227,8 @@ fn conclude(mut gathering: Gathering, scan: &Scan, places: usize, effects: &mut 
         Answer::Count(_)
         | Answer::Made(_)
         | Answer::Purged(_)
-        | Answer::Peeked(_)
+        | Answer::Redriven(_)
+        | Answer::Peeked(..)
         | Answer::QueueStat(_)
         | Answer::Queues(_) => {}
     }
@@ -255,7 +258,8 @@ fn append(answer: &mut Answer, found: Answer, known: &mut BTreeSet<QueueName>) -
             | Answer::Count(_)
             | Answer::Made(_)
             | Answer::Purged(_)
-            | Answer::Peeked(_)
+            | Answer::Redriven(_)
+            | Answer::Peeked(..)
             | Answer::QueueStat(_)
             | Answer::Queues(_),
             _,
@@ -271,7 +275,8 @@ fn length(answer: &Answer) -> usize {
         Answer::Count(_)
         | Answer::Made(_)
         | Answer::Purged(_)
-        | Answer::Peeked(_)
+        | Answer::Redriven(_)
+        | Answer::Peeked(..)
         | Answer::QueueStat(_)
         | Answer::Queues(_) => 0,
     }

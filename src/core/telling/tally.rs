@@ -12,6 +12,7 @@ use crate::delivering::Cause;
 use crate::job::{Job, JobKey, JobState, Place};
 use crate::node::Node;
 use crate::queue::{QueueKey, Queues};
+use crate::register::DeathReason;
 use crate::time::Time;
 
 /// Upper bounds of the buckets for how long jobs wait and are worked on, in milliseconds: to a day.
@@ -111,7 +112,7 @@ impl Reason {
 
     pub(crate) fn of(cause: Cause) -> Option<Self> {
         match cause {
-            Cause::First | Cause::Restored | Cause::Given => None,
+            Cause::First | Cause::Restored | Cause::Given | Cause::Waited => None,
             Cause::Retry => Some(Reason::Timeout),
             Cause::Nack => Some(Reason::Nack),
             Cause::Asked => Some(Reason::Enqueue),
@@ -134,6 +135,8 @@ pub struct Tally {
     pub nacked: u64,
     /// Never acknowledged; counted where the job was queued or handed out last.
     pub expired: u64,
+    /// Moved to the dead letters, by [`DeathReason`].
+    pub buried: [u64; DeathReason::ALL.len()],
     /// By [`Reason`].
     pub redelivered: [u64; Reason::ALL.len()],
     /// From when a job was due, or queued again, to its delivery; in milliseconds.
@@ -151,6 +154,7 @@ impl Tally {
             acked,
             nacked,
             expired,
+            buried,
             redelivered,
             wait,
             service,
@@ -160,6 +164,9 @@ impl Tally {
         self.acked += acked;
         self.nacked += nacked;
         self.expired += expired;
+        for (sum, count) in self.buried.iter_mut().zip(buried) {
+            *sum += count;
+        }
         for (sum, count) in self.redelivered.iter_mut().zip(redelivered) {
             *sum += count;
         }
@@ -174,6 +181,8 @@ pub(crate) enum Share {
     /// None: not accepted yet, or acknowledged.
     None,
     Ready,
+    /// Ready, and a dead letter.
+    Dead,
     /// Handed out by this node.
     Active,
     Delayed,
@@ -196,6 +205,8 @@ pub struct Depths {
     pub restored: u64,
     /// Held for another node that queues them.
     pub copies: u64,
+    /// Of the ready ones, the dead letters.
+    pub dead: u64,
     /// Bytes of the bodies of ready, active and delayed jobs.
     pub bytes: u64,
 }
@@ -204,7 +215,7 @@ impl Depths {
     fn of(&mut self, share: Share) -> Option<&mut u64> {
         match share {
             Share::None => None,
-            Share::Ready => Some(&mut self.ready),
+            Share::Ready | Share::Dead => Some(&mut self.ready),
             Share::Active => Some(&mut self.active),
             Share::Delayed => Some(&mut self.delayed),
             Share::Restored => Some(&mut self.restored),
@@ -219,6 +230,7 @@ impl Depths {
         self.delayed -= part.delayed;
         self.restored -= part.restored;
         self.copies -= part.copies;
+        self.dead -= part.dead;
         self.bytes -= part.bytes;
     }
 
@@ -235,6 +247,8 @@ impl Depths {
         if let Some(jobs) = self.of(to) {
             *jobs += 1;
         }
+        self.dead -= u64::from(from == Share::Dead);
+        self.dead += u64::from(to == Share::Dead);
         match (from.is_ours(), to.is_ours()) {
             (true, false) => self.bytes -= bytes,
             (false, true) => self.bytes += bytes,
@@ -250,13 +264,17 @@ impl Depths {
         add(&mut self.delayed, other.delayed);
         add(&mut self.restored, other.restored);
         add(&mut self.copies, other.copies);
+        add(&mut self.dead, other.dead);
         add(&mut self.bytes, other.bytes);
     }
 }
 
 impl Share {
     fn is_ours(self) -> bool {
-        matches!(self, Share::Ready | Share::Active | Share::Delayed)
+        matches!(
+            self,
+            Share::Ready | Share::Dead | Share::Active | Share::Delayed
+        )
     }
 }
 
@@ -265,10 +283,13 @@ impl Job {
     pub(super) fn share(&self) -> Share {
         match self.state() {
             JobState::WaitReplicas | JobState::Acked => Share::None,
+            JobState::Queued if self.is_dead() => Share::Dead,
             JobState::Queued => Share::Ready,
             JobState::Active if self.place() == Place::Restored => Share::Restored,
             JobState::Active if !self.is_ours() => Share::Copy,
-            JobState::Active if self.place().is_before() => Share::Delayed,
+            JobState::Active if self.place().is_before() || self.place() == Place::Waiting => {
+                Share::Delayed
+            }
             JobState::Active => Share::Active,
         }
     }
@@ -452,6 +473,14 @@ impl Node {
                 depths.bytes = depths.bytes - before as u64 + after;
             });
         }
+    }
+
+    /// It is about to count for another queue.
+    pub(crate) fn count_elsewhere(&mut self, key: JobKey) {
+        let job = &mut self.jobs[key];
+        let bytes = job.body.len() as u64;
+        let (queue, before) = (job.queue, std::mem::replace(&mut job.counted, Share::None));
+        self.depths(queue, |depths| depths.shift(before, Share::None, bytes));
     }
 
     /// It counts for nothing any more.

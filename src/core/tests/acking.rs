@@ -37,7 +37,7 @@ fn no_ids_are_no_jobs() {
         Command::FastAck,
         Command::DelJob,
         Command::Enqueue,
-        Command::Nack,
+        Command::nack,
         Command::Dequeue,
     ] {
         assert_eq!(bench.count(command(Vec::new())), 0);
@@ -53,7 +53,7 @@ fn an_unknown_job_counts_for_nothing() {
         Command::FastAck,
         Command::DelJob,
         Command::Enqueue,
-        Command::Nack,
+        Command::nack,
         Command::Dequeue,
     ] {
         assert_eq!(bench.count(command(vec![unknown])), 0);

@@ -176,7 +176,7 @@ fn a_nack_counts_at_every_holder_and_queues_the_job_where_it_was_said() {
     for (nacks, seat) in [(1, 1), (2, 2), (3, 0), (4, 2)] {
         let at = queued(&mut shoal, id)[0];
         assert_eq!(shoal.get(at, "q", 9).len(), 1);
-        assert_eq!(shoal.count(seat, Command::Nack(vec![id])), 1);
+        assert_eq!(shoal.count(seat, Command::nack(vec![id])), 1);
         shoal.advance_ms(5);
         let counted: Vec<_> = (0..3)
             .map(|seat| shoal.show(seat, id).map(|view| view.nacks))

@@ -9,7 +9,7 @@ use crate::command::{
 };
 use crate::event::Event;
 use crate::id::{ClientId, JobId, NodeId, Ticket};
-use crate::job::{Body, Job, JobState, Links, Stand};
+use crate::job::{Beside, Body, Ending, Job, JobState, Links, Stand};
 use crate::log::{Policy, Reload};
 use crate::node::{Eviction, Log, MemoryPolicy, Node, Settings};
 use crate::queue::QueueKey;
@@ -263,7 +263,7 @@ impl Bench {
     }
 
     pub(crate) fn nack(&mut self, id: JobId) -> u64 {
-        self.count(Command::Nack(vec![id]))
+        self.count(Command::nack(vec![id]))
     }
 
     pub(crate) fn enqueue(&mut self, id: JobId) -> u64 {
@@ -414,7 +414,7 @@ pub(crate) fn plain_job(number: u32) -> Job {
     Job {
         id: JobId::from_bytes(id),
         body: Body::new(b"body"),
-        created: u64::from(number),
+        entered: u64::from(number),
         added: Time::ZERO,
         due: Time::NEVER,
         holders: crate::members::NodeSet::EMPTY,
@@ -433,8 +433,8 @@ pub(crate) fn plain_job(number: u32) -> Job {
         counted: Share::None,
         since: 0,
         short: false,
-        withdrawn: false,
+        ending: Ending::Plain,
         moves: 0,
-        has_extras: false,
+        beside: Beside::Nothing,
     }
 }

@@ -184,7 +184,7 @@ fn a_client_that_polls_gets_jobs_of_other_nodes() {
         taken.extend(shoal.get(0, "q", 20));
         assert_eq!(taken.len(), 30);
         assert_eq!(taken.iter().map(|it| it.id).collect::<BTreeSet<_>>(), ids);
-        assert!(taken.is_sorted_by_key(|it| it.created), "oldest first");
+        assert!(taken.is_sorted_by_key(|it| it.entered), "oldest first");
         for it in taken {
             shoal.ack(0, it.id);
         }
@@ -349,7 +349,7 @@ fn a_moved_job_keeps_what_it_is() {
     let id = shoal.add(1, add);
     shoal.advance(2);
     shoal.get(1, "q", 1);
-    assert_eq!(shoal.count(1, Command::Nack(vec![id])), 1);
+    assert_eq!(shoal.count(1, Command::nack(vec![id])), 1);
     let before = shoal.show(1, id).expect("it is here");
     let ticket = shoal.wait(0, 1, "q");
     shoal.advance_ms(2);

@@ -44,8 +44,16 @@ fn length(shoal: &mut Shoal, seat: usize) -> (u64, Vec<NodeId>) {
 
 fn peek(shoal: &mut Shoal, seat: usize, count: i64) -> Vec<Delivery> {
     let queue = name("q");
-    match global(shoal, seat, Question::QueuePeek { queue, count }) {
-        (Answer::Peeked(jobs), missing) => {
+    match global(
+        shoal,
+        seat,
+        Question::QueuePeek {
+            queue,
+            count,
+            is_meta: false,
+        },
+    ) {
+        (Answer::Peeked(jobs, _), missing) => {
             assert_eq!(missing, []);
             jobs
         }
@@ -266,14 +274,18 @@ fn a_job_that_two_nodes_have_queued_is_seen_once() {
         shoal.send(
             0,
             1,
-            Command::Global(Question::QueuePeek { queue, count: 9 }),
+            Command::Global(Question::QueuePeek {
+                queue,
+                count: 9,
+                is_meta: false,
+            }),
         )
     };
     shoal.advance_ms(10);
     let Some(Reply::Global(gathered)) = shoal.answer(0, ticket) else {
         panic!("it is answered");
     };
-    let Answer::Peeked(jobs) = &gathered.answer else {
+    let Answer::Peeked(jobs, _) = &gathered.answer else {
         panic!("{gathered:?} has no jobs");
     };
     assert_eq!(jobs.iter().map(|job| job.id).collect::<Vec<_>>(), [id]);

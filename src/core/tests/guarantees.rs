@@ -153,7 +153,7 @@ impl Pair {
             Step::Nack(index) => {
                 let id = self.pick(index);
                 let expected = self.model.put_back(now, id, true);
-                self.count(Command::Nack(vec![id]), expected);
+                self.count(Command::nack(vec![id]), expected);
             }
             Step::Enqueue(index) => {
                 let id = self.pick(index);

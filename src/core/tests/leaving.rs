@@ -359,7 +359,7 @@ fn what_was_queued_before_a_clean_stop_comes_back_unless_another_node_has_it() {
         let view = shoal.show(0, id);
         assert_eq!(view.map(|view| view.additional_deliveries), Some(0));
     }
-    shoal.count(0, Command::Nack(ids.clone()));
+    shoal.count(0, Command::nack(ids.clone()));
     shoal.stop(0);
     shoal.advance(40);
     let elsewhere: u64 = [1, 2]

@@ -96,8 +96,12 @@ fn qpeek_looks_from_either_end_and_takes_nothing() {
     let ids = bench.add_many("q", 4);
     bench.take("q", 2);
     bench.nack(ids[1]);
-    let mut peek = |count| match bench.run(Command::QueuePeek { queue: b"q", count }) {
-        Reply::Peeked(jobs) => jobs.iter().map(|job| job.id).collect::<Vec<_>>(),
+    let mut peek = |count| match bench.run(Command::QueuePeek {
+        queue: b"q",
+        count,
+        is_meta: false,
+    }) {
+        Reply::Peeked(jobs, _) => jobs.iter().map(|job| job.id).collect::<Vec<_>>(),
         other => panic!("{other:?}"),
     };
     assert_eq!(peek(2), [ids[1], ids[2]]);
@@ -114,8 +118,9 @@ fn an_unknown_queue_is_empty_and_has_no_figures() {
     let peek = Command::QueuePeek {
         queue: b"q",
         count: 1,
+        is_meta: false,
     };
-    assert_eq!(bench.run(peek), Reply::Peeked(vec![]));
+    assert_eq!(bench.run(peek), Reply::Peeked(vec![], false));
     assert_eq!((bench.len("q"), bench.stat("q")), (0, None));
 }
 

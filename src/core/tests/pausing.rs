@@ -46,8 +46,9 @@ fn a_queue_paused_in_output_behaves_as_empty_but_can_be_looked_at() {
     let peek = Command::QueuePeek {
         queue: b"q",
         count: 5,
+        is_meta: false,
     };
-    assert!(matches!(bench.run(peek), Reply::Peeked(jobs) if jobs[0].id == id));
+    assert!(matches!(bench.run(peek), Reply::Peeked(jobs, _) if jobs[0].id == id));
     assert_eq!(bench.len("q"), 1);
     bench.pause("q", false, false);
     assert_eq!(bench.got(wait), Some(vec![id]));

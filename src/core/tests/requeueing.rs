@@ -44,7 +44,7 @@ fn nack_puts_the_job_back_at_once_in_its_old_place() {
     let mut bench = Bench::new();
     let ids = bench.add_many("q", 4);
     assert_eq!(bench.take("q", 2), ids[..2]);
-    assert_eq!(bench.count(Command::Nack(vec![ids[1], ids[0]])), 2);
+    assert_eq!(bench.count(Command::nack(vec![ids[1], ids[0]])), 2);
     assert_eq!(bench.take("q", 4), ids);
     assert_eq!(
         (bench.counters(ids[0]), bench.counters(ids[2])),
@@ -59,7 +59,7 @@ fn nack_and_enqueue_count_only_active_jobs() {
     assert_eq!((bench.nack(id), bench.enqueue(id)), (0, 0));
     assert_eq!(bench.counters(id), (0, 0));
     bench.take("q", 1);
-    assert_eq!(bench.count(Command::Nack(vec![id, id])), 1);
+    assert_eq!(bench.count(Command::nack(vec![id, id])), 1);
 }
 
 #[test]

@@ -123,7 +123,7 @@ fn a_job_that_comes_back_stays_for_a_moment_again() {
     shoal.get(1, "q", 1);
     assert_eq!(shoal.get(0, "q", 1), []);
     shoal.advance_ms(5);
-    shoal.count(1, Command::Nack(vec![id]));
+    shoal.count(1, Command::nack(vec![id]));
     shoal.advance_ms(49);
     assert_eq!(length(&mut shoal, 1), 1);
     shoal.advance_ms(2);

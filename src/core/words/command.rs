@@ -33,8 +33,8 @@ pub enum Command<'a> {
     DelJob(Vec<JobId>),
     /// ENQUEUE: put active jobs into their queues now; count them.
     Enqueue(Vec<JobId>),
-    /// NACK: as ENQUEUE, counting a failed processing.
-    Nack(Vec<JobId>),
+    /// NACK: as ENQUEUE, counting a failed processing; or after a wait, into another queue, or to the dead letters.
+    Nack(Nack<'a>),
     /// DEQUEUE: take jobs out of their queues; count them.
     Dequeue(Vec<JobId>),
     /// WORKING: postpone the next delivery by the job's retry. `None` is an id that no node made.
@@ -49,6 +49,8 @@ pub enum Command<'a> {
         queue: &'a [u8],
         /// How many, and from which end.
         count: i64,
+        /// WITHMETA: with what the producer said about them, and what was counted.
+        is_meta: bool,
     },
     /// QSTAT: figures of a queue.
     QueueStat {
@@ -93,6 +95,8 @@ pub enum Question {
         queue: QueueName,
         /// How many, and from which end.
         count: i64,
+        /// WITHMETA: with what the producer said about them, and what was counted.
+        is_meta: bool,
     },
     /// QSTAT: the figures of all nodes, added up.
     QueueStat {
@@ -101,6 +105,8 @@ pub enum Question {
         /// FULL: how much is told.
         detail: Detail,
     },
+    /// REDRIVE: move jobs that wait, one node after the other. Answered when that is done.
+    Redrive(Redrive),
     /// QPURGE, first: which jobs the node has heard of.
     Made,
     /// QPURGE, then: how many jobs of this queue went when its mark became known. Answered when all are gone.
@@ -133,8 +139,10 @@ pub enum Answer {
     Made(Stamps),
     /// QPURGE: jobs that went, those left out that another node counts.
     Purged(u64),
-    /// QPEEK.
-    Peeked(Vec<Delivery>),
+    /// REDRIVE: jobs that were moved.
+    Redriven(u64),
+    /// QPEEK, and whether with META.
+    Peeked(Vec<Delivery>, bool),
     /// QSTAT: the queue, if known.
     QueueStat(Option<Box<QueueView>>),
     /// The queues; none if the one that was asked for is not known.
@@ -148,6 +156,14 @@ pub enum Answer {
 }
 
 impl Command<'_> {
+    /// [`Command::Nack`] without options.
+    pub fn nack(ids: Vec<JobId>) -> Self {
+        Command::Nack(Nack {
+            ids,
+            ..Nack::default()
+        })
+    }
+
     /// Whether it only adds something, and so holds up no command behind it while it waits for copies.
     pub fn adds(&self) -> bool {
         match self {
@@ -173,6 +189,34 @@ impl Command<'_> {
             | Command::Global(_) => false,
         }
     }
+}
+
+/// The arguments of NACK.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Nack<'a> {
+    /// Which jobs.
+    pub ids: Vec<JobId>,
+    /// DELAY: seconds until they are queued.
+    pub delay: Option<u32>,
+    /// TO: into which queue.
+    pub to: Option<&'a [u8]>,
+    /// REASON: what is said about it.
+    pub reason: Option<&'a [u8]>,
+    /// DEAD: they are buried.
+    pub is_dead: bool,
+}
+
+/// The arguments of REDRIVE.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Redrive {
+    /// Where the jobs wait.
+    pub queue: QueueName,
+    /// Where they go; none for the queue that each dead letter came from.
+    pub to: Option<QueueName>,
+    /// At most this many.
+    pub count: Option<u64>,
+    /// Only these; empty for any.
+    pub ids: Vec<JobId>,
 }
 
 /// The arguments of ADDJOB; times in whole seconds. A policy stands in for an option that is `None`.
@@ -349,8 +393,8 @@ pub enum Reply {
     Count(u64),
     /// SHOW: the job, if known.
     Shown(Option<Box<JobView>>),
-    /// QPEEK: jobs, left where they are.
-    Peeked(Vec<Delivery>),
+    /// QPEEK: jobs, left where they are, and whether with META.
+    Peeked(Vec<Delivery>, bool),
     /// QSTAT: the queue, if known.
     QueueStat(Option<Box<QueueView>>),
     /// PAUSE: the state that holds now.
@@ -410,11 +454,12 @@ impl Answer {
     /// As [`Reply::unread_bodies`].
     pub fn unread_bodies(&mut self) -> Vec<(JobId, &mut Body)> {
         match self {
-            Answer::Peeked(jobs) => unread_of(jobs),
+            Answer::Peeked(jobs, _) => unread_of(jobs),
             Answer::Jobs(_, jobs) => unread_views(jobs),
             Answer::Count(_)
             | Answer::Made(_)
             | Answer::Purged(_)
+            | Answer::Redriven(_)
             | Answer::QueueStat(_)
             | Answer::Queues(_)
             | Answer::QueueNames(..)
@@ -425,11 +470,12 @@ impl Answer {
     /// Leaves out what could not be read.
     pub fn drop_unread(&mut self) {
         match self {
-            Answer::Peeked(jobs) => jobs.retain(|job| job.body.spilled_to().is_none()),
+            Answer::Peeked(jobs, _) => jobs.retain(|job| job.body.spilled_to().is_none()),
             Answer::Jobs(_, jobs) => jobs.iter_mut().for_each(JobView::drop_unread),
             Answer::Count(_)
             | Answer::Made(_)
             | Answer::Purged(_)
+            | Answer::Redriven(_)
             | Answer::QueueStat(_)
             | Answer::Queues(_)
             | Answer::QueueNames(..)
@@ -468,14 +514,17 @@ pub struct Delivery {
     pub queue: QueueName,
     /// Its id.
     pub id: JobId,
-    /// Creation: unix milliseconds × 1 000 000 + a counter; rises from add to add on a node.
-    pub created: u64,
+    /// When it entered its queue: unix milliseconds × 1 000 000 + a counter; rises from entry to entry on a node.
+    pub entered: u64,
     /// Its body.
     pub body: Body,
     /// Times it was given back by NACK.
     pub nacks: u32,
     /// Times it was queued again for lack of an ack.
     pub additional_deliveries: u32,
+    /// Times it was handed out, this one included: counted while a MAXDELIVER applies, else as the two counters tell. Only if
+    /// its client asked for META.
+    pub deliveries: u32,
     /// Its optional fields, if its client asked for them.
     pub extras: Extras,
 }

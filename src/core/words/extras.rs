@@ -40,6 +40,31 @@ impl Tag {
     /// Who made a job whose id does not say so, as the first bytes of the node's id and its start, 4 bytes each.
     pub const MADE_BY: Tag = Tag::optional(3);
 
+    /// Where a job is since it was moved ([`crate::register::Register`]).
+    pub const REGISTER: Tag = Tag::required(4);
+
+    /// In a message about a job: the same, with all that goes with it ([`crate::register::Moved`]).
+    pub const MOVED: Tag = Tag::required(5);
+
+    /// MAXDELIVER of ADDJOB: a u16.
+    pub const MAX_DELIVER: Tag = Tag::required(6);
+
+    /// DEAD of ADDJOB: the name of a queue.
+    pub const DEAD_QUEUE: Tag = Tag::required(7);
+
+    /// BACKOFF of ADDJOB: base and max in seconds, a u32 each.
+    pub const BACKOFF: Tag = Tag::required(8);
+
+    /// In a record, a copy or a message: how often the job was handed out, a u16.
+    pub const DELIVERIES: Tag = Tag::optional(9);
+
+    /// In a record or a message: the job was given back, and waits. The value is the number of milliseconds, of the node's own
+    /// timeline in a record, from now on in a message: a u64.
+    pub const WAITS: Tag = Tag::optional(10);
+
+    /// REASON of the last NACK that gave one.
+    pub const REASON: Tag = Tag::optional(11);
+
     /// A field that a node may carry along without knowing what it means.
     pub const fn optional(number: u16) -> Tag {
         assert!(number < 1 << 15, "a number has 15 bits");
@@ -80,8 +105,19 @@ impl Features {
     pub const NONE: Features = Features(0);
     /// Topics: the node is a member that takes copies of them. Tags do not have this number.
     pub const TOPICS: Features = Features::only(3);
-    /// What this build knows. No field that must be understood exists yet.
-    pub const KNOWN: Features = Features::TOPICS;
+    /// What this build knows.
+    pub const KNOWN: Features = Features(
+        Features::TOPICS.0
+            | Features::of(Tag::REGISTER)
+            | Features::of(Tag::MOVED)
+            | Features::of(Tag::MAX_DELIVER)
+            | Features::of(Tag::DEAD_QUEUE)
+            | Features::of(Tag::BACKOFF),
+    );
+
+    const fn of(tag: Tag) -> u64 {
+        Features::only(tag.0 >> 1).0
+    }
 
     /// A set of one. A number from 64 on is no feature.
     pub const fn only(number: u16) -> Features {
@@ -186,6 +222,15 @@ impl Extras {
             left = rest;
             Some((tag, value))
         })
+    }
+
+    /// The same with another value of one field, or without it.
+    #[must_use]
+    pub fn with(&self, tag: Tag, value: Option<&[u8]>) -> Extras {
+        let before = self.iter().filter(|&(other, _)| other < tag);
+        let after = self.iter().filter(|&(other, _)| other > tag);
+        let field = value.map(|value| (tag, value));
+        Extras::new(before.chain(field).chain(after))
     }
 
     /// The value of a field.

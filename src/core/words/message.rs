@@ -52,7 +52,7 @@ pub enum Message {
         id: JobId,
         /// Milliseconds until it is queued.
         delay_ms: u64,
-        /// What else is said about it; nothing yet.
+        /// Where the job is, if it was moved; and other optional fields.
         extras: Extras,
     },
     /// I am about to queue this job, for its retry is over. A receiver that has it queued answers QUEUED; that handed it out
@@ -60,7 +60,7 @@ pub enum Message {
     WillQueue {
         /// Which job.
         id: JobId,
-        /// What else is said about it; nothing yet.
+        /// Where the job is, if it was moved; and other optional fields.
         extras: Extras,
     },
     /// I have queued this job. A receiver restarts its retry, and takes the job out of its own queue if the sender ranks
@@ -72,7 +72,7 @@ pub enum Message {
         nacks: u32,
         /// Times it was queued again for lack of an ack: the larger number holds.
         additional_deliveries: u32,
-        /// What else is said about it; nothing yet.
+        /// Where the job is, if it was moved; and other optional fields.
         extras: Extras,
     },
     /// A client works on this job: do not queue it before the given number of milliseconds is over.
@@ -81,7 +81,15 @@ pub enum Message {
         id: JobId,
         /// Milliseconds.
         for_ms: u64,
-        /// What else is said about it; nothing yet.
+        /// Where the job is, if it was moved; and other optional fields.
+        extras: Extras,
+    },
+    /// This is where the job is, as far as I know: it is somebody else's turn to queue it. Answers a message of a sender whose
+    /// register is lower, and tells holders of a move.
+    Moved {
+        /// Which job.
+        id: JobId,
+        /// The register, with all that goes with it; and other optional fields.
         extras: Extras,
     },
     /// The job is acknowledged, or its add was withdrawn. The receiver answers GOTACK; one that holds the job marks it acked, and collects itself when
@@ -109,7 +117,7 @@ pub enum Message {
     DelJob {
         /// Which job.
         id: JobId,
-        /// What else is said about it; nothing yet.
+        /// Where the job is, if it was moved; and other optional fields.
         extras: Extras,
     },
     /// Clients here want jobs of this queue. Holds for a while; replaces what the sender said of this queue before; a count
@@ -195,6 +203,7 @@ impl Message {
             | Message::WillQueue { .. }
             | Message::Queued { .. }
             | Message::Working { .. }
+            | Message::Moved { .. }
             | Message::SetAck { .. }
             | Message::GotAck { .. }
             | Message::DelJob { .. }
@@ -231,6 +240,7 @@ impl Message {
             | Message::WillQueue { .. }
             | Message::Queued { .. }
             | Message::Working { .. }
+            | Message::Moved { .. }
             | Message::SetAck { .. }
             | Message::GotAck { .. }
             | Message::DelJob { .. }
@@ -257,6 +267,7 @@ impl Message {
             | Message::WillQueue { extras, .. }
             | Message::Queued { extras, .. }
             | Message::Working { extras, .. }
+            | Message::Moved { extras, .. }
             | Message::SetAck { extras, .. }
             | Message::DelJob { extras, .. } => extras.unknown_to(features),
             Message::State(_)

@@ -19,6 +19,7 @@ pub mod meta;
 pub mod policy;
 pub mod record;
 pub mod refusal;
+pub mod register;
 #[cfg(any(test, feature = "samples"))]
 mod samples;
 pub mod setting;

@@ -49,10 +49,62 @@ pub enum Policy {
     Replicate,
     /// MAXLEN of ADDJOB.
     MaxLen,
+    /// MAXDELIVER of ADDJOB.
+    MaxDeliver,
+    /// DEAD of ADDJOB.
+    DeadQueue,
+    /// BACKOFF of ADDJOB.
+    Backoff,
+    /// How long a dead letter lives.
+    DeadTtl,
     /// PAUSE in BCAST.
     PauseIn,
     /// PAUSE out BCAST.
     PauseOut,
+}
+
+/// How long a job waits after NACK: the nth time `base` · 2^(n−1) seconds, at most `max`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backoff {
+    /// After the first NACK, in seconds.
+    pub base: u32,
+    /// At most, in seconds.
+    pub max: u32,
+}
+
+impl Backoff {
+    /// The longest wait: a week, in seconds.
+    pub const MOST: u32 = 604_800;
+
+    /// These two, if both are between 1 and [`Backoff::MOST`], and base is not above max.
+    pub fn new(base: u64, max: u64) -> Option<Self> {
+        let is_in = 1 <= base && base <= max && max <= u64::from(Backoff::MOST);
+        is_in.then_some(Backoff {
+            base: base as u32,
+            max: max as u32,
+        })
+    }
+
+    /// Reads `base:max`.
+    pub fn parse(text: &[u8]) -> Option<Self> {
+        let (base, max) = std::str::from_utf8(text).ok()?.split_once(':')?;
+        Backoff::new(base.parse().ok()?, max.parse().ok()?)
+    }
+
+    /// As a job carries it.
+    pub fn encode(self) -> [u8; 8] {
+        let mut bytes = [0; 8];
+        bytes[..4].copy_from_slice(&self.base.to_le_bytes());
+        bytes[4..].copy_from_slice(&self.max.to_le_bytes());
+        bytes
+    }
+
+    /// Reads [`Backoff::encode`].
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let (base, max) = bytes.split_first_chunk()?;
+        let max = u32::from_le_bytes(max.try_into().ok()?);
+        Backoff::new(u32::from_le_bytes(*base).into(), max.into())
+    }
 }
 
 /// Where a policy counts.
@@ -60,6 +112,8 @@ pub enum Policy {
 pub enum Use {
     /// It stands in for an option when a job is added. Its value is a number.
     Adding,
+    /// It counts when a job fails. Its value is a number, the name of a queue, or a backoff.
+    Failing,
     /// It pauses the queue of exactly this name. Its value is yes or no.
     Pausing,
 }
@@ -82,6 +136,19 @@ const fn adding(name: &'static str, kind: SettingKind, numbers: RangeInclusive<u
     }
 }
 
+const fn failing(
+    name: &'static str,
+    kind: SettingKind,
+    numbers: Option<RangeInclusive<u64>>,
+) -> Row {
+    Row {
+        name,
+        kind,
+        used: Use::Failing,
+        numbers,
+    }
+}
+
 const fn pausing(name: &'static str, kind: SettingKind) -> Row {
     Row {
         name,
@@ -95,12 +162,16 @@ const SECONDS: u64 = u32::MAX as u64;
 
 impl Policy {
     /// All of them, in the order in which they are told.
-    pub const ALL: [Policy; 7] = [
+    pub const ALL: [Policy; 11] = [
         Policy::Retry,
         Policy::Ttl,
         Policy::Delay,
         Policy::Replicate,
         Policy::MaxLen,
+        Policy::MaxDeliver,
+        Policy::DeadQueue,
+        Policy::Backoff,
+        Policy::DeadTtl,
         Policy::PauseIn,
         Policy::PauseOut,
     ];
@@ -112,6 +183,14 @@ impl Policy {
             Policy::Delay => adding("delay", SettingKind::DELAY, 0..=SECONDS),
             Policy::Replicate => adding("replicate", SettingKind::REPLICATE, 1..=u16::MAX as u64),
             Policy::MaxLen => adding("maxlen", SettingKind::MAX_LEN, 1..=u64::MAX),
+            Policy::MaxDeliver => failing(
+                "max-deliver",
+                SettingKind::MAX_DELIVER,
+                Some(1..=u16::MAX as u64),
+            ),
+            Policy::DeadQueue => failing("dead-queue", SettingKind::DEAD_QUEUE, None),
+            Policy::Backoff => failing("backoff", SettingKind::BACKOFF, None),
+            Policy::DeadTtl => failing("dead-ttl", SettingKind::DEAD_TTL, Some(1..=SECONDS)),
             Policy::PauseIn => pausing("pause-in", SettingKind::PAUSE_IN),
             Policy::PauseOut => pausing("pause-out", SettingKind::PAUSE_OUT),
         }

@@ -79,6 +79,10 @@ pub enum Record {
         /// All other nodes that may hold it.
         holders: Holders,
     },
+    /// A job was moved: it is in this queue now, and its register and counters are these.
+    Moved(Box<MoveRecord>),
+    /// How often a job was handed out and given back, or that it waits for another delivery.
+    Counted(Box<CountRecord>),
     /// A job is acknowledged, or its add was withdrawn: takes the place of its other records. A tombstone has no queue.
     Acked(Box<AckRecord>),
     /// The job is gone from this node: acknowledged everywhere, deleted or expired.
@@ -135,6 +139,8 @@ impl Record {
             | Record::Mark { .. }
             | Record::Added(_)
             | Record::Holders { .. }
+            | Record::Moved(_)
+            | Record::Counted(_)
             | Record::Acked(_)
             | Record::Deleted(_)
             | Record::Peer { .. }
@@ -156,6 +162,9 @@ impl Record {
                 let (queue, body) = (job.queue.as_bytes().len(), job.body.len());
                 RECORD_BYTES + (queue + body + job.extras.len()) as u64
             }
+            Record::Moved(moved) => {
+                RECORD_BYTES + (moved.queue.as_bytes().len() + moved.extras.len()) as u64
+            }
             Record::Acked(ack) => {
                 let queue = ack.queue.as_ref().map_or(0, |name| name.as_bytes().len());
                 RECORD_BYTES + (queue + ack.extras.len()) as u64
@@ -169,6 +178,7 @@ impl Record {
             Record::Started { .. }
             | Record::Mark { .. }
             | Record::Deleted(_)
+            | Record::Counted(_)
             | Record::Peer { .. }
             | Record::PeerForgotten(_)
             | Record::Flushed
@@ -206,6 +216,40 @@ pub struct JobRecord {
     /// Other nodes that may hold it.
     pub holders: Holders,
     /// Its optional fields.
+    pub extras: Extras,
+}
+
+/// A job that was moved, as it is recorded: all that its register brings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MoveRecord {
+    /// Its id.
+    pub id: JobId,
+    /// Its queue.
+    pub queue: QueueName,
+    /// When its life began, on this node's timeline.
+    pub added: Time,
+    /// Seconds that it lives.
+    pub ttl: u32,
+    /// Times it was given back by NACK.
+    pub nacks: u32,
+    /// Times it was queued again for lack of an ack.
+    pub additional_deliveries: u32,
+    /// All its optional fields, the register among them.
+    pub extras: Extras,
+}
+
+/// What is counted of a job, as it is recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CountRecord {
+    /// Its id.
+    pub id: JobId,
+    /// Times it was given back by NACK.
+    pub nacks: u32,
+    /// Times it was queued again for lack of an ack.
+    pub additional_deliveries: u32,
+    /// It is this node that will queue it.
+    pub turn: bool,
+    /// How often it was handed out, and until when it waits, if it does.
     pub extras: Extras,
 }
 

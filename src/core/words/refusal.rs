@@ -10,6 +10,8 @@ pub enum Refusal {
     RetryZeroNeedsOneReplica,
     /// DELAY is not below TTL.
     DelayBeyondTtl,
+    /// MAXDELIVER, DEAD or BACKOFF with RETRY 0.
+    NeedsRetry,
     /// More copies asked for than nodes can be reached.
     TooFewNodes,
     /// As [`Refusal::TooFewNodes`], and this node holds no copy itself because it is leaving.

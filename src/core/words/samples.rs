@@ -7,11 +7,12 @@
 use std::sync::Arc;
 
 use crate::command::Delivery;
-use crate::extras::Extras;
+use crate::extras::{Extras, Tag};
 use crate::id::{JobId, NodeId, QueueName};
 use crate::job::Body;
 use crate::message::Copy;
-use crate::record::{AckRecord, JobRecord, Standing};
+use crate::record::{AckRecord, CountRecord, JobRecord, MoveRecord, Standing};
+use crate::register::Register;
 use crate::setting::{Setting, SettingKind};
 use crate::time::Time;
 use crate::topic::{Entry, EntryId, Origin, OriginNode};
@@ -71,6 +72,50 @@ impl Standing {
     }
 }
 
+impl MoveRecord {
+    /// A job that was moved to queue `q` once.
+    pub fn sample() -> Self {
+        let register = Register::sample().encode();
+        MoveRecord {
+            id: id(),
+            queue: QueueName::new(b"q"),
+            added: Time::ZERO,
+            ttl: 86_400,
+            nacks: 0,
+            additional_deliveries: 0,
+            extras: Extras::new([(Tag::REGISTER, &register[..])]),
+        }
+    }
+}
+
+impl CountRecord {
+    /// A job that was never handed out.
+    pub fn sample() -> Self {
+        CountRecord {
+            id: id(),
+            nacks: 0,
+            additional_deliveries: 0,
+            turn: true,
+            extras: Extras::NONE,
+        }
+    }
+}
+
+impl Register {
+    /// The first move of a job, which is no dead letter.
+    pub fn sample() -> Self {
+        Register {
+            version: 1,
+            dead: None,
+            stamp: 2,
+            node: NodeId::from_bytes([1; 20]),
+            start: 1,
+            created: 1,
+            entered: 2,
+        }
+    }
+}
+
 impl Copy {
     /// A job of which three copies are wanted, added just now: queue `q`, body `body`, a retry of 300 seconds, a ttl of
     /// a day.
@@ -100,10 +145,11 @@ impl Delivery {
         Delivery {
             queue: QueueName::new(b"q"),
             id: id(),
-            created: 1,
+            entered: 1,
             body: Body::new(b"body"),
             nacks: 0,
             additional_deliveries: 0,
+            deliveries: 1,
             extras: Extras::NONE,
         }
     }

@@ -38,6 +38,15 @@ impl SettingKind {
     /// A policy: MAXLEN of jobs that name none.
     pub const MAX_LEN: SettingKind = SettingKind(20);
 
+    /// A policy: how often a job is handed out before it is buried.
+    pub const MAX_DELIVER: SettingKind = SettingKind(21);
+    /// A policy: the queue of dead letters.
+    pub const DEAD_QUEUE: SettingKind = SettingKind(22);
+    /// A policy: how long a job waits after NACK, as `base:max` in seconds.
+    pub const BACKOFF: SettingKind = SettingKind(23);
+    /// A policy: how many seconds a dead letter lives.
+    pub const DEAD_TTL: SettingKind = SettingKind(24);
+
     /// Whether it is about topics.
     pub fn is_of_topics(self) -> bool {
         matches!(

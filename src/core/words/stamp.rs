@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::extras::{Extras, Tag};
 use crate::id::{JobId, Maker};
 use crate::limits;
+use crate::register::Register;
 
 /// How far a node had come with making jobs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
@@ -29,6 +30,14 @@ pub fn made_by(id: &JobId, extras: &Extras) -> (Maker, u32) {
         ))
     });
     made_by.unwrap_or_else(|| (id.maker(), id.start()))
+}
+
+/// Which node put a job into its queue, and in which of its starts: the one that made the job, unless it was moved.
+pub fn entered_by(id: &JobId, extras: &Extras) -> (Maker, u32) {
+    match Register::of(extras) {
+        Some(register) => register.moved_by(),
+        None => made_by(id, extras),
+    }
 }
 
 /// The value of [`Tag::MADE_BY`].

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use shoalmq_core::register::DeathReason;
 use shoalmq_core::telling::{COPY_MILLIS, Depths, Histogram, JOB_MILLIS, Reason, Tally};
 
 use super::exposition::{Exposition, Kind};
@@ -93,6 +94,7 @@ impl Jobs {
     pub(super) fn write(&self, text: &mut Exposition) {
         self.write_counters(text);
         self.write_redelivered(text);
+        self.write_buried(text);
         self.write_depths(text);
         self.write_states(text);
         self.write_times(text);
@@ -100,7 +102,7 @@ impl Jobs {
     }
 
     fn write_counters(&self, text: &mut Exposition) {
-        let counters: [Told<Tally>; 7] = [
+        let counters: [Told<Tally>; 6] = [
             (
                 "added",
                 "Jobs accepted from clients of this node.",
@@ -120,7 +122,6 @@ impl Jobs {
                 "Jobs whose time to live ended unacknowledged.",
                 |tally| tally.expired,
             ),
-            ("dead", "Jobs moved to a dead letter queue.", |_| 0),
             (
                 "deduplicated",
                 "Jobs not added, for their key was known.",
@@ -134,6 +135,27 @@ impl Jobs {
             }
             let all = format!("The same of all queues: {help}");
             text.counter(&format!("node_jobs_{name}_total"), &all, value(&self.total));
+        }
+    }
+
+    fn write_buried(&self, text: &mut Exposition) {
+        text.family(
+            Kind::Counter,
+            "jobs_dead_total",
+            "Jobs of the queue that were moved to dead letters, by the reason.",
+        );
+        for queue in &self.queues {
+            for (reason, count) in DeathReason::ALL.iter().zip(queue.tally.buried) {
+                text.sample(&[("queue", &queue.name), ("reason", reason.name())], count);
+            }
+        }
+        text.family(
+            Kind::Counter,
+            "node_jobs_dead_total",
+            "The same of all queues.",
+        );
+        for (reason, count) in DeathReason::ALL.iter().zip(self.total.buried) {
+            text.sample(&[("reason", reason.name())], count);
         }
     }
 
@@ -180,7 +202,11 @@ impl Jobs {
                 "Jobs read from disk at the start of this node, which wait for their retry.",
                 |depths| depths.restored,
             ),
-            ("dead", "Jobs in the dead letter queue.", |_| 0),
+            (
+                "dead",
+                "Dead letters in the queue on this node, which count as ready, too.",
+                |depths| depths.dead,
+            ),
         ];
         for (name, help, value) in depths {
             text.family(Kind::Gauge, &format!("queue_{name}_jobs"), help);

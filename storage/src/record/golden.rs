@@ -8,7 +8,7 @@ use std::path::Path;
 use shoalmq_core::extras::{Extras, Tag};
 use shoalmq_core::id::QueueName;
 use shoalmq_core::job::Body;
-use shoalmq_core::record::{AckRecord, JobRecord};
+use shoalmq_core::record::{AckRecord, CountRecord, JobRecord, MoveRecord};
 use shoalmq_core::topic::{EndRecord, Ended, Entry, EntryId, Origin, OriginNode, TopicRecord};
 
 use super::*;
@@ -106,6 +106,23 @@ fn one_of_each_of_topics() -> Vec<Record> {
     ]
 }
 
+/// The same of jobs that were moved, or that fail.
+fn one_of_each_of_moves() -> Vec<Record> {
+    vec![
+        Record::Moved(Box::new(MoveRecord {
+            nacks: 6,
+            additional_deliveries: 7,
+            ..MoveRecord::sample()
+        })),
+        Record::Counted(Box::new(CountRecord {
+            nacks: 6,
+            additional_deliveries: 7,
+            extras: Extras::new([(Tag::DELIVERIES, &[3, 0][..])]),
+            ..CountRecord::sample()
+        })),
+    ]
+}
+
 fn name(record: &Record) -> &'static str {
     match record {
         Record::Started { .. } => "started",
@@ -117,6 +134,8 @@ fn name(record: &Record) -> &'static str {
         Record::Closed { .. } => "closed",
         Record::Holders { .. } => "holders",
         Record::Acked(_) => "acked",
+        Record::Moved(_) => "moved",
+        Record::Counted(_) => "counted",
         Record::Peer { .. } => "peer",
         Record::PeerForgotten(_) => "peer forgotten",
         Record::Setting(_) => "setting",
@@ -131,6 +150,7 @@ fn name(record: &Record) -> &'static str {
 fn the_bytes_of_every_kind_are_golden() {
     let mut records = one_of_each();
     records.extend(one_of_each_of_topics());
+    records.extend(one_of_each_of_moves());
     assert_eq!(records.len(), KINDS as usize, "one of each kind");
     let mut text = String::new();
     for (kind, record) in records.iter().enumerate() {

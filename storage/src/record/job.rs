@@ -7,7 +7,7 @@ use serde_bytes::Bytes;
 use shoalmq_core::extras::Extras;
 use shoalmq_core::id::{NodeId, QueueName};
 use shoalmq_core::job::Body;
-use shoalmq_core::record::{AckRecord, JobRecord, Record};
+use shoalmq_core::record::{AckRecord, CountRecord, JobRecord, MoveRecord, Record};
 use shoalmq_core::time::Time;
 
 use super::{Invalid, job_id, known};
@@ -103,6 +103,79 @@ impl<'a> AckedParts<'a> {
             expires: self.expires,
             unheard: self.unheard.into_owned().into(),
             withdrawn: self.withdrawn,
+            extras: known(self.extras)?,
+        })))
+    }
+}
+
+/// The fields of a job that was moved.
+#[derive(Serialize, Deserialize)]
+pub(super) struct MovedParts<'a> {
+    #[serde(borrow)]
+    id: &'a Bytes,
+    #[serde(borrow)]
+    queue: &'a Bytes,
+    added: Time,
+    ttl: u32,
+    nacks: u32,
+    additional_deliveries: u32,
+    extras: Extras,
+}
+
+/// The fields of what is counted of a job.
+#[derive(Serialize, Deserialize)]
+pub(super) struct CountedParts<'a> {
+    #[serde(borrow)]
+    id: &'a Bytes,
+    nacks: u32,
+    additional_deliveries: u32,
+    turn: bool,
+    extras: Extras,
+}
+
+impl<'a> MovedParts<'a> {
+    pub(super) fn of(moved: &'a MoveRecord) -> Self {
+        MovedParts {
+            id: Bytes::new(moved.id.as_bytes()),
+            queue: Bytes::new(moved.queue.as_bytes()),
+            added: moved.added,
+            ttl: moved.ttl,
+            nacks: moved.nacks,
+            additional_deliveries: moved.additional_deliveries,
+            extras: moved.extras.clone(),
+        }
+    }
+
+    pub(super) fn into_record(self) -> Result<Record, Invalid> {
+        Ok(Record::Moved(Box::new(MoveRecord {
+            id: job_id(self.id)?,
+            queue: QueueName::new(self.queue),
+            added: self.added,
+            ttl: self.ttl,
+            nacks: self.nacks,
+            additional_deliveries: self.additional_deliveries,
+            extras: known(self.extras)?,
+        })))
+    }
+}
+
+impl<'a> CountedParts<'a> {
+    pub(super) fn of(counted: &'a CountRecord) -> Self {
+        CountedParts {
+            id: Bytes::new(counted.id.as_bytes()),
+            nacks: counted.nacks,
+            additional_deliveries: counted.additional_deliveries,
+            turn: counted.turn,
+            extras: counted.extras.clone(),
+        }
+    }
+
+    pub(super) fn into_record(self) -> Result<Record, Invalid> {
+        Ok(Record::Counted(Box::new(CountRecord {
+            id: job_id(self.id)?,
+            nacks: self.nacks,
+            additional_deliveries: self.additional_deliveries,
+            turn: self.turn,
             extras: known(self.extras)?,
         })))
     }

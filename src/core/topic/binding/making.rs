@@ -429,6 +429,7 @@ fn waits_for(refusal: &Refusal) -> WaitsFor {
         | Refusal::RemovedWhileReplicating
         | Refusal::RetryZeroNeedsOneReplica
         | Refusal::DelayBeyondTtl
+        | Refusal::NeedsRetry
         | Refusal::TooManySettings
         | Refusal::Leaving
         | Refusal::UnknownJob

@@ -10,7 +10,7 @@ impl Reply {
     pub fn unread_bodies(&mut self) -> Vec<(JobId, &mut Body)> {
         match self {
             Reply::Unread(unread) => unread_of(&mut unread.jobs),
-            Reply::Peeked(jobs) => unread_of(jobs),
+            Reply::Peeked(jobs, _) => unread_of(jobs),
             Reply::Shown(Some(job)) => unread_views(std::slice::from_mut(job)),
             Reply::Jobs(_, jobs) => unread_views(jobs),
             Reply::Global(gathered) => gathered.answer.unread_bodies(),
@@ -40,7 +40,7 @@ impl Reply {
             | Reply::NothingToDeliver
             | Reply::Count(_)
             | Reply::Shown(_)
-            | Reply::Peeked(_)
+            | Reply::Peeked(..)
             | Reply::QueueStat(_)
             | Reply::PauseState(_)
             | Reply::AllPolicies(_)
@@ -88,9 +88,9 @@ impl Reply {
                 }
                 Reply::Delivered(jobs, again.told)
             }
-            Reply::Peeked(mut jobs) => {
+            Reply::Peeked(mut jobs, is_meta) => {
                 jobs.retain(|job| job.body.spilled_to().is_none());
-                Reply::Peeked(jobs)
+                Reply::Peeked(jobs, is_meta)
             }
             Reply::Shown(Some(mut job)) => {
                 job.drop_unread();

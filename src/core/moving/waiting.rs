@@ -1,0 +1,126 @@
+//! Waiting: what BACKOFF and DELAY of NACK do.
+//!
+//! The node that took the NACK keeps the turn, and tells the holders at once (a WORKING marked as a wait). All of them record
+//! until when the job waits. So neither a restart nor the loss of a node cuts a wait short; only a holder that did not hear of the
+//! NACK may queue the job after its retry.
+
+use std::time::Duration;
+
+use rand::RngExt;
+
+use crate::delivering::Cause;
+use crate::effect::{Effect, News};
+use crate::extras::{Extras, Tag};
+use crate::job::{JobKey, JobState, Move, Place};
+use crate::node::Node;
+use crate::policy::Backoff;
+use crate::time::Time;
+
+impl Node {
+    /// How long a job waits that was just given back, as BACKOFF says.
+    pub(super) fn backoff_wait(&mut self, key: JobKey, backoff: Backoff) -> Duration {
+        let before = self.jobs[key].nacks;
+        let seconds = u64::from(backoff.base).saturating_mul(1 << before.min(32));
+        let millis = seconds.min(u64::from(backoff.max)) * 1000;
+        let share = self.random.random_range(800..=1200);
+        Duration::from_millis(millis * share / 1000)
+    }
+
+    /// A job that was given back waits here; not longer than half of the life that it has left.
+    pub(super) fn put_off(
+        &mut self,
+        now: Time,
+        key: JobKey,
+        wait: Duration,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.count_queueing(key, Cause::Nack);
+        let left = self.jobs[key].expires().since(now).as_millis() as u64;
+        let until = now + wait.min(Duration::from_millis(left / 2));
+        if self.jobs[key].state() == JobState::Queued {
+            self.leave_queue(now, key);
+            self.move_job(key, Move::Wait, until);
+        }
+        self.take_turn(key);
+        self.move_job(key, Move::PutOff, until);
+        self.open_queue(now, self.jobs[key].queue);
+        self.persist_counts(key, News::Nothing, effects);
+        self.tell_working(now, key, effects);
+    }
+
+    /// The log says until when a job waits.
+    pub(crate) fn load_wait(&mut self, key: JobKey, until: Option<Time>) {
+        let job = &mut self.jobs[key];
+        if job.state() != JobState::Active {
+            return;
+        }
+        if let Some(until) = until {
+            job.make(Move::PutOff);
+            job.due = until;
+        } else if job.place() == Place::Waiting {
+            job.make(Move::LoadOut(Place::Nowhere));
+            job.due = Time::NEVER;
+        }
+    }
+
+    /// Another node says that it has a job waiting until then.
+    pub(crate) fn wait_elsewhere(
+        &mut self,
+        now: Time,
+        key: JobKey,
+        until: Time,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.give_turn(now, key, until);
+        self.move_job(key, Move::PutOff, until);
+        self.persist_counts(key, News::Nothing, effects);
+    }
+
+    /// The wait of a job ends before its time: that is recorded, for a restart would begin it again.
+    pub(crate) fn end_wait(&mut self, now: Time, key: JobKey, effects: &mut Vec<Effect>) {
+        let job = &self.jobs[key];
+        if job.place() == Place::Waiting && job.due > now {
+            self.jobs[key].make(Move::TakeTurn);
+            self.persist_counts(key, News::Nothing, effects);
+        }
+    }
+
+    /// Says in a record until when a job waits.
+    pub(super) fn with_wait_until(&self, key: JobKey, extras: &Extras) -> Extras {
+        let job = &self.jobs[key];
+        if job.place() != Place::Waiting {
+            return extras.clone();
+        }
+        let until = job.due.as_millis().to_le_bytes();
+        extras.with(Tag::WAITS, Some(&until))
+    }
+
+    /// Marks what a message says of a job that waits here.
+    pub(crate) fn with_wait(&self, now: Time, key: JobKey, extras: &Extras) -> Extras {
+        let job = &self.jobs[key];
+        if job.place() != Place::Waiting {
+            return extras.clone();
+        }
+        let left = job.due.since(now).as_millis() as u64;
+        extras.with(Tag::WAITS, Some(&left.to_le_bytes()))
+    }
+}
+
+/// Takes out of the extras of a record until when the job waits, if it does.
+pub(crate) fn taken_wait(extras: Extras) -> (Extras, Option<Time>) {
+    let bytes = extras
+        .get(Tag::WAITS)
+        .and_then(|bytes| bytes.try_into().ok());
+    match bytes.map(u64::from_le_bytes) {
+        Some(millis) => (
+            extras.with(Tag::WAITS, None),
+            Some(Time::from_millis(millis)),
+        ),
+        None => (extras, None),
+    }
+}
+
+/// Whether a message says that the job waits.
+pub(crate) fn is_wait(extras: &Extras) -> bool {
+    extras.get(Tag::WAITS).is_some()
+}
