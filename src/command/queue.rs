@@ -17,7 +17,7 @@ pub(super) const GLOBAL: &str = "GLOBAL";
 pub(super) const FULL: &str = "FULL";
 
 /// With META: what the producer said about a job, and how often it was handed out.
-const WITHMETA: &str = "WITHMETA";
+pub(super) const WITHMETA: &str = "WITHMETA";
 
 /// What a scan returns at a time when it names no COUNT.
 const DEFAULT_SCAN_COUNT: u64 = 100;
@@ -45,7 +45,7 @@ pub(super) fn peek<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
         } else if is(word, GLOBAL) {
             global = true;
         } else {
-            return Err(ParseError::Near(word, "qpeek"));
+            return Err(ParseError::WrongArity("qpeek"));
         }
     }
     let count = args::any_integer(count)?;

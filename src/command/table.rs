@@ -2,7 +2,7 @@
 
 use super::args::is;
 use super::manual::{self, Manual};
-use super::queue::{FULL, GLOBAL};
+use super::queue::{FULL, GLOBAL, WITHMETA};
 use super::{Failure, ParseError, Parser, ServerError};
 use super::{admin, client, cluster, config, connection, introspect, job, queue, topic};
 use crate::suggestion;
@@ -64,6 +64,8 @@ impl Flags {
     pub const GLOBAL: Flags = Flags(1 << 8);
     /// The same of FULL. Not told by COMMAND.
     pub const FULL: Flags = Flags(1 << 9);
+    /// The same of WITHMETA. Not told by COMMAND.
+    pub const META: Flags = Flags(1 << 12);
     /// Taken on a connection that has subscriptions, in RESP2 too. Not told by COMMAND.
     pub const PUBSUB: Flags = Flags(1 << 10);
     /// Makes subscriptions: what they bring may come at any time. Not told by COMMAND.
@@ -146,6 +148,7 @@ pub fn resolve<'a>(args: &[&'a [u8]]) -> Result<&'static CommandSpec, Failure<'a
     let is_extra = |word: &&&[u8]| {
         spec.flags.contains(Flags::GLOBAL) && is(word, GLOBAL)
             || spec.flags.contains(Flags::FULL) && is(word, FULL)
+            || spec.flags.contains(Flags::META) && is(word, WITHMETA)
     };
     let extra = || args.iter().rev().take(2).take_while(is_extra).count();
     let accepts_without = |extra: usize| spec.accepts(args.len() - extra);
@@ -262,7 +265,7 @@ const ROWS: [CommandSpec; COUNT] = [
     row("punsubscribe", -1, PUBSUB, topic::pattern_unsubscribe, &manual::PUNSUBSCRIBE),
     row("qconfig", -1, Flags::WRITE, config::config, &manual::QCONFIG),
     row("qlen", 2, READ_FAST.and(Flags::GLOBAL), queue::length, &manual::QLEN),
-    row("qpeek", -3, READ.and(Flags::GLOBAL), queue::peek, &manual::QPEEK),
+    row("qpeek", 3, READ.and(Flags::GLOBAL).and(Flags::META), queue::peek, &manual::QPEEK),
     row("qpurge", 2, Flags::WRITE, queue::purge, &manual::QPURGE),
     row("qscan", -1, READ, queue::queue_scan, &manual::QSCAN),
     row("qstat", 2, READ_FAST.and(Flags::GLOBAL).and(Flags::FULL), queue::stat, &manual::QSTAT),

@@ -58,8 +58,8 @@ pub(in crate::command) static ADDJOB: Manual = Manual {
          answers before the replicas confirmed.",
         "`MAXDELIVER`, 1 to 65535, is how often the job may be handed out: when it is to be put back after that, because its retry is over or \
          by NACK, it is moved to its dead queue instead. `DEAD` names that queue; by default it is the name of the job's queue with `.dead` behind it. \
-         A job with `MAXDELIVER` or `DEAD` also becomes a dead letter when its TTL ends. `BACKOFF` makes the job wait after NACK: \
-         the nth time base · 2^(n−1) seconds, at most max, ± 20 % at random, and no longer than half of the TTL that is left. None of \
+         A job with `MAXDELIVER` or `DEAD` also becomes a dead letter when its TTL ends. `BACKOFF` makes the job wait after NACK: base seconds after the first, and twice as long after each that follows, at most max; 20 % more or less, at \
+         random, and no longer than half of the TTL that is left. None of \
          them goes with `RETRY 0`.",
         "`META` gives the job a named value, and may be given several times: 16 pairs, 4096 bytes of names and values in all. \
          The queue does not look at it. It goes with the job to every node, through every restart, until the job ends, and \
@@ -85,7 +85,7 @@ pub(in crate::command) static ADDJOB: Manual = Manual {
     ],
     ..entry(
         Group::Jobs,
-        "queue body ms-timeout [ REPLICATE n ] [ DELAY s ] [ RETRY s ] [ TTL s ] [ MAXLEN n ] [ META name value ] ... [ ASYNC ]",
+        "queue body ms-timeout [ REPLICATE n ] [ DELAY s ] [ RETRY s ] [ TTL s ] [ MAXLEN n ] [ MAXDELIVER n ] [ DEAD queue ] [ BACKOFF base max ] [ META name value ] ... [ ASYNC ]",
         "Adds a job to a queue.",
         "simple string: the id of the job.",
     )

@@ -23,10 +23,7 @@ pub(in crate::command) static QLEN: Manual = Manual {
 };
 
 pub(in crate::command) static QPEEK: Manual = Manual {
-    failures: &[
-        Parse(ParseError::NotInteger),
-        Parse(ParseError::Near(b"WITHMTA", "qpeek")),
-    ],
+    failures: &[Parse(ParseError::NotInteger)],
     notes: &[
         "Works on paused queues too.",
         "`WITHMETA` adds to each job what GETJOB adds: its `META`, how often it was handed out so far, and what a dead letter died \

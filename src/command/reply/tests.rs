@@ -280,9 +280,9 @@ fn qstat_has_twenty_elements_in_their_order() {
         Reply::QueueStat(Some(Box::new(queue)))
     };
     let more = wire(&[
-        "active", ":1", "delayed", ":2", "copies", ":3", "restored", ":4",
+        "active", ":1", "delayed", ":2", "dead", ":2", "copies", ":3", "restored", ":4",
     ]);
-    let more = expected.replacen("*20", "*30", 1) + &more;
+    let more = expected.replacen("*20", "*32", 1) + &more;
     let within = wire(&["restored-requeue-within", ":59500"]);
     assert_eq!(text(&full(waits), Protocol::Resp2), more.clone() + &within);
     waits.restored_within = None;

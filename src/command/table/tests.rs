@@ -65,6 +65,7 @@ fn the_rows_are_disques_and_a_few_more() {
             "qconfig",
             "qpurge",
             "quit",
+            "redrive",
             "reset",
             "select",
             "subscribe",
@@ -146,11 +147,11 @@ fn misconf_and_no_auth_are_for_the_few() {
     };
     assert_eq!(
         having(Flags::MISCONF),
-        ["addjob", "enqueue", "nack", "publish", "tpub"]
+        ["addjob", "enqueue", "nack", "publish", "redrive", "tpub"]
     );
     assert_eq!(
         having(Flags::DENYOOM),
-        ["addjob", "enqueue", "nack", "publish", "tpub"]
+        ["addjob", "enqueue", "nack", "publish", "redrive", "tpub"]
     );
     assert_eq!(having(Flags::NO_AUTH), ["auth", "hello", "quit", "reset"]);
 }
