@@ -315,6 +315,7 @@ impl Node {
         (self.federation, self.agreement) = (fresh.federation, fresh.agreement);
         self.restart_hand_over(now.time);
         self.segments.clear();
+        self.end_redrives(now.time, effects);
         self.flush_settings(now.time, effects);
         self.watch_forgotten(now.time);
         self.watch_gatherings();

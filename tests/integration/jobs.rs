@@ -7,6 +7,7 @@ use crate::fixture::{Node, eventually};
 use crate::wire::{Connection, Reply, bodies, bulk, error, int, jobs, simple};
 
 mod adding;
+mod failing;
 mod returning;
 mod taking;
 

@@ -140,20 +140,17 @@ impl Node {
             self.tally_service(now, key);
         }
         self.leave_place(now, key);
+        if self.jobs[key].guarantee() == Guarantee::AtLeastOnce && !self.has(Bug::AckEndsWithTtl) {
+            // A copy elsewhere may have been buried meanwhile.
+            let longer = self.longest_dead_ttl();
+            self.jobs[key].ttl = self.jobs[key].ttl.saturating_add(longer);
+        }
         let patience = limits::ACK_PATIENCE.as_millis() as u64;
         let spread = self.random.random_range(0..patience / 4);
         let next = now + Duration::from_millis(patience + spread);
         self.move_job(key, Move::End, next);
-        let longer = self.longest_dead_ttl();
-        let outlives_job = !self.has(Bug::AckEndsWithTtl);
         let job = &mut self.jobs[key];
         job.holders = self.peers.present(job.holders.or(more));
-        if job.guarantee() == Guarantee::AtLeastOnce && outlives_job {
-            // A copy elsewhere may have been buried meanwhile.
-            self.agenda.remove_job(&mut self.jobs, key);
-            self.jobs[key].ttl = self.jobs[key].ttl.saturating_add(longer);
-            self.agenda.add_job(&mut self.jobs, key);
-        }
         self.keep_end(key, end);
         self.begin_collection(key);
         self.record_ack(key, effects);

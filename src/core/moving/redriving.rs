@@ -92,6 +92,13 @@ impl Node {
         self.plan_redrive(now + limits::REDRIVE_PAUSE);
     }
 
+    /// All jobs are gone from this node at once: nothing is left to be moved.
+    pub(crate) fn end_redrives(&mut self, now: Time, effects: &mut Vec<Effect>) {
+        for step in std::mem::take(&mut self.redrives).queue {
+            self.answer_redrive(now, step.asker, step.moved, effects);
+        }
+    }
+
     /// Moves one job, if it still waits.
     fn redrive(
         &mut self,

@@ -208,8 +208,8 @@ impl Node {
         self.agenda.add_job(&mut self.jobs, key);
         self.persist_move(key, effects);
         let at = self.jobs[key].queue;
-        self.open_queue(now, at);
         if is_queued {
+            self.queues.open(at, now);
             self.queues[at].push(&mut self.jobs, key);
             self.rehoused.push(at);
         }

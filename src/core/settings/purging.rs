@@ -20,6 +20,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::acking::End;
 use crate::agenda::Timer;
 use crate::command::{Answer, Question, Reply};
 use crate::effect::Effect;
@@ -271,7 +272,13 @@ impl Node {
     /// Deletes a job that its queue's mark takes.
     pub(crate) fn purge_job(&mut self, now: Time, key: JobKey, effects: &mut Vec<Effect>) {
         self.count_purged(key);
-        self.forget(now, key, effects);
+        if self.jobs[key].is_moved() && !self.other_holders(key).is_empty() {
+            // A copy that missed the move is in another queue, where the mark does not take it.
+            self.mark_acked(now, key, End::default(), NodeSet::EMPTY, effects);
+            self.tell_ack(now, key, effects);
+        } else {
+            self.forget(now, key, effects);
+        }
     }
 
     /// Counts a job that is about to go.

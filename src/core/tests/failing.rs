@@ -495,3 +495,38 @@ fn an_expiry_is_buried_by_one_holder() {
         "it is delivered elsewhere"
     );
 }
+
+#[test]
+fn a_purge_of_dead_letters_reaches_the_copy_that_missed_the_burial() {
+    let mut shoal = Shoal::new(3);
+    let id = shoal.add(0, limited_copies(5, 1));
+    assert_eq!(shoal.get(0, "q", 1).len(), 1);
+    shoal.cut(0, 2);
+    shoal.cut(1, 2);
+    assert_eq!(shoal.count(0, Command::nack(vec![id])), 1);
+    shoal.advance_ms(50);
+    let ticket = shoal.send(0, 9, Command::PurgeQueue(b"q.dead"));
+    shoal.advance(1);
+    assert_eq!(shoal.answer(0, ticket), Some(&Reply::Count(1)));
+    shoal.mend();
+    shoal.advance(3);
+    assert_eq!(shoal.states(id), [None, None, None]);
+}
+
+#[test]
+fn a_flush_answers_those_who_wait_for_a_redrive() {
+    let mut bench = Bench::new();
+    for _ in 0..3 {
+        let id = bench.add(limited("q", 10, 1));
+        bench.take("q", 1);
+        bench.nack(id);
+    }
+    let redrive = Command::Global(Question::Redrive(redrive("q.dead")));
+    let ticket = bench.send(9, redrive);
+    bench.feed(crate::event::Event::Flush);
+    assert_eq!(bench.answer(ticket), Some(&Reply::Count(0)));
+    let id = bench.add(limited("q", 10, 1));
+    bench.take("q", 1);
+    bench.nack(id);
+    assert_eq!(redriven(&mut bench, self::redrive("q.dead")), 1);
+}

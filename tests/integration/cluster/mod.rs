@@ -3,6 +3,7 @@
 mod acking;
 mod configuring;
 mod expecting;
+mod failing;
 mod federating;
 pub(crate) mod fixture;
 mod global;
