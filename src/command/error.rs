@@ -47,6 +47,8 @@ pub enum ParseError<'a> {
     Delay,
     /// ADDJOB: MAXLEN is not a number above 0.
     MaxLen,
+    /// ADDJOB: PRIORITY is not a number from 0 to 255.
+    Priority,
     /// ADDJOB: MAXDELIVER is not a number from 1 to 65535.
     MaxDeliver,
     /// ADDJOB: DEAD is no other queue.
@@ -334,6 +336,7 @@ fn write_parse_error(error: &ParseError<'_>, line: &mut Vec<u8>) {
         ParseError::Retry => &[b"ERR RETRY time must be a non negative number"],
         ParseError::Delay => &[b"ERR DELAY time must be a non negative number"],
         ParseError::MaxLen => &[b"ERR MAXLEN must be a positive number"],
+        ParseError::Priority => &[b"ERR PRIORITY must be between 0 and 255"],
         ParseError::MaxDeliver => &[b"ERR MAXDELIVER must be between 1 and 65535"],
         ParseError::Dead => &[b"ERR DEAD must name another queue"],
         ParseError::Backoff => {

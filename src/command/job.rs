@@ -10,7 +10,7 @@ use super::args::{self, Args, is};
 use super::{ParseError, Parsed, Request};
 use crate::suggestion;
 
-/// `ADDJOB queue body ms-timeout [REPLICATE n] [DELAY s] [RETRY s] [TTL s] [MAXLEN n] [MAXDELIVER n] [DEAD queue]
+/// `ADDJOB queue body ms-timeout [REPLICATE n] [DELAY s] [RETRY s] [TTL s] [MAXLEN n] [PRIORITY n] [MAXDELIVER n] [DEAD queue]
 /// [BACKOFF base max] [META name value]… [ASYNC]`: the new id, as a simple string.
 ///
 /// Options are checked from left to right, then the timeout; of an option given twice the last counts. Times above
@@ -41,9 +41,10 @@ pub(super) fn add_job<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
     Ok(Request::Core(Command::AddJob(job)))
 }
 
-/// What is to become of a job that fails.
+/// When a job goes, and what is to become of it if it fails.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 struct Guard<'a> {
+    priority: Option<u8>,
     max_deliver: Option<u16>,
     dead: Option<&'a [u8]>,
     backoff: Option<Backoff>,
@@ -57,7 +58,9 @@ impl<'a> Guard<'a> {
         options: &mut Args<'_, 'a>,
         queue: &[u8],
     ) -> Result<bool, ParseError<'a>> {
-        if is(option, "MAXDELIVER") {
+        if is(option, "PRIORITY") {
+            self.priority = Some(priority(options.value()?).ok_or(ParseError::Priority)?);
+        } else if is(option, "MAXDELIVER") {
             self.max_deliver = Some(max_deliver(options.value()?).ok_or(ParseError::MaxDeliver)?);
         } else if is(option, "DEAD") {
             let dead = options.value()?;
@@ -79,12 +82,14 @@ impl<'a> Guard<'a> {
     fn extras(&self, meta: &Meta<'_>) -> Extras {
         let pairs = (!meta.is_empty()).then(|| meta.encode());
         let most = self.max_deliver.map(u16::to_le_bytes);
+        let priority = self.priority.map(|priority| [priority]);
         let backoff = self.backoff.map(Backoff::encode);
         let fields = [
             (Tag::META, pairs.as_deref()),
             (Tag::MAX_DELIVER, most.as_ref().map(|bytes| &bytes[..])),
             (Tag::DEAD_QUEUE, self.dead),
             (Tag::BACKOFF, backoff.as_ref().map(|bytes| &bytes[..])),
+            (Tag::PRIORITY, priority.as_ref().map(|bytes| &bytes[..])),
         ];
         Extras::new(
             fields
@@ -92,6 +97,10 @@ impl<'a> Guard<'a> {
                 .filter_map(|(tag, value)| Some((tag, value?))),
         )
     }
+}
+
+pub(super) fn priority(text: &[u8]) -> Option<u8> {
+    u8::try_from(args::integer(text)?).ok()
 }
 
 pub(super) fn max_deliver(text: &[u8]) -> Option<u16> {
@@ -233,6 +242,16 @@ pub(super) fn nack<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
 fn is_slip(word: &[u8], options: &[&'static str]) -> bool {
     let is_id = JobId::parse(word).is_ok();
     !is_id && suggestion::closest(word, options.iter().copied()).is_some()
+}
+
+/// `PROMOTE id [n]`: 1, or 0 if no node that can be reached has the job. Refused: BADID.
+pub(super) fn promote<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
+    let (id, priority) = match *args {
+        [id] => (id, u8::MAX),
+        [id, number] => (id, priority(number).ok_or(ParseError::Priority)?),
+        _ => return Err(ParseError::WrongArity("promote")),
+    };
+    Ok(Request::Core(Command::Promote(job_id(id)?, priority)))
 }
 
 /// `DEQUEUE id [id ...]`: how many were taken out of their queues. Refused: BADID.

@@ -8,7 +8,7 @@ use super::{admin, client, cluster, config, connection, introspect, job, queue, 
 use crate::suggestion;
 
 /// How many commands there are.
-pub const COUNT: usize = 60;
+pub const COUNT: usize = 61;
 
 /// A command, as the table knows it.
 #[derive(Debug)]
@@ -259,6 +259,7 @@ const ROWS: [CommandSpec; COUNT] = [
     row("nack", -1, GROW, job::nack, &manual::NACK),
     row("pause", -3, READ_FAST, queue::pause, &manual::PAUSE),
     row("ping", -1, PUBSUB, connection::ping, &manual::PING),
+    row("promote", -2, WRITE_FAST, job::promote, &manual::PROMOTE),
     row("psubscribe", -2, SUBSCRIBES, topic::pattern_subscribe, &manual::PSUBSCRIBE),
     row("publish", 3, GROW, topic::publish_unwatched, &manual::PUBLISH),
     row("pubsub", -2, READ_FAST, topic::pubsub, &manual::PUBSUB),

@@ -16,6 +16,9 @@ pub(crate) const DEAD_TTL: u32 = 7 * 86_400;
 /// What is put behind the name of a queue to name that of its dead letters.
 pub(crate) const DEAD_SUFFIX: &[u8] = b".dead";
 
+/// How long a command on a job that is not held here waits for the node that it is passed to.
+pub(crate) const FIND_WITHIN: Duration = Duration::from_secs(1);
+
 /// One step of REDRIVE moves at most this many jobs, and the next step follows after the pause: 200 thousand a second, while
 /// clients get their turns.
 pub(crate) const REDRIVE_PER_STEP: u32 = 1000;

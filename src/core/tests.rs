@@ -32,6 +32,7 @@ pub(crate) mod shoal;
 mod spilling;
 mod staying;
 mod tallying;
+mod urgent;
 mod withdrawing;
 
 pub(crate) use bench::plain_job;

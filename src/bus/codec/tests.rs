@@ -128,14 +128,18 @@ fn copies() -> impl Strategy<Value = Copy> {
 fn deliveries() -> impl Strategy<Value = Delivery> {
     (
         (names(), job_ids(), bodies(), extras()),
-        any::<(u64, u32, u32, u32)>(),
+        any::<(u64, u8, u32, u32, u32)>(),
     )
         .prop_map(
-            |((queue, id, body, extras), (entered, nacks, additional_deliveries, deliveries))| {
+            |(
+                (queue, id, body, extras),
+                (entered, priority, nacks, additional_deliveries, deliveries),
+            )| {
                 Delivery {
                     queue,
                     id,
                     entered,
+                    priority,
                     body,
                     nacks,
                     additional_deliveries,
@@ -216,6 +220,7 @@ fn questions() -> impl Strategy<Value = Question> {
     prop_oneof![
         names().prop_map(Question::QueueLength),
         names().prop_map(Question::Purged),
+        (job_ids(), any::<u8>()).prop_map(|(id, priority)| Question::Promote(id, priority)),
         Just(Question::Made),
         (names(), any::<(i64, bool)>()).prop_map(|(queue, (count, is_meta))| Question::QueuePeek {
             queue,

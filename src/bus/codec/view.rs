@@ -60,6 +60,11 @@ pub(super) enum Wanted<'a> {
         #[serde(borrow)]
         ids: Ids<'a>,
     },
+    Promote {
+        #[serde(borrow)]
+        id: &'a Bytes,
+        priority: u8,
+    },
 }
 
 /// What is answered.
@@ -110,6 +115,7 @@ pub(super) struct Peeked<'a> {
     #[serde(borrow)]
     id: &'a Bytes,
     entered: u64,
+    priority: u8,
     #[serde(borrow)]
     body: &'a Bytes,
     nacks: u32,
@@ -203,6 +209,10 @@ impl<'a> Wanted<'a> {
             },
             Question::Made => Wanted::Made,
             Question::Purged(queue) => Wanted::Purged(name(queue)),
+            Question::Promote(id, priority) => Wanted::Promote {
+                id: Bytes::new(id.as_bytes()),
+                priority: *priority,
+            },
             Question::Redrive(redrive) => Wanted::Redrive {
                 queue: name(&redrive.queue),
                 to: redrive.to.as_ref().map(name),
@@ -266,6 +276,7 @@ impl<'a> Wanted<'a> {
             },
             Wanted::Made => Question::Made,
             Wanted::Purged(queue) => Question::Purged(QueueName::new(queue)),
+            Wanted::Promote { id, priority } => Question::Promote(job_id(id)?, priority),
             Wanted::Redrive {
                 queue,
                 to,
@@ -362,6 +373,7 @@ impl<'a> Peeked<'a> {
             queue: name(&job.queue),
             id: Bytes::new(job.id.as_bytes()),
             entered: job.entered,
+            priority: job.priority,
             body: Bytes::new(job.body.as_bytes()),
             nacks: job.nacks,
             additional_deliveries: job.additional_deliveries,
@@ -375,6 +387,7 @@ impl<'a> Peeked<'a> {
             queue: QueueName::new(self.queue),
             id: job_id(self.id)?,
             entered: self.entered,
+            priority: self.priority,
             body: Body::new(self.body),
             nacks: self.nacks,
             additional_deliveries: self.additional_deliveries,

@@ -21,6 +21,7 @@ pub(in crate::command) static ADDJOB: Manual = Manual {
         Parse(ParseError::Retry),
         Parse(ParseError::Delay),
         Parse(ParseError::MaxLen),
+        Parse(ParseError::Priority),
         Parse(ParseError::MaxDeliver),
         Parse(ParseError::Dead),
         Parse(ParseError::Backoff),
@@ -56,6 +57,9 @@ pub(in crate::command) static ADDJOB: Manual = Manual {
          then it is dropped, done or not. All three are in seconds.",
         "`MAXLEN` refuses the job when its queue has this many jobs or more on this node; other nodes do not count. `ASYNC` \
          answers before the replicas confirmed.",
+        "`PRIORITY`, 0 (the default) to 255, says which job goes first: the one with the highest, and among jobs of one priority the one that \
+         entered the queue first. That is exact at one node; a node that sends jobs to another one, where clients wait, sends the \
+         highest first.",
         "`MAXDELIVER`, 1 to 65535, is how often the job may be handed out: when it is to be put back after that, because its retry is over or \
          by NACK, it is moved to its dead queue instead. `DEAD` names that queue; by default it is the name of the job's queue with `.dead` behind it. \
          A job with `MAXDELIVER` or `DEAD` also becomes a dead letter when its TTL ends. `BACKOFF` makes the job wait after NACK: base seconds after the first, and twice as long after each that follows, at most max; 20 % more or less, at \
@@ -85,7 +89,7 @@ pub(in crate::command) static ADDJOB: Manual = Manual {
     ],
     ..entry(
         Group::Jobs,
-        "queue body ms-timeout [ REPLICATE n ] [ DELAY s ] [ RETRY s ] [ TTL s ] [ MAXLEN n ] [ MAXDELIVER n ] [ DEAD queue ] [ BACKOFF base max ] [ META name value ] ... [ ASYNC ]",
+        "queue body ms-timeout [ REPLICATE n ] [ DELAY s ] [ RETRY s ] [ TTL s ] [ MAXLEN n ] [ PRIORITY n ] [ MAXDELIVER n ] [ DEAD queue ] [ BACKOFF base max ] [ META name value ] ... [ ASYNC ]",
         "Adds a job to a queue.",
         "simple string: the id of the job.",
     )
@@ -207,6 +211,21 @@ pub(in crate::command) static NACK: Manual = Manual {
         "[ id ... ] [ DELAY s ] [ TO queue ] [ REASON text ] [ DEAD ]",
         "Gives jobs back: into their queues now or later, into another queue, or to the dead letters.",
         "integer: how many were put back, moved or buried.",
+    )
+};
+
+pub(in crate::command) static PROMOTE: Manual = Manual {
+    failures: &[Parse(ParseError::InvalidJobId), Parse(ParseError::Priority)],
+    notes: &[
+        "The job keeps its place among the jobs of that priority, by the time when it entered the queue. To end a delay or a wait, use \
+         ENQUEUE.",
+        "Any node takes it, for any job that a node which it can reach has.",
+    ],
+    ..entry(
+        Group::Jobs,
+        "id [ n ]",
+        "Sets the priority of a job to n, or to 255.",
+        "integer: 1, or 0 if no node that can be reached has the job, unfinished.",
     )
 };
 

@@ -116,6 +116,7 @@ impl Node {
             moves: 0,
             short: false,
             ending: Ending::Plain,
+            priority: 0,
             beside: Beside::Nothing,
         };
         self.keep(job, extras)

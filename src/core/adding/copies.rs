@@ -263,6 +263,7 @@ impl Node {
             since: 0,
             short: false,
             ending: Ending::Plain,
+            priority: 0,
             beside: Beside::Nothing,
             moves: copy.moves,
         };

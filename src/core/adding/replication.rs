@@ -17,7 +17,7 @@ use crate::adding::terms::{Terms, by_policy};
 use crate::command::{AddJob, Refusal, Replication, Reply};
 use crate::delivering::Cause;
 use crate::effect::{Effect, News};
-use crate::extras::Extras;
+use crate::extras::{Extras, Tag};
 use crate::id::{ClientId, Guarantee, JobId, Ticket};
 use crate::job::{Beside, Body, Ending, Job, JobKey, JobState, Links, Move, Stand};
 use crate::limits;
@@ -75,7 +75,7 @@ impl Node {
         let deadline = deadline.map_or(Time::NEVER, |timeout| now.time + timeout);
         let ask = waits.then(|| deadline.min(now.time + self.replications.patience()));
         let id = given.unwrap_or_else(|| self.draw_id(plan.times));
-        let key = self.make_job(now, (id, add), &plan, holders, ask);
+        let key = self.make_job(now, (id, add), (&plan, terms.priority), holders, ask);
         if at_once || !waits {
             self.count_added(key);
         }
@@ -435,7 +435,7 @@ impl Node {
         &mut self,
         now: Now,
         (id, add): (JobId, &AddJob<'_>),
-        plan: &Plan,
+        (plan, priority): (&Plan, Option<u8>),
         holders: NodeSet,
         ask: Option<Time>,
     ) -> JobKey {
@@ -466,10 +466,15 @@ impl Node {
             since: 0,
             short: false,
             ending: Ending::Plain,
+            priority: 0,
             beside: Beside::Nothing,
             moves: 0,
         };
-        self.insert(job, add.extras.clone())
+        let mut extras = add.extras.clone();
+        if let Some(priority) = priority.filter(|_| extras.get(Tag::PRIORITY).is_none()) {
+            extras = extras.with(Tag::PRIORITY, Some(&[priority]));
+        }
+        self.insert(job, extras)
     }
 
     /// Keeps a job and puts it on the agenda.

@@ -19,6 +19,7 @@ pub(crate) struct Terms {
     pub(super) delay: Option<u32>,
     pub(super) replicate: Option<u16>,
     pub(super) max_len: Option<u64>,
+    pub(super) priority: Option<u8>,
     /// It has options that mean nothing to a job that is delivered once at most.
     pub(super) needs_retry: bool,
 }
@@ -34,12 +35,14 @@ impl Terms {
             ref extras,
             ..
         } = add;
+        let priority = extras.get(Tag::PRIORITY).and_then(<[u8]>::first);
         Terms {
             retry,
             ttl,
             delay,
             replicate,
             max_len,
+            priority: priority.copied(),
             needs_retry: extras.iter().any(|(tag, _)| NEED_RETRY.contains(&tag)),
         }
     }
@@ -56,6 +59,7 @@ impl Terms {
                 self.replicate = self.replicate.or(u16::try_from(number).ok());
             }
             Policy::MaxLen => self.max_len = self.max_len.or(Some(number)),
+            Policy::Priority => self.priority = self.priority.or(u8::try_from(number).ok()),
             Policy::MaxDeliver
             | Policy::DeadQueue
             | Policy::Backoff
@@ -73,6 +77,7 @@ impl Terms {
         from.fill(Policy::Delay, &mut self.delay, policies.delay);
         from.fill(Policy::Replicate, &mut self.replicate, policies.replicate);
         from.fill(Policy::MaxLen, &mut self.max_len, policies.max_len);
+        from.fill(Policy::Priority, &mut self.priority, policies.priority);
         from
     }
 }

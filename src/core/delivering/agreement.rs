@@ -84,7 +84,7 @@ impl Node {
     }
 
     /// Tells all holders, as far as a link to them is up.
-    fn tell_all(&self, key: JobKey, message: &Message, effects: &mut Vec<Effect>) {
+    pub(crate) fn tell_all(&self, key: JobKey, message: &Message, effects: &mut Vec<Effect>) {
         for peer in self.jobs[key].holders.and(self.peers.up()).iter() {
             self.send(peer, message.clone(), effects);
         }

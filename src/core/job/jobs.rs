@@ -98,7 +98,7 @@ impl Jobs {
             self.used += 1;
             key
         });
-        job.beside = Beside::of(&extras);
+        (job.beside, job.priority) = Beside::of(&extras);
         if job.has_extras() {
             self.extras_bytes += extras.memory();
             self.extras.insert(JobKey(key), extras);
@@ -160,7 +160,8 @@ impl Jobs {
 
     /// Gives a job other extras. Returns those that it had.
     pub(crate) fn replace_extras(&mut self, key: JobKey, extras: Extras) -> Extras {
-        let had = std::mem::replace(&mut self[key].beside, Beside::of(&extras));
+        let had = self[key].beside;
+        (self[key].beside, self[key].priority) = Beside::of(&extras);
         if had == Beside::Nothing && extras.is_empty() {
             return Extras::NONE;
         }

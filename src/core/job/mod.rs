@@ -14,7 +14,7 @@ pub(crate) use moves::{Move, Place, Stand};
 use std::time::Duration;
 
 use crate::command::Delivery;
-use crate::extras::Extras;
+use crate::extras::{Extras, Tag};
 use crate::id::{Guarantee, JobId, QueueName};
 use crate::limits;
 use crate::members::NodeSet;
@@ -65,16 +65,20 @@ pub(crate) enum Beside {
 }
 
 impl Beside {
-    fn of(extras: &Extras) -> Self {
+    /// Which extras these are, and the priority that they give.
+    fn of(extras: &Extras) -> (Self, u8) {
         if extras.is_empty() {
-            Beside::Nothing
+            (Beside::Nothing, 0)
         } else if let Some(register) = Register::of(extras) {
-            match register.dead {
-                Some(_) => Beside::Dead,
-                None => Beside::Register,
-            }
+            let beside = if register.dead.is_some() {
+                Beside::Dead
+            } else {
+                Beside::Register
+            };
+            (beside, register.priority)
         } else {
-            Beside::Extras
+            let priority = extras.get(Tag::PRIORITY).and_then(<[u8]>::first);
+            (Beside::Extras, priority.copied().unwrap_or(0))
         }
     }
 }
@@ -118,6 +122,8 @@ pub(crate) struct Job {
     pub(crate) ending: Ending,
     /// How often it went from node to node since it was last handed out.
     pub(crate) moves: u8,
+    /// Higher ones go first. Kept by [`Jobs`] alone, from its extras.
+    pub(crate) priority: u8,
     /// Which extras it has, in a table beside the jobs. Kept by [`Jobs`] alone.
     pub(crate) beside: Beside,
     /// What it is counted for.
@@ -214,6 +220,7 @@ impl Job {
             queue,
             id: self.id,
             entered: self.entered,
+            priority: self.priority,
             body: self.body.clone(),
             nacks: self.nacks,
             additional_deliveries: self.additional_deliveries,

@@ -260,6 +260,7 @@ impl Restore {
             stand: Stand::loaded(ours),
             short: false,
             ending: Ending::Plain,
+            priority: 0,
             beside: Beside::Nothing,
             moves: 0,
             counted: Share::None,

@@ -1,7 +1,7 @@
 //! Moving: where a job is when it does not stay in the queue that it was added to, and what becomes of one that fails.
 //!
 //! Each job has a *register* ([`crate::register`]): version 0 from its add on, and the next version with every move. Burying,
-//! REDRIVE and NACK … TO move a job. The node that does so records the register before anybody hears of it, and tells the
+//! REDRIVE and NACK … TO move a job, and PROMOTE (`promoting`) moves it within its queue. The node that does so records the register before anybody hears of it, and tells the
 //! holders with the next message about the job. Whoever hears of a job compares registers first (`registers`): the higher one is
 //! taken over with all that goes with it, and a lower one is answered with the own one.
 //!
@@ -15,6 +15,7 @@ mod burying;
 mod counting;
 mod giving_up;
 mod invariants;
+mod promoting;
 mod redriving;
 mod registers;
 mod rules;

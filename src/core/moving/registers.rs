@@ -163,6 +163,19 @@ impl Node {
         self.send(to, message, effects);
     }
 
+    /// The holders of a job hear of its new register, and what the node that tells it has to do with the job.
+    pub(super) fn tell_register(&mut self, now: Time, key: JobKey, effects: &mut Vec<Effect>) {
+        let job = &self.jobs[key];
+        match job.state() {
+            JobState::Queued => self.announce(now, key, effects),
+            JobState::Active if job.is_ours() => self.tell_working(now, key, effects),
+            JobState::Active | JobState::WaitReplicas | JobState::Acked => {
+                let message = self.moved_message(now, key);
+                self.tell_all(key, &message, effects);
+            }
+        }
+    }
+
     /// Where a job is, and nothing else.
     fn moved_message(&self, now: Time, key: JobKey) -> Message {
         Message::Moved {
@@ -230,6 +243,8 @@ impl Node {
             start: self.start,
             created,
             entered: stamp,
+            entered_by: (self.id.maker(), self.start),
+            priority: self.jobs[key].priority,
         }
     }
 

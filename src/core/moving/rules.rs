@@ -45,6 +45,7 @@ impl Rules {
             | Policy::Delay
             | Policy::Replicate
             | Policy::MaxLen
+            | Policy::Priority
             | Policy::PauseIn
             | Policy::PauseOut => {}
         }

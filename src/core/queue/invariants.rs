@@ -1,5 +1,7 @@
 //! What holds of queues and of those who wait for them.
 
+use std::cmp::Reverse;
+
 use crate::agenda::Timer;
 use crate::job::{JobKey, JobState};
 use crate::node::Node;
@@ -61,10 +63,10 @@ fn check_queue(node: &Node, key: QueueKey, jobs: u64) {
         queue.len,
         "{name:?}: ready jobs are counted"
     );
-    let entered = |&key: &JobKey| node.jobs[key].entered;
+    let entered = |&key: &JobKey| (Reverse(node.jobs[key].priority), node.jobs[key].entered);
     assert!(
         order.is_sorted_by_key(entered),
-        "{name:?}: jobs stand in order of entry"
+        "{name:?}: jobs stand in order of priority and entry"
     );
     let mut newest: Vec<JobKey> = queue.newest(&node.jobs).collect();
     newest.reverse();

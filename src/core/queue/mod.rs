@@ -10,6 +10,7 @@
 //! Invariants: a queued job is in exactly one queue, and there exactly once; a waiter waits for at least one queue.
 
 mod invariants;
+mod lane;
 mod order;
 mod queues;
 mod waiters;

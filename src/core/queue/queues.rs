@@ -1,12 +1,13 @@
 //! Queues: their order, their pause, their counters.
 //!
-//! A queue hands out jobs by creation time. Nearly all come in that order, so they form a list that runs through
-//! the jobs; one that comes back between others goes to a tree, and the queue's head is the older of the two heads.
+//! A queue hands out jobs by priority, and within a priority by the time of their entry. Those without a priority are in one
+//! lane (`lane`), and each priority has a lane of its own while there are such jobs.
 //!
 //! A name is known while a job carries it; the queue is *open* (clients see it) from its first job, pause or waiter
 //! until it has idled for a while: nothing is in it, and none of its jobs is out or delayed. Copies that are held for
 //! another node do not open it.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::BuildHasher;
 use std::ops::{Index, IndexMut};
@@ -20,9 +21,9 @@ use crate::adding::Remembered;
 use crate::command::PauseState;
 use crate::extras::Extras;
 use crate::id::QueueName;
-use crate::job::{Job, JobKey, Jobs, Place};
+use crate::job::{Job, JobKey, Jobs};
 use crate::moving::RememberedRules;
-use crate::queue::order::{List, merge, order, walk};
+use crate::queue::lane::Lane;
 use crate::queue::waiters::WaiterId;
 use crate::stamp::{Stamps, entered_by};
 use crate::telling::{Depths, Tallies, TallyKey};
@@ -51,8 +52,10 @@ pub(crate) struct Queue {
     pub(crate) open: bool,
     /// Ready jobs.
     pub(crate) len: u64,
-    list: List,
-    tree: BTreeSet<(u64, JobKey)>,
+    /// Those without a priority.
+    plain: Lane,
+    /// Those with one, by the priority, the highest first; no lane is empty.
+    urgent: Option<Box<BTreeMap<Reverse<u8>, Lane>>>,
     /// Clients that wait for a job here.
     pub(crate) waiters: BTreeSet<WaiterId>,
     pub(crate) pause: PauseState,
@@ -80,8 +83,8 @@ impl Queue {
             jobs: 0,
             open: false,
             len: 0,
-            list: List::EMPTY,
-            tree: BTreeSet::new(),
+            plain: Lane::EMPTY,
+            urgent: None,
             waiters: BTreeSet::new(),
             pause: PauseState::default(),
             policies: Remembered::default(),
@@ -98,80 +101,74 @@ impl Queue {
         }
     }
 
-    /// Puts a job into its place by creation time.
+    /// Puts a job into its place: by its priority, then by the time of its entry.
     pub(crate) fn push(&mut self, jobs: &mut Jobs, key: JobKey) {
-        let order = order(jobs, key);
-        let at = |end: JobKey| (!end.is_none()).then(|| super::order::order(jobs, end));
-        if at(self.list.tail).is_none_or(|tail| tail < order) {
-            self.list.push_back(jobs, key, Place::List);
-        } else if at(self.list.head).is_some_and(|head| order < head) {
-            self.list.push_front(jobs, key, Place::List);
-        } else {
-            self.tree.insert(order);
-            jobs[key].enter(Place::Tree);
+        match jobs[key].priority {
+            0 => self.plain.push(jobs, key),
+            priority => {
+                let urgent = self.urgent.get_or_insert_default();
+                let lane = urgent.entry(Reverse(priority)).or_insert(Lane::EMPTY);
+                lane.push(jobs, key);
+            }
         }
         self.len += 1;
     }
 
     /// Takes a job out, wherever it stands.
     pub(crate) fn remove(&mut self, jobs: &mut Jobs, key: JobKey) {
-        match jobs[key].place() {
-            Place::List => self.list.remove(jobs, key),
-            Place::Tree => {
-                let removed = self.tree.remove(&order(jobs, key));
-                assert!(removed, "{} is in its queue's tree", jobs[key].id);
-                jobs[key].leave();
-            }
-            Place::Before
-            | Place::BeforeUnsure
-            | Place::Nowhere
-            | Place::Unsettled
-            | Place::Restored
-            | Place::Waiting
-            | Place::Evictable
-            | Place::Acked => {
-                panic!("{} is not in its queue", jobs[key].id)
-            }
+        match jobs[key].priority {
+            0 => self.plain.remove(jobs, key),
+            priority => self.remove_urgent(jobs, key, Reverse(priority)),
         }
         self.len -= 1;
     }
 
-    /// The oldest ready job.
+    fn remove_urgent(&mut self, jobs: &mut Jobs, key: JobKey, priority: Reverse<u8>) {
+        let urgent = self.urgent.as_mut();
+        let urgent = urgent.expect("a job with a priority is in a lane of its own");
+        let lane = urgent.get_mut(&priority);
+        let lane = lane.expect("a job with a priority is in a lane of its own");
+        lane.remove(jobs, key);
+        if lane.is_empty() {
+            urgent.remove(&priority);
+        }
+        if urgent.is_empty() {
+            self.urgent = None;
+        }
+    }
+
+    /// The job that goes first.
     pub(crate) fn first(&self, jobs: &Jobs) -> Option<JobKey> {
-        let listed = self.list.first();
-        let Some(&treed) = self.tree.first() else {
-            return listed;
-        };
-        listed
-            .filter(|&listed| order(jobs, listed) < treed)
-            .or(Some(treed.1))
+        if let Some(lane) = self
+            .urgent
+            .as_ref()
+            .and_then(|urgent| urgent.values().next())
+        {
+            return lane.first(jobs);
+        }
+        self.plain.first(jobs)
     }
 
-    /// Ready jobs, oldest first.
+    fn urgent(&self) -> impl DoubleEndedIterator<Item = &Lane> {
+        self.urgent.iter().flat_map(|urgent| urgent.values())
+    }
+
+    /// Ready jobs, in the order in which they go.
     pub(crate) fn oldest<'a>(&'a self, jobs: &'a Jobs) -> impl Iterator<Item = JobKey> + 'a {
-        merge(
-            jobs,
-            self.list.iter(jobs),
-            self.tree.iter().map(|&(_, key)| key),
-            |a, b| a < b,
-        )
+        let urgent = self.urgent().flat_map(|lane| lane.oldest(jobs));
+        urgent.chain(self.plain.oldest(jobs))
     }
 
-    /// Ready jobs, newest first.
+    /// Ready jobs, the last first.
     pub(crate) fn newest<'a>(&'a self, jobs: &'a Jobs) -> impl Iterator<Item = JobKey> + 'a {
-        let listed = walk(jobs, self.list.tail, |job| job.order.prev);
-        merge(
-            jobs,
-            listed,
-            self.tree.iter().rev().map(|&(_, key)| key),
-            |a, b| a > b,
-        )
+        let urgent = self.urgent().rev().flat_map(|lane| lane.newest(jobs));
+        self.plain.newest(jobs).chain(urgent)
     }
 
     /// About how many ready jobs stand before one that entered at this time, if they came in evenly.
     pub(crate) fn place_by_age(&self, jobs: &Jobs, entered: u64) -> u64 {
-        let newest = self.newest(jobs).next();
-        let (Some(first), Some(last)) = (self.first(jobs), newest) else {
+        let newest = self.plain.newest(jobs).next();
+        let (Some(first), Some(last)) = (self.plain.first(jobs), newest) else {
             return 0;
         };
         let since = |time: u64| u128::from(time.saturating_sub(jobs[first].entered));
@@ -375,20 +372,23 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::extras::Extras;
-    use crate::job::{Links, Move};
+    use crate::extras::{Extras, Tag};
+    use crate::job::{Links, Move, Place};
     use crate::tests::plain_job;
 
     proptest! {
         #[test]
         fn a_queue_agrees_with_a_sorted_list(
-            steps in prop::collection::vec((0..40_u64, any::<prop::sample::Index>(), 0..3_u8), 1..120)
+            steps in prop::collection::vec(
+                (0..40_u64, any::<prop::sample::Index>(), 0..3_u8, 0..3_u8),
+                1..120,
+            )
         ) {
             let (mut jobs, mut queue) = (Jobs::new(0), Queue::new(QueueName::new(b"q")));
-            let mut model: Vec<(u64, JobKey)> = Vec::new();
-            for (number, (created, nth, step)) in (0..).zip(steps) {
+            let mut model: Vec<(Reverse<u8>, u64, JobKey)> = Vec::new();
+            for (number, (created, nth, step, priority)) in (0..).zip(steps) {
                 if step == 0 && !model.is_empty() {
-                    let (_, key) = model.remove(nth.index(model.len()));
+                    let (.., key) = model.remove(nth.index(model.len()));
                     queue.remove(&mut jobs, key);
                     prop_assert_eq!(jobs[key].place(), Place::Nowhere);
                     prop_assert_eq!(jobs[key].order, Links::NONE);
@@ -398,12 +398,13 @@ mod tests {
                     // Nodes may give the same time to different jobs.
                     job.entered = created;
                     job.make(Move::PutBack);
-                    let key = jobs.insert(job, Extras::NONE);
+                    let extras = Extras::new([(Tag::PRIORITY, &[priority][..])]);
+                    let key = jobs.insert(job, extras);
                     queue.push(&mut jobs, key);
-                    model.push((created, key));
+                    model.push((Reverse(priority), created, key));
                 }
                 model.sort_unstable();
-                let order: Vec<JobKey> = model.iter().map(|&(_, key)| key).collect();
+                let order: Vec<JobKey> = model.iter().map(|&(.., key)| key).collect();
                 let newest: Vec<JobKey> = order.iter().rev().copied().collect();
                 prop_assert_eq!(queue.first(&jobs), order.first().copied());
                 prop_assert_eq!(queue.oldest(&jobs).collect::<Vec<_>>(), order);

@@ -453,6 +453,7 @@ impl Node {
             }
             Question::QueueLength(_)
             | Question::Redrive(_)
+            | Question::Promote(..)
             | Question::QueuePeek { .. }
             | Question::QueueStat { .. }
             | Question::Queues(_)

@@ -6,6 +6,7 @@
 //!
 //! QPURGE gathers twice: the jobs that the nodes have heard of, and then the numbers of jobs that went (`settings`).
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::agenda::{Agenda, Timer};
@@ -44,8 +45,8 @@ pub(crate) struct Gathering {
     purge: Option<QueueName>,
     /// Where a JSCAN is.
     pub(super) scan: Option<Scan>,
-    /// REDRIVE: the members that are still to be asked.
-    redrive: Option<(Redrive, NodeSet)>,
+    /// REDRIVE and PROMOTE: what the next member is asked, and those that are still to be asked.
+    errand: Option<(Question, NodeSet)>,
 }
 
 impl Gathering {
@@ -60,7 +61,7 @@ impl Gathering {
             own: false,
             purge: None,
             scan: None,
-            redrive: None,
+            errand: None,
         }
     }
 
@@ -126,7 +127,7 @@ impl Node {
             Question::QueueScan(_) | Question::JobScan { .. } => {
                 return self.scan_all(now, ticket, question, effects);
             }
-            Question::Made | Question::Purged(_) => return,
+            Question::Made | Question::Purged(_) | Question::Promote(..) => return,
         };
         let mut gathering = Gathering::new(ticket, answer);
         gathering.peek = count;
@@ -170,38 +171,58 @@ impl Node {
         effects: &mut Vec<Effect>,
     ) {
         let others = self.peers.members().and(self.peers.up());
+        let question = Question::Redrive(redrive.clone());
         let mut gathering = Gathering::new(ticket, Answer::Redriven(0));
         gathering.own = true;
-        gathering.redrive = Some((redrive.clone(), others));
-        let question = Question::Redrive(redrive.clone());
+        gathering.errand = Some((question.clone(), others));
         self.ask(now, gathering, NodeSet::EMPTY, &question, effects);
         let asker = Asker::Here(self.gatherings.number);
         self.begin_redrive(now, redrive, asker);
     }
 
-    /// Asks the next member to move jobs. Returns the gathering if nobody is left to be asked.
-    fn redrive_on(
+    /// PROMOTE: at this node if it has the job, else at the first member that has.
+    pub(crate) fn gather_promoted(
+        &mut self,
+        now: Time,
+        ticket: Ticket,
+        (id, priority): (Option<JobId>, u8),
+        effects: &mut Vec<Effect>,
+    ) {
+        let promoted = id.is_some_and(|id| self.promote(now, id, priority, effects));
+        let mut gathering = Gathering::new(ticket, Answer::Redriven(u64::from(promoted)));
+        if let Some(id) = id {
+            let others = self.peers.members().and(self.peers.up());
+            gathering.errand = Some((Question::Promote(id, priority), others));
+        }
+        self.conclude(now, gathering, effects);
+    }
+
+    /// Asks the next member, if more is wanted. Returns the gathering if nobody is left to be asked.
+    fn errand_on(
         &mut self,
         now: Time,
         mut gathering: Gathering,
         effects: &mut Vec<Effect>,
     ) -> Option<Gathering> {
-        let Some((mut redrive, mut left)) = gathering.redrive.take() else {
+        let Some((mut question, mut left)) = gathering.errand.take() else {
             return Some(gathering);
         };
-        let moved = match gathering.answer {
-            Answer::Redriven(moved) => moved,
-            _ => 0,
+        let Answer::Redriven(done) = gathering.answer else {
+            return Some(gathering);
         };
-        let wanted = redrive.count.map(|count| count.saturating_sub(moved));
         let next = left.and(self.peers.up()).iter().next();
+        let wanted = match &question {
+            Question::Redrive(redrive) => redrive.count.map(|count| count.saturating_sub(done)),
+            _ => Some(1_u64.saturating_sub(done)),
+        };
         let Some(peer) = next.filter(|_| wanted != Some(0)) else {
             return Some(gathering);
         };
         left.remove(peer);
-        gathering.redrive = Some((redrive.clone(), left));
-        redrive.count = wanted;
-        let question = Question::Redrive(redrive);
+        gathering.errand = Some((question.clone(), left));
+        if let Question::Redrive(redrive) = &mut question {
+            redrive.count = wanted;
+        }
         self.ask(now, gathering, NodeSet::only(peer), &question, effects);
         None
     }
@@ -229,7 +250,7 @@ impl Node {
 
     /// Everybody has answered who will.
     fn conclude(&mut self, now: Time, gathering: Gathering, effects: &mut Vec<Effect>) {
-        let Some(gathering) = self.redrive_on(now, gathering, effects) else {
+        let Some(gathering) = self.errand_on(now, gathering, effects) else {
             return;
         };
         match (gathering.purge, gathering.answer) {
@@ -257,6 +278,7 @@ impl Node {
         gathering.awaited = peers;
         let within = match question {
             Question::Purged(_) | Question::Redrive(_) => limits::PURGE_WITHIN,
+            Question::Promote(..) => limits::FIND_WITHIN,
             Question::QueueLength(_)
             | Question::QueuePeek { .. }
             | Question::QueueStat { .. }
@@ -288,6 +310,11 @@ impl Node {
         if let Question::Redrive(redrive) = question {
             let asker = Asker::Peer(from, number);
             return self.begin_redrive(now.time, redrive.clone(), asker);
+        }
+        if let &Question::Promote(id, priority) = question {
+            let promoted = self.promote(now.time, id, priority, effects);
+            let answer = Answer::Redriven(u64::from(promoted));
+            return self.send(from, Message::Answer { number, answer }, effects);
         }
         if self.on_ask_purged(now, from, number, question, effects) {
             return;
@@ -442,7 +469,7 @@ impl Node {
             // They are answered in their own way.
             Question::Made => Answer::Made(self.made.clone()),
             Question::Purged(_) => Answer::Purged(0),
-            Question::Redrive(_) => Answer::Redriven(0),
+            Question::Redrive(_) | Question::Promote(..) => Answer::Redriven(0),
         }
     }
 
@@ -499,7 +526,7 @@ fn merge(answer: &mut Answer, other: Answer, count: i64) -> bool {
 fn merge_peeked(jobs: &mut Vec<Delivery>, more: Vec<Delivery>, count: i64) {
     let mut known: BTreeSet<JobId> = jobs.iter().map(|job| job.id).collect();
     jobs.extend(more.into_iter().filter(|job| known.insert(job.id)));
-    jobs.sort_by_key(|job| (job.entered, job.id));
+    jobs.sort_by_key(|job| (Reverse(job.priority), job.entered, job.id));
     if count < 0 {
         jobs.reverse();
     }

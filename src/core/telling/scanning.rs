@@ -46,6 +46,7 @@ impl Scan {
             | Question::Made
             | Question::Purged(_)
             | Question::Redrive(_)
+            | Question::Promote(..)
             | Question::Queues(_) => {}
         }
         question
@@ -97,6 +98,7 @@ impl Node {
             | Question::Made
             | Question::Purged(_)
             | Question::Redrive(_)
+            | Question::Promote(..)
             | Question::Queues(_) => return,
         };
         let scan = Scan {

@@ -435,6 +435,7 @@ pub(crate) fn plain_job(number: u32) -> Job {
         short: false,
         ending: Ending::Plain,
         moves: 0,
+        priority: 0,
         beside: Beside::Nothing,
     }
 }

@@ -71,6 +71,8 @@ pub enum Command<'a> {
     JobScan(JobScan<'a>),
     /// QLEN, QSTAT, QPEEK, QSCAN, JSCAN with GLOBAL: the same of the whole cluster.
     Global(Question),
+    /// PROMOTE: give a job another priority. `None` is an id that no node made.
+    Promote(Option<JobId>, u8),
     /// A command on topics.
     Topic(Box<TopicCommand<'a>>),
 }
@@ -105,6 +107,8 @@ pub enum Question {
         /// FULL: how much is told.
         detail: Detail,
     },
+    /// PROMOTE: give a job another priority, at a node that has it.
+    Promote(JobId, u8),
     /// REDRIVE: move jobs that wait, one node after the other. Answered when that is done.
     Redrive(Redrive),
     /// QPURGE, first: which jobs the node has heard of.
@@ -183,6 +187,7 @@ impl Command<'_> {
             | Command::QueueStat { .. }
             | Command::Pause(_)
             | Command::QueueConfig(_)
+            | Command::Promote(..)
             | Command::QueueScan(_)
             | Command::JobScan(_)
             | Command::PurgeQueue(_)
@@ -516,6 +521,8 @@ pub struct Delivery {
     pub id: JobId,
     /// When it entered its queue: unix milliseconds × 1 000 000 + a counter; rises from entry to entry on a node.
     pub entered: u64,
+    /// Its priority.
+    pub priority: u8,
     /// Its body.
     pub body: Body,
     /// Times it was given back by NACK.

@@ -65,6 +65,9 @@ impl Tag {
     /// REASON of the last NACK that gave one.
     pub const REASON: Tag = Tag::optional(11);
 
+    /// PRIORITY of ADDJOB: a u8.
+    pub const PRIORITY: Tag = Tag::optional(12);
+
     /// A field that a node may carry along without knowing what it means.
     pub const fn optional(number: u16) -> Tag {
         assert!(number < 1 << 15, "a number has 15 bits");

@@ -49,6 +49,8 @@ pub enum Policy {
     Replicate,
     /// MAXLEN of ADDJOB.
     MaxLen,
+    /// PRIORITY of ADDJOB.
+    Priority,
     /// MAXDELIVER of ADDJOB.
     MaxDeliver,
     /// DEAD of ADDJOB.
@@ -162,12 +164,13 @@ const SECONDS: u64 = u32::MAX as u64;
 
 impl Policy {
     /// All of them, in the order in which they are told.
-    pub const ALL: [Policy; 11] = [
+    pub const ALL: [Policy; 12] = [
         Policy::Retry,
         Policy::Ttl,
         Policy::Delay,
         Policy::Replicate,
         Policy::MaxLen,
+        Policy::Priority,
         Policy::MaxDeliver,
         Policy::DeadQueue,
         Policy::Backoff,
@@ -183,6 +186,7 @@ impl Policy {
             Policy::Delay => adding("delay", SettingKind::DELAY, 0..=SECONDS),
             Policy::Replicate => adding("replicate", SettingKind::REPLICATE, 1..=u16::MAX as u64),
             Policy::MaxLen => adding("maxlen", SettingKind::MAX_LEN, 1..=u64::MAX),
+            Policy::Priority => adding("priority", SettingKind::PRIORITY, 0..=u8::MAX as u64),
             Policy::MaxDeliver => failing(
                 "max-deliver",
                 SettingKind::MAX_DELIVER,
@@ -285,7 +289,7 @@ mod tests {
             assert_eq!(Policy::named(name.as_bytes()), Some(policy));
             assert_eq!(Policy::of_kind(policy.kind()), Some(policy));
         }
-        assert_eq!(Policy::named(b"priority"), None);
+        assert_eq!(Policy::named(b"prio"), None);
         assert_eq!(Policy::of_kind(SettingKind(255)), None);
     }
 

@@ -28,6 +28,10 @@ pub struct Register {
     pub created: u64,
     /// When it entered its queue, by the creation clock of the node that put it there. Orders the queue.
     pub entered: u64,
+    /// That node, and which of its starts it was.
+    pub entered_by: (Maker, u32),
+    /// Higher ones go first.
+    pub priority: u8,
 }
 
 /// What a dead letter keeps of its life before.
@@ -105,11 +109,6 @@ impl Register {
             created: self.stamp,
         }
     }
-
-    /// Who moved the job, for QPURGE.
-    pub fn moved_by(&self) -> (Maker, u32) {
-        (self.node.maker(), self.start)
-    }
 }
 
 /// A register on its way, with all that goes with it.
@@ -180,6 +179,8 @@ mod tests {
             start: 2,
             created: 3,
             entered: 4,
+            entered_by: (NodeId::from_bytes([1; 20]).maker(), 2),
+            priority: 0,
         }
     }
 

@@ -112,6 +112,8 @@ impl Register {
             start: 1,
             created: 1,
             entered: 2,
+            entered_by: (NodeId::from_bytes([1; 20]).maker(), 1),
+            priority: 0,
         }
     }
 }
@@ -146,6 +148,7 @@ impl Delivery {
             queue: QueueName::new(b"q"),
             id: id(),
             entered: 1,
+            priority: 0,
             body: Body::new(b"body"),
             nacks: 0,
             additional_deliveries: 0,

@@ -44,6 +44,8 @@ impl SettingKind {
     pub const DEAD_QUEUE: SettingKind = SettingKind(22);
     /// A policy: how long a job waits after NACK, as `base:max` in seconds.
     pub const BACKOFF: SettingKind = SettingKind(23);
+    /// A policy: PRIORITY of jobs that name none.
+    pub const PRIORITY: SettingKind = SettingKind(25);
     /// A policy: how many seconds a dead letter lives.
     pub const DEAD_TTL: SettingKind = SettingKind(24);
 

@@ -35,7 +35,7 @@ pub fn made_by(id: &JobId, extras: &Extras) -> (Maker, u32) {
 /// Which node put a job into its queue, and in which of its starts: the one that made the job, unless it was moved.
 pub fn entered_by(id: &JobId, extras: &Extras) -> (Maker, u32) {
     match Register::of(extras) {
-        Some(register) => register.moved_by(),
+        Some(register) => register.entered_by,
         None => made_by(id, extras),
     }
 }

@@ -163,6 +163,7 @@ fn jobs(driver: &Driver, fields: &mut Fields) {
     fields.add("ready_jobs", depths.ready);
     fields.add("active_jobs", depths.active);
     fields.add("delayed_jobs", depths.delayed);
+    fields.add("dead_jobs", depths.dead);
     fields.add("job_copies", depths.copies);
     fields.add("restored_jobs", depths.restored);
     fields.add("purged_jobs", driver.node.counters().purged);

@@ -127,6 +127,7 @@ fn depths(depths: &Depths) -> Value {
         "ready": depths.ready,
         "active": depths.active,
         "delayed": depths.delayed,
+        "dead": depths.dead,
         "restored": depths.restored,
         "copies": depths.copies,
         "bytes": depths.bytes,

@@ -11,7 +11,7 @@ fn dead(client: &mut Connection, queue: &str, name: &str) -> String {
     assert_eq!(job.items()[3], bulk("meta"));
     let value = job.items()[4].field(name).clone();
     match value {
-        Reply::Integer(number) => number.to_string(),
+        Reply::Int(number) => number.to_string(),
         value => value.text(),
     }
 }
