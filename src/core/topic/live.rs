@@ -193,11 +193,7 @@ fn give(
     let (to, cursor) = match &mut reader.kind {
         Kind::Waiting(waiting) => {
             give_waiting(waiting, told, size, behind);
-            return if waiting.told.is_empty() {
-                Taken::Nothing
-            } else {
-                Taken::Kept
-            };
+            return Taken::Kept;
         }
         Kind::Listener(..) if is_loss => return Taken::Nothing,
         Kind::Listener(Listen::Channel, _) => (Addressee::Channel, Arc::from("")),
@@ -217,21 +213,15 @@ fn give(
     Taken::Pushed
 }
 
-/// Keeps something for a TREAD that waits, if there is room.
+/// Keeps something for a TREAD that waits, if there is room. It has no end: one that does is not live.
 fn give_waiting(waiting: &mut Waiting, told: &Told, size: u64, behind: &mut Behind<'_>) {
     if waiting.full.is_some() {
         return;
     }
-    let is_beyond = match told {
-        Told::Entry(entry, _) => waiting.to.is_some_and(|to| entry.id > to),
-        Told::Unread(_) | Told::Lost(..) => false,
-    };
-    if !is_beyond {
-        waiting.told.push(told.clone());
-        waiting.taken += size;
-        let is_full = waiting.told.len() as u64 >= waiting.count || waiting.taken >= waiting.bytes;
-        if is_full {
-            waiting.full = Some(behind.cursor().0.clone());
-        }
+    waiting.told.push(told.clone());
+    waiting.taken += size;
+    let is_full = waiting.told.len() as u64 >= waiting.count || waiting.taken >= waiting.bytes;
+    if is_full {
+        waiting.full = Some(behind.cursor().0.clone());
     }
 }

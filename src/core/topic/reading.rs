@@ -353,7 +353,14 @@ impl Node {
             Ended::Empty if awaits => {
                 self.topics.readers.move_to(id, cursor, Next::News);
             }
-            Ended::Empty if !has_any && waiting.patience.waits_for_news() => self.join(id, cursor),
+            Ended::Empty if !has_any && waiting.patience.waits_for_news() => {
+                if waiting.to.is_some() {
+                    // It stays behind what is beyond its end, which live readers pass.
+                    self.topics.readers.move_to(id, cursor, Next::News);
+                } else {
+                    self.join(id, cursor);
+                }
+            }
             Ended::Empty | Ended::Full | Ended::Crossing => self.finish_read(id, cursor, effects),
         }
     }

@@ -113,6 +113,28 @@ fn a_read_that_waits_in_vain_moves_its_cursor() {
 }
 
 #[test]
+fn a_read_that_waits_stays_before_what_lies_behind_its_end() {
+    let mut bench = Bench::new();
+    let end = bench.publish("a", "first");
+    let (_, first) = bench.read_from(zero(), "a", 10);
+    let wait = Wait::AtMost(Duration::from_secs(5));
+    let mut ask = read(Start::Cursor(Box::new(first)), "a", 10, wait);
+    if let TopicCommand::Read(read) = &mut ask {
+        read.to = Some(end);
+    }
+    let waiting = bench.send(2, ask);
+    bench.settle();
+    bench.publish("a", "second");
+    bench.advance(5001);
+    let Some(Ok(TopicReply::Page(page))) = bench.answer(waiting) else {
+        panic!("nothing more can come");
+    };
+    assert!(page.told.is_empty());
+    let next = Start::Cursor(Box::new(page.cursor));
+    assert_eq!(bench.read_from(next, "a", 10).0, ["second"]);
+}
+
+#[test]
 fn a_subscription_gets_what_is_there_and_then_what_comes() {
     let mut bench = Bench::new();
     publish_all(&mut bench, "a", 0..600);
