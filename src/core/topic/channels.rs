@@ -427,9 +427,11 @@ impl Channel {
         self.bytes += bytes;
         let at = self.blocks.partition_point(|block| block.first <= id);
         let is_last = at == self.blocks.len();
-        // What comes late, before all others, goes to the first block.
+        // A late entry begins no block, or entries above it would lie in the block before. One that comes before all others
+        // goes to the first block.
+        let is_late = !is_last || id < self.newest;
         if let Some(block) = self.blocks.get_mut(at.saturating_sub(1))
-            && (block.entries < BLOCK_ENTRIES || !is_last)
+            && (block.entries < BLOCK_ENTRIES || is_late)
         {
             block.first = block.first.min(id);
             block.entries += 1;

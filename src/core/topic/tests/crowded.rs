@@ -1,8 +1,10 @@
 //! Entries of many channels that lie side by side: each chunk of the index has some of most of them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::bench::Bench;
+use crate::topic::channels::{Channels, Floor};
 use crate::topic::glob::{Case, matches};
 use crate::topic::{Before, EntryId, Rule, TopicCommand, TopicReply};
 
@@ -133,4 +135,21 @@ fn retention_keeps_the_newest_of_each_channel() {
         crowd.keep(pattern, most);
         crowd.check();
     }
+}
+
+#[test]
+fn a_late_entry_of_a_full_block_is_counted_with_those_around_it() {
+    let mut channels = Channels::new(0);
+    let key = channels.open(&Arc::from(&b"a"[..]), || EntryId::ZERO);
+    let id = |ms| EntryId::new(ms, 0);
+    for ms in (0..512).step_by(2) {
+        channels.add(key, id(1000 + ms), 1);
+    }
+    channels.add(key, id(1101), 1);
+    let to = id(1200);
+    let first = channels.uncounted(key, to).expect("its block goes on");
+    let all = (0..512).step_by(2).chain([101]).map(|ms| id(1000 + ms));
+    let below = all.filter(|id| (first..=to).contains(id)).count() as u64;
+    assert_eq!(channels.raise(key, Floor::Taken, to, (below, below)), 102);
+    assert_eq!(channels.get(key).entries(), 155);
 }
