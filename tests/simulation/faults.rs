@@ -294,6 +294,7 @@ impl Cluster {
             self.checker.count(&process.shell.node().counters());
         }
         self.drop_clients_of(host);
+        self.checker.topics.ended(host);
     }
 
     fn remove(&mut self, host: HostIndex) {

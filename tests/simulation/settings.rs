@@ -69,9 +69,14 @@ fn goes_back(before: &Setting, setting: &Setting) -> bool {
             both != after
         }
         // Two values of one version are merged.
-        _ if setting.kind == SettingKind::TOPIC_BINDING => before.version > setting.version,
+        _ if is_merged(setting.kind) => before.version > setting.version,
         _ => version(before) > version(setting),
     }
+}
+
+/// Whether two values of one version are merged.
+fn is_merged(kind: SettingKind) -> bool {
+    matches!(kind, SettingKind::TOPIC_BINDING | SettingKind::TOPIC_CURSOR)
 }
 
 /// The order of two writes of one entry: the marks of flushes go by the mark, all else by version.

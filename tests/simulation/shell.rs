@@ -9,7 +9,7 @@ use shoalmq_core::event::Event;
 use shoalmq_core::id::{StoreId, Ticket};
 use shoalmq_core::log::{Position, Reload};
 use shoalmq_core::node::{Eviction, Log, MemoryPolicy, Settings, Sync};
-use shoalmq_core::record::Stream;
+use shoalmq_core::record::{Record, Stream};
 use shoalmq_core::shell::{Boot, Left, Shell};
 use shoalmq_core::time::{Time, WallTime};
 
@@ -66,6 +66,9 @@ impl Cluster {
         self.checker
             .settings
             .reread(index, host.disk.records().map(|(_, record)| record));
+        let records: Vec<&Record> = host.disk.records().map(|(_, record)| record).collect();
+        self.checker
+            .reread_names(now, index, records.iter().copied());
         let (id, boot) = (host.id, host.boots);
         let start = Boot {
             id,

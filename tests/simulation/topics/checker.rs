@@ -14,6 +14,7 @@ use shoalmq_core::time::WallTime;
 use shoalmq_core::topic::{Case, Entry, EntryId, Origin, TopicRecord, matches};
 
 use super::binding::Bound;
+use super::names::Name;
 use super::plan::TopicPlan;
 use super::{Number, Terms};
 use crate::checker::Checker;
@@ -96,6 +97,10 @@ pub(crate) struct Ledger {
     pub(super) entries: BTreeMap<EntryId, Kept>,
     numbers: BTreeMap<(Origin, u64), EntryId>,
     pub(crate) bound: Bound,
+    /// Named cursors.
+    pub(super) names: Vec<Name>,
+    /// What each node has given in order since it started.
+    pub(super) shown: BTreeMap<HostIndex, BTreeSet<EntryId>>,
     /// Flushes, by their patterns.
     marks: BTreeMap<Vec<u8>, EntryId>,
     /// The same, as each node knows them, and since when.
@@ -124,6 +129,8 @@ impl Ledger {
             entries: BTreeMap::new(),
             numbers: BTreeMap::new(),
             bound: Bound::default(),
+            names: Vec::new(),
+            shown: BTreeMap::new(),
             marks: BTreeMap::new(),
             known_marks: BTreeMap::new(),
             ruled: BTreeSet::new(),
@@ -179,6 +186,11 @@ impl Ledger {
         self.entries.keys().nth(nth).copied()
     }
 
+    /// How many records nodes made.
+    pub(super) fn record_count(&self) -> u64 {
+        self.numbers.len() as u64
+    }
+
     pub(super) fn may_lose(&self) -> bool {
         self.is_short || !self.ruled.is_empty()
     }
@@ -210,6 +222,16 @@ impl Ledger {
             id <= *mark && *since < given && matches(pattern, channel.as_bytes(), Case::Exact)
         };
         marks.is_some_and(|marks| marks.iter().any(is_match))
+    }
+
+    /// A node has given an entry in order.
+    pub(super) fn shown(&mut self, host: HostIndex, id: EntryId) {
+        self.shown.entry(host).or_default().insert(id);
+    }
+
+    /// A process is over.
+    pub(crate) fn ended(&mut self, host: HostIndex) {
+        self.shown.remove(&host);
     }
 
     /// What happened, in numbers.
@@ -245,6 +267,9 @@ impl Ledger {
     pub(crate) fn destroyed(&mut self, host: HostIndex) {
         self.known_marks.remove(&host);
         self.bound.crashed(host, &BTreeSet::new());
+        for name in &mut self.names {
+            name.destroyed(host);
+        }
         for entry in self.entries.values_mut() {
             entry.copies.remove(&host);
         }
@@ -368,6 +393,8 @@ impl Checker {
         let name = setting.name.to_vec();
         if setting.kind == SettingKind::TOPIC_RULE {
             self.topics.ruled.insert(name);
+        } else if setting.kind == SettingKind::TOPIC_CURSOR {
+            self.name_recorded(now, host, setting);
         } else if setting.kind == SettingKind::TOPIC_FLUSHED {
             let mark = setting.value.as_deref().and_then(EntryId::parse);
             let Some(mark) = mark else {

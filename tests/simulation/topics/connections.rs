@@ -53,7 +53,7 @@ impl Cluster {
     }
 
     fn wake_soon(&mut self, index: ReaderIndex, client: ClientId) {
-        let dice = &mut self.topic_dice;
+        let dice = self.dice_of(index);
         let (soon, later) = (dice.between(1, 3 * MS), dice.between(1, 1500) * MS);
         let wait = dice.weighted(&[(90, soon), (10, later)]);
         self.wake_follower(index, client, wait);
@@ -85,6 +85,7 @@ impl Cluster {
             return self.wake_follower(index, client, 50 * MS);
         }
         self.take_mail(index, client);
+        self.commit_sometimes(index);
         let Some(following) = self.topics.readers[index].following(client) else {
             return;
         };
@@ -101,7 +102,9 @@ impl Cluster {
         let (host, mail) = (following.host, std::mem::take(&mut following.mail));
         for (given, push) in mail {
             self.tell(host, index, &push.told, given);
-            self.move_cursor(index, &push.cursor);
+            if self.is_for(index, &push) {
+                self.move_cursor(index, &push.cursor);
+            }
         }
     }
 
@@ -118,7 +121,8 @@ impl Cluster {
 
     /// A subscriber has enough.
     pub(super) fn follower_leaves(&mut self, index: ReaderIndex, client: ClientId) {
-        let by_command = self.topic_dice.percent(50);
+        let by_command = self.dice_of(index).percent(50);
+        let ask = self.topics.readers[index].farewell();
         let Some(following) = self.topics.readers[index].following(client) else {
             return;
         };
@@ -127,7 +131,7 @@ impl Cluster {
             following.stage = Stage::Ends;
             let ticket = Ticket { client, number: 2 };
             let purpose = TopicPurpose::Unfollow(index);
-            self.ask_topic_as(host, ticket, purpose, TopicAsk::Unfollow);
+            self.ask_topic_as(host, ticket, purpose, ask);
             let leave = TopicStep::Leave(index, client);
             return self.after(2000 * MS, Happening::Client(Step::Topic(leave)));
         }

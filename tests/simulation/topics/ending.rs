@@ -1,7 +1,7 @@
 //! What readers are told, and what they must have got in the end.
 
 use shoalmq_core::log::Position;
-use shoalmq_core::topic::{Case, Cursor, Entry, EntryId, Origin, Told, matches};
+use shoalmq_core::topic::{Cursor, Entry, EntryId, Origin, Told};
 
 use super::checker::{Clocks, Kept};
 use super::line::{Begin, Line};
@@ -41,6 +41,7 @@ impl Checker {
                 let wrong = self.wrong_with(host, given, line, entry, *late, synced);
                 if !*late {
                     line.last = line.last.max(entry.id);
+                    self.topics.shown(host, entry.id);
                 }
                 line.got.insert(entry.id);
                 wrong
@@ -48,8 +49,13 @@ impl Checker {
             Told::Lost(_, count) => {
                 self.topics.lost += count;
                 line.lost += count;
-                let why = self.topics.is_quiet && !self.topics.may_lose();
-                why.then_some("hears of a loss, without a fault")
+                if self.topics.is_quiet && !self.topics.may_lose() {
+                    Some("hears of a loss, without a fault")
+                } else if *count > self.topics.record_count() {
+                    Some("hears of a loss of more than there ever was")
+                } else {
+                    None
+                }
             }
             Told::Unread(_) => Some("is told what was not read"),
         };
@@ -89,6 +95,8 @@ impl Checker {
             Some("gets an entry twice")
         } else if !late && entry.id <= line.last {
             Some("gets an entry out of order")
+        } else if !late && entry.id < line.floor {
+            Some("gets what is not among the newest")
         } else if late && topics.is_quiet {
             Some("gets a late entry, without a fault")
         } else if topics.knows_flushed(host, given, entry.id, kept.channel) {
@@ -131,7 +139,7 @@ impl Checker {
             );
             return self.violate(None, what);
         }
-        if line.cursor.is_none() {
+        if line.begun == 0 {
             line.begun = now;
         }
         line.cursor = Some(text.to_owned());
@@ -148,12 +156,14 @@ impl Checker {
         };
         // Of what a rule took while a fault held it up, or before a node lost what it knew, a reader may hear nothing.
         let is_missed = |(id, kept): &(&EntryId, &Kept)| {
-            let is_new = line.begin == Begin::Oldest || kept.recorded > line.begun;
+            let is_new =
+                line.begin == Begin::Oldest || kept.recorded > line.begun || line.must.contains(id);
             let may_be_gone = topics.is_flushed(**id, kept.channel)
                 || is_below(kept.origin)
                 || topics.is_ruled(kept.channel) && (line.lost > 0 || !topics.is_quiet);
             let is_there = !kept.copies.is_empty();
-            is_there && is_new && line.wants(kept.channel) && !may_be_gone && !line.got.contains(id)
+            let is_read = line.got.contains(id) || line.may.contains(id);
+            is_there && is_new && line.wants(kept.channel) && !may_be_gone && !is_read
         };
         let mut missed = topics.entries.iter().filter(is_missed);
         if let Some((id, kept)) = missed.next() {
@@ -174,7 +184,7 @@ impl Checker {
 }
 
 /// Whether less has been passed than before.
-fn goes_back(before: &Cursor, cursor: &Cursor) -> bool {
+pub(super) fn goes_back(before: &Cursor, cursor: &Cursor) -> bool {
     before.cut().iter().any(|(origin, passed)| {
         let mut now = cursor.cut().iter();
         let same = now.find(|(other, _)| *other == origin);
@@ -187,14 +197,6 @@ fn goes_back(before: &Cursor, cursor: &Cursor) -> bool {
                 .any(|(other, _)| other.is_later_than(origin)),
         }
     })
-}
-
-impl Line {
-    fn wants(&self, channel: &str) -> bool {
-        let is_match =
-            |pattern: &&str| matches(pattern.as_bytes(), channel.as_bytes(), Case::Exact);
-        self.patterns.iter().any(is_match)
-    }
 }
 
 impl Cluster {
@@ -215,7 +217,7 @@ impl Cluster {
         // Readers of two clusters get the one's entries at the one, and may end at the other.
         if late >= READ_WITHIN && self.is_one() {
             for (index, reader) in self.topics.readers.iter().enumerate() {
-                if late >= REPLAYED || !reader.replays() {
+                if reader.is_due() && (late >= REPLAYED || !reader.replays()) {
                     self.checker.check_line(self.now, index, &reader.line);
                 }
             }

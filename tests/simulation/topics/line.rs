@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use shoalmq_core::topic::{Cursor, EntryId};
+use shoalmq_core::topic::{Case, Cursor, EntryId, matches};
 
 use crate::schedule::Micros;
 
@@ -30,6 +30,16 @@ pub(crate) struct Line {
     pub(crate) last: EntryId,
     /// How many entries it was told to have lost.
     pub(crate) lost: u64,
+    /// What may count as read: it was read before, and committed, perhaps.
+    pub(crate) may: BTreeSet<EntryId>,
+    /// What was there before it began, and must be read all the same.
+    pub(crate) must: BTreeSet<EntryId>,
+    /// What lies below counts as read, unless it is late.
+    pub(crate) floor: EntryId,
+    /// Patterns are the names of channels.
+    pub(crate) is_literal: bool,
+    /// The connection lasts as long as its node.
+    pub(crate) lasts: bool,
 }
 
 impl Line {
@@ -42,7 +52,24 @@ impl Line {
             got: BTreeSet::new(),
             last: EntryId::ZERO,
             lost: 0,
+            may: BTreeSet::new(),
+            must: BTreeSet::new(),
+            floor: EntryId::ZERO,
+            is_literal: false,
+            lasts: false,
         }
+    }
+
+    /// Whether it reads this channel.
+    pub(crate) fn wants(&self, channel: &str) -> bool {
+        let is_match = |pattern: &&str| {
+            if self.is_literal {
+                *pattern == channel
+            } else {
+                matches(pattern.as_bytes(), channel.as_bytes(), Case::Exact)
+            }
+        };
+        self.patterns.iter().any(is_match)
     }
 
     pub(crate) fn patterns(&self) -> Vec<String> {

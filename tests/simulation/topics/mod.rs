@@ -10,7 +10,9 @@ use std::collections::BTreeMap;
 use shoalmq_core::command::{Command, Reply, Wait};
 use shoalmq_core::extras::{Extras, Tag};
 use shoalmq_core::id::ClientId;
-use shoalmq_core::topic::{Before, Follow, Publish, Read, Rule, Start, TopicCommand, TopicReply};
+use shoalmq_core::topic::{
+    Before, Cursor, EntryId, Follow, Listen, Publish, Read, Rule, Start, TopicCommand, TopicReply,
+};
 
 use crate::client::Ask;
 use crate::cluster::Cluster;
@@ -22,9 +24,13 @@ pub(crate) mod checker;
 mod connections;
 mod ending;
 pub(crate) mod line;
+mod listening;
+pub(crate) mod names;
+mod naming;
 pub(crate) mod plan;
 mod publishers;
 mod readers;
+mod starting;
 
 pub(crate) use publishers::Terms;
 pub(crate) use readers::Reader;
@@ -33,6 +39,10 @@ pub(crate) use readers::Reader;
 pub(crate) type Number = usize;
 /// A reader, by its number.
 pub(crate) type ReaderIndex = usize;
+/// A named cursor, by its number.
+pub(crate) type NameIndex = usize;
+/// A commit of a name, by its number.
+pub(crate) type CommitIndex = usize;
 
 /// All clients of topics.
 #[derive(Debug, Default)]
@@ -57,6 +67,7 @@ pub(crate) enum TopicAsk {
     Read {
         start: Start,
         patterns: Vec<String>,
+        to: Option<EntryId>,
         count: u64,
         bytes: u64,
         wait: Wait,
@@ -65,6 +76,16 @@ pub(crate) enum TopicAsk {
     Follow { start: Start, patterns: Vec<String> },
     /// TUNSUB.
     Unfollow,
+    /// SUBSCRIBE, PSUBSCRIBE.
+    Subscribe(Listen, String),
+    /// UNSUBSCRIBE, PUNSUBSCRIBE.
+    Unsubscribe(Listen),
+    /// TCOMMIT.
+    Commit(String, Box<Cursor>),
+    /// TCURSOR name.
+    Look(String),
+    /// TCURSOR name SET.
+    Rewind(String, Start),
     /// TFLUSH.
     Flush(String, Before),
     /// TRETAIN.
@@ -81,6 +102,9 @@ pub(crate) enum TopicPurpose {
     Read(ReaderIndex),
     Follow(ReaderIndex),
     Unfollow(ReaderIndex),
+    Commit(NameIndex, CommitIndex),
+    Look(ReaderIndex),
+    Rewind(NameIndex),
     /// TBIND.
     Bind,
     /// GETJOB of the worker.
@@ -101,6 +125,8 @@ pub(crate) enum TopicStep {
     Take(ReaderIndex, ClientId),
     /// A subscriber has enough: it unsubscribes, or hangs up.
     Leave(ReaderIndex, ClientId),
+    /// Somebody sets a named cursor elsewhere.
+    Rewind(NameIndex),
     /// Somebody flushes.
     Flush,
     /// Somebody changes a rule of retention.
@@ -138,13 +164,14 @@ impl TopicAsk {
             TopicAsk::Read {
                 start,
                 patterns,
+                to,
                 count,
                 bytes,
                 wait,
             } => TopicCommand::Read(Read {
                 start: start.clone(),
                 patterns: patterns.iter().map(String::as_bytes).collect(),
-                to: None,
+                to: *to,
                 count: *count,
                 bytes: *bytes,
                 wait: *wait,
@@ -156,6 +183,19 @@ impl TopicAsk {
                 meta: false,
             }),
             TopicAsk::Unfollow => TopicCommand::Unfollow(None),
+            TopicAsk::Subscribe(listen, name) => {
+                TopicCommand::Subscribe(*listen, vec![name.as_bytes()])
+            }
+            TopicAsk::Unsubscribe(listen) => TopicCommand::Unsubscribe(*listen, Vec::new()),
+            TopicAsk::Commit(name, cursor) => TopicCommand::Commit {
+                name: name.as_bytes(),
+                cursor: (**cursor).clone(),
+            },
+            TopicAsk::Look(name) => TopicCommand::NamedCursor(name.as_bytes()),
+            TopicAsk::Rewind(name, start) => TopicCommand::SetCursor {
+                name: name.as_bytes(),
+                start: start.clone(),
+            },
             TopicAsk::Flush(pattern, before) => TopicCommand::Flush {
                 pattern: pattern.as_bytes(),
                 before: *before,
@@ -182,6 +222,7 @@ impl Cluster {
             TopicStep::Go(reader) => self.reader_goes(reader),
             TopicStep::Take(reader, client) => self.take_pushes(reader, client),
             TopicStep::Leave(reader, client) => self.follower_leaves(reader, client),
+            TopicStep::Rewind(name) => self.rewind(name),
             TopicStep::Flush => self.flush_something(),
             TopicStep::Retain => self.retain_something(),
             TopicStep::Bind => self.bind_something(),
@@ -192,10 +233,19 @@ impl Cluster {
 
     /// A node that takes connections.
     fn any_topic_host(&mut self) -> Option<HostIndex> {
-        let serving: Vec<HostIndex> = (0..self.hosts.len())
-            .filter(|&index| self.hosts[index].serves())
-            .collect();
+        let serving = self.topic_hosts();
         (!serving.is_empty()).then(|| self.topic_dice.pick(&serving))
+    }
+
+    /// The same, for a reader.
+    fn any_host_for(&mut self, reader: ReaderIndex) -> Option<HostIndex> {
+        let serving = self.topic_hosts();
+        (!serving.is_empty()).then(|| self.dice_of(reader).pick(&serving))
+    }
+
+    fn topic_hosts(&self) -> Vec<HostIndex> {
+        let all = 0..self.hosts.len();
+        all.filter(|&index| self.hosts[index].serves()).collect()
     }
 
     fn ask_topic(
@@ -225,7 +275,12 @@ impl Cluster {
                     }
                     TopicPurpose::Read(reader)
                     | TopicPurpose::Follow(reader)
-                    | TopicPurpose::Unfollow(reader) => self.reader_stops(reader),
+                    | TopicPurpose::Unfollow(reader)
+                    | TopicPurpose::Look(reader) => self.reader_stops(reader),
+                    TopicPurpose::Commit(name, number) => {
+                        self.commit_refused(host, name, number, refusal);
+                    }
+                    TopicPurpose::Rewind(name) => self.rewound(name),
                     TopicPurpose::Bind | TopicPurpose::Work | TopicPurpose::Nothing => {}
                 };
             }
@@ -249,11 +304,24 @@ impl Cluster {
                 self.page_read(host, reader, &page, given);
             }
             (TopicPurpose::Follow(reader), TopicReply::Followed(_, cursor, _)) => {
-                self.followed(reader, &cursor);
+                self.followed(host, reader, &cursor);
+            }
+            (TopicPurpose::Follow(reader), TopicReply::Subscribed(listen, told)) => {
+                self.listens(host, reader, listen, &told);
             }
             (TopicPurpose::Unfollow(reader), TopicReply::Unfollowed(ended, _)) => {
                 self.unfollowed(host, reader, &ended);
             }
+            (TopicPurpose::Unfollow(reader), TopicReply::Unsubscribed(..)) => {
+                self.listens_no_more(host, reader);
+            }
+            (TopicPurpose::Commit(name, number), TopicReply::Done) => {
+                self.checker.committed(self.now, host, name, number);
+            }
+            (TopicPurpose::Look(reader), TopicReply::Named(view)) => {
+                self.looked(host, reader, view.as_deref());
+            }
+            (TopicPurpose::Rewind(name), TopicReply::Done) => self.rewound(name),
             (TopicPurpose::Bind, TopicReply::Done) => self.checker.topics.bound.bind(),
             (TopicPurpose::Nothing, _) => {}
             (purpose, reply) => {
@@ -269,8 +337,11 @@ impl Cluster {
             TopicPurpose::Publish(number) => self.publish_unanswered(number),
             TopicPurpose::Read(reader)
             | TopicPurpose::Follow(reader)
-            | TopicPurpose::Unfollow(reader) => self.reader_stops(reader),
+            | TopicPurpose::Unfollow(reader)
+            | TopicPurpose::Look(reader) => self.reader_stops(reader),
+            TopicPurpose::Rewind(name) => self.rewound(name),
             TopicPurpose::Announce(_)
+            | TopicPurpose::Commit(..)
             | TopicPurpose::Bind
             | TopicPurpose::Work
             | TopicPurpose::Nothing => {}

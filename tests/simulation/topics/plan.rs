@@ -16,6 +16,11 @@ pub(crate) const PATTERNS: [&[&str]; 7] = [
     &["other", "t.c"],
 ];
 
+/// What PSUBSCRIBE names.
+pub(crate) const GLOBS: [&[&str]; 4] = [&["*"], &["t.*"], &["t.[ab].1"], &["t.a.1"]];
+/// What SUBSCRIBE names: the last one matches channels as a glob, and is the name of none.
+pub(crate) const NAMES: [&[&str]; 4] = [&["t.a.1"], &["t.a.2"], &["t.b.1"], &["t.?.1"]];
+
 /// Topics of a run.
 #[derive(Debug, Clone)]
 pub(crate) struct TopicPlan {
@@ -44,6 +49,42 @@ pub(crate) struct TopicPlan {
     pub(crate) slow: usize,
     /// `topic-dedup-window`, in milliseconds.
     pub(crate) dedup_ms: u64,
+    /// Readers of other kinds.
+    pub(crate) others: Others,
+}
+
+/// How many readers there are of other kinds.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Others {
+    /// Named cursors.
+    pub(crate) names: usize,
+    /// Readers of each name.
+    pub(crate) readers: usize,
+    /// Between two TCURSOR SETs of a name, on average.
+    pub(crate) rewind_every: Option<Micros>,
+    /// Readers that begin with LAST.
+    pub(crate) newest: usize,
+    /// Readers that read with TO.
+    pub(crate) bounded: usize,
+    /// Connections that SUBSCRIBE or PSUBSCRIBE.
+    pub(crate) listeners: usize,
+}
+
+impl Others {
+    /// Their dice are their own, too.
+    fn new(seed: u64) -> Self {
+        let mut dice = Dice::new(seed ^ 0x006f_7468_6572_7300);
+        let names = dice.weighted(&[(60, 0), (30, 1), (10, 2)]);
+        let rewinds = dice.percent(60);
+        Others {
+            names,
+            readers: dice.weighted(&[(70, 1), (30, 2)]),
+            rewind_every: rewinds.then(|| dice.between(1000, 8000) * MS),
+            newest: dice.weighted(&[(70, 0), (30, 1)]),
+            bounded: dice.weighted(&[(70, 0), (30, 1)]),
+            listeners: dice.weighted(&[(60, 0), (25, 1), (15, 3)]),
+        }
+    }
 }
 
 impl TopicPlan {
@@ -77,6 +118,7 @@ impl TopicPlan {
             width: dice.pick(&[1, 100, 1000]),
             slow: dice.pick(&[2, 10, 1000]),
             dedup_ms: dice.pick(&[2000, 120_000]),
+            others: Others::new(seed),
         })
     }
 }

@@ -8,11 +8,15 @@ use shoalmq_core::topic::{Cursor, Push, Start, TopicPage};
 
 use super::line::{Begin, Line};
 use super::plan::PATTERNS;
+use super::starting::{Jump, Manner, To};
 use super::{ReaderIndex, TopicAsk, TopicPurpose, TopicStep};
 use crate::client::Step;
 use crate::cluster::Cluster;
+use crate::dice::Dice;
 use crate::schedule::{Happening, HostIndex, MS, Micros, SECOND};
 
+/// The most entries of one answer.
+const READ_MAX: u64 = shoalmq_core::topic::READ_MAX;
 /// Older cursors that a reader keeps.
 const KEPT: usize = 6;
 
@@ -21,10 +25,17 @@ const KEPT: usize = 6;
 pub(crate) struct Reader {
     pub(crate) line: Line,
     /// Where it was, at some moments.
-    older: Vec<Line>,
+    pub(super) older: Vec<Line>,
     /// Always here, or anywhere.
-    home: Option<HostIndex>,
+    pub(super) home: Option<HostIndex>,
     pub(super) mode: Mode,
+    pub(super) manner: Manner,
+    /// It begins somewhere else than at its cursor, and has not been answered yet.
+    pub(super) jump: Option<Jump>,
+    /// TO of the TREAD that it waits for.
+    pub(super) to: Option<To>,
+    /// Its own chance, if what it does is not to move what the others do.
+    pub(super) dice: Option<Dice>,
 }
 
 /// What a reader does.
@@ -72,6 +83,10 @@ impl Reader {
             older: Vec::new(),
             home: None,
             mode: Mode::Idle,
+            manner: Manner::Plain,
+            jump: None,
+            to: None,
+            dice: None,
         }
     }
 
@@ -90,12 +105,15 @@ impl Reader {
         }
     }
 
-    /// Whether it reads all there is at one node.
+    /// Whether it begins again after all faults are over: it reads all there is at one node, or from where a name is.
     pub(super) fn replays(&self) -> bool {
-        self.home.is_some()
+        self.home.is_some() || matches!(self.manner, Manner::Named(_))
     }
 
     fn start(&self) -> Start {
+        if let Some(jump) = &self.jump {
+            return jump.start();
+        }
         match (self.line.parsed(), self.line.begin) {
             (Some(cursor), _) => Start::Cursor(Box::new(cursor)),
             (None, Begin::Oldest) => Start::Cursor(Box::default()),
@@ -123,6 +141,13 @@ impl Cluster {
             let go = Step::Topic(TopicStep::Go(number));
             self.at(begin + wait, Happening::Client(go));
         }
+        self.begin_others(&plan);
+    }
+
+    /// What decides about a reader.
+    pub(super) fn dice_of(&mut self, index: ReaderIndex) -> &mut Dice {
+        let own = self.topics.readers[index].dice.as_mut();
+        own.unwrap_or(&mut self.topic_dice)
     }
 
     pub(super) fn go_after(&mut self, reader: ReaderIndex, wait: Micros) {
@@ -136,11 +161,14 @@ impl Cluster {
         }
         let host = match reader.home {
             Some(home) => Some(home).filter(|&home| self.hosts[home].serves()),
-            None => self.any_topic_host(),
+            None => self.any_host_for(index),
         };
         let Some(host) = host else {
             return self.go_after(index, 300 * MS);
         };
+        if self.topics.readers[index].manner != Manner::Plain {
+            return self.other_goes(index, host);
+        }
         let following = self.plan.topics.as_ref().map_or(0, |plan| plan.following);
         let reader = &mut self.topics.readers[index];
         let dice = &mut self.topic_dice;
@@ -156,25 +184,31 @@ impl Cluster {
         }
     }
 
-    fn read(&mut self, index: ReaderIndex, host: HostIndex) {
-        let reader = &mut self.topics.readers[index];
-        reader.mode = Mode::Reading;
-        let dice = &mut self.topic_dice;
+    pub(super) fn read(&mut self, index: ReaderIndex, host: HostIndex) {
+        self.topics.readers[index].mode = Mode::Reading;
+        let takes_all = self.topics.readers[index].takes_all();
+        let dice = self.dice_of(index);
         let wait = match dice.below(20) {
             0..10 => Wait::No,
             10..19 => Wait::AtMost(Duration::from_millis(dice.between(1, 3000))),
             _ => Wait::Forever,
         };
-        let ask = TopicAsk::Read {
-            start: reader.start(),
-            patterns: reader.line.patterns(),
-            count: dice.pick(&[1, 3, 20, 100, 1000]),
-            bytes: dice.pick(&[1, 300, 1 << 20]),
-            wait,
-        };
+        let (count, bytes) = (
+            dice.pick(&[1, 3, 20, 100, 1000]),
+            dice.pick(&[1, 300, 1 << 20]),
+        );
         let hangs_up = match wait {
             Wait::Forever => Some(dice.between(1, 8) * SECOND),
             Wait::AtMost(_) | Wait::No => dice.percent(8).then(|| dice.below(SECOND)),
+        };
+        let reader = &self.topics.readers[index];
+        let ask = TopicAsk::Read {
+            start: reader.start(),
+            patterns: reader.line.patterns(),
+            to: reader.to.map(|to| to.id),
+            count: if takes_all { READ_MAX } else { count },
+            bytes: if takes_all { u64::MAX } else { bytes },
+            wait,
         };
         let ticket = self.ask_topic(host, TopicPurpose::Read(index), ask);
         // Nobody waits for ever for a node that is gone, or cut off.
@@ -193,15 +227,19 @@ impl Cluster {
         let reader = &mut self.topics.readers[index];
         reader.mode = Mode::Idle;
         let is_empty = page.told.is_empty();
+        let jump = self.land(host, index, &page.cursor);
         for told in &page.told {
             self.tell(host, index, told, given);
         }
         self.move_cursor(index, &page.cursor.text());
+        self.check_page(host, index, page, jump.as_ref());
+        let dice = self.dice_of(index);
         let wait = if is_empty {
-            self.topic_dice.between(5, 250) * MS
+            dice.between(5, 250) * MS
         } else {
-            self.topic_dice.between(0, 40) * MS
+            dice.between(0, 40) * MS
         };
+        let wait = wait + self.after_reading(index);
         self.go_after(index, wait);
     }
 
@@ -224,7 +262,8 @@ impl Cluster {
         let now = self.now;
         self.checker
             .topic_cursor(now, index, &mut reader.line, text, self.plan.hosts);
-        if self.topic_dice.percent(10) {
+        if self.dice_of(index).percent(10) {
+            let reader = &mut self.topics.readers[index];
             if reader.older.len() == KEPT {
                 reader.older.remove(0);
             }
@@ -232,11 +271,18 @@ impl Cluster {
         }
     }
 
-    fn follow(&mut self, index: ReaderIndex, host: HostIndex) {
+    pub(super) fn follow(&mut self, index: ReaderIndex, host: HostIndex) {
         let reader = &self.topics.readers[index];
-        let ask = TopicAsk::Follow {
-            start: reader.start(),
-            patterns: reader.line.patterns(),
+        let ask = match reader.manner {
+            Manner::Listening(listen) => {
+                TopicAsk::Subscribe(listen, reader.line.patterns[0].to_owned())
+            }
+            Manner::Plain | Manner::Named(_) | Manner::Newest | Manner::Bounded => {
+                TopicAsk::Follow {
+                    start: reader.start(),
+                    patterns: reader.line.patterns(),
+                }
+            }
         };
         // The answer may come at once.
         let client = self.next_client();
@@ -250,22 +296,26 @@ impl Cluster {
             is_slow: false,
             takes: false,
         });
-        let stays = self.topic_dice.weighted(&[(50, 500), (50, 6000)]) * MS;
-        let stays = self.topic_dice.wait(stays);
-        let leave = TopicStep::Leave(index, client);
-        self.after(stays, Happening::Client(Step::Topic(leave)));
+        let dice = self.dice_of(index);
+        let stays = dice.weighted(&[(50, 500), (50, 6000)]) * MS;
+        let stays = dice.wait(stays);
+        if !self.topics.readers[index].stays() {
+            let leave = TopicStep::Leave(index, client);
+            self.after(stays, Happening::Client(Step::Topic(leave)));
+        }
         let ticket = Ticket { client, number: 1 };
         let purpose = TopicPurpose::Follow(index);
         self.ask_topic_as(host, ticket, purpose, ask);
     }
 
     /// TSUB is answered.
-    pub(super) fn followed(&mut self, index: ReaderIndex, cursor: &Cursor) {
+    pub(super) fn followed(&mut self, host: HostIndex, index: ReaderIndex, cursor: &Cursor) {
         let Mode::Following(following) = &mut self.topics.readers[index].mode else {
             return;
         };
         following.stage = Stage::On;
         let client = following.client;
+        self.land(host, index, cursor);
         self.move_cursor(index, &cursor.text());
         self.wake_follower(index, client, 1);
     }
@@ -302,7 +352,7 @@ impl Cluster {
             self.topics.followers.remove(&following.client);
         }
         reader.mode = Mode::Idle;
-        let wait = self.topic_dice.between(1, 300) * MS;
+        let wait = self.dice_of(index).between(1, 300) * MS;
         self.go_after(index, wait);
     }
 }
