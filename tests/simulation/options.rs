@@ -20,7 +20,9 @@ pub(crate) const USAGE: &str = "\
                younger-purged; of topics newcomer-read, ended-cut-short, end-too-early, nested-end-too-early,
                later-ignored, name-dropped-early, name-dropped-under-others, lost-twice, end-lost-with-segment,
                cursor-past-page, closed-early, life-goes-on, flush-reaches-on, freed-not-named,
-               idle-aside, bound-early, bound-twice; or several, with commas between them; or all of those that are
+               idle-aside, bound-early, bound-twice, commit-back, commit-beyond, commit-early,
+               commit-stale, commit-refused, epoch-of-before, rewind-merged, name-unseen, last-of-others,
+               last-and-one-more, end-passed, end-exclusive, listener-skips, name-as-glob; or several, with commas between them; or all of those that are
                not of topics, or all-of-topics. Several are tried one after the other, which fails unless each of
                them is found (needs --features planted-bugs)
 --no-topics    no seed has topics
@@ -148,6 +150,20 @@ pub(crate) fn name_of(bug: Bug) -> &'static str {
             topic::Bug::IdleAside => "idle-aside",
             topic::Bug::BoundEarly => "bound-early",
             topic::Bug::BoundTwice => "bound-twice",
+            topic::Bug::CommitBack => "commit-back",
+            topic::Bug::CommitBeyond => "commit-beyond",
+            topic::Bug::CommitEarly => "commit-early",
+            topic::Bug::CommitStale => "commit-stale",
+            topic::Bug::CommitRefused => "commit-refused",
+            topic::Bug::EpochOfBefore => "epoch-of-before",
+            topic::Bug::RewindMerged => "rewind-merged",
+            topic::Bug::NameUnseen => "name-unseen",
+            topic::Bug::LastOfOthers => "last-of-others",
+            topic::Bug::LastAndOneMore => "last-and-one-more",
+            topic::Bug::EndPassed => "end-passed",
+            topic::Bug::EndExclusive => "end-exclusive",
+            topic::Bug::ListenerSkips => "listener-skips",
+            topic::Bug::NameAsGlob => "name-as-glob",
         },
     }
 }

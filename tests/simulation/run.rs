@@ -139,7 +139,12 @@ fn explore(options: &Options, bug: Option<Bug>) -> (Summary, Vec<(u64, String)>)
             if seed >= options.seeds.end {
                 return;
             }
-            let found = run_checked(&options.plan(seed, bug));
+            let plan = options.plan(seed, bug);
+            if matches!(bug, Some(Bug::Topic(_))) && plan.topics.is_none() {
+                // Without topics nobody can find it.
+                continue;
+            }
+            let found = run_checked(&plan);
             let mut all = all.lock().expect("no run panics outside");
             match found {
                 Ok(summary) => all.0.add(&summary),

@@ -67,8 +67,7 @@ impl Cluster {
             .settings
             .reread(index, host.disk.records().map(|(_, record)| record));
         let records: Vec<&Record> = host.disk.records().map(|(_, record)| record).collect();
-        self.checker
-            .reread_names(now, index, records.iter().copied());
+        self.checker.reread_names(now, index, &records);
         let (id, boot) = (host.id, host.boots);
         let start = Boot {
             id,

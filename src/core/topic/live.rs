@@ -11,6 +11,7 @@ use super::cursor::Cursor;
 use super::entries::Runs;
 use super::origins::Origins;
 use super::page::Page;
+use super::planted::Bug;
 use super::readers::{Kind, Reader, ReaderId, Waiting};
 use super::topics::{Topics, look};
 use crate::effect::Effect;
@@ -65,6 +66,10 @@ impl Node {
     ) {
         self.topics.readers.ready(client);
         self.topics.advance(now.wall);
+        if self.topics.origins.has(Bug::ListenerSkips) {
+            let now = self.topics.now();
+            self.topics.readers.skip(client, &now);
+        }
         self.step_readers(now, effects);
     }
 }

@@ -5,8 +5,9 @@ use super::command::{Before, Publish, TopicCommand, TopicReply};
 use super::figures::Scan;
 use super::glob::{Case, is_literal, matches};
 use super::id::EntryId;
+use super::planted::Bug;
 use crate::command::Reply;
-use crate::effect::Effect;
+use crate::effect::{Effect, Wait};
 use crate::id::Ticket;
 use crate::log::answer;
 use crate::node::Node;
@@ -71,6 +72,11 @@ impl Node {
             Ok(reply) => Reply::Topic(Box::new(reply)),
             Err(refusal) => Reply::Refused(refusal),
         };
+        if self.topics.origins.has(Bug::CommitEarly)
+            && matches!(command, TopicCommand::Commit { .. })
+        {
+            return effects.push(Effect::Reply(ticket, reply, Wait::Nothing));
+        }
         answer(ticket, reply, effects);
     }
 

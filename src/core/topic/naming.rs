@@ -13,6 +13,7 @@ use super::command::{Misread, NamedView, Start, Told, TopicRefusal, TopicReply};
 use super::cursor::{Cursor, NAMES_MAX};
 use super::named::Named;
 use super::origin::OriginNode;
+use super::planted::Bug;
 use super::reading::{Ended, Room};
 use super::topics::Topics;
 use super::wanted::Wanted;
@@ -65,6 +66,8 @@ impl Node {
         let wanted = in_order(patterns);
         let epoch = match self.known(name) {
             Known::Named(epoch, named) if named.patterns == wanted => {
+                let is_former = self.topics.origins.has(Bug::EpochOfBefore);
+                let epoch = if is_former { 1 } else { epoch };
                 return Ok(named.cursor.in_epoch(Some(epoch)));
             }
             Known::Named(_, named) => {
@@ -127,11 +130,19 @@ impl Node {
             }
         };
         match cursor.epoch() {
-            Some(own) if own < epoch => return Err(TopicRefusal::StaleCursor.into()),
+            Some(own) if self.is_stale(own, epoch) => {
+                return Err(TopicRefusal::StaleCursor.into());
+            }
             Some(own) if own > epoch => return Err(TopicRefusal::CursorAhead.into()),
             Some(_) | None => {}
         }
-        let both = self.topics.both(&named.cursor, cursor);
+        let mut both = self.topics.both(&named.cursor, cursor);
+        if self.topics.origins.has(Bug::CommitBack) {
+            both = cursor.clone().in_epoch(None);
+        }
+        if self.topics.origins.has(Bug::CommitBeyond) {
+            both.merge(&self.topics.live);
+        }
         if both == named.cursor {
             return Ok(TopicReply::Done);
         }
@@ -141,6 +152,12 @@ impl Node {
         named.commit(OriginNode::of(&self.id), now.wall.0, both);
         self.write_named(now, (name, epoch), &named, effects)?;
         Ok(TopicReply::Done)
+    }
+
+    /// Whether a name was set elsewhere since a cursor was handed out.
+    fn is_stale(&self, own: u64, epoch: u64) -> bool {
+        let origins = &self.topics.origins;
+        own < epoch && !origins.has(Bug::CommitStale) || origins.has(Bug::CommitRefused)
     }
 
     /// TCURSOR: all names.
@@ -162,6 +179,9 @@ impl Node {
         let Known::Named(epoch, named) = self.known(name) else {
             return TopicReply::Named(None);
         };
+        if self.topics.origins.has(Bug::NameUnseen) && named.committed_ms().is_none() {
+            return TopicReply::Named(None);
+        }
         let behind = self.topics.behind(&named);
         let committed = named.committed_ms();
         let view = NamedView {
@@ -182,13 +202,18 @@ impl Node {
         effects: &mut Vec<Effect>,
     ) -> Result<TopicReply, Refusal> {
         self.check_topics()?;
-        let Known::Named(_, named) = self.known(name) else {
+        let Known::Named(epoch, named) = self.known(name) else {
             return Err(TopicRefusal::UnknownCursor.into());
         };
         self.topics.advance(now.wall);
         let patterns: Vec<&[u8]> = named.patterns.iter().map(|pattern| &**pattern).collect();
         let cursor = self.topics.start(start, &patterns);
-        let value = Named::begin(named.patterns, cursor).encode();
+        let named = Named::begin(named.patterns, cursor);
+        if self.topics.origins.has(Bug::RewindMerged) {
+            self.write_named(now, (name, epoch), &named, effects)?;
+            return Ok(TopicReply::Done);
+        }
+        let value = named.encode();
         let change = Change {
             kind: KIND,
             name,

@@ -42,6 +42,34 @@ pub enum Bug {
     BoundEarly,
     /// The lowest member takes a binding over though its maker is there, and makes jobs of the same entries under other ids.
     BoundTwice,
+    /// The cursor of a commit replaces the one that was committed, also if that is further.
+    CommitBack,
+    /// A commit also counts as read what the live readers of the node have got.
+    CommitBeyond,
+    /// TCOMMIT is answered before the commit is on disk.
+    CommitEarly,
+    /// A cursor that was handed out before a name was set elsewhere is committed.
+    CommitStale,
+    /// A cursor of the present epoch is refused as one of before.
+    CommitRefused,
+    /// A reader of a name gets the epoch of its first use.
+    EpochOfBefore,
+    /// TCURSOR SET merges its place with what was committed.
+    RewindMerged,
+    /// TCURSOR tells nothing of a name to which nobody has committed.
+    NameUnseen,
+    /// LAST counts entries of channels that its reader does not want.
+    LastOfOthers,
+    /// LAST begins with one entry more.
+    LastAndOneMore,
+    /// A TREAD that waits passes what lies behind its TO.
+    EndPassed,
+    /// TO leaves its own id out.
+    EndExclusive,
+    /// A subscription without a cursor goes on with what is new when its connection has fallen behind.
+    ListenerSkips,
+    /// SUBSCRIBE takes its name for a pattern when its connection has fallen behind.
+    NameAsGlob,
 }
 
 impl Bug {
@@ -60,7 +88,7 @@ impl Bug {
     ];
 
     /// Those between members and in serving, which the simulation finds.
-    pub const SERVED: [Bug; 7] = [
+    pub const SERVED: [Bug; 21] = [
         Bug::ClosedEarly,
         Bug::LifeGoesOn,
         Bug::FlushReachesOn,
@@ -68,6 +96,20 @@ impl Bug {
         Bug::IdleAside,
         Bug::BoundEarly,
         Bug::BoundTwice,
+        Bug::CommitBack,
+        Bug::CommitBeyond,
+        Bug::CommitEarly,
+        Bug::CommitStale,
+        Bug::CommitRefused,
+        Bug::EpochOfBefore,
+        Bug::RewindMerged,
+        Bug::NameUnseen,
+        Bug::LastOfOthers,
+        Bug::LastAndOneMore,
+        Bug::EndPassed,
+        Bug::EndExclusive,
+        Bug::ListenerSkips,
+        Bug::NameAsGlob,
     ];
 }
 

@@ -465,6 +465,20 @@ impl Readers {
         }
     }
 
+    /// A planted bug: what a connection listens to goes on from this cursor.
+    pub(super) fn skip(&mut self, client: ClientId, cursor: &Cursor) {
+        for id in self.of_client(client) {
+            if let Some(Reader {
+                kind: Kind::Listener(..),
+                at: At::Behind { cursor: at, .. },
+                ..
+            }) = self.all.get_mut(&id)
+            {
+                at.clone_from(cursor);
+            }
+        }
+    }
+
     /// A connection takes less than comes: its live readers stay at this cursor.
     pub(super) fn slow(&mut self, client: ClientId, live: &Cursor) {
         for id in self.of_client(client) {

@@ -12,6 +12,7 @@ use super::cursor::Cursor;
 use super::entries::Slot;
 use super::id::EntryId;
 use super::page::Given;
+use super::planted::Bug;
 use super::readers::{At, Kind, Next, Patience, Reader, ReaderId, Waiting, Whose};
 use super::topics::Topics;
 use super::wanted::Wanted;
@@ -81,7 +82,8 @@ impl Topics {
                     };
                     let size = self.entries.size_of(origin, number);
                     let fits = bytes + size <= room.bytes || is_first && count == 0;
-                    ended = if count == room.count || !fits || room.to.is_some_and(|to| id > to) {
+                    let is_beyond = |to| id > to || self.origins.has(Bug::EndExclusive) && id == to;
+                    ended = if count == room.count || !fits || room.to.is_some_and(is_beyond) {
                         Ended::Full
                     } else if loss.is_some_and(|(taken, _)| taken < id) {
                         Ended::Crossing
@@ -146,9 +148,12 @@ impl Topics {
         let mut wanted = Wanted::new(patterns.iter().copied());
         let mut newest = std::collections::BTreeSet::new();
         let stable = self.stable();
+        let counts_all = self.origins.has(Bug::LastOfOthers);
+        let count = count + u64::from(self.origins.has(Bug::LastAndOneMore));
         self.entries
             .visit_backwards((EntryId::ZERO, stable), |entry| {
                 let above = wanted.above(&self.channels, entry.channel);
+                let above = above.or(counts_all.then_some(EntryId::ZERO));
                 if above.is_some_and(|above| above < entry.id) {
                     newest.insert(entry.id);
                     if newest.len() as u64 > count {
@@ -291,7 +296,8 @@ impl Node {
                 });
             return self.end_step(now, id, told, taken, cursor, ended, effects);
         }
-        let exact = matches!(reader.kind, Kind::Listener(Listen::Channel, _));
+        let exact = matches!(reader.kind, Kind::Listener(Listen::Channel, _))
+            && !topics.origins.has(Bug::NameAsGlob);
         let literal = exact.then(|| patterns.clone());
         let room = Room {
             count: limits::TOPIC_PAGE_ENTRIES,
@@ -354,7 +360,7 @@ impl Node {
                 self.topics.readers.move_to(id, cursor, Next::News);
             }
             Ended::Empty if !has_any && waiting.patience.waits_for_news() => {
-                if waiting.to.is_some() {
+                if waiting.to.is_some() && !self.topics.origins.has(Bug::EndPassed) {
                     // It stays behind what is beyond its end, which live readers pass.
                     self.topics.readers.move_to(id, cursor, Next::News);
                 } else {

@@ -1,13 +1,14 @@
 //! Topics in the simulation: publishers, readers that carry their cursors between nodes, and what must hold of it.
 //!
 //! Publishers try any node, hang up, and send again with DEDUP. A reader goes on from its cursor at any node, now by TREAD,
-//! now by TSUB, and sometimes from an older cursor of its own. Somebody flushes, and in some runs there are rules of
-//! retention. The `checker` sees what clients see, and which entries are recorded where; after each answer it says whether
-//! that may be, and long after all faults are over, whether each reader has all there is.
+//! now by TSUB, and sometimes from an older cursor of its own. In some runs others read under a name and commit, begin with
+//! LAST, read with TO, or SUBSCRIBE. Somebody flushes, and in some runs there are rules of retention. The `checker` sees
+//! what clients see, and which entries are recorded where; after each answer it says whether that may be, and long after all
+//! faults are over, whether each reader has all there is.
 
 use std::collections::BTreeMap;
 
-use shoalmq_core::command::{Command, Reply, Wait};
+use shoalmq_core::command::{Command, Refusal, Reply, Wait};
 use shoalmq_core::extras::{Extras, Tag};
 use shoalmq_core::id::ClientId;
 use shoalmq_core::topic::{
@@ -268,22 +269,7 @@ impl Cluster {
     ) {
         let reply = match reply {
             Reply::Topic(reply) => *reply,
-            Reply::Refused(refusal) => {
-                return match purpose {
-                    TopicPurpose::Publish(number) | TopicPurpose::Announce(number) => {
-                        self.publish_refused(host, number, refusal);
-                    }
-                    TopicPurpose::Read(reader)
-                    | TopicPurpose::Follow(reader)
-                    | TopicPurpose::Unfollow(reader)
-                    | TopicPurpose::Look(reader) => self.reader_stops(reader),
-                    TopicPurpose::Commit(name, number) => {
-                        self.commit_refused(host, name, number, refusal);
-                    }
-                    TopicPurpose::Rewind(name) => self.rewound(name),
-                    TopicPurpose::Bind | TopicPurpose::Work | TopicPurpose::Nothing => {}
-                };
-            }
+            Reply::Refused(refusal) => return self.topic_refused(host, purpose, refusal),
             Reply::Delivered(taken, _) if purpose == TopicPurpose::Work => {
                 return self.worked(host, &taken);
             }
@@ -321,13 +307,31 @@ impl Cluster {
             (TopicPurpose::Look(reader), TopicReply::Named(view)) => {
                 self.looked(host, reader, view.as_deref());
             }
-            (TopicPurpose::Rewind(name), TopicReply::Done) => self.rewound(name),
+            (TopicPurpose::Rewind(name), TopicReply::Done) => self.set_elsewhere(host, name),
             (TopicPurpose::Bind, TopicReply::Done) => self.checker.topics.bound.bind(),
             (TopicPurpose::Nothing, _) => {}
             (purpose, reply) => {
                 let what = format!("n{host} answers {purpose:?} by {reply:?}");
                 self.checker.violate(None, what);
             }
+        }
+    }
+
+    /// A command on topics was refused.
+    fn topic_refused(&mut self, host: HostIndex, purpose: TopicPurpose, refusal: Refusal) {
+        match purpose {
+            TopicPurpose::Publish(number) | TopicPurpose::Announce(number) => {
+                self.publish_refused(host, number, refusal);
+            }
+            TopicPurpose::Read(reader)
+            | TopicPurpose::Follow(reader)
+            | TopicPurpose::Unfollow(reader)
+            | TopicPurpose::Look(reader) => self.reader_stops(reader),
+            TopicPurpose::Commit(name, number) => {
+                self.commit_refused(host, name, number, refusal);
+            }
+            TopicPurpose::Rewind(name) => self.rewound(name),
+            TopicPurpose::Bind | TopicPurpose::Work | TopicPurpose::Nothing => {}
         }
     }
 

@@ -59,6 +59,8 @@ pub(crate) struct Name {
     epochs: BTreeMap<u64, Line>,
     /// Where the TCURSOR SET that is under way sets it.
     pub(super) rewind: Option<Line>,
+    /// It has an epoch.
+    pub(super) is_rewound: bool,
     commits: Vec<Commit>,
     /// What readers had read that wanted to commit, in each epoch, and with cursors of none.
     tried: BTreeMap<Option<u64>, BTreeSet<EntryId>>,
@@ -76,6 +78,7 @@ impl Name {
             patterns,
             epochs: BTreeMap::new(),
             rewind: None,
+            is_rewound: false,
             commits: Vec::new(),
             tried: BTreeMap::new(),
             lost: 0,
@@ -143,6 +146,9 @@ impl Name {
             base.may = all.collect();
         }
         self.epochs.insert(epoch, base);
+        if epoch > FIRST {
+            self.is_rewound = true;
+        }
         true
     }
 
@@ -222,14 +228,9 @@ impl Checker {
     }
 
     /// A node starts over from these records.
-    pub(crate) fn reread_names<'a>(
-        &mut self,
-        now: Micros,
-        host: HostIndex,
-        records: impl Iterator<Item = &'a Record> + Clone,
-    ) {
+    pub(crate) fn reread_names(&mut self, now: Micros, host: HostIndex, records: &[&Record]) {
         for number in 0..self.topics.names.len() {
-            let settings = records.clone().filter_map(|record| match record {
+            let settings = records.iter().filter_map(|record| match record {
                 Record::Setting(setting) if number_of(setting) == Some(number) => Some(&**setting),
                 _ => None,
             });

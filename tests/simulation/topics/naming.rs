@@ -145,12 +145,25 @@ impl Cluster {
                 Start::Cursor(Box::default()),
             ),
         };
-        self.checker.topics.names[name].rewind = Some(line);
+        let ledger = &mut self.checker.topics.names[name];
+        (ledger.rewind, ledger.is_rewound) = (Some(line), false);
         let ask = TopicAsk::Rewind(text_of(name), start);
         self.ask_topic(host, TopicPurpose::Rewind(name), ask);
     }
 
-    /// TCURSOR SET was answered, or will not be.
+    /// TCURSOR SET was answered with OK.
+    pub(super) fn set_elsewhere(&mut self, host: HostIndex, name: NameIndex) {
+        if !self.checker.topics.names[name].is_rewound {
+            let now = self.now / MS;
+            let what = format!(
+                "at {now} ms n{host} answers TCURSOR SET of name {name}, and keeps nothing"
+            );
+            self.checker.violate(None, what);
+        }
+        self.rewound(name);
+    }
+
+    /// TCURSOR SET is over.
     pub(super) fn rewound(&mut self, name: NameIndex) {
         self.checker.topics.names[name].rewind = None;
     }
