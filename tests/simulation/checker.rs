@@ -10,9 +10,12 @@ use std::time::Duration;
 use shoalmq_core::command::{Delivery, Refusal, Replication};
 use shoalmq_core::id::JobId;
 use shoalmq_core::log::Position;
+use shoalmq_core::register::Register;
 use shoalmq_core::telling::Counters;
 
 use crate::client::{Act, Number, Terms};
+use crate::failing::{self, Rules, SHORT_DEAD_TTL};
+use crate::lives::{Life, Lore};
 use crate::plan::{Plan, Policy};
 use crate::purging::Marks;
 use crate::schedule::{HostIndex, MS, Micros, SECOND};
@@ -66,6 +69,8 @@ pub(crate) struct Job {
     pub(crate) had: BTreeSet<HostIndex>,
     /// Faults took all copies, as they may.
     pub(crate) taken: bool,
+    /// Where it is and was, and how often it was handed out.
+    pub(crate) life: Life,
 }
 
 /// What the producer knows.
@@ -92,6 +97,14 @@ impl Job {
         &self.terms.queue
     }
 
+    pub(crate) fn rules(&self) -> &Rules {
+        &self.terms.rules
+    }
+
+    pub(crate) fn ttl(&self) -> u32 {
+        self.terms.ttl
+    }
+
     pub(crate) fn expires(&self) -> Micros {
         self.asked + Micros::from(self.terms.ttl) * SECOND
     }
@@ -115,6 +128,10 @@ pub(crate) struct Checker {
     violation: Option<Violation>,
     pub(crate) settings: Ledger,
     pub(crate) topics: Topics,
+    /// What concerns all jobs that fail.
+    pub(crate) lore: Lore,
+    /// How much longer than its retry a job may wait.
+    longest_wait: Micros,
 }
 
 impl Checker {
@@ -132,6 +149,8 @@ impl Checker {
             violation: None,
             settings: Ledger::default(),
             topics: Topics::new(plan),
+            lore: Lore::new(plan),
+            longest_wait: failing::longest_wait(plan.failing.as_ref()),
         }
     }
 
@@ -189,6 +208,7 @@ impl Checker {
             copies: BTreeMap::new(),
             had: BTreeSet::new(),
             taken: false,
+            life: Life::default(),
         });
     }
 
@@ -284,9 +304,8 @@ impl Checker {
         let early = if quiet { MS } else { SKEW };
         let due = job.asked + Micros::from(job.terms.delay) * SECOND;
         let early_again = job.deliveries > 0 && given + MS < job.handed_out + retry;
-        let wrong = if job.id != Some(delivery.id)
-            || job.terms.queue.as_bytes() != delivery.queue.as_bytes()
-        {
+        let is_moved = Register::of(&delivery.extras).is_some();
+        let wrong = if job.id != Some(delivery.id) {
             Some(format!("delivered by n{host} as {delivery:?}"))
         } else if job.terms.retry == 0 && job.deliveries > 0 {
             Some(format!(
@@ -296,7 +315,7 @@ impl Checker {
             Some(format!("was refused, but n{host} delivers it"))
         } else if given + early < due {
             Some(format!("n{host} delivers it before its delay is over"))
-        } else if quiet && given > job.expires() + SECOND {
+        } else if quiet && !is_moved && given > job.expires() + SECOND {
             Some(format!("n{host} delivers it after the end of its ttl"))
         } else if job
             .acked
@@ -337,7 +356,7 @@ impl Checker {
     pub(crate) fn acts(&mut self, now: Micros, number: Number, act: Act) {
         match act {
             Act::Ack | Act::FastAck => self.jobs[number].finished = true,
-            Act::Nack => self.put_back(now, number),
+            Act::Nack(_) => self.put_back(now, number),
             Act::Working => {}
         }
     }
@@ -378,13 +397,25 @@ impl Checker {
         all.evicted += counters.evicted;
     }
 
+    /// Until then a job that nobody acks lives at least. One that is guarded becomes a dead letter when its ttl is over.
+    pub(crate) fn ends(&self, job: &Job) -> Micros {
+        let is_guarded = job.terms.rules.is_guarded() && job.terms.retry > 0;
+        let buried = job.life.buried().filter(|_| self.lore.is_dead_short);
+        match buried {
+            Some(buried) => buried + SHORT_DEAD_TTL * SECOND,
+            None if is_guarded => Micros::MAX - EMPTY_WITHIN,
+            None => job.expires(),
+        }
+    }
+
     /// All is well again since `healed`: nothing waits for longer than its retry and a while.
     pub(crate) fn check_drain(&mut self, now: Micros, healed: Micros) -> Result<(), Violation> {
         let late = self.jobs.iter().position(|job| {
             let due = (job.asked + Micros::from(job.terms.delay) * SECOND).max(healed);
-            let by = due + Micros::from(job.terms.retry) * SECOND + DELIVERED_WITHIN;
+            let wait = Micros::from(job.terms.retry) * SECOND + self.longest_wait;
+            let by = due + wait + DELIVERED_WITHIN;
             let open = job.is_promised() && !job.finished && !job.taken;
-            open && now > by && job.expires() > by && !self.may_be_purged(job)
+            open && now > by && self.ends(job) > by && !self.may_be_purged(job)
         });
         if let Some(number) = late {
             let what = format!("at {} ms it is not delivered, long after healing", now / MS);
@@ -396,7 +427,7 @@ impl Checker {
     /// The end: every promise is kept, and every duplicate has a reason.
     pub(crate) fn check_end(&mut self, now: Micros) -> Result<(), Violation> {
         let lost = self.jobs.iter().position(|job| {
-            let open = job.is_promised() && !job.finished && !job.taken && job.expires() > now;
+            let open = job.is_promised() && !job.finished && !job.taken && self.ends(job) > now;
             open && !self.may_be_purged(job)
         });
         if let Some(number) = lost {

@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use shoalmq_core::command::{
-    AddJob, Command, GetJob, Pause, PauseState, QueueConfig, Replication, Told, Wait,
+    AddJob, Command, GetJob, Pause, PauseState, Question, QueueConfig, Redrive, Replication, Told,
+    Wait,
 };
 use shoalmq_core::id::{JobId, Ticket};
 use shoalmq_core::policy::Policy;
 
+use crate::failing::{GiveUp, Rules};
 use crate::schedule::HostIndex;
 use crate::topics::{TopicAsk, TopicStep};
 
@@ -26,7 +28,7 @@ pub(crate) enum Ask {
     /// FASTACK.
     FastAck(JobId),
     /// NACK.
-    Nack(JobId),
+    Nack(JobId, GiveUp),
     /// ENQUEUE.
     Enqueue(JobId),
     /// DEQUEUE.
@@ -38,7 +40,9 @@ pub(crate) enum Ask {
     /// QPURGE.
     Purge(String),
     /// QCONFIG of one policy.
-    Configure(String, Policy, Option<u64>),
+    Configure(String, Policy, Option<String>),
+    /// REDRIVE.
+    Redrive(Redrive),
     /// A command on topics.
     Topic(TopicAsk),
 }
@@ -55,6 +59,8 @@ pub(crate) struct Terms {
     pub(crate) ttl: u32,
     pub(crate) max_len: Option<u64>,
     pub(crate) replication: Replication,
+    /// What applies when it fails.
+    pub(crate) rules: Rules,
 }
 
 impl Ask {
@@ -69,6 +75,7 @@ impl Ask {
                 ttl: Some(terms.ttl),
                 max_len: terms.max_len,
                 replication: terms.replication,
+                extras: terms.rules.extras(),
                 ..AddJob::new(terms.queue.as_bytes(), terms.body.as_bytes())
             }),
             Ask::Get(queues, count, wait) => Command::GetJob(GetJob {
@@ -77,20 +84,21 @@ impl Ask {
                 wait: *wait,
                 told: Told {
                     counters: true,
-                    ..Told::default()
+                    meta: true,
                 },
             }),
             Ask::Ack(ids) => Command::AckJob(ids.clone()),
             Ask::FastAck(id) => Command::FastAck(vec![*id]),
-            Ask::Nack(id) => Command::nack(vec![*id]),
+            Ask::Nack(id, give_up) => Command::Nack(give_up.nack(*id)),
             Ask::Enqueue(id) => Command::Enqueue(vec![*id]),
             Ask::Dequeue(id) => Command::Dequeue(vec![*id]),
             Ask::Working(id) => Command::Working(Some(*id)),
             Ask::Purge(queue) => Command::PurgeQueue(queue.as_bytes()),
             Ask::Configure(pattern, policy, value) => Command::QueueConfig(QueueConfig::Change {
                 pattern: pattern.as_bytes(),
-                changes: vec![(*policy, value.map(|value| value.to_string().into_bytes()))],
+                changes: vec![(*policy, value.clone().map(String::into_bytes))],
             }),
+            Ask::Redrive(redrive) => Command::Global(Question::Redrive(redrive.clone())),
             Ask::Topic(ask) => ask.command(),
             Ask::Pause(queue, state) => Command::Pause(Pause {
                 queue: queue.as_bytes(),
@@ -124,6 +132,10 @@ pub(crate) enum Step {
     Store,
     /// Somebody empties a queue, or changes policies.
     Purge,
+    /// Somebody sends jobs back from the dead letters.
+    Redrive,
+    /// Somebody changes what applies to jobs that fail.
+    Rule,
     /// The client with a queue of its own goes on.
     Keep(Keep),
     /// A client of topics goes on.
@@ -161,7 +173,7 @@ pub(crate) enum Act {
     /// FASTACK.
     FastAck,
     /// NACK.
-    Nack,
+    Nack(GiveUp),
     /// WORKING.
     Working,
 }

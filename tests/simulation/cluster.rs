@@ -51,6 +51,7 @@ pub(crate) struct Cluster {
     pub(crate) fault_dice: Dice,
     pub(crate) setting_dice: Dice,
     pub(crate) topic_dice: Dice,
+    pub(crate) fail_dice: Dice,
     /// The second that is counted, and the happenings in it.
     pace: (u64, u64),
     addresses: u16,
@@ -79,6 +80,7 @@ impl Cluster {
             fault_dice: dice.fork(),
             setting_dice: dice.fork(),
             topic_dice: Dice::new(plan.seed.wrapping_add(2 << 32)),
+            fail_dice: Dice::new(plan.seed.wrapping_add(3 << 32)),
             dice,
             pace: (0, 0),
             addresses: 0,
@@ -86,6 +88,7 @@ impl Cluster {
         };
         for _ in 0..cluster.plan.hosts {
             let host = cluster.new_host();
+            cluster.checker.lore.nodes.push(host.id);
             cluster.hosts.push(host);
         }
         cluster
@@ -143,6 +146,7 @@ impl Cluster {
         self.begin_faults();
         self.run_until(self.plan.trouble)?;
         self.end_faults();
+        self.check_places()?;
         if let Some(calm) = healing::calm(&self.plan) {
             self.run_until(self.now + calm)?;
             self.check_copies();
@@ -177,7 +181,7 @@ impl Cluster {
         self.checker.check_end(self.now)
     }
 
-    fn run_until(&mut self, end: Micros) -> Result<(), Violation> {
+    pub(crate) fn run_until(&mut self, end: Micros) -> Result<(), Violation> {
         while let Some((at, happening)) = self.schedule.next(end) {
             self.now = at;
             self.check_pace();

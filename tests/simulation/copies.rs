@@ -1,11 +1,12 @@
 //! Where the copies of each job are, as the disks tell, and which of them faults took away: so that the checker can tell a
 //! broken promise from one that could not be kept.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use shoalmq_core::id::JobId;
 use shoalmq_core::log::Position;
 use shoalmq_core::record::Record;
+use shoalmq_core::register::Register;
 use shoalmq_core::shell::Disk;
 use shoalmq_core::time::WallTime;
 
@@ -49,7 +50,10 @@ impl Checker {
                 if first != added.id {
                     self.violate(Some(number), format!("n{host} has it as {}", added.id));
                 }
+                self.copied(now, host, number, &added.extras);
             }
+            Record::Moved(moved) => self.moved(now, host, moved),
+            Record::Counted(counted) => self.counted_record(now, host, counted),
             Record::Deleted(id) => self.dropped(now, host, id),
             Record::Acked(ack) => self.dropped(now, host, &ack.id),
             Record::Setting(setting) => {
@@ -59,8 +63,6 @@ impl Checker {
             Record::Started { .. }
             | Record::Mark { .. }
             | Record::Holders { .. }
-            | Record::Moved(_)
-            | Record::Counted(_)
             | Record::Peer { .. }
             | Record::PeerForgotten(_)
             | Record::Flushed
@@ -76,13 +78,11 @@ impl Checker {
             return;
         };
         let purged = self.may_be_purged(&self.jobs[number]);
+        let ends = self.ends(&self.jobs[number]);
         let job = &mut self.jobs[number];
         job.copies.remove(&host);
-        let may = job.finished
-            || now + SKEW >= job.expires()
-            || !job.is_promised()
-            || job.taken
-            || purged;
+        job.life.leave(now, host);
+        let may = job.finished || now + SKEW >= ends || !job.is_promised() || job.taken || purged;
         if !may && job.copies.is_empty() {
             let what = format!("at {} ms n{host} drops the last copy", now / MS);
             self.violate(Some(number), what);
@@ -90,8 +90,15 @@ impl Checker {
     }
 
     /// A node crashed, and these jobs are on its disk.
-    pub(crate) fn crashed(&mut self, _now: Micros, host: HostIndex, survived: &BTreeSet<JobId>) {
+    pub(crate) fn crashed(
+        &mut self,
+        now: Micros,
+        host: HostIndex,
+        survived: &BTreeSet<JobId>,
+        registers: &BTreeMap<JobId, Register>,
+    ) {
         let may_lose = self.policy != Policy::Always;
+        self.lore.lossy.insert(host, now);
         self.marks.forget(host);
         for job in &mut self.jobs {
             let Some(id) = job.id else { continue };
@@ -101,7 +108,9 @@ impl Checker {
             }
             if survived.contains(&id) {
                 job.copies.insert(host, Position::START);
+                job.life.reread(now, host, registers.get(&id));
             } else if job.copies.remove(&host).is_some() {
+                job.life.leave(now, host);
                 if may_lose {
                     job.taken |= job.copies.is_empty();
                 } else {
@@ -112,11 +121,12 @@ impl Checker {
     }
 
     /// A node's disk is gone, and all copies on it.
-    pub(crate) fn destroyed(&mut self, _now: Micros, host: HostIndex) {
+    pub(crate) fn destroyed(&mut self, now: Micros, host: HostIndex) {
         self.marks.forget(host);
         for job in &mut self.jobs {
             job.acked = job.acked.filter(|&(_, by)| by != host);
             job.withdrawn = job.withdrawn.filter(|&(_, by)| by != host);
+            job.life.leave(now, host);
             if job.copies.remove(&host).is_some() {
                 job.taken |= job.copies.is_empty();
             }

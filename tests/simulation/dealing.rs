@@ -5,6 +5,7 @@ use shoalmq_core::id::JobId;
 
 use crate::client::{Act, Ask, Deal, Step};
 use crate::cluster::Cluster;
+use crate::failing::GiveUp;
 use crate::schedule::{Happening, MS};
 use crate::workload::Purpose;
 
@@ -29,7 +30,7 @@ impl Cluster {
         let ask = match deal.act {
             Act::Ack => Ask::Ack(vec![id]),
             Act::FastAck => Ask::FastAck(id),
-            Act::Nack => Ask::Nack(id),
+            Act::Nack(give_up) => Ask::Nack(id, give_up),
             Act::Working => Ask::Working(id),
         };
         self.checker.acts(self.now, deal.number, deal.act);
@@ -91,7 +92,7 @@ impl Cluster {
                 let deal = Deal {
                     number,
                     id,
-                    act: Act::Nack,
+                    act: Act::Nack(GiveUp::PLAIN),
                     host: Some(host),
                     tries: 0,
                 };

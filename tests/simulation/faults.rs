@@ -8,6 +8,7 @@ use shoalmq_core::log::Position;
 use crate::client::Step;
 use crate::cluster::Cluster;
 use crate::copies::jobs_on;
+use crate::lives::registers_on;
 use crate::plan::Meeting;
 use crate::schedule::{Happening, HostIndex, MS, SECOND};
 use crate::workload::WARM_UP;
@@ -279,7 +280,9 @@ impl Cluster {
         self.end_process(host);
         let (jobs, topics) = self.hosts[host].crash_disk(&mut self.disk_dice);
         let survived = jobs_on(&self.hosts[host].disk);
-        self.checker.crashed(self.now, host, &survived);
+        let registers = registers_on(&self.hosts[host].disk);
+        let now = self.now;
+        self.checker.crashed(now, host, &survived, &registers);
         self.checker.topics.crashed(host, topics, &survived);
         self.hosts[host].clock.settle(jobs);
         if self.plan.meeting == Meeting::Seeds && self.fault_dice.percent(20) {

@@ -11,6 +11,7 @@ use shoalmq_core::command::Replication;
 use crate::checker::Checker;
 use crate::client::{Step, Terms};
 use crate::cluster::Cluster;
+use crate::failing::Rules;
 use crate::plan::Plan;
 use crate::schedule::{Happening, HostIndex, MS, Micros, SECOND};
 use crate::workload::WARM_UP;
@@ -57,6 +58,7 @@ impl Cluster {
             ttl: 3600,
             max_len: None,
             replication: Replication::Synchronous,
+            rules: Rules::default(),
         });
     }
 
@@ -84,7 +86,7 @@ impl Checker {
     fn check_copies(&mut self, now: Micros, hosts: usize) {
         let lacks = |job: &crate::checker::Job| {
             let wanted = job.wanted().min(hosts);
-            let settled = job.asked + HEALED_WITHIN < now && job.expires() > now + 2 * SECOND;
+            let settled = job.asked + HEALED_WITHIN < now && self.ends(job) > now + 2 * SECOND;
             let purged = self.may_be_purged(job);
             let lives = job.is_promised() && !job.finished && !job.taken && !purged;
             settled && lives && job.copies.len() < wanted

@@ -7,6 +7,7 @@ use shoalmq_core::command::{Replication, Reply, Wait};
 
 use crate::client::{Ask, Keep, Number, Step, Terms};
 use crate::cluster::Cluster;
+use crate::failing::Rules;
 use crate::network::LATE;
 use crate::schedule::{Happening, HostIndex, MS, Micros};
 use crate::workload::Purpose;
@@ -72,6 +73,7 @@ impl Cluster {
             ttl: if once { 30 } else { 3600 },
             max_len: None,
             replication: Replication::Synchronous,
+            rules: Rules::default(),
         };
         self.checker.asked(self.now, &terms, 1);
         self.ask(host, Purpose::Add(number), Ask::Add(Box::new(terms)));

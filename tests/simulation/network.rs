@@ -284,6 +284,7 @@ impl Cluster {
             }
         }
         self.note_calm();
+        self.note_links();
         self.after(KEEP_ALIVE_EVERY, Happening::KeepAlive);
     }
 

@@ -6,6 +6,7 @@ use shoalmq_core::log;
 use shoalmq_core::planted::Bug;
 
 use crate::dice::Dice;
+use crate::failing::FailingPlan;
 use crate::faults::Kind;
 use crate::schedule::{MS, Micros, SECOND};
 use crate::topics::plan::TopicPlan;
@@ -78,6 +79,8 @@ pub(crate) struct Plan {
     pub(crate) memory: u64,
     /// How far apart the wall clocks are, in milliseconds, at most.
     pub(crate) clocks_apart: u64,
+    /// Jobs that fail, if there are any.
+    pub(crate) failing: Option<FailingPlan>,
     /// Topics, if there are any.
     pub(crate) topics: Option<TopicPlan>,
 }
@@ -129,6 +132,7 @@ impl Plan {
             segment: dice.between(50, 2000),
             memory: dice.weighted(&[(60, 0), (20, 60_000), (20, 200_000)]),
             clocks_apart,
+            failing: FailingPlan::new(seed),
             topics,
         }
     }

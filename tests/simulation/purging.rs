@@ -61,7 +61,7 @@ impl Cluster {
         } else {
             let pattern = dice.pick(&["*", "q*", "q0"]).to_owned();
             let policy = dice.pick(&[Policy::Retry, Policy::Ttl, Policy::Delay]);
-            let value = dice.percent(70).then(|| dice.between(1, 1000));
+            let value = dice.percent(70).then(|| dice.between(1, 1000).to_string());
             Ask::Configure(pattern, policy, value)
         };
         self.ask(host, Purpose::Nothing, ask);
@@ -117,16 +117,23 @@ impl Checker {
 
     /// Whether a purge may have taken the job.
     pub(crate) fn may_be_purged(&self, job: &Job) -> bool {
-        let last = self.marks.all.get(job.queue());
-        job.id.is_some() && last.is_some_and(|&(_, last)| job.recorded <= last)
+        let takes = |queue: &str, entered: Micros| {
+            let last = self.marks.all.get(queue);
+            last.is_some_and(|&(_, last)| entered <= last)
+        };
+        let mut later = job.life.queues();
+        job.id.is_some()
+            && (takes(job.queue(), job.recorded) || later.any(|(queue, at)| takes(queue, at)))
     }
 
     /// A node handed out a job at `given`.
     pub(crate) fn check_purged(&mut self, host: HostIndex, number: Number, given: Micros) {
         let job = &self.jobs[number];
         let known = self.marks.known.get(&(host, job.queue().to_owned()));
+        // Where it is now counts, and when it came there.
+        let is_moved = job.life.rank_at(host).is_some();
         let takes = |(mark, since): &&(Stamps, Micros)| {
-            let covers = |id: JobId| mark.cover((id.maker(), id.start()), job.created);
+            let covers = |id: JobId| !is_moved && mark.cover((id.maker(), id.start()), job.created);
             given > *since && job.id.is_some_and(covers)
         };
         if let Some((mark, since)) = known.into_iter().flatten().find(takes) {

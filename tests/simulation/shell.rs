@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use shoalmq_core::command::Reply;
+use shoalmq_core::command::{Delivery, Reply};
 use shoalmq_core::effect::Effect;
 use shoalmq_core::event::Event;
 use shoalmq_core::id::{StoreId, Ticket};
@@ -68,6 +68,7 @@ impl Cluster {
             .reread(index, host.disk.records().map(|(_, record)| record));
         let records: Vec<&Record> = host.disk.records().map(|(_, record)| record).collect();
         self.checker.reread_names(now, index, &records);
+        self.checker.lore.bases.remove(&index);
         let (id, boot) = (host.id, host.boots);
         let start = Boot {
             id,
@@ -97,6 +98,8 @@ impl Cluster {
         let shell = Shell::start(&start, &mut host.disk, &mut left, seen);
         let base = shell.base();
         host.timeline = base;
+        let began = (base.as_millis(), now);
+        self.checker.lore.bases.insert(index, began);
         let timeout = Duration::from_micros(plan.node_timeout);
         let gossip = new_membership(host, self.dice.next() as u32, timeout, self.dice.bytes());
         host.process = Some(Process {
@@ -127,6 +130,9 @@ impl Cluster {
     pub(crate) fn feed(&mut self, index: HostIndex, event: Event<'_>) {
         let now = self.hosts[index].now(self.now);
         self.trace.event(self.now, index, &event);
+        if let Event::Undelivered(ids) | Event::Postponed(ids) = &event {
+            self.checker.unseen(ids);
+        }
         let host = &mut self.hosts[index];
         let Some(process) = &mut host.process else {
             return;
@@ -353,6 +359,7 @@ impl Cluster {
 
     fn ask_core(&mut self, index: HostIndex, ticket: Ticket, ask: &crate::client::Ask) {
         if self.hosts[index].serves() {
+            self.checker.asked_of(index, ask);
             self.feed(index, Event::Command(ticket, ask.command()));
         }
     }
@@ -397,5 +404,17 @@ fn watch<'a>(
             position += 1;
             checker.recorded(now, index, wall, record, Position(position));
         }
+        for delivery in deliveries_of(effect) {
+            checker.handed_out(now, index, delivery);
+        }
+    }
+}
+
+/// What a core hands out.
+fn deliveries_of(effect: &Effect) -> &[Delivery] {
+    match effect {
+        Effect::Reply(_, Reply::Delivered(jobs, _), _) => jobs,
+        Effect::Reply(_, Reply::Unread(unread), _) => &unread.jobs,
+        _ => &[],
     }
 }

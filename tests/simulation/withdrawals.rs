@@ -26,7 +26,7 @@ impl Cluster {
         }
     }
 
-    fn are_linked(&self, one: HostIndex, other: HostIndex) -> bool {
+    pub(crate) fn are_linked(&self, one: HostIndex, other: HostIndex) -> bool {
         let runs = |host: HostIndex| self.hosts[host].serves() && !self.hosts[host].is_paused();
         let linked = |from, to| self.network.link(from, to).is_some();
         runs(one)
@@ -39,12 +39,15 @@ impl Cluster {
     /// A node handed out a job at `given`.
     pub(crate) fn check_withdrawn(&mut self, host: HostIndex, number: Number, given: Micros) {
         let job = &self.checker.jobs[number];
-        let Some((withdrawn, by)) = job.withdrawn else {
+        let ended = job.withdrawn.map(|end| (end, "withdrew it"));
+        let ended = ended.or(job.acked.map(|end| (end, "took its ack")));
+        let Some(((withdrawn, by), how)) = ended else {
             return;
         };
         let running = self.hosts.iter().filter_map(|host| host.process.as_ref());
         let evicted: u64 = running.map(|it| it.shell.node().counters().evicted).sum();
-        if evicted + self.checker.counted.evicted > 0 || given + SKEW >= job.expires() {
+        let ends = self.checker.ends(job);
+        if evicted + self.checker.counted.evicted > 0 || given + SKEW >= ends {
             return;
         }
         let told = |&holder: &HostIndex| {
@@ -54,7 +57,7 @@ impl Cluster {
         let itself = by == host && given > withdrawn;
         let mut others = job.had.iter().filter(|&&holder| holder != by);
         if itself || others.all(told) {
-            let what = format!("n{host} delivers it, though n{by} withdrew it");
+            let what = format!("n{host} delivers it, though n{by} {how}");
             self.checker.violate(Some(number), what);
         }
     }

@@ -10,6 +10,7 @@ use shoalmq_core::log::Position;
 
 use crate::client::{Act, Ask, Deal, Keep, Number, Step, Terms};
 use crate::cluster::Cluster;
+use crate::failing::{GiveUp, Rules};
 use crate::healing;
 use crate::host::Inbound;
 use crate::keeping;
@@ -70,6 +71,7 @@ impl Cluster {
         self.begin_settings();
         self.begin_storing();
         self.begin_topics();
+        self.begin_failing();
         self.at(WARM_UP, Happening::Client(Step::Purge));
         self.at(WARM_UP, Happening::Client(Step::Keep(Keep::Look)));
         for number in 0..self.plan.consumers {
@@ -117,6 +119,8 @@ impl Cluster {
             Step::Set => self.set_something(),
             Step::Store => self.store(),
             Step::Purge => self.purge(),
+            Step::Redrive => self.redrive_something(),
+            Step::Rule => self.rule(),
             Step::Keep(step) => self.keep(step),
             Step::Topic(step) => self.topic_step(step),
         }
@@ -214,7 +218,7 @@ impl Cluster {
         };
         // Where memory is short, bodies take most of it.
         let width = if self.plan.memory == 0 { 1 } else { 2000 };
-        Terms {
+        let terms = Terms {
             queue: format!("q{queue}"),
             body: format!("job {number:width$}"),
             timeout: Some(Duration::from_millis(dice.pick(&[100, 1000, 3000]))),
@@ -228,7 +232,9 @@ impl Cluster {
             },
             max_len: dice.percent(5).then_some(5),
             replication,
-        }
+            rules: Rules::default(),
+        };
+        self.with_rules(terms)
     }
 
     fn fetch(&mut self, number: usize) {
@@ -262,6 +268,8 @@ impl Cluster {
             queues.push(keeping::QUEUE.to_owned());
             queues.push(healing::QUEUE.to_owned());
         }
+        self.add_dead_queues(&mut queues, consumer.home.is_some());
+        let dice = &mut self.client_dice;
         let count = dice.weighted(&[(60, 1), (30, 3), (10, 20)]);
         let hangs_up = match wait {
             Wait::Forever => Some(dice.between(1, 10) * SECOND),
@@ -325,6 +333,10 @@ impl Cluster {
             let what = format!("n{host} answers {ticket:?} twice: {reply:?}");
             return self.checker.violate(None, what);
         }
+        if let Reply::Delivered(jobs, _) = reply {
+            let ids: Vec<JobId> = jobs.iter().map(|job| job.id).collect();
+            self.checker.unseen(&ids);
+        }
         if let Reply::Delivered(jobs, _) = reply
             && let Some(boot) = self.hosts[host].boot()
             && self.client_dice.percent(50)
@@ -346,6 +358,9 @@ impl Cluster {
         let Some(number) = self.checker.delivered(self.now, host, job, given) else {
             return;
         };
+        if let Some(boot) = self.hosts[host].boot() {
+            self.checker.check_counter(host, boot, job);
+        }
         self.check_withdrawn(host, number, given);
         self.checker.check_purged(host, number, given);
         self.workload.seen.push((job.id, number));
@@ -364,12 +379,19 @@ impl Cluster {
         if self.workload.peace {
             return self.after(soon, Happening::Client(Step::Deal(deal(Act::Ack, here))));
         }
+        if let Some((wait, act, host)) = self.failure(host, number) {
+            if let Some(act) = act {
+                self.after(wait, Happening::Client(Step::Deal(deal(act, host))));
+            }
+            return;
+        }
+        let dice = &mut self.client_dice;
         let deals: &[(Micros, Act, Option<HostIndex>)] = match dice.below(100) {
             0..60 => &[(soon, Act::Ack, here)],
             60..70 => &[(soon, Act::Ack, any)],
             70..75 => &[(late, Act::Ack, any)],
             75..78 => &[(soon, Act::Ack, here), (late, Act::Ack, any)],
-            78..84 => &[(soon, Act::Nack, here)],
+            78..84 => &[(soon, Act::Nack(GiveUp::PLAIN), here)],
             84..88 => &[(retry / 2, Act::Working, here), (retry, Act::Ack, here)],
             88..93 => &[(soon, Act::FastAck, here)],
             93..95 => &[(soon, Act::FastAck, any)],

@@ -1,0 +1,540 @@
+//! What must hold of jobs that fail: where each is and may be, by its registers, and how often it is handed out.
+//!
+//! The disks tell which register each node knows. A node hands a job out only where its own register says that the job is; no
+//! node hands out by a register which another node, that it could hear for long enough, knew to be too low. A new register must
+//! follow from the one that its maker knew: a burial needs its reason, a redrive starts the counters again. The cores' own
+//! hand-outs are counted by *life*: from the add, or from a redrive, to a burial.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use shoalmq_core::command::Delivery;
+use shoalmq_core::extras::{Extras, Tag};
+use shoalmq_core::id::{JobId, NodeId};
+use shoalmq_core::record::{MoveRecord, Record};
+use shoalmq_core::register::{DeadLetter, DeathReason, Rank, Register};
+use shoalmq_core::shell::Disk;
+
+use crate::checker::{Checker, SKEW};
+use crate::client::{Ask, Number};
+use crate::cluster::Cluster;
+use crate::plan::{Plan, Policy};
+use crate::schedule::{HostIndex, MS, Micros, SECOND};
+use crate::waits::Wait;
+
+/// How long a node that waits to be told of a register may take to hear of it over a link that is up: it asks before it
+/// queues a job.
+const HEARD_WITHIN: Micros = 4 * SECOND;
+
+/// What concerns all jobs that fail.
+#[derive(Debug, Default)]
+pub(crate) struct Lore {
+    /// Where clients have sent jobs.
+    pub(crate) targets: BTreeSet<String>,
+    /// What policies said.
+    pub(crate) least: Option<u64>,
+    pub(crate) graves: BTreeSet<String>,
+    pub(crate) is_dead_short: bool,
+    /// Hand-outs may be taken back for lack of memory.
+    is_tight: bool,
+    pub(crate) nodes: Vec<NodeId>,
+    /// Where the timelines of the processes began, by both clocks.
+    pub(crate) bases: BTreeMap<HostIndex, (u64, Micros)>,
+    /// When a crash last took what a disk was given.
+    pub(crate) lossy: BTreeMap<HostIndex, Micros>,
+    links: BTreeMap<(HostIndex, HostIndex), Vec<Linked>>,
+}
+
+/// While two nodes had the same links with each other.
+#[derive(Debug)]
+struct Linked {
+    since: Micros,
+    until: Micros,
+    incarnations: (u64, u64),
+}
+
+/// What is known of one job.
+#[derive(Debug, Default)]
+pub(crate) struct Life {
+    known: BTreeMap<HostIndex, Known>,
+    made: BTreeMap<Rank, Made>,
+    /// Hand-outs since the add, and since each redrive.
+    given: BTreeMap<Option<Rank>, u32>,
+    /// What the counter said that came with the last hand-out of this register by a node, and in which boot.
+    told: BTreeMap<(HostIndex, Option<Rank>), (u32, u32)>,
+    /// Who handed it out last.
+    last: Option<HostIndex>,
+    /// Somebody did not give it back where it was got, or did not get it.
+    is_meddled: bool,
+    is_given_up: bool,
+    /// What was done with it.
+    pub(crate) acts: u32,
+    pub(crate) wait: Option<Wait>,
+}
+
+/// What a node knows.
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    /// None is version 0.
+    rank: Option<Rank>,
+    /// When it got its copy.
+    since: Micros,
+}
+
+/// A register.
+#[derive(Debug)]
+struct Made {
+    dead: Option<DeadLetter>,
+    queue: String,
+    /// That of the add, or of a redrive.
+    life: Option<Rank>,
+    at: Micros,
+    ttl: u32,
+    /// Who knew it, from when to when.
+    known: BTreeMap<HostIndex, (Micros, Micros)>,
+}
+
+impl Lore {
+    pub(crate) fn new(plan: &Plan) -> Self {
+        let failing = plan.failing.as_ref();
+        Lore {
+            is_dead_short: failing.is_some_and(|failing| failing.is_dead_short),
+            is_tight: plan.memory > 0,
+            ..Lore::default()
+        }
+    }
+
+    /// Two nodes have these links with each other at this moment, if they have.
+    pub(crate) fn note_link(
+        &mut self,
+        now: Micros,
+        pair: (HostIndex, HostIndex),
+        links: Option<(u64, u64)>,
+    ) {
+        let Some(incarnations) = links else { return };
+        let all = self.links.entry(pair).or_default();
+        match all.last_mut() {
+            Some(last) if last.incarnations == incarnations && last.until + SECOND > now => {
+                last.until = now;
+            }
+            _ => all.push(Linked {
+                since: now,
+                until: now,
+                incarnations,
+            }),
+        }
+    }
+
+    /// Whether two nodes were linked all this time.
+    pub(crate) fn linked(
+        &self,
+        one: HostIndex,
+        other: HostIndex,
+        from: Micros,
+        to: Micros,
+    ) -> bool {
+        let all = self.links.get(&(one.min(other), one.max(other)));
+        let mut all = all.into_iter().flatten();
+        all.any(|linked| linked.since <= from && linked.until >= to)
+    }
+
+    /// Whether two nodes were linked for as long as `lasting` within this time.
+    fn were_linked(
+        &self,
+        pair: (HostIndex, HostIndex),
+        (from, to): (Micros, Micros),
+        lasting: Micros,
+    ) -> bool {
+        let (one, other) = pair;
+        let all = self.links.get(&(one.min(other), one.max(other)));
+        let mut all = all.into_iter().flatten();
+        all.any(|linked| linked.since.max(from) + lasting <= linked.until.min(to))
+    }
+}
+
+impl Life {
+    fn queue_of<'a>(&'a self, rank: Option<Rank>, first: &'a str) -> &'a str {
+        let made = rank.and_then(|rank| self.made.get(&rank));
+        made.map_or(first, |made| &made.queue)
+    }
+
+    fn dead(&self, rank: Option<Rank>) -> Option<&DeadLetter> {
+        self.made.get(&rank?)?.dead.as_ref()
+    }
+
+    fn life_of(&self, rank: Option<Rank>) -> Option<Rank> {
+        self.made.get(&rank?)?.life
+    }
+
+    /// The highest register that any node knows now.
+    pub(crate) fn highest(&self) -> Option<Rank> {
+        self.known.values().map(|known| known.rank).max().flatten()
+    }
+
+    pub(crate) fn rank_at(&self, host: HostIndex) -> Option<Rank> {
+        self.known.get(&host).and_then(|known| known.rank)
+    }
+
+    /// When the job last became a dead letter.
+    pub(crate) fn buried(&self) -> Option<Micros> {
+        let dead = self.made.values().filter(|made| made.dead.is_some());
+        dead.map(|made| made.at).max()
+    }
+
+    /// The queues that the job was ever in, beside the first, and since when.
+    pub(crate) fn queues(&self) -> impl Iterator<Item = (&str, Micros)> {
+        self.made.values().map(|made| (&made.queue[..], made.at))
+    }
+
+    /// The copy of a node is gone.
+    pub(crate) fn leave(&mut self, now: Micros, host: HostIndex) {
+        self.known.remove(&host);
+        for made in self.made.values_mut() {
+            if let Some((_, until)) = made.known.get_mut(&host) {
+                *until = now.min(*until);
+            }
+        }
+    }
+
+    /// A node starts over with what is on its disk.
+    pub(crate) fn reread(&mut self, now: Micros, host: HostIndex, register: Option<&Register>) {
+        self.leave(now, host);
+        let rank = register.map(Register::rank);
+        self.learn(now, host, rank);
+    }
+
+    fn learn(&mut self, now: Micros, host: HostIndex, rank: Option<Rank>) {
+        let known = self.known.entry(host).or_insert(Known { rank, since: now });
+        known.rank = rank;
+        let made = rank.and_then(|rank| self.made.get_mut(&rank));
+        if let Some(made) = made {
+            let known = made.known.entry(host).or_insert((now, Micros::MAX));
+            known.1 = Micros::MAX;
+        }
+    }
+}
+
+/// The registers that a start would find.
+pub(crate) fn registers_on(disk: &Disk) -> BTreeMap<JobId, Register> {
+    let mut registers = BTreeMap::new();
+    for (_, record) in disk.records() {
+        let (id, extras) = match record {
+            Record::Added(job) => (job.id, &job.extras),
+            Record::Moved(moved) => (moved.id, &moved.extras),
+            _ => continue,
+        };
+        match Register::of(extras) {
+            Some(register) => {
+                registers.insert(id, register);
+            }
+            None => {
+                registers.remove(&id);
+            }
+        }
+    }
+    registers
+}
+
+impl Checker {
+    /// Whether workers give this job up.
+    pub(crate) fn may_fail(&self, number: Number) -> bool {
+        self.jobs[number].queue().starts_with('q')
+    }
+
+    /// A node records a copy, with these extras.
+    pub(crate) fn copied(&mut self, now: Micros, host: HostIndex, number: Number, extras: &Extras) {
+        let rank = Register::of(extras).map(|register| register.rank());
+        let life = &mut self.jobs[number].life;
+        let known = life.known.get(&host).map(|known| known.rank);
+        let is_known = rank.is_none_or(|rank| life.made.contains_key(&rank));
+        life.learn(now, host, rank);
+        if known.is_some_and(|known| known > rank) {
+            let what = format!(
+                "at {} ms n{host} goes back from {known:?} to {rank:?}",
+                now / MS
+            );
+            self.violate(Some(number), what);
+        } else if !is_known {
+            let what = format!(
+                "at {} ms n{host} has {rank:?}, which nobody recorded",
+                now / MS
+            );
+            self.violate(Some(number), what);
+        }
+    }
+
+    /// A node records where a job is.
+    pub(crate) fn moved(&mut self, now: Micros, host: HostIndex, record: &MoveRecord) {
+        let Some(&number) = self.by_id.get(&record.id) else {
+            return;
+        };
+        let Some(register) = Register::of(&record.extras) else {
+            let what = format!("at {} ms n{host} records no register", now / MS);
+            return self.violate(Some(number), what);
+        };
+        let rank = register.rank();
+        let life = &self.jobs[number].life;
+        let before = life.rank_at(host);
+        let is_new = !life.made.contains_key(&rank);
+        let wrong = if before > Some(rank) {
+            Some(format!("goes back from {before:?} to {rank:?}"))
+        } else if is_new {
+            self.check_move(now, host, number, (before, &register, record))
+        } else {
+            None
+        };
+        let life = &mut self.jobs[number].life;
+        let is_redrive = life.dead(before).is_some() && register.dead.is_none();
+        if is_new {
+            let made = Made {
+                life: if is_redrive {
+                    Some(rank)
+                } else {
+                    life.life_of(before)
+                },
+                dead: register.dead,
+                queue: String::from_utf8_lossy(record.queue.as_bytes()).into_owned(),
+                at: now,
+                ttl: record.ttl,
+                known: BTreeMap::new(),
+            };
+            life.made.insert(rank, made);
+        }
+        life.learn(now, host, Some(rank));
+        if let Some(what) = wrong {
+            self.violate(Some(number), format!("at {} ms n{host} {what}", now / MS));
+        }
+    }
+
+    /// Whether a register follows from the one before, at the node that made it.
+    fn check_move(
+        &self,
+        now: Micros,
+        host: HostIndex,
+        number: Number,
+        (before, register, record): (Option<Rank>, &Register, &MoveRecord),
+    ) -> Option<String> {
+        let job = &self.jobs[number];
+        if register.node != self.lore.nodes[host] {
+            return Some(format!("hears of {register:?} before its maker records it"));
+        }
+        let version = before.map_or(0, |(version, ..)| version);
+        if register.version != version + 1 {
+            return Some(format!("makes {register:?} after version {version}"));
+        }
+        let from = job.life.queue_of(before, job.queue());
+        let to = String::from_utf8_lossy(record.queue.as_bytes());
+        let is_target = self.lore.targets.contains(&*to);
+        let wrong = match (job.life.dead(before), &register.dead) {
+            (None, Some(dead)) => return self.check_burial(now, number, before, dead, &to),
+            (Some(former), None) => {
+                let counted = record.extras.get(Tag::DELIVERIES).is_some();
+                let counters = (record.nacks, record.additional_deliveries);
+                let is_fresh = counters == (0, 0) && !counted && record.ttl == former.ttl;
+                let is_back = former.from == to.as_bytes() || is_target;
+                !is_fresh || !is_back
+            }
+            (Some(former), Some(dead)) => {
+                let is_same = (&former.from, former.reason) == (&dead.from, dead.reason);
+                !is_same || to != from && !is_target
+            }
+            (None, None) => !is_target,
+        };
+        wrong.then(|| format!("moves it from {from} ({before:?}) by {record:?}"))
+    }
+
+    fn check_burial(
+        &self,
+        now: Micros,
+        number: Number,
+        before: Option<Rank>,
+        dead: &DeadLetter,
+        to: &str,
+    ) -> Option<String> {
+        let job = &self.jobs[number];
+        let rules = job.rules();
+        let from = job.life.queue_of(before, job.queue());
+        let after = format!("{from}.dead");
+        let is_there = match rules.dead_queue {
+            Some(grave) if grave != from => to == grave,
+            Some(_) => to == after,
+            None => to == after || to != from && self.lore.graves.contains(to),
+        };
+        if !is_there || dead.from != from.as_bytes() {
+            return Some(format!("buries it in {to}: {dead:?}, not of {from}"));
+        }
+        let life = job.life.life_of(before);
+        let given = job.life.given.get(&life).copied().unwrap_or(0);
+        let most = rules.max_deliver.map(u64::from).or(self.lore.least);
+        let (began, ttl) = match life.and_then(|life| job.life.made.get(&life)) {
+            Some(made) => (made.at, made.ttl),
+            None => (job.asked, job.ttl()),
+        };
+        let expires = began + Micros::from(ttl) * SECOND;
+        let may_be_guarded =
+            rules.is_guarded() || self.lore.least.is_some() || !self.lore.graves.is_empty();
+        let version = before.map_or(1, |(version, ..)| version + 1);
+        let same = |(rank, made): (&Rank, &Made)| {
+            let reason = made.dead.as_ref().map(|dead| dead.reason);
+            rank.0 == version && made.life == life && reason == Some(DeathReason::Expired)
+        };
+        let wrong = match dead.reason {
+            DeathReason::Deliveries => {
+                let is_exact = self.is_exact(number) && rules.max_deliver.is_some();
+                let given = u64::from(given);
+                most.is_none_or(|most| given < most || is_exact && given > most)
+            }
+            DeathReason::Nack => !job.life.is_given_up,
+            DeathReason::Expired => {
+                let twice = self.is_quiet() && !job.life.is_meddled;
+                let twice = twice && job.life.made.iter().any(same);
+                twice || !may_be_guarded || now + SKEW < expires
+            }
+        };
+        wrong.then(|| format!("buries it for {dead:?} after {given} hand-outs of {most:?}"))
+    }
+
+    /// Hand-outs of this job are counted exactly.
+    fn is_exact(&self, number: Number) -> bool {
+        self.is_quiet() && !self.lore.is_tight && !self.jobs[number].life.is_meddled
+    }
+
+    /// A core hands a job out.
+    pub(crate) fn handed_out(&mut self, now: Micros, host: HostIndex, delivery: &Delivery) {
+        let Some(&number) = self.by_id.get(&delivery.id) else {
+            return;
+        };
+        self.check_wait(now, host, number);
+        let job = &mut self.jobs[number];
+        let rank = job.life.rank_at(host);
+        let is_dead = job.life.dead(rank).is_some();
+        let queue = job.life.queue_of(rank, job.queue()).to_owned();
+        job.life.last = Some(host);
+        job.life.acts += 1;
+        if !is_dead {
+            let life = job.life.life_of(rank);
+            *job.life.given.entry(life).or_default() += 1;
+        }
+        if queue.as_bytes() != delivery.queue.as_bytes() {
+            let what = format!(
+                "at {} ms n{host} hands it out of {:?}, but knows that it is in {queue}",
+                now / MS,
+                delivery.queue
+            );
+            return self.violate(Some(number), what);
+        }
+        let (life, most) = (
+            &self.jobs[number].life,
+            self.jobs[number].rules().max_deliver,
+        );
+        let given = life.given.get(&life.life_of(rank)).copied().unwrap_or(0);
+        if most.is_some_and(|most| !is_dead && given > most.into()) && self.is_exact(number) {
+            let what = format!("at {} ms n{host} hands it out once too often", now / MS);
+            return self.violate(Some(number), what);
+        }
+        if let Some(other) = self.knew_better(now, host, number, rank) {
+            let what = format!(
+                "at {} ms n{host} hands it out by {rank:?}, but n{other} knew better for long",
+                now / MS
+            );
+            self.violate(Some(number), what);
+        }
+    }
+
+    /// A node that this one could hear for long enough knew a higher register.
+    fn knew_better(
+        &self,
+        now: Micros,
+        host: HostIndex,
+        number: Number,
+        rank: Option<Rank>,
+    ) -> Option<HostIndex> {
+        let job = &self.jobs[number];
+        let mine = job.life.known.get(&host)?.since;
+        let lossy = self.lore.lossy.get(&host).copied().unwrap_or(0);
+        let lasting = HEARD_WITHIN + u64::from(self.retry(number)) * SECOND;
+        let higher = job.life.made.iter().filter(|(made, _)| Some(**made) > rank);
+        let mut knowing = higher.flat_map(|(_, made)| &made.known);
+        let told = |(other, (since, until)): (&HostIndex, &(Micros, Micros))| {
+            let from = mine.max(lossy).max(*since);
+            let to = now.min(*until);
+            let linked = self.lore.were_linked((host, *other), (from, to), lasting);
+            (*other != host && linked).then_some(*other)
+        };
+        knowing.find_map(told)
+    }
+
+    /// A client got a job from a node in this boot. The counter that came with it must rise.
+    pub(crate) fn check_counter(&mut self, host: HostIndex, boot: u32, delivery: &Delivery) {
+        let Some(&number) = self.by_id.get(&delivery.id) else {
+            return;
+        };
+        let register = Register::of(&delivery.extras);
+        let is_dead = register.as_ref().is_some_and(|it| it.dead.is_some());
+        let rank = register.map(|register| register.rank());
+        let job = &mut self.jobs[number];
+        if is_dead || job.rules().max_deliver.is_none() {
+            return;
+        }
+        let count = delivery.deliveries;
+        let before = job.life.told.insert((host, rank), (boot, count));
+        let Some((former, told)) = before else { return };
+        let rises = if former == boot {
+            count > told
+        } else {
+            // A crash may hide the first one.
+            self.policy != Policy::Always || count > told || (told, count) == (1, 1)
+        };
+        if !rises {
+            let what = format!("n{host} counts {count} hand-outs after {told}");
+            self.violate(Some(number), what);
+        }
+    }
+
+    /// A client's command reaches a core.
+    pub(crate) fn asked_of(&mut self, host: HostIndex, ask: &Ask) {
+        let (id, is_orderly) = match ask {
+            Ask::Nack(id, give_up) => {
+                if let Some(to) = give_up.to {
+                    self.lore.targets.insert(to.to_owned());
+                }
+                let number = self.by_id.get(id).copied();
+                let life = number.map(|number| &mut self.jobs[number].life);
+                let last = life.and_then(|life| {
+                    life.is_given_up |= give_up.is_dead;
+                    life.last
+                });
+                (id, last == Some(host))
+            }
+            Ask::Enqueue(id) | Ask::Dequeue(id) | Ask::Working(id) => (id, false),
+            _ => return,
+        };
+        if let Some(&number) = self.by_id.get(id) {
+            let life = &mut self.jobs[number].life;
+            life.wait = None;
+            life.acts += 1;
+            life.is_meddled |= !is_orderly;
+        }
+    }
+
+    /// Nobody may have got these.
+    pub(crate) fn unseen(&mut self, ids: &[JobId]) {
+        for id in ids {
+            if let Some(&number) = self.by_id.get(id) {
+                self.jobs[number].life.is_meddled = true;
+            }
+        }
+    }
+}
+
+impl Cluster {
+    /// Looks which links there are.
+    pub(crate) fn note_links(&mut self) {
+        for one in 0..self.hosts.len() {
+            for other in one + 1..self.hosts.len() {
+                let links = (self.network.link(one, other), self.network.link(other, one));
+                let links = links.0.zip(links.1).filter(|_| self.are_linked(one, other));
+                self.checker.lore.note_link(self.now, (one, other), links);
+            }
+        }
+    }
+}

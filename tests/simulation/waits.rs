@@ -1,0 +1,76 @@
+//! What NACK promises when it makes a job wait: no node that heard of it hands the job out before, and neither a restart nor
+//! the loss of a node cuts the wait short.
+
+use shoalmq_core::extras::Tag;
+use shoalmq_core::record::CountRecord;
+
+use crate::checker::Checker;
+use crate::client::Number;
+use crate::plan::Policy;
+use crate::schedule::{HostIndex, MS, Micros, SECOND};
+
+/// How long the holders may take to hear of it, over links that are up.
+const HEARD_WITHIN: Micros = SECOND;
+/// How much sooner a wait may end.
+const EARLY: Micros = 300 * MS;
+
+/// A job waits.
+#[derive(Debug, Clone)]
+pub(crate) struct Wait {
+    /// The node that took the NACK, and when.
+    by: HostIndex,
+    at: Micros,
+    until: Micros,
+    /// The other nodes that had a copy.
+    holders: Vec<HostIndex>,
+}
+
+impl Checker {
+    /// A node records what is counted of a job.
+    pub(crate) fn counted_record(&mut self, now: Micros, host: HostIndex, record: &CountRecord) {
+        let Some(&number) = self.by_id.get(&record.id) else {
+            return;
+        };
+        let until = record.extras.get(Tag::WAITS);
+        let until = until.and_then(|bytes| bytes.try_into().ok());
+        let until = until.map(u64::from_le_bytes);
+        let base = self.lore.bases.get(&host).copied();
+        let (Some(until), Some((base, started)), true) = (until, base, record.turn) else {
+            return;
+        };
+        let job = &mut self.jobs[number];
+        let others = job.copies.keys().copied().filter(|&other| other != host);
+        job.life.wait = Some(Wait {
+            by: host,
+            at: now,
+            until: started + until.saturating_sub(base) * MS,
+            holders: others.collect(),
+        });
+    }
+
+    /// A core hands a job out.
+    pub(crate) fn check_wait(&mut self, now: Micros, host: HostIndex, number: Number) {
+        let Some(wait) = self.jobs[number].life.wait.clone() else {
+            return;
+        };
+        let heard_by = wait.at + HEARD_WITHIN;
+        if now < heard_by || now + EARLY > wait.until {
+            return;
+        }
+        let hears = |&holder: &HostIndex| self.lore.linked(wait.by, holder, wait.at, heard_by);
+        let knows = host == wait.by || wait.holders.contains(&host);
+        let mut all = wait.holders.iter().copied().chain([wait.by]);
+        let forgets = |holder: HostIndex| {
+            let lost = self.lore.lossy.get(&holder).copied().unwrap_or(0);
+            self.policy != Policy::Always && lost >= wait.at
+        };
+        if knows && wait.holders.iter().all(hears) && !all.any(forgets) {
+            let what = format!(
+                "at {} ms n{host} hands it out, though it is to wait until {} ms, and all heard of that",
+                now / MS,
+                wait.until / MS
+            );
+            self.violate(Some(number), what);
+        }
+    }
+}
