@@ -19,6 +19,7 @@ mod leaving;
 mod looking;
 mod memory;
 mod model;
+mod moving;
 mod pausing;
 mod peering;
 mod policies;

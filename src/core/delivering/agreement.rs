@@ -22,7 +22,7 @@ use crate::job::{JobKey, JobState, Move, Place};
 use crate::limits;
 use crate::members::{NodeSet, PeerKey};
 use crate::message::Message;
-use crate::moving::is_wait;
+use crate::moving::wait_told;
 use crate::node::Node;
 use crate::planted::Bug;
 use crate::time::Time;
@@ -188,11 +188,14 @@ impl Node {
             }
             return;
         };
+        let waits_on = self.waits_on(now, from, (key, nacks), effects);
         let job = &mut self.jobs[key];
         job.nacks = job.nacks.max(nacks);
         job.additional_deliveries = job.additional_deliveries.max(additional_deliveries);
         match self.jobs[key].state() {
             JobState::Queued if !self.outranks(from, &id) => {
+                // The link to the sender may not be up yet: it is told when it is.
+                self.jobs[key].make(Move::Announce);
                 self.send(from, self.queued_message(now, key), effects);
             }
             // It came here from node to node, maybe faster than what the sender said when it had the job on that way: it
@@ -201,6 +204,7 @@ impl Node {
                 self.jobs[key].moves = 0;
                 self.ask_turn(now, key, from, effects);
             }
+            JobState::Active if waits_on => {}
             JobState::Queued | JobState::Active => {
                 let requeue = self.jobs[key].retry_elsewhere(now) + self.stagger();
                 self.give_turn(now, key, requeue);
@@ -229,8 +233,8 @@ impl Node {
             until.min(job.expires())
         };
         let is_live = matches!(job.state(), JobState::Active | JobState::Queued);
-        if is_live && is_wait(extras) && !self.has(Bug::CutWait) {
-            return self.wait_elsewhere(now, key, until, effects);
+        if let Some(nacks) = wait_told(extras).filter(|_| is_live && !self.has(Bug::CutWait)) {
+            return self.wait_elsewhere(now, key, (until, nacks), effects);
         }
         let job = &self.jobs[key];
         match job.state() {

@@ -120,8 +120,6 @@ impl Node {
             self.bury(now, key, reason, effects);
             return true;
         }
-        self.end_wait(now, key, effects);
-        let job = &self.jobs[key];
         let queue = job.queue;
         // What only changes its node, comes back from doing so, or goes back to the place that it had, was let in before.
         let was_in = matches!(
@@ -132,6 +130,8 @@ impl Node {
             self.wait_for_input(now, key, cause);
             return false;
         }
+        self.end_wait(now, key, effects);
+        let job = &self.jobs[key];
         let requeue = if at_most_once {
             Time::NEVER
         } else {

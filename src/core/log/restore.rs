@@ -308,6 +308,9 @@ impl Restore {
         let key = if let Some(key) = known {
             node.keep_end(key, end);
             node.move_record(key, segment);
+            // It outlives its job.
+            let job = &mut node.jobs[key];
+            (job.added, job.ttl) = (ack.expires, 0);
             // An ack may be recorded again, in a newer segment.
             if node.jobs[key].state() != JobState::Acked {
                 node.jobs[key].make(Move::End);
@@ -378,16 +381,18 @@ impl Restore {
         let job = &mut self.node.jobs[key];
         job.nacks = standing.nacks;
         job.additional_deliveries = standing.additional_deliveries;
-        job.due = standing.requeue.unwrap_or(Time::NEVER);
         job.make(Move::LoadTurn(standing.turn));
         self.node.load_counts(key, &standing.extras);
+        self.node.jobs[key].due = standing.requeue.unwrap_or(Time::NEVER);
         self.standing.push((key, standing.queued));
     }
 
-    /// The node started: where its jobs stood at an earlier stop counts no more. The counters recorded then still do.
+    /// The node started: where its jobs stood at an earlier stop counts no more. The counters recorded then still do, and
+    /// until when a job waits that was given back.
     fn forget_standing(&mut self) {
         for (key, _) in self.standing.drain(..) {
-            if self.node.jobs.get(key).is_some() {
+            let job = self.node.jobs.get(key);
+            if job.is_some_and(|job| job.place() != Place::Waiting) {
                 let job = &mut self.node.jobs[key];
                 job.due = Time::NEVER;
                 job.make(Move::LoadTurn(job.id.is_of(&self.node.id)));
@@ -461,7 +466,7 @@ fn start_job(
     let again = match (clean, at_most_once) {
         (true, true) => job.due == Time::NEVER,
         (true, false) => job.due != Time::NEVER,
-        (false, _) => due <= now,
+        (false, _) => due <= now || !job.place().is_before(),
     };
     if !clean || job.due == Time::NEVER && !at_most_once {
         // Should the retry last longer than the job, it would never be delivered: half of what is left must do.

@@ -24,4 +24,4 @@ mod waiting;
 pub(crate) use invariants::check;
 pub(crate) use redriving::{Asker, Redrives};
 pub(crate) use rules::{RememberedRules, Rules};
-pub(crate) use waiting::{is_wait, taken_wait};
+pub(crate) use waiting::{taken_wait, wait_told};

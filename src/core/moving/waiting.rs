@@ -12,6 +12,7 @@ use crate::delivering::Cause;
 use crate::effect::{Effect, News};
 use crate::extras::{Extras, Tag};
 use crate::job::{JobKey, JobState, Move, Place};
+use crate::members::PeerKey;
 use crate::node::Node;
 use crate::policy::Backoff;
 use crate::time::Time;
@@ -68,12 +69,31 @@ impl Node {
         &mut self,
         now: Time,
         key: JobKey,
-        until: Time,
+        (until, nacks): (Time, u32),
         effects: &mut Vec<Effect>,
     ) {
+        let job = &mut self.jobs[key];
+        job.nacks = job.nacks.max(nacks);
         self.give_turn(now, key, until);
         self.move_job(key, Move::PutOff, until);
         self.persist_counts(key, News::Nothing, effects);
+    }
+
+    /// A job waits here, and another node says that it has it queued, after so many NACKs. Returns whether it says so because
+    /// it had not heard of the one that made the job wait. If this node took that one, the sender is told again.
+    pub(crate) fn waits_on(
+        &self,
+        now: Time,
+        from: PeerKey,
+        (key, nacks): (JobKey, u32),
+        effects: &mut Vec<Effect>,
+    ) -> bool {
+        let job = &self.jobs[key];
+        let waits = job.place() == Place::Waiting && job.due > now && nacks < job.nacks;
+        if waits && job.is_ours() {
+            self.send(from, self.working_message(now, key), effects);
+        }
+        waits
     }
 
     /// The wait of a job ends before its time: that is recorded, for a restart would begin it again.
@@ -102,7 +122,9 @@ impl Node {
             return extras.clone();
         }
         let left = job.due.since(now).as_millis() as u64;
-        extras.with(Tag::WAITS, Some(&left.to_le_bytes()))
+        let mut wait = left.to_le_bytes().to_vec();
+        wait.extend(job.nacks.to_le_bytes());
+        extras.with(Tag::WAITS, Some(&wait))
     }
 }
 
@@ -120,7 +142,8 @@ pub(crate) fn taken_wait(extras: Extras) -> (Extras, Option<Time>) {
     }
 }
 
-/// Whether a message says that the job waits.
-pub(crate) fn is_wait(extras: &Extras) -> bool {
-    extras.get(Tag::WAITS).is_some()
+/// Whether a message says that the job waits; and then how often it was given back.
+pub(crate) fn wait_told(extras: &Extras) -> Option<u32> {
+    let (_, nacks) = extras.get(Tag::WAITS)?.split_first_chunk::<8>()?;
+    nacks.try_into().ok().map(u32::from_le_bytes)
 }

@@ -59,7 +59,7 @@ impl Tag {
     pub const DELIVERIES: Tag = Tag::optional(9);
 
     /// In a record or a message: the job was given back, and waits. The value is the number of milliseconds, of the node's own
-    /// timeline in a record, from now on in a message: a u64.
+    /// timeline in a record, from now on in a message: a u64. A message says behind it how often the job was given back: a u32.
     pub const WAITS: Tag = Tag::optional(10);
 
     /// REASON of the last NACK that gave one.
