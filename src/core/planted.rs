@@ -49,13 +49,17 @@ pub enum Bug {
     AckEndsWithTtl,
     /// Other holders do not hear that a job waits after NACK.
     CutWait,
+    /// A start counts each job that is not acked as handed out once more.
+    WaitingCounted,
+    /// A holder whose job was sent back from the dead letters does not take an ack from another node.
+    RedriveBeatsAck,
     /// One in the rules of topics.
     Topic(topic::Bug),
 }
 
 impl Bug {
     /// All of them, but those of topics.
-    pub const ALL: [Bug; 20] = [
+    pub const ALL: [Bug; 22] = [
         Bug::EarlyReply,
         Bug::LostAck,
         Bug::SecondRun,
@@ -76,6 +80,8 @@ impl Bug {
         Bug::EveryHolderBuries,
         Bug::AckEndsWithTtl,
         Bug::CutWait,
+        Bug::WaitingCounted,
+        Bug::RedriveBeatsAck,
     ];
 }
 

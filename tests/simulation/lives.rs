@@ -1,22 +1,22 @@
 //! What must hold of jobs that fail: where each is and may be, by its registers, and how often it is handed out.
 //!
 //! The disks tell which register each node knows. A node hands a job out only where its own register says that the job is; no
-//! node hands out by a register which another node, that it could hear for long enough, knew to be too low. A new register must
-//! follow from the one that its maker knew: a burial needs its reason, a redrive starts the counters again. The cores' own
-//! hand-outs are counted by *life*: from the add, or from a redrive, to a burial.
+//! node hands out by a register which another node, that it could hear for long enough, knew to be too low. Whether a new
+//! register follows from the one before is in `moves`. The cores' own hand-outs are counted by *life*: from the add, or from a
+//! redrive, to a burial.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use shoalmq_core::command::Delivery;
-use shoalmq_core::extras::{Extras, Tag};
+use shoalmq_core::extras::Extras;
 use shoalmq_core::id::{JobId, NodeId};
 use shoalmq_core::record::{MoveRecord, Record};
-use shoalmq_core::register::{DeadLetter, DeathReason, Rank, Register};
+use shoalmq_core::register::{DeadLetter, Rank, Register};
 use shoalmq_core::shell::Disk;
 
-use crate::checker::{Checker, SKEW};
+use crate::checker::Checker;
 use crate::client::{Ask, Number};
-use crate::cluster::Cluster;
+use crate::links::Links;
 use crate::plan::{Plan, Policy};
 use crate::schedule::{HostIndex, MS, Micros, SECOND};
 use crate::waits::Wait;
@@ -35,37 +35,29 @@ pub(crate) struct Lore {
     pub(crate) graves: BTreeSet<String>,
     pub(crate) is_dead_short: bool,
     /// Hand-outs may be taken back for lack of memory.
-    is_tight: bool,
+    pub(crate) is_tight: bool,
     pub(crate) nodes: Vec<NodeId>,
     /// Where the timelines of the processes began, by both clocks.
     pub(crate) bases: BTreeMap<HostIndex, (u64, Micros)>,
     /// When a crash last took what a disk was given.
     pub(crate) lossy: BTreeMap<HostIndex, Micros>,
-    links: BTreeMap<(HostIndex, HostIndex), Vec<Linked>>,
-}
-
-/// While two nodes had the same links with each other.
-#[derive(Debug)]
-struct Linked {
-    since: Micros,
-    until: Micros,
-    incarnations: (u64, u64),
+    pub(crate) links: Links,
 }
 
 /// What is known of one job.
 #[derive(Debug, Default)]
 pub(crate) struct Life {
     known: BTreeMap<HostIndex, Known>,
-    made: BTreeMap<Rank, Made>,
+    pub(crate) made: BTreeMap<Rank, Made>,
     /// Hand-outs since the add, and since each redrive.
-    given: BTreeMap<Option<Rank>, u32>,
+    pub(crate) given: BTreeMap<Option<Rank>, u32>,
     /// What the counter said that came with the last hand-out of this register by a node, and in which boot.
     told: BTreeMap<(HostIndex, Option<Rank>), (u32, u32)>,
     /// Who handed it out last.
     last: Option<HostIndex>,
     /// Somebody did not give it back where it was got, or did not get it.
-    is_meddled: bool,
-    is_given_up: bool,
+    pub(crate) is_meddled: bool,
+    pub(crate) is_given_up: bool,
     /// What was done with it.
     pub(crate) acts: u32,
     pub(crate) wait: Option<Wait>,
@@ -82,13 +74,13 @@ struct Known {
 
 /// A register.
 #[derive(Debug)]
-struct Made {
-    dead: Option<DeadLetter>,
+pub(crate) struct Made {
+    pub(crate) dead: Option<DeadLetter>,
     queue: String,
     /// That of the add, or of a redrive.
-    life: Option<Rank>,
-    at: Micros,
-    ttl: u32,
+    pub(crate) life: Option<Rank>,
+    pub(crate) at: Micros,
+    pub(crate) ttl: u32,
     /// Who knew it, from when to when.
     known: BTreeMap<HostIndex, (Micros, Micros)>,
 }
@@ -102,66 +94,19 @@ impl Lore {
             ..Lore::default()
         }
     }
-
-    /// Two nodes have these links with each other at this moment, if they have.
-    pub(crate) fn note_link(
-        &mut self,
-        now: Micros,
-        pair: (HostIndex, HostIndex),
-        links: Option<(u64, u64)>,
-    ) {
-        let Some(incarnations) = links else { return };
-        let all = self.links.entry(pair).or_default();
-        match all.last_mut() {
-            Some(last) if last.incarnations == incarnations && last.until + SECOND > now => {
-                last.until = now;
-            }
-            _ => all.push(Linked {
-                since: now,
-                until: now,
-                incarnations,
-            }),
-        }
-    }
-
-    /// Whether two nodes were linked all this time.
-    pub(crate) fn linked(
-        &self,
-        one: HostIndex,
-        other: HostIndex,
-        from: Micros,
-        to: Micros,
-    ) -> bool {
-        let all = self.links.get(&(one.min(other), one.max(other)));
-        let mut all = all.into_iter().flatten();
-        all.any(|linked| linked.since <= from && linked.until >= to)
-    }
-
-    /// Whether two nodes were linked for as long as `lasting` within this time.
-    fn were_linked(
-        &self,
-        pair: (HostIndex, HostIndex),
-        (from, to): (Micros, Micros),
-        lasting: Micros,
-    ) -> bool {
-        let (one, other) = pair;
-        let all = self.links.get(&(one.min(other), one.max(other)));
-        let mut all = all.into_iter().flatten();
-        all.any(|linked| linked.since.max(from) + lasting <= linked.until.min(to))
-    }
 }
 
 impl Life {
-    fn queue_of<'a>(&'a self, rank: Option<Rank>, first: &'a str) -> &'a str {
+    pub(crate) fn queue_of<'a>(&'a self, rank: Option<Rank>, first: &'a str) -> &'a str {
         let made = rank.and_then(|rank| self.made.get(&rank));
         made.map_or(first, |made| &made.queue)
     }
 
-    fn dead(&self, rank: Option<Rank>) -> Option<&DeadLetter> {
+    pub(crate) fn dead(&self, rank: Option<Rank>) -> Option<&DeadLetter> {
         self.made.get(&rank?)?.dead.as_ref()
     }
 
-    fn life_of(&self, rank: Option<Rank>) -> Option<Rank> {
+    pub(crate) fn life_of(&self, rank: Option<Rank>) -> Option<Rank> {
         self.made.get(&rank?)?.life
     }
 
@@ -305,99 +250,6 @@ impl Checker {
         }
     }
 
-    /// Whether a register follows from the one before, at the node that made it.
-    fn check_move(
-        &self,
-        now: Micros,
-        host: HostIndex,
-        number: Number,
-        (before, register, record): (Option<Rank>, &Register, &MoveRecord),
-    ) -> Option<String> {
-        let job = &self.jobs[number];
-        if register.node != self.lore.nodes[host] {
-            return Some(format!("hears of {register:?} before its maker records it"));
-        }
-        let version = before.map_or(0, |(version, ..)| version);
-        if register.version != version + 1 {
-            return Some(format!("makes {register:?} after version {version}"));
-        }
-        let from = job.life.queue_of(before, job.queue());
-        let to = String::from_utf8_lossy(record.queue.as_bytes());
-        let is_target = self.lore.targets.contains(&*to);
-        let wrong = match (job.life.dead(before), &register.dead) {
-            (None, Some(dead)) => return self.check_burial(now, number, before, dead, &to),
-            (Some(former), None) => {
-                let counted = record.extras.get(Tag::DELIVERIES).is_some();
-                let counters = (record.nacks, record.additional_deliveries);
-                let is_fresh = counters == (0, 0) && !counted && record.ttl == former.ttl;
-                let is_back = former.from == to.as_bytes() || is_target;
-                !is_fresh || !is_back
-            }
-            (Some(former), Some(dead)) => {
-                let is_same = (&former.from, former.reason) == (&dead.from, dead.reason);
-                !is_same || to != from && !is_target
-            }
-            (None, None) => !is_target,
-        };
-        wrong.then(|| format!("moves it from {from} ({before:?}) by {record:?}"))
-    }
-
-    fn check_burial(
-        &self,
-        now: Micros,
-        number: Number,
-        before: Option<Rank>,
-        dead: &DeadLetter,
-        to: &str,
-    ) -> Option<String> {
-        let job = &self.jobs[number];
-        let rules = job.rules();
-        let from = job.life.queue_of(before, job.queue());
-        let after = format!("{from}.dead");
-        let is_there = match rules.dead_queue {
-            Some(grave) if grave != from => to == grave,
-            Some(_) => to == after,
-            None => to == after || to != from && self.lore.graves.contains(to),
-        };
-        if !is_there || dead.from != from.as_bytes() {
-            return Some(format!("buries it in {to}: {dead:?}, not of {from}"));
-        }
-        let life = job.life.life_of(before);
-        let given = job.life.given.get(&life).copied().unwrap_or(0);
-        let most = rules.max_deliver.map(u64::from).or(self.lore.least);
-        let (began, ttl) = match life.and_then(|life| job.life.made.get(&life)) {
-            Some(made) => (made.at, made.ttl),
-            None => (job.asked, job.ttl()),
-        };
-        let expires = began + Micros::from(ttl) * SECOND;
-        let may_be_guarded =
-            rules.is_guarded() || self.lore.least.is_some() || !self.lore.graves.is_empty();
-        let version = before.map_or(1, |(version, ..)| version + 1);
-        let same = |(rank, made): (&Rank, &Made)| {
-            let reason = made.dead.as_ref().map(|dead| dead.reason);
-            rank.0 == version && made.life == life && reason == Some(DeathReason::Expired)
-        };
-        let wrong = match dead.reason {
-            DeathReason::Deliveries => {
-                let is_exact = self.is_exact(number) && rules.max_deliver.is_some();
-                let given = u64::from(given);
-                most.is_none_or(|most| given < most || is_exact && given > most)
-            }
-            DeathReason::Nack => !job.life.is_given_up,
-            DeathReason::Expired => {
-                let twice = self.is_quiet() && !job.life.is_meddled;
-                let twice = twice && job.life.made.iter().any(same);
-                twice || !may_be_guarded || now + SKEW < expires
-            }
-        };
-        wrong.then(|| format!("buries it for {dead:?} after {given} hand-outs of {most:?}"))
-    }
-
-    /// Hand-outs of this job are counted exactly.
-    fn is_exact(&self, number: Number) -> bool {
-        self.is_quiet() && !self.lore.is_tight && !self.jobs[number].life.is_meddled
-    }
-
     /// A core hands a job out.
     pub(crate) fn handed_out(&mut self, now: Micros, host: HostIndex, delivery: &Delivery) {
         let Some(&number) = self.by_id.get(&delivery.id) else {
@@ -457,7 +309,7 @@ impl Checker {
         let told = |(other, (since, until)): (&HostIndex, &(Micros, Micros))| {
             let from = mine.max(lossy).max(*since);
             let to = now.min(*until);
-            let linked = self.lore.were_linked((host, *other), (from, to), lasting);
+            let linked = self.lore.links.were_up((host, *other), (from, to), lasting);
             (*other != host && linked).then_some(*other)
         };
         knowing.find_map(told)
@@ -521,19 +373,6 @@ impl Checker {
         for id in ids {
             if let Some(&number) = self.by_id.get(id) {
                 self.jobs[number].life.is_meddled = true;
-            }
-        }
-    }
-}
-
-impl Cluster {
-    /// Looks which links there are.
-    pub(crate) fn note_links(&mut self) {
-        for one in 0..self.hosts.len() {
-            for other in one + 1..self.hosts.len() {
-                let links = (self.network.link(one, other), self.network.link(other, one));
-                let links = links.0.zip(links.1).filter(|_| self.are_linked(one, other));
-                self.checker.lore.note_link(self.now, (one, other), links);
             }
         }
     }

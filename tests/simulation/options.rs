@@ -17,7 +17,8 @@ pub(crate) const USAGE: &str = "\
 --hosts N      this many nodes, whatever the seed says
 --bug NAME     give every node a bug: early-reply, lost-ack, second-run, late-copy, lost-withdrawal, no-stay,
                early-copy, silent-turn, early-delete, no-healing, left-twice, forgotten-removal,
-               younger-purged; of topics newcomer-read, ended-cut-short, end-too-early, nested-end-too-early,
+               younger-purged, rank-before-register, merged-counters, unrecorded-move, unrecorded-delivery,
+               every-holder-buries, ack-ends-with-ttl, cut-wait, waiting-counted, redrive-beats-ack; of topics newcomer-read, ended-cut-short, end-too-early, nested-end-too-early,
                later-ignored, name-dropped-early, name-dropped-under-others, lost-twice, end-lost-with-segment,
                cursor-past-page, closed-early, life-goes-on, flush-reaches-on, freed-not-named,
                idle-aside, bound-early, bound-twice, commit-back, commit-beyond, commit-early,
@@ -132,6 +133,8 @@ pub(crate) fn name_of(bug: Bug) -> &'static str {
         Bug::EveryHolderBuries => "every-holder-buries",
         Bug::AckEndsWithTtl => "ack-ends-with-ttl",
         Bug::CutWait => "cut-wait",
+        Bug::WaitingCounted => "waiting-counted",
+        Bug::RedriveBeatsAck => "redrive-beats-ack",
         Bug::Topic(bug) => match bug {
             topic::Bug::NewcomerRead => "newcomer-read",
             topic::Bug::EndedCutShort => "ended-cut-short",

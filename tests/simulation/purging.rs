@@ -7,8 +7,10 @@
 
 use std::collections::BTreeMap;
 
+use shoalmq_core::command::Delivery;
 use shoalmq_core::id::JobId;
 use shoalmq_core::policy::Policy;
+use shoalmq_core::register::Register;
 use shoalmq_core::setting::{Setting, SettingKind};
 use shoalmq_core::stamp::Stamps;
 
@@ -127,13 +129,24 @@ impl Checker {
     }
 
     /// A node handed out a job at `given`.
-    pub(crate) fn check_purged(&mut self, host: HostIndex, number: Number, given: Micros) {
+    pub(crate) fn check_purged(
+        &mut self,
+        host: HostIndex,
+        number: Number,
+        (given, delivery): (Micros, &Delivery),
+    ) {
         let job = &self.jobs[number];
-        let known = self.marks.known.get(&(host, job.queue().to_owned()));
+        let known = self.marks.known.get(&(
+            host,
+            String::from_utf8_lossy(delivery.queue.as_bytes()).into_owned(),
+        ));
         // Where it is now counts, and when it came there.
-        let is_moved = job.life.rank_at(host).is_some();
+        let moved = Register::of(&delivery.extras);
         let takes = |(mark, since): &&(Stamps, Micros)| {
-            let covers = |id: JobId| !is_moved && mark.cover((id.maker(), id.start()), job.created);
+            let covers = |id: JobId| match &moved {
+                Some(moved) => mark.cover(moved.moved_by(), moved.entered),
+                None => mark.cover((id.maker(), id.start()), job.created),
+            };
             given > *since && job.id.is_some_and(covers)
         };
         if let Some((mark, since)) = known.into_iter().flatten().find(takes) {

@@ -57,7 +57,8 @@ impl Checker {
         if now < heard_by || now + EARLY > wait.until {
             return;
         }
-        let hears = |&holder: &HostIndex| self.lore.linked(wait.by, holder, wait.at, heard_by);
+        let hears =
+            |&holder: &HostIndex| self.lore.links.are_up(wait.by, holder, wait.at, heard_by);
         let knows = host == wait.by || wait.holders.contains(&host);
         let mut all = wait.holders.iter().copied().chain([wait.by]);
         let forgets = |holder: HostIndex| {

@@ -362,7 +362,7 @@ impl Cluster {
             self.checker.check_counter(host, boot, job);
         }
         self.check_withdrawn(host, number, given);
-        self.checker.check_purged(host, number, given);
+        self.checker.check_purged(host, number, (given, job));
         self.workload.seen.push((job.id, number));
         let retry = u64::from(self.checker.retry(number).max(1)) * SECOND;
         let dice = &mut self.client_dice;

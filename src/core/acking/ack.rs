@@ -143,6 +143,9 @@ impl Node {
             }
             return;
         };
+        if self.beats_ack(key) {
+            return self.answer_ack(from, id, true, Holders::default(), effects);
+        }
         let mut theirs = self.peers.set_of(holders, self.id);
         if !of_tombstone {
             theirs.insert(from);

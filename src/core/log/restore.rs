@@ -438,6 +438,7 @@ fn start_job(
         start_collecting(node, now, key, effects);
         return false;
     }
+    node.count_at_start(key);
     let is_waiting = node.jobs[key].place() == Place::Waiting && node.jobs[key].due > now;
     if node.jobs[key].expires() <= now && node.is_guarded(key) {
         node.jobs[key].ending = Ending::Outlived;

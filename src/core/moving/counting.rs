@@ -37,6 +37,13 @@ impl Node {
         }
     }
 
+    /// The node starts. It knows of no hand-out that is not recorded.
+    pub(crate) fn count_at_start(&mut self, key: JobKey) {
+        if self.has(Bug::WaitingCounted) && self.is_counted(key) {
+            self.set_handed_out(key, self.handed_out(key).saturating_add(1));
+        }
+    }
+
     fn is_counted(&self, key: JobKey) -> bool {
         let may_be = self.jobs[key].has_extras() || self.shared.has_rules();
         may_be && self.max_deliver(key).is_some()

@@ -33,6 +33,13 @@ impl Node {
         self.register_of(key)?.dead
     }
 
+    /// Whether a planted bug keeps an ack from this job.
+    pub(crate) fn beats_ack(&self, key: JobKey) -> bool {
+        let register = self.register_of(key);
+        let is_back = register.is_some_and(|it| it.dead.is_none() && it.version > 1);
+        is_back && self.has(Bug::RedriveBeatsAck)
+    }
+
     /// When a job was added, by the creation clock of the node that did.
     pub(crate) fn created(&self, key: JobKey) -> u64 {
         let register = self.register_of(key);
