@@ -8,6 +8,7 @@ mod clocks;
 mod collecting;
 mod delivering;
 mod expecting;
+mod exploring;
 mod extras;
 mod failing;
 mod federating;

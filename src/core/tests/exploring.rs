@@ -1,0 +1,79 @@
+//! An exhaustive exploration of what moves jobs: three nodes, one or two jobs, and everything that can happen to them in a
+//! few steps.
+//!
+//! From each of some situations, all histories up to a number of steps are run: messages about a job arrive in any order or
+//! are lost, a node ticks at its next deadline or long after it, clients act at any moment, and one node crashes,
+//! with or without its last records. After each history all faults end, and it is checked that no job is lost, that a job
+//! waits at one node and everybody knows where, and that an ack ends a job everywhere. The real nodes are driven; their
+//! invariants are checked after every event.
+//!
+//! The tests count the states that they see, so that the exploration cannot shrink unnoticed. A longer one is ignored by default:
+//!
+//! ```text
+//! cargo test -p shoalmq-core --lib -- --ignored exploring --nocapture
+//! ```
+
+mod checks;
+mod history;
+mod looks;
+mod search;
+mod situations;
+mod world;
+
+#[cfg(feature = "planted-bugs")]
+mod planted;
+
+use history::Situation;
+use search::explore;
+
+/// All histories of this many steps end well, and lead to at least this many states.
+fn check(situation: &Situation, steps: usize, states: usize) {
+    let steps = std::env::var("EXPLORE_STEPS")
+        .ok()
+        .map_or(steps, |it| it.parse().expect("n"));
+    let found = explore(situation, steps, None);
+    let name = situation.name;
+    println!(
+        "{name}, {steps} steps: {} states, {} histories",
+        found.states, found.histories
+    );
+    if let Some(violation) = found.violation {
+        panic!("{violation}");
+    }
+    assert!(found.states >= states, "{name}: {} states", found.states);
+}
+
+#[test]
+fn a_job_that_is_handed_out_for_the_last_time() {
+    check(&situations::HANDED_OUT, 4, 1);
+}
+
+#[test]
+fn a_job_whose_ttl_is_about_to_end() {
+    check(&situations::TTL_ENDS, 4, 1);
+}
+
+#[test]
+fn a_job_whose_ttl_is_about_to_end_on_both_sides_of_a_partition() {
+    check(&situations::TTL_ENDS_APART, 4, 1);
+}
+
+#[test]
+fn a_job_that_is_given_back_and_waits() {
+    check(&situations::GIVEN_BACK, 4, 1);
+}
+
+#[test]
+fn a_dead_letter_that_is_sent_back() {
+    check(&situations::REDRIVEN, 4, 1);
+}
+
+#[test]
+fn a_job_that_is_moved_while_a_holder_is_away() {
+    check(&situations::AWAY, 4, 1);
+}
+
+#[test]
+fn two_jobs_that_are_moved() {
+    check(&situations::TWO_JOBS, 3, 1);
+}
