@@ -15,6 +15,7 @@
 
 mod checks;
 mod history;
+mod links;
 mod looks;
 mod search;
 mod situations;
@@ -28,9 +29,6 @@ use search::explore;
 
 /// All histories of this many steps end well, and lead to at least this many states.
 fn check(situation: &Situation, steps: usize, states: usize) {
-    let steps = std::env::var("EXPLORE_STEPS")
-        .ok()
-        .map_or(steps, |it| it.parse().expect("n"));
     let found = explore(situation, steps, None);
     let name = situation.name;
     println!(
@@ -45,22 +43,27 @@ fn check(situation: &Situation, steps: usize, states: usize) {
 
 #[test]
 fn a_job_that_is_handed_out_for_the_last_time() {
-    check(&situations::HANDED_OUT, 4, 1);
+    check(&situations::HANDED_OUT, 4, 3500);
 }
 
 #[test]
-fn a_job_whose_ttl_is_about_to_end() {
-    check(&situations::TTL_ENDS, 4, 1);
+fn a_job_that_waits_and_whose_ttl_is_about_to_end() {
+    check(&situations::TTL_ENDS, 4, 2200);
+}
+
+#[test]
+fn a_job_that_is_out_and_whose_ttl_is_about_to_end() {
+    check(&situations::TTL_ENDS_OUT, 3, 1);
 }
 
 #[test]
 fn a_job_whose_ttl_is_about_to_end_on_both_sides_of_a_partition() {
-    check(&situations::TTL_ENDS_APART, 4, 1);
+    check(&situations::TTL_ENDS_APART, 4, 1000);
 }
 
 #[test]
 fn a_job_that_is_given_back_and_waits() {
-    check(&situations::GIVEN_BACK, 4, 1);
+    check(&situations::GIVEN_BACK, 4, 3700);
 }
 
 #[test]
@@ -70,10 +73,38 @@ fn a_dead_letter_that_is_sent_back() {
 
 #[test]
 fn a_job_that_is_moved_while_a_holder_is_away() {
-    check(&situations::AWAY, 4, 1);
+    check(&situations::AWAY, 4, 3000);
+}
+
+#[test]
+fn a_job_that_is_moved_on_both_sides_of_a_partition() {
+    check(&situations::APART, 3, 1);
 }
 
 #[test]
 fn two_jobs_that_are_moved() {
-    check(&situations::TWO_JOBS, 3, 1);
+    check(&situations::TWO_JOBS, 3, 750);
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn longer_histories() {
+    let extra = std::env::var("X").map_or(0, |x| x.parse().expect("n"));
+    let one = std::env::var("ONE").map_or(0, |x| x.parse::<usize>().expect("n"));
+    for (situation, steps, states) in [
+        (&situations::HANDED_OUT, 5, 1),
+        (&situations::TTL_ENDS, 5, 1),
+        (&situations::TTL_ENDS_OUT, 4, 1),
+        (&situations::TTL_ENDS_APART, 5, 1),
+        (&situations::GIVEN_BACK, 5, 1),
+        (&situations::REDRIVEN, 5, 1),
+        (&situations::AWAY, 5, 1),
+        (&situations::APART, 4, 1),
+        (&situations::TWO_JOBS, 4, 1),
+    ][one..]
+        .iter()
+        .copied()
+    {
+        check(situation, steps + extra, states);
+    }
 }

@@ -118,7 +118,7 @@ pub(super) const REDRIVEN: Situation = Situation {
         (1, 0, Act::Redrive),
         (2, 0, Act::Ack),
         (0, 0, Act::Get),
-        (0, 0, Act::Nack),
+        (2, 0, Act::Nack),
     ],
     most: 1,
     crashes: &[0],
@@ -137,6 +137,51 @@ pub(super) const AWAY: Situation = Situation {
     clients: &[
         (0, 0, Act::Nack),
         (2, 0, Act::Get),
+        (2, 0, Act::Ack),
+        (1, 0, Act::Redrive),
+    ],
+    most: 1,
+    crashes: &[0],
+    losses: 1,
+    passes: 1,
+};
+
+/// Both sides of a partition have handed out the same job.
+pub(super) const APART: Situation = Situation {
+    name: "both sides of a partition have handed out a job",
+    begin: |world| {
+        world.add(0, guarded());
+        hand_out(world, 0);
+        world.cut_off(2);
+        world.run_ms(6000);
+        hand_out(world, 0);
+        hand_out(world, 2);
+    },
+    clients: &[
+        (0, 0, Act::Nack),
+        (2, 0, Act::Nack),
+        (1, 0, Act::Redrive),
+        (2, 0, Act::Redrive),
+        (1, 0, Act::Ack),
+    ],
+    most: 1,
+    crashes: &[2],
+    losses: 0,
+    passes: 1,
+};
+
+/// A worker has a job whose ttl ends before its retry.
+pub(super) const TTL_ENDS_OUT: Situation = Situation {
+    name: "the ttl of a job that is handed out is about to end",
+    begin: |world| {
+        let ttl = Some(8);
+        world.add(0, AddJob { ttl, ..guarded() });
+        world.run_ms(6000);
+        hand_out(world, 0);
+    },
+    clients: &[
+        (0, 0, Act::Wait(5)),
+        (1, 0, Act::Nack),
         (2, 0, Act::Ack),
         (1, 0, Act::Redrive),
     ],

@@ -8,9 +8,8 @@ use std::collections::BTreeMap;
 
 use crate::agenda::Timer;
 use crate::command::{Command, Reply};
-use crate::event::{Event, PeerUp};
-use crate::extras::Features;
-use crate::id::{ClientId, JobId, StoreId, Ticket};
+use crate::event::Event;
+use crate::id::{ClientId, JobId, Ticket};
 use crate::job::JobKey;
 use crate::log::{Policy, Reload};
 use crate::message::Message;
@@ -35,6 +34,7 @@ const EXPLORED: Settings = Settings {
 struct Seat {
     shell: Option<Shell>,
     disk: Disk,
+    /// How often it was started.
     starts: u64,
     /// What has left the node since its disk was synced last.
     held: Vec<Left>,
@@ -124,6 +124,11 @@ impl World {
     /// The nodes that run.
     pub(super) fn running(&self) -> impl Iterator<Item = usize> + '_ {
         (0..SEATS).filter(|&seat| self.is_running(seat))
+    }
+
+    /// Whether it was started again.
+    pub(super) fn was_restarted(&self, seat: usize) -> bool {
+        self.seats[seat].starts > 1
     }
 
     pub(super) fn node(&self, seat: usize) -> &Node {
@@ -226,11 +231,6 @@ impl World {
         &mut found.expect("the job was added here").1
     }
 
-    fn is_linked(&self, from: usize, to: usize) -> bool {
-        let away = [Some(from), Some(to)].contains(&self.away);
-        from != to && !away && self.is_running(from) && self.is_running(to)
-    }
-
     /// The process starts from its disk, and is linked with all that it can reach.
     pub(super) fn start(&mut self, seat: usize) {
         // What an older link carried never comes after what a newer one does.
@@ -283,61 +283,6 @@ impl World {
             self.feed_synced(other, Event::PeerDown(Shoal::id(seat)));
         }
         self.settle();
-    }
-
-    /// Nothing reaches this node any more, and nothing gets out.
-    pub(super) fn cut_off(&mut self, seat: usize) {
-        for other in (0..SEATS).filter(|&other| other != seat) {
-            self.unlink(seat, other);
-        }
-        self.away = Some(seat);
-        self.settle();
-    }
-
-    /// The node that was away is back.
-    pub(super) fn mend(&mut self) {
-        if let Some(seat) = self.away.take() {
-            for other in (0..SEATS).filter(|&other| other != seat) {
-                self.link(seat, other);
-            }
-            self.settle();
-        }
-    }
-
-    /// All links break, with what is on its way, and come up again.
-    pub(super) fn relink(&mut self) {
-        for seat in 0..SEATS {
-            (0..seat).for_each(|other| self.unlink(seat, other));
-        }
-        for seat in 0..SEATS {
-            (0..seat).for_each(|other| self.link(seat, other));
-        }
-        self.settle();
-    }
-
-    fn unlink(&mut self, a: usize, b: usize) {
-        if self.is_linked(a, b) {
-            for (from, to) in [(a, b), (b, a)] {
-                self.wire
-                    .retain(|parcel| (parcel.from, parcel.to) != (from, to));
-                self.feed_synced(from, Event::PeerDown(Shoal::id(to)));
-            }
-        }
-    }
-
-    fn link(&mut self, a: usize, b: usize) {
-        if self.is_linked(a, b) {
-            for (from, to) in [(a, b), (b, a)] {
-                let up = PeerUp {
-                    id: Shoal::id(to),
-                    store: StoreId(to as u64 + 1),
-                    restarted: self.seats[to].starts > 1,
-                    same_zone: false,
-                    features: Features::KNOWN,
-                };
-                self.feed_synced(from, Event::PeerUp(up));
-            }
-        }
     }
 
     /// A message arrives. What the receiver records is not on its disk yet.
