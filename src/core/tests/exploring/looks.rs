@@ -30,6 +30,10 @@ pub(super) struct Look {
 
 /// Where it stands there.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is read from the node as it is"
+)]
 pub(super) struct JobLook {
     is_queued: bool,
     is_acked: bool,
