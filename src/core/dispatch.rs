@@ -100,7 +100,7 @@ impl Node {
                 self.on_queued(time, from, (id, &extras), counted, effects);
             }
             Message::Working { id, for_ms, extras } => {
-                self.on_working(time, from, (id, &extras), for_ms, effects)
+                self.on_working(time, from, (id, &extras), for_ms, effects);
             }
             Message::SetAck {
                 id,

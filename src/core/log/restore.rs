@@ -115,7 +115,7 @@ impl Restore {
             }
             Record::Holders { id, holders } => self.merge_holders(&id, &holders),
             Record::Moved(moved) => self.node.load_move(&moved),
-            Record::Counted(counted) => self.count(*counted),
+            Record::Counted(counted) => self.count(&counted),
             Record::Acked(ack) => self.ack(segment, &ack),
             Record::Peer { id, store } => self.peer_store(&id, store),
             Record::PeerForgotten(id) => self.peer_forgotten(&id),
@@ -271,7 +271,7 @@ impl Restore {
         self.node.load_wait(key, until);
     }
 
-    fn count(&mut self, record: CountRecord) {
+    fn count(&mut self, record: &CountRecord) {
         let known = self.node.jobs.find(&record.id);
         let Some(key) = known.filter(|&key| self.node.jobs[key].state() != JobState::Acked) else {
             return;

@@ -51,25 +51,22 @@ impl Node {
         let deliveries = self.deliveries(key, false);
         let job = &self.jobs[key];
         let here = self.queues[job.queue].name.clone();
-        let (queue, dead, life) = match self.dead_letter(key) {
-            Some(former) => {
-                let dead = DeadLetter { text, ..former };
-                (here, dead, (job.added, job.ttl))
-            }
-            None => {
-                let dead = DeadLetter {
-                    from: here.as_bytes().to_vec(),
-                    reason,
-                    text,
-                    deliveries,
-                    at_ms: self.clock.wall.0,
-                    ttl: job.ttl,
-                };
-                (self.grave(key), dead, (now, self.dead_ttl(key)))
-            }
+        let (queue, dead, life) = if let Some(former) = self.dead_letter(key) {
+            let dead = DeadLetter { text, ..former };
+            (here, dead, (job.added, job.ttl))
+        } else {
+            let dead = DeadLetter {
+                from: here.as_bytes().to_vec(),
+                reason,
+                text,
+                deliveries,
+                at_ms: self.clock.wall.0,
+                ttl: job.ttl,
+            };
+            (self.grave(key), dead, (now, self.dead_ttl(key)))
         };
         self.tally(self.jobs[key].queue, |tally| {
-            tally.buried[reason as usize] += 1
+            tally.buried[reason as usize] += 1;
         });
         let register = self.next_register(key, Some(dead));
         if self.jobs[key].state() == JobState::Queued {
