@@ -28,9 +28,9 @@ pub(super) fn add_job<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
         } else if is(option, "META") {
             let (name, value) = options.pair()?;
             meta.set(name, value).map_err(ParseError::Meta)?;
-        } else if guard.take(option, &mut options, queue)? {
-            continue;
-        } else if !job_option(option, &mut options, &mut job)? {
+        } else if !guard.take(option, &mut options, queue)?
+            && !job_option(option, &mut options, &mut job)?
+        {
             return Err(ParseError::Near(option, "addjob"));
         }
     }

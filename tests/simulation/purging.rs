@@ -144,7 +144,7 @@ impl Checker {
         let moved = Register::of(&delivery.extras);
         let takes = |(mark, since): &&(Stamps, Micros)| {
             let covers = |id: JobId| match &moved {
-                Some(moved) => mark.cover(moved.moved_by(), moved.entered),
+                Some(moved) => mark.cover(moved.entered_by, moved.entered),
                 None => mark.cover((id.maker(), id.start()), job.created),
             };
             given > *since && job.id.is_some_and(covers)

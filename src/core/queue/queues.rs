@@ -55,7 +55,7 @@ pub(crate) struct Queue {
     /// Those without a priority.
     plain: Lane,
     /// Those with one, by the priority, the highest first; no lane is empty.
-    urgent: Option<Box<BTreeMap<Reverse<u8>, Lane>>>,
+    urgent: BTreeMap<Reverse<u8>, Lane>,
     /// Clients that wait for a job here.
     pub(crate) waiters: BTreeSet<WaiterId>,
     pub(crate) pause: PauseState,
@@ -84,7 +84,7 @@ impl Queue {
             open: false,
             len: 0,
             plain: Lane::EMPTY,
-            urgent: None,
+            urgent: BTreeMap::new(),
             waiters: BTreeSet::new(),
             pause: PauseState::default(),
             policies: Remembered::default(),
@@ -106,9 +106,8 @@ impl Queue {
         match jobs[key].priority {
             0 => self.plain.push(jobs, key),
             priority => {
-                let urgent = self.urgent.get_or_insert_default();
-                let lane = urgent.entry(Reverse(priority)).or_insert(Lane::EMPTY);
-                lane.push(jobs, key);
+                let lane = self.urgent.entry(Reverse(priority));
+                lane.or_insert(Lane::EMPTY).push(jobs, key);
             }
         }
         self.len += 1;
@@ -124,44 +123,33 @@ impl Queue {
     }
 
     fn remove_urgent(&mut self, jobs: &mut Jobs, key: JobKey, priority: Reverse<u8>) {
-        let urgent = self.urgent.as_mut();
-        let urgent = urgent.expect("a job with a priority is in a lane of its own");
-        let lane = urgent.get_mut(&priority);
+        let lane = self.urgent.get_mut(&priority);
         let lane = lane.expect("a job with a priority is in a lane of its own");
         lane.remove(jobs, key);
         if lane.is_empty() {
-            urgent.remove(&priority);
-        }
-        if urgent.is_empty() {
-            self.urgent = None;
+            self.urgent.remove(&priority);
         }
     }
 
     /// The job that goes first.
     pub(crate) fn first(&self, jobs: &Jobs) -> Option<JobKey> {
-        if let Some(lane) = self
-            .urgent
-            .as_ref()
-            .and_then(|urgent| urgent.values().next())
-        {
-            return lane.first(jobs);
-        }
-        self.plain.first(jobs)
-    }
-
-    fn urgent(&self) -> impl DoubleEndedIterator<Item = &Lane> {
-        self.urgent.iter().flat_map(|urgent| urgent.values())
+        let urgent = self.urgent.values().next();
+        urgent.unwrap_or(&self.plain).first(jobs)
     }
 
     /// Ready jobs, in the order in which they go.
     pub(crate) fn oldest<'a>(&'a self, jobs: &'a Jobs) -> impl Iterator<Item = JobKey> + 'a {
-        let urgent = self.urgent().flat_map(|lane| lane.oldest(jobs));
+        let urgent = self.urgent.values().flat_map(|lane| lane.oldest(jobs));
         urgent.chain(self.plain.oldest(jobs))
     }
 
     /// Ready jobs, the last first.
     pub(crate) fn newest<'a>(&'a self, jobs: &'a Jobs) -> impl Iterator<Item = JobKey> + 'a {
-        let urgent = self.urgent().rev().flat_map(|lane| lane.newest(jobs));
+        let urgent = self
+            .urgent
+            .values()
+            .rev()
+            .flat_map(|lane| lane.newest(jobs));
         self.plain.newest(jobs).chain(urgent)
     }
 

@@ -11,7 +11,7 @@ use crate::extras::{Extras, Tag};
 use crate::id::{JobId, NodeId};
 use crate::job::JobState;
 use crate::message::Message;
-use crate::moving::is_wait;
+use crate::moving::wait_told;
 use crate::node::Node;
 use crate::register::{Moved, Rank};
 use crate::time::Time;
@@ -150,7 +150,7 @@ fn message_look(parcel: &Parcel) -> MessageLook {
         id: *id,
         rank: moved.map(|moved| moved.register.rank()),
         counters: (nacks, additional, deliveries),
-        is_wait: is_wait(extras),
+        is_wait: wait_told(extras).is_some(),
         holders,
     }
 }
