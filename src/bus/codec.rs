@@ -125,7 +125,7 @@ pub fn encode(message: &Message, out: &mut Vec<u8>) -> Result<(), TooLong> {
         Message::YourJobs(jobs) => {
             let mut rest = &jobs[..];
             while !rest.is_empty() {
-                let (batch, after) = rest.split_at(batch_length(rest));
+                let (batch, after) = rest.split_at(job::batch_length(rest));
                 append(
                     &Payload::YourJobs(batch.iter().map(JobCopy::of).collect()),
                     out,
@@ -136,17 +136,6 @@ pub fn encode(message: &Message, out: &mut Vec<u8>) -> Result<(), TooLong> {
         }
         _ => append(&Payload::of_message(message), out),
     }
-}
-
-/// How many of these jobs make a frame: at least one.
-fn batch_length(jobs: &[shoalmq_core::message::Copy]) -> usize {
-    let mut bytes = 0;
-    let more = jobs.iter().take_while(|job| {
-        let fits = bytes < BATCH_BYTES;
-        bytes += job.body.as_bytes().len() + job.queue.as_bytes().len();
-        fits
-    });
-    more.count()
 }
 
 /// Appends what the link itself has to say.

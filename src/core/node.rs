@@ -217,9 +217,7 @@ impl Node {
             Event::HandOver => self.on_hand_over(now.time, effects),
             Event::Stop => self.on_stop(now, effects),
         }
-        if !self.rehoused.is_empty() {
-            self.serve_rehoused(now.time, effects);
-        }
+        self.serve_rehoused(now.time, effects);
         self.answer_abandoned(effects);
         if let Some(oldest) = self.segments.retire() {
             effects.push(Effect::Retire(Stream::Jobs, oldest));

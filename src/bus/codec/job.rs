@@ -119,3 +119,14 @@ impl Ids<'_> {
         }
     }
 }
+
+/// How many of these jobs make a frame: at least one.
+pub(super) fn batch_length(jobs: &[Copy]) -> usize {
+    let mut bytes = 0;
+    let more = jobs.iter().take_while(|job| {
+        let fits = bytes < super::BATCH_BYTES;
+        bytes += job.body.as_bytes().len() + job.queue.as_bytes().len();
+        fits
+    });
+    more.count()
+}

@@ -50,7 +50,7 @@ pub(in crate::command) static REDRIVE: Manual = Manual {
         "Moves the jobs that wait in the queue, the oldest first: to the queue that `TO` names, or else each dead letter to the queue \
          that it came from. Without `TO`, jobs that are no dead letters stay.",
         "A dead letter starts again: its counters are 0, and it has its full TTL. Any other job keeps both.",
-        "`IDS`, which comes last, moves only these. `COUNT` moves at most so many. A job stays if the queue that it would go to is \
+        "`IDS`, which comes last, moves only these. `COUNT` bounds their number. A job stays if the queue that it would go to is \
          paused in input.",
         "Works for the whole cluster: one node after the other moves its jobs in small steps, and the reply comes when all that can be \
          reached are done. Jobs that are handed out, or that wait for a retry, stay; so do those of nodes that are away.",

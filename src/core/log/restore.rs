@@ -470,16 +470,7 @@ fn start_job(
         (false, _) => due <= now || !job.place().is_before(),
     };
     if !clean || job.due == Time::NEVER && !at_most_once {
-        // Should the retry last longer than the job, it would never be delivered: half of what is left must do.
-        let half = Duration::from_millis(job.expires().since(now).as_millis() as u64 / 2);
-        let retry = now.after_secs(job.retry).min(now + half);
-        job.due = if again {
-            retry
-        } else if job.is_ours() {
-            due
-        } else {
-            due.after_secs(job.retry)
-        };
+        job.due = queued_at(now, job, again);
     }
     if again {
         // What another node had before a clean stop, it most likely has still.
@@ -504,6 +495,20 @@ fn start_job(
             .push_back(&mut node.jobs, key, Place::Evictable);
     }
     again
+}
+
+/// When a job is queued of which no standing says it.
+fn queued_at(now: Time, job: &Job, again: bool) -> Time {
+    let due = job.added.after_secs(job.delay);
+    if again {
+        // Should the retry last longer than the job, it would never be delivered: half of what is left must do.
+        let half = Duration::from_millis(job.expires().since(now).as_millis() as u64 / 2);
+        now.after_secs(job.retry).min(now + half)
+    } else if job.is_ours() {
+        due
+    } else {
+        due.after_secs(job.retry)
+    }
 }
 
 /// Drops a job that is expired, or that a client may have got before a crash and that must not be delivered twice.

@@ -5,7 +5,8 @@ use std::time::Duration;
 use crate::id::QueueName;
 use crate::limits;
 use crate::node::Node;
-use crate::telling::tally::{Depths, QueueMetrics};
+use crate::telling::shares::Depths;
+use crate::telling::tally::QueueMetrics;
 use crate::time::Time;
 
 /// What the node tells about a queue.

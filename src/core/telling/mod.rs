@@ -1,7 +1,8 @@
 //! Telling: everything that only looks.
 //!
 //! `inspect` answers SHOW, QLEN, QSTAT, QPEEK and the scans for this node; `global` and `scanning` ask all nodes. `account`
-//! says how much memory the node uses and how full it is; `tally` and `counters` count what happened, for the metrics;
+//! says how much memory the node uses and how full it is; `tally` and `counters` count what happened, for the metrics; `shares` says
+//! what each job counts for;
 //! `depths` says how many jobs the queues have. Nothing here changes a job.
 
 mod account;
@@ -11,6 +12,7 @@ mod global;
 mod inspect;
 mod invariants;
 mod scanning;
+mod shares;
 pub(crate) mod sizes;
 mod tally;
 
@@ -18,7 +20,7 @@ pub use counters::Counters;
 pub use depths::{QueueDepths, QueuesView};
 pub(crate) use global::Gatherings;
 pub(crate) use invariants::check;
-pub use tally::{
-    COPY_MILLIS, Depths, Histogram, JOB_MILLIS, QueueMetrics, Reason, Tally, WAIT_MICROS,
-};
-pub(crate) use tally::{Share, Tallies, TallyKey, millis};
+pub use shares::Depths;
+pub(crate) use shares::Share;
+pub use tally::{COPY_MILLIS, Histogram, JOB_MILLIS, QueueMetrics, Reason, Tally, WAIT_MICROS};
+pub(crate) use tally::{Tallies, TallyKey, millis};
