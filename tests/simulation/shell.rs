@@ -69,6 +69,7 @@ impl Cluster {
         let records: Vec<&Record> = host.disk.records().map(|(_, record)| record).collect();
         self.checker.reread_names(now, index, &records);
         self.checker.lore.bases.remove(&index);
+        self.checker.topics.bound.reread(index, &records);
         let (id, boot) = (host.id, host.boots);
         let start = Boot {
             id,

@@ -9,7 +9,8 @@ use shoalmq_core::command::{AddJob, Delivery, Wait};
 use shoalmq_core::extras::Tag;
 use shoalmq_core::id::JobId;
 use shoalmq_core::meta::Meta;
-use shoalmq_core::record::JobRecord;
+use shoalmq_core::record::{JobRecord, Record};
+use shoalmq_core::setting::SettingKind;
 use shoalmq_core::topic::{Case, EntryId, matches};
 
 use super::{TopicAsk, TopicPurpose, TopicStep};
@@ -32,7 +33,9 @@ const WORK_EVERY: Micros = 150 * MS;
 #[derive(Debug, Default)]
 pub(crate) struct Bound {
     /// TBIND was answered.
-    is_bound: bool,
+    is_answered: bool,
+    /// Whose disks have it.
+    holders: BTreeSet<HostIndex>,
     jobs: BTreeMap<JobId, BoundJob>,
 }
 
@@ -66,7 +69,7 @@ impl Cluster {
     }
 
     pub(super) fn bind_something(&mut self) {
-        if self.checker.topics.bound.is_bound {
+        if self.checker.topics.bound.is_answered {
             return;
         }
         let again = Step::Topic(TopicStep::Bind);
@@ -101,7 +104,23 @@ impl Cluster {
 
 impl Bound {
     pub(super) fn bind(&mut self) {
-        self.is_bound = true;
+        self.is_answered = true;
+    }
+
+    /// A node records the binding.
+    pub(super) fn recorded(&mut self, host: HostIndex) {
+        self.holders.insert(host);
+    }
+
+    /// A node starts over from these records.
+    pub(crate) fn reread(&mut self, host: HostIndex, records: &[&Record]) {
+        let is_binding = |record: &&Record| match record {
+            Record::Setting(setting) => setting.kind == SettingKind::TOPIC_BINDING,
+            _ => false,
+        };
+        if !records.iter().any(is_binding) {
+            self.holders.remove(&host);
+        }
     }
 
     /// A node crashed: these jobs are left on its disk.
@@ -167,7 +186,8 @@ impl Checker {
 
     /// Long after all faults are over: all entries have become jobs.
     pub(super) fn check_bound(&mut self, now: Micros) {
-        if !self.topics.bound.is_bound {
+        // Crashes may have taken the binding from all disks: then nobody makes jobs any more.
+        if !self.topics.bound.is_answered || self.topics.bound.holders.is_empty() {
             return;
         }
         let mut jobs: BTreeMap<EntryId, Vec<(&JobId, &BoundJob)>> = BTreeMap::new();

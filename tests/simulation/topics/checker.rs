@@ -395,6 +395,8 @@ impl Checker {
             self.topics.ruled.insert(name);
         } else if setting.kind == SettingKind::TOPIC_CURSOR {
             self.name_recorded(now, host, setting);
+        } else if setting.kind == SettingKind::TOPIC_BINDING {
+            self.topics.bound.recorded(host);
         } else if setting.kind == SettingKind::TOPIC_FLUSHED {
             let mark = setting.value.as_deref().and_then(EntryId::parse);
             let Some(mark) = mark else {
