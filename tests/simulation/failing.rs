@@ -24,6 +24,17 @@ pub(crate) const LONGEST_WAIT: u64 = 12;
 /// How long dead letters live where that is short, in seconds.
 pub(crate) const SHORT_DEAD_TTL: u64 = 20;
 
+/// What clients do with policies of jobs that fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Policies {
+    /// Nothing.
+    Untouched,
+    /// They change them.
+    Changing,
+    /// They change them, and dead letters live for [`SHORT_DEAD_TTL`].
+    ShortDeadTtl,
+}
+
 /// How jobs fail in a run.
 #[derive(Debug, Clone)]
 pub(crate) struct FailingPlan {
@@ -33,10 +44,7 @@ pub(crate) struct FailingPlan {
     fails: u64,
     /// Some jobs expire.
     is_short: bool,
-    /// Policies change.
-    has_policies: bool,
-    /// Dead letters live for [`SHORT_DEAD_TTL`].
-    pub(crate) is_dead_short: bool,
+    policies: Policies,
     /// Nothing is acked for a while after the faults: see `places`.
     pub(crate) settles: bool,
 }
@@ -51,11 +59,21 @@ impl FailingPlan {
             share: dice.pick(&[30, 60, 90]),
             fails: dice.pick(&[20, 40, 60]),
             is_short: dice.percent(40),
-            has_policies,
-            is_dead_short: has_policies && dice.percent(20),
+            policies: if !has_policies {
+                Policies::Untouched
+            } else if dice.percent(20) {
+                Policies::ShortDeadTtl
+            } else {
+                Policies::Changing
+            },
             settles: dice.percent(40),
         };
         has.then_some(plan)
+    }
+
+    /// Dead letters live for [`SHORT_DEAD_TTL`].
+    pub(crate) fn is_dead_short(&self) -> bool {
+        self.policies == Policies::ShortDeadTtl
     }
 }
 
@@ -154,10 +172,10 @@ fn any_target(dice: &mut Dice, queues: usize) -> &'static str {
 impl Cluster {
     pub(crate) fn begin_failing(&mut self) {
         if let Some(plan) = &self.plan.failing {
-            if plan.is_dead_short {
+            if plan.is_dead_short() {
                 let wait = WARM_UP - 200 * MS;
                 self.after(wait, Happening::Client(Step::Rule));
-            } else if plan.has_policies {
+            } else if plan.policies == Policies::Changing {
                 self.after(WARM_UP, Happening::Client(Step::Rule));
             }
             self.after(WARM_UP, Happening::Client(Step::Redrive));
@@ -209,8 +227,8 @@ impl Cluster {
             terms.ttl
         };
         Terms {
-            rules,
             ttl,
+            rules,
             ..terms
         }
     }

@@ -16,6 +16,7 @@ use shoalmq_core::shell::Disk;
 
 use crate::checker::Checker;
 use crate::client::{Ask, Number};
+use crate::failing::FailingPlan;
 use crate::links::Links;
 use crate::plan::{Plan, Policy};
 use crate::schedule::{HostIndex, MS, Micros, SECOND};
@@ -89,7 +90,7 @@ impl Lore {
     pub(crate) fn new(plan: &Plan) -> Self {
         let failing = plan.failing.as_ref();
         Lore {
-            is_dead_short: failing.is_some_and(|failing| failing.is_dead_short),
+            is_dead_short: failing.is_some_and(FailingPlan::is_dead_short),
             is_tight: plan.memory > 0,
             ..Lore::default()
         }
