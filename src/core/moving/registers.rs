@@ -234,6 +234,10 @@ impl Node {
             self.rehoused.push(at);
         }
         self.recount(key);
+        if !self.queues[at].is_done() {
+            // A job that is out or delayed here shows its queue, too.
+            self.open_queue(now, at);
+        }
         self.note_restored(key);
     }
 

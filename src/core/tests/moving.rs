@@ -7,7 +7,7 @@ use super::shoal::Shoal;
 use crate::command::{AddJob, Command, Nack};
 use crate::event::Event;
 use crate::extras::{Extras, Tag};
-use crate::id::JobId;
+use crate::id::{JobId, QueueName};
 use crate::job::JobState;
 use crate::log::Reload;
 use crate::message::Message;
@@ -173,4 +173,35 @@ fn who_keeps_a_job_queued_against_another_tells_it_when_the_link_is_up() {
     let node = shoal.node(0);
     let key = node.jobs.find(&id).expect("it is queued here");
     assert!(node.jobs[key].is_announced(), "it is told at the next link");
+}
+
+#[test]
+fn a_job_that_is_out_shows_the_queue_that_another_holder_says_it_is_in() {
+    let mut shoal = Shoal::new(3);
+    let grave = (Tag::DEAD_QUEUE, &b"grave"[..]);
+    let add = AddJob {
+        extras: Extras::new([grave]),
+        ..copies(5)
+    };
+    let id = shoal.add(0, add);
+    assert_eq!(shoal.get(0, "q", 1).len(), 1);
+    shoal.cut(0, 1);
+    let nack = Nack {
+        ids: vec![id],
+        is_dead: true,
+        ..Nack::default()
+    };
+    assert_eq!(shoal.count(1, Command::Nack(nack)), 1);
+    // Its retry is almost over. The holder that it asks does not have the turn, and tells where the job is.
+    shoal.advance_ms(4600);
+    let queue = shoal.node(0).queue_of(&id);
+    assert_eq!(queue.map(QueueName::as_bytes), Some(&b"grave"[..]));
+    assert_eq!(shoal.states(id)[0], Some(JobState::Active));
+    shoal.mend();
+    shoal.advance(10);
+    let states = shoal.states(id);
+    let queued = states
+        .iter()
+        .filter(|state| **state == Some(JobState::Queued));
+    assert_eq!(queued.count(), 1, "{states:?}");
 }
