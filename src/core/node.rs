@@ -283,6 +283,9 @@ impl Node {
         self.settings = settings;
         self.queues.tallies.most = settings.tallied_queues;
         self.queues.spread_tallies();
+        if settings.log == Log::Off || settings.sync != Sync::First {
+            self.topics.wait_for_no_sync();
+        }
         if settings.log == Log::Off {
             self.stop_rewrite();
         } else {

@@ -98,19 +98,15 @@ impl Gates {
         !self.topics.is_empty()
     }
 
-    /// The records of topics that are on disk since the last time: all up to `on_disk` are. Of each log the highest number,
-    /// more than once perhaps.
+    /// The records of topics that are on disk since the last time: all up to `on_disk` are. One may come more than once, for a
+    /// new segment repeats end records.
     pub fn take_topics(&mut self, on_disk: Position) -> Vec<(Origin, u64)> {
         let mut safe: Vec<(Origin, u64)> = Vec::new();
         while let Some(&(position, origin, number)) = self.topics.front()
             && position <= on_disk
         {
             self.topics.pop_front();
-            match safe.last_mut() {
-                // A new segment repeats end records, which have lower numbers.
-                Some((last, records)) if *last == origin => *records = number.max(*records),
-                Some(_) | None => safe.push((origin, number)),
-            }
+            safe.push((origin, number));
         }
         safe
     }

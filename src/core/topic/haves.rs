@@ -71,13 +71,14 @@ impl Haves {
         held.map(Spans::last).all(|last| last <= records)
     }
 
-    /// How many records of a log are settled by copies, given the present members without this node.
+    /// How many records of a log are settled by their copies, given the present members without this node, and up to which
+    /// record the copy of this node counts.
     pub fn settled(
         &self,
         origins: &Origins,
         origin: Origin,
         present: &[OriginNode],
-        replicate: NonZeroUsize,
+        (replicate, synced): (NonZeroUsize, u64),
     ) -> u64 {
         let others = present
             .iter()
@@ -85,7 +86,7 @@ impl Haves {
         let own = counted(origins, origin, |origin| {
             origins.log(origin).map(OriginLog::held)
         });
-        let mut copies: Vec<u64> = others.chain([own]).collect();
+        let mut copies: Vec<u64> = others.chain([own.min(synced)]).collect();
         copies.sort_unstable_by(|one, other| other.cmp(one));
         copies[replicate.get().min(copies.len()) - 1]
     }
@@ -150,7 +151,8 @@ mod tests {
     #[test]
     fn a_record_is_settled_when_enough_members_have_it() {
         let (origins, mut haves) = (node_with_five(), Haves::default());
-        let settled = |haves: &Haves, present| haves.settled(&origins, first(), present, TWO);
+        let settled =
+            |haves: &Haves, present| haves.settled(&origins, first(), present, (TWO, u64::MAX));
         assert_eq!(settled(&haves, &OTHERS), 0);
         haves.tell(NODES[1], first(), held(1..=3));
         haves.tell(NODES[2], first(), held(1..=2));
@@ -163,7 +165,7 @@ mod tests {
     #[test]
     fn where_fewer_members_are_present_all_of_them_must_have_it() {
         let (origins, haves) = (node_with_five(), Haves::default());
-        assert_eq!(haves.settled(&origins, first(), &[], TWO), 5);
+        assert_eq!(haves.settled(&origins, first(), &[], (TWO, u64::MAX)), 5);
     }
 
     #[test]
@@ -179,9 +181,15 @@ mod tests {
         origins.take_end(second, 1, &record).expect("a new log");
         haves.tell(NODES[1], second, held(1..=1));
         haves.tell(NODES[1], first(), held(1..=4));
-        assert_eq!(haves.settled(&origins, second, &[NODES[1]], TWO), 0);
+        assert_eq!(
+            haves.settled(&origins, second, &[NODES[1]], (TWO, u64::MAX)),
+            0
+        );
         haves.tell(NODES[1], first(), held(1..=5));
-        assert_eq!(haves.settled(&origins, second, &[NODES[1]], TWO), 1);
+        assert_eq!(
+            haves.settled(&origins, second, &[NODES[1]], (TWO, u64::MAX)),
+            1
+        );
     }
 
     /// History 10: a wiped member does not hold publishers up while it copies the old part.
@@ -190,8 +198,14 @@ mod tests {
         let (mut origins, mut haves) = (node_with_five(), Haves::default());
         origins.settle(first(), 3);
         haves.tell(NODES[1], first(), held(3..=4));
-        assert_eq!(haves.settled(&origins, first(), &[NODES[1]], TWO), 4);
+        assert_eq!(
+            haves.settled(&origins, first(), &[NODES[1]], (TWO, u64::MAX)),
+            4
+        );
         haves.tell(NODES[1], first(), held(5..=5));
-        assert_eq!(haves.settled(&origins, first(), &[NODES[1]], TWO), 0);
+        assert_eq!(
+            haves.settled(&origins, first(), &[NODES[1]], (TWO, u64::MAX)),
+            0
+        );
     }
 }

@@ -196,6 +196,8 @@ impl Node {
             if own == Some(origin) {
                 let synced = &mut self.topics.cluster.own_synced;
                 *synced = number.max(*synced);
+            } else {
+                self.topics.cluster.note_synced(origin, number);
             }
         }
         self.topics.has_news |= !records.is_empty();

@@ -510,21 +510,21 @@ impl Topics {
         let own = self.own();
         let aging = &mut self.cluster.aging;
         aging.retain(|origin, _| unsettled.iter().any(|(other, _)| other == origin));
-        let mut settled = Vec::new();
+        let mut aged = Vec::new();
         for (origin, records) in unsettled {
             let (since, noted) = *aging.entry(origin).or_insert((now, records));
             if now.since(since) >= patience {
-                let bound = if own == Some(origin) {
-                    synced
-                } else {
-                    u64::MAX
-                };
-                settled.push((origin, noted.min(bound)));
+                aged.push((origin, noted));
                 aging.remove(&origin);
             }
         }
-        for (origin, records) in settled {
-            self.settle(origin, records);
+        for (origin, records) in aged {
+            let bound = if own == Some(origin) {
+                synced
+            } else {
+                self.cluster.synced(origin)
+            };
+            self.settle(origin, records.min(bound));
         }
     }
 }

@@ -13,6 +13,7 @@ use super::super::planted::Bug;
 use super::super::record::TopicRecord;
 use super::super::spans::Spans;
 use super::super::topics::Topics;
+use super::Cluster;
 use super::message::{Have, Head, TopicMessage, TopicNews};
 use crate::effect::Effect;
 use crate::limits;
@@ -151,6 +152,10 @@ impl Node {
             TopicRecord::Life(_) => false,
         };
         if is_new {
+            let counts = self.settings.log == Log::On && self.settings.sync == Sync::First;
+            if let Some((origin, number)) = place_of(&record).filter(|_| counts) {
+                topics.cluster.note_unsynced(origin, number);
+            }
             topics.has_news = true;
             topics.segments.grow(record.size());
             self.persist_topic(record, effects);
@@ -229,7 +234,7 @@ impl Node {
             .collect();
         let replicate = self.settings.topic_replicate;
         let haves = &topics.cluster.haves;
-        let settled = haves.settled(&topics.origins, own, &present, replicate);
+        let settled = haves.settled(&topics.origins, own, &present, (replicate, u64::MAX));
         let settled = settled.min(self.own_synced());
         let settled = if topics.origins.has(Bug::ClosedEarly) {
             topics.origins.prefix(own)
@@ -246,6 +251,39 @@ impl Node {
         } else {
             u64::MAX
         }
+    }
+}
+
+/// Where in which log a record is that readers may get, or that cursors rest on.
+fn place_of(record: &TopicRecord) -> Option<(Origin, u64)> {
+    match record {
+        TopicRecord::Entry(entry) => Some((entry.origin, entry.number)),
+        TopicRecord::End { origin, number, .. } => Some((*origin, *number)),
+        TopicRecord::Freed { .. } | TopicRecord::Life(_) => None,
+    }
+}
+
+impl Cluster {
+    /// A record of another life was given to the disk.
+    fn note_unsynced(&mut self, origin: Origin, number: u64) {
+        self.unsynced.entry(origin).or_default().insert(number);
+    }
+
+    /// It is on disk.
+    pub(in crate::topic) fn note_synced(&mut self, origin: Origin, number: u64) {
+        if let Some(numbers) = self.unsynced.get_mut(&origin) {
+            numbers.remove(&number);
+            if numbers.is_empty() {
+                self.unsynced.remove(&origin);
+            }
+        }
+    }
+
+    /// How many records of another life count here: those before the first that may not be on disk.
+    pub(super) fn synced(&self, origin: Origin) -> u64 {
+        let numbers = self.unsynced.get(&origin);
+        let first = numbers.and_then(|numbers| numbers.first());
+        first.map_or(u64::MAX, |first| first - 1)
     }
 }
 
@@ -268,6 +306,11 @@ impl Topics {
             }
         }
         (records, bytes)
+    }
+
+    /// Records count as soon as they are here: the policy is another one now.
+    pub(crate) fn wait_for_no_sync(&mut self) {
+        self.cluster.unsynced.clear();
     }
 
     /// The end record with this number of a log.
@@ -348,8 +391,11 @@ impl Topics {
             .filter(|(origin, _)| own != Some(*origin))
             .map(|(origin, _)| {
                 let haves: &haves::Haves = &self.cluster.haves;
-                let settled = haves.settled(&self.origins, origin, &present, replicate);
-                (origin, settled)
+                let counts = (replicate, self.cluster.synced(origin));
+                (
+                    origin,
+                    haves.settled(&self.origins, origin, &present, counts),
+                )
             })
             .collect();
         for (origin, settled) in judged {

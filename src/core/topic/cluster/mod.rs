@@ -79,6 +79,8 @@ pub(super) struct Cluster {
     own_since: Time,
     /// This many records of the present life are on disk, where that counts.
     pub(super) own_synced: u64,
+    /// Records of other lives that came and may not be on disk, where that counts.
+    unsynced: BTreeMap<Origin, BTreeSet<u64>>,
     /// Unsettled records: this many were held at that time.
     aging: BTreeMap<Origin, (Time, u64)>,
     /// This node's wall clock differs from those of the others.
@@ -126,6 +128,7 @@ impl Cluster {
             may_have_lost: true,
             own_since: Time::ZERO,
             own_synced: 0,
+            unsynced: BTreeMap::new(),
             aging: BTreeMap::new(),
             is_clock_wrong: false,
             is_closed: false,

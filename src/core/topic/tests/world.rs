@@ -505,7 +505,9 @@ impl World {
         }
         for origin in self.logs(at) {
             let node = &mut self.nodes[at];
-            let records = node.haves.settled(&node.origins, origin, &present, copies);
+            let records = node
+                .haves
+                .settled(&node.origins, origin, &present, (copies, u64::MAX));
             // What this node cannot see may not be there any more: a have is as old as its message.
             let is_held = |node: &&Node| !node.is_dead && node.origins.prefix(origin) >= records;
             if self.nodes.iter().filter(is_held).count() < copies.get() {
