@@ -80,6 +80,8 @@ pub(crate) struct Made {
     queue: String,
     /// That of the add, or of a redrive.
     pub(crate) life: Option<Rank>,
+    /// When it became a dead letter. A move of a dead letter does not change that.
+    buried: Option<Micros>,
     pub(crate) at: Micros,
     pub(crate) ttl: u32,
     /// Who knew it, from when to when.
@@ -122,8 +124,7 @@ impl Life {
 
     /// When the job last became a dead letter.
     pub(crate) fn buried(&self) -> Option<Micros> {
-        let dead = self.made.values().filter(|made| made.dead.is_some());
-        dead.map(|made| made.at).max()
+        self.made.values().filter_map(|made| made.buried).max()
     }
 
     /// The queues that the job was ever in, beside the first, and since when.
@@ -193,6 +194,7 @@ impl Checker {
         let known = life.known.get(&host).map(|known| known.rank);
         let is_known = rank.is_none_or(|rank| life.made.contains_key(&rank));
         life.learn(now, host, rank);
+        life.wait = life.wait.take().filter(|wait| !wait.is_new_to(host));
         if known.is_some_and(|known| known > rank) {
             let what = format!(
                 "at {} ms n{host} goes back from {known:?} to {rank:?}",
@@ -231,12 +233,15 @@ impl Checker {
         let life = &mut self.jobs[number].life;
         let is_redrive = life.dead(before).is_some() && register.dead.is_none();
         if is_new {
+            let former = before.and_then(|rank| life.made.get(&rank));
+            let buried = former.and_then(|made| made.buried);
             let made = Made {
                 life: if is_redrive {
                     Some(rank)
                 } else {
                     life.life_of(before)
                 },
+                buried: register.dead.as_ref().map(|_| buried.unwrap_or(now)),
                 dead: register.dead,
                 queue: String::from_utf8_lossy(record.queue.as_bytes()).into_owned(),
                 at: now,

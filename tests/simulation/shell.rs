@@ -405,6 +405,9 @@ fn watch<'a>(
             position += 1;
             checker.recorded(now, index, wall, record, Position(position));
         }
+        if let Effect::Send(to, message, _) = effect {
+            checker.wait_told(index, to, message);
+        }
         for delivery in deliveries_of(effect) {
             checker.handed_out(now, index, delivery);
         }

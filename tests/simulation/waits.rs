@@ -2,6 +2,8 @@
 //! the loss of a node cuts the wait short.
 
 use shoalmq_core::extras::Tag;
+use shoalmq_core::id::NodeId;
+use shoalmq_core::message::Message;
 use shoalmq_core::record::CountRecord;
 
 use crate::checker::Checker;
@@ -23,6 +25,15 @@ pub(crate) struct Wait {
     until: Micros,
     /// The other nodes that had a copy.
     holders: Vec<HostIndex>,
+    /// Those that it told.
+    told: Vec<HostIndex>,
+}
+
+impl Wait {
+    /// This node had no copy when the job began to wait: it may not have heard of that.
+    pub(crate) fn is_new_to(&self, host: HostIndex) -> bool {
+        host != self.by && !self.holders.contains(&host)
+    }
 }
 
 impl Checker {
@@ -45,7 +56,22 @@ impl Checker {
             at: now,
             until: started + until.saturating_sub(base) * MS,
             holders: others.collect(),
+            told: Vec::new(),
         });
+    }
+
+    /// A core sends a message: it may tell a holder of a wait.
+    pub(crate) fn wait_told(&mut self, host: HostIndex, to: &NodeId, message: &Message) {
+        let Message::Working { id, extras, .. } = message else {
+            return;
+        };
+        let to = self.lore.nodes.iter().position(|node| node == to);
+        let number = self.by_id.get(id).copied();
+        let number = number.filter(|_| extras.get(Tag::WAITS).is_some());
+        let wait = number.and_then(|number| self.jobs[number].life.wait.as_mut());
+        if let (Some(wait), Some(to)) = (wait.filter(|wait| wait.by == host), to) {
+            wait.told.push(to);
+        }
     }
 
     /// A core hands a job out.
@@ -57,8 +83,11 @@ impl Checker {
         if now < heard_by || now + EARLY > wait.until {
             return;
         }
-        let hears =
-            |&holder: &HostIndex| self.lore.links.are_up(wait.by, holder, wait.at, heard_by);
+        // One that the node did not know to have a copy hears of it later.
+        let hears = |&holder: &HostIndex| {
+            let links = &self.lore.links;
+            wait.told.contains(&holder) && links.are_up(wait.by, holder, wait.at, heard_by)
+        };
         let knows = host == wait.by || wait.holders.contains(&host);
         let mut all = wait.holders.iter().copied().chain([wait.by]);
         let forgets = |holder: HostIndex| {
