@@ -95,7 +95,7 @@ fn start(loaded: Loaded, sources: Sources) -> Result<ExitCode, StartError> {
     Process::started();
     let stop = runtime.block_on(async {
         http.serve(&shared);
-        serve(&shared, listeners, sockets, reload).await
+        Box::pin(serve(&shared, listeners, sockets, reload)).await
     });
     runtime.shutdown_timeout(Duration::from_millis(100));
     drop((pid, socket));

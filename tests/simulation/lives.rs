@@ -61,6 +61,10 @@ pub(crate) struct Life {
     pub(crate) is_given_up: bool,
     /// What was done with it.
     pub(crate) acts: u32,
+    /// Who was last asked to put it back, and when.
+    asked: Option<(HostIndex, Micros)>,
+    /// And who before.
+    pub(crate) before: Option<(HostIndex, Micros)>,
     pub(crate) wait: Option<Wait>,
 }
 
@@ -349,7 +353,7 @@ impl Checker {
     }
 
     /// A client's command reaches a core.
-    pub(crate) fn asked_of(&mut self, host: HostIndex, ask: &Ask) {
+    pub(crate) fn asked_of(&mut self, now: Micros, host: HostIndex, ask: &Ask) {
         let (id, is_orderly) = match ask {
             Ask::Nack(id, give_up) => {
                 if let Some(to) = give_up.to {
@@ -369,6 +373,7 @@ impl Checker {
         if let Some(&number) = self.by_id.get(id) {
             let life = &mut self.jobs[number].life;
             life.wait = None;
+            life.before = life.asked.replace((host, now));
             life.acts += 1;
             life.is_meddled |= !is_orderly;
         }

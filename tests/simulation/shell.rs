@@ -360,7 +360,7 @@ impl Cluster {
 
     fn ask_core(&mut self, index: HostIndex, ticket: Ticket, ask: &crate::client::Ask) {
         if self.hosts[index].serves() {
-            self.checker.asked_of(index, ask);
+            self.checker.asked_of(self.now, index, ask);
             self.feed(index, Event::Command(ticket, ask.command()));
         }
     }

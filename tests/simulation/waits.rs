@@ -50,6 +50,11 @@ impl Checker {
             return;
         };
         let job = &mut self.jobs[number];
+        // Two clients give it back at two nodes that have not heard of each other: either may win.
+        let is_race = |(other, asked)| other != host && now < asked + HEARD_WITHIN;
+        if job.life.before.is_some_and(is_race) {
+            return;
+        }
         let others = job.copies.keys().copied().filter(|&other| other != host);
         job.life.wait = Some(Wait {
             by: host,

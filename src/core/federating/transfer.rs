@@ -266,6 +266,10 @@ impl Node {
                 self.merge_holders(key, holders, effects);
                 self.tell_working(now, key, effects);
             }
+            // The sender had not heard yet that the job waits: the node with the turn tells it.
+            JobState::Active if self.waits_on(now, from, (key, copy.nacks), effects) => {
+                self.merge_holders(key, holders, effects);
+            }
             JobState::Active if self.refuses(copy) => return TakenIn::Refused,
             JobState::Active => {
                 self.merge_holders(key, holders, effects);

@@ -8,9 +8,9 @@ use crate::command::{AddJob, Command, Nack};
 use crate::event::Event;
 use crate::extras::{Extras, Tag};
 use crate::id::{JobId, QueueName};
-use crate::job::JobState;
+use crate::job::{Body, JobState};
 use crate::log::Reload;
-use crate::message::Message;
+use crate::message::{Copy, Holders, Message};
 
 /// A job with a copy on each of three nodes.
 fn copies(retry: u32) -> AddJob<'static> {
@@ -204,4 +204,38 @@ fn a_job_that_is_out_shows_the_queue_that_another_holder_says_it_is_in() {
         .iter()
         .filter(|state| **state == Some(JobState::Queued));
     assert_eq!(queued.count(), 1, "{states:?}");
+}
+
+#[test]
+fn a_job_that_was_sent_before_the_nack_does_not_end_its_wait() {
+    let mut shoal = Shoal::new(3);
+    let id = shoal.add(0, copies(1));
+    assert_eq!(shoal.get(0, "q", 1).len(), 1);
+    assert_eq!(shoal.count(0, nack_for(id, 30)), 1);
+    shoal.advance_ms(20);
+    let late = Copy {
+        id,
+        queue: QueueName::new(b"q"),
+        body: Body::new(b"body"),
+        created: 0,
+        age_ms: 0,
+        ttl: 86_400,
+        delay: 0,
+        retry: 1,
+        replicate: 3,
+        nacks: 0,
+        additional_deliveries: 0,
+        moves: 1,
+        holders: Holders::default(),
+        extras: Extras::NONE,
+    };
+    let event = Event::Message(Shoal::id(1), Message::YourJobs(vec![late]));
+    shoal.feed(2, event);
+    let active = Some(JobState::Active);
+    for _ in 0..29 {
+        assert_eq!(shoal.states(id), [active; 3]);
+        shoal.advance(1);
+    }
+    shoal.advance(4);
+    assert!(shoal.states(id).contains(&Some(JobState::Queued)));
 }
