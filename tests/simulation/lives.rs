@@ -22,7 +22,7 @@ use crate::plan::{Plan, Policy};
 use crate::schedule::{HostIndex, MS, Micros, SECOND};
 use crate::waits::Wait;
 
-/// How long a node that waits to be told of a register may take to hear of it over a link that is up: it asks before it
+/// How long a node that waits to be told about a register may take to hear of it over a link that is up: it asks before it
 /// queues a job.
 const HEARD_WITHIN: Micros = 4 * SECOND;
 

@@ -2,7 +2,7 @@
 //!
 //! Each job has a *register* ([`crate::register`]): version 0 from its add on, and the next version with every move. Burying,
 //! REDRIVE and NACK … TO move a job, and PROMOTE (`promoting`) moves it within its queue. The node that does so records the register before anybody hears of it, and tells the
-//! holders with the next message about the job. Whoever hears of a job compares registers first (`registers`): the higher one is
+//! holders with the next message about the job. A node that hears of a job compares registers first (`registers`): the higher one is
 //! taken over with all that goes with it, and a lower one is answered with the own one.
 //!
 //! A job is *guarded* when MAXDELIVER or DEAD applies to it, by option or by policy (`rules`). It is buried (`burying`) when it was

@@ -79,7 +79,7 @@ impl Node {
         self.persist_counts(key, News::Nothing, effects);
     }
 
-    /// A job waits here, and another node says that it has it queued, after so many NACKs. Returns whether it says so because
+    /// A job waits here, and another node says that it has it queued, after this number of NACKs. Returns whether it says so because
     /// it had not heard of the one that made the job wait. If this node took that one, the sender is told again.
     pub(crate) fn waits_on(
         &self,

@@ -12,7 +12,7 @@ use crate::log::Reload;
 use crate::policy::{Backoff, Policy, QueueConfig};
 use crate::register::{DeadLetter, DeathReason, Register};
 
-/// A job that may be handed out so often.
+/// A job with this MAXDELIVER.
 fn limited(queue: &str, retry: u32, most: u16) -> AddJob<'_> {
     AddJob {
         extras: Extras::new([(Tag::MAX_DELIVER, &most.to_le_bytes()[..])]),

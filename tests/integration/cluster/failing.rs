@@ -1,4 +1,4 @@
-//! Jobs that fail, with several nodes: dead letters are one and the same everywhere, whoever dies.
+//! Jobs that fail, with several nodes: dead letters are in one place, whichever node dies.
 
 use std::time::Duration;
 
