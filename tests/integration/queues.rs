@@ -21,9 +21,10 @@ const QSTAT_FIELDS: [&str; 10] = [
 ];
 
 /// What FULL appends to them.
-const FULL_FIELDS: [&str; 5] = [
+const FULL_FIELDS: [&str; 6] = [
     "active",
     "delayed",
+    "dead",
     "copies",
     "restored",
     "restored-requeue-within",
@@ -165,7 +166,7 @@ fn qstat_full_and_info_count_the_jobs_that_are_not_ready() {
     let found: Vec<_> = figures.items().iter().step_by(2).map(Reply::text).collect();
     assert_eq!(found, [&QSTAT_FIELDS[..], &FULL_FIELDS].concat());
     let counts = FULL_FIELDS.map(|name| figures.field(name).clone());
-    let expected = [int(3), int(1), int(0), int(0), Reply::NilBulk];
+    let expected = [int(3), int(1), int(0), int(0), int(0), Reply::NilBulk];
     assert_eq!((counts, figures.field("len")), (expected, &int(1)));
     assert_eq!(client.call("QSTAT q").items().len(), 20, "plain stays");
     let info = [

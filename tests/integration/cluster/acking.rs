@@ -165,12 +165,17 @@ fn jobs_past_their_ttl_vanish_everywhere() {
 }
 
 #[test]
-fn acks_that_cannot_be_told_end_with_the_ttl() {
+fn acks_that_cannot_be_told_outlive_their_jobs_which_may_be_dead_letters_elsewhere() {
     let mut shoal = Shoal::start(3);
     let id = shoal
         .connect(0)
         .add("q", "body", "REPLICATE 3 TTL 6 RETRY 5");
     shoal.kill(&[0]);
     assert_eq!(shoal.call(1, &format!("ACKJOB {id}")), int(1));
-    until("no node keeps the ack", || shoal.copies(&id) == 0);
+    throughout(Duration::from_secs(8), "the ack is kept", || {
+        shoal.copies(&id) == 2
+    });
+    shoal.restart(0);
+    shoal.wait_until_all_met();
+    shoal.wait_until_empty();
 }

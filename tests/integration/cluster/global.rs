@@ -105,7 +105,7 @@ fn full_figures_are_of_the_whole_cluster_when_asked() {
         let mut connection = shoal.connect(node);
         for words in ["FULL GLOBAL", "GLOBAL FULL"] {
             let (stat, missing) = view(&mut connection, &format!("QSTAT q {words}"));
-            assert_eq!((missing, stat.items().len()), (none.clone(), 30));
+            assert_eq!((missing, stat.items().len()), (none.clone(), 32));
             let counts = ["len", "active", "delayed", "copies", "restored"];
             let counts = counts.map(|name| stat.field(name).int());
             assert_eq!(counts, [8, 1, 1, 9, 0], "{words}");

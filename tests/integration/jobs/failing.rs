@@ -90,7 +90,7 @@ fn a_wait_and_a_dead_letter_survive_kill_and_restart() {
     client.take("q");
     assert_eq!(client.call(&format!("NACK {waits} DELAY 6")), int(1));
     let given = Instant::now();
-    let dead_one = client.add("q", "dead", "");
+    let dead_one = client.add("q", "dead", "RETRY 1");
     client.take("q");
     let nack = format!("NACK {dead_one} DEAD REASON bad");
     assert_eq!(client.call(&nack), int(1));
@@ -102,6 +102,10 @@ fn a_wait_and_a_dead_letter_survive_kill_and_restart() {
         }
         let mut client = node.connect();
         assert_eq!(client.length("q"), 0);
+        // After kill -9 every job waits for its retry.
+        eventually("the dead letter is back", || {
+            (client.length("q.dead") == 1).then_some(())
+        });
         assert_eq!(dead(&mut client, "q.dead", "shoal.dead.text"), "bad");
         assert_eq!(dead(&mut client, "q.dead", "shoal.dead.reason"), "nack");
     }
