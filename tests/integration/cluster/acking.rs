@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::cluster::fixture::{Shoal, throughout, until};
+use crate::cluster::fixture::{Shoal, throughout};
 use crate::wire::{Reply, int};
 
 /// A node where a job is unknown, and one that has a copy without having it queued.
