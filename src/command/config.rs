@@ -136,9 +136,9 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_named() {
-        let unknown = Err(ParseError::UnknownPolicy(b"priority"));
-        assert_eq!(parsed(&["q", "SET", "priority", "1"]), unknown);
-        assert_eq!(parsed(&["q", "UNSET", "ttl", "priority"]), unknown);
+        let unknown = Err(ParseError::UnknownPolicy(b"prio"));
+        assert_eq!(parsed(&["q", "SET", "prio", "1"]), unknown);
+        assert_eq!(parsed(&["q", "UNSET", "ttl", "prio"]), unknown);
         assert_eq!(
             parsed(&["q*", "SET", "pause-in", "yes"]),
             Err(ParseError::PolicyOfQueue(Policy::PauseIn))
