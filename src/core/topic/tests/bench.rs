@@ -392,3 +392,20 @@ pub(super) fn shown(told: &Told) -> String {
 pub(super) fn always(settings: &mut Settings) {
     (settings.log, settings.sync) = (Log::On, Sync::First);
 }
+
+/// Before the first entry.
+pub(super) fn zero() -> Start {
+    Start::Cursor(Box::default())
+}
+
+/// Bodies that are these numbers.
+pub(super) fn bodies(range: std::ops::Range<u32>) -> Vec<String> {
+    range.map(|number| number.to_string()).collect()
+}
+
+/// Publishes them.
+pub(super) fn publish_all(bench: &mut Bench, channel: &str, range: std::ops::Range<u32>) {
+    for body in bodies(range) {
+        bench.publish(channel, &body);
+    }
+}

@@ -1,5 +1,6 @@
 //! Bindings, between real nodes.
 
+use super::bench::zero;
 use super::cluster::{names, put, topic};
 use crate::command::{AddJob, Command, Delivery, GetJob, Reply, Told, Wait};
 use crate::event::Event;
@@ -8,10 +9,6 @@ use crate::meta::Meta;
 use crate::refusal::Refusal;
 use crate::tests::shoal::Shoal;
 use crate::topic::{BindingView, Rule, Start, TopicCommand, TopicRefusal, TopicReply, WaitsFor};
-
-fn zero() -> Start {
-    Start::Cursor(Box::default())
-}
 
 fn bind_with(shoal: &mut Shoal, seat: usize, start: Start, add: AddJob<'_>) -> Result<(), Refusal> {
     let bind = TopicCommand::Bind {

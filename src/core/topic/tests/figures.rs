@@ -2,14 +2,10 @@
 
 use std::time::Duration;
 
-use super::bench::{Bench, publish, read};
+use super::bench::{Bench, publish, read, zero};
 use crate::command::Wait;
 use crate::node::{Log, Settings};
 use crate::topic::{Before, EntryId, Rule, Scan, Start, Told, TopicCommand, TopicReply};
-
-fn zero() -> Start {
-    Start::Cursor(Box::default())
-}
 
 fn flush(bench: &mut Bench, pattern: &str, before: Before) -> u64 {
     let pattern = pattern.as_bytes();

@@ -11,6 +11,7 @@ mod cluster;
 mod crowded;
 mod figures;
 mod histories;
+mod keeping;
 mod lagging;
 mod names;
 mod naming;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::bench::{Answer, Bench, read, shown};
+use super::bench::{Answer, Bench, read, shown, zero};
 use crate::command::{Command, Reply, Wait};
 use crate::extras::Extras;
 use crate::id::ClientId;
@@ -13,10 +13,6 @@ use crate::topic::{
 };
 
 const NAME: &[u8] = b"reader";
-
-fn zero() -> Start {
-    Start::Cursor(Box::default())
-}
 
 fn named(first: Start) -> Start {
     Start::Named(NAME.into(), Box::new(first))
