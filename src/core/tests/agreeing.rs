@@ -18,15 +18,6 @@ fn copies(queue: &str, replicate: u16, retry: u32) -> AddJob<'_> {
     }
 }
 
-/// At how many nodes the job is queued.
-fn queued(shoal: &mut Shoal, id: JobId) -> Vec<usize> {
-    let states = shoal.states(id).into_iter().enumerate();
-    states
-        .filter(|(_, state)| *state == Some(JobState::Queued))
-        .map(|(seat, _)| seat)
-        .collect()
-}
-
 /// Of all nodes that run.
 fn sum(shoal: &Shoal, count: fn(Counters) -> u64) -> u64 {
     let nodes = shoal.running().into_iter();
@@ -46,7 +37,7 @@ fn redelivered(counters: Counters) -> u64 {
 fn stays_at(shoal: &mut Shoal, id: JobId, seat: usize, ms: u64, step: u64) {
     for _ in 0..ms / step {
         shoal.advance_ms(step);
-        assert_eq!(queued(shoal, id), [seat]);
+        assert_eq!(shoal.queued(id), [seat]);
     }
 }
 
@@ -80,10 +71,10 @@ fn a_job_that_is_out_is_queued_by_no_copy_before_its_retry_is_over() {
         assert_eq!(shoal.get(0, "q", 9).len(), 1);
         for _ in 0..99 {
             shoal.advance_ms(10);
-            assert_eq!(queued(&mut shoal, id), [] as [usize; 0], "after {wait} ms");
+            assert_eq!(shoal.queued(id), [] as [usize; 0], "after {wait} ms");
         }
         shoal.advance_ms(10);
-        assert_eq!(queued(&mut shoal, id), [0], "after {wait} ms");
+        assert_eq!(shoal.queued(id), [0], "after {wait} ms");
         assert_eq!(sum(&shoal, redelivered), 1);
         stays_at(&mut shoal, id, 0, 5_000, 50);
         assert_eq!(sum(&shoal, redelivered), 1);
@@ -101,7 +92,7 @@ fn a_job_with_a_delay_is_queued_by_its_adder_alone() {
         },
     );
     shoal.advance_ms(4_900);
-    assert_eq!(queued(&mut shoal, id), [] as [usize; 0]);
+    assert_eq!(shoal.queued(id), [] as [usize; 0]);
     shoal.advance_ms(100);
     stays_at(&mut shoal, id, 1, 30_000, 100);
     assert_eq!(sum(&shoal, redelivered), 0);
@@ -116,11 +107,11 @@ fn jobs_of_a_node_that_died_are_queued_at_exactly_one_other() {
     for _ in 0..60 {
         shoal.advance_ms(100);
         for &id in &ids {
-            assert!(queued(&mut shoal, id).len() <= 1);
+            assert!(shoal.queued(id).len() <= 1);
         }
     }
     for &id in &ids {
-        assert_eq!(queued(&mut shoal, id).len(), 1);
+        assert_eq!(shoal.queued(id).len(), 1);
     }
     assert_eq!(
         sum(&shoal, |counters| counters.redelivered_timeout),
@@ -131,7 +122,7 @@ fn jobs_of_a_node_that_died_are_queued_at_exactly_one_other() {
     for _ in 0..100 {
         shoal.advance_ms(100);
         for &id in &ids {
-            assert_eq!(queued(&mut shoal, id).len(), 1);
+            assert_eq!(shoal.queued(id).len(), 1);
         }
     }
     let taken: usize = (0..5).map(|seat| shoal.get(seat, "q", 99).len()).sum();
@@ -153,10 +144,10 @@ fn of_two_halves_that_both_queue_a_job_one_takes_it_out_when_they_meet() {
             shoal.cut(0, other);
         }
         shoal.advance(10);
-        assert_eq!(queued(&mut shoal, id).len(), 2, "one in each half");
+        assert_eq!(shoal.queued(id).len(), 2, "one in each half");
         shoal.mend();
         shoal.advance_ms(100);
-        let left = queued(&mut shoal, id);
+        let left = shoal.queued(id);
         assert_eq!(left.len(), 1);
         let seat = left[0];
         stays_at(&mut shoal, id, seat, 20_000, 100);
@@ -174,7 +165,7 @@ fn a_nack_counts_at_every_holder_and_queues_the_job_where_it_was_said() {
     let mut shoal = Shoal::new(3);
     let id = shoal.add(0, copies("q", 3, 5));
     for (nacks, seat) in [(1, 1), (2, 2), (3, 0), (4, 2)] {
-        let at = queued(&mut shoal, id)[0];
+        let at = shoal.queued(id)[0];
         assert_eq!(shoal.get(at, "q", 9).len(), 1);
         assert_eq!(shoal.count(seat, Command::nack(vec![id])), 1);
         shoal.advance_ms(5);
@@ -198,7 +189,7 @@ fn enqueue_at_two_holders_at_once_leaves_it_at_one() {
         assert_eq!(shoal.answer(seat, ticket), Some(&Reply::Count(1)));
     }
     shoal.advance_ms(10);
-    let left = queued(&mut shoal, id);
+    let left = shoal.queued(id);
     assert_eq!(left.len(), 1);
     stays_at(&mut shoal, id, left[0], 20_000, 100);
 }
@@ -212,10 +203,10 @@ fn working_at_any_holder_keeps_the_job_out_everywhere() {
         for _ in 0..30 {
             shoal.advance_ms(1_300);
             assert_eq!(shoal.count(worker, Command::Working(Some(id))), 2);
-            assert_eq!(queued(&mut shoal, id), [] as [usize; 0]);
+            assert_eq!(shoal.queued(id), [] as [usize; 0]);
         }
         shoal.advance_ms(1_950);
-        assert_eq!(queued(&mut shoal, id), [] as [usize; 0]);
+        assert_eq!(shoal.queued(id), [] as [usize; 0]);
         shoal.advance_ms(100);
         stays_at(&mut shoal, id, worker, 10_000, 100);
         assert_eq!(sum(&shoal, redelivered), 1);
@@ -228,9 +219,9 @@ fn working_takes_a_job_out_of_the_queue_of_another_node() {
     let id = shoal.add(0, copies("q", 3, 2));
     assert_eq!(shoal.count(1, Command::Working(Some(id))), 2);
     shoal.advance_ms(5);
-    assert_eq!(queued(&mut shoal, id), [] as [usize; 0]);
+    assert_eq!(shoal.queued(id), [] as [usize; 0]);
     shoal.advance_ms(1_950);
-    assert_eq!(queued(&mut shoal, id), [] as [usize; 0]);
+    assert_eq!(shoal.queued(id), [] as [usize; 0]);
     // A copy's own retry ends up to a second later.
     shoal.advance_ms(1_100);
     stays_at(&mut shoal, id, 1, 10_000, 100);
@@ -243,7 +234,7 @@ fn a_dequeued_job_is_out_until_its_retry_brings_it_back() {
     shoal.advance_ms(3_500);
     assert_eq!(shoal.count(0, Command::Dequeue(vec![id])), 1);
     shoal.advance_ms(1_400);
-    assert_eq!(queued(&mut shoal, id), [] as [usize; 0]);
+    assert_eq!(shoal.queued(id), [] as [usize; 0]);
     shoal.advance_ms(200);
     stays_at(&mut shoal, id, 0, 20_000, 100);
 }
@@ -387,7 +378,7 @@ fn a_retry_that_outlasts_the_job_does_not_keep_a_copy_from_being_delivered() {
     let id = shoal.add(0, add);
     shoal.kill(0);
     shoal.advance(60);
-    let at = queued(&mut shoal, id);
+    let at = shoal.queued(id);
     assert_eq!(at.len(), 1);
     assert_eq!(shoal.get(at[0], "q", 9)[0].id, id);
 }
@@ -409,9 +400,9 @@ fn a_delayed_job_that_was_given_away_before_a_crash_is_delivered_once() {
     assert_eq!(shoal.node(0).counters().added, 0);
     for _ in 0..700 {
         shoal.advance_ms(100);
-        assert!(queued(&mut shoal, id).len() <= 1);
+        assert!(shoal.queued(id).len() <= 1);
     }
-    let at = queued(&mut shoal, id);
+    let at = shoal.queued(id);
     assert_eq!(at.len(), 1, "it is due");
     let taken = shoal.get(at[0], "q", 9);
     assert_eq!((taken.len(), taken[0].additional_deliveries), (1, 0));
@@ -431,7 +422,7 @@ fn a_delayed_job_whose_node_crashed_is_queued_there_when_it_is_due() {
     shoal.kill(0);
     shoal.start(0);
     shoal.advance(62);
-    assert_eq!(queued(&mut shoal, id), [0]);
+    assert_eq!(shoal.queued(id), [0]);
     assert_eq!(shoal.get(0, "q", 9)[0].additional_deliveries, 0);
 }
 
@@ -445,7 +436,7 @@ fn after_a_start_holders_whose_links_come_up_late_are_asked_too() {
     shoal.kill(0);
     shoal.kill(1);
     shoal.advance_ms(7_500);
-    assert_eq!(queued(&mut shoal, id), [2]);
+    assert_eq!(shoal.queued(id), [2]);
     assert_eq!(shoal.get(2, "q", 9).len(), 1);
     shoal.start(1);
     shoal.cut(0, 2);
@@ -454,7 +445,7 @@ fn after_a_start_holders_whose_links_come_up_late_are_asked_too() {
     shoal.mend();
     shoal.advance_ms(3_500);
     assert_eq!(
-        queued(&mut shoal, id),
+        shoal.queued(id),
         [] as [usize; 0],
         "it is out at the last one"
     );

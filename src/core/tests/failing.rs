@@ -373,52 +373,41 @@ fn limited_copies(retry: u32, most: u16) -> AddJob<'static> {
     }
 }
 
-#[test]
-fn all_holders_hear_of_a_dead_letter_and_one_that_was_away_when_it_speaks() {
-    let mut shoal = Shoal::new(3);
+/// A job is buried at the first node, while the third, which has a copy, is cut off.
+fn buried_behind_a_cut(shoal: &mut Shoal) -> JobId {
     let id = shoal.add(0, limited_copies(5, 1));
     assert_eq!(shoal.get(0, "q", 1).len(), 1);
     shoal.cut(0, 2);
     shoal.cut(1, 2);
     assert_eq!(shoal.count(0, Command::nack(vec![id])), 1);
+    id
+}
+
+#[test]
+fn all_holders_hear_of_a_dead_letter_and_one_that_was_away_when_it_speaks() {
+    let mut shoal = Shoal::new(3);
+    let id = buried_behind_a_cut(&mut shoal);
     shoal.advance_ms(50);
     for seat in [0, 1] {
-        assert_eq!(
-            shoal.node(seat).queue_of(&id).map(QueueName::as_bytes),
-            Some(&b"q.dead"[..])
-        );
+        assert_eq!(shoal.queue_of(seat, id), Some(&b"q.dead"[..]));
     }
-    assert_eq!(
-        shoal.node(2).queue_of(&id).map(QueueName::as_bytes),
-        Some(&b"q"[..])
-    );
+    assert_eq!(shoal.queue_of(2, id), Some(&b"q"[..]));
     // The holder that is cut off queues its copy where it was.
     shoal.advance(12);
     let states = shoal.states(id);
     assert_eq!(states[2], Some(JobState::Queued));
     shoal.mend();
     shoal.advance(3);
-    let queued = shoal
-        .states(id)
-        .into_iter()
-        .filter(|state| *state == Some(JobState::Queued));
-    assert_eq!(queued.count(), 1, "one has it queued");
+    assert_eq!(shoal.queued(id).len(), 1, "one has it queued");
     for seat in 0..3 {
-        assert_eq!(
-            shoal.node(seat).queue_of(&id).map(QueueName::as_bytes),
-            Some(&b"q.dead"[..])
-        );
+        assert_eq!(shoal.queue_of(seat, id), Some(&b"q.dead"[..]));
     }
 }
 
 #[test]
 fn an_ack_beats_a_dead_letter_and_a_redrive() {
     let mut shoal = Shoal::new(3);
-    let id = shoal.add(0, limited_copies(5, 1));
-    assert_eq!(shoal.get(0, "q", 1).len(), 1);
-    shoal.cut(0, 2);
-    shoal.cut(1, 2);
-    assert_eq!(shoal.count(0, Command::nack(vec![id])), 1);
+    let id = buried_behind_a_cut(&mut shoal);
     assert_eq!(shoal.ack(2, id), 1);
     shoal.advance_ms(100);
     let redrive = Command::Global(Question::Redrive(redrive("q.dead")));
@@ -460,11 +449,11 @@ fn a_backoff_is_not_cut_short_by_another_holder() {
         );
     }
     shoal.advance(4);
-    let queued = shoal
-        .states(id)
-        .into_iter()
-        .filter(|state| *state == Some(JobState::Queued));
-    assert_eq!(queued.count(), 1, "it is queued once its wait is over");
+    assert_eq!(
+        shoal.queued(id).len(),
+        1,
+        "it is queued once its wait is over"
+    );
 }
 
 #[test]
@@ -483,10 +472,7 @@ fn an_expiry_is_buried_by_one_holder() {
         .sum();
     assert_eq!(buried, 1);
     for seat in 0..3 {
-        assert_eq!(
-            shoal.node(seat).queue_of(&id).map(QueueName::as_bytes),
-            Some(&b"q.dead"[..])
-        );
+        assert_eq!(shoal.queue_of(seat, id), Some(&b"q.dead"[..]));
     }
     shoal.kill(0);
     shoal.advance(30);
@@ -499,11 +485,7 @@ fn an_expiry_is_buried_by_one_holder() {
 #[test]
 fn a_purge_of_dead_letters_reaches_the_copy_that_missed_the_burial() {
     let mut shoal = Shoal::new(3);
-    let id = shoal.add(0, limited_copies(5, 1));
-    assert_eq!(shoal.get(0, "q", 1).len(), 1);
-    shoal.cut(0, 2);
-    shoal.cut(1, 2);
-    assert_eq!(shoal.count(0, Command::nack(vec![id])), 1);
+    let id = buried_behind_a_cut(&mut shoal);
     shoal.advance_ms(50);
     let ticket = shoal.send(0, 9, Command::PurgeQueue(b"q.dead"));
     shoal.advance(1);

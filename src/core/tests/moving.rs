@@ -73,13 +73,16 @@ fn enqueue_at_another_holder_ends_a_wait() {
     assert_eq!(states, [active, queued, active]);
 }
 
-#[test]
-fn a_wait_holds_through_a_clean_stop_and_a_crash() {
+/// A job that waits for 30 seconds.
+fn waiting() -> (Bench, JobId) {
     let mut bench = Bench::new();
     let id = bench.add(job_with_retry("q", 2));
     assert_eq!(bench.take("q", 1), [id]);
     assert_eq!(bench.count(nack_for(id, 30)), 1);
-    bench.restart(Duration::ZERO);
+    (bench, id)
+}
+
+fn waits_on_after_a_crash(bench: &mut Bench) {
     bench.crash(Duration::ZERO);
     bench.start(Duration::ZERO, Reload::Active);
     bench.advance(29);
@@ -89,20 +92,19 @@ fn a_wait_holds_through_a_clean_stop_and_a_crash() {
 }
 
 #[test]
+fn a_wait_holds_through_a_clean_stop_and_a_crash() {
+    let (mut bench, _) = waiting();
+    bench.restart(Duration::ZERO);
+    waits_on_after_a_crash(&mut bench);
+}
+
+#[test]
 fn a_paused_queue_leaves_a_job_waiting_that_is_asked_for() {
-    let mut bench = Bench::new();
-    let id = bench.add(job_with_retry("q", 2));
-    assert_eq!(bench.take("q", 1), [id]);
-    assert_eq!(bench.count(nack_for(id, 30)), 1);
+    let (mut bench, id) = waiting();
     bench.pause("q", true, false);
     assert_eq!(bench.enqueue(id), 0);
     bench.pause("q", false, false);
-    bench.crash(Duration::ZERO);
-    bench.start(Duration::ZERO, Reload::Active);
-    bench.advance(29);
-    assert_eq!(bench.len("q"), 0);
-    bench.advance(1);
-    assert_eq!(bench.len("q"), 1);
+    waits_on_after_a_crash(&mut bench);
 }
 
 #[test]
@@ -194,16 +196,11 @@ fn a_job_that_is_out_shows_the_queue_that_another_holder_says_it_is_in() {
     assert_eq!(shoal.count(1, Command::Nack(nack)), 1);
     // Its retry is almost over. The holder that it asks does not have the turn, and tells where the job is.
     shoal.advance_ms(4600);
-    let queue = shoal.node(0).queue_of(&id);
-    assert_eq!(queue.map(QueueName::as_bytes), Some(&b"grave"[..]));
+    assert_eq!(shoal.queue_of(0, id), Some(&b"grave"[..]));
     assert_eq!(shoal.states(id)[0], Some(JobState::Active));
     shoal.mend();
     shoal.advance(10);
-    let states = shoal.states(id);
-    let queued = states
-        .iter()
-        .filter(|state| **state == Some(JobState::Queued));
-    assert_eq!(queued.count(), 1, "{states:?}");
+    assert_eq!(shoal.queued(id).len(), 1);
 }
 
 #[test]

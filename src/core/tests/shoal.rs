@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use crate::command::{AddJob, Command, Delivery, JobView, Reply, Wait};
 use crate::event::{Event, PeerUp};
 use crate::extras::Features;
-use crate::id::{ClientId, JobId, NodeId, StoreId, Ticket};
+use crate::id::{ClientId, JobId, NodeId, QueueName, StoreId, Ticket};
 use crate::job::JobState;
 use crate::log::{Policy, Reload};
 use crate::message::Message;
@@ -451,6 +451,20 @@ impl Shoal {
         (0..self.seats.len())
             .map(|seat| state(self, seat))
             .collect()
+    }
+
+    /// The nodes at which the job is queued.
+    pub(crate) fn queued(&mut self, id: JobId) -> Vec<usize> {
+        let states = self.states(id).into_iter().enumerate();
+        states
+            .filter(|(_, state)| *state == Some(JobState::Queued))
+            .map(|(seat, _)| seat)
+            .collect()
+    }
+
+    /// The queue that a job is in, as this node knows it.
+    pub(crate) fn queue_of(&self, seat: usize, id: JobId) -> Option<&[u8]> {
+        self.node(seat).queue_of(&id).map(QueueName::as_bytes)
     }
 
     /// The nodes that run.

@@ -31,6 +31,17 @@ fn bury(world: &mut World, seat: usize, id: JobId) {
     world.run_ms(0);
 }
 
+/// What is the same in most of them.
+const USUAL: Situation = Situation {
+    name: "",
+    begin: |_| {},
+    clients: &[],
+    most: 1,
+    crashes: &[0],
+    losses: 1,
+    passes: 1,
+};
+
 /// A job is handed out for the last time.
 pub(super) const HANDED_OUT: Situation = Situation {
     name: "a job is handed out for the last time",
@@ -44,10 +55,7 @@ pub(super) const HANDED_OUT: Situation = Situation {
         (1, 0, Act::Redrive),
         (0, 0, Act::Get),
     ],
-    most: 1,
-    crashes: &[0],
-    losses: 1,
-    passes: 1,
+    ..USUAL
 };
 
 /// A job waits, and its ttl is about to end: at each node a while after the one before.
@@ -59,10 +67,7 @@ pub(super) const TTL_ENDS: Situation = Situation {
         world.run_ms(6000);
     },
     clients: &[(0, 0, Act::Get), (2, 0, Act::Ack), (1, 0, Act::Redrive)],
-    most: 1,
-    crashes: &[0],
-    losses: 1,
-    passes: 1,
+    ..USUAL
 };
 
 /// The same, while one holder is away.
@@ -75,10 +80,10 @@ pub(super) const TTL_ENDS_APART: Situation = Situation {
         world.run_ms(6000);
     },
     clients: &[(1, 0, Act::Ack), (2, 0, Act::Get)],
-    most: 1,
     crashes: &[2],
     losses: 0,
     passes: 2,
+    ..USUAL
 };
 
 /// A client gives a job back that is to wait.
@@ -101,9 +106,7 @@ pub(super) const GIVEN_BACK: Situation = Situation {
         (2, 0, Act::Get),
     ],
     most: 2,
-    crashes: &[0],
-    losses: 1,
-    passes: 1,
+    ..USUAL
 };
 
 /// A dead letter is about to be sent back, while another node gets an ack.
@@ -120,10 +123,7 @@ pub(super) const REDRIVEN: Situation = Situation {
         (0, 0, Act::Get),
         (2, 0, Act::Nack),
     ],
-    most: 1,
-    crashes: &[0],
-    losses: 1,
-    passes: 1,
+    ..USUAL
 };
 
 /// A node is away while a job is moved.
@@ -140,10 +140,7 @@ pub(super) const AWAY: Situation = Situation {
         (2, 0, Act::Ack),
         (1, 0, Act::Redrive),
     ],
-    most: 1,
-    crashes: &[0],
-    losses: 1,
-    passes: 1,
+    ..USUAL
 };
 
 /// Both sides of a partition have handed out the same job.
@@ -164,10 +161,9 @@ pub(super) const APART: Situation = Situation {
         (2, 0, Act::Redrive),
         (1, 0, Act::Ack),
     ],
-    most: 1,
     crashes: &[2],
     losses: 0,
-    passes: 1,
+    ..USUAL
 };
 
 /// A worker has a job whose ttl ends before its retry.
@@ -185,10 +181,7 @@ pub(super) const TTL_ENDS_OUT: Situation = Situation {
         (2, 0, Act::Ack),
         (1, 0, Act::Redrive),
     ],
-    most: 1,
-    crashes: &[0],
-    losses: 1,
-    passes: 1,
+    ..USUAL
 };
 
 /// One job is handed out, another is a dead letter.
@@ -207,8 +200,6 @@ pub(super) const TWO_JOBS: Situation = Situation {
         (1, 0, Act::Get),
         (2, 1, Act::Ack),
     ],
-    most: 1,
     crashes: &[0, 1],
-    losses: 1,
-    passes: 1,
+    ..USUAL
 };
