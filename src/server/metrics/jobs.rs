@@ -138,45 +138,37 @@ impl Jobs {
         }
     }
 
-    fn write_buried(&self, text: &mut Exposition) {
-        text.family(
-            Kind::Counter,
-            "jobs_dead_total",
-            "Jobs of the queue that were moved to dead letters, by the reason.",
-        );
-        for queue in &self.queues {
-            for (reason, count) in DeathReason::ALL.iter().zip(queue.tally.buried) {
-                text.sample(&[("queue", &queue.name), ("reason", reason.name())], count);
-            }
-        }
-        text.family(
-            Kind::Counter,
-            "node_jobs_dead_total",
-            "The same of all queues.",
-        );
-        for (reason, count) in DeathReason::ALL.iter().zip(self.total.buried) {
-            text.sample(&[("reason", reason.name())], count);
-        }
+    fn write_redelivered(&self, text: &mut Exposition) {
+        let help = "Jobs queued again after they had been in a queue, by the reason.";
+        let reasons = Reason::ALL.map(Reason::name);
+        self.write_by_reason(text, ("redelivered", help), reasons, |tally| {
+            tally.redelivered
+        });
     }
 
-    fn write_redelivered(&self, text: &mut Exposition) {
-        text.family(
-            Kind::Counter,
-            "jobs_redelivered_total",
-            "Jobs queued again after they had been in a queue, by the reason.",
-        );
+    fn write_buried(&self, text: &mut Exposition) {
+        let help = "Jobs of the queue that were moved to dead letters, by the reason.";
+        let reasons = DeathReason::ALL.map(DeathReason::name);
+        self.write_by_reason(text, ("dead", help), reasons, |tally| tally.buried);
+    }
+
+    fn write_by_reason<const REASONS: usize>(
+        &self,
+        text: &mut Exposition,
+        (name, help): (&str, &str),
+        reasons: [&str; REASONS],
+        counts: fn(&Tally) -> [u64; REASONS],
+    ) {
+        text.family(Kind::Counter, &format!("jobs_{name}_total"), help);
         for queue in &self.queues {
-            for (reason, count) in Reason::ALL.iter().zip(queue.tally.redelivered) {
-                text.sample(&[("queue", &queue.name), ("reason", reason.name())], count);
+            for (reason, count) in reasons.iter().zip(counts(&queue.tally)) {
+                text.sample(&[("queue", &queue.name), ("reason", reason)], count);
             }
         }
-        text.family(
-            Kind::Counter,
-            "node_jobs_redelivered_total",
-            "The same of all queues.",
-        );
-        for (reason, count) in Reason::ALL.iter().zip(self.total.redelivered) {
-            text.sample(&[("reason", reason.name())], count);
+        let all = format!("node_jobs_{name}_total");
+        text.family(Kind::Counter, &all, "The same of all queues.");
+        for (reason, count) in reasons.iter().zip(counts(&self.total)) {
+            text.sample(&[("reason", reason)], count);
         }
     }
 
