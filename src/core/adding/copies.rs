@@ -112,7 +112,11 @@ impl Node {
         }
         self.regain(&copy.id, &copy.body, effects);
         if self.answer_holder(from, copy.id, &copy.holders, effects) {
-            if let Some(key) = self.agreed_job(from, copy.id, effects) {
+            let known = self.jobs.find(&copy.id).filter(|&key| {
+                let job = &self.jobs[key];
+                job.state() != JobState::Acked && job.guarantee() == Guarantee::AtLeastOnce
+            });
+            if let Some(key) = known {
                 self.hear_copy(now, from, key, &copy, effects);
             }
             return;

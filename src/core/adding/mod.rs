@@ -20,4 +20,4 @@ mod terms;
 pub(crate) use admission::{Home, default_retry};
 pub(crate) use invariants::check;
 pub(crate) use pending::{Producer, Replications};
-pub(crate) use terms::{Remembered, Terms};
+pub(crate) use terms::Terms;

@@ -471,7 +471,7 @@ impl Node {
             moves: 0,
         };
         let mut extras = add.extras.clone();
-        if let Some(priority) = priority.filter(|_| extras.get(Tag::PRIORITY).is_none()) {
+        if let Some(priority) = priority.filter(|_| extras.priority().is_none()) {
             extras = extras.with(Tag::PRIORITY, Some(&[priority]));
         }
         self.insert(job, extras)

@@ -35,14 +35,13 @@ impl Terms {
             ref extras,
             ..
         } = add;
-        let priority = extras.get(Tag::PRIORITY).and_then(<[u8]>::first);
         Terms {
             retry,
             ttl,
             delay,
             replicate,
             max_len,
-            priority: priority.copied(),
+            priority: extras.priority(),
             needs_retry: extras.iter().any(|(tag, _)| NEED_RETRY.contains(&tag)),
         }
     }
@@ -91,14 +90,6 @@ impl PolicySet {
     }
 }
 
-/// What applies to a queue, as it was looked up last.
-#[derive(Debug, Default)]
-pub(crate) struct Remembered {
-    /// How often policies had changed then; 0 for never.
-    changes: u64,
-    terms: Terms,
-}
-
 impl Node {
     /// The policies of a job's queue stand in for the options that it does not name. Returns which of them did.
     pub(super) fn fill_from_policies(&mut self, queue: &[u8], terms: &mut Terms) -> PolicySet {
@@ -107,11 +98,7 @@ impl Node {
         };
         let changes = self.shared.policy_changes();
         let remembered = &mut self.queues[key].policies;
-        if remembered.changes != changes {
-            let terms = self.shared.terms_of(queue);
-            *remembered = Remembered { changes, terms };
-        }
-        terms.fill(&remembered.terms)
+        terms.fill(remembered.refresh(changes, || self.shared.terms_of(queue)))
     }
 }
 

@@ -115,11 +115,13 @@ impl Node {
             self.set_aside(now, key, effects);
             return false;
         }
+        self.remember_rules(self.jobs[key].queue);
         if let Some(reason) = self.must_bury(now, key, cause) {
             self.count_queueing(key, cause);
             self.bury(now, key, reason, effects);
             return true;
         }
+        let job = &self.jobs[key];
         let queue = job.queue;
         // What only changes its node, comes back from doing so, or goes back to the place that it had, was let in before.
         let was_in = matches!(
@@ -223,6 +225,15 @@ impl Node {
         self.move_job(key, Move::Wait, requeue);
         self.take_turn(key);
         true
+    }
+
+    /// Takes a job out of its queue if it waits there: from then on it is active, and in no list.
+    pub(crate) fn take_out(&mut self, now: Time, key: JobKey) {
+        if self.jobs[key].state() == JobState::Queued {
+            self.leave_queue(now, key);
+            let requeue = self.jobs[key].due;
+            self.move_job(key, Move::Wait, requeue);
+        }
     }
 
     /// Takes a job out of its queue. Its state is still queued: the caller moves it on.

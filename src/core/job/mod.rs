@@ -14,7 +14,7 @@ pub(crate) use moves::{Move, Place, Stand};
 use std::time::Duration;
 
 use crate::command::Delivery;
-use crate::extras::{Extras, Tag};
+use crate::extras::Extras;
 use crate::id::{Guarantee, JobId, QueueName};
 use crate::limits;
 use crate::members::NodeSet;
@@ -77,8 +77,7 @@ impl Beside {
             };
             (beside, register.priority)
         } else {
-            let priority = extras.get(Tag::PRIORITY).and_then(<[u8]>::first);
-            (Beside::Extras, priority.copied().unwrap_or(0))
+            (Beside::Extras, extras.priority().unwrap_or(0))
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::delivering::Cause;
 use crate::effect::Effect;
 use crate::extras::Tag;
 use crate::id::Guarantee;
-use crate::job::{Ending, JobKey, JobState, Move, Place};
+use crate::job::{Ending, JobKey, JobState, Place};
 use crate::limits;
 use crate::node::Node;
 use crate::planted::Bug;
@@ -69,11 +69,7 @@ impl Node {
             tally.buried[reason as usize] += 1;
         });
         let register = self.next_register(key, Some(dead));
-        if self.jobs[key].state() == JobState::Queued {
-            self.leave_queue(now, key);
-            let requeue = self.jobs[key].due;
-            self.move_job(key, Move::Wait, requeue);
-        }
+        self.take_out(now, key);
         self.set_register(now, key, (&queue, &register), life, effects);
         self.put_moved(now, key, effects);
     }

@@ -15,6 +15,7 @@ use crate::stamp::made_by;
 impl Node {
     /// A job is about to be handed out.
     pub(crate) fn count_delivery(&mut self, key: JobKey, effects: &mut Vec<Effect>) {
+        self.remember_rules(self.jobs[key].queue);
         if !self.is_counted(key) {
             return;
         }

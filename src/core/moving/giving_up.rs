@@ -6,7 +6,7 @@ use crate::command::{Nack, Reply};
 use crate::delivering::Cause;
 use crate::effect::Effect;
 use crate::id::{Guarantee, QueueName};
-use crate::job::{JobKey, JobState, Move};
+use crate::job::{JobKey, JobState};
 use crate::node::Node;
 use crate::register::DeathReason;
 use crate::time::Time;
@@ -35,11 +35,11 @@ impl Node {
         }
         self.remember_rules(job.queue);
         let target = nack.to.map(QueueName::new);
-        let entered = target
-            .as_ref()
-            .unwrap_or(&self.queues[self.jobs[key].queue].name);
-        let entered = self.queues.find(entered.as_bytes());
-        let is_paused = entered.is_some_and(|queue| self.queues[queue].pause.input);
+        let into = match &target {
+            Some(name) => self.queues.find(name.as_bytes()),
+            None => Some(self.jobs[key].queue),
+        };
+        let is_paused = into.is_some_and(|queue| self.queues[queue].pause.input);
         let buried = if nack.is_dead {
             Some(DeathReason::Nack)
         } else {
@@ -74,11 +74,7 @@ impl Node {
 
     /// A job goes to another queue, with the life that it has. It is out of its queue when this returns.
     fn go_to(&mut self, now: Time, key: JobKey, queue: &QueueName, effects: &mut Vec<Effect>) {
-        if self.jobs[key].state() == JobState::Queued {
-            self.leave_queue(now, key);
-            let requeue = self.jobs[key].due;
-            self.move_job(key, Move::Wait, requeue);
-        }
+        self.take_out(now, key);
         let dead = self.dead_letter(key);
         let register = self.next_register(key, dead);
         let life = (self.jobs[key].added, self.jobs[key].ttl);

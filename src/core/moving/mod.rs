@@ -22,6 +22,6 @@ mod rules;
 mod waiting;
 
 pub(crate) use invariants::check;
-pub(crate) use redriving::{Asker, Redrives};
-pub(crate) use rules::{RememberedRules, Rules};
+pub(crate) use redriving::Redrives;
+pub(crate) use rules::Rules;
 pub(crate) use waiting::{taken_wait, wait_told};

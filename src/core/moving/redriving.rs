@@ -10,11 +10,10 @@ use crate::command::{Answer, Redrive};
 use crate::effect::Effect;
 use crate::extras::Tag;
 use crate::id::QueueName;
-use crate::job::{JobKey, JobState, Move};
+use crate::job::{JobKey, JobState};
 use crate::limits;
-use crate::members::PeerKey;
-use crate::message::Message;
 use crate::node::Node;
+use crate::telling::Asker;
 use crate::time::Time;
 
 /// Redrives under way here, one after the other.
@@ -32,15 +31,6 @@ struct Step {
     jobs: VecDeque<(JobKey, u64)>,
     moved: u64,
     asker: Asker,
-}
-
-/// Who wants to know how many jobs were moved.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Asker {
-    /// A client of this node, by this question.
-    Here(u64),
-    /// A peer, by this question of its own.
-    Peer(PeerKey, u64),
 }
 
 impl Node {
@@ -80,7 +70,7 @@ impl Node {
         let wanted = step.redrive.count.unwrap_or(u64::MAX);
         for _ in 0..limits::REDRIVE_PER_STEP {
             let Some((key, entered)) = step.jobs.pop_front().filter(|_| step.moved < wanted) else {
-                self.answer_redrive(now, step.asker, step.moved, effects);
+                self.answer_asker(now, step.asker, Answer::Redriven(step.moved), effects);
                 if !self.redrives.queue.is_empty() {
                     self.plan_redrive(now);
                 }
@@ -95,7 +85,7 @@ impl Node {
     /// All jobs are gone from this node at once: nothing is left to be moved.
     pub(crate) fn end_redrives(&mut self, now: Time, effects: &mut Vec<Effect>) {
         for step in std::mem::take(&mut self.redrives).queue {
-            self.answer_redrive(now, step.asker, step.moved, effects);
+            self.answer_asker(now, step.asker, Answer::Redriven(step.moved), effects);
         }
     }
 
@@ -124,9 +114,7 @@ impl Node {
         if target.is_some_and(|queue| self.queues[queue].pause.input) {
             return false;
         }
-        self.leave_queue(now, key);
-        let requeue = self.jobs[key].due;
-        self.move_job(key, Move::Wait, requeue);
+        self.take_out(now, key);
         let register = self.next_register(key, None);
         let life = match &dead {
             Some(dead) => (now, dead.ttl),
@@ -148,15 +136,5 @@ impl Node {
         let extras = self.jobs.extras(key);
         let extras = extras.with(Tag::DELIVERIES, None).with(Tag::REASON, None);
         self.change_extras(key, extras);
-    }
-
-    fn answer_redrive(&mut self, now: Time, asker: Asker, moved: u64, effects: &mut Vec<Effect>) {
-        let answer = Answer::Redriven(moved);
-        match asker {
-            Asker::Here(number) => self.answer_own(now, number, answer, effects),
-            Asker::Peer(peer, number) => {
-                self.send(peer, Message::Answer { number, answer }, effects);
-            }
-        }
     }
 }

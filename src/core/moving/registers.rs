@@ -13,7 +13,6 @@ use crate::moving::counting::deliveries_of;
 use crate::moving::taken_wait;
 use crate::node::Node;
 use crate::planted::Bug;
-use crate::queue::QueueKey;
 use crate::record::{MoveRecord, Record};
 use crate::register::{DeadLetter, Moved, Register};
 use crate::time::Time;
@@ -84,16 +83,7 @@ impl Node {
         extras: &Extras,
         effects: &mut Vec<Effect>,
     ) -> bool {
-        if extras.is_empty() && !self.jobs[key].is_moved() {
-            return true;
-        }
-        self.compare(
-            now,
-            from,
-            key,
-            (Moved::of(extras), deliveries_of(extras)),
-            effects,
-        )
+        self.compare(now, from, key, (Moved::of(extras), extras), effects)
     }
 
     /// The same for a copy.
@@ -105,11 +95,7 @@ impl Node {
         copy: &Copy,
         effects: &mut Vec<Effect>,
     ) -> bool {
-        if copy.extras.is_empty() && !self.jobs[key].is_moved() {
-            return true;
-        }
-        let deliveries = deliveries_of(&copy.extras);
-        self.compare(now, from, key, (moved_of(copy), deliveries), effects)
+        self.compare(now, from, key, (moved_of(copy), &copy.extras), effects)
     }
 
     fn compare(
@@ -117,9 +103,13 @@ impl Node {
         now: Time,
         from: PeerKey,
         key: JobKey,
-        (theirs, deliveries): (Option<Moved>, u16),
+        (theirs, extras): (Option<Moved>, &Extras),
         effects: &mut Vec<Effect>,
     ) -> bool {
+        if extras.is_empty() && !self.jobs[key].is_moved() {
+            return true;
+        }
+        let deliveries = deliveries_of(extras);
         let ours = self.register_of(key).map(|register| register.rank());
         let rank = theirs.as_ref().map(|moved| moved.register.rank());
         let order = if self.has(Bug::RankBeforeRegister) {
@@ -361,15 +351,10 @@ impl Node {
     /// Puts a job that was just moved into its queue, and tells the holders.
     pub(super) fn put_moved(&mut self, now: Time, key: JobKey, effects: &mut Vec<Effect>) {
         let job = &self.jobs[key];
-        if job.state() == JobState::Queued {
-            // It went from queue to queue.
-            return self.announce(now, key, effects);
-        }
-        let requeue = now.after_secs(job.retry);
+        let (queue, requeue) = (job.queue, now.after_secs(job.retry));
         self.move_job(key, Move::PutBack, requeue);
         self.put_into(now, key);
         self.announce(now, key, effects);
-        let queue: QueueKey = self.jobs[key].queue;
         self.rehoused.push(queue);
     }
 }

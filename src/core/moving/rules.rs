@@ -52,32 +52,24 @@ impl Rules {
     }
 }
 
-/// What applies to a queue, as it was looked up last.
-#[derive(Debug)]
-pub(crate) struct RememberedRules {
-    /// How often policies had changed then.
-    changes: u64,
-    rules: Rules,
-}
-
 impl Node {
     /// What policies say of the jobs of a queue that fail.
     fn rules(&self, queue: QueueKey) -> Rules {
-        let changes = self.shared.policy_changes();
         let remembered = self.queues[queue].rules.as_ref();
-        match remembered.filter(|remembered| remembered.changes == changes) {
-            Some(remembered) => remembered.rules.clone(),
-            None => self.shared.rules_of(self.queues[queue].name.as_bytes()),
-        }
+        let found = remembered.and_then(|known| known.get(self.shared.policy_changes()));
+        found.cloned().unwrap_or_else(|| {
+            let name = &self.queues[queue].name;
+            self.shared.rules_of(name.as_bytes())
+        })
     }
 
-    /// Looks the policies of a queue up once for all its jobs.
-    pub(super) fn remember_rules(&mut self, queue: QueueKey) {
-        let changes = self.shared.policy_changes();
-        let remembered = self.queues[queue].rules.as_ref();
-        if self.shared.has_rules() && remembered.is_none_or(|known| known.changes != changes) {
-            let rules = self.shared.rules_of(self.queues[queue].name.as_bytes());
-            self.queues[queue].rules = Some(Box::new(RememberedRules { changes, rules }));
+    /// Looks the policies of a queue up once for all its jobs, if there are any.
+    pub(crate) fn remember_rules(&mut self, queue: QueueKey) {
+        if self.shared.has_rules() {
+            let changes = self.shared.policy_changes();
+            let name = self.queues[queue].name.clone();
+            let remembered = self.queues[queue].rules.get_or_insert_default();
+            remembered.refresh(changes, || self.shared.rules_of(name.as_bytes()));
         }
     }
 

@@ -38,10 +38,6 @@ impl Node {
         self.count_queueing(key, Cause::Nack);
         let left = self.jobs[key].expires().since(now).as_millis() as u64;
         let until = now + wait.min(Duration::from_millis(left / 2));
-        if self.jobs[key].state() == JobState::Queued {
-            self.leave_queue(now, key);
-            self.move_job(key, Move::Wait, until);
-        }
         self.take_turn(key);
         self.move_job(key, Move::PutOff, until);
         self.open_queue(now, self.jobs[key].queue);

@@ -17,14 +17,15 @@ use std::time::Duration;
 use foldhash::quality::FixedState;
 use hashbrown::HashTable;
 
-use crate::adding::Remembered;
+use crate::adding::Terms;
 use crate::command::PauseState;
 use crate::extras::Extras;
 use crate::id::QueueName;
 use crate::job::{Job, JobKey, Jobs};
-use crate::moving::RememberedRules;
+use crate::moving::Rules;
 use crate::queue::lane::Lane;
 use crate::queue::waiters::WaiterId;
+use crate::settings::Remembered;
 use crate::stamp::{Stamps, entered_by};
 use crate::telling::{Depths, Tallies, TallyKey};
 use crate::time::Time;
@@ -59,8 +60,8 @@ pub(crate) struct Queue {
     /// Clients that wait for a job here.
     pub(crate) waiters: BTreeSet<WaiterId>,
     pub(crate) pause: PauseState,
-    pub(crate) policies: Remembered,
-    pub(crate) rules: Option<Box<RememberedRules>>,
+    pub(crate) policies: Remembered<Terms>,
+    pub(crate) rules: Option<Box<Remembered<Rules>>>,
     /// QPURGE: the jobs that are to go, if it was purged.
     purged: Option<Arc<Stamps>>,
     pub(crate) opened: Time,

@@ -22,5 +22,6 @@ mod shared;
 mod sharing;
 
 pub(crate) use invariants::check;
+pub(crate) use policies::Remembered;
 pub(crate) use purging::Purges;
 pub(crate) use shared::{Change, Shared};

@@ -80,6 +80,30 @@ fn used(setting: &Setting) -> Option<Use> {
     setting.value.as_ref().and(used)
 }
 
+/// What policies say of a queue, as it was looked up last.
+#[derive(Debug, Default)]
+pub(crate) struct Remembered<T> {
+    /// How often policies had changed then; 0 for never.
+    changes: u64,
+    found: T,
+}
+
+impl<T> Remembered<T> {
+    /// What was found, if policies have not changed since.
+    pub(crate) fn get(&self, changes: u64) -> Option<&T> {
+        (self.changes == changes).then_some(&self.found)
+    }
+
+    /// The same; looked up again if they have.
+    pub(crate) fn refresh(&mut self, changes: u64, look_up: impl FnOnce() -> T) -> &T {
+        if self.changes != changes {
+            let found = look_up();
+            *self = Remembered { changes, found };
+        }
+        &self.found
+    }
+}
+
 impl Shared {
     /// Whether any policy may stand in for an option of ADDJOB.
     pub(crate) fn has_policies(&self) -> bool {

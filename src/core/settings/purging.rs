@@ -36,6 +36,7 @@ use crate::register::Register;
 use crate::setting::{Setting, SettingKind};
 use crate::settings::shared::{Change, mark_of};
 use crate::stamp::{Stamp, Stamps, entered_by};
+use crate::telling::Asker;
 use crate::time::{Now, Time, WallTime};
 
 /// Creation times per millisecond.
@@ -72,15 +73,6 @@ enum Stage {
     /// The walk that is under way is for it.
     Walking,
     Done,
-}
-
-/// Who asked how many jobs went.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Asker {
-    /// A client of this node, by this question.
-    Here(u64),
-    /// A peer, by this question of its own.
-    Peer(PeerKey, u64),
 }
 
 impl Purge {
@@ -402,7 +394,7 @@ impl Node {
                 self.answer_askers(now, queue, effects);
             }
         } else {
-            self.answer_asker(now, asker, 0, effects);
+            self.answer_asker(now, asker, Answer::Purged(0), effects);
         }
     }
 
@@ -412,17 +404,7 @@ impl Node {
         };
         let count = purge.count;
         for asker in std::mem::take(&mut purge.askers) {
-            self.answer_asker(now, asker, count, effects);
-        }
-    }
-
-    fn answer_asker(&mut self, now: Time, asker: Asker, count: u64, effects: &mut Vec<Effect>) {
-        let answer = Answer::Purged(count);
-        match asker {
-            Asker::Here(number) => self.answer_own(now, number, answer, effects),
-            Asker::Peer(peer, number) => {
-                self.send(peer, Message::Answer { number, answer }, effects);
-            }
+            self.answer_asker(now, asker, Answer::Purged(count), effects);
         }
     }
 

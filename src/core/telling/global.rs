@@ -20,11 +20,19 @@ use crate::limits;
 use crate::log::answer;
 use crate::members::{NodeSet, PeerKey};
 use crate::message::Message;
-use crate::moving::Asker;
 use crate::node::Node;
 use crate::stamp::Stamps;
 use crate::telling::scanning::Scan;
 use crate::time::{Now, Time};
+
+/// Who asked this node something that it answers some time later.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Asker {
+    /// A client of this node, by this question.
+    Here(u64),
+    /// A peer, by this question of its own.
+    Peer(PeerKey, u64),
+}
 
 /// A question that waits for answers.
 #[derive(Debug)]
@@ -371,17 +379,27 @@ impl Node {
     }
 
     /// This node answers a question of its own client, some time after the peers were asked.
-    pub(crate) fn answer_own(
-        &mut self,
-        now: Time,
-        number: u64,
-        answer: Answer,
-        effects: &mut Vec<Effect>,
-    ) {
+    fn answer_own(&mut self, now: Time, number: u64, answer: Answer, effects: &mut Vec<Effect>) {
         if let Some(mut gathering) = self.gatherings.by_number.remove(&number) {
             merge(&mut gathering.answer, answer, gathering.peek);
             gathering.own = false;
             self.go_on(now, number, gathering, effects);
+        }
+    }
+
+    /// This node has the answer now.
+    pub(crate) fn answer_asker(
+        &mut self,
+        now: Time,
+        asker: Asker,
+        answer: Answer,
+        effects: &mut Vec<Effect>,
+    ) {
+        match asker {
+            Asker::Here(number) => self.answer_own(now, number, answer, effects),
+            Asker::Peer(peer, number) => {
+                self.send(peer, Message::Answer { number, answer }, effects);
+            }
         }
     }
 

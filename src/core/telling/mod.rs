@@ -1,9 +1,8 @@
 //! Telling: everything that only looks.
 //!
 //! `inspect` answers SHOW, QLEN, QSTAT, QPEEK and the scans for this node; `global` and `scanning` ask all nodes. `account`
-//! says how much memory the node uses and how full it is; `tally` and `counters` count what happened, for the metrics; `shares` says
-//! what each job counts for;
-//! `depths` says how many jobs the queues have. Nothing here changes a job.
+//! says how much memory the node uses and how full it is; `tally` and `counters` count what happened, for the metrics;
+//! `shares` says what each job counts for, and `depths` how many jobs the queues have. Nothing here changes a job.
 
 mod account;
 mod counters;
@@ -18,7 +17,7 @@ mod tally;
 
 pub use counters::Counters;
 pub use depths::{QueueDepths, QueuesView};
-pub(crate) use global::Gatherings;
+pub(crate) use global::{Asker, Gatherings};
 pub(crate) use invariants::check;
 pub use shares::Depths;
 pub(crate) use shares::Share;

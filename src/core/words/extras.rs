@@ -242,6 +242,11 @@ impl Extras {
         fields.find_map(|(other, value)| (other == tag).then_some(value))
     }
 
+    /// PRIORITY of ADDJOB, if it was given.
+    pub fn priority(&self) -> Option<u8> {
+        self.get(Tag::PRIORITY)?.first().copied()
+    }
+
     /// The first field that must be understood and that a node with these features does not know.
     pub fn unknown_to(&self, features: Features) -> Option<Tag> {
         let mut tags = self.iter().map(|(tag, _)| tag);
