@@ -8,7 +8,7 @@ use crate::agenda::Timer;
 use crate::command::Reply;
 use crate::effect::Effect;
 use crate::id::{Guarantee, JobId};
-use crate::job::{Ending, JobKey, JobState, Move, Place};
+use crate::job::{Ending, Job, JobKey, JobState, Move, Place};
 use crate::limits;
 use crate::node::{MemoryLevel, Node};
 use crate::queue::QueueKey;
@@ -95,23 +95,17 @@ impl Node {
         cause: Cause,
         effects: &mut Vec<Effect>,
     ) -> bool {
-        let job = &self.jobs[key];
-        let at_most_once = job.guarantee() == Guarantee::AtMostOnce;
-        if job.state() != JobState::Active || at_most_once && job.queued_before() {
-            return false;
-        }
-        // Of the nodes that were asked for a copy one is told to queue it: the others never may.
-        if at_most_once && !job.is_ours() && matches!(cause, Cause::Asked | Cause::Nack) {
+        if !may_queue(&self.jobs[key], cause) {
             return false;
         }
         if self.is_purged(key) {
             // It goes as soon as it is due.
-            let queue = job.queue;
+            let queue = self.jobs[key].queue;
             self.move_job(key, Move::Wait, now);
             self.open_queue(now, queue);
             return false;
         }
-        if job.body.is_lost() {
+        if self.jobs[key].body.is_lost() {
             self.set_aside(now, key, effects);
             return false;
         }
@@ -134,10 +128,9 @@ impl Node {
         }
         self.end_wait(now, key, effects);
         let job = &self.jobs[key];
-        let requeue = if at_most_once {
-            Time::NEVER
-        } else {
-            now.after_secs(job.retry)
+        let requeue = match job.guarantee() {
+            Guarantee::AtMostOnce => Time::NEVER,
+            Guarantee::AtLeastOnce => now.after_secs(job.retry),
         };
         self.count_queueing(key, cause);
         if cause == Cause::Retry {
@@ -364,6 +357,20 @@ impl Node {
                 }
                 self.queues.close(key);
             }
+        }
+    }
+}
+
+/// Whether a job may be queued again at all.
+fn may_queue(job: &Job, cause: Cause) -> bool {
+    if job.state() != JobState::Active {
+        return false;
+    }
+    match job.guarantee() {
+        Guarantee::AtLeastOnce => true,
+        // Of the nodes that were asked for a copy one is told to queue it: the others never may.
+        Guarantee::AtMostOnce => {
+            !job.queued_before() && (job.is_ours() || !matches!(cause, Cause::Asked | Cause::Nack))
         }
     }
 }

@@ -328,8 +328,8 @@ fn the_bytes_of_a_setting_are_these() {
 fn a_newer_version_and_a_newer_kind_are_named() {
     assert_eq!(decode(&sealed(VERSION + 1, &[0])), Err(Invalid::Version(3)));
     assert_eq!(
-        decode(&sealed(VERSION, &[16, 1, 2])),
-        Err(Invalid::Kind(16))
+        decode(&sealed(VERSION, &[KINDS as u8, 1, 2])),
+        Err(Invalid::Kind(KINDS))
     );
     assert_eq!(
         decode(&sealed(VERSION, &[0x80, 0x01])),
