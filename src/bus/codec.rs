@@ -9,7 +9,7 @@
 //!                             13 set ack, 14 got ack, 15 delete job, 16 need jobs, 17 your jobs, 18 settings, 19 ask,
 //!                             20 answer, 21 ask for queues, 22 queues, 23 settings digest; of topics: 24 greeting,
 //!                             25 counted, 26 haves, 27 follows, 28 records, 29 pull, 30 pulled, 31 close, 32 closed,
-//!                             33 how far, 34 so far
+//!                             33 how far, 34 so far; 35 moved, 36 watch, 37 fates
 //!          fields             numbers as varints, bytes behind their length; a job id is 24 bytes, a list of nodes
 //!                             their ids of 20 bytes, one behind the other
 //! ```
@@ -28,15 +28,17 @@ use shoalmq_core::command::{Answer, Question};
 use shoalmq_core::extras::{Extras, Features, Tag};
 use shoalmq_core::id::{JobId, NodeId, QueueName};
 use shoalmq_core::message::{Message, PeerState};
+use shoalmq_core::outcome::Fate;
 use shoalmq_core::topic::{EntryId, Have, Head, Origin, OriginNode, TopicNews};
 
-use self::job::{JobCopy, Nodes};
+use self::job::{Ids, JobCopy, Nodes};
 use self::queues::Told;
 use self::settings::Entry;
 use self::view::{Said, Wanted};
 use super::{Claim, Profile};
 use crate::resp::COMMAND_MAX;
 
+mod fates;
 #[cfg(test)]
 mod golden;
 mod job;
@@ -53,7 +55,7 @@ pub const FRAME_MAX: usize = COMMAND_MAX + (1 << 16);
 const BATCH_BYTES: usize = 1 << 20;
 const LENGTH: usize = 4;
 /// Kinds of this version are below this.
-const KINDS: u32 = 36;
+const KINDS: u32 = 38;
 
 /// What one frame says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -307,6 +309,9 @@ enum Payload<'a> {
         id: &'a Bytes,
         extras: Extras,
     },
+    #[serde(borrow)]
+    Watch(Ids<'a>),
+    Fates(Vec<(JobId, Fate)>),
 }
 
 impl<'a> Payload<'a> {
@@ -437,6 +442,8 @@ impl<'a> Payload<'a> {
                 number: *number,
                 answer: Said::of(answer),
             },
+            Message::Watch(ids) => Payload::Watch(Ids::of(ids)),
+            Message::Fates(fates) => Payload::Fates(fates.clone()),
             Message::Topic(message) => topic::payload(message),
         }
     }
@@ -551,6 +558,8 @@ impl<'a> Payload<'a> {
                 number,
                 answer: Answer::Queues(queues.into_view()),
             },
+            Payload::Watch(ids) => Message::Watch(ids.ids()?.into()),
+            Payload::Fates(fates) => Message::Fates(fates),
             Payload::TopicGreeting(welcome) => welcome.into_message(),
             Payload::TopicCounted(head, origin) => topic::message(head, TopicNews::Counted(origin)),
             Payload::TopicHaves(head, haves) => topic::message(head, TopicNews::Haves(haves)),

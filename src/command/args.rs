@@ -29,6 +29,11 @@ impl<'s, 'a> Args<'s, 'a> {
         next
     }
 
+    /// The next argument, which stays the next.
+    pub(super) fn peek(&self) -> Option<&'a [u8]> {
+        self.rest.as_slice().first().copied()
+    }
+
     /// The argument that was read last; empty before the first.
     pub(super) fn last(&self) -> &'a [u8] {
         self.last

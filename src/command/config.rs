@@ -4,7 +4,7 @@ use shoalmq_core::command::{Command, QueueConfig};
 use shoalmq_core::policy::{Backoff, Policy, Use, is_prefix};
 
 use super::args::{self, Args, is};
-use super::job::{max_deliver, priority, replicate, ttl};
+use super::job::{keep, max_deliver, priority, replicate, ttl};
 use super::{ParseError, Parsed, Request};
 
 const YES: &[u8] = b"yes";
@@ -63,6 +63,7 @@ fn value(policy: Policy, text: &[u8]) -> Result<Vec<u8>, ParseError<'static>> {
         Policy::Replicate => (replicate(text).map(u64::from), ParseError::Replicate),
         Policy::MaxLen => (args::positive(text), ParseError::MaxLen),
         Policy::Priority => (priority(text).map(u64::from), ParseError::Priority),
+        Policy::Keep => (keep(text).map(u64::from), ParseError::Keep),
         Policy::MaxDeliver => (max_deliver(text).map(u64::from), ParseError::MaxDeliver),
         Policy::DeadTtl => (ttl(text).map(u64::from), ParseError::DeadTtl),
         Policy::DeadQueue if text.is_empty() => return Err(ParseError::Dead),

@@ -59,6 +59,12 @@ pub enum ParseError<'a> {
     BackoffPolicy,
     /// QCONFIG: dead-ttl is not a number above 0.
     DeadTtl,
+    /// KEEP is not a number of seconds up to a week.
+    Keep,
+    /// WORKING: PROGRESS is too long.
+    Progress,
+    /// WAITJOB: too many ids.
+    TooManyIds,
     /// NACK: DEAD with DELAY or TO.
     DeadExcludes,
     /// ADDJOB: META is too much, or has a name of ours.
@@ -347,6 +353,9 @@ fn write_parse_error(error: &ParseError<'_>, line: &mut Vec<u8>) {
               write base:max",
         ],
         ParseError::DeadTtl => &[b"ERR dead-ttl must be a number > 0"],
+        ParseError::Keep => &[b"ERR KEEP must be between 1 and 604800"],
+        ParseError::Progress => &[b"ERR PROGRESS has at most 1024 bytes"],
+        ParseError::TooManyIds => &[b"ERR WAITJOB takes at most 1000 ids"],
         ParseError::DeadExcludes => &[b"ERR DEAD excludes DELAY and TO"],
         ParseError::Meta(meta::Refused::TooMuch) => {
             &[b"ERR META takes at most 16 pairs of 4096 bytes in all"]
@@ -444,6 +453,9 @@ fn write_refusal(refusal: Refusal, line: &mut Vec<u8>) {
     if let Refusal::ByPolicy(_, policies) = refusal {
         line.extend_from_slice(format!(" (QCONFIG: {policies})").as_bytes());
     }
+    if let Refusal::ResultTooLarge(most) = refusal {
+        line.extend_from_slice(format!(" ({most})").as_bytes());
+    }
     if let Refusal::Topic(refusal) = refusal {
         topic::write_figures(refusal, line);
     }
@@ -480,6 +492,7 @@ fn refusal_line(refusal: Refusal) -> &'static str {
         Refusal::QueuePaused => "PAUSED Queue paused in input, try later",
         Refusal::Topic(refusal) => topic::refusal(refusal),
         Refusal::TooManySettings => "ERR too many settings",
+        Refusal::ResultTooLarge(_) => "ERR RESULT is larger than result-max-size",
         Refusal::Leaving => {
             "LEAVING This node is leaving the cluster, please connect to a different one"
         }

@@ -1,17 +1,19 @@
 //! Parsers of the commands on jobs, from ADDJOB to WORKING.
 
-use shoalmq_core::command::{AddJob, Command, GetJob, Nack, Replication, Told, Wait};
+use shoalmq_core::command::{
+    AddJob, Command, GetJob, Nack, PROGRESS_MAX, Replication, Told, WAITJOB_IDS, Wait, WaitJob,
+};
 use shoalmq_core::extras::{Extras, Tag};
-use shoalmq_core::id::JobId;
+use shoalmq_core::id::{IdText, JobId};
 use shoalmq_core::meta::Meta;
-use shoalmq_core::policy::Backoff;
+use shoalmq_core::policy::{Backoff, KEEP_MOST};
 
 use super::args::{self, Args, is};
 use super::{ParseError, Parsed, Request};
 use crate::suggestion;
 
 /// `ADDJOB queue body ms-timeout [REPLICATE n] [DELAY s] [RETRY s] [TTL s] [MAXLEN n] [PRIORITY n] [MAXDELIVER n] [DEAD queue]
-/// [BACKOFF base max] [META name value]… [ASYNC]`: the new id, as a simple string.
+/// [BACKOFF base max] [KEEP s] [META name value]… [ASYNC]`: the new id, as a simple string.
 ///
 /// Options are checked from left to right, then the timeout; of an option given twice the last counts. Times above
 /// 136 years count as 136 years: no client can tell, and a job that outlives its server is what was asked for.
@@ -41,10 +43,11 @@ pub(super) fn add_job<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
     Ok(Request::Core(Command::AddJob(job)))
 }
 
-/// When a job goes, and what is to become of it if it fails.
+/// When a job goes, what is to become of it if it fails, and for how long its end is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 struct Guard<'a> {
     priority: Option<u8>,
+    keep: Option<u32>,
     max_deliver: Option<u16>,
     dead: Option<&'a [u8]>,
     backoff: Option<Backoff>,
@@ -60,6 +63,8 @@ impl<'a> Guard<'a> {
     ) -> Result<bool, ParseError<'a>> {
         if is(option, "PRIORITY") {
             self.priority = Some(priority(options.value()?).ok_or(ParseError::Priority)?);
+        } else if is(option, "KEEP") {
+            self.keep = Some(keep(options.value()?).ok_or(ParseError::Keep)?);
         } else if is(option, "MAXDELIVER") {
             self.max_deliver = Some(max_deliver(options.value()?).ok_or(ParseError::MaxDeliver)?);
         } else if is(option, "DEAD") {
@@ -83,6 +88,7 @@ impl<'a> Guard<'a> {
         let pairs = (!meta.is_empty()).then(|| meta.encode());
         let most = self.max_deliver.map(u16::to_le_bytes);
         let priority = self.priority.map(|priority| [priority]);
+        let keep = self.keep.map(u32::to_le_bytes);
         let backoff = self.backoff.map(Backoff::encode);
         let fields = [
             (Tag::META, pairs.as_deref()),
@@ -90,6 +96,7 @@ impl<'a> Guard<'a> {
             (Tag::DEAD_QUEUE, self.dead),
             (Tag::BACKOFF, backoff.as_ref().map(|bytes| &bytes[..])),
             (Tag::PRIORITY, priority.as_ref().map(|bytes| &bytes[..])),
+            (Tag::KEEP, keep.as_ref().map(|bytes| &bytes[..])),
         ];
         Extras::new(
             fields
@@ -101,6 +108,11 @@ impl<'a> Guard<'a> {
 
 pub(super) fn priority(text: &[u8]) -> Option<u8> {
     u8::try_from(args::integer(text)?).ok()
+}
+
+pub(super) fn keep(text: &[u8]) -> Option<u32> {
+    let seconds = args::positive(text).filter(|&seconds| seconds <= KEEP_MOST)?;
+    u32::try_from(seconds).ok()
 }
 
 pub(super) fn max_deliver(text: &[u8]) -> Option<u16> {
@@ -181,9 +193,18 @@ pub(super) fn get_job<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
     Ok(Request::Core(Command::GetJob(get)))
 }
 
-/// `ACKJOB id [id ...]`: how many were known and not yet acknowledged. Refused: BADID.
+/// `ACKJOB id [id ...] [RESULT bytes]`: how many were known and not yet acknowledged. Refused: BADID.
 pub(super) fn ack_job<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
-    ids(args).map(|ids| Request::Core(Command::AckJob(ids)))
+    let (listed, mut options) = split_options(args, &["RESULT"], "ackjob")?;
+    let ids = ids(listed)?;
+    let mut result = None;
+    while options.next().is_some() {
+        result = Some(options.value()?);
+        if let Some(word) = options.peek().filter(|word| !is(word, "RESULT")) {
+            return Err(ParseError::Near(word, "ackjob"));
+        }
+    }
+    Ok(Request::Core(Command::AckJob(ids, result)))
 }
 
 /// `FASTACK id [id ...]`: how many were deleted here. Refused: BADID.
@@ -191,9 +212,49 @@ pub(super) fn fast_ack<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
     ids(args).map(|ids| Request::Core(Command::FastAck(ids)))
 }
 
-/// `DELJOB id [id ...]`: how many were deleted here. Refused: BADID.
+/// `DELJOB id [id ...] [GLOBAL]`: how many were deleted here, or ended everywhere. Refused: BADID.
 pub(super) fn del_job<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
-    ids(args).map(|ids| Request::Core(Command::DelJob(ids)))
+    let (listed, mut options) = split_options(args, &["GLOBAL"], "deljob")?;
+    let ids = ids(listed)?;
+    Ok(Request::Core(if options.next().is_none() {
+        Command::DelJob(ids)
+    } else if let Some(word) = options.next() {
+        return Err(ParseError::Near(word, "deljob"));
+    } else {
+        Command::EndJob(ids)
+    }))
+}
+
+/// `WAITJOB [TIMEOUT ms] id [id ...]`: how each job ended, or that it has not. Refused: BADID.
+pub(super) fn wait_job<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
+    let (mut timeout, mut listed) = (None, args);
+    while let [option, rest @ ..] = listed
+        && is(option, "TIMEOUT")
+    {
+        let [value, rest @ ..] = rest else {
+            return Err(ParseError::NoValue(option));
+        };
+        timeout = args::timeout(value)?;
+        listed = rest;
+    }
+    match listed.len() {
+        0 => return Err(ParseError::WrongArity("waitjob")),
+        1..=WAITJOB_IDS => {}
+        _ => return Err(ParseError::TooManyIds),
+    }
+    if let Some(word) = listed.iter().find(|word| is_slip(word, &["TIMEOUT"])) {
+        return Err(ParseError::Near(word, "waitjob"));
+    }
+    let named = |text: &&'a [u8]| {
+        let id = job_id(text)?;
+        let text: IdText = (*text).try_into().map_err(|_| ParseError::InvalidJobId)?;
+        Ok((text, id))
+    };
+    let ids: Result<_, ParseError<'a>> = listed.iter().map(named).collect();
+    Ok(Request::Core(Command::WaitJob(WaitJob {
+        timeout,
+        ids: ids?,
+    })))
 }
 
 /// `ENQUEUE id [id ...]`: how many went into their queues. Refused: BADID.
@@ -206,19 +267,11 @@ pub(super) fn enqueue<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
 /// The options come behind the ids: from the first word on that is one.
 pub(super) fn nack<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
     const OPTIONS: [&str; 4] = ["DELAY", "TO", "REASON", "DEAD"];
-    let is_option = |word: &[u8]| OPTIONS.iter().any(|option| is(word, option));
-    let first = args.iter().position(|word| is_option(word));
-    let (listed, options) = args.split_at(first.unwrap_or(args.len()));
-    if let [_, rest @ ..] = listed
-        && let Some(word) = rest.iter().find(|word| is_slip(word, &OPTIONS))
-    {
-        return Err(ParseError::Near(word, "nack"));
-    }
+    let (listed, mut options) = split_options(args, &OPTIONS, "nack")?;
     let mut nack = Nack {
         ids: ids(listed)?,
         ..Nack::default()
     };
-    let mut options = Args::new(options);
     while let Some(option) = options.next() {
         if is(option, "DELAY") {
             nack.delay = Some(args::seconds(options.value()?).ok_or(ParseError::Delay)?);
@@ -236,6 +289,23 @@ pub(super) fn nack<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
         return Err(ParseError::DeadExcludes);
     }
     Ok(Request::Core(Command::Nack(nack)))
+}
+
+/// The ids at the beginning, and the options behind them: from the first word on that is one.
+fn split_options<'s, 'a>(
+    args: &'s [&'a [u8]],
+    options: &[&'static str],
+    command: &'static str,
+) -> Result<(&'s [&'a [u8]], Args<'s, 'a>), ParseError<'a>> {
+    let is_option = |word: &[u8]| options.iter().any(|option| is(word, option));
+    let first = args.iter().position(|word| is_option(word));
+    let (listed, rest) = args.split_at(first.unwrap_or(args.len()));
+    if let [_, behind @ ..] = listed
+        && let Some(word) = behind.iter().find(|word| is_slip(word, options))
+    {
+        return Err(ParseError::Near(word, command));
+    }
+    Ok((listed, Args::new(rest)))
 }
 
 /// Whether a word among ids is probably an option that was misspelt.
@@ -259,12 +329,24 @@ pub(super) fn dequeue<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
     ids(args).map(|ids| Request::Core(Command::Dequeue(ids)))
 }
 
-/// `WORKING id`: the job's retry in seconds. Refused: BADID, NOJOB, TOOLATE.
+/// `WORKING id [PROGRESS bytes]`: the job's retry in seconds. Refused: BADID, NOJOB, TOOLATE.
 pub(super) fn working<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
-    let &[id] = args else {
+    let &[id, ref options @ ..] = args else {
         return Err(ParseError::WrongArity("working"));
     };
-    Ok(Request::Core(Command::Working(job_id(id)?)))
+    let mut options = Args::new(options);
+    let mut progress = None;
+    while let Some(option) = options.next() {
+        if !is(option, "PROGRESS") {
+            return Err(ParseError::Near(option, "working"));
+        }
+        let said = options.value()?;
+        if said.len() > PROGRESS_MAX {
+            return Err(ParseError::Progress);
+        }
+        progress = Some(said);
+    }
+    Ok(Request::Core(Command::Working(job_id(id)?, progress)))
 }
 
 /// `SHOW id`: 30 elements, or a nil bulk. Refused: BADID.

@@ -12,7 +12,8 @@ use shoalmq_core::extras::Tag;
 use shoalmq_core::id::{JobId, NodeId, QueueName};
 use shoalmq_core::job::Body;
 use shoalmq_core::meta::Meta;
-use shoalmq_core::register::Register;
+use shoalmq_core::outcome::Fate;
+use shoalmq_core::register::{DeadLetter, Register};
 
 use super::Failure;
 use super::queue::{pause_name, state_name};
@@ -26,6 +27,8 @@ pub use topic::encode_push;
 const SHOW_ELEMENTS: usize = 30;
 /// The elements of QSTAT: a key and a value each of 10 times.
 const QSTAT_ELEMENTS: usize = 20;
+/// What is told of a dead letter.
+const DEAD_ENTRIES: usize = 5;
 /// What FULL appends to them: a key and a value each of 6 times.
 const QSTAT_FULL_ELEMENTS: usize = 12;
 
@@ -37,6 +40,14 @@ pub fn encode(reply: &Reply, protocol: Protocol, out: &mut Vec<u8>) {
         Reply::Unread(_) => panic!("its bodies are read before it is told"),
         Reply::NothingToDeliver | Reply::QueueStat(None) => encode::nil_array(out, protocol),
         Reply::Count(count) => number(out, *count),
+        Reply::Fates(fates) => {
+            encode::array(out, fates.len());
+            for (id, fate) in fates {
+                encode::array(out, 3);
+                encode::bulk(out, id);
+                outcome(out, protocol, fate);
+            }
+        }
         Reply::Shown(None) => encode::nil_bulk(out, protocol),
         Reply::Shown(Some(job)) => show(out, protocol, job),
         &Reply::Peeked(ref jobs, meta) => {
@@ -98,7 +109,11 @@ fn global(gathered: &Gathered, protocol: Protocol, out: &mut Vec<u8>) {
         Answer::Count(count) => Reply::Count(count),
         Answer::Peeked(jobs, is_meta) => Reply::Peeked(jobs, is_meta),
         Answer::QueueStat(queue) => Reply::QueueStat(queue),
-        Answer::Made(_) | Answer::Purged(_) | Answer::Redriven(_) | Answer::Queues(_) => {
+        Answer::Made(_)
+        | Answer::Purged(_)
+        | Answer::Redriven(_)
+        | Answer::Done(_)
+        | Answer::Queues(_) => {
             panic!("no command with GLOBAL asks for it")
         }
         Answer::QueueNames(cursor, names) => Reply::Queues(cursor, names),
@@ -135,7 +150,7 @@ fn deliveries(out: &mut Vec<u8>, protocol: Protocol, jobs: &[Delivery], told: To
 fn meta(out: &mut Vec<u8>, protocol: Protocol, job: &Delivery) {
     let given = Meta::decode(job.extras.get(Tag::META).unwrap_or_default());
     let dead = Register::of(&job.extras).and_then(|register| register.dead);
-    let more = if dead.is_some() { 6 } else { 1 };
+    let more = 1 + dead.as_ref().map_or(0, |_| DEAD_ENTRIES);
     encode::map(out, protocol, given.pairs().len() + more);
     for (name, value) in given.pairs() {
         encode::bulk(out, name);
@@ -143,14 +158,49 @@ fn meta(out: &mut Vec<u8>, protocol: Protocol, job: &Delivery) {
     }
     entry(out, "shoal.deliveries", job.deliveries);
     if let Some(dead) = dead {
-        key(out, "shoal.dead.from");
-        encode::bulk(out, &dead.from);
-        key(out, "shoal.dead.reason");
-        encode::bulk(out, dead.reason.name().as_bytes());
-        key(out, "shoal.dead.text");
-        encode::bulk(out, &dead.text);
-        entry(out, "shoal.dead.deliveries", dead.deliveries);
-        entry(out, "shoal.dead.at", dead.at_ms);
+        dead_letter(out, &dead);
+    }
+}
+
+/// What a dead letter died of: [`DEAD_ENTRIES`] keys and values.
+fn dead_letter(out: &mut Vec<u8>, dead: &DeadLetter) {
+    key(out, "shoal.dead.from");
+    encode::bulk(out, &dead.from);
+    key(out, "shoal.dead.reason");
+    encode::bulk(out, dead.reason.name().as_bytes());
+    key(out, "shoal.dead.text");
+    encode::bulk(out, &dead.text);
+    entry(out, "shoal.dead.deliveries", dead.deliveries);
+    entry(out, "shoal.dead.at", dead.at_ms);
+}
+
+/// How a job ended, or that it has not, and what there is to say about that.
+fn outcome(out: &mut Vec<u8>, protocol: Protocol, fate: &Fate) {
+    match fate {
+        Fate::Unknown => {
+            key(out, "unknown");
+            encode::nil_bulk(out, protocol);
+        }
+        Fate::Pending { progress, .. } => {
+            key(out, "pending");
+            bulk_or_nil(out, protocol, progress.as_deref());
+        }
+        Fate::Dead { extras, .. } => {
+            key(out, "dead");
+            match Register::of(extras).and_then(|register| register.dead) {
+                Some(dead) => {
+                    encode::map(out, protocol, DEAD_ENTRIES);
+                    dead_letter(out, &dead);
+                }
+                None => encode::map(out, protocol, 0),
+            }
+        }
+        Fate::Ended {
+            outcome, result, ..
+        } => {
+            key(out, outcome.name());
+            bulk_or_nil(out, protocol, result.as_deref());
+        }
     }
 }
 

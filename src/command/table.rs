@@ -8,7 +8,7 @@ use super::{admin, client, cluster, config, connection, introspect, job, queue, 
 use crate::suggestion;
 
 /// How many commands there are.
-pub const COUNT: usize = 61;
+pub const COUNT: usize = 62;
 
 /// A command, as the table knows it.
 #[derive(Debug)]
@@ -294,7 +294,8 @@ const ROWS: [CommandSpec; COUNT] = [
     row("tunbind", 3, Flags::WRITE, topic::unbind, &manual::TUNBIND),
     row("tunsub", -1, PUBSUB, topic::unfollow, &manual::TUNSUB),
     row("unsubscribe", -1, PUBSUB, topic::unsubscribe, &manual::UNSUBSCRIBE),
-    row("working", 2, WRITE_FAST, job::working, &manual::WORKING),
+    row("waitjob", -2, READ, job::wait_job, &manual::WAITJOB),
+    row("working", -2, WRITE_FAST, job::working, &manual::WORKING),
 ];
 
 #[cfg(test)]

@@ -357,6 +357,11 @@ directives! {
         "zone" zone: String = String::new();
         Allowed::Text { min: 0, max: 64 }, AtStart, Ours;
 
+        /// The most bytes of a RESULT of ACKJOB. What is larger belongs where workers and producers both can read it, and its
+        /// place into the result.
+        "result-max-size" result_max_size: u32 = 65_536;
+        number(0, 65_536), AtRunTime, Ours;
+
         /// How many nodes hold a job that was added without REPLICATE. While the cluster has fewer nodes, a
         /// job has fewer copies, and gets the missing ones later.
         "default-replicate" default_replicate: NonZeroU16 = const { NonZeroU16::new(3).expect("not 0") };

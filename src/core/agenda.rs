@@ -57,6 +57,12 @@ pub(crate) enum Timer {
     Purging,
     /// The next step of REDRIVE.
     Redriving,
+    /// The time of a WAITJOB is up.
+    JobWait(u64),
+    /// Members are asked again how the jobs stand that clients wait for.
+    WatchAgain,
+    /// Peers may not want to hear of jobs any more.
+    Watches,
     /// The time of a TREAD that waits is up.
     TopicRead(ReaderId),
     /// Something about topics may be overdue.
@@ -105,7 +111,10 @@ impl Timer {
             | Timer::HandOver
             | Timer::Gathering
             | Timer::Purging
-            | Timer::Redriving => false,
+            | Timer::Redriving
+            | Timer::JobWait(_)
+            | Timer::WatchAgain
+            | Timer::Watches => false,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::acking::End;
 use crate::agenda::Timer;
-use crate::command::{Command, Reply};
+use crate::command::{Command, Errand, Refusal, Reply};
 use crate::effect::Effect;
 use crate::federating::Need;
 use crate::id::{NodeId, Ticket};
@@ -23,13 +23,27 @@ impl Node {
         let reply = match command {
             Command::AddJob(add) => return self.add_job(now, ticket, &add, effects),
             Command::GetJob(get) => return self.get_job(now.time, ticket, &get, effects),
-            Command::AckJob(ids) => self.ack_jobs(now.time, &ids, effects),
+            Command::AckJob(ids, result) => self.ack_jobs(now.time, &ids, result, effects),
             Command::FastAck(ids) => self.fast_ack_jobs(now.time, &ids, effects),
             Command::DelJob(ids) => self.delete_jobs(now.time, &ids, effects),
+            Command::EndJob(ids) => {
+                let errand = (ids, Errand::Delete);
+                return self.run_errand(now.time, ticket, errand, effects);
+            }
+            Command::WaitJob(wait) => {
+                return self.wait_for_jobs(now.time, ticket, &wait, effects);
+            }
             Command::Enqueue(ids) => self.enqueue_jobs(now.time, &ids, effects),
-            Command::Nack(nack) => self.nack_jobs(now.time, &nack, effects),
+            Command::Nack(nack) => {
+                let errand = nack.into_errand();
+                return self.run_errand(now.time, ticket, errand, effects);
+            }
             Command::Dequeue(ids) => self.dequeue_jobs(now.time, &ids),
-            Command::Working(id) => self.working(now.time, id, effects),
+            Command::Working(None, _) => Reply::Refused(Refusal::UnknownJob),
+            Command::Working(Some(id), progress) => {
+                let errand = Errand::Working(progress.map(<[u8]>::to_vec));
+                return self.run_errand(now.time, ticket, (vec![id], errand), effects);
+            }
             Command::Show(id) => self.show(now.time, id),
             Command::QueueLength(queue) => self.queue_length(queue),
             Command::QueuePeek {
@@ -42,8 +56,10 @@ impl Node {
             Command::QueueConfig(config) => self.configure_queues(now, &config, effects),
             Command::QueueScan(scan) => self.queue_scan(now.time, &scan),
             Command::JobScan(scan) => self.job_scan(now.time, &scan),
-            Command::Promote(id, priority) => {
-                return self.gather_promoted(now.time, ticket, (id, priority), effects);
+            Command::Promote(None, _) => Reply::Count(0),
+            Command::Promote(Some(id), priority) => {
+                let errand = (vec![id], Errand::Promote(priority));
+                return self.run_errand(now.time, ticket, errand, effects);
             }
             Command::PurgeQueue(queue) => {
                 return self.purge_queue(now, ticket, queue, effects);
@@ -108,13 +124,16 @@ impl Node {
                 withdrawn,
                 extras,
             } => {
-                let end = End { withdrawn, extras };
+                let end = End::told(time, withdrawn, &extras);
                 self.on_set_ack(time, from, id, &holders, end, effects);
             }
             Message::GotAck { id, known, holders } => {
                 self.on_got_ack(time, from, id, known, &holders, effects);
             }
-            Message::DelJob { id, extras: _ } => self.on_delete_message(time, id, effects),
+            Message::DelJob { id, extras } => {
+                let end = End::told_last(time, &extras);
+                self.on_delete_message(time, id, &end, effects);
+            }
             Message::NeedJobs {
                 queue,
                 count,
@@ -135,6 +154,8 @@ impl Node {
             Message::Answer { number, answer } => {
                 self.on_answer(time, from, number, answer, effects);
             }
+            Message::Watch(ids) => self.on_watch(time, from, &ids, effects),
+            Message::Fates(fates) => self.on_fates(from, fates, effects),
             Message::Topic(message) => self.on_topic_message(now, from, *message, effects),
         }
     }
@@ -164,6 +185,9 @@ impl Node {
             Timer::Federation => self.on_federation(now.time, effects),
             Timer::Agreement => self.on_agreement(now.time, effects),
             Timer::Redriving => self.on_redriving(now.time, effects),
+            Timer::JobWait(number) => self.on_job_wait_late(number, effects),
+            Timer::WatchAgain => self.on_watch_again(now.time, effects),
+            Timer::Watches => self.on_watches(now.time),
             Timer::Purging => self.on_purging(now.time, effects),
             Timer::HandOver => self.on_hand_over_timer(now.time, effects),
             Timer::TopicRead(id) => self.on_topic_read_late(id, effects),

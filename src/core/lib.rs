@@ -5,7 +5,7 @@
 //!
 //! The rooms tell the story of a job. [`command::Command::AddJob`] makes it (`adding`) and puts it into its queue
 //! (`queue`); a GETJOB takes it, and the `agenda` brings it back when its retry is over (`delivering`); an ack makes
-//! every node forget it (`acking`). Between nodes it moves to where clients wait (`federating`), gets new copies when a
+//! every node forget it (`acking`), and who waits for its end hears of it (`awaiting`). Between nodes it moves to where clients wait (`federating`), gets new copies when a
 //! node is lost (`healing`), and leaves with a node that goes (`members`). All nodes share one small map
 //! (`settings`). What must outlive the process is a [`record::Record`], and [`log::Restore`] is the way back. `telling`
 //! only looks.
@@ -15,6 +15,7 @@
 mod acking;
 mod adding;
 mod agenda;
+mod awaiting;
 mod delivering;
 mod dispatch;
 mod federating;
@@ -38,6 +39,6 @@ pub mod topic;
 mod words;
 
 pub use words::{
-    command, effect, event, extras, id, message, meta, policy, record, refusal, register, setting,
-    stamp, time,
+    command, effect, event, extras, id, message, meta, outcome, policy, record, refusal, register,
+    setting, stamp, time,
 };

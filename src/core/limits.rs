@@ -249,6 +249,15 @@ pub(crate) const RECENT_COPIES: usize = 1 << 18;
 /// Remembered copies that one step offers again: 100 thousand a second, some 10 MB.
 pub(crate) const OFFERS_PER_TICK: usize = 1000;
 
+/// The most jobs that one WAITJOB names.
+pub(crate) const WAITJOB_IDS: usize = 1000;
+/// How often members are asked again how jobs stand that clients wait for.
+pub(crate) const WATCH_AGAIN: Duration = Duration::from_secs(5);
+/// How long a node tells another one of a job without being asked again: two questions may be lost.
+pub(crate) const WATCH_FOR: Duration = Duration::from_secs(15);
+/// The most jobs that a node tells others of without being asked again: some 20 MB. Of more it tells when it is asked.
+pub(crate) const WATCHED: usize = 100_000;
+
 /// How long other nodes have to answer a question about the whole cluster.
 pub(crate) const GATHER_WITHIN: Duration = Duration::from_secs(1);
 /// How long they have to delete the jobs of a queue that was purged: ten million go in about a minute.

@@ -8,6 +8,7 @@ use crate::acking::Forgotten;
 use crate::acking::Tombstones;
 use crate::adding::Replications;
 use crate::agenda::{Agenda, Due, Timer};
+use crate::awaiting::{JobWaits, Progress, Watches};
 use crate::command::Reply;
 use crate::delivering::Agreement;
 use crate::effect::Effect;
@@ -58,6 +59,9 @@ pub struct Node {
     pub(crate) shared: Shared,
     pub(crate) purges: Purges,
     pub(crate) redrives: Redrives,
+    pub(crate) job_waits: JobWaits,
+    pub(crate) watches: Watches,
+    pub(crate) progress: Progress,
     /// Queues that jobs were moved to in the course of this event: who waits there is to be served.
     pub(crate) rehoused: Vec<QueueKey>,
     /// What the clocks say at this event.
@@ -123,6 +127,9 @@ impl Node {
             shared: Shared::default(),
             purges: Purges::default(),
             redrives: Redrives::default(),
+            job_waits: JobWaits::default(),
+            watches: Watches::default(),
+            progress: Progress::default(),
             rehoused: Vec::new(),
             clock: Now {
                 time: now,
@@ -219,6 +226,7 @@ impl Node {
         }
         self.serve_rehoused(now.time, effects);
         self.answer_abandoned(effects);
+        self.tell_fates(effects);
         if let Some(oldest) = self.segments.retire() {
             effects.push(Effect::Retire(Stream::Jobs, oldest));
         }
@@ -314,12 +322,14 @@ impl Node {
         (self.replications, self.collections) = (fresh.replications, fresh.collections);
         (self.healing, self.tombstones) = (fresh.healing, fresh.tombstones);
         (self.federation, self.agreement) = (fresh.federation, fresh.agreement);
+        (self.progress, self.watches) = (fresh.progress, fresh.watches);
         self.restart_hand_over(now.time);
         self.segments.clear();
         self.end_redrives(now.time, effects);
         self.flush_settings(now.time, effects);
         self.watch_forgotten(now.time);
         self.watch_gatherings();
+        self.watch_job_waits(now.time);
         let peers: Vec<PeerKey> = self.peers.keys().collect();
         for peer in peers {
             self.watch_absence(now.time, peer);
@@ -406,6 +416,7 @@ impl Node {
         if job.short {
             self.healing.forget_job(key);
         }
+        self.progress.remove(&job.id);
         self.uncount(&job);
         self.uncount_body(&job.body);
         self.segments

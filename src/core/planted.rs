@@ -53,13 +53,19 @@ pub enum Bug {
     WaitingCounted,
     /// A holder whose job was sent back from the dead letters does not take an ack from another node.
     RedriveBeatsAck,
+    /// A job whose ttl is over counts as acked for those who wait for its end.
+    AckedExpiry,
+    /// The end of a job that is asked to be kept goes once all holders know of it.
+    EndNotKept,
+    /// WAITJOB tells of an end while another holder has the job unfinished.
+    EarlyExpiry,
     /// One in the rules of topics.
     Topic(topic::Bug),
 }
 
 impl Bug {
     /// All of them, but those of topics.
-    pub const ALL: [Bug; 22] = [
+    pub const ALL: [Bug; 25] = [
         Bug::EarlyReply,
         Bug::LostAck,
         Bug::SecondRun,
@@ -82,6 +88,9 @@ impl Bug {
         Bug::CutWait,
         Bug::WaitingCounted,
         Bug::RedriveBeatsAck,
+        Bug::AckedExpiry,
+        Bug::EndNotKept,
+        Bug::EarlyExpiry,
     ];
 }
 

@@ -7,6 +7,7 @@ mod bench;
 mod clocks;
 mod collecting;
 mod delivering;
+mod ending;
 mod expecting;
 mod exploring;
 mod extras;
@@ -35,6 +36,7 @@ mod spilling;
 mod staying;
 mod tallying;
 mod urgent;
+mod waiting;
 mod withdrawing;
 
 pub(crate) use bench::plain_job;

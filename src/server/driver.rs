@@ -447,6 +447,7 @@ pub(crate) fn settings(config: &Config, log: Log) -> Settings {
         },
         log,
         default_replicate: config.default_replicate.get(),
+        result_max: config.result_max_size,
         min_replicate: config.min_replicate.min(config.default_replicate).get(),
         heal_delay: config.heal_delay,
         leaving_grace: config.leaving_grace,

@@ -16,6 +16,7 @@ use shoalmq_core::telling::Counters;
 use crate::client::{Act, Number, Terms};
 use crate::failing::{self, Rules, SHORT_DEAD_TTL};
 use crate::lives::{Life, Lore};
+use crate::outcomes::Ends;
 use crate::plan::{Plan, Policy};
 use crate::purging::Marks;
 use crate::schedule::{HostIndex, MS, Micros, SECOND};
@@ -71,6 +72,8 @@ pub(crate) struct Job {
     pub(crate) taken: bool,
     /// Where it is and was, and how often it was handed out.
     pub(crate) life: Life,
+    /// How it ended, as clients said.
+    pub(crate) ends: Ends,
 }
 
 /// What the producer knows.
@@ -101,6 +104,10 @@ impl Job {
         &self.terms.rules
     }
 
+    pub(crate) fn terms(&self) -> &Terms {
+        &self.terms
+    }
+
     pub(crate) fn ttl(&self) -> u32 {
         self.terms.ttl
     }
@@ -124,7 +131,7 @@ pub(crate) struct Checker {
     duplicates: u64,
     pub(crate) counted: Counters,
     /// Since when all nodes can have told each other of all acks.
-    settled: Option<Micros>,
+    pub(crate) settled: Option<Micros>,
     violation: Option<Violation>,
     pub(crate) settings: Ledger,
     pub(crate) topics: Topics,
@@ -209,6 +216,7 @@ impl Checker {
             had: BTreeSet::new(),
             taken: false,
             life: Life::default(),
+            ends: Ends::default(),
         });
     }
 
@@ -259,8 +267,8 @@ impl Checker {
             Answer::Refused
         };
         let is_long = |timeout: Duration| timeout.as_secs() > 0;
-        let purged = self.may_be_purged(&self.jobs[number]);
         let job = &self.jobs[number];
+        let purged = self.may_be_purged(job) || job.ends.is_cancelled;
         // Without links, its CLUSTER MEET was lost half way, and no copy can be had.
         if maybe && self.quiet && !purged && links > 0 && job.terms.timeout.is_none_or(is_long) {
             self.violate(Some(number), format!("{refusal:?} in a quiet run"));

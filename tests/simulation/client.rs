@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use shoalmq_core::command::{
     AddJob, Command, GetJob, Pause, PauseState, Question, QueueConfig, Redrive, Replication, Told,
-    Wait,
+    Wait, WaitJob,
 };
+use shoalmq_core::extras::{Extras, Tag};
 use shoalmq_core::id::{JobId, Ticket};
 use shoalmq_core::policy::Policy;
 
@@ -23,8 +24,12 @@ pub(crate) enum Ask {
     Add(Box<Terms>),
     /// GETJOB.
     Get(Vec<String>, u64, Wait),
-    /// ACKJOB.
-    Ack(Vec<JobId>),
+    /// ACKJOB, with a result or without.
+    Ack(Vec<JobId>, Option<String>),
+    /// DELJOB GLOBAL.
+    Cancel(Vec<JobId>),
+    /// WAITJOB.
+    Await(Vec<JobId>, Duration),
     /// FASTACK.
     FastAck(JobId),
     /// NACK.
@@ -61,6 +66,19 @@ pub(crate) struct Terms {
     pub(crate) replication: Replication,
     /// What applies when it fails.
     pub(crate) rules: Rules,
+    /// For how many seconds its end is kept.
+    pub(crate) keep: Option<u32>,
+}
+
+impl Terms {
+    fn extras(&self) -> Extras {
+        let keep = self.keep.map(u32::to_le_bytes);
+        let rules = self.rules.extras();
+        match &keep {
+            Some(keep) => rules.with(Tag::KEEP, Some(keep)),
+            None => rules,
+        }
+    }
 }
 
 impl Ask {
@@ -75,7 +93,7 @@ impl Ask {
                 ttl: Some(terms.ttl),
                 max_len: terms.max_len,
                 replication: terms.replication,
-                extras: terms.rules.extras(),
+                extras: terms.extras(),
                 ..AddJob::new(terms.queue.as_bytes(), terms.body.as_bytes())
             }),
             Ask::Get(queues, count, wait) => Command::GetJob(GetJob {
@@ -87,12 +105,19 @@ impl Ask {
                     meta: true,
                 },
             }),
-            Ask::Ack(ids) => Command::AckJob(ids.clone()),
+            Ask::Ack(ids, result) => {
+                Command::AckJob(ids.clone(), result.as_ref().map(String::as_bytes))
+            }
+            Ask::Cancel(ids) => Command::EndJob(ids.clone()),
+            Ask::Await(ids, timeout) => Command::WaitJob(WaitJob {
+                timeout: Some(*timeout),
+                ids: ids.iter().map(|id| (id.text(), Some(*id))).collect(),
+            }),
             Ask::FastAck(id) => Command::FastAck(vec![*id]),
             Ask::Nack(id, give_up) => Command::Nack(give_up.nack(*id)),
             Ask::Enqueue(id) => Command::Enqueue(vec![*id]),
             Ask::Dequeue(id) => Command::Dequeue(vec![*id]),
-            Ask::Working(id) => Command::Working(Some(*id)),
+            Ask::Working(id) => Command::working(Some(*id)),
             Ask::Purge(queue) => Command::PurgeQueue(queue.as_bytes()),
             Ask::Configure(pattern, policy, value) => Command::QueueConfig(QueueConfig::Change {
                 pattern: pattern.as_bytes(),
@@ -134,6 +159,8 @@ pub(crate) enum Step {
     Purge,
     /// Somebody sends jobs back from the dead letters.
     Redrive,
+    /// Somebody waits for the ends of jobs.
+    Await,
     /// Somebody changes what applies to jobs that fail.
     Rule,
     /// The client with a queue of its own goes on.

@@ -52,6 +52,7 @@ pub(crate) struct Cluster {
     pub(crate) setting_dice: Dice,
     pub(crate) topic_dice: Dice,
     pub(crate) fail_dice: Dice,
+    pub(crate) wait_dice: Dice,
     /// The second that is counted, and the happenings in it.
     pace: (u64, u64),
     addresses: u16,
@@ -81,6 +82,7 @@ impl Cluster {
             setting_dice: dice.fork(),
             topic_dice: Dice::new(plan.seed.wrapping_add(2 << 32)),
             fail_dice: Dice::new(plan.seed.wrapping_add(3 << 32)),
+            wait_dice: Dice::new(plan.seed.wrapping_add(6 << 32)),
             dice,
             pace: (0, 0),
             addresses: 0,

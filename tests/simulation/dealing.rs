@@ -28,8 +28,11 @@ impl Cluster {
         };
         let id = deal.id;
         let ask = match deal.act {
-            Act::Ack => Ask::Ack(vec![id]),
-            Act::FastAck => Ask::FastAck(id),
+            Act::Ack => Ask::Ack(vec![id], self.result_of(deal.number)),
+            Act::FastAck => {
+                self.acks_fast(deal.number);
+                Ask::FastAck(id)
+            }
             Act::Nack(give_up) => Ask::Nack(id, give_up),
             Act::Working => Ask::Working(id),
         };
@@ -71,7 +74,7 @@ impl Cluster {
             self.ask(
                 host,
                 Purpose::Nothing,
-                Ask::Ack(vec![JobId::from_bytes(id)]),
+                Ask::Ack(vec![JobId::from_bytes(id)], None),
             );
             return;
         }

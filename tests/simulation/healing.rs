@@ -59,6 +59,7 @@ impl Cluster {
             max_len: None,
             replication: Replication::Synchronous,
             rules: Rules::default(),
+            keep: None,
         });
     }
 

@@ -74,6 +74,7 @@ impl Cluster {
             max_len: None,
             replication: Replication::Synchronous,
             rules: Rules::default(),
+            keep: None,
         };
         self.checker.asked(self.now, &terms, 1);
         self.ask(host, Purpose::Add(number), Ask::Add(Box::new(terms)));

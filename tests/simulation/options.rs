@@ -135,6 +135,9 @@ pub(crate) fn name_of(bug: Bug) -> &'static str {
         Bug::CutWait => "cut-wait",
         Bug::WaitingCounted => "waiting-counted",
         Bug::RedriveBeatsAck => "redrive-beats-ack",
+        Bug::AckedExpiry => "acked-expiry",
+        Bug::EndNotKept => "end-not-kept",
+        Bug::EarlyExpiry => "early-expiry",
         Bug::Topic(bug) => match bug {
             topic::Bug::NewcomerRead => "newcomer-read",
             topic::Bug::EndedCutShort => "ended-cut-short",

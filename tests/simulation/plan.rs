@@ -8,6 +8,7 @@ use shoalmq_core::planted::Bug;
 use crate::dice::Dice;
 use crate::failing::FailingPlan;
 use crate::faults::Kind;
+use crate::outcomes::WaitingPlan;
 use crate::schedule::{MS, Micros, SECOND};
 use crate::topics::plan::TopicPlan;
 
@@ -81,6 +82,8 @@ pub(crate) struct Plan {
     pub(crate) clocks_apart: u64,
     /// Jobs that fail, if there are any.
     pub(crate) failing: Option<FailingPlan>,
+    /// What clients do about the ends of jobs, if anything.
+    pub(crate) waiting: Option<WaitingPlan>,
     /// Topics, if there are any.
     pub(crate) topics: Option<TopicPlan>,
 }
@@ -133,6 +136,7 @@ impl Plan {
             memory: dice.weighted(&[(60, 0), (20, 60_000), (20, 200_000)]),
             clocks_apart,
             failing: FailingPlan::new(seed),
+            waiting: WaitingPlan::new(seed),
             topics,
         }
     }

@@ -36,6 +36,7 @@ mod membership;
 mod moves;
 mod network;
 mod options;
+mod outcomes;
 mod places;
 mod plan;
 mod purging;

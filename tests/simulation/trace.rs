@@ -143,13 +143,15 @@ fn jobs_of_event(event: &Event<'_>) -> Vec<JobId> {
 
 fn jobs_of_command(command: &Command<'_>) -> Vec<JobId> {
     match command {
-        Command::AckJob(ids)
+        Command::AckJob(ids, _)
+        | Command::EndJob(ids)
         | Command::FastAck(ids)
         | Command::DelJob(ids)
         | Command::Enqueue(ids)
         | Command::Dequeue(ids) => ids.clone(),
         Command::Nack(nack) => nack.ids.clone(),
-        Command::Working(id) | Command::Show(id) => id.iter().copied().collect(),
+        Command::WaitJob(wait) => wait.ids.iter().filter_map(|(_, id)| *id).collect(),
+        Command::Working(id, _) | Command::Show(id) => id.iter().copied().collect(),
         _ => Vec::new(),
     }
 }
@@ -168,6 +170,8 @@ fn jobs_of_message(message: &Message) -> Vec<JobId> {
         | Message::SetAck { id, .. }
         | Message::GotAck { id, .. }
         | Message::DelJob { id, .. } => vec![*id],
+        Message::Watch(ids) => ids.to_vec(),
+        Message::Fates(fates) => fates.iter().map(|(id, _)| *id).collect(),
         Message::YourJobs(jobs) => jobs.iter().map(|copy| copy.id).collect(),
         Message::State(_)
         | Message::NeedJobs { .. }

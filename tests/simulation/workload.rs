@@ -14,6 +14,7 @@ use crate::failing::{GiveUp, Rules};
 use crate::healing;
 use crate::host::Inbound;
 use crate::keeping;
+use crate::outcomes;
 use crate::schedule::{Happening, HostIndex, MS, Micros, SECOND};
 use crate::topics::TopicPurpose;
 
@@ -51,6 +52,8 @@ pub(crate) enum Purpose {
     Act(Act, Number),
     /// GETJOB of the client with a queue of its own: for the job that it added, if it has.
     Keep(Option<Number>),
+    /// WAITJOB.
+    Await(outcomes::Question),
     /// A command on topics.
     Topic(TopicPurpose),
     Nothing,
@@ -72,6 +75,7 @@ impl Cluster {
         self.begin_storing();
         self.begin_topics();
         self.begin_failing();
+        self.begin_waiting();
         self.at(WARM_UP, Happening::Client(Step::Purge));
         self.at(WARM_UP, Happening::Client(Step::Keep(Keep::Look)));
         for number in 0..self.plan.consumers {
@@ -121,6 +125,7 @@ impl Cluster {
             Step::Purge => self.purge(),
             Step::Redrive => self.redrive_something(),
             Step::Rule => self.rule(),
+            Step::Await => self.wait_for_some(),
             Step::Keep(step) => self.keep(step),
             Step::Topic(step) => self.topic_step(step),
         }
@@ -233,8 +238,10 @@ impl Cluster {
             max_len: dice.percent(5).then_some(5),
             replication,
             rules: Rules::default(),
+            keep: None,
         };
-        self.with_rules(terms)
+        let terms = self.with_rules(terms);
+        self.with_keep(terms)
     }
 
     fn fetch(&mut self, number: usize) {
@@ -317,6 +324,7 @@ impl Cluster {
             (Purpose::Act(act, number), Reply::Count(count)) => {
                 self.checker.acted(self.now, host, number, act, count);
             }
+            (Purpose::Await(question), reply) => self.told_fates(host, &question, &reply),
             (Purpose::Topic(purpose), reply) => self.topic_answered(host, purpose, reply, given),
             (Purpose::Keep(number), reply) => self.kept(host, number, reply, given),
             (Purpose::Act(..), Reply::Refused(_)) | (Purpose::Nothing, _) => {}

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use shoalmq_core::extras::{Extras, Tag};
 use shoalmq_core::message::{Copy, Holders};
+use shoalmq_core::outcome::Outcome;
 use shoalmq_core::setting::Setting;
 use shoalmq_core::stamp::Stamp;
 use shoalmq_core::telling::QueuesView;
@@ -203,6 +204,36 @@ fn of_topics() -> Vec<Message> {
         .collect()
 }
 
+/// The same of those who wait for the ends of jobs.
+fn of_waiting() -> [Message; 2] {
+    let id = |number| JobId::from_bytes([number; 24]);
+    let rank = Some((3, true, 300, NodeId::from_bytes([1; 20])));
+    let fates = [
+        Fate::Unknown,
+        Fate::Pending {
+            rank: None,
+            progress: Some(b"half".to_vec()),
+        },
+        Fate::Dead {
+            rank,
+            extras: extras(),
+        },
+        Fate::Ended {
+            outcome: Outcome::Acked,
+            result: Some(b"42".to_vec()),
+            is_memory: true,
+        },
+    ];
+    let fates = fates
+        .into_iter()
+        .zip(1..)
+        .map(|(fate, number)| (id(number), fate));
+    [
+        Message::Watch([id(1), id(2)].into()),
+        Message::Fates(fates.collect()),
+    ]
+}
+
 /// One of each kind, all optional parts included, in the order of their numbers.
 fn one_of_each() -> Vec<Frame> {
     let state = PeerState {
@@ -223,7 +254,8 @@ fn one_of_each() -> Vec<Frame> {
         .chain([Message::Moved {
             id: JobId::from_bytes([9; 24]),
             extras: extras(),
-        }]);
+        }])
+        .chain(of_waiting());
     let notices = notices().into_iter().map(Frame::Notice);
     notices.chain(messages.map(Frame::Message)).collect()
 }

@@ -6,13 +6,14 @@ use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
 use shoalmq_core::command::{
-    Answer, Delivery, Detail, JobView, PauseState, Question, QueueScan, QueueView, QueueWaits,
-    Redrive, ScanReply,
+    Answer, Delivery, Detail, Done, Errand, Forward, JobView, PauseState, Question, QueueScan,
+    QueueView, QueueWaits, Redrive, ScanReply,
 };
 use shoalmq_core::extras::{Extras, Features, Tag};
 use shoalmq_core::id::StoreId;
 use shoalmq_core::job::{Body, JobState};
 use shoalmq_core::message::{Copy, Holders};
+use shoalmq_core::outcome::{Fate, Outcome};
 use shoalmq_core::setting::{Setting, SettingKind};
 use shoalmq_core::stamp::{Stamp, Stamps};
 use shoalmq_core::telling::Depths;
@@ -211,6 +212,64 @@ fn job_views() -> impl Strategy<Value = JobView> {
         )
 }
 
+fn forwards() -> impl Strategy<Value = Forward> {
+    let nack = (
+        any::<(Option<u32>, bool)>(),
+        option::of(names()),
+        any::<Option<Vec<u8>>>(),
+    );
+    let errands = prop_oneof![
+        nack.prop_map(|((delay, is_dead), to, reason)| Errand::Nack {
+            delay,
+            to,
+            reason,
+            is_dead,
+        }),
+        any::<Option<Vec<u8>>>().prop_map(Errand::Working),
+        any::<u8>().prop_map(Errand::Promote),
+        Just(Errand::Delete),
+    ];
+    (vec(job_ids(), 0..4), any::<bool>(), errands).prop_map(|(ids, only_turn, errand)| Forward {
+        ids,
+        only_turn,
+        errand,
+    })
+}
+
+fn done() -> impl Strategy<Value = Done> {
+    prop_oneof![
+        Just(Done::Holds),
+        any::<u64>().prop_map(Done::Count),
+        Just(Done::TooLate),
+    ]
+}
+
+fn fates() -> impl Strategy<Value = Fate> {
+    let ranks = || {
+        option::of((any::<(u32, bool, u64)>(), node_ids())).prop_map(|rank| {
+            rank.map(|((version, dead, stamp), node)| (version, dead, stamp, node))
+        })
+    };
+    let outcomes = prop_oneof![
+        Just(Outcome::Acked),
+        Just(Outcome::Deleted),
+        Just(Outcome::Expired)
+    ];
+    prop_oneof![
+        Just(Fate::Unknown),
+        (ranks(), any::<Option<Vec<u8>>>())
+            .prop_map(|(rank, progress)| Fate::Pending { rank, progress }),
+        (ranks(), extras()).prop_map(|(rank, extras)| Fate::Dead { rank, extras }),
+        (outcomes, any::<(Option<Vec<u8>>, bool)>()).prop_map(|(outcome, (result, is_memory))| {
+            Fate::Ended {
+                outcome,
+                result,
+                is_memory,
+            }
+        }),
+    ]
+}
+
 fn questions() -> impl Strategy<Value = Question> {
     let scans = (
         any::<(u64, Option<u64>, bool)>(),
@@ -220,7 +279,7 @@ fn questions() -> impl Strategy<Value = Question> {
     prop_oneof![
         names().prop_map(Question::QueueLength),
         names().prop_map(Question::Purged),
-        (job_ids(), any::<u8>()).prop_map(|(id, priority)| Question::Promote(id, priority)),
+        forwards().prop_map(Question::Forward),
         Just(Question::Made),
         (names(), any::<(i64, bool)>()).prop_map(|(queue, (count, is_meta))| Question::QueuePeek {
             queue,
@@ -319,6 +378,7 @@ fn answers() -> impl Strategy<Value = Answer> {
         any::<u64>().prop_map(Answer::Count),
         any::<u64>().prop_map(Answer::Purged),
         any::<u64>().prop_map(Answer::Redriven),
+        vec((job_ids(), done()), 0..4).prop_map(Answer::Done),
         made().prop_map(Answer::Made),
         (vec(deliveries(), 0..4), any::<bool>())
             .prop_map(|(jobs, is_meta)| Answer::Peeked(jobs, is_meta)),
@@ -376,6 +436,8 @@ fn messages() -> impl Strategy<Value = Message> {
     let of_id = prop_oneof![
         job_ids().prop_map(Message::GotJob),
         job_ids().prop_map(Message::Missing),
+        vec(job_ids(), 0..4).prop_map(|ids| Message::Watch(ids.into())),
+        vec((job_ids(), fates()), 0..4).prop_map(Message::Fates),
         (job_ids(), extras()).prop_map(|(id, extras)| Message::WillQueue { id, extras }),
         (job_ids(), extras()).prop_map(|(id, extras)| Message::DelJob { id, extras }),
         (job_ids(), extras()).prop_map(|(id, extras)| Message::Moved { id, extras }),

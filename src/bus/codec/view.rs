@@ -9,10 +9,11 @@ use shoalmq_core::command::{
     Redrive, ScanReply,
 };
 use shoalmq_core::extras::Extras;
-use shoalmq_core::id::{Maker, QueueName};
+use shoalmq_core::id::{JobId, Maker, QueueName};
 use shoalmq_core::job::{Body, JobState};
 use shoalmq_core::stamp::Stamp;
 
+use super::fates::{self, Did};
 use super::job::{Ids, Nodes};
 use super::queues::Jobs;
 use super::{Invalid, job_id};
@@ -60,11 +61,8 @@ pub(super) enum Wanted<'a> {
         #[serde(borrow)]
         ids: Ids<'a>,
     },
-    Promote {
-        #[serde(borrow)]
-        id: &'a Bytes,
-        priority: u8,
-    },
+    #[serde(borrow)]
+    Forward(fates::Wanted<'a>),
 }
 
 /// What is answered.
@@ -96,6 +94,7 @@ pub(super) enum Said<'a> {
     Made(Vec<(Maker, Stamp)>),
     Purged(u64),
     Redriven(u64),
+    Done(Vec<(JobId, Did)>),
 }
 
 /// Where a job stands.
@@ -209,10 +208,7 @@ impl<'a> Wanted<'a> {
             },
             Question::Made => Wanted::Made,
             Question::Purged(queue) => Wanted::Purged(name(queue)),
-            Question::Promote(id, priority) => Wanted::Promote {
-                id: Bytes::new(id.as_bytes()),
-                priority: *priority,
-            },
+            Question::Forward(forward) => Wanted::Forward(fates::Wanted::of(forward)),
             Question::Redrive(redrive) => Wanted::Redrive {
                 queue: name(&redrive.queue),
                 to: redrive.to.as_ref().map(name),
@@ -276,7 +272,7 @@ impl<'a> Wanted<'a> {
             },
             Wanted::Made => Question::Made,
             Wanted::Purged(queue) => Question::Purged(QueueName::new(queue)),
-            Wanted::Promote { id, priority } => Question::Promote(job_id(id)?, priority),
+            Wanted::Forward(forward) => Question::Forward(forward.into_forward()?),
             Wanted::Redrive {
                 queue,
                 to,
@@ -299,6 +295,9 @@ impl<'a> Said<'a> {
             Answer::Made(made) => Said::Made(made.iter().collect()),
             Answer::Purged(count) => Said::Purged(*count),
             Answer::Redriven(count) => Said::Redriven(*count),
+            Answer::Done(done) => {
+                Said::Done(done.iter().map(|&(id, done)| (id, Did::of(done))).collect())
+            }
             Answer::Peeked(jobs, is_meta) => Said::Peeked {
                 jobs: jobs.iter().map(Peeked::of).collect(),
                 meta: *is_meta,
@@ -326,6 +325,9 @@ impl<'a> Said<'a> {
             Said::Made(made) => Answer::Made(made.into_iter().collect()),
             Said::Purged(count) => Answer::Purged(count),
             Said::Redriven(count) => Answer::Redriven(count),
+            Said::Done(done) => {
+                Answer::Done(done.into_iter().map(|(id, did)| (id, did.done())).collect())
+            }
             Said::Peeked { jobs, meta } => {
                 let jobs: Result<_, _> = jobs.into_iter().map(Peeked::into_delivery).collect();
                 Answer::Peeked(jobs?, meta)

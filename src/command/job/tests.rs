@@ -227,7 +227,7 @@ fn getjob_tells_apart_what_is_wrong() {
 fn one_malformed_id_refuses_the_whole_list() {
     type Made = fn(Vec<JobId>) -> Command<'static>;
     let commands: [(Parser, Made); 6] = [
-        (ack_job, Command::AckJob),
+        (ack_job, Command::ack),
         (fast_ack, Command::FastAck),
         (del_job, Command::DelJob),
         (enqueue, Command::Enqueue),
@@ -251,8 +251,8 @@ fn one_malformed_id_refuses_the_whole_list() {
 fn show_and_working_take_one_id() {
     assert_eq!(core(show, ID), Ok(Command::Show(Some(id()))));
     assert_eq!(core(show, FOREIGN), Ok(Command::Show(None)));
-    assert_eq!(core(working, ID), Ok(Command::Working(Some(id()))));
-    assert_eq!(core(working, FOREIGN), Ok(Command::Working(None)));
+    assert_eq!(core(working, ID), Ok(Command::working(Some(id()))));
+    assert_eq!(core(working, FOREIGN), Ok(Command::working(None)));
     for (parse, name) in [(show as Parser, "show"), (working, "working")] {
         assert_eq!(core(parse, "x"), Err(ParseError::InvalidJobId));
         assert_eq!(core(parse, ""), Err(ParseError::WrongArity(name)));

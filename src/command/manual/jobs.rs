@@ -11,6 +11,8 @@ use crate::command::ParseError;
 const IDS: &str = "[ id ... ]";
 const BAD_ID: &[Failure<'static>] = &[Parse(ParseError::InvalidJobId)];
 const ALL_OR_NONE: &str = "All ids are checked first: one malformed id, and nothing is done. Without ids the answer is 0.";
+const ANY_NODE: &str = "Any node takes it. One that does not hold the job passes it on: to the node that has the job queued or handed it out or, if \
+                        that one cannot be reached, to one that has a copy.";
 const AT_MOST_ONCE: &str =
     "At-most-once jobs (`RETRY 0`) that were delivered are never queued again: they count 0.";
 
@@ -25,6 +27,7 @@ pub(in crate::command) static ADDJOB: Manual = Manual {
         Parse(ParseError::MaxDeliver),
         Parse(ParseError::Dead),
         Parse(ParseError::Backoff),
+        Parse(ParseError::Keep),
         Parse(ParseError::Meta(meta::Refused::TooMuch)),
         Parse(ParseError::Meta(meta::Refused::Reserved)),
         Parse(ParseError::Near(b"RETRI", "addjob")),
@@ -65,6 +68,8 @@ pub(in crate::command) static ADDJOB: Manual = Manual {
          A job with `MAXDELIVER` or `DEAD` also becomes a dead letter when its TTL ends. `BACKOFF` makes the job wait after NACK: base seconds after the first, and twice as long after each that follows, at most max; 20 % more or less, at \
          random, and no longer than half of the TTL that is left. None of \
          them goes with `RETRY 0`.",
+        "`KEEP`, 1 to 604800 s, is for how long the end of the job is kept once it is over: how it ended, and the result. It is as safe as \
+         the job was, and WAITJOB tells it.",
         "`META` gives the job a named value, and may be given several times: 16 pairs, 4096 bytes of names and values in all. \
          The queue does not look at it. It goes with the job to every node, through every restart, until the job ends, and \
          GETJOB returns it with `WITHMETA`. Of a name given twice the last value counts. `traceparent` and `tracestate` \
@@ -89,7 +94,7 @@ pub(in crate::command) static ADDJOB: Manual = Manual {
     ],
     ..entry(
         Group::Jobs,
-        "queue body ms-timeout [ REPLICATE n ] [ DELAY s ] [ RETRY s ] [ TTL s ] [ MAXLEN n ] [ PRIORITY n ] [ MAXDELIVER n ] [ DEAD queue ] [ BACKOFF base max ] [ META name value ] ... [ ASYNC ]",
+        "queue body ms-timeout [ REPLICATE n ] [ DELAY s ] [ RETRY s ] [ TTL s ] [ MAXLEN n ] [ PRIORITY n ] [ MAXDELIVER n ] [ DEAD queue ] [ BACKOFF base max ] [ KEEP s ] [ META name value ] ... [ ASYNC ]",
         "Adds a job to a queue.",
         "simple string: the id of the job.",
     )
@@ -133,14 +138,23 @@ pub(in crate::command) static GETJOB: Manual = Manual {
 };
 
 pub(in crate::command) static ACKJOB: Manual = Manual {
-    failures: BAD_ID,
+    failures: &[
+        Parse(ParseError::InvalidJobId),
+        Parse(ParseError::NoValue(b"RESULT")),
+        Parse(ParseError::Near(b"RESLUT", "ackjob")),
+        Refused(Refusal::ResultTooLarge(65_536)),
+    ],
     notes: &[
         ALL_OR_NONE,
-        "An acknowledged job vanishes once every node that may hold a copy has confirmed.",
+        "An acknowledged job vanishes once every node that may hold a copy has confirmed; one that was added with `KEEP` stays for as \
+         long as that says, without its body.",
+        "`RESULT` goes to those who wait for the job (WAITJOB), and is kept if the job has `KEEP`. It has at most `result-max-size` bytes, \
+         65536 by default; with more than that nothing is acknowledged. With several ids, each gets this result. Of two \
+         results for one job the first is kept.",
     ],
     ..entry(
         Group::Jobs,
-        IDS,
+        "[ id ... ] [ RESULT bytes ]",
         "Acknowledges jobs: they are done, and forgotten everywhere.",
         "integer: how many were known here and not yet acknowledged.",
     )
@@ -161,16 +175,49 @@ pub(in crate::command) static FASTACK: Manual = Manual {
 };
 
 pub(in crate::command) static DELJOB: Manual = Manual {
-    failures: BAD_ID,
+    failures: &[
+        Parse(ParseError::InvalidJobId),
+        Parse(ParseError::Near(b"GLOABL", "deljob")),
+    ],
     notes: &[
         ALL_OR_NONE,
-        "Copies on other nodes stay, and may be delivered.",
+        "Without `GLOBAL`, copies on other nodes stay, and may be delivered.",
+        "With `GLOBAL`, which comes last, the jobs are cancelled: they end on all nodes as if they were acknowledged, and those that are \
+         away hear of it when they come back. A worker that has such a job keeps it, and its ACKJOB returns 0. Any node \
+         takes this for any job.",
     ],
     ..entry(
         Group::Jobs,
-        IDS,
-        "Forgets jobs on this node only.",
-        "integer: how many were deleted here.",
+        "[ id ... ] [ GLOBAL ]",
+        "Forgets jobs on this node only, or cancels them everywhere.",
+        "integer: how many were deleted here; with `GLOBAL`, how many were not over yet, at this node and at those that it can reach.",
+    )
+};
+
+pub(in crate::command) static WAITJOB: Manual = Manual {
+    failures: &[
+        Parse(ParseError::InvalidJobId),
+        Parse(ParseError::TooManyIds),
+        Parse(ParseError::NoValue(b"TIMEOUT")),
+        Parse(ParseError::TimeoutNotInteger),
+        Parse(ParseError::TimeoutNegative),
+    ],
+    notes: &[
+        "Waits until none of the jobs is pending, or for `TIMEOUT` milliseconds; 0, the default, is for ever. Any node takes it, for \
+         jobs of all nodes.",
+        "The outcome is `acked`, with the `RESULT` of ACKJOB or nil; `dead`, with what GETJOB tells of a dead letter with `WITHMETA`; `expired`, \
+         with nil; `deleted`, with nil; `pending`, with the last `PROGRESS` of WORKING or nil, when the time is up; or `unknown`, with nil.",
+        "An ack counts at once, wherever it was given. Any other end counts once no node that can be reached has the job unfinished. A job is \
+         unknown if no member of the cluster knows it; while one of them cannot be reached, that is answered only when the time \
+         is up.",
+        "The outcome of a job is remembered for about 5 minutes, in memory, and for less time under load; the result only reaches those \
+         who wait when it comes. Add the job with `KEEP` to have both for a given time.",
+    ],
+    ..entry(
+        Group::Jobs,
+        "[ TIMEOUT ms ] id ...",
+        "Waits for the end of jobs, and tells how they ended.",
+        "array with an array for each id, in the order in which they were given: id, outcome, detail.",
     )
 };
 
@@ -205,6 +252,7 @@ pub(in crate::command) static NACK: Manual = Manual {
          `REASON` is kept with the job, up to 1 KiB, and tells why it died if it does.",
         "`DEAD` moves the job to its dead queue, and so does any NACK of a job that was handed out as often as `MAXDELIVER` allows. \
          `NACK ... DEAD` of a dead letter puts it back with the new `REASON`. `DEAD` and `TO` also take jobs that wait in a queue.",
+        ANY_NODE,
     ],
     ..entry(
         Group::Jobs,
@@ -219,7 +267,7 @@ pub(in crate::command) static PROMOTE: Manual = Manual {
     notes: &[
         "The job keeps its place among the jobs of that priority, by the time when it entered the queue. To end a delay or a wait, use \
          ENQUEUE.",
-        "Any node takes it, for any job that a node which it can reach has.",
+        ANY_NODE,
     ],
     ..entry(
         Group::Jobs,
@@ -245,10 +293,16 @@ pub(in crate::command) static WORKING: Manual = Manual {
         Parse(ParseError::InvalidJobId),
         Refused(Refusal::UnknownJob),
         Refused(Refusal::TooLateToPostpone),
+        Parse(ParseError::Progress),
+        Parse(ParseError::Near(b"PORGRESS", "working")),
+    ],
+    notes: &[
+        "`PROGRESS` is shown to those who wait for the job (WAITJOB). It has at most 1024 bytes, and is kept in memory, at one node.",
+        ANY_NODE,
     ],
     ..entry(
         Group::Jobs,
-        "id",
+        "id [ PROGRESS bytes ]",
         "Postpones the next delivery of a job by its retry, since it is still being worked on.",
         "integer: the retry of the job in seconds.",
     )

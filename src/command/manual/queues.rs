@@ -133,7 +133,7 @@ pub(in crate::command) static QCONFIG: Manual = Manual {
         "A policy is set on the name of a queue, or on the beginning of names with `*` behind it: `mail*` is every queue whose \
          name begins with `mail`, and `*` is every queue. For each policy by itself the most specific entry wins: the name, then \
          the longest beginning.",
-        "`retry`, `ttl`, `delay`, `replicate`, `maxlen` and `priority` stand in for the options of ADDJOB of these names, with the same \
+        "`retry`, `ttl`, `delay`, `replicate`, `maxlen`, `priority` and `keep` stand in for the options of ADDJOB of these names, with the same \
          values, when a job does not name them. They apply when a job is added, at the node that adds it: jobs that are there \
          already stay as they are. An option of the job always wins.",
         "ADDJOB is refused where it would be refused with these options. If a policy had a part in it, the error names the \

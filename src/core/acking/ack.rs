@@ -14,15 +14,15 @@
 //!
 //! Who has answered is not recorded: after a restart, the collector asks all holders again.
 
-use crate::acking::End;
-use crate::command::Reply;
+use crate::acking::{End, Known};
+use crate::command::{Refusal, Reply};
 use crate::effect::Effect;
-use crate::extras::Extras;
 use crate::id::{JobId, NodeId};
-use crate::job::{JobKey, JobState};
+use crate::job::{Ending, JobKey, JobState};
 use crate::members::{NodeSet, PeerKey};
 use crate::message::{Holders, Message};
 use crate::node::Node;
+use crate::outcome::Outcome;
 use crate::planted::Bug;
 use crate::record::Record;
 use crate::telling::Share;
@@ -33,34 +33,56 @@ impl Node {
         &mut self,
         now: Time,
         ids: &[JobId],
+        result: Option<&[u8]>,
         effects: &mut Vec<Effect>,
     ) -> Reply {
+        let most = self.settings.result_max;
+        if result.is_some_and(|result| result.len() > most as usize) {
+            return Reply::Refused(Refusal::ResultTooLarge(most));
+        }
         let mut count = 0;
         for &id in ids {
             match self.jobs.find(&id) {
-                Some(key) if self.jobs[key].state() == JobState::Acked => {}
+                Some(key) if self.jobs[key].state() == JobState::Acked => {
+                    self.merge_end(key, &End::acked(result), effects);
+                }
                 Some(key) => {
                     self.tally(self.jobs[key].queue, |tally| tally.acked += 1);
-                    self.ack(now, key, effects);
+                    self.ack(now, key, End::acked(result), effects);
                     count += 1;
                 }
-                None => self.ack_unknown(now, id, effects),
+                None => self.ack_unknown(now, id, End::acked(result), effects),
             }
         }
         self.counters.acked += count;
         Reply::Count(count)
     }
 
-    fn ack(&mut self, now: Time, key: JobKey, effects: &mut Vec<Effect>) {
+    /// A client ends a job that is held here.
+    pub(super) fn ack(&mut self, now: Time, key: JobKey, end: End, effects: &mut Vec<Effect>) {
         if self.jobs[key].state() == JobState::Queued && self.has(Bug::LostAck) {
             return;
         }
-        if self.other_holders(key).is_empty() {
-            self.finish(now, key, effects);
+        if self.other_holders(key).is_empty() && self.keep_seconds(key).is_none() {
+            self.tally_service(now, key);
+            let id = self.jobs[key].id;
+            self.note_end(id, end.known(), end.result());
+            self.forget(now, key, effects);
+            self.remember(now, id, end.known());
         } else {
-            self.mark_acked(now, key, End::default(), NodeSet::EMPTY, effects);
+            self.mark_acked(now, key, end, NodeSet::EMPTY, effects);
             self.tell_ack(now, key, effects);
         }
+    }
+
+    /// DELJOB GLOBAL of a job that is held here. Returns whether that ended it.
+    pub(crate) fn end_job(&mut self, now: Time, key: JobKey, effects: &mut Vec<Effect>) -> bool {
+        let is_over = self.jobs[key].state() == JobState::Acked;
+        if !is_over {
+            self.counters.deleted += 1;
+            self.ack(now, key, End::other(Outcome::Deleted), effects);
+        }
+        !is_over
     }
 
     /// DELJOB: only this node forgets the jobs, and it takes them again from any node or client that brings them.
@@ -71,7 +93,13 @@ impl Node {
         effects: &mut Vec<Effect>,
     ) -> Reply {
         self.each_job(ids, |node, key| {
+            let job = &node.jobs[key];
+            let (id, is_over) = (job.id, job.state() == JobState::Acked);
             node.forget(now, key, effects);
+            if !is_over {
+                node.counters.deleted += 1;
+                node.remember(now, id, Known::Here(Outcome::Deleted));
+            }
             true
         })
     }
@@ -85,41 +113,69 @@ impl Node {
     ) -> Reply {
         let mut count = 0;
         for &id in ids {
-            match self.jobs.find(&id) {
-                Some(key) => {
-                    let job = &self.jobs[key];
-                    let holders = if job.is_tombstone() {
-                        self.peers.up()
-                    } else {
-                        job.holders
-                    };
-                    self.send_delete(holders, id, effects);
-                    if self.jobs[key].state() != JobState::Acked {
-                        self.tally_service(now, key);
-                        self.tally(self.jobs[key].queue, |tally| tally.acked += 1);
-                        self.counters.acked += 1;
-                    }
-                    self.forget(now, key, effects);
-                    count += 1;
+            let end = End::default();
+            let Some(key) = self.jobs.find(&id) else {
+                self.send_delete(self.peers.up(), id, &end, effects);
+                self.remember(now, id, end.known());
+                continue;
+            };
+            let job = &self.jobs[key];
+            let holders = if job.is_tombstone() {
+                self.peers.up()
+            } else {
+                job.holders
+            };
+            self.send_delete(holders, id, &end, effects);
+            if self.jobs[key].state() != JobState::Acked {
+                if self.keep_seconds(key).is_none() {
+                    self.tally_service(now, key);
                 }
-                None => self.send_delete(self.peers.up(), id, effects),
+                self.tally(self.jobs[key].queue, |tally| tally.acked += 1);
+                self.counters.acked += 1;
             }
-            self.remember(now, id);
+            self.end_at_once(now, key, &end, effects);
+            count += 1;
         }
         Reply::Count(count)
     }
 
-    pub(crate) fn send_delete(&self, to: NodeSet, id: JobId, effects: &mut Vec<Effect>) {
+    /// Tells these nodes that a job is over, and that nobody has to be told any more.
+    pub(crate) fn send_delete(&self, to: NodeSet, id: JobId, end: &End, effects: &mut Vec<Effect>) {
+        let extras = end.to_tell_last(self.clock.time);
         for peer in to.without(self.peers.gone()).iter() {
-            self.send(peer, Message::delete(id), effects);
+            let extras = extras.clone();
+            self.send(peer, Message::DelJob { id, extras }, effects);
         }
     }
 
-    pub(crate) fn on_delete_message(&mut self, now: Time, id: JobId, effects: &mut Vec<Effect>) {
-        if let Some(key) = self.jobs.find(&id) {
-            self.forget(now, key, effects);
+    pub(crate) fn on_delete_message(
+        &mut self,
+        now: Time,
+        id: JobId,
+        end: &End,
+        effects: &mut Vec<Effect>,
+    ) {
+        match self.jobs.find(&id) {
+            Some(key) => self.end_at_once(now, key, end, effects),
+            None => self.remember(now, id, end.known()),
         }
-        self.remember(now, id);
+    }
+
+    /// A job ends here, and whoever else may have it is told by somebody else, or is not told.
+    fn end_at_once(&mut self, now: Time, key: JobKey, end: &End, effects: &mut Vec<Effect>) {
+        if self.jobs[key].state() == JobState::Acked {
+            self.merge_end(key, end, effects);
+        } else if self.keep_seconds(key).is_some() {
+            self.mark_acked(now, key, end.clone(), NodeSet::EMPTY, effects);
+        } else {
+            let id = self.jobs[key].id;
+            self.note_end(id, end.known(), end.result());
+            self.forget(now, key, effects);
+            return self.remember(now, id, end.known());
+        }
+        if !self.rest(now, key) {
+            self.let_go(now, key, effects);
+        }
     }
 
     pub(crate) fn on_set_ack(
@@ -133,14 +189,10 @@ impl Node {
     ) {
         let of_tombstone = holders.is_empty();
         let known = self.jobs.find(&id);
-        let Some(key) = known.filter(|&key| !self.jobs[key].is_tombstone()) else {
+        let with_copy = known.filter(|&key| !self.jobs[key].is_tombstone());
+        let Some(key) = with_copy else {
             self.answer_ack(from, id, false, Holders::default(), effects);
-            match known {
-                // Two nodes without a copy got the ack: both go on asking.
-                Some(key) if of_tombstone => self.hear_ack(now, key, from, effects),
-                Some(key) => self.finish(now, key, effects),
-                None => self.remember(now, id),
-            }
+            self.hear_end(now, from, (id, &end), of_tombstone, effects);
             return;
         };
         if self.beats_ack(key) {
@@ -155,6 +207,7 @@ impl Node {
         if fresh {
             self.mark_acked(now, key, end, theirs, effects);
         } else {
+            self.merge_end(key, &end, effects);
             self.learn_holders(key, theirs, effects);
         }
         let told = if lacks {
@@ -168,6 +221,33 @@ impl Node {
             self.tell_ack(now, key, effects);
         } else {
             self.hear_ack(now, key, from, effects);
+        }
+    }
+
+    /// A node without a copy hears of the end of a job.
+    fn hear_end(
+        &mut self,
+        now: Time,
+        from: PeerKey,
+        (id, end): (JobId, &End),
+        of_tombstone: bool,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(key) = self.jobs.find(&id) else {
+            self.note_end(id, end.known(), end.result());
+            return self.remember(now, id, end.known());
+        };
+        let ours = self.end_of(key).known();
+        self.merge_end(key, end, effects);
+        if ours > end.known() {
+            // What this node knows holds, and the sender may not have heard it.
+            self.send_ack(key, NodeSet::only(from), effects);
+        }
+        // Two nodes without a copy got the ack: both go on asking.
+        if of_tombstone {
+            self.hear_ack(now, key, from, effects);
+        } else {
+            self.finish(now, key, effects);
         }
     }
 
@@ -217,18 +297,16 @@ impl Node {
     ) -> bool {
         let key = self.jobs.find(&id);
         let Some(key) = key.filter(|&key| self.jobs[key].state() == JobState::Acked) else {
-            let forgotten =
-                key.is_none() && self.forgotten.contains(&id) && !self.has(Bug::LateCopy);
-            if forgotten {
-                let message = Message::SetAck {
-                    id,
-                    holders: Holders::default(),
-                    withdrawn: false,
-                    extras: Extras::NONE,
-                };
-                self.send(from, message, effects);
-            }
-            return forgotten;
+            let known = if key.is_none() && !self.has(Bug::LateCopy) {
+                self.forgotten.get(&id)
+            } else {
+                None
+            };
+            let Some(end) = known.and_then(Known::everywhere) else {
+                return false;
+            };
+            self.send(from, end.message(id), effects);
+            return true;
         };
         self.collections.unhear(key, from);
         if !self.jobs[key].is_tombstone() {
@@ -245,8 +323,19 @@ impl Node {
             if self.jobs[key].counted != Share::Copy {
                 self.tally(self.jobs[key].queue, |tally| tally.expired += 1);
             }
+            let id = self.jobs[key].id;
+            self.forget(now, key, effects);
+            let outcome = if self.has(Bug::AckedExpiry) {
+                Outcome::Acked
+            } else {
+                Outcome::Expired
+            };
+            self.remember(now, id, Known::Here(outcome));
+        } else if self.jobs[key].ending == Ending::Kept {
+            self.let_go(now, key, effects);
+        } else {
+            self.forget(now, key, effects);
         }
-        self.forget(now, key, effects);
     }
 
     /// This node alone forgets a job.

@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use rand::RngExt;
 
+use crate::acking::End;
 use crate::agenda::Timer;
 use crate::effect::Effect;
-use crate::extras::Extras;
 use crate::id::Guarantee;
-use crate::job::{Body, Ending, JobKey, JobState, Move, Place};
+use crate::job::{Body, Ending, JobKey, Move, Place};
 use crate::limits;
 use crate::members::{NodeSet, PeerKey};
 use crate::message::{Holders, Message};
@@ -27,8 +27,10 @@ use crate::time::Time;
 #[derive(Debug, Default)]
 pub(crate) struct Collections {
     of: BTreeMap<JobKey, Collection>,
-    /// All but the tombstones, oldest ack first.
+    /// All but the tombstones and those that are kept, oldest ack first.
     pub(super) list: List,
+    /// Those whose end is kept.
+    pub(super) kept: List,
     /// How many of them were withdrawn, not acked.
     pub(crate) withdrawn: usize,
     /// Peers whose links came up, and the next job whose ack they are told.
@@ -41,15 +43,6 @@ pub(crate) struct Collections {
     no_body: Option<Body>,
 }
 
-/// How a job ended.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct End {
-    /// Nobody acknowledged it: its add was withdrawn.
-    pub(crate) withdrawn: bool,
-    /// What else is said about it.
-    pub(crate) extras: Extras,
-}
-
 /// How far the collection of one job is.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Collection {
@@ -57,6 +50,8 @@ pub(crate) struct Collection {
     pub(crate) heard: NodeSet,
     /// How often this node told the others; 0 while it leaves that to the one it heard from.
     pub(super) told: u8,
+    /// All know, and only the time for which it is kept has to pass.
+    pub(super) rests: bool,
 }
 
 impl Collections {
@@ -76,6 +71,7 @@ impl Collections {
         let fresh = Collection {
             heard: NodeSet::EMPTY,
             told: 0,
+            rests: false,
         };
         let former = self.of.insert(key, fresh);
         assert!(former.is_none(), "a job is collected once");
@@ -89,6 +85,12 @@ impl Collections {
     /// This peer knows of the ack.
     pub(super) fn hear(&mut self, key: JobKey, from: PeerKey) {
         self.of_mut(key).heard.insert(from);
+    }
+
+    /// Nobody has to be told any more.
+    pub(super) fn rest(&mut self, key: JobKey) {
+        let collection = self.of_mut(key);
+        (collection.rests, collection.told) = (true, 0);
     }
 
     /// Whatever this peer said before: it does not know of the ack now.
@@ -139,12 +141,14 @@ impl Node {
         if !end.withdrawn {
             self.tally_service(now, key);
         }
+        let end = self.with_keep(now, key, end);
         self.leave_place(now, key);
         if self.jobs[key].guarantee() == Guarantee::AtLeastOnce && !self.has(Bug::AckEndsWithTtl) {
             // A copy elsewhere may have been buried meanwhile.
             let longer = self.longest_dead_ttl();
             self.jobs[key].ttl = self.jobs[key].ttl.saturating_add(longer);
         }
+        self.live_until(key, end.kept_until());
         let patience = limits::ACK_PATIENCE.as_millis() as u64;
         let spread = self.random.random_range(0..patience / 4);
         let next = now + Duration::from_millis(patience + spread);
@@ -154,6 +158,7 @@ impl Node {
         self.keep_end(key, end);
         self.begin_collection(key);
         self.record_ack(key, effects);
+        self.note_fate(self.jobs[key].id);
     }
 
     /// Of a job that is over, only how it ended is kept: its body and its own extras go.
@@ -161,14 +166,11 @@ impl Node {
         let none = self.collections.no_body();
         let body = self.jobs[key].body.len();
         self.replace_body(key, none);
+        let ending = end.ending();
         let more = end.extras.len() as u64;
         let former = self.jobs.replace_extras(key, end.extras);
         let job = &mut self.jobs[key];
-        job.ending = if end.withdrawn {
-            Ending::Withdrawn
-        } else {
-            Ending::Plain
-        };
+        job.ending = ending;
         self.segments
             .shrink(job.segment, (body + former.len()) as u64);
         self.segments.enlarge(job.segment, more);
@@ -176,31 +178,45 @@ impl Node {
 
     /// An acked job, or a tombstone, stands in no list yet.
     pub(crate) fn begin_collection(&mut self, key: JobKey) {
-        let list = if self.jobs[key].is_tombstone() {
-            self.tombstones.len += 1;
-            &mut self.tombstones.list
-        } else {
-            &mut self.collections.list
-        };
+        self.tombstones.len += usize::from(self.jobs[key].is_tombstone());
+        let mut list = *self.list_of_ended(key);
         list.push_back(&mut self.jobs, key, Place::Acked);
+        *self.list_of_ended(key) = list;
         self.collections.withdrawn += usize::from(self.jobs[key].is_withdrawn());
         self.collections.begin(key);
     }
 
     pub(crate) fn end_collection(&mut self, key: JobKey) {
-        let list = if self.jobs[key].is_tombstone() {
-            self.tombstones.len -= 1;
-            &mut self.tombstones.list
-        } else {
-            &mut self.collections.list
-        };
+        self.tombstones.len -= usize::from(self.jobs[key].is_tombstone());
+        let mut list = *self.list_of_ended(key);
         list.remove(&mut self.jobs, key);
+        *self.list_of_ended(key) = list;
         self.collections.withdrawn -= usize::from(self.jobs[key].is_withdrawn());
         self.collections.end(key);
     }
 
+    fn list_of_ended(&mut self, key: JobKey) -> &mut List {
+        let job = &self.jobs[key];
+        if job.is_tombstone() {
+            &mut self.tombstones.list
+        } else if job.ending == Ending::Kept {
+            &mut self.collections.kept
+        } else {
+            &mut self.collections.list
+        }
+    }
+
+    /// The end of a job that is being collected is another one than was known: who has heard stays as it is.
+    pub(super) fn change_end(&mut self, key: JobKey, end: End) {
+        let collection = self.collections.of[&key];
+        self.end_collection(key);
+        self.keep_end(key, end);
+        self.begin_collection(key);
+        *self.collections.of_mut(key) = collection;
+    }
+
     /// Records an ack, which takes the place of all that was recorded of the job.
-    fn record_ack(&mut self, key: JobKey, effects: &mut Vec<Effect>) {
+    pub(super) fn record_ack(&mut self, key: JobKey, effects: &mut Vec<Effect>) {
         self.move_record(key, self.segments.current());
         self.persist_ack(key, effects);
     }
@@ -292,7 +308,7 @@ impl Node {
         }
         let job = &self.jobs[key];
         let (id, withdrawn) = (job.id, job.is_withdrawn());
-        let extras = self.jobs.extras(key);
+        let extras = self.end_of(key).to_tell(self.clock.time);
         let holders = if job.is_tombstone() {
             Holders::default()
         } else {
@@ -319,14 +335,10 @@ impl Node {
     /// Everybody knows: nobody needs to remember the job any more.
     pub(super) fn finish(&mut self, now: Time, key: JobKey, effects: &mut Vec<Effect>) {
         let job = &self.jobs[key];
-        let id = job.id;
-        if job.state() == JobState::Acked {
-            self.send_delete(job.holders, id, effects);
-        } else {
-            self.tally_service(now, key);
+        self.send_delete(job.holders, job.id, &self.end_of(key), effects);
+        if !self.rest(now, key) {
+            self.let_go(now, key, effects);
         }
-        self.forget(now, key, effects);
-        self.remember(now, id);
     }
 
     /// The link to a peer came up: sends it the acks that it has not confirmed.

@@ -1,4 +1,5 @@
-//! The ids that this node acknowledged, collected, or was told to forget: it refuses copies of them that come late.
+//! The ids of jobs that are over, and how they ended. Of those that this node acknowledged, collected, or was told to forget,
+//! it refuses copies that come late.
 //!
 //! An id is remembered for at least [`limits::FORGOTTEN_FOR`], unless newer ids push it out before that. There are
 //! two generations: ids enter the newer one, and from time to time the older one goes as a whole and the newer takes its
@@ -10,10 +11,12 @@ use std::hash::BuildHasher;
 use foldhash::quality::FixedState;
 use hashbrown::HashTable;
 
+use crate::acking::End;
 use crate::agenda::Timer;
 use crate::id::JobId;
 use crate::limits;
 use crate::node::Node;
+use crate::outcome::Outcome;
 use crate::telling::sizes;
 use crate::time::Time;
 
@@ -30,8 +33,50 @@ pub(crate) struct Forgotten {
 
 #[derive(Debug, Default)]
 struct Shard {
-    newer: HashTable<JobId>,
-    older: HashTable<JobId>,
+    newer: HashTable<Over>,
+    older: HashTable<Over>,
+}
+
+/// A job that is over.
+#[derive(Debug, Clone, Copy)]
+struct Over {
+    id: JobId,
+    end: Known,
+}
+
+/// What is remembered of a job that is over. Later ones win over earlier ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Known {
+    /// It ended at this node alone. Other nodes may have it, and this one takes it again from any of them.
+    Here(Outcome),
+    /// Its add was withdrawn: no node is to have it.
+    Withdrawn,
+    /// It ended: no node is to have it.
+    Everywhere(Outcome),
+}
+
+impl Known {
+    /// How it ended, for those who wait for that; none if it was never added.
+    pub(crate) fn outcome(self) -> Option<Outcome> {
+        match self {
+            Known::Here(outcome) | Known::Everywhere(outcome) => Some(outcome),
+            Known::Withdrawn => None,
+        }
+    }
+
+    /// What a node that brings a copy too late is told; none if it does not come too late.
+    pub(super) fn everywhere(self) -> Option<End> {
+        match self {
+            Known::Here(_) => None,
+            Known::Withdrawn => Some(End::WITHDRAWN),
+            Known::Everywhere(outcome) => Some(End::other(outcome)),
+        }
+    }
+
+    /// Whether copies of it come too late.
+    fn refuses(self) -> bool {
+        !matches!(self, Known::Here(_))
+    }
 }
 
 impl Forgotten {
@@ -46,29 +91,41 @@ impl Forgotten {
 
     /// Whether a copy of this job comes too late.
     pub(crate) fn contains(&self, id: &JobId) -> bool {
+        self.get(id).is_some_and(Known::refuses)
+    }
+
+    /// How a job ended.
+    pub(crate) fn get(&self, id: &JobId) -> Option<Known> {
         if self.len == 0 {
-            return false;
+            return None;
         }
         let hash = self.hasher.hash_one(id);
         let shard = &self.shards[shard_of(hash)];
-        let is_it = |other: &JobId| other == id;
-        shard.newer.find(hash, is_it).is_some() || shard.older.find(hash, is_it).is_some()
+        let is_it = |over: &Over| over.id == *id;
+        let newer = shard.newer.find(hash, is_it);
+        let over = newer.or_else(|| shard.older.find(hash, is_it));
+        over.map(|over| over.end)
     }
 
     /// Remembers an id; `bound` is how many the node may remember altogether. Returns whether it is the first.
-    pub(super) fn remember(&mut self, id: JobId, bound: usize) -> bool {
+    pub(super) fn remember(&mut self, id: JobId, end: Known, bound: usize) -> bool {
         let first = self.len == 0;
         let hash = self.hasher.hash_one(id);
         let shard = &mut self.shards[shard_of(hash)];
-        if shard.newer.find(hash, |other| *other == id).is_some() {
+        let is_it = |over: &Over| over.id == id;
+        if let Some(over) = shard.newer.find_mut(hash, is_it) {
+            over.end = over.end.max(end);
             return false;
         }
+        let before = shard.older.find(hash, is_it).map(|over| over.end);
+        let end = before.map_or(end, |before| before.max(end));
         if shard.newer.len() >= bound / (2 * SHARDS) {
             self.len -= shard.age();
         }
+        let over = Over { id, end };
         shard
             .newer
-            .insert_unique(hash, id, |id| self.hasher.hash_one(id));
+            .insert_unique(hash, over, |over| self.hasher.hash_one(over.id));
         self.len += 1;
         first
     }
@@ -99,14 +156,12 @@ fn shard_of(hash: u64) -> usize {
 }
 
 impl Node {
-    /// Remembers that this job is over, if there is anybody who could still send a copy of it.
-    pub(super) fn remember(&mut self, now: Time, id: JobId) {
-        if self.peers.members().is_empty() {
-            return;
-        }
+    /// Remembers that this job is over, and tells those who wait for its end.
+    pub(crate) fn remember(&mut self, now: Time, id: JobId, end: Known) {
+        self.note_end(id, end, None);
         let max_memory = self.settings.max_memory;
         let bound = limits::share(max_memory, sizes::FORGOTTEN_BYTES, limits::FORGOTTEN);
-        if self.forgotten.remember(id, bound) {
+        if self.forgotten.remember(id, end, bound) {
             self.watch_forgotten(now);
         }
     }
@@ -128,6 +183,8 @@ impl Node {
 mod tests {
     use super::*;
 
+    const ACKED: Known = Known::Everywhere(Outcome::Acked);
+
     fn id(number: u64) -> JobId {
         let mut bytes = [0; 24];
         bytes[4..12].copy_from_slice(&number.to_be_bytes());
@@ -137,8 +194,8 @@ mod tests {
     #[test]
     fn an_id_is_remembered_until_it_has_aged_twice() {
         let mut ring = Forgotten::new(1);
-        assert!(ring.remember(id(1), limits::FORGOTTEN));
-        assert!(!ring.remember(id(1), limits::FORGOTTEN));
+        assert!(ring.remember(id(1), ACKED, limits::FORGOTTEN));
+        assert!(!ring.remember(id(1), ACKED, limits::FORGOTTEN));
         assert_eq!(ring.len(), 1);
         ring.age();
         assert!(ring.contains(&id(1)));
@@ -151,9 +208,9 @@ mod tests {
     #[test]
     fn an_id_that_is_remembered_again_stays_longer() {
         let mut ring = Forgotten::new(1);
-        ring.remember(id(1), limits::FORGOTTEN);
+        ring.remember(id(1), ACKED, limits::FORGOTTEN);
         ring.age();
-        ring.remember(id(1), limits::FORGOTTEN);
+        ring.remember(id(1), ACKED, limits::FORGOTTEN);
         ring.age();
         assert!(ring.contains(&id(1)));
     }
@@ -164,12 +221,31 @@ mod tests {
         let mut ring = Forgotten::new(1);
         let last = 10 * bound as u64;
         for number in 0..last {
-            ring.remember(id(number), bound);
+            ring.remember(id(number), ACKED, bound);
             assert!(ring.len() <= bound);
         }
         let recent = last - bound as u64 / 4..last;
         assert!(recent.clone().all(|number| ring.contains(&id(number))));
         let kept = (0..last).filter(|&number| ring.contains(&id(number)));
         assert_eq!(kept.count(), ring.len());
+    }
+
+    #[test]
+    fn an_ack_holds_over_other_ends_and_an_end_at_one_node_refuses_no_copy() {
+        let mut ring = Forgotten::new(1);
+        let mut end = |end| {
+            ring.remember(id(1), end, limits::FORGOTTEN);
+            ring.age();
+            (
+                ring.get(&id(1)).and_then(Known::outcome),
+                ring.contains(&id(1)),
+            )
+        };
+        let expired = Some(Outcome::Expired);
+        assert_eq!(end(Known::Here(Outcome::Expired)), (expired, false));
+        assert_eq!(end(Known::Withdrawn), (None, true));
+        assert_eq!(end(ACKED), (Some(Outcome::Acked), true));
+        let deleted = Known::Everywhere(Outcome::Deleted);
+        assert_eq!(end(deleted), (Some(Outcome::Acked), true));
     }
 }

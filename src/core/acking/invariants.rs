@@ -1,6 +1,6 @@
 //! What holds of acked jobs, tombstones, and jobs that may be evicted.
 
-use crate::job::{JobState, Place};
+use crate::job::{Ending, JobState, Place};
 use crate::node::Node;
 use crate::time::Time;
 
@@ -22,8 +22,13 @@ pub(crate) fn check(node: &Node) {
         node.withdrawn_count(),
         "withdrawn jobs are counted"
     );
+    let kept = node.jobs.iter().filter(|(_, job)| {
+        job.state() == JobState::Acked && !job.is_tombstone() && job.ending == Ending::Kept
+    });
+    let kept = kept.count();
     for (list, len) in [
-        (node.collections.list, acked),
+        (node.collections.list, acked - kept),
+        (node.collections.kept, kept),
         (node.tombstones.list, tombstones),
     ] {
         let keys = list.iter(&node.jobs).map(|key| {
@@ -37,7 +42,9 @@ pub(crate) fn check(node: &Node) {
         let id = job.id;
         assert_eq!(job.state(), JobState::Acked, "{id}: only acked jobs are");
         assert!(job.body.len() == 0, "{id} needs no body");
-        assert!(job.due != Time::NEVER, "{id}: its holders are told");
+        let rests = node.collections.get(key).is_some_and(|it| it.rests);
+        let is_due = rests || job.due != Time::NEVER;
+        assert!(is_due, "{id}: its holders are told");
         let told = node.collections.get(key).is_some_and(|it| it.told > 0);
         let left_to_others = !told || node.collections.is_settling();
         let alone = job.is_tombstone() && node.peers.members().is_empty();

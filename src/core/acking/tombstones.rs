@@ -4,13 +4,12 @@
 //! goes once one node says that it collects, or all say that they do not hold the job. It stays no longer than the job
 //! can live by its id. The number of tombstones is bounded: the oldest go first.
 
+use crate::acking::End;
 use crate::effect::Effect;
-use crate::extras::Extras;
 use crate::id::{Guarantee, JobId};
-use crate::job::{Beside, Ending, Job, JobKey, Links, Stand};
+use crate::job::{Beside, Job, JobKey, Links, Stand};
 use crate::limits;
 use crate::members::NodeSet;
-use crate::message::{Holders, Message};
 use crate::node::Node;
 use crate::queue::{List, QueueKey};
 use crate::record::{Location, Segment};
@@ -28,28 +27,30 @@ pub(crate) struct Tombstones {
 
 impl Node {
     /// An ack came for a job that is not held here.
-    pub(super) fn ack_unknown(&mut self, now: Time, id: JobId, effects: &mut Vec<Effect>) {
+    pub(crate) fn ack_unknown(
+        &mut self,
+        now: Time,
+        id: JobId,
+        end: End,
+        effects: &mut Vec<Effect>,
+    ) {
         if self.peers.members().is_empty() || self.forgotten.contains(&id) {
             return;
         }
         if id.guarantee() == Guarantee::AtMostOnce {
             // Nothing brings such a job back: one try to free its memory is enough.
-            self.send_delete(self.peers.up(), id, effects);
-            self.remember(now, id);
+            self.send_delete(self.peers.up(), id, &end, effects);
+            self.note_end(id, end.known(), end.result());
+            self.remember(now, id, end.known());
         } else if self.is_going() || self.tombstone_bound() == 0 {
             // It may be gone before anybody answers: a holder that hears of it now collects without it.
             for peer in self.peers.up().iter() {
-                let message = Message::SetAck {
-                    id,
-                    holders: Holders::default(),
-                    withdrawn: false,
-                    extras: Extras::NONE,
-                };
-                self.send(peer, message, effects);
+                self.send(peer, end.message(id), effects);
             }
-            self.remember(now, id);
+            self.note_end(id, end.known(), end.result());
+            self.remember(now, id, end.known());
         } else {
-            self.keep_tombstone(now, id, effects);
+            self.keep_tombstone(now, id, end, effects);
         }
     }
 
@@ -58,7 +59,7 @@ impl Node {
         limits::share(max_memory, sizes::TOMBSTONE_BYTES, limits::TOMBSTONES)
     }
 
-    fn keep_tombstone(&mut self, now: Time, id: JobId, effects: &mut Vec<Effect>) {
+    fn keep_tombstone(&mut self, now: Time, id: JobId, end: End, effects: &mut Vec<Effect>) {
         let bound = self.tombstone_bound();
         while let Some(oldest) = self.tombstones.list.first()
             && self.tombstones.len >= bound
@@ -67,17 +68,11 @@ impl Node {
             self.forget(now, oldest, effects);
         }
         let ttl = tombstone_ttl(id).saturating_add(self.longest_dead_ttl());
-        let key = self.keep_ack(
-            id,
-            QueueKey::NONE,
-            now,
-            ttl,
-            self.segments.current(),
-            Extras::NONE,
-        );
+        let key = self.keep_ack(id, QueueKey::NONE, now, ttl, self.segments.current(), end);
         self.begin_collection(key);
         self.agenda.add_job(&mut self.jobs, key);
         self.persist_ack(key, effects);
+        self.note_fate(id);
         self.tell_ack(now, key, effects);
     }
 
@@ -89,7 +84,7 @@ impl Node {
         added: Time,
         ttl: u32,
         segment: Segment,
-        extras: Extras,
+        end: End,
     ) -> JobKey {
         let body = self.collections.no_body();
         let job = Job {
@@ -115,11 +110,11 @@ impl Node {
             since: 0,
             moves: 0,
             short: false,
-            ending: Ending::Plain,
+            ending: end.ending(),
             priority: 0,
             beside: Beside::Nothing,
         };
-        self.keep(job, extras)
+        self.keep(job, end.extras)
     }
 }
 

@@ -75,7 +75,7 @@ impl Node {
         let deadline = deadline.map_or(Time::NEVER, |timeout| now.time + timeout);
         let ask = waits.then(|| deadline.min(now.time + self.replications.patience()));
         let id = given.unwrap_or_else(|| self.draw_id(plan.times));
-        let key = self.make_job(now, (id, add), (&plan, terms.priority), holders, ask);
+        let key = self.make_job(now, (id, add), (&plan, &terms), holders, ask);
         if at_once || !waits {
             self.count_added(key);
         }
@@ -281,16 +281,12 @@ impl Node {
         let job = &self.jobs[key];
         let (id, holders) = (job.id, job.holders);
         if self.has(Bug::LostWithdrawal) {
-            self.send_delete(holders, id, effects);
+            self.send_delete(holders, id, &End::WITHDRAWN, effects);
             self.forget(now, key, effects);
         } else if self.other_holders(key).is_empty() {
             self.forget(now, key, effects);
         } else {
-            let end = End {
-                withdrawn: true,
-                extras: Extras::NONE,
-            };
-            self.mark_acked(now, key, end, NodeSet::EMPTY, effects);
+            self.mark_acked(now, key, End::WITHDRAWN, NodeSet::EMPTY, effects);
             self.tell_ack(now, key, effects);
         }
     }
@@ -435,7 +431,7 @@ impl Node {
         &mut self,
         now: Now,
         (id, add): (JobId, &AddJob<'_>),
-        (plan, priority): (&Plan, Option<u8>),
+        (plan, terms): (&Plan, &Terms),
         holders: NodeSet,
         ask: Option<Time>,
     ) -> JobKey {
@@ -471,8 +467,11 @@ impl Node {
             moves: 0,
         };
         let mut extras = add.extras.clone();
-        if let Some(priority) = priority.filter(|_| extras.priority().is_none()) {
+        if let Some(priority) = terms.priority.filter(|_| extras.priority().is_none()) {
             extras = extras.with(Tag::PRIORITY, Some(&[priority]));
+        }
+        if let Some(keep) = terms.keep.filter(|_| extras.keep().is_none()) {
+            extras = extras.with(Tag::KEEP, Some(&keep.to_le_bytes()));
         }
         self.insert(job, extras)
     }

@@ -20,6 +20,7 @@ pub(crate) struct Terms {
     pub(super) replicate: Option<u16>,
     pub(super) max_len: Option<u64>,
     pub(super) priority: Option<u8>,
+    pub(super) keep: Option<u32>,
     /// It has options that mean nothing to a job that is delivered once at most.
     pub(super) needs_retry: bool,
 }
@@ -42,6 +43,7 @@ impl Terms {
             replicate,
             max_len,
             priority: extras.priority(),
+            keep: extras.keep(),
             needs_retry: extras.iter().any(|(tag, _)| NEED_RETRY.contains(&tag)),
         }
     }
@@ -59,6 +61,7 @@ impl Terms {
             }
             Policy::MaxLen => self.max_len = self.max_len.or(Some(number)),
             Policy::Priority => self.priority = self.priority.or(u8::try_from(number).ok()),
+            Policy::Keep => self.keep = self.keep.or(short(number)),
             Policy::MaxDeliver
             | Policy::DeadQueue
             | Policy::Backoff
@@ -77,6 +80,7 @@ impl Terms {
         from.fill(Policy::Replicate, &mut self.replicate, policies.replicate);
         from.fill(Policy::MaxLen, &mut self.max_len, policies.max_len);
         from.fill(Policy::Priority, &mut self.priority, policies.priority);
+        from.fill(Policy::Keep, &mut self.keep, policies.keep);
         from
     }
 }
@@ -124,6 +128,7 @@ pub(super) fn by_policy(refusal: Refusal, from: PolicySet) -> Refusal {
         | Refusal::QueuePaused
         | Refusal::ByPolicy(..)
         | Refusal::TooManySettings
+        | Refusal::ResultTooLarge(_)
         | Refusal::Leaving
         | Refusal::UnknownJob
         | Refusal::Topic(_)

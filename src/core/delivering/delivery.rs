@@ -221,6 +221,7 @@ impl Node {
     ) {
         self.withdraw_all(now, client, effects);
         self.gatherings.drop_client(client);
+        self.job_waits.drop_client(client);
         self.end_readers(client);
         self.drop_publishes(client);
         while let Some(id) = self.waiters.of_client(client) {
@@ -292,18 +293,17 @@ impl Node {
         waiter
     }
 
+    /// WORKING of a job that is held here. Returns its retry in seconds; none if half of its ttl is over.
     pub(crate) fn working(
         &mut self,
         now: Time,
-        id: Option<JobId>,
+        key: JobKey,
+        progress: Option<&[u8]>,
         effects: &mut Vec<Effect>,
-    ) -> Reply {
-        let Some(key) = id.and_then(|id| self.jobs.find(&id)) else {
-            return Reply::Refused(Refusal::UnknownJob);
-        };
+    ) -> Option<u32> {
         let job = &self.jobs[key];
         if now.since(job.added).as_millis() * 2 > u128::from(job.ttl) * 1000 {
-            return Reply::Refused(Refusal::TooLateToPostpone);
+            return None;
         }
         let (retry, requeue) = (job.retry, now.after_secs(job.retry));
         match (job.guarantee(), job.state()) {
@@ -320,7 +320,14 @@ impl Node {
             (Guarantee::AtMostOnce, _)
             | (Guarantee::AtLeastOnce, JobState::WaitReplicas | JobState::Acked) => {}
         }
-        Reply::Count(u64::from(retry))
+        if let Some(said) = progress
+            && self.jobs[key].state() != JobState::Acked
+        {
+            let id = self.jobs[key].id;
+            self.progress.set(id, said);
+            self.note_fate(id);
+        }
+        Some(retry)
     }
 
     /// A client of this node works on the job, wherever it was handed out: nobody queues it before `requeue`.

@@ -159,7 +159,7 @@ impl Bench {
 
     #[inline(never)]
     fn ack(&mut self, id: JobId) {
-        black_box(self.send(Command::AckJob(vec![id])));
+        black_box(self.send(Command::ack(vec![id])));
     }
 
     fn take_and_ack(&mut self, count: u64) {

@@ -49,6 +49,8 @@ pub(crate) enum Ending {
     /// It is acked, but nobody acknowledged it. Its producer was told, or is gone before it could be told, that the job is
     /// not added.
     Withdrawn,
+    /// It is acked, and its end is kept for a while (`acking`).
+    Kept,
 }
 
 /// Which extras a job has.

@@ -323,11 +323,7 @@ impl Restore {
                 node.queues.find_or_add(name.as_bytes())
             });
             // Only its end is recorded, which is all that matters now.
-            let key = node.keep_ack(ack.id, queue, ack.expires, 0, segment, end.extras);
-            if end.withdrawn {
-                node.jobs[key].ending = Ending::Withdrawn;
-            }
-            key
+            node.keep_ack(ack.id, queue, ack.expires, 0, segment, end)
         };
         let holders = node.peers.set_of(&ack.unheard, node.id);
         node.jobs[key].holders = holders;
@@ -533,11 +529,16 @@ fn start_collecting(node: &mut Node, now: Time, key: JobKey, effects: &mut Vec<E
     let id = job.id;
     job.due = now + limits::ACK_RETRY_MIN;
     let nobody = job.holders.is_empty() && !job.is_tombstone();
-    if nobody || job.expires() <= now {
-        node.discard(key);
-        node.persist(Record::Deleted(id), effects);
-    } else {
+    let is_over = job.expires() <= now;
+    if !is_over && (!nobody || job.ending == Ending::Kept) {
         node.begin_collection(key);
         node.agenda.add_job(&mut node.jobs, key);
+        if !nobody || node.rest(now, key) {
+            return;
+        }
+        node.end_collection(key);
+        node.agenda.remove_job(&mut node.jobs, key);
     }
+    node.discard(key);
+    node.persist(Record::Deleted(id), effects);
 }

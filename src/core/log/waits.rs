@@ -49,6 +49,7 @@ fn wait_of_reply(reply: &Reply, before: &[Effect]) -> Wait {
         // An add that waited is withdrawn, and no crash may bring it back. One that is refused at once records nothing.
         Reply::Refused(_) => all_if_recorded(before, Wait::Nothing),
         Reply::Count(_)
+        | Reply::Fates(_)
         | Reply::Shown(_)
         | Reply::Peeked(..)
         | Reply::QueueStat(_)
@@ -90,8 +91,9 @@ fn wait_of_message(message: &Message) -> Wait {
         | Message::GotAck { .. }
         | Message::DelJob { .. }
         | Message::YourJobs(_)
+        | Message::Fates(_)
         | Message::Answer {
-            answer: Answer::Purged(_),
+            answer: Answer::Purged(_) | Answer::Redriven(_) | Answer::Done(_),
             ..
         }
         // A crash must not take back a version that peers have seen: the node would give it to another value.
@@ -106,6 +108,7 @@ fn wait_of_message(message: &Message) -> Wait {
         | Message::NeedJobs { .. }
         | Message::SettingsDigest { .. }
         | Message::Ask { .. }
+        | Message::Watch(_)
         | Message::Answer { .. } => Wait::Nothing,
     }
 }

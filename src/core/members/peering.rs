@@ -93,6 +93,7 @@ impl Node {
         self.agree_with(now, key);
         self.settle_with(now, key, effects);
         self.federate_with(now, key, effects);
+        self.watch_with(key, effects);
         self.on_member_up(at, key, effects);
     }
 
@@ -243,6 +244,7 @@ impl Node {
         self.unsettle_with(now, key);
         self.federate_without(now, key, effects);
         self.gather_without(now, key, effects);
+        self.watch_without(key, effects);
     }
 
     /// Looks again when the peer has been away for so long that its copies count no more.

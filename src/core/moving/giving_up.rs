@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::command::{Nack, Reply};
+use crate::command::Nack;
 use crate::delivering::Cause;
 use crate::effect::Effect;
 use crate::id::{Guarantee, QueueName};
@@ -12,16 +12,14 @@ use crate::register::DeathReason;
 use crate::time::Time;
 
 impl Node {
-    pub(crate) fn nack_jobs(
+    /// NACK of a job that is held here. Returns whether it was put back, moved or buried.
+    pub(crate) fn nack(
         &mut self,
         now: Time,
+        key: JobKey,
         nack: &Nack<'_>,
         effects: &mut Vec<Effect>,
-    ) -> Reply {
-        self.each_job(&nack.ids, |node, key| node.nack(now, key, nack, effects))
-    }
-
-    fn nack(&mut self, now: Time, key: JobKey, nack: &Nack<'_>, effects: &mut Vec<Effect>) -> bool {
+    ) -> bool {
         let job = &self.jobs[key];
         let moves = nack.is_dead || nack.to.is_some();
         let may_be = match job.state() {

@@ -1,25 +1,21 @@
 //! PROMOTE: another priority for a job, wherever it is in its life.
 
 use crate::effect::Effect;
-use crate::id::JobId;
-use crate::job::JobState;
+use crate::job::{JobKey, JobState};
 use crate::node::Node;
 use crate::register::Register;
 use crate::stamp::entered_by;
 use crate::time::Time;
 
 impl Node {
-    /// Gives a job another priority, if it is here and not over. It keeps the time of its entry. Returns whether it is.
+    /// Gives a job another priority, if it is not over. It keeps the time of its entry. Returns whether it is.
     pub(crate) fn promote(
         &mut self,
         now: Time,
-        id: JobId,
+        key: JobKey,
         priority: u8,
         effects: &mut Vec<Effect>,
     ) -> bool {
-        let Some(key) = self.jobs.find(&id) else {
-            return false;
-        };
         let job = &self.jobs[key];
         if job.state() == JobState::Acked || self.is_purged(key) {
             return false;
@@ -29,7 +25,7 @@ impl Node {
         }
         let queue = self.queues[job.queue].name.clone();
         let (entered, life) = (job.entered, (job.added, job.ttl));
-        let entered_by = entered_by(&id, &self.jobs.extras(key));
+        let entered_by = entered_by(&self.jobs[key].id, &self.jobs.extras(key));
         let dead = self.dead_letter(key);
         let register = Register {
             entered,

@@ -217,6 +217,7 @@ impl Node {
         self.made.note(register.node.maker(), register.made());
         self.agenda.add_job(&mut self.jobs, key);
         self.persist_move(key, effects);
+        self.note_fate(self.jobs[key].id);
         let at = self.jobs[key].queue;
         if is_queued {
             self.queues.open(at, now);

@@ -46,6 +46,7 @@ impl Rules {
             | Policy::Replicate
             | Policy::MaxLen
             | Policy::Priority
+            | Policy::Keep
             | Policy::PauseIn
             | Policy::PauseOut => {}
         }

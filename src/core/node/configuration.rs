@@ -20,6 +20,8 @@ pub struct Settings {
     pub default_replicate: u16,
     /// Copies that such a job has at least before its producer is answered, as far as there are nodes; at least 1.
     pub min_replicate: u16,
+    /// The most bytes of a RESULT of ACKJOB, at most 65 536.
+    pub result_max: u32,
     /// How long a holder may be away before its copies are replaced elsewhere.
     pub heal_delay: Duration,
     /// How long after CLUSTER LEAVING the jobs begin to move to other nodes.
@@ -57,6 +59,7 @@ impl Default for Settings {
             log: Log::Off,
             default_replicate: 3,
             min_replicate: 2,
+            result_max: 65_536,
             heal_delay: Duration::from_mins(1),
             leaving_grace: Duration::from_secs(5),
             tallied_queues: 1000,

@@ -20,7 +20,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::acking::End;
+use crate::acking::{End, Known};
 use crate::agenda::Timer;
 use crate::command::{Answer, Question, Reply};
 use crate::effect::Effect;
@@ -31,6 +31,7 @@ use crate::log::answer;
 use crate::members::{NodeSet, PeerKey};
 use crate::message::{Copy, Message};
 use crate::node::Node;
+use crate::outcome::Outcome;
 use crate::planted::Bug;
 use crate::register::Register;
 use crate::setting::{Setting, SettingKind};
@@ -266,10 +267,13 @@ impl Node {
         self.count_purged(key);
         if self.jobs[key].is_moved() && !self.other_holders(key).is_empty() {
             // A copy that missed the move is in another queue, where the mark does not take it.
-            self.mark_acked(now, key, End::default(), NodeSet::EMPTY, effects);
+            let end = End::other(Outcome::Deleted);
+            self.mark_acked(now, key, end, NodeSet::EMPTY, effects);
             self.tell_ack(now, key, effects);
         } else {
+            let id = self.jobs[key].id;
             self.forget(now, key, effects);
+            self.remember(now, id, Known::Here(Outcome::Deleted));
         }
     }
 
@@ -435,7 +439,7 @@ impl Node {
             }
             Question::QueueLength(_)
             | Question::Redrive(_)
-            | Question::Promote(..)
+            | Question::Forward(_)
             | Question::QueuePeek { .. }
             | Question::QueueStat { .. }
             | Question::Queues(_)

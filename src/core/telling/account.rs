@@ -49,7 +49,8 @@ impl Node {
         let cleaning = collections + forgotten;
         let copying = (self.replications.len() + self.healing.open()) * sizes::PENDING_BYTES;
         let federation = self.federation.bytes();
-        let rest = cleaning + moving + copying + federation + self.shared.bytes();
+        let rest =
+            cleaning + moving + copying + federation + self.shared.bytes() + self.progress.bytes();
         (jobs + queues + waiters + rest) as u64 + self.client_bytes
     }
 

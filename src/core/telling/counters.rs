@@ -11,6 +11,8 @@ pub struct Counters {
     pub expired: u64,
     /// Moved by REDRIVE.
     pub redriven: u64,
+    /// Ended by DELJOB, here or with GLOBAL.
+    pub deleted: u64,
     /// Deleted by QPURGE. Each is counted by one of its holders.
     pub purged: u64,
     pub evicted: u64,

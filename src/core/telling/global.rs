@@ -22,6 +22,7 @@ use crate::members::{NodeSet, PeerKey};
 use crate::message::Message;
 use crate::node::Node;
 use crate::stamp::Stamps;
+use crate::telling::forwarding::Forwarding;
 use crate::telling::scanning::Scan;
 use crate::time::{Now, Time};
 
@@ -53,8 +54,10 @@ pub(crate) struct Gathering {
     purge: Option<QueueName>,
     /// Where a JSCAN is.
     pub(super) scan: Option<Scan>,
-    /// REDRIVE and PROMOTE: what the next member is asked, and those that are still to be asked.
-    errand: Option<(Question, NodeSet)>,
+    /// REDRIVE: what the next member is asked, and those that are still to be asked.
+    redrive: Option<(Redrive, NodeSet)>,
+    /// A command on jobs that are not held here.
+    pub(super) forward: Option<Forwarding>,
 }
 
 impl Gathering {
@@ -69,7 +72,8 @@ impl Gathering {
             own: false,
             purge: None,
             scan: None,
-            errand: None,
+            redrive: None,
+            forward: None,
         }
     }
 
@@ -135,7 +139,7 @@ impl Node {
             Question::QueueScan(_) | Question::JobScan { .. } => {
                 return self.scan_all(now, ticket, question, effects);
             }
-            Question::Made | Question::Purged(_) | Question::Promote(..) => return,
+            Question::Made | Question::Purged(_) | Question::Forward(_) => return,
         };
         let mut gathering = Gathering::new(ticket, answer);
         gathering.peek = count;
@@ -182,55 +186,36 @@ impl Node {
         let question = Question::Redrive(redrive.clone());
         let mut gathering = Gathering::new(ticket, Answer::Redriven(0));
         gathering.own = true;
-        gathering.errand = Some((question.clone(), others));
+        gathering.redrive = Some((redrive.clone(), others));
         self.ask(now, gathering, NodeSet::EMPTY, &question, effects);
         let asker = Asker::Here(self.gatherings.number);
         self.begin_redrive(now, redrive, asker);
     }
 
-    /// PROMOTE: at this node if it has the job, else at the first member that has.
-    pub(crate) fn gather_promoted(
-        &mut self,
-        now: Time,
-        ticket: Ticket,
-        (id, priority): (Option<JobId>, u8),
-        effects: &mut Vec<Effect>,
-    ) {
-        let promoted = id.is_some_and(|id| self.promote(now, id, priority, effects));
-        let mut gathering = Gathering::new(ticket, Answer::Redriven(u64::from(promoted)));
-        if let Some(id) = id {
-            let others = self.peers.members().and(self.peers.up());
-            gathering.errand = Some((Question::Promote(id, priority), others));
-        }
-        self.conclude(now, gathering, effects);
-    }
-
     /// Asks the next member, if more is wanted. Returns the gathering if nobody is left to be asked.
-    fn errand_on(
+    fn redrive_on(
         &mut self,
         now: Time,
         mut gathering: Gathering,
         effects: &mut Vec<Effect>,
     ) -> Option<Gathering> {
-        let Some((mut question, mut left)) = gathering.errand.take() else {
+        let Some((redrive, mut left)) = gathering.redrive.take() else {
             return Some(gathering);
         };
         let Answer::Redriven(done) = gathering.answer else {
             return Some(gathering);
         };
         let next = left.and(self.peers.up()).iter().next();
-        let wanted = match &question {
-            Question::Redrive(redrive) => redrive.count.map(|count| count.saturating_sub(done)),
-            _ => Some(1_u64.saturating_sub(done)),
-        };
+        let wanted = redrive.count.map(|count| count.saturating_sub(done));
         let Some(peer) = next.filter(|_| wanted != Some(0)) else {
             return Some(gathering);
         };
         left.remove(peer);
-        gathering.errand = Some((question.clone(), left));
-        if let Question::Redrive(redrive) = &mut question {
-            redrive.count = wanted;
-        }
+        gathering.redrive = Some((redrive.clone(), left));
+        let question = Question::Redrive(Redrive {
+            count: wanted,
+            ..redrive
+        });
         self.ask(now, gathering, NodeSet::only(peer), &question, effects);
         None
     }
@@ -258,9 +243,12 @@ impl Node {
 
     /// Everybody has answered who will.
     fn conclude(&mut self, now: Time, gathering: Gathering, effects: &mut Vec<Effect>) {
-        let Some(gathering) = self.errand_on(now, gathering, effects) else {
+        let Some(mut gathering) = self.redrive_on(now, gathering, effects) else {
             return;
         };
+        if let Some(forwarding) = gathering.forward.take() {
+            return self.errand_on(now, gathering.ticket, forwarding, effects);
+        }
         match (gathering.purge, gathering.answer) {
             (Some(queue), Answer::Made(made)) => {
                 self.write_mark(now, gathering.ticket, &queue, made, effects);
@@ -286,7 +274,7 @@ impl Node {
         gathering.awaited = peers;
         let within = match question {
             Question::Purged(_) | Question::Redrive(_) => limits::PURGE_WITHIN,
-            Question::Promote(..) => limits::FIND_WITHIN,
+            Question::Forward(_) => limits::FIND_WITHIN,
             Question::QueueLength(_)
             | Question::QueuePeek { .. }
             | Question::QueueStat { .. }
@@ -319,9 +307,8 @@ impl Node {
             let asker = Asker::Peer(from, number);
             return self.begin_redrive(now.time, redrive.clone(), asker);
         }
-        if let &Question::Promote(id, priority) = question {
-            let promoted = self.promote(now.time, id, priority, effects);
-            let answer = Answer::Redriven(u64::from(promoted));
+        if let Question::Forward(forward) = question {
+            let answer = self.on_errand(now.time, forward, effects);
             return self.send(from, Message::Answer { number, answer }, effects);
         }
         if self.on_ask_purged(now, from, number, question, effects) {
@@ -362,6 +349,12 @@ impl Node {
         if let Some(scan) = gathering.scan.take() {
             self.scanned(now, gathering, scan, id, answer, effects);
             return;
+        }
+        if let Some(forwarding) = &mut gathering.forward {
+            if let Some(Answer::Done(done)) = answer {
+                forwarding.hear(from, &done);
+            }
+            return self.go_on(now, number, gathering, effects);
         }
         let peek = gathering.peek;
         if !answer.is_some_and(|answer| merge(&mut gathering.answer, answer, peek)) {
@@ -487,7 +480,8 @@ impl Node {
             // They are answered in their own way.
             Question::Made => Answer::Made(self.made.clone()),
             Question::Purged(_) => Answer::Purged(0),
-            Question::Redrive(_) | Question::Promote(..) => Answer::Redriven(0),
+            Question::Redrive(_) => Answer::Redriven(0),
+            Question::Forward(_) => Answer::Done(Vec::new()),
         }
     }
 
@@ -528,6 +522,7 @@ fn merge(answer: &mut Answer, other: Answer, count: i64) -> bool {
             | Answer::Made(_)
             | Answer::Purged(_)
             | Answer::Redriven(_)
+            | Answer::Done(_)
             | Answer::Peeked(..)
             | Answer::QueueStat(_)
             | Answer::Queues(_)

@@ -7,6 +7,7 @@
 mod account;
 mod counters;
 mod depths;
+mod forwarding;
 mod global;
 mod inspect;
 mod invariants;

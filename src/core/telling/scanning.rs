@@ -46,7 +46,7 @@ impl Scan {
             | Question::Made
             | Question::Purged(_)
             | Question::Redrive(_)
-            | Question::Promote(..)
+            | Question::Forward(_)
             | Question::Queues(_) => {}
         }
         question
@@ -98,7 +98,7 @@ impl Node {
             | Question::Made
             | Question::Purged(_)
             | Question::Redrive(_)
-            | Question::Promote(..)
+            | Question::Forward(_)
             | Question::Queues(_) => return,
         };
         let scan = Scan {
@@ -230,6 +230,7 @@ fn conclude(mut gathering: Gathering, scan: &Scan, places: usize, effects: &mut 
         | Answer::Made(_)
         | Answer::Purged(_)
         | Answer::Redriven(_)
+        | Answer::Done(_)
         | Answer::Peeked(..)
         | Answer::QueueStat(_)
         | Answer::Queues(_) => {}
@@ -261,6 +262,7 @@ fn append(answer: &mut Answer, found: Answer, known: &mut BTreeSet<QueueName>) -
             | Answer::Made(_)
             | Answer::Purged(_)
             | Answer::Redriven(_)
+            | Answer::Done(_)
             | Answer::Peeked(..)
             | Answer::QueueStat(_)
             | Answer::Queues(_),
@@ -278,6 +280,7 @@ fn length(answer: &Answer) -> usize {
         | Answer::Made(_)
         | Answer::Purged(_)
         | Answer::Redriven(_)
+        | Answer::Done(_)
         | Answer::Peeked(..)
         | Answer::QueueStat(_)
         | Answer::Queues(_) => 0,

@@ -31,8 +31,10 @@ pub(crate) const PENDING_BYTES: usize = 160;
 pub(crate) const WAITER_BYTES: usize = 192;
 /// What an unconfirmed move takes: its entry in a tree that is at least half full.
 pub(crate) const UNCONFIRMED_BYTES: usize = 96;
+/// What the progress of a job takes beside its text: its entry in a tree that is at least half full.
+pub(crate) const PROGRESS_BYTES: usize = 80;
 /// What a remembered id takes.
-pub(crate) const FORGOTTEN_BYTES: usize = 29;
+pub(crate) const FORGOTTEN_BYTES: usize = 31;
 
 #[cfg(test)]
 mod tests {

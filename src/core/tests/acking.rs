@@ -10,10 +10,10 @@ fn an_ack_forgets_a_job_in_any_state() {
     let mut bench = Bench::new();
     let ids = bench.add_many("q", 2);
     bench.take("q", 1);
-    assert_eq!(bench.count(Command::AckJob(ids.clone())), 2);
+    assert_eq!(bench.count(Command::ack(ids.clone())), 2);
     assert_eq!((bench.node().job_count(), bench.len("q")), (0, 0));
     assert_eq!(bench.node().counters().acked, 2);
-    assert_eq!(bench.count(Command::AckJob(ids)), 0);
+    assert_eq!(bench.count(Command::ack(ids)), 0);
 }
 
 #[test]
@@ -33,7 +33,7 @@ fn an_acked_job_never_comes_back() {
 fn no_ids_are_no_jobs() {
     let mut bench = Bench::new();
     for command in [
-        Command::AckJob,
+        Command::ack,
         Command::FastAck,
         Command::DelJob,
         Command::Enqueue,
@@ -49,7 +49,7 @@ fn an_unknown_job_counts_for_nothing() {
     let mut bench = Bench::new();
     let unknown = JobId::from_bytes([1; 24]);
     for command in [
-        Command::AckJob,
+        Command::ack,
         Command::FastAck,
         Command::DelJob,
         Command::Enqueue,
@@ -64,7 +64,7 @@ fn an_unknown_job_counts_for_nothing() {
 #[test]
 fn the_same_id_twice_counts_once() {
     let mut bench = Bench::new();
-    for command in [Command::AckJob, Command::FastAck, Command::DelJob] {
+    for command in [Command::ack, Command::FastAck, Command::DelJob] {
         let id = bench.add(job("q"));
         assert_eq!(bench.count(command(vec![id, id])), 1);
     }

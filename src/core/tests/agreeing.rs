@@ -202,7 +202,7 @@ fn working_at_any_holder_keeps_the_job_out_everywhere() {
         assert_eq!(shoal.get(0, "q", 1).len(), 1);
         for _ in 0..30 {
             shoal.advance_ms(1_300);
-            assert_eq!(shoal.count(worker, Command::Working(Some(id))), 2);
+            assert_eq!(shoal.count(worker, Command::working(Some(id))), 2);
             assert_eq!(shoal.queued(id), [] as [usize; 0]);
         }
         shoal.advance_ms(1_950);
@@ -217,7 +217,7 @@ fn working_at_any_holder_keeps_the_job_out_everywhere() {
 fn working_takes_a_job_out_of_the_queue_of_another_node() {
     let mut shoal = Shoal::new(3);
     let id = shoal.add(0, copies("q", 3, 2));
-    assert_eq!(shoal.count(1, Command::Working(Some(id))), 2);
+    assert_eq!(shoal.count(1, Command::working(Some(id))), 2);
     shoal.advance_ms(5);
     assert_eq!(shoal.queued(id), [] as [usize; 0]);
     shoal.advance_ms(1_950);

@@ -29,6 +29,7 @@ pub(crate) const SETTINGS: Settings = Settings {
     log: Log::On,
     default_replicate: 3,
     min_replicate: 2,
+    result_max: 65_536,
     heal_delay: Duration::from_mins(1),
     leaving_grace: Duration::from_secs(5),
     sync: crate::node::Sync::Later,
@@ -259,7 +260,7 @@ impl Bench {
     }
 
     pub(crate) fn ack(&mut self, id: JobId) -> u64 {
-        self.count(Command::AckJob(vec![id]))
+        self.count(Command::ack(vec![id]))
     }
 
     pub(crate) fn nack(&mut self, id: JobId) -> u64 {

@@ -106,7 +106,7 @@ fn sixteen_acks_take_one_message_of_each_kind_per_job_and_peer() {
     let mut shoal = Shoal::new(3);
     let ids: Vec<JobId> = (0..16).map(|_| shoal.add(0, copies(3))).collect();
     shoal.sent.clear();
-    assert_eq!(shoal.count(0, Command::AckJob(ids)), 16);
+    assert_eq!(shoal.count(0, Command::ack(ids)), 16);
     shoal.advance(SOON);
     assert_empty(&mut shoal, "collected");
     let expected = [
@@ -215,8 +215,8 @@ fn two_nodes_may_be_told_of_an_ack_at_once() {
         for second in 0..4 {
             let mut shoal = Shoal::new(4);
             let id = shoal.add(0, copies(3));
-            shoal.send(first, 1, Command::AckJob(vec![id]));
-            shoal.send(second, 1, Command::AckJob(vec![id]));
+            shoal.send(first, 1, Command::ack(vec![id]));
+            shoal.send(second, 1, Command::ack(vec![id]));
             shoal.advance_ms(20);
             assert_empty(&mut shoal, &format!("{first} and {second}"));
         }
@@ -371,7 +371,7 @@ fn pressure_evicts_what_is_missed_least_first() {
     shoal.get(0, "once", 1);
     shoal.kill(1);
     shoal.advance_ms(10);
-    shoal.count(0, Command::AckJob(acked.clone()));
+    shoal.count(0, Command::ack(acked.clone()));
     shoal.ack(0, unknown_id(1));
     let bytes = |shoal: &Shoal| shoal.node(0).used_memory();
     let mut gone = vec![];
@@ -408,7 +408,7 @@ fn very_many_acks_are_told_a_few_at_a_time() {
         .collect();
     shoal.kill(1);
     shoal.advance_ms(10);
-    shoal.count(0, Command::AckJob(ids));
+    shoal.count(0, Command::ack(ids));
     // Let the retries be far apart, so that what is sent next is owed to the link.
     shoal.advance(100);
     shoal.sent.clear();
@@ -446,7 +446,7 @@ fn a_flush_forgets_acks_and_tombstones_but_not_that_jobs_are_over() {
 fn what_is_remembered_of_jobs_that_are_over_takes_memory_for_a_while() {
     let mut shoal = Shoal::new(2);
     let ids: Vec<JobId> = (0..100).map(|_| shoal.add(0, copies(2))).collect();
-    shoal.count(0, Command::AckJob(ids));
+    shoal.count(0, Command::ack(ids));
     shoal.advance_ms(20);
     let queue = shoal.node(0).used_memory() - (100 * sizes::FORGOTTEN_BYTES) as u64;
     assert!(queue < 1000);

@@ -209,7 +209,7 @@ fn working_postpones_the_requeue_by_a_retry() {
     let id = bench.add(job_with_retry("q", 10));
     bench.take("q", 1);
     bench.advance(9);
-    assert_eq!(bench.count(Command::Working(Some(id))), 10);
+    assert_eq!(bench.count(Command::working(Some(id))), 10);
     bench.advance_ms(9_999);
     assert_eq!(bench.state(id), JobState::Active);
     bench.advance_ms(1);
@@ -223,7 +223,7 @@ fn working_postpones_the_requeue_by_a_retry() {
 fn working_takes_a_queued_job_out_of_its_queue() {
     let mut bench = Bench::new();
     let id = bench.add(job_with_retry("q", 10));
-    assert_eq!(bench.count(Command::Working(Some(id))), 10);
+    assert_eq!(bench.count(Command::working(Some(id))), 10);
     assert_eq!((bench.state(id), bench.len("q")), (JobState::Active, 0));
     bench.advance(10);
     assert_eq!(bench.state(id), JobState::Queued);
@@ -236,7 +236,7 @@ fn working_does_not_cut_a_delay_short() {
         delay: Some(100),
         ..job_with_retry("q", 10)
     });
-    assert_eq!(bench.count(Command::Working(Some(id))), 10);
+    assert_eq!(bench.count(Command::working(Some(id))), 10);
     bench.advance(99);
     assert_eq!(bench.state(id), JobState::Active);
     bench.advance(1);
@@ -251,10 +251,10 @@ fn working_is_refused_after_half_of_the_ttl() {
         ..job_with_retry("q", 10)
     });
     bench.advance(50);
-    assert_eq!(bench.count(Command::Working(Some(id))), 10);
+    assert_eq!(bench.count(Command::working(Some(id))), 10);
     bench.advance_ms(1);
     assert_eq!(
-        bench.run(Command::Working(Some(id))),
+        bench.run(Command::working(Some(id))),
         Reply::Refused(Refusal::TooLateToPostpone)
     );
 }
@@ -263,9 +263,9 @@ fn working_is_refused_after_half_of_the_ttl() {
 fn working_answers_0_for_an_at_most_once_job_and_does_not_lose_it() {
     let mut bench = Bench::new();
     let id = bench.add(job_with_retry("q", 0));
-    assert_eq!(bench.count(Command::Working(Some(id))), 0);
+    assert_eq!(bench.count(Command::working(Some(id))), 0);
     assert_eq!(bench.take("q", 1), [id]);
-    assert_eq!(bench.count(Command::Working(Some(id))), 0);
+    assert_eq!(bench.count(Command::working(Some(id))), 0);
     assert_eq!(bench.state(id), JobState::Active);
 }
 
@@ -275,8 +275,8 @@ fn working_for_an_unknown_job_is_refused() {
     let id = bench.add(job("q"));
     bench.ack(id);
     let refused = Reply::Refused(Refusal::UnknownJob);
-    assert_eq!(bench.run(Command::Working(Some(id))), refused);
-    assert_eq!(bench.run(Command::Working(None)), refused);
+    assert_eq!(bench.run(Command::working(Some(id))), refused);
+    assert_eq!(bench.run(Command::working(None)), refused);
 }
 
 #[test]

@@ -143,7 +143,7 @@ impl Pair {
             Step::Ack(index) => {
                 let id = self.pick(index);
                 let expected = self.model.forget(id);
-                self.count(Command::AckJob(vec![id, id]), expected);
+                self.count(Command::ack(vec![id, id]), expected);
             }
             Step::Delete(index) => {
                 let id = self.pick(index);
@@ -297,7 +297,7 @@ impl Pair {
                 }
             }
         };
-        let ticket = self.bench.send(1, Command::Working(Some(id)));
+        let ticket = self.bench.send(1, Command::working(Some(id)));
         assert_eq!(self.bench.answer(ticket), Some(&expected));
         self.hear(Some(ticket));
     }

@@ -76,7 +76,7 @@ fn after_a_crash_a_queue_tells_how_many_jobs_wait_for_their_retry_and_until_when
     bench.ack(ids[2]);
     assert_eq!(told(&mut bench), (1, 1, 1, Some(secs(30))));
     bench.advance(5);
-    bench.count(Command::Working(Some(ids[3])));
+    bench.count(Command::working(Some(ids[3])));
     assert_eq!(told(&mut bench), (1, 2, 0, None), "somebody works on it");
 }
 

@@ -432,7 +432,7 @@ impl Shoal {
     }
 
     pub(crate) fn ack(&mut self, seat: usize, id: JobId) -> u64 {
-        self.count(seat, Command::AckJob(vec![id]))
+        self.count(seat, Command::ack(vec![id]))
     }
 
     pub(crate) fn show(&mut self, seat: usize, id: JobId) -> Option<JobView> {

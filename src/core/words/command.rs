@@ -6,18 +6,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::extras::Extras;
-use crate::id::{JobId, NodeId, QueueName};
+use crate::id::{IdText, JobId, NodeId, QueueName};
 use crate::job::{Body, JobState};
 use crate::limits;
+use crate::outcome::Fate;
 use crate::stamp::Stamps;
 use crate::telling::{Depths, QueuesView};
 use crate::time::Time;
 use crate::topic::{TopicCommand, TopicReply};
 
+mod awaiting;
+mod forward;
 mod moving;
 mod unread;
 pub use crate::policy::{Policies, QueueConfig};
 pub use crate::refusal::Refusal;
+pub use awaiting::{PROGRESS_MAX, WAITJOB_IDS, WaitJob};
+pub use forward::{Done, Errand, Forward};
 pub use moving::{Nack, Redrive};
 
 /// A command that reaches the core, its syntax checked.
@@ -27,20 +32,24 @@ pub enum Command<'a> {
     AddJob(AddJob<'a>),
     /// GETJOB: take jobs out of queues, or wait for one.
     GetJob(GetJob<'a>),
-    /// ACKJOB: these jobs are done; count those known and not yet acked.
-    AckJob(Vec<JobId>),
+    /// ACKJOB: these jobs are done, with this RESULT; count those known and not yet acked.
+    AckJob(Vec<JobId>, Option<&'a [u8]>),
     /// FASTACK: as ACKJOB without collecting confirmations; count those deleted here.
     FastAck(Vec<JobId>),
     /// DELJOB: forget these jobs on this node only; count them.
     DelJob(Vec<JobId>),
+    /// DELJOB GLOBAL: end these jobs on all nodes; count those that were not over.
+    EndJob(Vec<JobId>),
+    /// WAITJOB: wait for the ends of these jobs.
+    WaitJob(WaitJob),
     /// ENQUEUE: put active jobs into their queues now; count them.
     Enqueue(Vec<JobId>),
     /// NACK: as ENQUEUE, counting a failed processing; or after a wait, into another queue, or to the dead letters.
     Nack(Nack<'a>),
     /// DEQUEUE: take jobs out of their queues; count them.
     Dequeue(Vec<JobId>),
-    /// WORKING: postpone the next delivery by the job's retry. `None` is an id that no node made.
-    Working(Option<JobId>),
+    /// WORKING: postpone the next delivery by the job's retry; and what PROGRESS says. `None` is an id that no node made.
+    Working(Option<JobId>, Option<&'a [u8]>),
     /// SHOW: all that is known of a job. `None` is an id that no node made.
     Show(Option<JobId>),
     /// QLEN: ready jobs in a queue.
@@ -109,8 +118,8 @@ pub enum Question {
         /// FULL: how much is told.
         detail: Detail,
     },
-    /// PROMOTE: give a job another priority, at a node that has it.
-    Promote(JobId, u8),
+    /// NACK, WORKING, PROMOTE, DELJOB GLOBAL: do this with jobs that the node may have.
+    Forward(Forward),
     /// REDRIVE: move jobs that wait, one node after the other. Answered when that is done.
     Redrive(Redrive),
     /// QPURGE, first: which jobs the node has heard of.
@@ -147,6 +156,8 @@ pub enum Answer {
     Purged(u64),
     /// REDRIVE: jobs that were moved.
     Redriven(u64),
+    /// What was done with each job that the node has.
+    Done(Vec<(JobId, Done)>),
     /// QPEEK, and whether with META.
     Peeked(Vec<Delivery>, bool),
     /// QSTAT: the queue, if known.
@@ -162,6 +173,16 @@ pub enum Answer {
 }
 
 impl Command<'_> {
+    /// [`Command::AckJob`] without a result.
+    pub fn ack(ids: Vec<JobId>) -> Self {
+        Command::AckJob(ids, None)
+    }
+
+    /// [`Command::Working`] without PROGRESS.
+    pub fn working(id: Option<JobId>) -> Self {
+        Command::Working(id, None)
+    }
+
     /// [`Command::Nack`] without options.
     pub fn nack(ids: Vec<JobId>) -> Self {
         Command::Nack(Nack {
@@ -176,13 +197,15 @@ impl Command<'_> {
             Command::AddJob(_) => true,
             Command::Topic(command) => command.adds(),
             Command::GetJob(_)
-            | Command::AckJob(_)
+            | Command::AckJob(..)
+            | Command::EndJob(_)
+            | Command::WaitJob(_)
             | Command::FastAck(_)
             | Command::DelJob(_)
             | Command::Enqueue(_)
             | Command::Nack(_)
             | Command::Dequeue(_)
-            | Command::Working(_)
+            | Command::Working(..)
             | Command::Show(_)
             | Command::QueueLength(_)
             | Command::QueuePeek { .. }
@@ -370,6 +393,8 @@ pub enum Reply {
     NothingToDeliver,
     /// ACKJOB, DELJOB, QLEN, WORKING …: a number.
     Count(u64),
+    /// WAITJOB: how each job stands, in the order in which they were named.
+    Fates(Vec<(IdText, Fate)>),
     /// SHOW: the job, if known.
     Shown(Option<Box<JobView>>),
     /// QPEEK: jobs, left where they are, and whether with META.
@@ -439,6 +464,7 @@ impl Answer {
             | Answer::Made(_)
             | Answer::Purged(_)
             | Answer::Redriven(_)
+            | Answer::Done(_)
             | Answer::QueueStat(_)
             | Answer::Queues(_)
             | Answer::QueueNames(..)
@@ -455,6 +481,7 @@ impl Answer {
             | Answer::Made(_)
             | Answer::Purged(_)
             | Answer::Redriven(_)
+            | Answer::Done(_)
             | Answer::QueueStat(_)
             | Answer::Queues(_)
             | Answer::QueueNames(..)

@@ -68,6 +68,19 @@ impl Tag {
     /// PRIORITY of ADDJOB: a u8.
     pub const PRIORITY: Tag = Tag::optional(12);
 
+    /// KEEP of ADDJOB: for how many seconds the end of the job is kept, a u32.
+    pub const KEEP: Tag = Tag::optional(13);
+
+    /// Of a job that is over: until when that is kept. The value is the number of milliseconds, of the node's own timeline in a
+    /// record, from now on in a message: a u64.
+    pub const KEPT: Tag = Tag::optional(14);
+
+    /// Of a job that is over: how it ended, if not by an ack; a u8 ([`crate::outcome::Outcome`]).
+    pub const OUTCOME: Tag = Tag::optional(15);
+
+    /// RESULT of ACKJOB.
+    pub const RESULT: Tag = Tag::optional(16);
+
     /// A field that a node may carry along without knowing what it means.
     pub const fn optional(number: u16) -> Tag {
         assert!(number < 1 << 15, "a number has 15 bits");
@@ -245,6 +258,12 @@ impl Extras {
     /// PRIORITY of ADDJOB, if it was given.
     pub fn priority(&self) -> Option<u8> {
         self.get(Tag::PRIORITY)?.first().copied()
+    }
+
+    /// KEEP of ADDJOB in seconds, if it was given.
+    pub fn keep(&self) -> Option<u32> {
+        let bytes = self.get(Tag::KEEP)?.try_into().ok()?;
+        Some(u32::from_le_bytes(bytes))
     }
 
     /// The first field that must be understood and that a node with these features does not know.

@@ -23,6 +23,9 @@ const HEX: &[u8; 16] = b"0123456789abcdef";
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct JobId([u8; 24]);
 
+/// An id as clients write it, of a job or of no job.
+pub type IdText = [u8; JOB_ID_TEXT];
+
 /// The text is not 40 bytes long, or `D-` and the dashes are not where they belong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("Invalid Job ID format.")]

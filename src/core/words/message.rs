@@ -16,6 +16,7 @@ use crate::command::{Answer, Question};
 use crate::extras::{Extras, Features, Tag};
 use crate::id::{JobId, NodeId, QueueName};
 use crate::job::Body;
+use crate::outcome::Fate;
 use crate::setting::Setting;
 use crate::stamp::Stamp;
 use crate::topic::TopicMessage;
@@ -162,6 +163,10 @@ pub enum Message {
         /// What this node knows.
         answer: Answer,
     },
+    /// A client at the sender waits for the ends of these jobs: tell how they stand, and when they end. Holds for a while.
+    Watch(Arc<[JobId]>),
+    /// This is how these jobs stand, as far as the sender knows. Answers WATCH, and tells of ends.
+    Fates(Vec<(JobId, Fate)>),
     /// Something about topics: only to nodes that know [`Features::TOPICS`].
     Topic(Box<TopicMessage>),
 }
@@ -211,6 +216,8 @@ impl Message {
             | Message::Settings(_)
             | Message::SettingsDigest { .. }
             | Message::Ask { .. }
+            | Message::Watch(_)
+            | Message::Fates(_)
             | Message::Topic(_) => return Vec::new(),
         };
         let bodies = copies.iter_mut().map(|copy| (copy.id, &mut copy.body));
@@ -248,6 +255,8 @@ impl Message {
             | Message::Settings(_)
             | Message::SettingsDigest { .. }
             | Message::Ask { .. }
+            | Message::Watch(_)
+            | Message::Fates(_)
             | Message::Topic(_) => true,
         }
     }
@@ -280,6 +289,8 @@ impl Message {
             | Message::SettingsDigest { .. }
             | Message::Ask { .. }
             | Message::Answer { .. }
+            | Message::Watch(_)
+            | Message::Fates(_)
             | Message::Topic(_) => None,
         }
     }

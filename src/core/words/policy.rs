@@ -51,6 +51,8 @@ pub enum Policy {
     MaxLen,
     /// PRIORITY of ADDJOB.
     Priority,
+    /// KEEP of ADDJOB.
+    Keep,
     /// MAXDELIVER of ADDJOB.
     MaxDeliver,
     /// DEAD of ADDJOB.
@@ -161,16 +163,19 @@ const fn pausing(name: &'static str, kind: SettingKind) -> Row {
 }
 
 const SECONDS: u64 = u32::MAX as u64;
+/// The longest KEEP: a week, in seconds.
+pub const KEEP_MOST: u64 = 604_800;
 
 impl Policy {
     /// All of them, in the order in which they are told.
-    pub const ALL: [Policy; 12] = [
+    pub const ALL: [Policy; 13] = [
         Policy::Retry,
         Policy::Ttl,
         Policy::Delay,
         Policy::Replicate,
         Policy::MaxLen,
         Policy::Priority,
+        Policy::Keep,
         Policy::MaxDeliver,
         Policy::DeadQueue,
         Policy::Backoff,
@@ -187,6 +192,7 @@ impl Policy {
             Policy::Replicate => adding("replicate", SettingKind::REPLICATE, 1..=u16::MAX as u64),
             Policy::MaxLen => adding("maxlen", SettingKind::MAX_LEN, 1..=u64::MAX),
             Policy::Priority => adding("priority", SettingKind::PRIORITY, 0..=u8::MAX as u64),
+            Policy::Keep => adding("keep", SettingKind::KEEP, 1..=KEEP_MOST),
             Policy::MaxDeliver => failing(
                 "max-deliver",
                 SettingKind::MAX_DELIVER,

@@ -28,6 +28,8 @@ pub enum Refusal {
     QueuePaused,
     /// One of those above, and policies that stood in for options had a part in it.
     ByPolicy(&'static Refusal, PolicySet),
+    /// RESULT of ACKJOB is longer than this many bytes.
+    ResultTooLarge(u32),
     /// The cluster's settings have no room for another entry.
     TooManySettings,
     /// GETJOB would wait on a node that is leaving.

@@ -46,6 +46,8 @@ impl SettingKind {
     pub const BACKOFF: SettingKind = SettingKind(23);
     /// A policy: PRIORITY of jobs that name none.
     pub const PRIORITY: SettingKind = SettingKind(25);
+    /// A policy: KEEP of jobs that name none.
+    pub const KEEP: SettingKind = SettingKind(26);
     /// A policy: how many seconds a dead letter lives.
     pub const DEAD_TTL: SettingKind = SettingKind(24);
 

@@ -101,9 +101,9 @@ pub(in crate::server) fn apply(
 ) -> Result<(), String> {
     match name {
         "maxmemory" | "maxmemory-policy" | "memory-policy" | "default-replicate"
-        | "min-replicate" | "heal-delay" | "leaving-grace" | "metrics-max-queues"
-        | "metrics-max-topics" | "topic-max-memory" | "topic-max-disk" | "topic-dedup-window"
-        | "topic-replicate" | "topic-stall" => {
+        | "result-max-size" | "min-replicate" | "heal-delay" | "leaving-grace"
+        | "metrics-max-queues" | "metrics-max-topics" | "topic-max-memory" | "topic-max-disk"
+        | "topic-dedup-window" | "topic-replicate" | "topic-stall" => {
             configure(driver);
         }
         "appendfsync" => {

@@ -98,7 +98,7 @@ impl Cluster {
         }
         let ids = taken.iter().map(|delivery| delivery.id).collect();
         let purpose = crate::workload::Purpose::Nothing;
-        self.ask(host, purpose, Ask::Ack(ids));
+        self.ask(host, purpose, Ask::Ack(ids, None));
     }
 }
 

@@ -36,7 +36,7 @@ fn drain(shoal: &mut Shoal, retry: u64) {
         quiet += 1;
         for seat in shoal.running() {
             for delivery in shoal.get(seat, "q", 100) {
-                shoal.send(seat, 1, Command::AckJob(vec![delivery.id]));
+                shoal.send(seat, 1, Command::ack(vec![delivery.id]));
                 quiet = 0;
             }
         }
@@ -64,7 +64,7 @@ proptest! {
                 Happening::Ack(seat, nth) if runs(seat) && !added.is_empty() => {
                     let (adder, ticket) = added[nth.index(added.len())];
                     if let Some(&Reply::Added(id)) = shoal.answer(adder, ticket) {
-                        shoal.send(seat % nodes, 1, Command::AckJob(vec![id]));
+                        shoal.send(seat % nodes, 1, Command::ack(vec![id]));
                     }
                 }
                 Happening::Kill(seat) if runs(seat) => shoal.kill(seat % nodes),

@@ -301,7 +301,7 @@ impl<'a> History<'a> {
                 self.world.send(seat, Command::Nack(nack));
             }
             Act::Ack => {
-                self.world.send(seat, Command::AckJob(ids));
+                self.world.send(seat, Command::ack(ids));
             }
             Act::Redrive => {
                 let redrive = Redrive {

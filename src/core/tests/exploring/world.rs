@@ -346,7 +346,7 @@ impl World {
             client: ClientId(1),
             number: self.tickets,
         };
-        if let Command::AckJob(ids) = &command {
+        if let Command::AckJob(ids, None) = &command {
             self.acks.extend(ids.first().map(|&id| (ticket, id)));
         }
         self.feed(seat, Event::Command(ticket, command));

@@ -431,6 +431,7 @@ fn waits_for(refusal: &Refusal) -> WaitsFor {
         | Refusal::DelayBeyondTtl
         | Refusal::NeedsRetry
         | Refusal::TooManySettings
+        | Refusal::ResultTooLarge(_)
         | Refusal::Leaving
         | Refusal::UnknownJob
         | Refusal::Topic(_)

@@ -1,5 +1,6 @@
 //! The arguments of commands that move jobs from queue to queue.
 
+use crate::command::Errand;
 use crate::id::{JobId, QueueName};
 
 /// The arguments of NACK.
@@ -15,6 +16,19 @@ pub struct Nack<'a> {
     pub reason: Option<&'a [u8]>,
     /// DEAD: they are buried.
     pub is_dead: bool,
+}
+
+impl Nack<'_> {
+    /// The same as an errand.
+    pub(crate) fn into_errand(self) -> (Vec<JobId>, Errand) {
+        let errand = Errand::Nack {
+            delay: self.delay,
+            to: self.to.map(QueueName::new),
+            reason: self.reason.map(<[u8]>::to_vec),
+            is_dead: self.is_dead,
+        };
+        (self.ids, errand)
+    }
 }
 
 /// The arguments of REDRIVE.

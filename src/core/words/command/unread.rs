@@ -18,6 +18,7 @@ impl Reply {
             | Reply::Delivered(..)
             | Reply::NothingToDeliver
             | Reply::Count(_)
+            | Reply::Fates(_)
             | Reply::Shown(None)
             | Reply::QueueStat(_)
             | Reply::PauseState(_)
@@ -39,6 +40,7 @@ impl Reply {
             Reply::Added(_)
             | Reply::NothingToDeliver
             | Reply::Count(_)
+            | Reply::Fates(_)
             | Reply::Shown(_)
             | Reply::Peeked(..)
             | Reply::QueueStat(_)
@@ -108,6 +110,7 @@ impl Reply {
             | Reply::Delivered(..)
             | Reply::NothingToDeliver
             | Reply::Count(_)
+            | Reply::Fates(_)
             | Reply::Shown(None)
             | Reply::QueueStat(_)
             | Reply::PauseState(_)

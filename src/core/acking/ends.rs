@@ -1,0 +1,239 @@
+//! Ends: how a job ended, what is kept of that, and for how long.
+//!
+//! The messages that end a job carry how it ended and, of an ack, its result. If ends differ, an ack holds; of two results each
+//! holder keeps the first.
+//!
+//! A job with KEEP stays after its end, at every holder, until the time that it asks for is over: acked like one that is being
+//! collected, with its result. Once all holders know of the end it *rests*: nobody tells anybody anything, and it goes when
+//! its time is up. A node that gets the end from another one learns from it how long that is.
+
+use std::time::Duration;
+
+use crate::acking::forgotten::Known;
+use crate::effect::Effect;
+use crate::extras::{Extras, Tag};
+use crate::id::JobId;
+use crate::job::{Ending, JobKey, Move};
+use crate::message::{Holders, Message};
+use crate::node::Node;
+use crate::outcome::Outcome;
+use crate::planted::Bug;
+use crate::time::Time;
+
+/// How a job ended.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct End {
+    /// Nobody acknowledged it: its add was withdrawn.
+    pub(crate) withdrawn: bool,
+    /// What else is said about it. Until when it is kept is a moment of this node's timeline.
+    pub(crate) extras: Extras,
+}
+
+/// What stands for a withdrawal where outcomes stand.
+const WITHDRAWN: &[u8] = &[2];
+
+impl End {
+    /// Its add was withdrawn.
+    pub(crate) const WITHDRAWN: End = End {
+        withdrawn: true,
+        extras: Extras::NONE,
+    };
+
+    /// A client acknowledged it, with a result or without.
+    pub(crate) fn acked(result: Option<&[u8]>) -> End {
+        End::new(result.map(|result| (Tag::RESULT, result)))
+    }
+
+    /// It ended otherwise.
+    pub(crate) fn other(outcome: Outcome) -> End {
+        End::new(outcome.encode().map(|bytes| (Tag::OUTCOME, bytes)))
+    }
+
+    fn new(extra: Option<(Tag, &[u8])>) -> End {
+        End {
+            withdrawn: false,
+            extras: Extras::new(extra),
+        }
+    }
+
+    /// What a message says, at this moment.
+    pub(crate) fn told(now: Time, withdrawn: bool, extras: &Extras) -> End {
+        let kept = kept(extras).map(|left| now + Duration::from_millis(left));
+        End {
+            withdrawn,
+            extras: with_kept(extras, kept),
+        }
+    }
+
+    /// What DELJOB says, at this moment: it has no other place for a withdrawal.
+    pub(crate) fn told_last(now: Time, extras: &Extras) -> End {
+        if extras.get(Tag::OUTCOME) == Some(WITHDRAWN) {
+            return End::WITHDRAWN;
+        }
+        End::told(now, false, extras)
+    }
+
+    /// The reverse of [`End::told_last`].
+    pub(super) fn to_tell_last(&self, now: Time) -> Extras {
+        if self.withdrawn {
+            return Extras::new([(Tag::OUTCOME, WITHDRAWN)]);
+        }
+        self.to_tell(now)
+    }
+
+    /// What a message says of it, at this moment.
+    pub(super) fn to_tell(&self, now: Time) -> Extras {
+        match self.kept_until() {
+            Some(until) => {
+                let left = until.since(now).as_millis() as u64;
+                self.extras.with(Tag::KEPT, Some(&left.to_le_bytes()))
+            }
+            None => self.extras.clone(),
+        }
+    }
+
+    /// Until when it is kept, if it is.
+    pub(crate) fn kept_until(&self) -> Option<Time> {
+        kept(&self.extras).map(Time::from_millis)
+    }
+
+    /// What is remembered of it.
+    pub(crate) fn known(&self) -> Known {
+        if self.withdrawn {
+            Known::Withdrawn
+        } else {
+            Known::Everywhere(Outcome::of(&self.extras))
+        }
+    }
+
+    /// What a client said with its ack.
+    pub(crate) fn result(&self) -> Option<&[u8]> {
+        self.extras.get(Tag::RESULT)
+    }
+
+    /// The message about it of a node that has no copy.
+    pub(super) fn message(&self, id: JobId) -> Message {
+        Message::SetAck {
+            id,
+            holders: Holders::default(),
+            withdrawn: self.withdrawn,
+            extras: self.extras.clone(),
+        }
+    }
+
+    pub(super) fn ending(&self) -> Ending {
+        if self.withdrawn {
+            Ending::Withdrawn
+        } else if kept(&self.extras).is_some() {
+            Ending::Kept
+        } else {
+            Ending::Plain
+        }
+    }
+
+    /// Whether it holds over another one.
+    fn beats(&self, other: &End) -> bool {
+        let (ours, theirs) = (self.known(), other.known());
+        let first_result = self.result().is_some() && other.result().is_none();
+        ours > theirs || ours == theirs && first_result
+    }
+}
+
+fn kept(extras: &Extras) -> Option<u64> {
+    extras
+        .get(Tag::KEPT)?
+        .try_into()
+        .ok()
+        .map(u64::from_le_bytes)
+}
+
+fn with_kept(extras: &Extras, until: Option<Time>) -> Extras {
+    match until {
+        Some(until) => extras.with(Tag::KEPT, Some(&until.as_millis().to_le_bytes())),
+        None => extras.clone(),
+    }
+}
+
+impl Node {
+    /// How an acked job ended.
+    pub(crate) fn end_of(&self, key: JobKey) -> End {
+        End {
+            withdrawn: self.jobs[key].is_withdrawn(),
+            extras: self.jobs.extras(key),
+        }
+    }
+
+    /// For how many seconds the end of a job is to be kept; none if it is not.
+    pub(super) fn keep_seconds(&self, key: JobKey) -> Option<u32> {
+        if !self.jobs[key].has_extras() {
+            return None;
+        }
+        self.jobs.extras(key).keep()
+    }
+
+    /// A job is about to end: says until when that is kept.
+    pub(super) fn with_keep(&self, now: Time, key: JobKey, end: End) -> End {
+        if end.withdrawn || end.kept_until().is_some() {
+            return end;
+        }
+        let until = self.keep_seconds(key).map(|keep| now.after_secs(keep));
+        End {
+            withdrawn: false,
+            extras: with_kept(&end.extras, until),
+        }
+    }
+
+    /// Another node, or another client here, says how a job ended that is over here. Returns whether that holds over what was
+    /// known.
+    pub(super) fn merge_end(&mut self, key: JobKey, end: &End, effects: &mut Vec<Effect>) -> bool {
+        let ours = self.end_of(key);
+        if !end.beats(&ours) {
+            return false;
+        }
+        let until = ours.kept_until().max(end.kept_until());
+        let end = End {
+            withdrawn: false,
+            extras: with_kept(&end.extras, until),
+        };
+        self.agenda.remove_job(&mut self.jobs, key);
+        self.live_until(key, until);
+        self.agenda.add_job(&mut self.jobs, key);
+        self.change_end(key, end);
+        self.record_ack(key, effects);
+        self.note_fate(self.jobs[key].id);
+        true
+    }
+
+    /// A job that is over stays at least until then.
+    pub(super) fn live_until(&mut self, key: JobKey, until: Option<Time>) {
+        let job = &mut self.jobs[key];
+        if let Some(until) = until.filter(|&until| job.expires() < until) {
+            let millis = until.since(job.added).as_millis() as u64;
+            job.ttl = u32::try_from(millis.div_ceil(1000)).unwrap_or(u32::MAX);
+        }
+    }
+
+    /// Everybody knows of the end of a job. Returns whether it stays because its end is kept.
+    pub(crate) fn rest(&mut self, now: Time, key: JobKey) -> bool {
+        let until = self.end_of(key).kept_until();
+        let Some(until) = until.filter(|&until| until > now && !self.has(Bug::EndNotKept)) else {
+            return false;
+        };
+        self.collections.rest(key);
+        self.agenda.remove_job(&mut self.jobs, key);
+        let job = &mut self.jobs[key];
+        (job.added, job.ttl) = (until, 0);
+        self.agenda.add_job(&mut self.jobs, key);
+        self.move_job(key, Move::Remind, Time::NEVER);
+        true
+    }
+
+    /// A job is over, and nobody here needs it any more.
+    pub(super) fn let_go(&mut self, now: Time, key: JobKey, effects: &mut Vec<Effect>) {
+        let id = self.jobs[key].id;
+        let end = self.end_of(key);
+        self.note_end(id, end.known(), end.result());
+        self.forget(now, key, effects);
+        self.remember(now, id, end.known());
+    }
+}
