@@ -277,7 +277,7 @@ enum Payload<'a> {
     AskQueues {
         number: u64,
         #[serde(borrow)]
-        queue: Option<&'a Bytes>,
+        wanted: queues::Wanted<'a>,
     },
     Queues {
         number: u64,
@@ -417,10 +417,10 @@ impl<'a> Payload<'a> {
             }
             Message::Ask {
                 number,
-                question: Question::Queues(queue),
+                question: Question::Queues(wanted),
             } => Payload::AskQueues {
                 number: *number,
-                queue: queue.as_ref().map(|name| Bytes::new(name.as_bytes())),
+                wanted: queues::Wanted::of(wanted),
             },
             Message::Ask { number, question } => Payload::Ask {
                 number: *number,
@@ -543,9 +543,9 @@ impl<'a> Payload<'a> {
                 number,
                 answer: answer.into_answer()?,
             },
-            Payload::AskQueues { number, queue } => Message::Ask {
+            Payload::AskQueues { number, wanted } => Message::Ask {
                 number,
-                question: Question::Queues(queue.map(|queue| QueueName::new(queue))),
+                question: Question::Queues(wanted.into_wanted()),
             },
             Payload::Queues { number, queues } => Message::Answer {
                 number,

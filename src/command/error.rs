@@ -85,6 +85,8 @@ pub enum ParseError<'a> {
     CursorOrOption(&'a [u8], &'static str),
     /// JSCAN: no such job state.
     JobState,
+    /// QLIST: no such order.
+    ListOrder,
     /// JSCAN: REPLY is neither `id` nor `all`.
     ScanReply,
     /// LOADJOB: never for clients.
@@ -383,6 +385,7 @@ fn write_parse_error(error: &ParseError<'_>, line: &mut Vec<u8>) {
         ParseError::JobState => {
             &[b"ERR Invalid job state name, try wait-repl, active, queued or acked"]
         }
+        ParseError::ListOrder => &[b"ERR SORT must be name, ready or age"],
         ParseError::ScanReply => &[b"ERR Invalid REPLY type, try ID or ALL"],
         ParseError::LoadJob => &[b"ERR LOADJOB is a special command only processed from AOF"],
         ParseError::ClusterUsage(subcommand) => &[

@@ -8,7 +8,7 @@ use super::{admin, client, cluster, config, connection, introspect, job, queue, 
 use crate::suggestion;
 
 /// How many commands there are.
-pub const COUNT: usize = 61;
+pub const COUNT: usize = 62;
 
 /// A command, as the table knows it.
 #[derive(Debug)]
@@ -266,6 +266,7 @@ const ROWS: [CommandSpec; COUNT] = [
     row("punsubscribe", -1, PUBSUB, topic::pattern_unsubscribe, &manual::PUNSUBSCRIBE),
     row("qconfig", -1, Flags::WRITE, config::config, &manual::QCONFIG),
     row("qlen", 2, READ_FAST.and(Flags::GLOBAL), queue::length, &manual::QLEN),
+    row("qlist", -1, READ, queue::list, &manual::QLIST),
     row("qpeek", 3, READ.and(Flags::GLOBAL).and(Flags::META), queue::peek, &manual::QPEEK),
     row("qpurge", 2, Flags::WRITE, queue::purge, &manual::QPURGE),
     row("qscan", -1, READ, queue::queue_scan, &manual::QSCAN),

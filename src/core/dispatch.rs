@@ -42,6 +42,7 @@ impl Node {
             Command::QueueConfig(config) => self.configure_queues(now, &config, effects),
             Command::QueueScan(scan) => self.queue_scan(now.time, &scan),
             Command::JobScan(scan) => self.job_scan(now.time, &scan),
+            Command::QueueList(list) => self.queue_list(now.time, &list),
             Command::Promote(id, priority) => {
                 return self.gather_promoted(now.time, ticket, (id, priority), effects);
             }

@@ -14,10 +14,12 @@ use crate::telling::{Depths, QueuesView};
 use crate::time::Time;
 use crate::topic::{TopicCommand, TopicReply};
 
+mod listing;
 mod moving;
 mod unread;
 pub use crate::policy::{Policies, QueueConfig};
 pub use crate::refusal::Refusal;
+pub use listing::{QueueList, QueueOrder, QueuesWanted};
 pub use moving::{Nack, Redrive};
 
 /// A command that reaches the core, its syntax checked.
@@ -71,7 +73,9 @@ pub enum Command<'a> {
     QueueScan(QueueScan),
     /// JSCAN: walk the jobs.
     JobScan(JobScan<'a>),
-    /// QLEN, QSTAT, QPEEK, QSCAN, JSCAN with GLOBAL: the same of the whole cluster.
+    /// QLIST with LOCAL: the queues of this node.
+    QueueList(QueueList),
+    /// QLIST, and QLEN, QSTAT, QPEEK, QSCAN, JSCAN with GLOBAL: what the whole cluster says.
     Global(Question),
     /// PROMOTE: give a job another priority. `None` is an id that no node made.
     Promote(Option<JobId>, u8),
@@ -117,8 +121,8 @@ pub enum Question {
     Made,
     /// QPURGE, then: how many jobs of this queue went when its mark became known. Answered when all are gone.
     Purged(QueueName),
-    /// Not a command: how many jobs one queue has, or all have, added up.
-    Queues(Option<QueueName>),
+    /// QLIST: the figures of queues, added up; of queues by name for the HTTP API alone.
+    Queues(QueuesWanted),
     /// QSCAN: one node after the other.
     QueueScan(QueueScan),
     /// JSCAN: one node after the other.
@@ -151,7 +155,7 @@ pub enum Answer {
     Peeked(Vec<Delivery>, bool),
     /// QSTAT: the queue, if known.
     QueueStat(Option<Box<QueueView>>),
-    /// The queues; none if the one that was asked for is not known.
+    /// QLIST: the queues, and of those that were asked for by name the known ones.
     Queues(QueuesView),
     /// QSCAN: the next cursor (0: done) and queue names.
     QueueNames(u64, Vec<QueueName>),
@@ -192,6 +196,7 @@ impl Command<'_> {
             | Command::Promote(..)
             | Command::QueueScan(_)
             | Command::JobScan(_)
+            | Command::QueueList(_)
             | Command::PurgeQueue(_)
             | Command::Global(_) => false,
         }
