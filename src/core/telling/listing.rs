@@ -115,6 +115,7 @@ impl Listing {
             return None;
         }
         let Some((mark, _)) = self.mark() else {
+            self.known.clear();
             return Some(self.page(0, None));
         };
         let nodes = round.len() as u64;
@@ -280,12 +281,11 @@ impl Listing {
         let mut queues: Vec<_> = self.known.into_values().map(|known| known.queue).collect();
         // They are in the order of their names already.
         queues.sort_by_key(|queue| Reverse(order.rank(queue)));
-        let more = queues.len() > most;
         queues.truncate(most);
         QueuesView {
             queues,
             total: self.total,
-            more,
+            more: false,
         }
     }
 }
