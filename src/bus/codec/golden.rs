@@ -140,19 +140,11 @@ fn of_more() -> Vec<Message> {
         },
         Message::Ask {
             number: 300,
-            question: Question::Queues(QueuesWanted::First(list.clone())),
-        },
-        Message::Ask {
-            number: 300,
             question: Question::Queues(QueuesWanted::Page {
                 list,
                 least: 4,
                 after: Some(queue()),
             }),
-        },
-        Message::Ask {
-            number: 300,
-            question: Question::Queues(QueuesWanted::Named(vec![queue()])),
         },
         Message::Answer {
             number: 300,

@@ -254,26 +254,29 @@ fn questions() -> impl Strategy<Value = Question> {
     ]
 }
 
-fn queue_lists() -> impl Strategy<Value = QueueList> {
+fn queue_lists() -> BoxedStrategy<QueueList> {
     let orders = prop_oneof![
         Just(QueueOrder::Name),
         Just(QueueOrder::Ready),
         Just(QueueOrder::Age)
     ];
-    (option::of(names()), orders, any::<u64>()).prop_map(|(pattern, order, count)| QueueList {
-        pattern: pattern.map(|glob| glob.as_bytes().into()),
-        order,
-        count,
-    })
+    (option::of(names()), orders, any::<u64>())
+        .prop_map(|(pattern, order, count)| QueueList {
+            pattern: pattern.map(|glob| glob.as_bytes().into()),
+            order,
+            count,
+        })
+        .boxed()
 }
 
-fn queues_wanted() -> impl Strategy<Value = QueuesWanted> {
+fn queues_wanted() -> BoxedStrategy<QueuesWanted> {
     let pages = (queue_lists(), any::<u64>(), option::of(names()));
     prop_oneof![
         queue_lists().prop_map(QueuesWanted::First),
         pages.prop_map(|(list, least, after)| QueuesWanted::Page { list, least, after }),
         vec(names(), 0..4).prop_map(QueuesWanted::Named),
     ]
+    .boxed()
 }
 
 fn stamps() -> impl Strategy<Value = Stamp> {
@@ -316,7 +319,7 @@ fn depths() -> impl Strategy<Value = Depths> {
     )
 }
 
-fn queue_depths() -> impl Strategy<Value = QueueDepths> {
+fn queue_depths() -> BoxedStrategy<QueueDepths> {
     (
         names(),
         depths(),
@@ -337,6 +340,7 @@ fn queue_depths() -> impl Strategy<Value = QueueDepths> {
                 }
             },
         )
+        .boxed()
 }
 
 fn answers() -> impl Strategy<Value = Answer> {

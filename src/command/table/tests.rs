@@ -64,6 +64,7 @@ fn the_rows_are_disques_and_a_few_more() {
             "pubsub",
             "punsubscribe",
             "qconfig",
+            "qlist",
             "qpurge",
             "quit",
             "redrive",
