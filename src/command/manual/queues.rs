@@ -201,8 +201,8 @@ pub(in crate::command) static QLIST: Manual = Manual {
         "`MATCH` selects queues whose names a glob matches: `*`, `?`, `[a-z]`, `\\` before a literal. `SORT` says which come first: `name` \
          (default), `ready` (the most ready jobs), or `age` (the greatest `oldest`); queues that are equal in it are in the order \
          of their names. `COUNT`, 1000 by default, is how many queues there are at most; never more than 1 048 576.",
-        "The order holds for the sums over all nodes. Nodes send only queues that may be among the first: a few of many, unless most \
-         queues are about equally long. A list of 100 000 queues by `ready` or `age` may take a few rounds of questions.",
+        "The order is that of the sums over all nodes. With more queues than `COUNT`, a node sends only those that may be listed, so \
+         a short list of 100 000 queues is cheap. It costs more by `ready` when most queues are about equally long.",
         "A queue is listed while it has jobs, is paused, or has clients that wait, and for 5 minutes after. After an unclean stop its \
          jobs wait for their retry, and only `restored` of `QSTAT FULL` counts them until then.",
     ],

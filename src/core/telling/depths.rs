@@ -97,7 +97,7 @@ impl QueuesView {
     }
 }
 
-/// A queue that may be told of: its place in the order, which is the lowest first, and where it lies.
+/// A queue that may be in the answer: its place in the order (the lowest comes first), and where it lies.
 type Candidate<'a> = (Reverse<u64>, &'a [u8], QueueKey);
 
 impl Node {
@@ -158,7 +158,7 @@ impl Node {
         }
     }
 
-    /// The queues that a list may have: those that clients see here, and those of which there are copies here.
+    /// The queues that a list may have: those that clients see here, and those of which this node only has copies.
     fn candidates(&self, now: Time, list: &QueueList) -> impl Iterator<Item = Candidate<'_>> {
         let keys = (0..self.queues.end()).map(QueueKey);
         let known = keys.filter_map(|key| Some((key, self.queues.get(key)?)));
@@ -213,7 +213,7 @@ impl Queue {
     }
 }
 
-/// The first `count` in order, and whether there are more. All are looked at, and only those that are told of are sorted.
+/// The first `count` in order, and whether there are more. Only these are sorted.
 fn first_of(mut candidates: Vec<Candidate<'_>>, count: usize) -> (Vec<QueueKey>, bool) {
     let more = candidates.len() > count;
     if more {

@@ -376,12 +376,11 @@ impl Node {
             return;
         }
         if let Some(listing) = &mut gathering.list {
-            match answer {
-                Some(Answer::Queues(view)) => listing.round.push(view),
-                _ => {
-                    listing.peers.remove(from);
-                    gathering.missing.push(id);
-                }
+            if let Some(Answer::Queues(view)) = answer {
+                listing.round.push(view);
+            } else {
+                listing.peers.remove(from);
+                gathering.missing.push(id);
             }
             return self.go_on(now, number, gathering, effects);
         }

@@ -1,20 +1,19 @@
 //! QLIST: the queues of the whole cluster that come first in an order.
 //!
-//! The figures of a queue are spread over the nodes, and no node may send all its queues: a list of ten of 100 000 queues
-//! must not cost 100 000 answers. So the node that is asked goes on in rounds, and asks all others, and itself, the same
-//! question in each.
+//! Each node knows only its part of a queue. A list of ten out of 100 000 queues must not make every node send 100 000. So the
+//! node with the client asks in rounds: all nodes, itself included, get the same question.
 //!
-//! - By name: each sends its first queues. Up to the name where the first of the nodes stops that has more, everything is
-//!   known. The next round goes on behind that name, until there are enough.
-//! - By rank (ready jobs, age): each sends its own first queues. The `count`th greatest sum is the *mark*: no queue below it
-//!   is listed. What a node left out ranks no higher there than the last queue that it sent. If that is at most the mark
-//!   divided by the number of nodes, then a queue that nobody sent cannot pass the mark: all that may be listed are known.
-//!   If not, each node sends all with more than that, page by page in the order of their names. (The age of a queue is the
-//!   greatest of its nodes, and no sum: there the mark is not divided.) In the end all nodes are asked for the figures of
-//!   those that may be listed, by name, because a node may have left out what it has of them.
+//! - By name: each node sends its first queues. A node that has more stops at some name; up to the lowest such name everything
+//!   is known. The next round starts behind that name, until the list is long enough.
+//! - By rank (ready jobs, age): each node sends its own first queues. The sum at place `count` is the *mark*: a queue below the
+//!   mark is not listed. What a node left out ranks no higher there than the last queue that it sent. If that is at most the
+//!   mark divided by the number of nodes, the sum of a queue that no node sent cannot pass the mark. Otherwise each node sends
+//!   every queue with a higher rank than that, page by page in the order of names. (The age of a queue is the maximum over the
+//!   nodes, not a sum: then the mark is not divided.) Finally all nodes send their figures of the queues that may be
+//!   listed, because a node may have left out a small part of a long queue.
 //!
-//! With fewer queues than were asked for, one round is enough. A queue that changes between two rounds is told of as it was in one
-//! of them. A node that does not answer in a round is missing, and is asked no more.
+//! If no node has more queues than `count`, one round is enough. Queues change between rounds, so a figure is as old as the
+//! round that brought it. A node that does not answer a round is missing, and is not asked again.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -40,7 +39,7 @@ pub(super) struct Listing {
     /// What the nodes said in this round.
     pub(super) round: Vec<QueuesView>,
     known: BTreeMap<QueueName, Known>,
-    /// The greatest rank that a queue may have at a node that has not told of it.
+    /// The greatest rank that a queue may have at a node that has not sent it.
     untold: u64,
     /// The jobs of all queues of all nodes.
     total: Depths,
@@ -64,7 +63,7 @@ enum Stage {
 #[derive(Debug)]
 struct Known {
     queue: QueueDepths,
-    /// Nodes that have told of it.
+    /// Nodes that have sent it.
     tellers: u64,
 }
 
@@ -98,7 +97,7 @@ impl Listing {
                 Some(QueuesWanted::First(self.list.clone()))
             }
             Stage::First => self.after_first(&round),
-            Stage::Pages { least, after } => self.after_page(&round, least, after),
+            Stage::Pages { least, after } => self.after_page(&round, least, after.as_ref()),
             Stage::Named(rest) => {
                 self.absorb(&round, |_| true);
                 self.ask_by_name(rest)
@@ -136,18 +135,18 @@ impl Listing {
         &mut self,
         round: &[QueuesView],
         least: u64,
-        after: Option<QueueName>,
+        after: Option<&QueueName>,
     ) -> Option<QueuesWanted> {
         if after.is_none() && self.list.order == QueueOrder::Name {
             self.add_totals(round);
         }
-        let is_behind = |name: &QueueName| after.as_ref().is_none_or(|after| name > after);
+        let is_behind = |name: &QueueName| after.is_none_or(|after| name > after);
         let cut_short = round.iter().filter(|view| view.more);
         let lasts = cut_short.filter_map(|view| view.queues.last());
         let lasts = lasts
             .map(|queue| &queue.name)
             .filter(|name| is_behind(name));
-        // Up to here all that the nodes have was told.
+        // Up to this name the nodes have sent all that they have.
         let cut = lasts.min().cloned();
         self.absorb(round, |name| {
             is_behind(name) && cut.as_ref().is_none_or(|cut| name <= cut)
@@ -219,7 +218,7 @@ impl Listing {
         }
     }
 
-    /// Drops those that cannot be listed any more, whatever is still to be told.
+    /// Drops those that cannot be listed any more, whatever the nodes still send.
     fn drop_hopeless(&mut self, nodes: u64) {
         let Some((mark, name)) = self.mark() else {
             return;
@@ -238,7 +237,7 @@ impl Listing {
         };
         self.known
             .retain(|own, known| (Reverse(at_best(known)), own) <= (Reverse(mark), &name));
-        // Only with as many queues of about the same rank on several nodes: then the last of them are as good as others.
+        // So many remain only if their ranks are nearly equal: then any of them may stand at the end of the list.
         if self.known.len() > limits::LISTED {
             self.known = std::mem::take(&mut self.known)
                 .into_iter()
