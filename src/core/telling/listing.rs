@@ -237,7 +237,7 @@ impl Listing {
         };
         self.known
             .retain(|own, known| (Reverse(at_best(known)), own) <= (Reverse(mark), &name));
-        // So many remain only if their ranks are nearly equal: then any of them may stand at the end of the list.
+        // More than that remain only if their ranks are nearly equal: then any of them may stand at the end of the list.
         if self.known.len() > limits::LISTED {
             self.known = std::mem::take(&mut self.known)
                 .into_iter()
