@@ -7,6 +7,8 @@ VERSIONS = [f"1.{minor}" for minor in range(28, 35)]
 CUSTOM = {"monitoring.coreos.com/v1", "keda.sh/v1alpha1", "cert-manager.io/v1"}
 # A stop has this long after the deadlines of the hook and of the node.
 AFTER_THE_DEADLINE = 20
+# What `/api/v1/queues/NAME` tells in numbers: what a scaler can go by.
+FIGURES = {"ready", "active", "delayed", "dead", "restored", "oldest", "consumers", "in", "out"}
 # The label of clients, whatever else they have.
 CLIENT = "shoalmq-client"
 
@@ -59,6 +61,15 @@ def custom(objects):
     for thing in objects:
         if thing["apiVersion"] in CUSTOM and not thing.get("spec"):
             yield f"{name(thing)} says nothing"
+    for scaler in of_kind(objects, "ScaledObject"):
+        for trigger in scaler["spec"]["triggers"]:
+            asked = trigger["metadata"]
+            if trigger["type"] != "metrics-api":
+                continue
+            if "/api/v1/queues/" not in asked["url"] or not asked["url"].endswith("?global=true"):
+                yield f"{name(scaler)} does not ask for a queue of the whole cluster: {asked['url']}"
+            if asked["valueLocation"] not in FIGURES:
+                yield f"{name(scaler)} goes by {asked['valueLocation']}, which is none of {sorted(FIGURES)}"
 
 
 def pods(objects):

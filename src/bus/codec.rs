@@ -25,23 +25,24 @@ use postcard::ser_flavors::Flavor;
 use serde::{Deserialize, Serialize};
 use serde_bytes::Bytes;
 use shoalmq_core::command::{Answer, Question};
-use shoalmq_core::extras::{Extras, Features, Tag};
+use shoalmq_core::extras::Extras;
 use shoalmq_core::id::{JobId, NodeId, QueueName};
 use shoalmq_core::message::{Message, PeerState};
 use shoalmq_core::outcome::Fate;
 use shoalmq_core::topic::{EntryId, Have, Head, Origin, OriginNode, TopicNews};
 
 use self::job::{Ids, JobCopy, Nodes};
+pub use self::notice::{NodeState, Notice};
 use self::queues::Told;
 use self::settings::Entry;
 use self::view::{Said, Wanted};
-use super::{Claim, Profile};
 use crate::resp::COMMAND_MAX;
 
 mod fates;
 #[cfg(test)]
 mod golden;
 mod job;
+mod notice;
 mod queues;
 mod settings;
 #[cfg(test)]
@@ -66,43 +67,6 @@ pub enum Frame {
     Notice(Notice),
     /// A newer node says what this one does not understand: skipped.
     Unknown(u32),
-}
-
-/// What links say beside the core's messages.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Notice {
-    /// Are you there? Answered on the same connection.
-    Ping(u64),
-    /// Yes; the number is the ping's.
-    Pong(u64),
-    /// This is how I am, and whom I know. Sent when a link comes up, and once a second.
-    Node(Box<NodeState>),
-    /// CLUSTER FORGET was given for this node: forget it too.
-    Forget(NodeId),
-}
-
-impl Notice {
-    /// The first field that must be understood and that a node with these features does not know.
-    pub fn unknown_to(&self, features: Features) -> Option<Tag> {
-        match self {
-            Notice::Node(state) => {
-                let unknown = state.profile.extras.unknown_to(features);
-                unknown.or_else(|| state.extras.unknown_to(features))
-            }
-            Notice::Ping(_) | Notice::Pong(_) | Notice::Forget(_) => None,
-        }
-    }
-}
-
-/// What a node says of itself and of others, all the time.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NodeState {
-    /// How it is.
-    pub profile: Profile,
-    /// All members that it knows, living or not, itself left out.
-    pub members: Vec<Claim>,
-    /// What else it says; nothing yet.
-    pub extras: Extras,
 }
 
 /// Why bytes are not a frame. The link they came over is of no more use.
@@ -279,7 +243,7 @@ enum Payload<'a> {
     AskQueues {
         number: u64,
         #[serde(borrow)]
-        queue: Option<&'a Bytes>,
+        wanted: queues::Wanted<'a>,
     },
     Queues {
         number: u64,
@@ -422,10 +386,10 @@ impl<'a> Payload<'a> {
             }
             Message::Ask {
                 number,
-                question: Question::Queues(queue),
+                question: Question::Queues(wanted),
             } => Payload::AskQueues {
                 number: *number,
-                queue: queue.as_ref().map(|name| Bytes::new(name.as_bytes())),
+                wanted: queues::Wanted::of(wanted),
             },
             Message::Ask { number, question } => Payload::Ask {
                 number: *number,
@@ -550,9 +514,9 @@ impl<'a> Payload<'a> {
                 number,
                 answer: answer.into_answer()?,
             },
-            Payload::AskQueues { number, queue } => Message::Ask {
+            Payload::AskQueues { number, wanted } => Message::Ask {
                 number,
-                question: Question::Queues(queue.map(|queue| QueueName::new(queue))),
+                question: Question::Queues(wanted.into_wanted()),
             },
             Payload::Queues { number, queues } => Message::Answer {
                 number,

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
+use super::table;
 use crate::resp::Frame;
 
 /// Who the text is for.
@@ -26,6 +27,10 @@ pub(super) enum Shape {
     Pairs,
     /// An array of such a list and the ids of the nodes that are missing in it.
     GlobalPairs,
+    /// An array of an array of such lists, and the ids of the missing nodes: QLIST.
+    Queues,
+    /// An array of lists of pairs.
+    Rows,
     /// A text of many lines, made to be read as it is.
     Text,
 }
@@ -41,6 +46,7 @@ impl Shape {
         let global = (2..words.len()).any(|index| word(index) == "GLOBAL");
         match (word(0).as_str(), word(1).as_str()) {
             ("QSTAT", _) if global => Shape::GlobalPairs,
+            ("QLIST", _) => Shape::Queues,
             ("SHOW" | "QSTAT", _) | ("CONFIG", "GET") => Shape::Pairs,
             ("INFO", _)
             | ("CLUSTER", "NODES" | "INFO")
@@ -66,6 +72,11 @@ pub(super) fn render(reply: &Frame, shape: Shape, format: Format) -> Vec<u8> {
 
 /// The reply for people, without a newline at its end.
 pub(super) fn human(reply: &Frame, shape: Shape) -> String {
+    if shape == Shape::Queues
+        && let Some(table) = table::of_queues(reply)
+    {
+        return table;
+    }
     let mut out = String::new();
     match (shape, reply) {
         (Shape::Text, Frame::Bulk(text) | Frame::Verbatim(_, text)) => {
@@ -144,7 +155,7 @@ fn write_pairs(out: &mut String, pairs: &[(&str, &Frame)], indent: usize) {
 }
 
 /// The names and values of a flat list, if it is one.
-fn pairs(items: &[Frame]) -> Option<Vec<(&str, &Frame)>> {
+pub(super) fn pairs(items: &[Frame]) -> Option<Vec<(&str, &Frame)>> {
     if !items.len().is_multiple_of(2) {
         return None;
     }
@@ -281,6 +292,12 @@ fn json(reply: &Frame, shape: Shape) -> Value {
                 .collect()
         }
         Frame::Array(items) if shape == Shape::GlobalPairs => {
+            items.iter().map(|item| json(item, Shape::Pairs)).collect()
+        }
+        Frame::Array(items) if shape == Shape::Queues => {
+            items.iter().map(|item| json(item, Shape::Rows)).collect()
+        }
+        Frame::Array(items) if shape == Shape::Rows => {
             items.iter().map(|item| json(item, Shape::Pairs)).collect()
         }
         Frame::Array(items) | Frame::Set(items) | Frame::Push(items) => {

@@ -10,6 +10,7 @@ mod node;
 mod prompt;
 mod publish;
 mod session;
+mod table;
 mod tail;
 
 use std::ffi::OsString;
@@ -32,7 +33,12 @@ use help::Catalogue;
 use session::{Session, Target};
 
 /// What the CLI does beside sending commands.
-const TOPICS: &str = "\
+const OWN: &str = "\
+Queues:
+  queues [QLIST options]          the queues of the cluster as a table: MATCH GLOB,
+                                  SORT name|ready|age, COUNT N, LOCAL; with -r -1 -i 2
+                                  again every 2 seconds
+
 Topics:
   tail PATTERN... [--from START]  print entries as they come, until Ctrl-C; START is a
                                   cursor, an id, unix milliseconds, 0 or $ (the default)
@@ -46,7 +52,7 @@ Topics:
     reason = "each is a flag of the command line"
 )]
 #[derive(Debug, Clone, clap::Args)]
-#[command(disable_help_flag = true, after_help = TOPICS)]
+#[command(disable_help_flag = true, after_help = OWN)]
 pub struct Args {
     #[command(flatten)]
     node: NodeArgs,
@@ -116,6 +122,7 @@ pub async fn run(args: Args, commands: Vec<CommandHelp>) -> ExitCode {
     let done = match (own, io::stdin().is_terminal()) {
         (Some("tail"), _) => tail::run(args).await,
         (Some("publish"), _) => publish::run(args).await,
+        (Some("queues"), _) => once(args.with_command("QLIST")).await,
         _ if !args.command.is_empty() => once(args).await,
         (_, true) => prompt::run(args.format(), Session::new(args.target()), commands).await,
         (_, false) => lines(args).await,
@@ -132,6 +139,12 @@ pub async fn run(args: Args, commands: Vec<CommandHelp>) -> ExitCode {
 impl Args {
     fn target(&self) -> Target {
         self.node.target(self.resp3)
+    }
+
+    /// The same with this command, and the options that were given.
+    fn with_command(mut self, command: &str) -> Self {
+        self.command[0] = command.into();
+        self
     }
 
     fn format(&self) -> Format {

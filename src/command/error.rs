@@ -8,14 +8,14 @@ use shoalmq_core::meta;
 use shoalmq_core::policy::Policy;
 use shoalmq_core::topic::Misread;
 
-use super::args::is;
-use super::manual::call;
 use super::topic::TopicError;
 use super::{secrets, table};
 use crate::resp::encode;
-use crate::suggestion::closest;
 
+mod advice;
 mod topic;
+
+use advice::{advice, did_you_mean};
 
 /// Of each name or word of a client at most this many bytes are repeated in an error.
 const QUOTED_MAX: usize = 128;
@@ -91,6 +91,8 @@ pub enum ParseError<'a> {
     CursorOrOption(&'a [u8], &'static str),
     /// JSCAN: no such job state.
     JobState,
+    /// QLIST: no such order.
+    ListOrder,
     /// JSCAN: REPLY is neither `id` nor `all`.
     ScanReply,
     /// LOADJOB: never for clients.
@@ -295,26 +297,6 @@ fn shown(word: &[u8]) -> Vec<u8> {
     shown
 }
 
-/// The way out for a client that sent `word` to `command`: how the subcommand of this name is called, or what was
-/// probably meant. `lead` stands before it.
-fn advice(word: &[u8], command: &str, lead: &str) -> Vec<u8> {
-    let Some(spec) = table::lookup(command.as_bytes()) else {
-        return Vec::new();
-    };
-    let subcommands = spec.manual.subcommands;
-    if let Some(found) = subcommands.iter().find(|sub| is(word, sub.name)) {
-        let name = spec.name.to_ascii_uppercase();
-        return format!("{lead}try {}", call(&[&name, found.name, found.syntax])).into_bytes();
-    }
-    let meant = closest(word, spec.manual.words()).filter(|meant| !is(word, meant));
-    did_you_mean(meant, lead)
-}
-
-fn did_you_mean(meant: Option<&str>, lead: &str) -> Vec<u8> {
-    let question = |meant| format!("{lead}did you mean {meant}?").into_bytes();
-    meant.map_or_else(Vec::new, question)
-}
-
 #[expect(clippy::too_many_lines, reason = "one arm an error")]
 fn write_parse_error(error: &ParseError<'_>, line: &mut Vec<u8>) {
     let parts: &[&[u8]] = match *error {
@@ -392,6 +374,7 @@ fn write_parse_error(error: &ParseError<'_>, line: &mut Vec<u8>) {
         ParseError::JobState => {
             &[b"ERR Invalid job state name, try wait-repl, active, queued or acked"]
         }
+        ParseError::ListOrder => &[b"ERR SORT must be name, ready or age"],
         ParseError::ScanReply => &[b"ERR Invalid REPLY type, try ID or ALL"],
         ParseError::LoadJob => &[b"ERR LOADJOB is a special command only processed from AOF"],
         ParseError::ClusterUsage(subcommand) => &[

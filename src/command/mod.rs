@@ -14,7 +14,7 @@ pub mod error;
 pub mod introspect;
 mod job;
 pub mod manual;
-mod queue;
+pub mod queue;
 pub mod reply;
 pub mod secrets;
 mod syntax;

@@ -1,7 +1,8 @@
 //! Parsers of the commands on queues, and of the two scans.
 
 use shoalmq_core::command::{
-    Command, Detail, JobScan, Pause, PauseState, Question, QueueScan, Redrive, ScanReply,
+    Command, Detail, JobScan, Pause, PauseState, Question, QueueList, QueueOrder, QueueScan,
+    QueuesWanted, Redrive, ScanReply,
 };
 use shoalmq_core::id::QueueName;
 use shoalmq_core::job::JobState;
@@ -21,6 +22,9 @@ pub(super) const WITHMETA: &str = "WITHMETA";
 
 /// What a scan returns at a time when it names no COUNT.
 const DEFAULT_SCAN_COUNT: u64 = 100;
+
+/// How many queues QLIST returns when it names no COUNT.
+pub const DEFAULT_LIST_COUNT: u64 = 1000;
 
 /// `QLEN queue [GLOBAL]`: how many jobs are ready, 0 for a queue that is not there.
 pub(super) fn length<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
@@ -172,13 +176,54 @@ pub(super) fn purge<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
 }
 
 /// The word that PAUSE and QSTAT use for a state.
-pub(super) fn pause_name(state: PauseState) -> &'static str {
+pub fn pause_name(state: PauseState) -> &'static str {
     match (state.input, state.output) {
         (false, false) => "none",
         (true, false) => "in",
         (false, true) => "out",
         (true, true) => "all",
     }
+}
+
+/// `QLIST [MATCH glob] [SORT name|ready|age] [COUNT n] [LOCAL]`: an array of maps, a queue each, and the ids of the nodes
+/// that did not answer.
+pub(super) fn list<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
+    let mut list = QueueList {
+        pattern: None,
+        order: QueueOrder::Name,
+        count: DEFAULT_LIST_COUNT,
+    };
+    let mut is_local = false;
+    let mut args = Args::new(args);
+    while let Some(option) = args.next() {
+        if is(option, "MATCH") {
+            list.pattern = Some(args.value()?.into());
+        } else if is(option, "SORT") {
+            list.order = order_named(args.value()?).ok_or(ParseError::ListOrder)?;
+        } else if is(option, "COUNT") {
+            list.count = args::positive(args.value()?).ok_or(ParseError::Count)?;
+        } else if is(option, "LOCAL") {
+            is_local = true;
+        } else {
+            return Err(ParseError::Near(option, "qlist"));
+        }
+    }
+    Ok(Request::Core(if is_local {
+        Command::QueueList(list)
+    } else {
+        Command::Global(Question::Queues(QueuesWanted::First(list)))
+    }))
+}
+
+/// The order of a list by the word that QLIST and the HTTP API use for it.
+pub fn order_named(word: &[u8]) -> Option<QueueOrder> {
+    let orders = [
+        ("name", QueueOrder::Name),
+        ("ready", QueueOrder::Ready),
+        ("age", QueueOrder::Age),
+    ];
+    let found = orders.into_iter().find(|(name, _)| is(word, name));
+    found.map(|(_, order)| order)
 }
 
 /// `QSCAN [cursor] [COUNT n] [BUSYLOOP] [MINLEN n] [MAXLEN n] [IMPORTRATE n] [GLOBAL]`: the next cursor, and queue

@@ -14,6 +14,7 @@ use shoalmq_core::job::Body;
 use shoalmq_core::meta::Meta;
 use shoalmq_core::outcome::Fate;
 use shoalmq_core::register::{DeadLetter, Register};
+use shoalmq_core::telling::QueueDepths;
 
 use super::Failure;
 use super::queue::{pause_name, state_name};
@@ -27,10 +28,12 @@ pub use topic::encode_push;
 const SHOW_ELEMENTS: usize = 30;
 /// The elements of QSTAT: a key and a value each of 10 times.
 const QSTAT_ELEMENTS: usize = 20;
-/// What is told of a dead letter.
+/// What WITHMETA tells about a dead letter.
 const DEAD_ENTRIES: usize = 5;
 /// What FULL appends to them: a key and a value each of 6 times.
 const QSTAT_FULL_ELEMENTS: usize = 12;
+/// What QLIST tells of each queue.
+const QLIST_PAIRS: usize = 10;
 
 /// Appends the reply to one command.
 pub fn encode(reply: &Reply, protocol: Protocol, out: &mut Vec<u8>) {
@@ -105,6 +108,10 @@ fn policies(out: &mut Vec<u8>, protocol: Protocol, set: &Policies) {
 fn global(gathered: &Gathered, protocol: Protocol, out: &mut Vec<u8>) {
     let Gathered { answer, missing } = gathered;
     encode::array(out, 2);
+    if let Answer::Queues(view) = answer {
+        queue_list(out, protocol, &view.queues);
+        return nodes(out, missing);
+    }
     let local = match answer.clone() {
         Answer::Count(count) => Reply::Count(count),
         Answer::Peeked(jobs, is_meta) => Reply::Peeked(jobs, is_meta),
@@ -121,9 +128,25 @@ fn global(gathered: &Gathered, protocol: Protocol, out: &mut Vec<u8>) {
         Answer::Jobs(cursor, jobs) => Reply::Jobs(cursor, jobs),
     };
     encode(&local, protocol, out);
-    encode::array(out, missing.len());
-    for id in missing {
-        encode::bulk(out, &id.text());
+    nodes(out, missing);
+}
+
+fn queue_list(out: &mut Vec<u8>, protocol: Protocol, queues: &[QueueDepths]) {
+    encode::array(out, queues.len());
+    for queue in queues {
+        encode::map(out, protocol, QLIST_PAIRS);
+        key(out, "name");
+        encode::bulk(out, queue.name.as_bytes());
+        entry(out, "ready", queue.depths.ready);
+        entry(out, "active", queue.depths.active);
+        entry(out, "delayed", queue.depths.delayed);
+        entry(out, "dead", queue.depths.dead);
+        entry(out, "oldest", queue.oldest.as_secs());
+        entry(out, "consumers", queue.consumers);
+        entry(out, "in", queue.recent.in_per_second());
+        entry(out, "out", queue.recent.out_per_second());
+        key(out, "paused");
+        encode::bulk(out, pause_name(queue.pause).as_bytes());
     }
 }
 

@@ -8,7 +8,7 @@ use super::{admin, client, cluster, config, connection, introspect, job, queue, 
 use crate::suggestion;
 
 /// How many commands there are.
-pub const COUNT: usize = 62;
+pub const COUNT: usize = 63;
 
 /// A command, as the table knows it.
 #[derive(Debug)]
@@ -66,6 +66,8 @@ impl Flags {
     pub const FULL: Flags = Flags(1 << 9);
     /// The same of WITHMETA. Not told by COMMAND.
     pub const META: Flags = Flags(1 << 12);
+    /// Takes options behind what its arity says, which is Disque's. Not told by COMMAND.
+    pub const OPTIONS: Flags = Flags(1 << 13);
     /// Taken on a connection that has subscriptions, in RESP2 too. Not told by COMMAND.
     pub const PUBSUB: Flags = Flags(1 << 10);
     /// Makes subscriptions: what they bring may come at any time. Not told by COMMAND.
@@ -152,7 +154,9 @@ pub fn resolve<'a>(args: &[&'a [u8]]) -> Result<&'static CommandSpec, Failure<'a
     };
     let extra = || args.iter().rev().take(2).take_while(is_extra).count();
     let accepts_without = |extra: usize| spec.accepts(args.len() - extra);
-    if accepts_without(0) || (1..=extra()).any(accepts_without) {
+    let least = usize::from(spec.arity.unsigned_abs());
+    let has_options = spec.flags.contains(Flags::OPTIONS) && args.len() > least;
+    if has_options || accepts_without(0) || (1..=extra()).any(accepts_without) {
         Ok(spec)
     } else {
         Err(ParseError::WrongArity(spec.name).into())
@@ -266,6 +270,7 @@ const ROWS: [CommandSpec; COUNT] = [
     row("punsubscribe", -1, PUBSUB, topic::pattern_unsubscribe, &manual::PUNSUBSCRIBE),
     row("qconfig", -1, Flags::WRITE, config::config, &manual::QCONFIG),
     row("qlen", 2, READ_FAST.and(Flags::GLOBAL), queue::length, &manual::QLEN),
+    row("qlist", -1, READ, queue::list, &manual::QLIST),
     row("qpeek", 3, READ.and(Flags::GLOBAL).and(Flags::META), queue::peek, &manual::QPEEK),
     row("qpurge", 2, Flags::WRITE, queue::purge, &manual::QPURGE),
     row("qscan", -1, READ, queue::queue_scan, &manual::QSCAN),
@@ -295,7 +300,7 @@ const ROWS: [CommandSpec; COUNT] = [
     row("tunsub", -1, PUBSUB, topic::unfollow, &manual::TUNSUB),
     row("unsubscribe", -1, PUBSUB, topic::unsubscribe, &manual::UNSUBSCRIBE),
     row("waitjob", -2, READ, job::wait_job, &manual::WAITJOB),
-    row("working", -2, WRITE_FAST, job::working, &manual::WORKING),
+    row("working", 2, WRITE_FAST.and(Flags::OPTIONS), job::working, &manual::WORKING),
 ];
 
 #[cfg(test)]

@@ -56,6 +56,7 @@ impl Node {
             Command::QueueConfig(config) => self.configure_queues(now, &config, effects),
             Command::QueueScan(scan) => self.queue_scan(now.time, &scan),
             Command::JobScan(scan) => self.job_scan(now.time, &scan),
+            Command::QueueList(list) => self.queue_list(now.time, &list),
             Command::Promote(None, _) => Reply::Count(0),
             Command::Promote(Some(id), priority) => {
                 let errand = (vec![id], Errand::Promote(priority));

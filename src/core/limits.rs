@@ -273,6 +273,17 @@ pub(crate) const GATHERINGS: usize = 1024;
 /// The most jobs and bytes of bodies in an answer (one job more may be in it).
 pub(crate) const ANSWER_JOBS: u32 = 10_000;
 pub(crate) const ANSWER_BYTES: usize = 4 << 20;
+/// The most queues in an answer, and what each takes beside its name: its figures. (Tests must meet a full answer.)
+pub(crate) const ANSWER_QUEUES: usize = if cfg!(test) { 5 } else { 10_000 };
+pub(crate) const QUEUE_ANSWER_BYTES: usize = 64;
+/// The most queues in a list: a reply of some 200 MB.
+pub(crate) const LISTED: usize = 1 << 20;
+
+/// How many queues a list may have: at least one.
+pub(crate) fn count_of(count: u64) -> usize {
+    usize::try_from(count).unwrap_or(LISTED).clamp(1, LISTED)
+}
+
 /// A scan of the whole cluster that continues by itself ends after this many jobs.
 pub(crate) const SCAN_WHOLE: usize = 1 << 20;
 

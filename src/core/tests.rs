@@ -18,6 +18,7 @@ mod guarantees;
 mod healing;
 mod idling;
 mod leaving;
+mod listing;
 mod looking;
 mod memory;
 mod model;

@@ -440,6 +440,17 @@ fn queue_commands() {
         checker.refuses_each(&format!("QSCAN 0 {option} ?"), &NO_NUMBERS, NO_INTEGER);
         checker.refuses_words(&format!("QSCAN {option}"), CURSOR);
     }
+    checker.refuses_each("QLIST COUNT ?", &NO_NUMBERS, COUNT);
+    checker.refuses_all(&[
+        ("QLIST COUNT 0", COUNT),
+        ("QLIST SORT size", "ERR SORT must be name, ready or age"),
+        (
+            "QLIST MATHC q*",
+            "ERR syntax error near 'MATHC': did you mean MATCH?",
+        ),
+        ("QLIST LOCAL MATCH", SYNTAX),
+        ("QLIST GLOBAL", SYNTAX),
+    ]);
     checker.refuses_all(&[
         ("JSCAN STATE bogus", "ERR Invalid job state name"),
         (

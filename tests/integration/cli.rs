@@ -133,6 +133,36 @@ fn json_is_json() {
 }
 
 #[test]
+fn queues_are_a_table_for_people_and_json_for_programs() {
+    let node = Node::start();
+    let mut client = node.connect();
+    for n in 0..12 {
+        client.add("mail", &n.to_string(), "");
+    }
+    client.add("bills", "x", "DELAY 100");
+    let table = cli(&node, &["--no-raw", "queues", "SORT", "ready"]).stdout;
+    let lines: Vec<Vec<&str>> = table
+        .lines()
+        .map(|it| it.split_whitespace().collect())
+        .collect();
+    assert_eq!(lines[0][..3], ["QUEUE", "READY", "ACTIVE"], "{table}");
+    assert_eq!((lines[1][0], lines[1][1]), ("mail", "12"), "{table}");
+    assert_eq!((lines[2][0], lines[2][3]), ("bills", "1"), "{table}");
+    let ended = cli(&node, &["--json", "queues", "MATCH", "m*"]);
+    let told: serde_json::Value = serde_json::from_str(&ended.stdout).expect("JSON");
+    assert_eq!(
+        (&told[0][0]["name"], &told[0][0]["ready"]),
+        (&"mail".into(), &12.into())
+    );
+    assert_eq!(told[1], serde_json::json!([]));
+    let raw = cli(&node, &["queues", "MATCH", "m*"]).stdout;
+    assert!(raw.starts_with("name\nmail\nready\n12\n"), "{raw}");
+    let wrong = cli(&node, &["queues", "SORT", "size"]);
+    assert_eq!(wrong.status.code(), Some(1));
+    assert!(wrong.stderr.contains("SORT must be name, ready or age"));
+}
+
+#[test]
 fn standard_input_can_be_the_last_argument() {
     let node = Node::start();
     let ended = cli_with_input(&node, &["--raw", "-x", "ECHO"], b"from standard input");

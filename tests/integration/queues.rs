@@ -30,6 +30,20 @@ const FULL_FIELDS: [&str; 6] = [
     "restored-requeue-within",
 ];
 
+/// What QLIST tells of each queue.
+const QLIST_FIELDS: [&str; 10] = [
+    "name",
+    "ready",
+    "active",
+    "delayed",
+    "dead",
+    "oldest",
+    "consumers",
+    "in",
+    "out",
+    "paused",
+];
+
 fn start() -> (Node, Connection) {
     let node = Node::start();
     let client = node.connect();
@@ -146,6 +160,74 @@ fn qstat_has_twenty_elements_in_order() {
     }
     assert!((0..=5).contains(&figures.field("age").int()));
     assert!((0..=5).contains(&figures.field("idle").int()));
+}
+
+/// The names of the queues of a list.
+fn listed(client: &mut Connection, command: &str) -> Vec<String> {
+    let reply = client.call(command);
+    let [queues, missing] = reply.items() else {
+        panic!("{command}: {reply:?}");
+    };
+    assert_eq!(*missing, Reply::Array(vec![]), "{command}");
+    let names = queues.items().iter().map(|it| it.field("name").text());
+    names.collect()
+}
+
+#[test]
+fn qlist_lists_queues_with_their_figures() {
+    let (_node, mut client) = start();
+    assert_eq!(listed(&mut client, "QLIST"), [""; 0]);
+    for n in 0..25 {
+        client.add("mail", &n.to_string(), "");
+    }
+    client.add("mail", "later", "DELAY 100");
+    let taken = client.take("mail");
+    client.call(&format!("NACK {} DEAD", taken.id));
+    client.take("mail");
+    client.add("a", "x", "");
+    client.call("PAUSE a out");
+    let reply = client.call("QLIST MATCH mail");
+    let queue = reply.items()[0].items()[0].clone();
+    let found: Vec<_> = queue.items().iter().step_by(2).map(Reply::text).collect();
+    assert_eq!(found, QLIST_FIELDS);
+    let expected = [
+        ("ready", int(23)),
+        ("active", int(1)),
+        ("delayed", int(1)),
+        ("dead", int(0)),
+        ("consumers", int(0)),
+        ("in", int(3)),
+        ("out", int(1)),
+        ("paused", bulk("none")),
+    ];
+    for (name, value) in expected {
+        assert_eq!(*queue.field(name), value, "{name}");
+    }
+    assert!((0..=5).contains(&queue.field("oldest").int()));
+    let reply = client.call("QLIST LOCAL");
+    let others = reply.items()[0].items();
+    assert_eq!(*others[0].field("paused"), bulk("out"));
+    assert_eq!(
+        (others[2].field("ready"), others[2].field("dead")),
+        (&int(1), &int(1))
+    );
+    let everything = ["a", "mail", "mail.dead"];
+    assert_eq!(listed(&mut client, "QLIST"), everything);
+    assert_eq!(
+        listed(&mut client, "QLIST SORT ready COUNT 2"),
+        ["mail", "a"]
+    );
+    assert_eq!(listed(&mut client, "QLIST SORT age COUNT 2").len(), 2);
+    assert_eq!(
+        listed(&mut client, "QLIST MATCH mail.* LOCAL"),
+        ["mail.dead"]
+    );
+    client.call("HELLO 3");
+    let reply = client.call("QLIST COUNT 1");
+    assert!(
+        matches!(reply.items()[0].items()[0], Reply::Map(_)),
+        "{reply:?}"
+    );
 }
 
 #[test]

@@ -279,7 +279,8 @@ impl Checker {
 
     /// A client that asked for its new job where it had added it found nothing there, and nobody waits elsewhere.
     pub(crate) fn is_gone(&mut self, now: Micros, host: HostIndex, number: Number) {
-        if self.quiet && self.jobs[number].answer != Answer::Refused {
+        let job = &self.jobs[number];
+        if self.quiet && job.answer != Answer::Refused && !job.ends.is_cancelled {
             let what = format!("at {} ms it has left n{host} for nobody", now / MS);
             self.violate(Some(number), what);
         }

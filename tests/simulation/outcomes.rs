@@ -81,7 +81,9 @@ impl Cluster {
         let Some(plan) = &self.plan.waiting else {
             return terms;
         };
-        let keep = self.wait_dice.percent(plan.keep).then_some(KEPT);
+        // Where memory is short, kept ends would fill it: they are not thrown out.
+        let share = if self.plan.memory == 0 { plan.keep } else { 0 };
+        let keep = self.wait_dice.percent(share).then_some(KEPT);
         Terms { keep, ..terms }
     }
 
@@ -194,7 +196,7 @@ impl Checker {
         self.is_quiet() || self.settled.is_some_and(|settled| at > settled)
     }
 
-    /// What is wrong with what a client was told of a job, if anything is.
+    /// What is wrong with the answer that a client got about a job, if anything is.
     fn contradicts(&self, number: Number, fate: &Fate, known: Known) -> Option<&'static str> {
         let job = &self.jobs[number];
         let ends = &job.ends;

@@ -6,16 +6,18 @@ use std::fmt::Write;
 use std::path::Path;
 use std::sync::Arc;
 
-use shoalmq_core::extras::{Extras, Tag};
+use shoalmq_core::command::{QueueList, QueueOrder, QueuesWanted};
+use shoalmq_core::extras::{Extras, Features, Tag};
 use shoalmq_core::message::{Copy, Holders};
 use shoalmq_core::outcome::Outcome;
 use shoalmq_core::setting::Setting;
 use shoalmq_core::stamp::Stamp;
-use shoalmq_core::telling::QueuesView;
+use shoalmq_core::telling::{QueueDepths, QueuesView};
 use shoalmq_core::time::WallTime;
 use shoalmq_core::topic::{Closed, EndRecord, Ended, Entry, Greeting, TopicMessage, TopicRecord};
 
 use super::*;
+use crate::bus::{Claim, Profile};
 
 const FILE: &str = "src/bus/codec/golden.txt";
 const TAKES: &str = "a string takes anything";
@@ -111,7 +113,16 @@ fn of_one_job() -> Vec<Message> {
 
 fn of_more() -> Vec<Message> {
     let queue = || QueueName::new(b"q");
-    let depths = QueuesView::default();
+    let list = QueueList {
+        pattern: Some(b"q*"[..].into()),
+        order: QueueOrder::Ready,
+        count: 300,
+    };
+    let figures = QueuesView {
+        queues: vec![QueueDepths::empty(queue())],
+        more: true,
+        ..QueuesView::default()
+    };
     vec![
         Message::NeedJobs {
             queue: queue(),
@@ -131,11 +142,15 @@ fn of_more() -> Vec<Message> {
         },
         Message::Ask {
             number: 300,
-            question: Question::Queues(Some(queue())),
+            question: Question::Queues(QueuesWanted::Page {
+                list,
+                least: 4,
+                after: Some(queue()),
+            }),
         },
         Message::Answer {
             number: 300,
-            answer: Answer::Queues(depths),
+            answer: Answer::Queues(figures),
         },
         Message::SettingsDigest {
             digest: 300,

@@ -1,14 +1,103 @@
-//! The depths of queues: what one node answers when it is asked for them.
+//! The figures of queues: which ones a node is asked for, and what it answers.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_bytes::Bytes;
+use shoalmq_core::command::{PauseState, QueueList, QueueOrder, QueuesWanted};
 use shoalmq_core::id::QueueName;
-use shoalmq_core::telling::Depths;
-use shoalmq_core::telling::{QueueDepths, QueuesView};
+use shoalmq_core::telling::{Depths, QueueDepths, QueuesView, Recent};
 
 use super::view::millis;
+
+/// Which queues are wanted.
+#[derive(Serialize, Deserialize)]
+pub(super) enum Wanted<'a> {
+    #[serde(borrow)]
+    First(List<'a>),
+    Page {
+        #[serde(borrow)]
+        list: List<'a>,
+        least: u64,
+        #[serde(borrow)]
+        after: Option<&'a Bytes>,
+    },
+    #[serde(borrow)]
+    Named(Vec<&'a Bytes>),
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct List<'a> {
+    #[serde(borrow)]
+    pattern: Option<&'a Bytes>,
+    order: Order,
+    count: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+enum Order {
+    Name,
+    Ready,
+    Age,
+}
+
+impl<'a> Wanted<'a> {
+    pub(super) fn of(wanted: &'a QueuesWanted) -> Self {
+        match wanted {
+            QueuesWanted::First(list) => Wanted::First(List::of(list)),
+            QueuesWanted::Page { list, least, after } => Wanted::Page {
+                list: List::of(list),
+                least: *least,
+                after: after.as_ref().map(|name| Bytes::new(name.as_bytes())),
+            },
+            QueuesWanted::Named(names) => {
+                let names = names.iter().map(|name| Bytes::new(name.as_bytes()));
+                Wanted::Named(names.collect())
+            }
+        }
+    }
+
+    pub(super) fn into_wanted(self) -> QueuesWanted {
+        match self {
+            Wanted::First(list) => QueuesWanted::First(list.into_list()),
+            Wanted::Page { list, least, after } => QueuesWanted::Page {
+                list: list.into_list(),
+                least,
+                after: after.map(|name| QueueName::new(name)),
+            },
+            Wanted::Named(names) => {
+                let names = names.into_iter().map(|name| QueueName::new(name));
+                QueuesWanted::Named(names.collect())
+            }
+        }
+    }
+}
+
+impl<'a> List<'a> {
+    fn of(list: &'a QueueList) -> Self {
+        List {
+            pattern: list.pattern.as_deref().map(Bytes::new),
+            order: match list.order {
+                QueueOrder::Name => Order::Name,
+                QueueOrder::Ready => Order::Ready,
+                QueueOrder::Age => Order::Age,
+            },
+            count: list.count,
+        }
+    }
+
+    fn into_list(self) -> QueueList {
+        QueueList {
+            pattern: self.pattern.map(|pattern| pattern[..].into()),
+            order: match self.order {
+                Order::Name => QueueOrder::Name,
+                Order::Ready => QueueOrder::Ready,
+                Order::Age => QueueOrder::Age,
+            },
+            count: self.count,
+        }
+    }
+}
 
 /// Queues, and the jobs of all.
 #[derive(Serialize, Deserialize)]
@@ -16,6 +105,7 @@ pub(super) struct Told<'a> {
     #[serde(borrow)]
     queues: Vec<Queue<'a>>,
     total: Jobs,
+    more: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -26,7 +116,10 @@ struct Queue<'a> {
     oldest_ms: u64,
     restored_within_ms: Option<u64>,
     consumers: u64,
-    paused: bool,
+    jobs_in: u64,
+    jobs_out: u64,
+    paused_in: bool,
+    paused_out: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -48,11 +141,15 @@ impl<'a> Told<'a> {
             oldest_ms: queue.oldest.as_millis() as u64,
             restored_within_ms: queue.restored_within.map(millis),
             consumers: queue.consumers,
-            paused: queue.paused,
+            jobs_in: queue.recent.jobs_in,
+            jobs_out: queue.recent.jobs_out,
+            paused_in: queue.pause.input,
+            paused_out: queue.pause.output,
         };
         Told {
             queues: view.queues.iter().map(queue).collect(),
             total: Jobs::of(&view.total),
+            more: view.more,
         }
     }
 
@@ -63,11 +160,19 @@ impl<'a> Told<'a> {
             oldest: Duration::from_millis(queue.oldest_ms),
             restored_within: queue.restored_within_ms.map(Duration::from_millis),
             consumers: queue.consumers,
-            paused: queue.paused,
+            recent: Recent {
+                jobs_in: queue.jobs_in,
+                jobs_out: queue.jobs_out,
+            },
+            pause: PauseState {
+                input: queue.paused_in,
+                output: queue.paused_out,
+            },
         };
         QueuesView {
             queues: self.queues.into_iter().map(queue).collect(),
             total: self.total.depths(),
+            more: self.more,
         }
     }
 }

@@ -6,8 +6,8 @@ use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
 use shoalmq_core::command::{
-    Answer, Delivery, Detail, Done, Errand, Forward, JobView, PauseState, Question, QueueScan,
-    QueueView, QueueWaits, Redrive, ScanReply,
+    Answer, Delivery, Detail, Done, Errand, Forward, JobView, PauseState, Question, QueueList,
+    QueueOrder, QueueScan, QueueView, QueueWaits, QueuesWanted, Redrive, ScanReply,
 };
 use shoalmq_core::extras::{Extras, Features, Tag};
 use shoalmq_core::id::StoreId;
@@ -16,10 +16,10 @@ use shoalmq_core::message::{Copy, Holders};
 use shoalmq_core::outcome::{Fate, Outcome};
 use shoalmq_core::setting::{Setting, SettingKind};
 use shoalmq_core::stamp::{Stamp, Stamps};
-use shoalmq_core::telling::Depths;
-use shoalmq_core::telling::{QueueDepths, QueuesView};
+use shoalmq_core::telling::{Depths, QueueDepths, QueuesView, Recent};
 
 use super::*;
+use crate::bus::{Claim, Profile};
 
 fn encoded(frame: &Frame) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -303,7 +303,7 @@ fn questions() -> impl Strategy<Value = Question> {
             detail: if full { Detail::Full } else { Detail::Plain },
         }),
         queue_scans().prop_map(Question::QueueScan),
-        option::of(names()).prop_map(Question::Queues),
+        queues_wanted().prop_map(Question::Queues),
         scans.prop_map(|((cursor, count, all), queue, states)| Question::JobScan {
             cursor,
             count,
@@ -312,6 +312,31 @@ fn questions() -> impl Strategy<Value = Question> {
             reply: if all { ScanReply::All } else { ScanReply::Id },
         }),
     ]
+}
+
+fn queue_lists() -> BoxedStrategy<QueueList> {
+    let orders = prop_oneof![
+        Just(QueueOrder::Name),
+        Just(QueueOrder::Ready),
+        Just(QueueOrder::Age)
+    ];
+    (option::of(names()), orders, any::<u64>())
+        .prop_map(|(pattern, order, count)| QueueList {
+            pattern: pattern.map(|glob| glob.as_bytes().into()),
+            order,
+            count,
+        })
+        .boxed()
+}
+
+fn queues_wanted() -> BoxedStrategy<QueuesWanted> {
+    let pages = (queue_lists(), any::<u64>(), option::of(names()));
+    prop_oneof![
+        queue_lists().prop_map(QueuesWanted::First),
+        pages.prop_map(|(list, least, after)| QueuesWanted::Page { list, least, after }),
+        vec(names(), 0..4).prop_map(QueuesWanted::Named),
+    ]
+    .boxed()
 }
 
 fn stamps() -> impl Strategy<Value = Stamp> {
@@ -354,23 +379,28 @@ fn depths() -> impl Strategy<Value = Depths> {
     )
 }
 
-fn queue_depths() -> impl Strategy<Value = QueueDepths> {
+fn queue_depths() -> BoxedStrategy<QueueDepths> {
     (
         names(),
         depths(),
         option::of(spans()),
-        any::<(u32, u64, bool)>(),
+        any::<(u32, u64, u64, u64)>(),
+        pauses(),
     )
         .prop_map(
-            |(name, depths, restored_within, (oldest, consumers, paused))| QueueDepths {
-                name,
-                depths,
-                oldest: Duration::from_millis(u64::from(oldest)),
-                restored_within,
-                consumers,
-                paused,
+            |(name, depths, restored_within, (oldest, consumers, jobs_in, jobs_out), pause)| {
+                QueueDepths {
+                    name,
+                    depths,
+                    oldest: Duration::from_millis(u64::from(oldest)),
+                    restored_within,
+                    consumers,
+                    recent: Recent { jobs_in, jobs_out },
+                    pause,
+                }
             },
         )
+        .boxed()
 }
 
 fn answers() -> impl Strategy<Value = Answer> {
@@ -385,8 +415,13 @@ fn answers() -> impl Strategy<Value = Answer> {
         option::of(queue_views()).prop_map(|view| Answer::QueueStat(view.map(Box::new))),
         (any::<u64>(), vec(names(), 0..4))
             .prop_map(|(cursor, names)| Answer::QueueNames(cursor, names)),
-        (vec(queue_depths(), 0..4), depths())
-            .prop_map(|(queues, total)| Answer::Queues(QueuesView { queues, total })),
+        (vec(queue_depths(), 0..4), depths(), any::<bool>()).prop_map(|(queues, total, more)| {
+            Answer::Queues(QueuesView {
+                queues,
+                total,
+                more,
+            })
+        }),
         (any::<u64>(), vec(job_ids(), 0..4)).prop_map(|(next, ids)| Answer::JobIds(next, ids)),
         (any::<u64>(), vec(job_views(), 0..4)).prop_map(|(next, jobs)| Answer::Jobs(next, jobs)),
     ]

@@ -3,7 +3,7 @@ use super::*;
 #[test]
 fn the_short_texts_of_parsers_are_kept() {
     use ParseError as P;
-    let rows: [(Failure<'_>, &str); 30] = [
+    let rows: [(Failure<'_>, &str); 31] = [
         (P::Syntax.into(), "ERR syntax error"),
         (P::Near(b"x", "addjob").into(), "ERR syntax error near 'x'"),
         (
@@ -54,6 +54,7 @@ fn the_short_texts_of_parsers_are_kept() {
             P::JobState.into(),
             "ERR Invalid job state name, try wait-repl, active, queued or acked",
         ),
+        (P::ListOrder.into(), "ERR SORT must be name, ready or age"),
         (P::ScanReply.into(), "ERR Invalid REPLY type, try ID or ALL"),
         (
             P::LoadJob.into(),

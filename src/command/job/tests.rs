@@ -248,7 +248,7 @@ fn one_malformed_id_refuses_the_whole_list() {
 }
 
 #[test]
-fn show_and_working_take_one_id() {
+fn show_takes_one_id_and_working_may_tell_of_progress() {
     assert_eq!(core(show, ID), Ok(Command::Show(Some(id()))));
     assert_eq!(core(show, FOREIGN), Ok(Command::Show(None)));
     assert_eq!(core(working, ID), Ok(Command::working(Some(id()))));
@@ -256,8 +256,93 @@ fn show_and_working_take_one_id() {
     for (parse, name) in [(show as Parser, "show"), (working, "working")] {
         assert_eq!(core(parse, "x"), Err(ParseError::InvalidJobId));
         assert_eq!(core(parse, ""), Err(ParseError::WrongArity(name)));
-        assert_eq!(core(parse, "x y"), Err(ParseError::WrongArity(name)));
         assert_eq!(parse(&[b""]), Err(ParseError::InvalidJobId));
+    }
+    assert_eq!(core(show, "x y"), Err(ParseError::WrongArity("show")));
+    let told = format!("{ID} PROGRESS a progress half");
+    let half = Command::Working(Some(id()), Some(b"half"));
+    assert_eq!(core(working, &told), Ok(half));
+    let near = Err(ParseError::Near(b"PORGRESS", "working"));
+    assert_eq!(core(working, &format!("{ID} PORGRESS x")), near);
+    let bare = Err(ParseError::NoValue(b"PROGRESS"));
+    assert_eq!(core(working, &format!("{ID} PROGRESS")), bare);
+    let long = [b'x'; 1025];
+    assert!(working(&[ID.as_bytes(), b"PROGRESS", &long[..1024]]).is_ok());
+    let refused = working(&[ID.as_bytes(), b"PROGRESS", &long]);
+    assert_eq!(refused, Err(ParseError::Progress));
+}
+
+#[test]
+fn ackjob_takes_a_result_behind_its_ids() {
+    let with = |text: &str| core(ack_job, text.replace("ID", ID).leak());
+    let acked = |ids: usize, result| Ok(Command::AckJob(vec![id(); ids], result));
+    assert_eq!(with("ID ID RESULT 42"), acked(2, Some(b"42")));
+    assert_eq!(
+        with("ID result 1 RESULT 2"),
+        acked(1, Some(b"2")),
+        "the last counts"
+    );
+    assert_eq!(with("RESULT 42"), acked(0, Some(b"42")));
+    assert_eq!(with("ID RESULT RESULT"), acked(1, Some(b"RESULT")));
+    assert_eq!(with("ID RESULT"), Err(ParseError::NoValue(b"RESULT")));
+    assert_eq!(with("ID RESULT 1 x"), Err(ParseError::Near(b"x", "ackjob")));
+    assert_eq!(
+        with("ID RESLUT 1"),
+        Err(ParseError::Near(b"RESLUT", "ackjob"))
+    );
+    assert_eq!(with("x RESULT 1"), Err(ParseError::InvalidJobId));
+}
+
+#[test]
+fn deljob_ends_jobs_everywhere_with_global_at_its_end() {
+    let with = |text: &str| core(del_job, text.replace("ID", ID).leak());
+    assert_eq!(with("ID ID global"), Ok(Command::EndJob(vec![id(); 2])));
+    assert_eq!(with("ID"), Ok(Command::DelJob(vec![id()])));
+    assert_eq!(with("GLOBAL"), Ok(Command::EndJob(vec![])));
+    assert!(with("ID GLOBAL ID").is_err(), "it comes last");
+    assert_eq!(
+        with("ID GLOABL"),
+        Err(ParseError::Near(b"GLOABL", "deljob"))
+    );
+}
+
+#[test]
+fn waitjob_takes_a_timeout_and_a_thousand_ids() {
+    let with = |text: &str| core(wait_job, text.replace("ID", ID).leak());
+    let wait = |timeout: Option<u64>, ids: usize| {
+        let text = ID.as_bytes().try_into().expect("an id has 40 bytes");
+        Ok(Command::WaitJob(WaitJob {
+            timeout: timeout.map(Duration::from_millis),
+            ids: vec![(text, Some(id())); ids],
+        }))
+    };
+    assert_eq!(with("ID"), wait(None, 1));
+    assert_eq!(with("TIMEOUT 0 ID ID"), wait(None, 2));
+    assert_eq!(with("timeout 5 TIMEOUT 7 ID"), wait(Some(7), 1));
+    assert_eq!(with(&"ID ".repeat(1000)), wait(None, 1000));
+    assert_eq!(with(&"ID ".repeat(1001)), Err(ParseError::TooManyIds));
+    assert_eq!(with("TIMEOUT 5"), Err(ParseError::WrongArity("waitjob")));
+    assert_eq!(with("TIMEOUT"), Err(ParseError::NoValue(b"TIMEOUT")));
+    assert_eq!(with("TIMEOUT x ID"), Err(ParseError::TimeoutNotInteger));
+    assert_eq!(with("TIMEOUT -1 ID"), Err(ParseError::TimeoutNegative));
+    assert_eq!(
+        with("ID TIMEOUT 5"),
+        Err(ParseError::Near(b"TIMEOUT", "waitjob"))
+    );
+    assert_eq!(with("x"), Err(ParseError::InvalidJobId));
+}
+
+#[test]
+fn keep_takes_up_to_a_week() {
+    for (text, seconds) in [("1", 1_u32), ("604800", 604_800)] {
+        let Ok(Command::AddJob(add)) = core(add_job, format!("q b 0 KEEP {text}").leak()) else {
+            panic!("KEEP {text} is refused");
+        };
+        assert_eq!(add.extras.keep(), Some(seconds));
+    }
+    for text in ["0", "604801", "-1", "x", ""] {
+        let refused = add_job(&[b"q", b"b", b"0", b"KEEP", text.as_bytes()]);
+        assert_eq!(refused, Err(ParseError::Keep), "{text}");
     }
 }
 

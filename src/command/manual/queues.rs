@@ -184,6 +184,38 @@ pub(in crate::command) static QPURGE: Manual = Manual {
     )
 };
 
+pub(in crate::command) static QLIST: Manual = Manual {
+    failures: &[
+        Parse(ParseError::ListOrder),
+        Parse(ParseError::Count),
+        Parse(ParseError::NoValue(b"MATCH")),
+        Parse(ParseError::Near(b"LOCALL", "qlist")),
+    ],
+    notes: &[
+        "`ready`, `active`, `delayed` and `dead` count jobs as `QSTAT FULL` does; `dead` are the dead letters that wait in this \
+         queue, and they are in `ready`, too. `oldest` is for how many seconds the job that is delivered next has been due, 0 when \
+         none is ready. `consumers` are clients that wait for a job of the queue. `in` and `out` are jobs a second over the \
+         last 10 seconds, rounded up: jobs that were added, moved here or put back, and jobs that were handed out. `paused` is a \
+         word of PAUSE: `none`, `in`, `out` or `all`; a direction counts as paused if any node has paused it.",
+        "Works for the whole cluster, from any node. `LOCAL` tells only of this node, and asks no other.",
+        "`MATCH` selects queues whose names a glob matches: `*`, `?`, `[a-z]`, `\\` before a literal. `SORT` says which come first: `name` \
+         (default), `ready` (the most ready jobs), or `age` (the greatest `oldest`); queues that are equal in it are in the order \
+         of their names. `COUNT`, 1000 by default, is how many queues there are at most; never more than 1 048 576.",
+        "The order is that of the sums over all nodes. With more queues than `COUNT`, a node sends only those that may be listed, so \
+         a short list of 100 000 queues is cheap. It costs more by `ready` when most queues are about equally long.",
+        "A queue is listed while it has jobs, is paused, or has clients that wait, and for 5 minutes after. After an unclean stop its \
+         jobs wait for their retry, and only `restored` of `QSTAT FULL` counts them until then.",
+    ],
+    ..entry(
+        Group::Queues,
+        "[ MATCH glob ] [ SORT < NAME | READY | AGE > ] [ COUNT n ] [ LOCAL ]",
+        "Lists the queues of the cluster with their figures.",
+        "array of two: an array of maps, one for each queue, and an array of the ids of those nodes that did not answer in \
+         time, which is empty when the list is complete. A map has name, ready, active, delayed, dead, oldest, consumers, in, \
+         out, paused; it is a flat array in RESP2.",
+    )
+};
+
 pub(in crate::command) static QSCAN: Manual = Manual {
     failures: &[
         Parse(ParseError::CursorOrOption(b"CUONT", "qscan")),

@@ -80,6 +80,44 @@ fn with_global_at_the_end_the_whole_cluster_is_asked() {
 }
 
 #[test]
+fn qlist_takes_its_options_in_any_order() {
+    let list = |pattern: Option<&[u8]>, order, count| QueueList {
+        pattern: pattern.map(Into::into),
+        order,
+        count,
+    };
+    let of_all = |list| Ok(Command::Global(Question::Queues(QueuesWanted::First(list))));
+    let usual = list(None, QueueOrder::Name, 1000);
+    assert_eq!(core(super::list, ""), of_all(usual.clone()));
+    assert_eq!(core(super::list, "local"), Ok(Command::QueueList(usual)));
+    let some = list(Some(b"m*"), QueueOrder::Ready, 7);
+    for line in [
+        "MATCH m* SORT ready COUNT 7",
+        "count 7 sort READY match m*",
+        "COUNT 1 MATCH x SORT name COUNT 7 MATCH m* SORT Ready",
+    ] {
+        assert_eq!(core(super::list, line), of_all(some.clone()), "{line}");
+    }
+    let named = list(Some(b"LOCAL"), QueueOrder::Age, 1000);
+    assert_eq!(core(super::list, "MATCH LOCAL SORT age"), of_all(named));
+}
+
+#[test]
+fn qlist_says_what_is_wrong() {
+    for (line, expected) in [
+        ("SORT size", ParseError::ListOrder),
+        ("COUNT 0", ParseError::Count),
+        ("COUNT -1", ParseError::Count),
+        ("COUNT x", ParseError::Count),
+        ("MATCH", ParseError::NoValue(b"MATCH")),
+        ("LOCAL SORT", ParseError::NoValue(b"SORT")),
+        ("GLOBAL", ParseError::Near(b"GLOBAL", "qlist")),
+    ] {
+        assert_eq!(core(list, line), Err(expected), "{line}");
+    }
+}
+
+#[test]
 fn global_elsewhere_is_what_it_was() {
     let named = Command::QueueLength(b"GLOBAL");
     assert_eq!(core(length, "GLOBAL"), Ok(named));

@@ -1,7 +1,7 @@
 use shoalmq_core::command::{PauseState, QueueWaits, Refusal};
 use shoalmq_core::job::JobState;
 use shoalmq_core::policy::{Policy, PolicySet};
-use shoalmq_core::telling::Depths;
+use shoalmq_core::telling::{Depths, QueuesView, Recent};
 use shoalmq_core::topic::{Cursor, Misread, NamedView, TopicReply};
 
 use super::*;
@@ -293,6 +293,63 @@ fn qstat_has_twenty_elements_in_their_order() {
         told.clone() + "$-1\r\n"
     );
     assert_eq!(text(&full(waits), Protocol::Resp3), told + "_\r\n");
+}
+
+#[test]
+fn qlist_has_a_map_for_each_queue_and_the_missing_nodes() {
+    let queue = QueueDepths {
+        depths: Depths {
+            ready: 5,
+            active: 1,
+            delayed: 2,
+            dead: 3,
+            ..Depths::default()
+        },
+        oldest: Duration::from_millis(4_900),
+        consumers: 6,
+        recent: Recent {
+            jobs_in: 71,
+            jobs_out: 9,
+        },
+        pause: PauseState {
+            input: true,
+            output: false,
+        },
+        ..QueueDepths::empty(QueueName::new(b"q"))
+    };
+    let view = QueuesView {
+        queues: vec![queue],
+        ..QueuesView::default()
+    };
+    let reply = Reply::Global(Box::new(Gathered {
+        answer: Answer::Queues(view),
+        missing: vec![node()],
+    }));
+    let figures = wire(&[
+        "name",
+        "q",
+        "ready",
+        ":5",
+        "active",
+        ":1",
+        "delayed",
+        ":2",
+        "dead",
+        ":3",
+        "oldest",
+        ":4",
+        "consumers",
+        ":6",
+        "in",
+        ":8",
+        "out",
+        ":1",
+        "paused",
+        "in",
+    ]);
+    let told = |map: &str| wire(&["*2", "*1"]) + map + &figures + &wire(&["*1", NODE]);
+    assert_eq!(text(&reply, Protocol::Resp2), told("*20\r\n"));
+    assert_eq!(text(&reply, Protocol::Resp3), told("%10\r\n"));
 }
 
 #[test]

@@ -64,6 +64,7 @@ fn the_rows_are_disques_and_a_few_more() {
             "pubsub",
             "punsubscribe",
             "qconfig",
+            "qlist",
             "qpurge",
             "quit",
             "redrive",
@@ -84,7 +85,8 @@ fn the_rows_are_disques_and_a_few_more() {
             "tsub",
             "tunbind",
             "tunsub",
-            "unsubscribe"
+            "unsubscribe",
+            "waitjob"
         ]
     );
 }

@@ -161,7 +161,7 @@ impl Node {
         }
     }
 
-    /// A job ends here, and whoever else may have it is told by somebody else, or is not told.
+    /// A job ends here, and other nodes that may have it hear that from somebody else, or not at all.
     fn end_at_once(&mut self, now: Time, key: JobKey, end: &End, effects: &mut Vec<Effect>) {
         if self.jobs[key].state() == JobState::Acked {
             self.merge_end(key, end, effects);

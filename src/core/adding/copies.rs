@@ -202,6 +202,7 @@ impl Node {
                 // A node that leaves hears of it before a client of this one can have it.
                 let queue = self.jobs[key].queue;
                 if self.put_back(now, key, Cause::Given, effects) {
+                    self.note_entry(now, key);
                     self.send(from, self.queued_message(now, key), effects);
                     self.serve(now, queue, effects);
                 }

@@ -5,7 +5,7 @@
 //! (`waiting`) asks again when a link comes up and every few seconds, so that no waiter is forgotten, whatever a peer forgot
 //! meanwhile.
 //!
-//! An ack holds, whoever tells of it. Any other end counts only when no node that can be reached has the job unfinished; of
+//! An ack holds, at any node that knows it. Any other end counts only when no node that can be reached has the job unfinished; of
 //! those that have, the one with the highest register says whether it is a dead letter. That nobody knows a job is only certain
 //! when all members say so.
 

@@ -17,7 +17,7 @@ use crate::limits;
 use crate::log::answer;
 use crate::node::Node;
 use crate::queue::{QueueKey, Waiter, WaiterId};
-use crate::telling::millis;
+use crate::telling::{Way, millis};
 use crate::time::Time;
 
 impl Node {
@@ -144,6 +144,7 @@ impl Node {
             (0, Extras::NONE)
         };
         let job = &self.jobs[key];
+        self.queues.note_traffic(job.queue, now, Way::Out);
         let queue = &mut self.queues[job.queue];
         queue.jobs_out += 1;
         self.counters.delivered += 1;

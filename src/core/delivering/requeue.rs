@@ -12,7 +12,7 @@ use crate::job::{Ending, Job, JobKey, JobState, Move, Place};
 use crate::limits;
 use crate::node::{MemoryLevel, Node};
 use crate::queue::QueueKey;
-use crate::telling::{Reason, millis};
+use crate::telling::{Reason, Way, millis};
 use crate::time::Time;
 
 /// Why a job is queued.
@@ -138,6 +138,10 @@ impl Node {
         }
         self.move_job(key, Move::PutBack, requeue);
         self.put_into(now, key);
+        // From another node, or from before a stop: it went into the queue before.
+        if !matches!(cause, Cause::Given | Cause::Restored) {
+            self.note_entry(now, key);
+        }
         match cause {
             // This is what the other holders expect.
             Cause::First => {}
@@ -161,6 +165,12 @@ impl Node {
         self.jobs[key].since = millis(now);
         self.queues[queue].used = now;
         self.queues[queue].jobs_in += 1;
+    }
+
+    /// A job that entered its queue counts for the rate at which jobs do.
+    pub(crate) fn note_entry(&mut self, now: Time, key: JobKey) {
+        let queue = self.jobs[key].queue;
+        self.queues.note_traffic(queue, now, Way::In);
     }
 
     /// A job's queue takes no jobs: it tries again later.

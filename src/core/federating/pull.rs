@@ -7,7 +7,11 @@ use crate::federating::push::Need;
 use crate::id::QueueName;
 use crate::limits;
 use crate::members::{NodeSet, PeerKey};
+use crate::telling::Rate;
 use crate::time::Time;
+
+/// Seconds that the rate of imports looks back.
+const IMPORT_SECONDS: usize = 5;
 
 /// What one peer was asked.
 #[derive(Debug, Clone, Copy)]
@@ -90,7 +94,7 @@ pub(crate) struct Want {
     shrink_at: Time,
     /// [`Here::out`] when the look-ahead was last judged.
     out: u64,
-    rate: Rate,
+    rate: Rate<IMPORT_SECONDS>,
 }
 
 impl Want {
@@ -426,36 +430,5 @@ fn tell(tells: &mut Vec<Tell>, peer: PeerKey, asked: &Asked) {
     match tells.iter_mut().find(|tell| tell.peer == peer) {
         Some(tell) => *tell = it,
         None => tells.push(it),
-    }
-}
-
-/// Seconds that a rate looks back.
-const SPAN: u64 = 5;
-
-/// Jobs of each of the last seconds.
-#[derive(Debug, Default)]
-struct Rate {
-    second: u64,
-    counts: [u64; SPAN as usize],
-}
-
-impl Rate {
-    fn add(&mut self, now: Time, count: u64) {
-        let second = now.as_millis() / 1000;
-        for passed in (self.second + 1..=second).take(SPAN as usize) {
-            self.counts[(passed % SPAN) as usize] = 0;
-        }
-        self.second = second;
-        self.counts[(second % SPAN) as usize] += count;
-    }
-
-    fn per_second(&self, now: Time) -> u64 {
-        let second = now.as_millis() / 1000;
-        let recent = (self.second.saturating_sub(SPAN - 1)..=self.second)
-            .filter(|&counted| counted + SPAN > second);
-        let jobs: u64 = recent
-            .map(|counted| self.counts[(counted % SPAN) as usize])
-            .sum();
-        jobs.div_ceil(SPAN)
     }
 }

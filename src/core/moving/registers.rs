@@ -355,6 +355,7 @@ impl Node {
         let (queue, requeue) = (job.queue, now.after_secs(job.retry));
         self.move_job(key, Move::PutBack, requeue);
         self.put_into(now, key);
+        self.note_entry(now, key);
         self.announce(now, key, effects);
         self.rehoused.push(queue);
     }

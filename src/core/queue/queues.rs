@@ -27,7 +27,7 @@ use crate::queue::lane::Lane;
 use crate::queue::waiters::WaiterId;
 use crate::settings::Remembered;
 use crate::stamp::{Stamps, entered_by};
-use crate::telling::{Depths, Tallies, TallyKey};
+use crate::telling::{Depths, Recent, Tallies, TallyKey, Traffic, Way};
 use crate::time::Time;
 
 /// Where a queue lies. Names a known queue until that queue is dropped.
@@ -71,6 +71,8 @@ pub(crate) struct Queue {
     pub(crate) idle_check: Option<Time>,
     pub(crate) jobs_in: u64,
     pub(crate) jobs_out: u64,
+    /// What went in and out lately; none if nothing did since it was opened.
+    traffic: Option<Box<Traffic>>,
     pub(crate) tally: TallyKey,
     pub(crate) depths: Depths,
     /// When the last of its restored jobs is queued again, at the latest.
@@ -96,6 +98,7 @@ impl Queue {
             idle_check: None,
             jobs_in: 0,
             jobs_out: 0,
+            traffic: None,
             tally: TallyKey::OTHER,
             depths: Depths::default(),
             restored_until: Time::ZERO,
@@ -176,6 +179,12 @@ impl Queue {
         (self.depths.restored > 0).then(|| self.restored_until.since(now))
     }
 
+    /// Jobs that went in and out lately.
+    pub(crate) fn recent(&self, now: Time) -> Recent {
+        let traffic = self.traffic.as_ref();
+        traffic.map_or_else(Recent::default, |traffic| traffic.recent(now))
+    }
+
     /// Whether it may go.
     pub(crate) fn is_done(&self) -> bool {
         self.is_idle() && !self.depths.wait_here()
@@ -191,6 +200,8 @@ pub(crate) struct Queues {
     hasher: FixedState,
     open: usize,
     name_bytes: usize,
+    /// Queues of which something is known about their traffic.
+    with_traffic: usize,
     /// Of queues that were purged, known or not: the jobs that are to go.
     purged: BTreeMap<Arc<[u8]>, Arc<Stamps>>,
     pub(crate) tallies: Tallies,
@@ -206,6 +217,7 @@ impl Queues {
             hasher: FixedState::with_seed(seed),
             open: 0,
             name_bytes: 0,
+            with_traffic: 0,
             purged: BTreeMap::new(),
             tallies: Tallies::default(),
         }
@@ -219,6 +231,28 @@ impl Queues {
     /// Bytes of all known names.
     pub(crate) fn name_bytes(&self) -> usize {
         self.name_bytes
+    }
+
+    /// Queues of which something is known about their traffic.
+    pub(crate) fn with_traffic(&self) -> usize {
+        self.with_traffic
+    }
+
+    /// A job goes into a queue, or out of it for a client.
+    pub(crate) fn note_traffic(&mut self, key: QueueKey, now: Time, way: Way) {
+        let queue = &mut self[key];
+        if let Some(traffic) = &mut queue.traffic {
+            return traffic.add(now, way);
+        }
+        let mut traffic = Box::<Traffic>::default();
+        traffic.add(now, way);
+        queue.traffic = Some(traffic);
+        self.with_traffic += 1;
+    }
+
+    fn forget_traffic(&mut self, key: QueueKey) {
+        let known = self[key].traffic.take();
+        self.with_traffic -= usize::from(known.is_some());
     }
 
     /// Queues that clients see.
@@ -314,6 +348,7 @@ impl Queues {
         assert!(queue.open && queue.is_done(), "only an idle queue closes");
         queue.open = false;
         self.open -= 1;
+        self.forget_traffic(key);
         self.drop_unused(key);
     }
 
@@ -324,6 +359,8 @@ impl Queues {
             return;
         }
         let tally = queue.tally;
+        self.forget_traffic(key);
+        let queue = &self[key];
         let hash = self.hasher.hash_one(queue.name.as_bytes());
         self.name_bytes -= queue.name.as_bytes().len();
         let entry = self.by_name.find_entry(hash, |&other| other == key.0);

@@ -41,7 +41,8 @@ impl Node {
     pub fn used_memory(&self) -> u64 {
         let bodies = self.body_bytes + self.jobs.extras_bytes();
         let jobs = self.jobs.len() * sizes::JOB_BYTES + bodies;
-        let queues = self.queues.known() * sizes::QUEUE_BYTES + self.queues.name_bytes();
+        let traffic = self.queues.with_traffic() * sizes::TRAFFIC_BYTES;
+        let queues = self.queues.known() * sizes::QUEUE_BYTES + self.queues.name_bytes() + traffic;
         let waiters = self.waiters.len() * sizes::WAITER_BYTES;
         let collections = self.collections.len() * sizes::COLLECTION_BYTES;
         let forgotten = self.forgotten.len() * sizes::FORGOTTEN_BYTES;

@@ -2,7 +2,7 @@
 //!
 //! NACK, WORKING, PROMOTE and DELJOB GLOBAL work at any node. One that does not hold the job asks all members that can be
 //! reached. The one with the turn does what is asked; if none has it, because that node is away, one of those with a copy does.
-//! DELJOB GLOBAL ends a job at whoever holds it; of jobs that none of them holds, an ack without a copy tells those that are away.
+//! DELJOB GLOBAL ends a job at any holder; of jobs that none of them holds, an ack without a copy tells those that are away.
 
 use std::collections::BTreeMap;
 

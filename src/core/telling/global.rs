@@ -1,21 +1,17 @@
-//! GLOBAL: QLEN, QSTAT, QPEEK, QSCAN and JSCAN of the whole cluster, and the depths of queues for the HTTP API.
+//! GLOBAL: QLEN, QSTAT, QPEEK, QSCAN and JSCAN of the whole cluster, and the figures of queues for the HTTP API.
 //!
 //! The node that is asked answers for itself, asks every member that it has a link to, and replies when all have
 //! answered or too much time has passed; it names the members that did not. QSCAN and JSCAN ask one node after the other,
-//! in the order of their ids (`scanning`).
+//! in the order of their ids (`scanning`). QLIST asks all of them in rounds (`listing`).
 //!
 //! QPURGE gathers twice: the jobs that the nodes have heard of, and then the numbers of jobs that went (`settings`).
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::agenda::{Agenda, Timer};
-use crate::command::{
-    Answer, Delivery, Gathered, JobScan, PauseState, Question, QueueView, QueueWaits, Redrive,
-    Reply,
-};
+use crate::command::{Answer, Delivery, Gathered, JobScan, Question, QueuesWanted, Redrive, Reply};
 use crate::effect::Effect;
-use crate::id::{ClientId, JobId, NodeId, QueueName, Ticket};
+use crate::id::{ClientId, NodeId, QueueName, Ticket};
 use crate::limits;
 use crate::log::answer;
 use crate::members::{NodeSet, PeerKey};
@@ -23,6 +19,8 @@ use crate::message::Message;
 use crate::node::Node;
 use crate::stamp::Stamps;
 use crate::telling::forwarding::Forwarding;
+use crate::telling::listing::Listing;
+use crate::telling::merging::{merge_peeked, merge_stat};
 use crate::telling::scanning::Scan;
 use crate::time::{Now, Time};
 
@@ -54,6 +52,8 @@ pub(crate) struct Gathering {
     purge: Option<QueueName>,
     /// Where a JSCAN is.
     pub(super) scan: Option<Scan>,
+    /// Where a QLIST is.
+    pub(super) list: Option<Box<Listing>>,
     /// REDRIVE: what the next member is asked, and those that are still to be asked.
     redrive: Option<(Redrive, NodeSet)>,
     /// A command on jobs that are not held here.
@@ -74,6 +74,7 @@ impl Gathering {
             scan: None,
             redrive: None,
             forward: None,
+            list: None,
         }
     }
 
@@ -133,6 +134,10 @@ impl Node {
                 return self.gather_redriven(now, ticket, redrive, effects);
             }
             &Question::QueuePeek { count, .. } => (self.answer_here(now, &question), count),
+            Question::Queues(QueuesWanted::First(list)) => {
+                let list = list.clone();
+                return self.gather_list(now, ticket, list, effects);
+            }
             Question::QueueLength(_) | Question::QueueStat { .. } | Question::Queues(_) => {
                 (self.answer_here(now, &question), 0)
             }
@@ -228,12 +233,7 @@ impl Node {
         question: &Question,
         effects: &mut Vec<Effect>,
     ) {
-        let mut up = self.peers.members().and(self.peers.up());
-        if self.gatherings.is_full() {
-            up = NodeSet::EMPTY;
-        }
-        let away = self.peers.members().without(up);
-        gathering.missing = self.peers.names(away, None);
+        let up = self.reachable(&mut gathering);
         if up.is_empty() && !gathering.own {
             self.conclude(now, gathering, effects);
         } else {
@@ -241,9 +241,21 @@ impl Node {
         }
     }
 
+    /// The members that can be asked. The others are missing.
+    pub(super) fn reachable(&self, gathering: &mut Gathering) -> NodeSet {
+        let mut up = self.peers.members().and(self.peers.up());
+        if self.gatherings.is_full() {
+            up = NodeSet::EMPTY;
+        }
+        let away = self.peers.members().without(up);
+        gathering.missing = self.peers.names(away, None);
+        up
+    }
+
     /// Everybody has answered who will.
-    fn conclude(&mut self, now: Time, gathering: Gathering, effects: &mut Vec<Effect>) {
-        let Some(mut gathering) = self.redrive_on(now, gathering, effects) else {
+    pub(super) fn conclude(&mut self, now: Time, gathering: Gathering, effects: &mut Vec<Effect>) {
+        let more = self.redrive_on(now, gathering, effects);
+        let Some(mut gathering) = more.and_then(|it| self.list_on(now, it, effects)) else {
             return;
         };
         if let Some(forwarding) = gathering.forward.take() {
@@ -356,6 +368,15 @@ impl Node {
             }
             return self.go_on(now, number, gathering, effects);
         }
+        if let Some(listing) = &mut gathering.list {
+            if let Some(Answer::Queues(view)) = answer {
+                listing.round.push(view);
+            } else {
+                listing.peers.remove(from);
+                gathering.missing.push(id);
+            }
+            return self.go_on(now, number, gathering, effects);
+        }
         let peek = gathering.peek;
         if !answer.is_some_and(|answer| merge(&mut gathering.answer, answer, peek)) {
             gathering.missing.push(id);
@@ -456,10 +477,7 @@ impl Node {
                 Answer::QueueStat(view.map(Box::new))
             }
             Question::QueueScan(scan) => self.scan_some_queues(now, scan.clone()),
-            Question::Queues(queue) => {
-                let queue = queue.as_ref().map(QueueName::as_bytes);
-                Answer::Queues(self.queues_view(now, queue))
-            }
+            Question::Queues(wanted) => Answer::Queues(self.some_queues(now, wanted)),
             Question::JobScan {
                 cursor,
                 count,
@@ -533,49 +551,4 @@ fn merge(answer: &mut Answer, other: Answer, count: i64) -> bool {
         ) => return false,
     }
     true
-}
-
-/// The oldest of both, or the newest when `count` is negative. A job that two nodes have queued is one.
-fn merge_peeked(jobs: &mut Vec<Delivery>, more: Vec<Delivery>, count: i64) {
-    let mut known: BTreeSet<JobId> = jobs.iter().map(|job| job.id).collect();
-    jobs.extend(more.into_iter().filter(|job| known.insert(job.id)));
-    jobs.sort_by_key(|job| (Reverse(job.priority), job.entered, job.id));
-    if count < 0 {
-        jobs.reverse();
-    }
-    jobs.truncate(usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX));
-}
-
-fn merge_waits(one: Option<QueueWaits>, other: Option<QueueWaits>) -> Option<QueueWaits> {
-    let (mut sum, other) = (one?, other?);
-    sum.open |= other.open;
-    sum.depths.merge(&other.depths);
-    sum.restored_within = sum.restored_within.max(other.restored_within);
-    Some(sum)
-}
-
-fn merge_stat(view: &mut QueueView, mut other: QueueView) {
-    let full = merge_waits(view.full, other.full);
-    // What a node tells of a queue that is not open there means nothing but its jobs.
-    if view.full.is_some_and(|full| !full.open) {
-        std::mem::swap(view, &mut other);
-    }
-    view.full = full;
-    if other.full.is_some_and(|full| !full.open) {
-        return;
-    }
-    view.len += other.len;
-    view.age = view.age.max(other.age);
-    view.idle = view.idle.min(other.idle);
-    view.blocked += other.blocked;
-    view.import_from.extend(other.import_from);
-    view.import_from.sort_unstable();
-    view.import_from.dedup();
-    view.import_rate += other.import_rate;
-    view.jobs_in += other.jobs_in;
-    view.jobs_out += other.jobs_out;
-    view.pause = PauseState {
-        input: view.pause.input || other.pause.input,
-        output: view.pause.output || other.pause.output,
-    };
 }

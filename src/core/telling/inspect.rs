@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use crate::adding::Home;
 use crate::command::{
-    Delivery, Detail, JobScan, JobView, PauseState, QueueScan, QueueView, QueueWaits, Reply,
-    ScanReply,
+    Answer, Delivery, Detail, Gathered, JobScan, JobView, PauseState, QueueList, QueueScan,
+    QueueView, QueueWaits, Reply, ScanReply,
 };
 use crate::extras::Extras;
 use crate::id::{Guarantee, JobId, NodeId, QueueName};
@@ -89,6 +89,13 @@ impl Node {
             pause: queue.pause,
             full,
         })
+    }
+
+    pub(crate) fn queue_list(&self, now: Time, list: &QueueList) -> Reply {
+        Reply::Global(Box::new(Gathered {
+            answer: Answer::Queues(self.list_queues(now, list)),
+            missing: Vec::new(),
+        }))
     }
 
     pub(crate) fn queue_scan(&self, now: Time, scan: &QueueScan) -> Reply {

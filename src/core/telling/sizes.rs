@@ -2,6 +2,7 @@
 
 use crate::job::Job;
 use crate::queue::Queue;
+use crate::telling::Traffic;
 
 /// What a job takes beside its body: its slot, and its share of the table (5 bytes at half load).
 pub(crate) const JOB_BYTES: usize = size_of::<Option<Job>>() + 10;
@@ -27,6 +28,8 @@ pub(crate) const TOMBSTONE_BYTES: usize = JOB_BYTES + BODY_BYTES + COLLECTION_BY
 pub(crate) const QUEUE_BYTES: usize = size_of::<Option<Queue>>() + 26;
 /// What a job takes that waits for copies, or that is being healed: entries in two trees.
 pub(crate) const PENDING_BYTES: usize = 160;
+/// What a queue takes besides while it has traffic.
+pub(crate) const TRAFFIC_BYTES: usize = size_of::<Traffic>();
 /// What a waiting client takes: its entry, its timer, and its place in each queue.
 pub(crate) const WAITER_BYTES: usize = 192;
 /// What an unconfirmed move takes: its entry in a tree that is at least half full.

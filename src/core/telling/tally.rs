@@ -477,7 +477,7 @@ impl Node {
     }
 
     /// For how long the job that is delivered next has been due.
-    fn age_of(&self, now: Time, key: QueueKey) -> Duration {
+    pub(super) fn age_of(&self, now: Time, key: QueueKey) -> Duration {
         let first = self.queues[key].first(&self.jobs);
         first.map_or(Duration::ZERO, |key| {
             let job = &self.jobs[key];

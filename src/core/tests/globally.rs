@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::command::{
     AddJob, Answer, Command, Delivery, Detail, Gathered, PauseState, Question, QueueScan,
-    QueueView, Reply, ScanReply,
+    QueueView, QueuesWanted, Reply, ScanReply,
 };
 use crate::event::Event;
 use crate::id::{ClientId, JobId, NodeId, QueueName};
@@ -74,38 +74,29 @@ fn stat_in(shoal: &mut Shoal, seat: usize, queue: &str, detail: Detail) -> Optio
 }
 
 #[test]
-fn depths_are_added_up_over_all_nodes() {
+fn figures_of_a_queue_are_added_up_over_all_nodes() {
     let mut shoal = Shoal::new(3);
     for (seat, queue) in [(0, "q"), (1, "q"), (1, "b"), (2, "q")] {
         shoal.add(seat, one(queue));
     }
     shoal.advance_ms(10);
-    let mut ask = |seat, queue| match global(&mut shoal, seat, Question::Queues(queue)) {
-        (Answer::Queues(view), missing) => (view, missing),
-        (other, _) => panic!("{other:?} is no depths"),
+    let named = |queue| Question::Queues(QueuesWanted::Named(vec![name(queue)]));
+    let mut ask = |queue| match global(&mut shoal, 0, named(queue)) {
+        (Answer::Queues(view), missing) => (view.queues, missing),
+        (other, _) => panic!("{other:?} is no list"),
     };
-    let (view, missing) = ask(0, Some(name("q")));
+    let (queues, missing) = ask("q");
     assert_eq!(missing, []);
-    let told: Vec<_> = view
-        .queues
+    let told: Vec<_> = queues
         .iter()
-        .map(|queue| (&queue.name, queue.depths.ready))
+        .map(|it| (&it.name, it.depths.ready))
         .collect();
     assert_eq!(told, [(&name("q"), 3)]);
-    let (view, _) = ask(2, None);
-    let told: Vec<_> = view
-        .queues
-        .iter()
-        .map(|queue| (&queue.name, queue.depths.ready))
-        .collect();
-    assert_eq!(told, [(&name("b"), 1), (&name("q"), 3)]);
-    assert_eq!(view.total.ready, 4);
-    let (view, _) = ask(1, Some(name("nobody knows it")));
-    assert_eq!(view.queues, []);
+    assert_eq!(ask("nobody knows it").0, []);
     shoal.kill(2);
-    let (view, missing) = match global(&mut shoal, 0, Question::Queues(Some(name("q")))) {
-        (Answer::Queues(view), missing) => (view, missing),
-        (other, _) => panic!("{other:?} is no depths"),
+    let (answer, missing) = global(&mut shoal, 0, named("q"));
+    let Answer::Queues(view) = answer else {
+        panic!("{answer:?} is no list");
     };
     assert_eq!(view.queues[0].depths.ready, 2);
     assert_eq!(missing, [Shoal::id(2)]);

@@ -11,19 +11,23 @@ use crate::job::{Body, JobState};
 use crate::limits;
 use crate::outcome::Fate;
 use crate::stamp::Stamps;
-use crate::telling::{Depths, QueuesView};
+use crate::telling::QueuesView;
 use crate::time::Time;
 use crate::topic::{TopicCommand, TopicReply};
 
 mod awaiting;
 mod forward;
+mod listing;
 mod moving;
 mod unread;
+mod views;
 pub use crate::policy::{Policies, QueueConfig};
 pub use crate::refusal::Refusal;
 pub use awaiting::{PROGRESS_MAX, WAITJOB_IDS, WaitJob};
 pub use forward::{Done, Errand, Forward};
+pub use listing::{QueueList, QueueOrder, QueuesWanted};
 pub use moving::{Nack, Redrive};
+pub use views::{Delivery, JobView, QueueView, QueueWaits};
 
 /// A command that reaches the core, its syntax checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,7 +84,9 @@ pub enum Command<'a> {
     QueueScan(QueueScan),
     /// JSCAN: walk the jobs.
     JobScan(JobScan<'a>),
-    /// QLEN, QSTAT, QPEEK, QSCAN, JSCAN with GLOBAL: the same of the whole cluster.
+    /// QLIST with LOCAL: the queues of this node.
+    QueueList(QueueList),
+    /// QLIST, and QLEN, QSTAT, QPEEK, QSCAN, JSCAN with GLOBAL: what the whole cluster says.
     Global(Question),
     /// PROMOTE: give a job another priority. `None` is an id that no node made.
     Promote(Option<JobId>, u8),
@@ -126,8 +132,8 @@ pub enum Question {
     Made,
     /// QPURGE, then: how many jobs of this queue went when its mark became known. Answered when all are gone.
     Purged(QueueName),
-    /// Not a command: how many jobs one queue has, or all have, added up.
-    Queues(Option<QueueName>),
+    /// QLIST: the figures of queues, added up; of queues by name for the HTTP API alone.
+    Queues(QueuesWanted),
     /// QSCAN: one node after the other.
     QueueScan(QueueScan),
     /// JSCAN: one node after the other.
@@ -162,7 +168,7 @@ pub enum Answer {
     Peeked(Vec<Delivery>, bool),
     /// QSTAT: the queue, if known.
     QueueStat(Option<Box<QueueView>>),
-    /// The queues; none if the one that was asked for is not known.
+    /// QLIST: the queues, and of those that were asked for by name the known ones.
     Queues(QueuesView),
     /// QSCAN: the next cursor (0: done) and queue names.
     QueueNames(u64, Vec<QueueName>),
@@ -215,6 +221,7 @@ impl Command<'_> {
             | Command::Promote(..)
             | Command::QueueScan(_)
             | Command::JobScan(_)
+            | Command::QueueList(_)
             | Command::PurgeQueue(_)
             | Command::Global(_) => false,
         }
@@ -490,13 +497,6 @@ impl Answer {
     }
 }
 
-impl JobView {
-    /// Leaves out a body that could not be read.
-    pub fn drop_unread(&mut self) {
-        self.body = self.body.take().filter(|body| body.spilled_to().is_none());
-    }
-}
-
 fn unread_of(jobs: &mut [Delivery]) -> Vec<(JobId, &mut Body)> {
     let bodies = jobs.iter_mut().map(|job| (job.id, &mut job.body));
     bodies
@@ -511,103 +511,4 @@ fn unread_views(jobs: &mut [JobView]) -> Vec<(JobId, &mut Body)> {
     bodies
         .filter(|(_, body)| body.spilled_to().is_some())
         .collect()
-}
-
-/// One job, handed out or looked at.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Delivery {
-    /// Its queue.
-    pub queue: QueueName,
-    /// Its id.
-    pub id: JobId,
-    /// When it entered its queue: unix milliseconds × 1 000 000 + a counter; rises from entry to entry on a node.
-    pub entered: u64,
-    /// Its priority.
-    pub priority: u8,
-    /// Its body.
-    pub body: Body,
-    /// Times it was given back by NACK.
-    pub nacks: u32,
-    /// Times it was queued again for lack of an ack.
-    pub additional_deliveries: u32,
-    /// Times it was handed out, this one included: counted while a MAXDELIVER applies, else as the two counters tell. Only if
-    /// its client asked for META.
-    pub deliveries: u32,
-    /// Its optional fields, if its client asked for them.
-    pub extras: Extras,
-}
-
-/// All that SHOW tells of a job.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct JobView {
-    /// Its id.
-    pub id: JobId,
-    /// Its queue; none for a tombstone.
-    pub queue: Option<QueueName>,
-    /// Where it stands.
-    pub state: JobState,
-    /// While acked: nobody acknowledged it, its add was withdrawn.
-    pub withdrawn: bool,
-    /// How many copies its producer asked for.
-    pub replicate: u16,
-    /// Seconds that it still lives.
-    pub ttl: u32,
-    /// Creation: unix milliseconds × 1 000 000 + a counter.
-    pub created: u64,
-    /// Seconds that it waited before its first queueing.
-    pub delay: u32,
-    /// Seconds until a requeue; 0 for never.
-    pub retry: u32,
-    /// Times it was given back by NACK.
-    pub nacks: u32,
-    /// Times it was queued again for lack of an ack.
-    pub additional_deliveries: u32,
-    /// Nodes that may hold a copy, this one included.
-    pub holders: Vec<NodeId>,
-    /// Nodes that confirmed a copy (waiting for replicas) or the ack (acked).
-    pub confirmed: Vec<NodeId>,
-    /// When it is queued again; none when nothing will.
-    pub next_requeue: Option<Duration>,
-    /// When the node looks at it next; none without a timer.
-    pub next_awake: Option<Duration>,
-    /// Its body; none once it is acked.
-    pub body: Option<Body>,
-}
-
-/// All that QSTAT tells of a queue.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct QueueView {
-    /// Its name.
-    pub name: QueueName,
-    /// Ready jobs.
-    pub len: u64,
-    /// Since it was made.
-    pub age: Duration,
-    /// Since a job last went in or out.
-    pub idle: Duration,
-    /// Clients that wait for it.
-    pub blocked: u64,
-    /// Nodes that jobs were imported from.
-    pub import_from: Vec<NodeId>,
-    /// Jobs imported per second.
-    pub import_rate: u64,
-    /// Jobs queued since it was made.
-    pub jobs_in: u64,
-    /// Jobs handed out since it was made.
-    pub jobs_out: u64,
-    /// What it refuses.
-    pub pause: PauseState,
-    /// What FULL tells besides.
-    pub full: Option<QueueWaits>,
-}
-
-/// What QSTAT FULL tells of jobs that are not ready.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct QueueWaits {
-    /// Clients see the queue on the node that tells. Else it only has copies there, and all other figures are zero.
-    pub open: bool,
-    /// Its jobs, the ready ones included.
-    pub depths: Depths,
-    /// In how long the last of the restored jobs is queued again, at the latest; none when there are none.
-    pub restored_within: Option<Duration>,
 }

@@ -99,7 +99,7 @@ impl Fate {
         }
     }
 
-    /// Whether it tells all there is to be told of an ack.
+    /// Whether it is an ack, with all that is known about it.
     pub(crate) fn is_whole(&self) -> bool {
         match self {
             Fate::Ended { is_memory, .. } => self.is_acked() && !is_memory,

@@ -2,7 +2,7 @@
 //!
 //! | path | answers |
 //! |---|---|
-//! | `queues` | the queues that have series of their own, and the sum of all |
+//! | `queues` | the queues as QLIST lists them, by `match`, `sort` and `count`, and the sum of all |
 //! | `queues/{name}` | one queue; zeros when it is not known, so that a scaler can begin from nothing |
 //!
 //! Figures are those of the node that is asked; with `?global=true` those of all nodes, added up, and the ids of the
@@ -14,13 +14,16 @@ use axum::response::Response;
 use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::{Value, json};
-use shoalmq_core::command::{Answer, Gathered, Question, Reply};
+use shoalmq_core::command::{Answer, Gathered, Question, QueuesWanted, Reply};
 use shoalmq_core::id::QueueName;
-use shoalmq_core::telling::Depths;
-use shoalmq_core::telling::{QueueDepths, QueuesView};
+use shoalmq_core::telling::{Depths, QueueDepths, QueuesView};
 
 use super::{Node, problem, request};
+use crate::command::queue::pause_name;
 use crate::server::metrics;
+
+/// The most queues in an answer: some 40 MB.
+const COUNT_MAX: usize = 100_000;
 
 pub(super) fn routes() -> Router<Node> {
     Router::new()
@@ -29,16 +32,19 @@ pub(super) fn routes() -> Router<Node> {
 }
 
 async fn queues(State(shared): State<Node>, uri: Uri) -> Result<Json<Value>, Response> {
-    let told = look(&shared, &uri, None).await?;
-    let mut shown = told.scope;
-    let queues = told.view.queues.iter().map(|queue| {
-        let mut shown = figures(queue);
-        shown["name"] = json!(metrics::queue_label(queue.name.as_bytes()));
-        shown
-    });
-    shown["queues"] = queues.collect();
-    shown["total"] = depths(&told.view.total);
-    if let Some(known) = told.known {
+    let request::Queues { list, global } = request::Queues::of(&uri, COUNT_MAX)?;
+    let (view, known, mut shown) = if global {
+        let (view, scope) = ask(&shared, QueuesWanted::First(list)).await?;
+        (view, None, scope)
+    } else {
+        let driver = shared.driver.lock();
+        let view = driver.node.list_queues(driver.clock.now().time, &list);
+        let known = driver.node.queue_count();
+        (view, Some(known), json!({ "scope": "node" }))
+    };
+    shown["queues"] = view.queues.iter().map(figures).collect();
+    shown["total"] = depths(&view.total);
+    if let Some(known) = known {
         shown["total"]["queues"] = json!(known);
     }
     Ok(Json(shown))
@@ -46,46 +52,33 @@ async fn queues(State(shared): State<Node>, uri: Uri) -> Result<Json<Value>, Res
 
 async fn queue(State(shared): State<Node>, uri: Uri) -> Result<Json<Value>, Response> {
     let name = QueueName::new(&request::last_segment(&uri)?);
-    let told = look(&shared, &uri, Some(name.clone())).await?;
-    let found = told.view.queues.into_iter().next();
+    let (found, scope) = if request::switch(&uri, "global")? {
+        let (view, scope) = ask(&shared, QueuesWanted::Named(vec![name.clone()])).await?;
+        (view.queues.into_iter().next(), scope)
+    } else {
+        let driver = shared.driver.lock();
+        let now = driver.clock.now().time;
+        let found = driver.node.find_queue(now, name.as_bytes());
+        (found, json!({ "scope": "node" }))
+    };
     let exists = found.is_some();
-    let queue = found.unwrap_or_else(|| QueueDepths::empty(name));
-    let mut shown = figures(&queue);
-    shown["name"] = json!(metrics::queue_label(queue.name.as_bytes()));
+    let mut shown = figures(&found.unwrap_or_else(|| QueueDepths::empty(name)));
     shown["exists"] = json!(exists);
-    if let (Some(shown), Value::Object(scope)) = (shown.as_object_mut(), told.scope) {
+    if let (Some(shown), Value::Object(scope)) = (shown.as_object_mut(), scope) {
         shown.extend(scope);
     }
     Ok(Json(shown))
 }
 
-/// What was found, and where.
-struct Told {
-    view: QueuesView,
-    /// Who answered.
-    scope: Value,
-    /// How many queues the node knows, if only one was asked.
-    known: Option<usize>,
-}
-
-/// Asks this node, or all of them.
-async fn look(shared: &Node, uri: &Uri, queue: Option<QueueName>) -> Result<Told, Response> {
-    if !request::switch(uri, "global")? {
-        let driver = shared.driver.lock();
-        let name = queue.as_ref().map(QueueName::as_bytes);
-        return Ok(Told {
-            view: driver.node.queues_view(driver.clock.now().time, name),
-            scope: json!({ "scope": "node" }),
-            known: Some(driver.node.queue_count()),
-        });
-    }
+/// Asks all nodes. Returns what they say, and who did not answer.
+async fn ask(shared: &Node, wanted: QueuesWanted) -> Result<(QueuesView, Value), Response> {
     let unavailable = |why| problem(StatusCode::SERVICE_UNAVAILABLE, why);
     let answer = {
         let mut driver = shared.driver.lock();
         if driver.loading.is_some() {
             return Err(unavailable("the node reads its job log"));
         }
-        let answer = driver.ask(Question::Queues(queue));
+        let answer = driver.ask(Question::Queues(wanted));
         if driver.settle() {
             shared.tick_sooner.notify_one();
         }
@@ -98,25 +91,28 @@ async fn look(shared: &Node, uri: &Uri, queue: Option<QueueName>) -> Result<Told
                 panic!("{answer:?} is no answer to this question");
             };
             let missing: Vec<String> = missing.iter().map(ToString::to_string).collect();
-            Ok(Told {
-                view,
-                scope: json!({
-                    "scope": "cluster",
-                    "complete": missing.is_empty(),
-                    "missing": missing,
-                }),
-                known: None,
-            })
+            let scope = json!({
+                "scope": "cluster",
+                "complete": missing.is_empty(),
+                "missing": missing,
+            });
+            Ok((view, scope))
         }
         Ok(_) | Err(_) => Err(unavailable("the node stops")),
     }
 }
 
+/// What QLIST tells, and more.
 fn figures(queue: &QueueDepths) -> Value {
     let mut shown = depths(&queue.depths);
+    shown["name"] = json!(metrics::queue_label(queue.name.as_bytes()));
+    shown["oldest"] = json!(queue.oldest.as_secs());
     shown["oldest_ready_age_seconds"] = json!(queue.oldest.as_secs_f64());
     shown["consumers"] = json!(queue.consumers);
-    shown["paused"] = json!(queue.paused);
+    shown["in"] = json!(queue.recent.in_per_second());
+    shown["out"] = json!(queue.recent.out_per_second());
+    shown["paused"] = json!(queue.pause.input || queue.pause.output);
+    shown["pause"] = json!(pause_name(queue.pause));
     shown["restored_requeue_within_seconds"] =
         json!(queue.restored_within.map(|within| within.as_secs_f64()));
     shown

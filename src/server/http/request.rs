@@ -2,8 +2,10 @@
 
 use axum::http::{StatusCode, Uri};
 use axum::response::Response;
+use shoalmq_core::command::{QueueList, QueueOrder};
 
 use super::problem;
+use crate::command::queue::{DEFAULT_LIST_COUNT, order_named};
 
 /// Why a request is answered with 400.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,29 +28,65 @@ pub(super) fn last_segment(uri: &Uri) -> Result<Vec<u8>, BadRequest> {
     })
 }
 
-/// Whether a switch is given as `true`; no others may be given.
-pub(super) fn switch(uri: &Uri, name: &str) -> Result<bool, BadRequest> {
-    let mut given = None;
+/// The values of these parameters, each given at most once, and no others.
+fn parameters<'a, const N: usize>(
+    uri: &'a Uri,
+    names: [&str; N],
+) -> Result<[Option<&'a str>; N], BadRequest> {
+    let mut values = [None; N];
     let pairs = uri.query().unwrap_or_default().split('&');
     for pair in pairs.filter(|pair| !pair.is_empty()) {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        if key != name {
-            let wrong = format!("unknown parameter `{key}`: there is `{name}=true`");
+        let Some(place) = names.iter().position(|&name| name == key) else {
+            let known = names.map(|name| format!("`{name}`")).join(", ");
+            let wrong = format!("unknown parameter `{key}`: there is {known}");
             return Err(BadRequest(wrong));
-        }
-        let value = match value {
-            "true" => true,
-            "false" => false,
-            _ => {
-                let wrong = format!("{name} must be `true` or `false`, not `{value}`");
-                return Err(BadRequest(wrong));
-            }
         };
-        if given.replace(value).is_some() {
-            return Err(BadRequest(format!("{name} is given twice")));
+        if values[place].replace(value).is_some() {
+            return Err(BadRequest(format!("{key} is given twice")));
         }
     }
-    Ok(given.unwrap_or(false))
+    Ok(values)
+}
+
+/// Whether a switch is given as `true`; no other parameters may be given.
+pub(super) fn switch(uri: &Uri, name: &str) -> Result<bool, BadRequest> {
+    let [value] = parameters(uri, [name])?;
+    is_on(name, value)
+}
+
+fn is_on(name: &str, value: Option<&str>) -> Result<bool, BadRequest> {
+    match value {
+        Some("true") => Ok(true),
+        Some("false") | None => Ok(false),
+        Some(value) => {
+            let wrong = format!("{name} must be `true` or `false`, not `{value}`");
+            Err(BadRequest(wrong))
+        }
+    }
+}
+
+fn count_of(value: Option<&str>, usual: usize, most: usize) -> Result<usize, BadRequest> {
+    let Some(value) = value else { return Ok(usual) };
+    let number = value.parse().ok();
+    number
+        .filter(|number| (1..=most).contains(number))
+        .ok_or_else(|| {
+            BadRequest(format!(
+                "count must be a number from 1 to {most}, not `{value}`"
+            ))
+        })
+}
+
+fn glob_of(value: Option<&str>) -> Result<Option<Vec<u8>>, BadRequest> {
+    let decoded = value.map(|value| {
+        decode(value).ok_or_else(|| {
+            BadRequest(format!(
+                "`{value}` is no percent-encoding: `%` takes two hex digits"
+            ))
+        })
+    });
+    decoded.transpose()
 }
 
 /// Which part of a list is asked for.
@@ -65,49 +103,44 @@ pub(super) struct Page {
 impl Page {
     /// The parameters of a request, each at most once, and no others.
     pub(super) fn of(uri: &Uri, count: usize, count_max: usize) -> Result<Self, BadRequest> {
-        let (mut cursor, mut given, mut pattern) = (None, None, None);
-        let pairs = uri.query().unwrap_or_default().split('&');
-        for pair in pairs.filter(|pair| !pair.is_empty()) {
-            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let is_again = match key {
-                "cursor" => {
-                    let wrong = || BadRequest(format!("cursor must be a number, not `{value}`"));
-                    let number = value.parse().map_err(|_| wrong())?;
-                    cursor.replace(number).is_some()
-                }
-                "count" => {
-                    let number = value.parse().ok();
-                    let number = number.filter(|number| (1..=count_max).contains(number));
-                    let number = number.ok_or_else(|| {
-                        BadRequest(format!(
-                            "count must be a number from 1 to {count_max}, not `{value}`"
-                        ))
-                    })?;
-                    given.replace(number).is_some()
-                }
-                "match" => {
-                    let wrong = || {
-                        BadRequest(format!(
-                            "`{value}` is no percent-encoding: `%` takes two hex digits"
-                        ))
-                    };
-                    pattern.replace(decode(value).ok_or_else(wrong)?).is_some()
-                }
-                _ => {
-                    let wrong = format!(
-                        "unknown parameter `{key}`: there are `match`, `count` and `cursor`"
-                    );
-                    return Err(BadRequest(wrong));
-                }
-            };
-            if is_again {
-                return Err(BadRequest(format!("{key} is given twice")));
-            }
-        }
+        let [pattern, given, cursor] = parameters(uri, ["match", "count", "cursor"])?;
+        let wrong = |value| BadRequest(format!("cursor must be a number, not `{value}`"));
+        let cursor = cursor.map(|value| value.parse().map_err(|_| wrong(value)));
         Ok(Page {
-            cursor: cursor.unwrap_or(0),
-            count: given.unwrap_or(count),
-            pattern,
+            cursor: cursor.transpose()?.unwrap_or(0),
+            count: count_of(given, count, count_max)?,
+            pattern: glob_of(pattern)?,
+        })
+    }
+}
+
+/// A list of queues, and whether it is of the whole cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Queues {
+    pub(super) list: QueueList,
+    /// `global`.
+    pub(super) global: bool,
+}
+
+impl Queues {
+    /// The parameters of a request: the options of QLIST, and `global`.
+    pub(super) fn of(uri: &Uri, count_max: usize) -> Result<Self, BadRequest> {
+        let names = ["match", "sort", "count", "global"];
+        let [pattern, sort, count, global] = parameters(uri, names)?;
+        let order = sort.map(|word| {
+            order_named(word.as_bytes()).ok_or_else(|| {
+                BadRequest(format!(
+                    "sort must be `name`, `ready` or `age`, not `{word}`"
+                ))
+            })
+        });
+        Ok(Queues {
+            list: QueueList {
+                pattern: glob_of(pattern)?.map(Into::into),
+                order: order.transpose()?.unwrap_or(QueueOrder::Name),
+                count: count_of(count, DEFAULT_LIST_COUNT as usize, count_max)? as u64,
+            },
+            global: is_on("global", global)?,
         })
     }
 }
@@ -173,6 +206,39 @@ mod tests {
             ("/t?count=1&count=1", "twice"),
         ] {
             let error = page(wrong).expect_err(wrong);
+            assert!(error.contains(word), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_list_of_queues_takes_what_qlist_takes() {
+        let queues = |text| Queues::of(&uri(text), 5000).map_err(|bad| bad.0);
+        let list = |pattern: Option<&[u8]>, order, count| QueueList {
+            pattern: pattern.map(Into::into),
+            order,
+            count,
+        };
+        let all = Queues {
+            list: list(None, QueueOrder::Name, 1000),
+            global: false,
+        };
+        assert_eq!(queues("/q"), Ok(all));
+        let some = Queues {
+            list: list(Some(b"a&*"), QueueOrder::Ready, 3),
+            global: true,
+        };
+        assert_eq!(
+            queues("/q?match=a%26*&sort=ready&count=3&global=true"),
+            Ok(some)
+        );
+        for (wrong, word) in [
+            ("/q?sort=size", "`name`, `ready` or `age`, not `size`"),
+            ("/q?count=5001", "from 1 to 5000"),
+            ("/q?globl=true", "`globl`"),
+            ("/q?global=1", "global must be"),
+            ("/q?sort=age&sort=age", "twice"),
+        ] {
+            let error = queues(wrong).expect_err(wrong);
             assert!(error.contains(word), "{error}");
         }
     }

@@ -139,3 +139,59 @@ fn a_partial_view_names_who_is_missing() {
     assert_eq!(bodies(&peeked), ["0-0", "0-1", "2-0"]);
     assert_eq!(missing, BTreeSet::from([ids[1].clone()]));
 }
+
+/// Name and ready jobs of each queue of a list, and the ids of the nodes that are missing in it.
+fn listed(connection: &mut Connection, command: &str) -> (Vec<(String, i64)>, BTreeSet<String>) {
+    let (queues, missing) = view(connection, command);
+    let queues = queues.items().iter();
+    let queues = queues.map(|it| (it.field("name").text(), it.field("ready").int()));
+    (queues.collect(), missing)
+}
+
+#[test]
+fn lists_are_of_the_whole_cluster_and_name_who_is_missing() {
+    let (mut shoal, _) = filled("--appendonly no");
+    for node in 0..3 {
+        let mut connection = shoal.connect(node);
+        for n in 0..4 {
+            connection.add(
+                &format!("own-{node}"),
+                &n.to_string(),
+                "REPLICATE 1 RETRY 1000",
+            );
+        }
+    }
+    shoal.connect(1).take("q");
+    shoal.connect(2).call("PAUSE own-2 in");
+    let told = |names: &[(&str, i64)]| -> Vec<(String, i64)> {
+        names
+            .iter()
+            .map(|&(name, ready)| (name.to_owned(), ready))
+            .collect()
+    };
+    let none = BTreeSet::new();
+    for node in 0..3 {
+        let mut connection = shoal.connect(node);
+        let all = told(&[("own-0", 4), ("own-1", 4), ("own-2", 4), ("q", 8)]);
+        assert_eq!(listed(&mut connection, "QLIST"), (all, none.clone()));
+        let longest = told(&[("q", 8), ("own-0", 4)]);
+        let command = "QLIST SORT ready COUNT 2";
+        assert_eq!(listed(&mut connection, command), (longest, none.clone()));
+        let (queues, _) = view(&mut connection, "QLIST MATCH q");
+        let queue = &queues.items()[0];
+        assert_eq!(
+            (queue.field("active"), queue.field("out")),
+            (&int(1), &int(1))
+        );
+        let (queues, _) = view(&mut connection, "QLIST MATCH own-2");
+        assert_eq!(*queues.items()[0].field("paused"), bulk("in"));
+    }
+    let (own, _) = listed(&mut shoal.connect(0), "QLIST MATCH own-* LOCAL");
+    assert_eq!(own, told(&[("own-0", 4)]));
+    let away = shoal.id(1);
+    shoal.kill(&[1]);
+    let (queues, missing) = listed(&mut shoal.connect(0), "QLIST SORT ready");
+    assert_eq!(missing, BTreeSet::from([away]));
+    let left = told(&[("q", 6), ("own-0", 4), ("own-2", 4)]);
+    assert_eq!(queues, left);
+}

@@ -20,6 +20,12 @@ fn a_queue_is_told_of() {
         "{queue}"
     );
     assert_eq!(queue["exists"], true);
+    let rates = ["oldest", "in", "out"].map(|name| queue[name].as_u64().expect("a number"));
+    assert!(rates[0] < 5 && rates[1..] == [1, 1], "{queue}");
+    assert_eq!(
+        (&queue["paused"], &queue["pause"]),
+        (&false.into(), &"none".into())
+    );
     let unknown = json(port, "/api/v1/queues/none");
     assert_eq!(
         (&unknown["ready"], &unknown["exists"]),
@@ -38,6 +44,38 @@ fn a_queue_is_told_of() {
         sample(&text, "shoalmq_node_jobs_delivered_total"),
         Some(1.0)
     );
+}
+
+#[test]
+fn queues_are_listed_as_qlist_does() {
+    let (node, port) = node("");
+    let mut client = node.connect();
+    for n in 0..12 {
+        for _ in 0..=n {
+            client.add(&format!("mail-{n:02}"), "x", "");
+        }
+    }
+    client.call("PAUSE other in");
+    for scope in ["", "&global=true"] {
+        let told = json(
+            port,
+            &format!("/api/v1/queues?match=mail-*&sort=ready&count=2{scope}"),
+        );
+        let queues = told["queues"].as_array().expect("a list").iter();
+        let queues: Vec<_> = queues
+            .map(|queue| (queue["name"].as_str(), queue["ready"].as_u64()))
+            .collect();
+        let longest = [(Some("mail-11"), Some(12)), (Some("mail-10"), Some(11))];
+        assert_eq!(queues, longest, "{scope}");
+        assert_eq!(told["total"]["ready"], 78, "{scope}: of all");
+    }
+    let all = json(port, "/api/v1/queues");
+    let other = &all["queues"][12];
+    assert_eq!(
+        (&other["name"], &other["pause"]),
+        (&"other".into(), &"in".into())
+    );
+    assert_eq!(get(port, "/api/v1/queues?sort=size").status, 400);
 }
 
 #[test]
