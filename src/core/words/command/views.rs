@@ -1,4 +1,4 @@
-//! What is told of jobs and queues.
+//! What commands tell about jobs and queues.
 
 use std::time::Duration;
 
