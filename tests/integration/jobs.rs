@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use crate::fixture::{Node, eventually};
-use crate::wire::{Connection, Reply, bodies, bulk, error, int, jobs, simple};
+use crate::wire::{Connection, Reply, array, bodies, bulk, error, int, jobs, simple};
 
 mod adding;
+mod ending;
 mod failing;
 mod returning;
 mod taking;

@@ -189,6 +189,7 @@ impl Node {
             return;
         };
         let waits_on = self.waits_on(now, from, (key, nacks), effects);
+        let knows_less = self.jobs[key].is_ours() && self.counted_more(key, extras);
         let job = &mut self.jobs[key];
         job.nacks = job.nacks.max(nacks);
         job.additional_deliveries = job.additional_deliveries.max(additional_deliveries);
@@ -205,6 +206,8 @@ impl Node {
                 self.ask_turn(now, key, from, effects);
             }
             JobState::Active if waits_on => {}
+            // It is out here, and the sender said that before it could know.
+            JobState::Active if knows_less => self.send_working(now, key, from, effects),
             JobState::Queued | JobState::Active => {
                 let requeue = self.jobs[key].retry_elsewhere(now) + self.stagger();
                 self.give_turn(now, key, requeue);

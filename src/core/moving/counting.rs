@@ -94,6 +94,11 @@ impl Node {
         }
     }
 
+    /// Whether more hand-outs were counted here than a message says.
+    pub(crate) fn counted_more(&self, key: JobKey, extras: &Extras) -> bool {
+        deliveries_of(extras) < self.handed_out(key)
+    }
+
     pub(super) fn set_handed_out(&mut self, key: JobKey, deliveries: u16) {
         let bytes = deliveries.to_le_bytes();
         let value = (deliveries > 0).then_some(&bytes[..]);

@@ -5,10 +5,12 @@ use std::time::Duration;
 use super::bench::{Bench, job, job_with_retry};
 use super::shoal::Shoal;
 use crate::command::{AddJob, Command, Delivery, Nack, Question, Redrive, Refusal, Reply};
+use crate::event::Event;
 use crate::extras::{Extras, Tag};
 use crate::id::{JobId, QueueName};
 use crate::job::JobState;
 use crate::log::Reload;
+use crate::message::Message;
 use crate::policy::{Backoff, Policy, QueueConfig};
 use crate::register::{DeadLetter, DeathReason, Register};
 
@@ -511,4 +513,40 @@ fn a_flush_answers_those_who_wait_for_a_redrive() {
     bench.take("q", 1);
     bench.nack(id);
     assert_eq!(redriven(&mut bench, self::redrive("q.dead")), 1);
+}
+
+#[test]
+fn a_holder_that_speaks_of_fewer_hand_outs_does_not_take_the_turn_of_a_job_that_is_out() {
+    let mut shoal = Shoal::new(3);
+    let id = shoal.add(
+        0,
+        AddJob {
+            replicate: Some(3),
+            retry: Some(60),
+            extras: Extras::new([(Tag::MAX_DELIVER, &2_u16.to_le_bytes()[..])]),
+            ..job("q")
+        },
+    );
+    assert_eq!(shoal.get(0, "q", 1).len(), 1);
+    shoal.sent.clear();
+    let queued = Message::Queued {
+        id,
+        nacks: 0,
+        additional_deliveries: 0,
+        extras: Extras::NONE,
+    };
+    shoal.feed(0, Event::Message(Shoal::id(1), queued));
+    let told = |(from, to, message): &(usize, usize, Message)| {
+        (*from, *to) == (0, 1) && matches!(message, Message::Working { .. })
+    };
+    assert!(
+        shoal.sent.iter().any(told),
+        "the sender hears that it is out"
+    );
+    assert_eq!(
+        shoal.count(0, Command::nack(vec![id])),
+        1,
+        "and it still is"
+    );
+    assert_eq!(shoal.queued(id), [0]);
 }

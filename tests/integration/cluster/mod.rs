@@ -2,6 +2,7 @@
 
 mod acking;
 mod configuring;
+mod ending;
 mod expecting;
 mod failing;
 mod federating;
