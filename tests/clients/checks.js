@@ -1,6 +1,8 @@
 'use strict';
 // Runs the functions of a script as checks, and tells the result of each as a line for `run`.
 
+const assert = require('node:assert/strict');
+
 const port = Number(process.env.SHOALMQ_PORT);
 const authPort = Number(process.env.SHOALMQ_AUTH_PORT);
 const password = process.env.SHOALMQ_PASSWORD;
@@ -17,4 +19,35 @@ async function run(title, checks) {
   }
 }
 
-module.exports = { authPort, password, port, run };
+// What a map holds, whichever way a library tells it.
+function fields(told) {
+  if (told instanceof Map) return Object.fromEntries(told);
+  if (!Array.isArray(told)) return { ...told };
+  return Object.fromEntries(told.flatMap((key, n) => (n % 2 ? [] : [[key, told[n + 1]]])));
+}
+
+// All that can happen to a job, from its add to its result.
+async function wholeLife(call) {
+  const options = ['PRIORITY', 7, 'MAXDELIVER', 5, 'DEAD', 'grave', 'BACKOFF', 1, 60, 'KEEP', 60, 'META', 'a', 'b'];
+  const job = await call('ADDJOB', 'life', 'body', 0, ...options);
+  assert.equal(await call('PROMOTE', job, 9), 1);
+  const [[, , , , meta]] = await call('GETJOB', 'WITHMETA', 'FROM', 'life');
+  assert.deepEqual(fields(meta), { a: 'b', 'shoal.deliveries': 1 });
+  assert.equal(await call('WORKING', job, 'PROGRESS', 'half'), 300);
+  assert.deepEqual(await call('WAITJOB', 'TIMEOUT', 1, job), [[job, 'pending', 'half']]);
+  assert.equal(await call('NACK', job, 'DEAD', 'REASON', 'why'), 1);
+  const [[, outcome, dead]] = await call('WAITJOB', job);
+  assert.deepEqual([outcome, fields(dead)['shoal.dead.text']], ['dead', 'why']);
+  const [[, , , , peeked]] = await call('QPEEK', 'grave', 1, 'WITHMETA');
+  assert.equal(fields(peeked)['shoal.dead.from'], 'life');
+  const [queues, missing] = await call('QLIST', 'MATCH', 'grave');
+  assert.deepEqual([queues.map((queue) => fields(queue).dead), missing], [[1], []]);
+  assert.equal(await call('REDRIVE', 'grave'), 1);
+  assert.equal(await call('ACKJOB', job, 'RESULT', '42'), 1);
+  assert.deepEqual(await call('WAITJOB', job), [[job, 'acked', '42']]);
+  const other = await call('ADDJOB', 'life', 'body', 0);
+  assert.equal(await call('DELJOB', other, 'GLOBAL'), 1);
+  assert.deepEqual(await call('WAITJOB', other), [[other, 'deleted', null]]);
+}
+
+module.exports = { authPort, password, port, run, wholeLife };

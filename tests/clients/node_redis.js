@@ -3,7 +3,7 @@
 
 const assert = require('node:assert/strict');
 const { createClient } = require('redis');
-const { authPort, password, port, run } = require('./checks.js');
+const { authPort, password, port, run, wholeLife } = require('./checks.js');
 
 async function connect(RESP, options = {}) {
   const client = createClient({ RESP, socket: { host: '127.0.0.1', port }, ...options });
@@ -24,6 +24,7 @@ async function checks(RESP) {
       assert.equal(await call('ACKJOB', job), 1);
       assert.equal(await call('SHOW', job), null);
     },
+    'a whole life': () => wholeLife(call),
     'nothing to get is null': async () => {
       assert.equal(await call('GETJOB', 'NOHANG', 'FROM', 'empty'), null);
       assert.equal(await call('GETJOB', 'TIMEOUT', 5, 'FROM', 'empty'), null);

@@ -37,6 +37,31 @@ def checks(protocol):
         equal((again, nacks, more), (job, 1, 0))
         equal(call("FASTACK", job), 1)
 
+    def fields(told):
+        return told if isinstance(told, dict) else dict(zip(told[::2], told[1::2]))
+
+    def a_whole_life():
+        job = add("life", "body", "PRIORITY", 7, "MAXDELIVER", 5, "DEAD", "grave", "BACKOFF", 1, 60, "KEEP", 60, "META", "a", "b")
+        equal(call("PROMOTE", job, 9), 1)
+        [[_, _, _, _, meta]] = call("GETJOB", "WITHMETA", "FROM", "life")
+        equal(fields(meta), {b"a": b"b", b"shoal.deliveries": 1})
+        equal(call("WORKING", job, "PROGRESS", "half"), 300)
+        equal(call("WAITJOB", "TIMEOUT", 1, job), [[job, b"pending", b"half"]])
+        equal(call("NACK", job, "DEAD", "REASON", "why"), 1)
+        [[_, outcome, dead]] = call("WAITJOB", job)
+        equal((outcome, fields(dead)[b"shoal.dead.text"]), (b"dead", b"why"))
+        [[_, _, _, _, meta]] = call("QPEEK", "grave", 1, "WITHMETA")
+        equal(fields(meta)[b"shoal.dead.from"], b"life")
+        queues, missing = call("QLIST", "MATCH", "grave")
+        equal([fields(queue)[b"dead"] for queue in queues], [1])
+        equal(missing, [])
+        equal(call("REDRIVE", "grave"), 1)
+        equal(call("ACKJOB", job, "RESULT", b"4\x002"), 1)
+        equal(call("WAITJOB", job), [[job, b"acked", b"4\x002"]])
+        other = add("life", "body")
+        equal(call("DELJOB", other, "GLOBAL"), 1)
+        equal(call("WAITJOB", other), [[other, b"deleted", None]])
+
     def blocking_get():
         found = []
         waiting = redis.Redis(port=PORT, protocol=protocol)
@@ -212,7 +237,7 @@ def checks(protocol):
     return {name.replace("_", " "): item for name, item in found.items() if callable(item) and name not in HELPERS}
 
 
-HELPERS = {"call", "add", "client"}
+HELPERS = {"call", "add", "client", "fields"}
 
 for version in (2, 3):
     redis.Redis(port=PORT).execute_command("DEBUG", "FLUSHALL")

@@ -124,9 +124,9 @@ impl Checker {
             last.is_some_and(|&(_, last)| entered <= last)
         };
         let mut later = job.life.queues();
-        // A node that keeps no copy itself records nothing of a job that waits for copies elsewhere.
-        let entered = job.id.map_or(job.asked, |_| job.recorded);
-        takes(job.queue(), entered) || later.any(|(queue, at)| takes(queue, at))
+        // It is made when it is asked for, and may be recorded much later: a node that keeps no copy itself records nothing
+        // of a job that waits for copies elsewhere.
+        takes(job.queue(), job.asked) || later.any(|(queue, at)| takes(queue, at))
     }
 
     /// A node handed out a job at `given`.
