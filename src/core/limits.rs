@@ -193,6 +193,8 @@ pub(crate) const TOMBSTONES: usize = 1 << 20;
 /// The shortest time that a node remembers the id of a job that is over, to refuse copies that come late: longer than any
 /// outbox or slow disk holds a copy back.
 pub(crate) const FORGOTTEN_FOR: Duration = Duration::from_mins(5);
+/// The most ids that wait to be remembered where a node is alone: putting them into the tables takes some 5 ms.
+pub(crate) const FORGOTTEN_ALONE: usize = 1 << 15;
 /// The most ids that are remembered: two generations of 64 tables of 8192 places each, full to 7/8. Some 26 MB.
 pub(crate) const FORGOTTEN: usize = 2 * 64 * 7168;
 

@@ -5,7 +5,11 @@
 //! two generations: ids enter the newer one, and from time to time the older one goes as a whole and the newer takes its
 //! place, so that nothing is sorted or searched by age. The tables are cut into shards that fill up one by one: no
 //! single insert has to move many ids. They serve look-up only; nothing iterates over them.
+//!
+//! A node that is alone has no late copies to refuse. There the last ids wait in a queue, which costs next to nothing, until somebody asks
+//! how a job ended.
 
+use std::collections::VecDeque;
 use std::hash::BuildHasher;
 
 use foldhash::quality::FixedState;
@@ -28,7 +32,10 @@ const SHARDS: usize = 64;
 pub(crate) struct Forgotten {
     shards: Box<[Shard]>,
     hasher: FixedState,
+    /// Ids in the tables.
     len: usize,
+    /// Of a node that is alone: what is not in the tables yet, oldest first.
+    waiting: VecDeque<Over>,
 }
 
 #[derive(Debug, Default)]
@@ -86,6 +93,7 @@ impl Forgotten {
             shards: (0..SHARDS).map(|_| Shard::default()).collect(),
             hasher: FixedState::with_seed(seed),
             len: 0,
+            waiting: VecDeque::new(),
         }
     }
 
@@ -130,14 +138,31 @@ impl Forgotten {
         first
     }
 
+    /// The same, for later: only the last [`limits::FORGOTTEN_ALONE`] ids wait. Returns whether it is the first.
+    fn remember_alone(&mut self, id: JobId, end: Known) -> bool {
+        let first = self.len() == 0;
+        if self.waiting.len() == limits::FORGOTTEN_ALONE {
+            self.waiting.pop_front();
+        }
+        self.waiting.push_back(Over { id, end });
+        first
+    }
+
+    /// What waited goes into the tables.
+    fn settle(&mut self, bound: usize) {
+        for Over { id, end } in std::mem::take(&mut self.waiting) {
+            self.remember(id, end, bound);
+        }
+    }
+
     /// The older generation goes, and the newer takes its place.
     fn age(&mut self) {
         self.len -= self.shards.iter_mut().map(Shard::age).sum::<usize>();
     }
 
-    /// Ids in both generations.
+    /// Ids in both generations, and those that wait.
     pub(crate) fn len(&self) -> usize {
-        self.len
+        self.len + self.waiting.len()
     }
 }
 
@@ -159,11 +184,24 @@ impl Node {
     /// Remembers that this job is over, and tells those who wait for its end.
     pub(crate) fn remember(&mut self, now: Time, id: JobId, end: Known) {
         self.note_end(id, end, None);
-        let max_memory = self.settings.max_memory;
-        let bound = limits::share(max_memory, sizes::FORGOTTEN_BYTES, limits::FORGOTTEN);
-        if self.forgotten.remember(id, end, bound) {
+        let first = if self.peers.members().is_empty() {
+            self.forgotten.remember_alone(id, end)
+        } else {
+            self.forgotten.remember(id, end, self.forgotten_bound())
+        };
+        if first {
             self.watch_forgotten(now);
         }
+    }
+
+    fn forgotten_bound(&self) -> usize {
+        let max_memory = self.settings.max_memory;
+        limits::share(max_memory, sizes::FORGOTTEN_BYTES, limits::FORGOTTEN)
+    }
+
+    /// Somebody is about to ask how jobs ended.
+    pub(crate) fn settle_forgotten(&mut self) {
+        self.forgotten.settle(self.forgotten_bound());
     }
 
     pub(crate) fn watch_forgotten(&mut self, now: Time) {
@@ -174,6 +212,7 @@ impl Node {
     }
 
     pub(crate) fn on_forgotten_timer(&mut self, now: Time) {
+        self.settle_forgotten();
         self.forgotten.age();
         self.watch_forgotten(now);
     }

@@ -115,6 +115,7 @@ impl Node {
         wait: &WaitJob,
         effects: &mut Vec<Effect>,
     ) {
+        self.settle_forgotten();
         self.job_waits.number += 1;
         let number = self.job_waits.number;
         let until = wait.timeout.map(|timeout| now + timeout);

@@ -97,6 +97,7 @@ impl Node {
         ids: &[JobId],
         effects: &mut Vec<Effect>,
     ) {
+        self.settle_forgotten();
         for &id in ids {
             self.watches.watch(id, from, now + limits::WATCH_FOR);
         }

@@ -1,7 +1,8 @@
 //! Forwarding: commands on jobs that are not held here.
 //!
 //! NACK, WORKING, PROMOTE and DELJOB GLOBAL work at any node. One that does not hold the job asks all members that can be
-//! reached. The one with the turn does what is asked; if none has it, because that node is away, one of those with a copy does.
+//! reached. The one with the turn does what is asked; if none has it, because that node is away, one of those with a copy does. While one
+//! that was asked has not answered, nobody else does: it may have done it.
 //! DELJOB GLOBAL ends a job at any holder; of jobs that none of them holds, an ack without a copy tells those that are away.
 
 use std::collections::BTreeMap;
@@ -28,6 +29,8 @@ pub(super) struct Forwarding {
     count: u64,
     /// What was done with the last job.
     last: Option<Done>,
+    /// A node did not answer.
+    is_unsure: bool,
 }
 
 impl Forwarding {
@@ -47,6 +50,11 @@ impl Forwarding {
         }
     }
 
+    /// A node has not answered in time.
+    pub(super) fn miss(&mut self) {
+        self.is_unsure = true;
+    }
+
     fn take(&mut self, done: Done) {
         if let Done::Count(count) = done {
             self.count = self.count.saturating_add(count);
@@ -56,6 +64,9 @@ impl Forwarding {
 
     /// A node that is to do it though it has a mere copy, and with which jobs. None of them is asked twice.
     fn next(&mut self, up: NodeSet) -> Option<(PeerKey, Vec<JobId>)> {
+        if self.is_unsure {
+            return None;
+        }
         let holders = self.open.values().flatten();
         let peer = holders.copied().find(|&peer| up.contains(peer))?;
         let mut ids = Vec::new();
@@ -93,6 +104,7 @@ impl Node {
             open: BTreeMap::new(),
             count: 0,
             last: None,
+            is_unsure: false,
         };
         for id in ids {
             match self.jobs.find(&id) {

@@ -363,8 +363,9 @@ impl Node {
             return;
         }
         if let Some(forwarding) = &mut gathering.forward {
-            if let Some(Answer::Done(done)) = answer {
-                forwarding.hear(from, &done);
+            match answer {
+                Some(Answer::Done(done)) => forwarding.hear(from, &done),
+                _ => forwarding.miss(),
             }
             return self.go_on(now, number, gathering, effects);
         }

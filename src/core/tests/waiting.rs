@@ -252,3 +252,17 @@ fn nack_and_working_find_the_node_with_the_turn() {
     let unknown = JobId::from_bytes([1; 24]);
     assert_eq!(shoal.count(far, Command::nack(vec![unknown])), 0);
 }
+
+#[test]
+fn while_a_node_has_not_answered_nobody_acts_in_its_place() {
+    let mut shoal = Shoal::new(4);
+    let id = shoal.add(0, copies(2));
+    let far = (0..4).find(|&seat| shoal.node(seat).queue_of(&id).is_none());
+    let far = far.expect("only two nodes have it");
+    assert_eq!(shoal.get(0, "q", 1).len(), 1);
+    shoal.hang(0);
+    let ticket = shoal.send(far, CLIENT, Command::nack(vec![id]));
+    shoal.advance_ms(1100);
+    assert_eq!(shoal.answer(far, ticket), Some(&Reply::Count(0)));
+    assert_eq!(shoal.queued(id), [], "it may have done it");
+}
