@@ -4,7 +4,7 @@ use shoalmq_core::command::{
     AddJob, Command, GetJob, Nack, PROGRESS_MAX, Replication, Told, WAITJOB_IDS, Wait, WaitJob,
 };
 use shoalmq_core::extras::{Extras, Tag};
-use shoalmq_core::id::{IdText, JobId};
+use shoalmq_core::id::{IdText, JOB_ID_TEXT, JobId};
 use shoalmq_core::meta::Meta;
 use shoalmq_core::policy::{Backoff, KEEP_MOST};
 
@@ -310,8 +310,8 @@ fn split_options<'s, 'a>(
 
 /// Whether a word among ids is probably an option that was misspelt.
 fn is_slip(word: &[u8], options: &[&'static str]) -> bool {
-    let is_id = JobId::parse(word).is_ok();
-    !is_id && suggestion::closest(word, options.iter().copied()).is_some()
+    // No option is as long as an id.
+    word.len() < JOB_ID_TEXT && suggestion::closest(word, options.iter().copied()).is_some()
 }
 
 /// `PROMOTE id [n]`: 1, or 0 if no node that can be reached has the job. Refused: BADID.

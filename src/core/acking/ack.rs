@@ -66,9 +66,8 @@ impl Node {
         if self.other_holders(key).is_empty() && self.keep_seconds(key).is_none() {
             self.tally_service(now, key);
             let id = self.jobs[key].id;
-            self.note_end(id, end.known(), end.result());
             self.forget(now, key, effects);
-            self.remember(now, id, end.known());
+            self.remember_end(now, id, &end);
         } else {
             self.mark_acked(now, key, end, NodeSet::EMPTY, effects);
             self.tell_ack(now, key, effects);
@@ -169,9 +168,8 @@ impl Node {
             self.mark_acked(now, key, end.clone(), NodeSet::EMPTY, effects);
         } else {
             let id = self.jobs[key].id;
-            self.note_end(id, end.known(), end.result());
             self.forget(now, key, effects);
-            return self.remember(now, id, end.known());
+            return self.remember_end(now, id, end);
         }
         if !self.rest(now, key) {
             self.let_go(now, key, effects);
@@ -234,8 +232,7 @@ impl Node {
         effects: &mut Vec<Effect>,
     ) {
         let Some(key) = self.jobs.find(&id) else {
-            self.note_end(id, end.known(), end.result());
-            return self.remember(now, id, end.known());
+            return self.remember_end(now, id, end);
         };
         let ours = self.end_of(key).known();
         self.merge_end(key, end, effects);

@@ -41,7 +41,10 @@ impl End {
 
     /// A client acknowledged it, with a result or without.
     pub(crate) fn acked(result: Option<&[u8]>) -> End {
-        End::new(result.map(|result| (Tag::RESULT, result)))
+        match result {
+            None => End::default(),
+            Some(_) => End::new(result.map(|result| (Tag::RESULT, result))),
+        }
     }
 
     /// It ended otherwise.
@@ -232,8 +235,7 @@ impl Node {
     pub(super) fn let_go(&mut self, now: Time, key: JobKey, effects: &mut Vec<Effect>) {
         let id = self.jobs[key].id;
         let end = self.end_of(key);
-        self.note_end(id, end.known(), end.result());
         self.forget(now, key, effects);
-        self.remember(now, id, end.known());
+        self.remember_end(now, id, &end);
     }
 }

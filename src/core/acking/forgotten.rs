@@ -184,6 +184,17 @@ impl Node {
     /// Remembers that this job is over, and tells those who wait for its end.
     pub(crate) fn remember(&mut self, now: Time, id: JobId, end: Known) {
         self.note_end(id, end, None);
+        self.enter_forgotten(now, id, end);
+    }
+
+    /// The same of an end that may have a result.
+    pub(super) fn remember_end(&mut self, now: Time, id: JobId, end: &End) {
+        let known = end.known();
+        self.note_end(id, known, end.result());
+        self.enter_forgotten(now, id, known);
+    }
+
+    fn enter_forgotten(&mut self, now: Time, id: JobId, end: Known) {
         let first = if self.peers.members().is_empty() {
             self.forgotten.remember_alone(id, end)
         } else {

@@ -40,15 +40,13 @@ impl Node {
         if id.guarantee() == Guarantee::AtMostOnce {
             // Nothing brings such a job back: one try to free its memory is enough.
             self.send_delete(self.peers.up(), id, &end, effects);
-            self.note_end(id, end.known(), end.result());
-            self.remember(now, id, end.known());
+            self.remember_end(now, id, &end);
         } else if self.is_going() || self.tombstone_bound() == 0 {
             // It may be gone before anybody answers: a holder that hears of it now collects without it.
             for peer in self.peers.up().iter() {
                 self.send(peer, end.message(id), effects);
             }
-            self.note_end(id, end.known(), end.result());
-            self.remember(now, id, end.known());
+            self.remember_end(now, id, &end);
         } else {
             self.keep_tombstone(now, id, end, effects);
         }

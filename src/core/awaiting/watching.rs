@@ -48,10 +48,14 @@ impl Node {
     }
 
     /// A job ended here, and what is said of it may not be kept.
+    #[inline]
     pub(crate) fn note_end(&mut self, id: JobId, end: Known, result: Option<&[u8]>) {
-        if !self.is_watched(&id) {
-            return;
+        if self.is_watched(&id) {
+            self.note_watched_end(id, end, result);
         }
+    }
+
+    fn note_watched_end(&mut self, id: JobId, end: Known, result: Option<&[u8]>) {
         let Some(outcome) = end.outcome() else {
             return self.note_fate(id);
         };
@@ -63,6 +67,7 @@ impl Node {
         }
     }
 
+    #[inline]
     fn is_watched(&self, id: &JobId) -> bool {
         let by_peers = !self.watches.by_job.is_empty() && self.watches.by_job.contains_key(id);
         by_peers || self.job_waits.has(id)
