@@ -338,7 +338,12 @@ pub(super) fn working<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
     let mut progress = None;
     while let Some(option) = options.next() {
         if !is(option, "PROGRESS") {
-            return Err(ParseError::Near(option, "working"));
+            // Disque has no option here.
+            return Err(if is_slip(option, &["PROGRESS"]) {
+                ParseError::Near(option, "working")
+            } else {
+                ParseError::WrongArity("working")
+            });
         }
         let said = options.value()?;
         if said.len() > PROGRESS_MAX {

@@ -400,11 +400,11 @@ fn queue_commands() {
         ("QCONFIG q SET ttl", SYNTAX),
         (
             "QCONFIG q SET ttl 5 prio 1",
-            "ERR unknown policy 'prio': one of retry, ttl, delay, replicate, maxlen, priority, max-deliver, dead-queue, backoff, dead-ttl, pause-in, pause-out",
+            "ERR unknown policy 'prio': one of retry, ttl, delay, replicate, maxlen, priority, keep, max-deliver, dead-queue, backoff, dead-ttl, pause-in, pause-out",
         ),
         (
             "QCONFIG q UNSET bogus",
-            "ERR unknown policy 'bogus': one of retry, ttl, delay, replicate, maxlen, priority, max-deliver, dead-queue, backoff, dead-ttl, pause-in, pause-out",
+            "ERR unknown policy 'bogus': one of retry, ttl, delay, replicate, maxlen, priority, keep, max-deliver, dead-queue, backoff, dead-ttl, pause-in, pause-out",
         ),
         (
             "QCONFIG q SET pause-in maybe",

@@ -34,7 +34,7 @@ fn a_slip_is_answered_with_what_was_meant() {
         ),
         (
             "QCONFIG q SET tll 5",
-            "ERR unknown policy 'tll': one of retry, ttl, delay, replicate, maxlen, priority, max-deliver, dead-queue, backoff, dead-ttl, pause-in, pause-out",
+            "ERR unknown policy 'tll': one of retry, ttl, delay, replicate, maxlen, priority, keep, max-deliver, dead-queue, backoff, dead-ttl, pause-in, pause-out",
         ),
         (
             "QSCAN BUSYLOP",

@@ -124,6 +124,7 @@ impl Checker {
     pub(crate) fn destroyed(&mut self, now: Micros, host: HostIndex) {
         self.marks.forget(host);
         for job in &mut self.jobs {
+            job.life.lose_counts_of(host);
             job.acked = job.acked.filter(|&(_, by)| by != host);
             job.withdrawn = job.withdrawn.filter(|&(_, by)| by != host);
             job.life.leave(now, host);

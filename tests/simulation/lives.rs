@@ -68,6 +68,13 @@ pub(crate) struct Life {
     pub(crate) wait: Option<Wait>,
 }
 
+impl Life {
+    /// This node has an empty disk now: what it counted is gone.
+    pub(crate) fn lose_counts_of(&mut self, host: HostIndex) {
+        self.told.retain(|&(other, _), _| other != host);
+    }
+}
+
 /// What a node knows.
 #[derive(Debug, Clone, Copy)]
 struct Known {

@@ -18,14 +18,16 @@ pub(crate) const USAGE: &str = "\
 --bug NAME     give every node a bug: early-reply, lost-ack, second-run, late-copy, lost-withdrawal, no-stay,
                early-copy, silent-turn, early-delete, no-healing, left-twice, forgotten-removal,
                younger-purged, rank-before-register, merged-counters, unrecorded-move, unrecorded-delivery,
-               every-holder-buries, ack-ends-with-ttl, cut-wait, waiting-counted, redrive-beats-ack; of topics newcomer-read, ended-cut-short, end-too-early, nested-end-too-early,
+               every-holder-buries, ack-ends-with-ttl, cut-wait, waiting-counted, redrive-beats-ack,
+               acked-expiry, end-not-kept, early-expiry;
+               of topics newcomer-read, ended-cut-short, end-too-early, nested-end-too-early,
                later-ignored, name-dropped-early, name-dropped-under-others, lost-twice, end-lost-with-segment,
                cursor-past-page, closed-early, life-goes-on, flush-reaches-on, freed-not-named,
                idle-aside, bound-early, bound-twice, commit-back, commit-beyond, commit-early,
                commit-stale, commit-refused, epoch-of-before, rewind-merged, name-unseen, last-of-others,
                last-and-one-more, end-passed, end-exclusive, listener-skips, name-as-glob; or several, with commas between them; or all of those that are
                not of topics, or all-of-topics. Several are tried one after the other, which fails unless each of
-               them is found (needs --features planted-bugs)
+               them is found (needs --features planted-bugs). NAME@N tries seed N first: the one that found it before
 --no-topics    no seed has topics
 --trace        with --seed: tell all that happens
 --keep-going   do not stop at the first seed that fails";
@@ -41,8 +43,8 @@ pub(crate) struct Options {
     pub(crate) hosts: Option<usize>,
     /// No seed has topics.
     pub(crate) no_topics: bool,
-    /// Bugs that nodes have, one at a time.
-    pub(crate) bugs: Vec<Bug>,
+    /// Bugs that nodes have, one at a time; each with the seed that is tried first.
+    pub(crate) bugs: Vec<(Bug, Option<u64>)>,
     /// Each of them is to be found.
     pub(crate) hunt: bool,
 }
@@ -83,8 +85,17 @@ impl Options {
                 "--bug" => {
                     let text = value()?;
                     options.hunt = text == "all" || text == OF_TOPICS || text.contains(',');
-                    for name in text.split(',') {
-                        options.bugs.extend(bugs(name)?);
+                    for word in text.split(',') {
+                        let (name, first) = word
+                            .split_once('@')
+                            .map_or((word, None), |(name, first)| (name, Some(first)));
+                        let first: Option<u64> = first
+                            .map(str::parse)
+                            .transpose()
+                            .map_err(|_| format!("{word} names no seed"))?;
+                        options
+                            .bugs
+                            .extend(bugs(name)?.into_iter().map(|bug| (bug, first)));
                     }
                 }
                 "--no-topics" => options.no_topics = true,

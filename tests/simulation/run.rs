@@ -1,5 +1,6 @@
 //! Running seeds: one, many at once, and the one that is told about.
 
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::sync::Mutex;
@@ -96,8 +97,8 @@ fn run(plan: Plan, detail: Detail) -> Outcome {
 /// Runs all seeds, and tells of the first that fails.
 pub(crate) fn run_all(options: &Options) -> ExitCode {
     let began = Instant::now();
-    let bug = options.bugs.first().copied();
-    let (summary, failed) = explore(options, bug);
+    let bug = options.bugs.first().map(|&(bug, _)| bug);
+    let (summary, failed) = explore(options, options.seeds.clone(), bug);
     let (seeds, took) = (&options.seeds, began.elapsed().as_secs_f32());
     println!(
         "seeds {seeds:?} in {took:.1} s: {} failed; {summary}",
@@ -114,8 +115,15 @@ pub(crate) fn run_all(options: &Options) -> ExitCode {
 /// Runs the seeds with one bug after the other, until it is found. Fails unless all are.
 pub(crate) fn hunt(options: &Options) -> ExitCode {
     let mut missed = false;
-    for &bug in &options.bugs {
-        let (summary, failed) = explore(options, Some(bug));
+    for &(bug, first) in &options.bugs {
+        let first = first.map(|seed| seed..seed + 1);
+        let ranges = first.into_iter().chain([options.seeds.clone()]);
+        let (mut summary, mut failed) = (Summary::default(), Vec::new());
+        for seeds in ranges {
+            if failed.is_empty() {
+                (summary, failed) = explore(options, seeds, Some(bug));
+            }
+        }
         let name = name_of(bug);
         if let Some((seed, what)) = failed.first() {
             println!("{name}: found by seed {seed}: {what}");
@@ -129,14 +137,18 @@ pub(crate) fn hunt(options: &Options) -> ExitCode {
 }
 
 /// Runs seeds on as many threads as there are processors, until one fails or all are through. Returns those that failed.
-fn explore(options: &Options, bug: Option<Bug>) -> (Summary, Vec<(u64, String)>) {
-    let next = AtomicU64::new(options.seeds.start);
+fn explore(
+    options: &Options,
+    seeds: Range<u64>,
+    bug: Option<Bug>,
+) -> (Summary, Vec<(u64, String)>) {
+    let next = AtomicU64::new(seeds.start);
     let stop = AtomicBool::new(false);
     let all = Mutex::new((Summary::default(), Vec::new()));
     let work = || {
         while !stop.load(Ordering::Relaxed) {
             let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= options.seeds.end {
+            if seed >= seeds.end {
                 return;
             }
             let plan = options.plan(seed, bug);

@@ -63,7 +63,7 @@ fn main() -> ExitCode {
     if options.hunt {
         run::hunt(&options)
     } else if let Some(seed) = options.trace {
-        let bug = options.bugs.first().copied();
+        let bug = options.bugs.first().map(|&(bug, _)| bug);
         run::show(&options, seed, bug, Telling::Everything)
     } else {
         run::run_all(&options)

@@ -33,6 +33,8 @@ pub(crate) struct Collections {
     pub(super) kept: List,
     /// How many of them were withdrawn, not acked.
     pub(crate) withdrawn: usize,
+    /// How many of them rest: all know, and their ends are kept.
+    pub(crate) resting: usize,
     /// Peers whose links came up, and the next job whose ack they are told.
     tellings: BTreeMap<PeerKey, JobKey>,
     /// A peer holds nothing any more: the next job that may be waiting for nobody else.
@@ -79,7 +81,8 @@ impl Collections {
 
     fn end(&mut self, key: JobKey) {
         let collection = self.of.remove(&key);
-        assert!(collection.is_some(), "an acked job is being collected");
+        let collection = collection.expect("an acked job is being collected");
+        self.resting -= usize::from(collection.rests);
     }
 
     /// This peer knows of the ack.
@@ -90,7 +93,9 @@ impl Collections {
     /// Nobody has to be told any more.
     pub(super) fn rest(&mut self, key: JobKey) {
         let collection = self.of_mut(key);
-        (collection.rests, collection.told) = (true, 0);
+        let rested = std::mem::replace(&mut collection.rests, true);
+        collection.told = 0;
+        self.resting += usize::from(!rested);
     }
 
     /// Whatever this peer said before: it does not know of the ack now.
@@ -212,6 +217,7 @@ impl Node {
         self.end_collection(key);
         self.keep_end(key, end);
         self.begin_collection(key);
+        self.collections.resting += usize::from(collection.rests);
         *self.collections.of_mut(key) = collection;
     }
 
@@ -368,7 +374,7 @@ impl Node {
             let (some, next) = self.collections.some_from(from);
             self.collections.settling = next;
             for key in some {
-                if self.unheard(key).is_empty() {
+                if !self.collections.of[&key].rests && self.unheard(key).is_empty() {
                     self.finish(now, key, effects);
                 }
             }

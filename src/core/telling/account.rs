@@ -73,7 +73,12 @@ impl Node {
 
     /// Jobs that are over, acked or withdrawn, and that not all holders are known to know of.
     pub fn collecting_count(&self) -> usize {
-        self.collections.len() - self.tombstones.len
+        self.collections.len() - self.tombstones.len - self.collections.resting
+    }
+
+    /// Jobs that are over, whose end is kept for a while.
+    pub fn kept_count(&self) -> usize {
+        self.collections.resting
     }
 
     /// Those of them that nobody acknowledged: their adds were withdrawn.

@@ -132,6 +132,8 @@ fn all_holders_keep_the_end_and_any_of_them_tells_it() {
             .into_iter()
             .filter(|state| *state == Some(JobState::Acked));
         assert_eq!(holders.count(), 3, "{command} at {at}");
+        let kept = (0..4).map(|seat| shoal.node(seat).kept_count());
+        assert_eq!(kept.sum::<usize>(), 3, "{command} at {at}");
         for seat in 0..4 {
             assert_eq!(fate_at(&mut shoal, seat, id), expected, "{command} at {at}");
         }

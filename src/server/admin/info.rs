@@ -166,6 +166,7 @@ fn jobs(driver: &Driver, fields: &mut Fields) {
     fields.add("dead_jobs", depths.dead);
     fields.add("job_copies", depths.copies);
     fields.add("restored_jobs", depths.restored);
+    fields.add("kept_jobs", driver.node.kept_count());
     fields.add("deleted_jobs", driver.node.counters().deleted);
     fields.add("purged_jobs", driver.node.counters().purged);
     fields.add(
