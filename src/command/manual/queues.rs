@@ -140,8 +140,8 @@ pub(in crate::command) static QCONFIG: Manual = Manual {
          policy: `ERR The specified DELAY is greater than TTL. Job refused since would never be delivered (QCONFIG: delay)`. \
          `retry 0` needs `replicate 1` beside it wherever a cluster has more than one node.",
         "`max-deliver`, `dead-queue` and `backoff` (as `base:max`) stand in for MAXDELIVER, DEAD and BACKOFF of ADDJOB, and `dead-ttl` is how \
-         many seconds a dead letter lives: 604800, which is 7 days, by default. These four are looked up when a job fails, so a change \
-         reaches jobs that are already there. They do not apply to jobs with `RETRY 0`.",
+         many seconds a dead letter lives: 604800, which is 7 days, by default. It is set on the queue that the job fails in, not on the dead \
+         queue. These four are looked up when a job fails, so a change reaches jobs that are already there. They do not apply to jobs with `RETRY 0`.",
         "`pause-in` and `pause-out` (`yes` or `no`, on names only) are what PAUSE with `bcast` writes.",
         "With `SET` and `UNSET` all changes are made, or none. They hold for the whole cluster: they survive restarts, and a \
          node that is away learns of them when it returns. The last command wins; only between two that did not know of each \
