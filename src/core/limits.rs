@@ -251,8 +251,6 @@ pub(crate) const RECENT_COPIES: usize = 1 << 18;
 /// Remembered copies that one step offers again: 100 thousand a second, some 10 MB.
 pub(crate) const OFFERS_PER_TICK: usize = 1000;
 
-/// The most jobs that one WAITJOB names.
-pub(crate) const WAITJOB_IDS: usize = 1000;
 /// How often members are asked again how jobs stand that clients wait for.
 pub(crate) const WATCH_AGAIN: Duration = Duration::from_secs(5);
 /// How long a node tells another one of a job without being asked again: two questions may be lost.

@@ -34,6 +34,16 @@ const SHOW_FIELDS: [&str; 15] = [
     "body",
 ];
 
+/// A client of a node that was stopped cleanly or killed, and started again.
+fn restarted(node: &mut Node, clean: bool) -> Connection {
+    if clean {
+        node.restart_cleanly();
+    } else {
+        node.restart_after_kill();
+    }
+    node.connect()
+}
+
 fn start() -> (Node, Connection) {
     let node = Node::start();
     let client = node.connect();

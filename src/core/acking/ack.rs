@@ -65,9 +65,7 @@ impl Node {
         }
         if self.other_holders(key).is_empty() && self.keep_seconds(key).is_none() {
             self.tally_service(now, key);
-            let id = self.jobs[key].id;
-            self.forget(now, key, effects);
-            self.remember_end(now, id, &end);
+            self.let_go(now, key, &end, effects);
         } else {
             self.mark_acked(now, key, end, NodeSet::EMPTY, effects);
             self.tell_ack(now, key, effects);
@@ -92,12 +90,11 @@ impl Node {
         effects: &mut Vec<Effect>,
     ) -> Reply {
         self.each_job(ids, |node, key| {
-            let job = &node.jobs[key];
-            let (id, is_over) = (job.id, job.state() == JobState::Acked);
-            node.forget(now, key, effects);
-            if !is_over {
+            if node.jobs[key].state() == JobState::Acked {
+                node.forget(now, key, effects);
+            } else {
                 node.counters.deleted += 1;
-                node.remember(now, id, Known::Here(Outcome::Deleted));
+                node.end_here(now, key, Outcome::Deleted, effects);
             }
             true
         })
@@ -167,13 +164,9 @@ impl Node {
         } else if self.keep_seconds(key).is_some() {
             self.mark_acked(now, key, end.clone(), NodeSet::EMPTY, effects);
         } else {
-            let id = self.jobs[key].id;
-            self.forget(now, key, effects);
-            return self.remember_end(now, id, end);
+            return self.let_go(now, key, end, effects);
         }
-        if !self.rest(now, key) {
-            self.let_go(now, key, effects);
-        }
+        self.rest_or_go(now, key, effects);
     }
 
     pub(crate) fn on_set_ack(
@@ -320,16 +313,14 @@ impl Node {
             if self.jobs[key].counted != Share::Copy {
                 self.tally(self.jobs[key].queue, |tally| tally.expired += 1);
             }
-            let id = self.jobs[key].id;
-            self.forget(now, key, effects);
             let outcome = if self.has(Bug::AckedExpiry) {
                 Outcome::Acked
             } else {
                 Outcome::Expired
             };
-            self.remember(now, id, Known::Here(outcome));
+            self.end_here(now, key, outcome, effects);
         } else if self.jobs[key].ending == Ending::Kept {
-            self.let_go(now, key, effects);
+            self.let_go(now, key, &self.end_of(key), effects);
         } else {
             self.forget(now, key, effects);
         }

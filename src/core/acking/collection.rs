@@ -342,9 +342,7 @@ impl Node {
     pub(super) fn finish(&mut self, now: Time, key: JobKey, effects: &mut Vec<Effect>) {
         let job = &self.jobs[key];
         self.send_delete(job.holders, job.id, &self.end_of(key), effects);
-        if !self.rest(now, key) {
-            self.let_go(now, key, effects);
-        }
+        self.rest_or_go(now, key, effects);
     }
 
     /// The link to a peer came up: sends it the acks that it has not confirmed.

@@ -186,12 +186,11 @@ impl Node {
         }
     }
 
-    /// Another node, or another client here, says how a job ended that is over here. Returns whether that holds over what was
-    /// known.
-    pub(super) fn merge_end(&mut self, key: JobKey, end: &End, effects: &mut Vec<Effect>) -> bool {
+    /// Another node, or another client here, says how a job ended that is over here: that may hold over what was known.
+    pub(super) fn merge_end(&mut self, key: JobKey, end: &End, effects: &mut Vec<Effect>) {
         let ours = self.end_of(key);
         if !end.beats(&ours) {
-            return false;
+            return;
         }
         let until = ours.kept_until().max(end.kept_until());
         let end = End {
@@ -204,7 +203,6 @@ impl Node {
         self.change_end(key, end);
         self.record_ack(key, effects);
         self.note_fate(self.jobs[key].id);
-        true
     }
 
     /// A job that is over stays at least until then.
@@ -216,10 +214,15 @@ impl Node {
         }
     }
 
+    /// Until when a job stays whose end is kept, if that is not over.
+    pub(crate) fn rests_until(&self, now: Time, key: JobKey) -> Option<Time> {
+        let until = self.end_of(key).kept_until();
+        until.filter(|&until| until > now && !self.has(Bug::EndNotKept))
+    }
+
     /// Everybody knows of the end of a job. Returns whether it stays because its end is kept.
     pub(crate) fn rest(&mut self, now: Time, key: JobKey) -> bool {
-        let until = self.end_of(key).kept_until();
-        let Some(until) = until.filter(|&until| until > now && !self.has(Bug::EndNotKept)) else {
+        let Some(until) = self.rests_until(now, key) else {
             return false;
         };
         self.collections.rest(key);
@@ -231,11 +234,30 @@ impl Node {
         true
     }
 
-    /// A job is over, and nobody here needs it any more.
-    pub(super) fn let_go(&mut self, now: Time, key: JobKey, effects: &mut Vec<Effect>) {
+    /// Everybody knows of the end of a job: it rests, or goes.
+    pub(super) fn rest_or_go(&mut self, now: Time, key: JobKey, effects: &mut Vec<Effect>) {
+        if !self.rest(now, key) {
+            self.let_go(now, key, &self.end_of(key), effects);
+        }
+    }
+
+    /// Nobody here needs a job any more that ended so. Only its end is remembered.
+    pub(super) fn let_go(&mut self, now: Time, key: JobKey, end: &End, effects: &mut Vec<Effect>) {
         let id = self.jobs[key].id;
-        let end = self.end_of(key);
         self.forget(now, key, effects);
-        self.remember_end(now, id, &end);
+        self.remember_end(now, id, end);
+    }
+
+    /// A job ended at this node alone, if it was not over.
+    pub(crate) fn end_here(
+        &mut self,
+        now: Time,
+        key: JobKey,
+        outcome: Outcome,
+        effects: &mut Vec<Effect>,
+    ) {
+        let id = self.jobs[key].id;
+        self.forget(now, key, effects);
+        self.remember(now, id, Known::Here(outcome));
     }
 }

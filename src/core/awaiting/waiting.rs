@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::agenda::Timer;
 use crate::awaiting::fate::Verdict;
-use crate::command::{Reply, WaitJob};
+use crate::command::{Reply, WAITJOB_IDS, WaitJob};
 use crate::effect::Effect;
 use crate::id::{ClientId, IdText, JobId, Ticket};
 use crate::limits;
@@ -46,6 +46,8 @@ pub(super) struct Awaited {
     pub(super) heard: BTreeMap<PeerKey, Fate>,
     /// How it ended.
     settled: Option<Fate>,
+    /// Something new was heard of it.
+    is_news: bool,
 }
 
 impl JobWait {
@@ -92,6 +94,9 @@ impl JobWaits {
     }
 
     fn touch_all(&mut self) {
+        for wait in self.by_number.values_mut() {
+            wait.awaited().for_each(|awaited| awaited.is_news = true);
+        }
         self.touched.extend(self.by_number.keys());
     }
 
@@ -99,7 +104,10 @@ impl JobWaits {
         let numbers: Vec<u64> = self.of_job(id).collect();
         for number in numbers {
             if let Some(wait) = self.by_number.get_mut(&number) {
-                wait.awaited().filter(|it| it.id == *id).for_each(&mut hear);
+                for awaited in wait.awaited().filter(|it| it.id == *id) {
+                    awaited.is_news = true;
+                    hear(awaited);
+                }
                 self.touched.insert(number);
             }
         }
@@ -124,6 +132,7 @@ impl Node {
             id,
             heard: BTreeMap::new(),
             settled: None,
+            is_news: true,
         };
         let named = wait.ids.iter();
         let jobs = named.map(|&(text, id)| (text, id.map(awaited))).collect();
@@ -149,7 +158,7 @@ impl Node {
 
     /// Asks members that can be reached how these jobs stand.
     fn ask_fates(&self, members: NodeSet, ids: &[JobId], effects: &mut Vec<Effect>) {
-        for part in ids.chunks(limits::WAITJOB_IDS) {
+        for part in ids.chunks(WAITJOB_IDS) {
             let ids: Arc<[JobId]> = part.into();
             for peer in members.and(self.peers.up()).iter() {
                 self.send(peer, Message::Watch(ids.clone()), effects);
@@ -219,7 +228,8 @@ impl Node {
             let Some(mut wait) = self.job_waits.by_number.remove(&number) else {
                 continue;
             };
-            for awaited in wait.awaited() {
+            for awaited in wait.awaited().filter(|awaited| awaited.is_news) {
+                awaited.is_news = false;
                 if let Verdict::Settled(fate) = self.verdict(awaited) {
                     awaited.settled = Some(fate);
                 }

@@ -526,19 +526,15 @@ fn delete(node: &mut Node, key: JobKey, effects: &mut Vec<Effect>) {
 /// The node sends the ack to all holders again, as soon as it meets them.
 fn start_collecting(node: &mut Node, now: Time, key: JobKey, effects: &mut Vec<Effect>) {
     let job = &mut node.jobs[key];
-    let id = job.id;
     job.due = now + limits::ACK_RETRY_MIN;
     let nobody = job.holders.is_empty() && !job.is_tombstone();
     let is_over = job.expires() <= now;
-    if !is_over && (!nobody || job.ending == Ending::Kept) {
-        node.begin_collection(key);
-        node.agenda.add_job(&mut node.jobs, key);
-        if !nobody || node.rest(now, key) {
-            return;
-        }
-        node.end_collection(key);
-        node.agenda.remove_job(&mut node.jobs, key);
+    if is_over || nobody && node.rests_until(now, key).is_none() {
+        return delete(node, key, effects);
     }
-    node.discard(key);
-    node.persist(Record::Deleted(id), effects);
+    node.begin_collection(key);
+    node.agenda.add_job(&mut node.jobs, key);
+    if nobody {
+        node.rest(now, key);
+    }
 }

@@ -20,7 +20,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::acking::{End, Known};
+use crate::acking::End;
 use crate::agenda::Timer;
 use crate::command::{Answer, Question, Reply};
 use crate::effect::Effect;
@@ -271,9 +271,7 @@ impl Node {
             self.mark_acked(now, key, end, NodeSet::EMPTY, effects);
             self.tell_ack(now, key, effects);
         } else {
-            let id = self.jobs[key].id;
-            self.forget(now, key, effects);
-            self.remember(now, id, Known::Here(Outcome::Deleted));
+            self.end_here(now, key, Outcome::Deleted, effects);
         }
     }
 

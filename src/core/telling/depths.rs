@@ -3,11 +3,12 @@
 use std::cmp::Reverse;
 use std::time::Duration;
 
-use crate::command::{PauseState, QueueList, QueueOrder, QueuesWanted};
+use crate::command::{PauseState, QueueList, QueuesWanted};
 use crate::id::QueueName;
 use crate::limits;
 use crate::node::Node;
 use crate::queue::{Queue, QueueKey};
+use crate::telling::answers;
 use crate::telling::rate::Recent;
 use crate::telling::shares::Depths;
 use crate::time::Time;
@@ -168,24 +169,16 @@ impl Node {
             queue.is_listed() && pattern.is_none_or(|pattern| matches(pattern, name, Case::Exact))
         });
         shown.map(move |(key, queue)| {
-            let rank = match list.order {
-                QueueOrder::Name => 0,
-                QueueOrder::Ready => queue.depths.ready,
-                QueueOrder::Age => self.age_of(now, key).as_millis() as u64,
-            };
+            let age = || self.age_of(now, key);
+            let rank = list.order.rank_of(queue.depths.ready, age);
             (Reverse(rank), queue.name.as_bytes(), key)
         })
     }
 
     /// How many of these queues fit into one message; at least one.
     fn fitting(&self, keys: &[QueueKey]) -> usize {
-        let mut bytes = 0;
-        let fits = |&&key: &&QueueKey| {
-            let fits = bytes < limits::ANSWER_BYTES;
-            bytes += self.queues[key].name.as_bytes().len() + limits::QUEUE_ANSWER_BYTES;
-            fits
-        };
-        keys.iter().take_while(fits).count()
+        let names = keys.iter().map(|&key| &self.queues[key].name);
+        answers::fitting(names.map(answers::queue_answer))
     }
 
     fn tell_queues(&self, now: Time, keys: &[QueueKey]) -> Vec<QueueDepths> {

@@ -18,6 +18,7 @@ use crate::members::{NodeSet, PeerKey};
 use crate::message::Message;
 use crate::node::Node;
 use crate::stamp::Stamps;
+use crate::telling::answers;
 use crate::telling::forwarding::Forwarding;
 use crate::telling::listing::Listing;
 use crate::telling::merging::{merge_peeked, merge_stat};
@@ -507,14 +508,9 @@ impl Node {
     /// The first jobs, as many as fit into one message.
     fn peek_some(&self, queue: &[u8], count: i64, is_meta: bool) -> Vec<Delivery> {
         let most = i64::from(limits::ANSWER_JOBS);
-        let mut bytes = 0;
         let mut jobs = self.peek(queue, count.clamp(-most, most), is_meta);
-        let fits = |job: &&Delivery| {
-            let fits = bytes < limits::ANSWER_BYTES;
-            bytes += job.body.len() + job.extras.len();
-            fits
-        };
-        let fitting = jobs.iter().take_while(fits).count();
+        let sizes = jobs.iter().map(|job| job.body.len() + job.extras.len());
+        let fitting = answers::fitting(sizes);
         jobs.truncate(fitting);
         jobs
     }

@@ -24,6 +24,7 @@ use crate::id::{QueueName, Ticket};
 use crate::limits;
 use crate::members::NodeSet;
 use crate::node::Node;
+use crate::telling::answers;
 use crate::telling::depths::{QueueDepths, QueuesView};
 use crate::telling::global::Gathering;
 use crate::telling::shares::Depths;
@@ -185,14 +186,8 @@ impl Listing {
     }
 
     fn ask_by_name(&mut self, mut names: Vec<QueueName>) -> Option<QueuesWanted> {
-        let mut bytes = 0;
-        let fits = |name: &&QueueName| {
-            let fits = bytes < limits::ANSWER_BYTES;
-            bytes += name.as_bytes().len() + limits::QUEUE_ANSWER_BYTES;
-            fits
-        };
         let some = names.iter().take(limits::ANSWER_QUEUES);
-        let fitting = some.take_while(fits).count();
+        let fitting = answers::fitting(some.map(answers::queue_answer));
         let rest = names.split_off(fitting);
         if names.is_empty() {
             return None;

@@ -6,6 +6,7 @@
 //! many went in and out lately. Nothing here changes a job.
 
 mod account;
+mod answers;
 mod counters;
 mod depths;
 mod forwarding;

@@ -457,12 +457,6 @@ impl Node {
         ages.max().unwrap_or_default()
     }
 
-    /// One queue, which may share its tally with others.
-    pub fn find_queue_metrics(&self, now: Time, name: &[u8]) -> Option<QueueMetrics<'_>> {
-        let key = self.queues.find(name)?;
-        Some(self.metrics_of(now, key))
-    }
-
     fn metrics_of(&self, now: Time, key: QueueKey) -> QueueMetrics<'_> {
         let queue = &self.queues[key];
         QueueMetrics {

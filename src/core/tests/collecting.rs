@@ -326,7 +326,11 @@ fn a_job_whose_producer_still_waits_can_be_deleted_by_another_node() {
     let Reply::JobIds(0, ids) = shoal.run(0, scan) else {
         panic!("one job is here");
     };
-    shoal.feed(0, Event::Message(Shoal::id(1), Message::delete(ids[0])));
+    let delete = Message::DelJob {
+        id: ids[0],
+        extras: Extras::NONE,
+    };
+    shoal.feed(0, Event::Message(Shoal::id(1), delete));
     assert!(matches!(shoal.answer(0, ticket), Some(Reply::Refused(_))));
     assert_eq!(shoal.node(0).job_count(), 0);
 }

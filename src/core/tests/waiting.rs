@@ -232,13 +232,18 @@ fn nothing_is_left_of_a_client_that_went_away() {
     assert_eq!(watches.count(), 0);
 }
 
+/// A job of node 0 is handed out there. Returns a node that has no copy.
+fn handed_out(shoal: &mut Shoal, id: JobId) -> usize {
+    assert_eq!(shoal.get(0, "q", 1).len(), 1);
+    let far = (0..4).find(|&seat| shoal.node(seat).queue_of(&id).is_none());
+    far.expect("only two nodes have it")
+}
+
 #[test]
 fn nack_and_working_find_the_node_with_the_turn() {
     let mut shoal = Shoal::new(4);
     let id = shoal.add(0, copies(2));
-    let far = (0..4).find(|&seat| shoal.node(seat).queue_of(&id).is_none());
-    let far = far.expect("only two nodes have it");
-    assert_eq!(shoal.get(0, "q", 1).len(), 1);
+    let far = handed_out(&mut shoal, id);
     assert_eq!(shoal.run(far, Command::working(Some(id))), Reply::Count(20));
     assert_eq!(shoal.count(far, Command::nack(vec![id])), 1);
     assert_eq!(shoal.queued(id), [0], "where it was handed out");
@@ -257,9 +262,7 @@ fn nack_and_working_find_the_node_with_the_turn() {
 fn while_a_node_has_not_answered_nobody_acts_in_its_place() {
     let mut shoal = Shoal::new(4);
     let id = shoal.add(0, copies(2));
-    let far = (0..4).find(|&seat| shoal.node(seat).queue_of(&id).is_none());
-    let far = far.expect("only two nodes have it");
-    assert_eq!(shoal.get(0, "q", 1).len(), 1);
+    let far = handed_out(&mut shoal, id);
     shoal.hang(0);
     let ticket = shoal.send(far, CLIENT, Command::nack(vec![id]));
     shoal.advance_ms(1100);

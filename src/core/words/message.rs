@@ -188,12 +188,6 @@ impl Message {
         Message::WillQueue { id, extras }
     }
 
-    /// [`Message::DelJob`] without extras.
-    pub fn delete(id: JobId) -> Message {
-        let extras = Extras::NONE;
-        Message::DelJob { id, extras }
-    }
-
     /// The bodies that must be read before it can be sent, each with its job. One that cannot be read stays as it is.
     pub fn unread_bodies(&mut self) -> Vec<(JobId, &mut Body)> {
         let copies = match self {

@@ -45,12 +45,7 @@ fn an_end_that_is_kept_survives_kill_and_restart_on_both_backends() {
         let dead = client.add("q", "body", "MAXDELIVER 1");
         assert_eq!(client.call(&format!("NACK {dead} DEAD REASON why")), int(1));
         for clean in [false, true] {
-            if clean {
-                node.restart_cleanly();
-            } else {
-                node.restart_after_kill();
-            }
-            let mut client = node.connect();
+            let mut client = restarted(&mut node, clean);
             let said = client.call(&format!("WAITJOB {id} {dead}"));
             assert_eq!(said.items()[0].items()[2], bulk(&large), "{backend}");
             let [_, kind, map] = said.items()[1].items() else {

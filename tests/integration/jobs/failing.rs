@@ -95,12 +95,7 @@ fn a_wait_and_a_dead_letter_survive_kill_and_restart() {
     let nack = format!("NACK {dead_one} DEAD REASON bad");
     assert_eq!(client.call(&nack), int(1));
     for clean in [false, true] {
-        if clean {
-            node.restart_cleanly();
-        } else {
-            node.restart_after_kill();
-        }
-        let mut client = node.connect();
+        let mut client = restarted(&mut node, clean);
         let early = client.length("q");
         let is_over = given.elapsed() >= Duration::from_secs(6);
         assert!(early == 0 || is_over, "{early} after {:?}", given.elapsed());

@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use crate::id::{IdText, JobId};
-use crate::limits;
 
 /// The most jobs that one WAITJOB names.
-pub const WAITJOB_IDS: usize = limits::WAITJOB_IDS;
+pub const WAITJOB_IDS: usize = 1000;
 
 /// The most bytes of PROGRESS.
 pub const PROGRESS_MAX: usize = 1 << 10;

@@ -1,6 +1,7 @@
 //! QLIST: which queues are listed, and which of them a node is asked for.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::id::QueueName;
 use crate::telling::QueueDepths;
@@ -30,10 +31,15 @@ pub enum QueueOrder {
 impl QueueOrder {
     /// A queue comes before those with a lower rank.
     pub fn rank(self, queue: &QueueDepths) -> u64 {
+        self.rank_of(queue.depths.ready, || queue.oldest)
+    }
+
+    /// The same of a queue with this many ready jobs, and the age of the next.
+    pub(crate) fn rank_of(self, ready: u64, oldest: impl FnOnce() -> Duration) -> u64 {
         match self {
             QueueOrder::Name => 0,
-            QueueOrder::Ready => queue.depths.ready,
-            QueueOrder::Age => queue.oldest.as_millis() as u64,
+            QueueOrder::Ready => ready,
+            QueueOrder::Age => oldest().as_millis() as u64,
         }
     }
 }
