@@ -46,8 +46,6 @@ pub(super) struct Awaited {
     pub(super) heard: BTreeMap<PeerKey, Fate>,
     /// How it ended.
     settled: Option<Fate>,
-    /// Something new was heard of it.
-    is_news: bool,
 }
 
 impl JobWait {
@@ -94,9 +92,6 @@ impl JobWaits {
     }
 
     fn touch_all(&mut self) {
-        for wait in self.by_number.values_mut() {
-            wait.awaited().for_each(|awaited| awaited.is_news = true);
-        }
         self.touched.extend(self.by_number.keys());
     }
 
@@ -104,10 +99,7 @@ impl JobWaits {
         let numbers: Vec<u64> = self.of_job(id).collect();
         for number in numbers {
             if let Some(wait) = self.by_number.get_mut(&number) {
-                for awaited in wait.awaited().filter(|it| it.id == *id) {
-                    awaited.is_news = true;
-                    hear(awaited);
-                }
+                wait.awaited().filter(|it| it.id == *id).for_each(&mut hear);
                 self.touched.insert(number);
             }
         }
@@ -132,7 +124,6 @@ impl Node {
             id,
             heard: BTreeMap::new(),
             settled: None,
-            is_news: true,
         };
         let named = wait.ids.iter();
         let jobs = named.map(|&(text, id)| (text, id.map(awaited))).collect();
@@ -228,8 +219,7 @@ impl Node {
             let Some(mut wait) = self.job_waits.by_number.remove(&number) else {
                 continue;
             };
-            for awaited in wait.awaited().filter(|awaited| awaited.is_news) {
-                awaited.is_news = false;
+            for awaited in wait.awaited() {
                 if let Verdict::Settled(fate) = self.verdict(awaited) {
                     awaited.settled = Some(fate);
                 }
