@@ -297,6 +297,10 @@ fn split_options<'s, 'a>(
     options: &[&'static str],
     command: &'static str,
 ) -> Result<(&'s [&'a [u8]], Args<'s, 'a>), ParseError<'a>> {
+    if args.iter().all(|word| word.len() == JOB_ID_TEXT) {
+        // No option is as long as an id: this is what nearly all commands are.
+        return Ok((args, Args::new(&[])));
+    }
     let is_option = |word: &[u8]| options.iter().any(|option| is(word, option));
     let first = args.iter().position(|word| is_option(word));
     let (listed, rest) = args.split_at(first.unwrap_or(args.len()));

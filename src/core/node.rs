@@ -412,11 +412,13 @@ impl Node {
 
     /// The reverse of [`Node::keep`], for a job that nothing else holds.
     pub(crate) fn discard(&mut self, key: JobKey) {
+        if !self.progress.is_empty() {
+            self.progress.remove(&self.jobs[key].id);
+        }
         let (job, extras) = self.jobs.remove(key);
         if job.short {
             self.healing.forget_job(key);
         }
-        self.progress.remove(&job.id);
         self.uncount(&job);
         self.uncount_body(&job.body);
         self.segments

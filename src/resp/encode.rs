@@ -42,6 +42,7 @@ pub fn integer(out: &mut Vec<u8>, value: i64) {
 }
 
 /// Appends a bulk: any bytes.
+#[inline]
 pub fn bulk(out: &mut Vec<u8>, bytes: &[u8]) {
     out.reserve(bytes.len() + 24);
     count_line(out, b'$', bytes.len());
@@ -109,6 +110,7 @@ pub fn command<A: AsRef<[u8]>>(out: &mut Vec<u8>, args: &[A]) {
 }
 
 /// Appends `mark`, a count and the line ending.
+#[inline]
 pub(super) fn count_line(out: &mut Vec<u8>, mark: u8, count: usize) {
     number_line(out, mark, count);
 }

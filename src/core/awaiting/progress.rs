@@ -27,6 +27,11 @@ impl Progress {
         self.by_job.insert(id, said);
     }
 
+    /// Whether no worker said anything.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.by_job.is_empty()
+    }
+
     /// The job is gone from this node.
     pub(crate) fn remove(&mut self, id: &JobId) {
         if let Some(said) = self.by_job.remove(id) {
