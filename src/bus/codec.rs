@@ -9,7 +9,8 @@
 //!                             13 set ack, 14 got ack, 15 delete job, 16 need jobs, 17 your jobs, 18 settings, 19 ask,
 //!                             20 answer, 21 ask for queues, 22 queues, 23 settings digest; of topics: 24 greeting,
 //!                             25 counted, 26 haves, 27 follows, 28 records, 29 pull, 30 pulled, 31 close, 32 closed,
-//!                             33 how far, 34 so far; 35 moved, 36 watch, 37 fates
+//!                             33 how far, 34 so far; 35 moved, 36 watch, 37 fates; of keys: 38 claim,
+//!                             39 granted, 40 release, 41 look, 42 found, 43 added
 //!          fields             numbers as varints, bytes behind their length; a job id is 24 bytes, a list of nodes
 //!                             their ids of 20 bytes, one behind the other
 //! ```
@@ -25,6 +26,7 @@ use postcard::ser_flavors::Flavor;
 use serde::{Deserialize, Serialize};
 use serde_bytes::Bytes;
 use shoalmq_core::command::{Answer, Question};
+use shoalmq_core::dedup::{KeyName, KeyNews, KeyedJob};
 use shoalmq_core::extras::Extras;
 use shoalmq_core::id::{JobId, NodeId, QueueName};
 use shoalmq_core::message::{Message, PeerState};
@@ -42,6 +44,7 @@ mod fates;
 #[cfg(test)]
 mod golden;
 mod job;
+mod keys;
 mod notice;
 mod queues;
 mod settings;
@@ -56,7 +59,7 @@ pub const FRAME_MAX: usize = COMMAND_MAX + (1 << 16);
 const BATCH_BYTES: usize = 1 << 20;
 const LENGTH: usize = 4;
 /// Kinds of this version are below this.
-const KINDS: u32 = 38;
+const KINDS: u32 = 44;
 
 /// What one frame says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -148,6 +151,10 @@ fn decode_payload(payload: &[u8]) -> Result<Frame, Invalid> {
         return Err(bad());
     }
     fields.into_frame()
+}
+
+fn key(news: KeyNews) -> Message {
+    Message::Key(Box::new(news))
 }
 
 fn bad() -> Invalid {
@@ -276,6 +283,22 @@ enum Payload<'a> {
     #[serde(borrow)]
     Watch(Ids<'a>),
     Fates(Vec<(JobId, Fate)>),
+    KeyClaim(u64, KeyName),
+    KeyGranted(u64),
+    KeyRelease(u64, KeyName),
+    KeyLook {
+        number: u64,
+        name: KeyName,
+        #[serde(borrow)]
+        ids: Ids<'a>,
+    },
+    KeyFound {
+        number: u64,
+        jobs: Vec<KeyedJob>,
+        #[serde(borrow)]
+        over: Ids<'a>,
+    },
+    KeysAdded(Vec<(KeyName, KeyedJob)>),
 }
 
 impl<'a> Payload<'a> {
@@ -408,6 +431,7 @@ impl<'a> Payload<'a> {
             },
             Message::Watch(ids) => Payload::Watch(Ids::of(ids)),
             Message::Fates(fates) => Payload::Fates(fates.clone()),
+            Message::Key(news) => keys::payload(news),
             Message::Topic(message) => topic::payload(message),
         }
     }
@@ -524,6 +548,14 @@ impl<'a> Payload<'a> {
             },
             Payload::Watch(ids) => Message::Watch(ids.ids()?.into()),
             Payload::Fates(fates) => Message::Fates(fates),
+            Payload::KeyClaim(number, name) => key(KeyNews::Claim(number, name)),
+            Payload::KeyGranted(number) => key(KeyNews::Granted(number)),
+            Payload::KeyRelease(number, name) => key(KeyNews::Release(number, name)),
+            Payload::KeyLook { number, name, ids } => key(KeyNews::Look(number, name, ids.ids()?)),
+            Payload::KeyFound { number, jobs, over } => {
+                key(KeyNews::Found(number, jobs, over.ids()?))
+            }
+            Payload::KeysAdded(told) => key(KeyNews::Added(told)),
             Payload::TopicGreeting(welcome) => welcome.into_message(),
             Payload::TopicCounted(head, origin) => topic::message(head, TopicNews::Counted(origin)),
             Payload::TopicHaves(head, haves) => topic::message(head, TopicNews::Haves(haves)),

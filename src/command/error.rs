@@ -61,6 +61,12 @@ pub enum ParseError<'a> {
     DeadTtl,
     /// KEEP is not a number of seconds up to a week.
     Keep,
+    /// ADDJOB: the key of DEDUP is empty or too long.
+    DedupKey,
+    /// ADDJOB: WINDOW is no number of seconds.
+    Window,
+    /// ADDJOB: WINDOW without DEDUP.
+    WindowAlone,
     /// WORKING: PROGRESS is too long.
     Progress,
     /// WAITJOB: too many ids.
@@ -336,6 +342,9 @@ fn write_parse_error(error: &ParseError<'_>, line: &mut Vec<u8>) {
         ],
         ParseError::DeadTtl => &[b"ERR dead-ttl must be a number > 0"],
         ParseError::Keep => &[b"ERR KEEP must be between 1 and 604800"],
+        ParseError::DedupKey => &[b"ERR DEDUP keys have 1 to 256 bytes"],
+        ParseError::Window => &[b"ERR WINDOW must be a non negative number"],
+        ParseError::WindowAlone => &[b"ERR WINDOW needs DEDUP"],
         ParseError::Progress => &[b"ERR PROGRESS has at most 1024 bytes"],
         ParseError::TooManyIds => &[b"ERR WAITJOB takes at most 1000 ids"],
         ParseError::DeadExcludes => &[b"ERR DEAD excludes DELAY and TO"],

@@ -3,6 +3,7 @@
 use shoalmq_core::command::{
     AddJob, Command, GetJob, Nack, PROGRESS_MAX, Replication, Told, WAITJOB_IDS, Wait, WaitJob,
 };
+use shoalmq_core::dedup::{Dedup, KEY_MAX};
 use shoalmq_core::extras::{Extras, Tag};
 use shoalmq_core::id::{IdText, JOB_ID_TEXT, JobId};
 use shoalmq_core::meta::Meta;
@@ -13,7 +14,8 @@ use super::{ParseError, Parsed, Request};
 use crate::suggestion;
 
 /// `ADDJOB queue body ms-timeout [REPLICATE n] [DELAY s] [RETRY s] [TTL s] [MAXLEN n] [PRIORITY n] [MAXDELIVER n] [DEAD queue]
-/// [BACKOFF base max] [KEEP s] [META name value]… [ASYNC]`: the new id, as a simple string.
+/// [BACKOFF base max] [DEDUP key [WINDOW s]] [KEEP s] [META name value]… [ASYNC] [RECEIPT]`: the new id, as a simple string;
+/// with RECEIPT a map.
 ///
 /// Options are checked from left to right, then the timeout; of an option given twice the last counts. Times above
 /// 136 years count as 136 years: no client can tell, and a job that outlives its server is what was asked for.
@@ -23,10 +25,17 @@ pub(super) fn add_job<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
     };
     let mut job = AddJob::new(queue, body);
     let (mut meta, mut guard) = (Meta::default(), Guard::default());
+    let (mut key, mut window) = (None, None);
     let mut options = Args::new(options);
     while let Some(option) = options.next() {
         if is(option, "ASYNC") {
             job.replication = Replication::Asynchronous;
+        } else if is(option, "RECEIPT") {
+            job.wants_receipt = true;
+        } else if is(option, "DEDUP") {
+            key = Some(dedup_key(options.value()?).ok_or(ParseError::DedupKey)?);
+        } else if is(option, "WINDOW") {
+            window = Some(args::seconds(options.value()?).ok_or(ParseError::Window)?);
         } else if is(option, "META") {
             let (name, value) = options.pair()?;
             meta.set(name, value).map_err(ParseError::Meta)?;
@@ -37,6 +46,14 @@ pub(super) fn add_job<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
         }
     }
     job.timeout = args::timeout(timeout)?;
+    job.dedup = match (key, window) {
+        (None, Some(_)) => return Err(ParseError::WindowAlone),
+        (None, None) => None,
+        (Some(key), window) => {
+            let window = window.unwrap_or(0);
+            Some(Dedup { key, window })
+        }
+    };
     if !meta.is_empty() || guard != Guard::default() {
         job.extras = guard.extras(&meta);
     }
@@ -104,6 +121,10 @@ impl<'a> Guard<'a> {
                 .filter_map(|(tag, value)| Some((tag, value?))),
         )
     }
+}
+
+fn dedup_key(key: &[u8]) -> Option<&[u8]> {
+    (1..=KEY_MAX).contains(&key.len()).then_some(key)
 }
 
 pub(super) fn priority(text: &[u8]) -> Option<u8> {

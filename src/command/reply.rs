@@ -6,13 +6,13 @@
 use std::time::Duration;
 
 use shoalmq_core::command::{
-    Answer, Delivery, Gathered, JobView, Policies, QueueView, Reply, Told,
+    Answer, Delivery, Gathered, JobView, Policies, QueueView, Receipt, Reply, Told,
 };
 use shoalmq_core::extras::Tag;
 use shoalmq_core::id::{JobId, NodeId, QueueName};
 use shoalmq_core::job::Body;
 use shoalmq_core::meta::Meta;
-use shoalmq_core::outcome::Fate;
+use shoalmq_core::outcome::{Fate, Outcome};
 use shoalmq_core::register::{DeadLetter, Register};
 use shoalmq_core::telling::QueueDepths;
 
@@ -38,7 +38,8 @@ const QLIST_PAIRS: usize = 10;
 /// Appends the reply to one command.
 pub fn encode(reply: &Reply, protocol: Protocol, out: &mut Vec<u8>) {
     match reply {
-        Reply::Added(id) => encode::simple(out, &id.text()),
+        Reply::Added(id) | Reply::Existing(id) => encode::simple(out, &id.text()),
+        Reply::Receipt(told) => receipt(out, protocol, told),
         Reply::Delivered(jobs, told) => deliveries(out, protocol, jobs, *told),
         Reply::Unread(_) => panic!("its bodies are read before it is told"),
         Reply::NothingToDeliver | Reply::QueueStat(None) => encode::nil_array(out, protocol),
@@ -94,6 +95,17 @@ pub fn encode(reply: &Reply, protocol: Protocol, out: &mut Vec<u8>) {
         Reply::Topic(reply) => topic::encode(reply, protocol, out),
         Reply::Refused(refusal) => Failure::from(*refusal).encode(out),
     }
+}
+
+/// RECEIPT of ADDJOB.
+fn receipt(out: &mut Vec<u8>, protocol: Protocol, told: &Receipt) {
+    encode::map(out, protocol, 5);
+    key(out, "id");
+    encode::simple(out, &told.id.text());
+    entry(out, "existing", u64::from(told.is_existing));
+    entry(out, "copies", u64::from(told.copies));
+    entry(out, "on-disk", u64::from(told.on_disk));
+    entry(out, "zones", u64::from(told.zones));
 }
 
 fn policies(out: &mut Vec<u8>, protocol: Protocol, set: &Policies) {
@@ -222,7 +234,11 @@ fn outcome(out: &mut Vec<u8>, protocol: Protocol, fate: &Fate) {
             outcome, result, ..
         } => {
             key(out, outcome.name());
-            bulk_or_nil(out, protocol, result.as_deref());
+            let other = result.as_deref().filter(|_| *outcome == Outcome::Duplicate);
+            match other.and_then(|bytes| bytes.try_into().ok()) {
+                Some(id) => encode::bulk(out, &JobId::from_bytes(id).text()),
+                None => bulk_or_nil(out, protocol, result.as_deref()),
+            }
         }
     }
 }

@@ -63,6 +63,10 @@ pub(crate) enum Timer {
     WatchAgain,
     /// Peers may not want to hear of jobs any more.
     Watches,
+    /// The producer of an add with a key of DEDUP waited long enough.
+    KeyedAdd(u64),
+    /// Keys of DEDUP are asked for again.
+    Dedup,
     /// The time of a TREAD that waits is up.
     TopicRead(ReaderId),
     /// Something about topics may be overdue.
@@ -114,7 +118,9 @@ impl Timer {
             | Timer::Redriving
             | Timer::JobWait(_)
             | Timer::WatchAgain
-            | Timer::Watches => false,
+            | Timer::Watches
+            | Timer::KeyedAdd(_)
+            | Timer::Dedup => false,
         }
     }
 }

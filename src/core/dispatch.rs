@@ -157,6 +157,7 @@ impl Node {
             }
             Message::Watch(ids) => self.on_watch(time, from, &ids, effects),
             Message::Fates(fates) => self.on_fates(from, fates, effects),
+            Message::Key(news) => self.on_key_news(time, from, *news, effects),
             Message::Topic(message) => self.on_topic_message(now, from, *message, effects),
         }
     }
@@ -189,6 +190,8 @@ impl Node {
             Timer::JobWait(number) => self.on_job_wait_late(number, effects),
             Timer::WatchAgain => self.on_watch_again(now.time, effects),
             Timer::Watches => self.on_watches(now.time),
+            Timer::KeyedAdd(number) => self.on_keyed_add_late(now.time, number, effects),
+            Timer::Dedup => self.on_dedup(now.time, effects),
             Timer::Purging => self.on_purging(now.time, effects),
             Timer::HandOver => self.on_hand_over_timer(now.time, effects),
             Timer::TopicRead(id) => self.on_topic_read_late(id, effects),

@@ -2,7 +2,8 @@
 
 use crate::node::Node;
 use crate::{
-    acking, adding, federating, healing, job, log, members, moving, queue, settings, telling,
+    acking, adding, deduplicating, federating, healing, job, log, members, moving, queue, settings,
+    telling,
 };
 
 /// Walks over everything that the node holds.
@@ -14,6 +15,7 @@ pub fn check(node: &Node) {
     queue::check(node);
     adding::check(node);
     acking::check(node);
+    deduplicating::check(node);
     federating::check(node);
     healing::check(node);
     members::check(node);

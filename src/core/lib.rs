@@ -16,6 +16,7 @@ mod acking;
 mod adding;
 mod agenda;
 mod awaiting;
+mod deduplicating;
 mod delivering;
 mod dispatch;
 mod federating;
@@ -39,6 +40,6 @@ pub mod topic;
 mod words;
 
 pub use words::{
-    command, effect, event, extras, id, message, meta, outcome, policy, record, refusal, register,
-    setting, stamp, time,
+    command, dedup, effect, event, extras, id, message, meta, outcome, policy, record, refusal,
+    register, setting, stamp, time,
 };

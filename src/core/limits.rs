@@ -258,6 +258,24 @@ pub(crate) const WATCH_FOR: Duration = Duration::from_secs(15);
 /// The most jobs that a node tells others of without being asked again: some 20 MB. Of more it tells when it is asked.
 pub(crate) const WATCHED: usize = 100_000;
 
+/// How often a node repeats what it wants to know about keys of DEDUP, and has not heard.
+pub(crate) const KEYS_AGAIN: Duration = Duration::from_secs(1);
+/// How long a claim of a key holds without being repeated: four repetitions may be lost.
+pub(crate) const CLAIM_FOR: Duration = Duration::from_secs(5);
+/// How long a node says that a job counts that it added and does not hold: the other nodes have heard by then.
+pub(crate) const KEY_GIVEN_FOR: Duration = Duration::from_secs(10);
+/// The most jobs of which it does: some megabytes.
+pub(crate) const KEYS_GIVEN: usize = 16 * 1024;
+/// Jobs with keys that a peer is told of in one step when its link comes up, some 100 KB; the next step follows after the pause.
+pub(crate) const KEYS_PER_STEP: usize = 1000;
+pub(crate) const KEYS_PAUSE: Duration = Duration::from_millis(10);
+/// Jobs that were added this long before a link broke may be unknown to the peer: as long as it takes to notice.
+pub(crate) const KEYS_OVERLAP: Duration = Duration::from_mins(1);
+/// The most jobs of which a node tries to find out whether they are duplicates: some 10 MB.
+pub(crate) const DOUBTS: usize = 65_536;
+/// Jobs that ended as duplicates of which a node remembers the older ones: some megabytes.
+pub(crate) const DUPLICATES: usize = 16 * 1024;
+
 /// How long other nodes have to answer a question about the whole cluster.
 pub(crate) const GATHER_WITHIN: Duration = Duration::from_secs(1);
 /// How long they have to delete the jobs of a queue that was purged: ten million go in about a minute.

@@ -10,6 +10,7 @@ use crate::adding::Replications;
 use crate::agenda::{Agenda, Due, Timer};
 use crate::awaiting::{JobWaits, Progress, Watches};
 use crate::command::Reply;
+use crate::deduplicating::Dedups;
 use crate::delivering::Agreement;
 use crate::effect::Effect;
 use crate::event::{Event, Pace};
@@ -62,6 +63,7 @@ pub struct Node {
     pub(crate) job_waits: JobWaits,
     pub(crate) watches: Watches,
     pub(crate) progress: Progress,
+    pub(crate) dedups: Dedups,
     /// Queues that jobs were moved to in the course of this event: who waits there is to be served.
     pub(crate) rehoused: Vec<QueueKey>,
     /// What the clocks say at this event.
@@ -130,6 +132,7 @@ impl Node {
             job_waits: JobWaits::default(),
             watches: Watches::default(),
             progress: Progress::default(),
+            dedups: Dedups::default(),
             rehoused: Vec::new(),
             clock: Now {
                 time: now,
@@ -193,7 +196,7 @@ impl Node {
             Event::Unsubscribed(client) => self.end_readers(client),
             Event::ReaderSlow(client) => self.on_reader_slow(client),
             Event::ReaderReady(client) => self.on_reader_ready(now, client, effects),
-            Event::Configured(settings) => self.on_configured(now.time, settings),
+            Event::Configured(settings) => self.on_configured(now.time, settings, effects),
             Event::LogOpened { jobs, topics } => self.on_log_opened(now, jobs, topics, effects),
             Event::Rewrite => self.on_rewrite_asked(now.time),
             Event::Compact { bytes, below, room } => self.on_compact(now.time, bytes, below, room),
@@ -225,7 +228,7 @@ impl Node {
             Event::Stop => self.on_stop(now, effects),
         }
         self.serve_rehoused(now.time, effects);
-        self.answer_abandoned(effects);
+        self.answer_abandoned(now.time, effects);
         self.tell_fates(effects);
         if let Some(oldest) = self.segments.retire() {
             effects.push(Effect::Retire(Stream::Jobs, oldest));
@@ -284,11 +287,15 @@ impl Node {
         })
     }
 
-    fn on_configured(&mut self, now: Time, settings: Settings) {
+    fn on_configured(&mut self, now: Time, settings: Settings, effects: &mut Vec<Effect>) {
         if settings.heal_delay != self.settings.heal_delay {
             self.agenda.add_timer(now, Timer::Absence);
         }
+        let synced = self.syncs();
         self.settings = settings;
+        if self.syncs() != synced {
+            self.tell_state(effects);
+        }
         self.queues.tallies.most = settings.tallied_queues;
         self.queues.spread_tallies();
         if settings.log == Log::Off || settings.sync != Sync::First {
@@ -306,9 +313,10 @@ impl Node {
         while let Some(id) = self.waiters.first() {
             self.give_up(now.time, id, Reply::NothingToDeliver, effects);
         }
+        self.refuse_keyed_adds(now.time, effects);
         self.replications.abandon_all();
         self.persist(Record::Flushed, effects);
-        self.answer_abandoned(effects);
+        self.answer_abandoned(now.time, effects);
         let mut seed = [0; 32];
         self.random.fill_bytes(&mut seed);
         let fresh = Node::new(self.id, self.settings, now.time, seed);
@@ -324,6 +332,7 @@ impl Node {
         (self.federation, self.agreement) = (fresh.federation, fresh.agreement);
         (self.progress, self.watches) = (fresh.progress, fresh.watches);
         self.restart_hand_over(now.time);
+        self.watch_dedups(now.time);
         self.segments.clear();
         self.end_redrives(now.time, effects);
         self.flush_settings(now.time, effects);

@@ -59,13 +59,17 @@ pub enum Bug {
     EndNotKept,
     /// WAITJOB tells of an end while another holder has the job unfinished.
     EarlyExpiry,
+    /// A copy answers for its key before it is known that its job was added.
+    UnacceptedAnswers,
+    /// A job ends as a duplicate because another node says that there is an older one, and nobody is asked about that.
+    DuplicateUnseen,
     /// One in the rules of topics.
     Topic(topic::Bug),
 }
 
 impl Bug {
     /// All of them, but those of topics.
-    pub const ALL: [Bug; 25] = [
+    pub const ALL: [Bug; 27] = [
         Bug::EarlyReply,
         Bug::LostAck,
         Bug::SecondRun,
@@ -91,6 +95,8 @@ impl Bug {
         Bug::AckedExpiry,
         Bug::EndNotKept,
         Bug::EarlyExpiry,
+        Bug::UnacceptedAnswers,
+        Bug::DuplicateUnseen,
     ];
 }
 

@@ -6,6 +6,7 @@ mod agreeing;
 mod bench;
 mod clocks;
 mod collecting;
+mod deduplicating;
 mod delivering;
 mod ending;
 mod expecting;

@@ -198,6 +198,7 @@ impl Cluster {
         };
         let (one, other) = (&self.hosts[from], &self.hosts[to]);
         let (id, store, same_zone) = (other.id, other.store, one.zone == other.zone);
+        let zone = other.zone;
         let generation = other.generation;
         let Some(process) = &mut self.hosts[from].process else {
             return;
@@ -211,6 +212,7 @@ impl Cluster {
             store,
             restarted: before.is_some_and(|before| before != generation),
             same_zone,
+            zone,
         };
         self.feed(from, Event::PeerUp(up));
         self.introduce(from, to);

@@ -148,6 +148,8 @@ pub(crate) fn name_of(bug: Bug) -> &'static str {
         Bug::RedriveBeatsAck => "redrive-beats-ack",
         Bug::AckedExpiry => "acked-expiry",
         Bug::EndNotKept => "end-not-kept",
+        Bug::UnacceptedAnswers => "unaccepted-answers",
+        Bug::DuplicateUnseen => "duplicate-unseen",
         Bug::EarlyExpiry => "early-expiry",
         Bug::Topic(bug) => match bug {
             topic::Bug::NewcomerRead => "newcomer-read",

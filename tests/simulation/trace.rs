@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use shoalmq_core::command::{Command, Reply};
+use shoalmq_core::dedup::KeyNews;
 use shoalmq_core::effect::Effect;
 use shoalmq_core::event::Event;
 use shoalmq_core::id::JobId;
@@ -172,6 +173,7 @@ fn jobs_of_message(message: &Message) -> Vec<JobId> {
         | Message::DelJob { id, .. } => vec![*id],
         Message::Watch(ids) => ids.to_vec(),
         Message::Fates(fates) => fates.iter().map(|(id, _)| *id).collect(),
+        Message::Key(news) => jobs_of_key(news),
         Message::YourJobs(jobs) => jobs.iter().map(|copy| copy.id).collect(),
         Message::State(_)
         | Message::NeedJobs { .. }
@@ -183,11 +185,22 @@ fn jobs_of_message(message: &Message) -> Vec<JobId> {
     }
 }
 
+fn jobs_of_key(news: &KeyNews) -> Vec<JobId> {
+    match news {
+        KeyNews::Claim(..) | KeyNews::Granted(_) | KeyNews::Release(..) => Vec::new(),
+        KeyNews::Look(_, _, ids) => ids.clone(),
+        KeyNews::Found(_, jobs, _) => jobs.iter().map(|job| job.id).collect(),
+        KeyNews::Added(told) => told.iter().map(|(_, job)| job.id).collect(),
+    }
+}
+
 fn jobs_of_effect(effect: &Effect) -> Vec<JobId> {
     match effect {
         Effect::Send(_, message, _) => jobs_of_message(message),
         Effect::Persist(record, _) => jobs_of_record(record),
-        Effect::Reply(_, Reply::Added(id), _) | Effect::Fetch(id, _) => vec![*id],
+        Effect::Reply(_, Reply::Added(id) | Reply::Existing(id), _) | Effect::Fetch(id, _) => {
+            vec![*id]
+        }
         Effect::Reply(_, reply, _) => reply.delivered(),
         Effect::Retire(..)
         | Effect::Push(..)

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use shoalmq_core::command::{QueueList, QueueOrder, QueuesWanted};
+use shoalmq_core::dedup::KeyStand;
 use shoalmq_core::extras::{Extras, Features, Tag};
 use shoalmq_core::message::{Copy, Holders};
 use shoalmq_core::outcome::Outcome;
@@ -249,9 +250,39 @@ fn of_waiting() -> [Message; 2] {
     ]
 }
 
+fn keys() -> [Message; 6] {
+    let id = |number| JobId::from_bytes([number; 24]);
+    let name = || KeyName::new(b"q", b"key");
+    let stands = [
+        KeyStand::Pending,
+        KeyStand::Live,
+        KeyStand::Dead(300),
+        KeyStand::Over(0),
+    ];
+    let jobs = || {
+        let numbered = stands.into_iter().zip(1..);
+        numbered.map(|(stand, number)| KeyedJob {
+            id: id(number),
+            created: 300,
+            stand,
+        })
+    };
+    let added = jobs().map(|job| (name(), job)).collect();
+    [
+        KeyNews::Claim(300, name()),
+        KeyNews::Granted(300),
+        KeyNews::Release(300, name()),
+        KeyNews::Look(301, name(), vec![id(1), id(2)]),
+        KeyNews::Found(301, jobs().collect(), vec![id(1)]),
+        KeyNews::Added(added),
+    ]
+    .map(|news| Message::Key(Box::new(news)))
+}
+
 /// One of each kind, all optional parts included, in the order of their numbers.
 fn one_of_each() -> Vec<Frame> {
     let state = PeerState {
+        syncs: true,
         leaving: true,
         stopping: false,
         full: true,
@@ -270,7 +301,8 @@ fn one_of_each() -> Vec<Frame> {
             id: JobId::from_bytes([9; 24]),
             extras: extras(),
         }])
-        .chain(of_waiting());
+        .chain(of_waiting())
+        .chain(keys());
     let notices = notices().into_iter().map(Frame::Notice);
     notices.chain(messages.map(Frame::Message)).collect()
 }

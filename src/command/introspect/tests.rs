@@ -303,9 +303,11 @@ fn docs_name_the_arguments_of_addjob_in_order() {
             "MAXDELIVER",
             "DEAD",
             "block",
+            "block",
             "KEEP",
             "block",
-            "ASYNC"
+            "ASYNC",
+            "RECEIPT"
         ]
     );
 }

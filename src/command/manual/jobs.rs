@@ -27,6 +27,9 @@ pub(in crate::command) static ADDJOB: Manual = Manual {
         Parse(ParseError::MaxDeliver),
         Parse(ParseError::Dead),
         Parse(ParseError::Backoff),
+        Parse(ParseError::DedupKey),
+        Parse(ParseError::Window),
+        Parse(ParseError::WindowAlone),
         Parse(ParseError::Keep),
         Parse(ParseError::Meta(meta::Refused::TooMuch)),
         Parse(ParseError::Meta(meta::Refused::Reserved)),
@@ -68,6 +71,16 @@ pub(in crate::command) static ADDJOB: Manual = Manual {
          A job with `MAXDELIVER` or `DEAD` also becomes a dead letter when its TTL ends. `BACKOFF` makes the job wait after NACK: base seconds after the first, and twice as long after each that follows, at most max; 20 % more or less, at \
          random, and no longer than half of the TTL that is left. None of \
          them goes with `RETRY 0`.",
+        "`DEDUP` gives the job a key, 1 to 256 bytes, that belongs to its queue. While a job with this key is not over, and until `WINDOW` \
+         seconds (0 by default) after it was added, adding again makes no job: the answer is the id of that job, also if the queue is paused or \
+         full. Of several jobs with the key it is the oldest. A job counts once its producer was answered. A dead letter, and a \
+         job that is over, count only while `WINDOW` runs; one that was withdrawn, cancelled (`DELJOB ... GLOBAL`) or purged does not count, \
+         nor does a dead letter that REDRIVE sent back. The body and the options of the job stay as they are.",
+        "While no node comes or goes, nodes that can reach each other have one such job a key, however many producers add it at once. In a \
+         partition each side may have one, and both may be delivered. When the nodes meet again, the younger one ends as `duplicate`, \
+         once every member of the cluster has said that the older one is not over.",
+        "`RECEIPT` tells who has the job at the moment of the answer. `on-disk` counts the nodes that run with `appendfsync always`. Nodes without \
+         a zone share one. If `existing` is 1, the other three are 0.",
         "`KEEP`, 1 to 604800 s, is for how long the end of the job is kept once it is over: how it ended, and the result. It is as safe as \
          the job was, and WAITJOB tells it.",
         "`META` gives the job a named value, and may be given several times: 16 pairs, 4096 bytes of names and values in all. \
@@ -94,9 +107,9 @@ pub(in crate::command) static ADDJOB: Manual = Manual {
     ],
     ..entry(
         Group::Jobs,
-        "queue body ms-timeout [ REPLICATE n ] [ DELAY s ] [ RETRY s ] [ TTL s ] [ MAXLEN n ] [ PRIORITY n ] [ MAXDELIVER n ] [ DEAD queue ] [ BACKOFF base max ] [ KEEP s ] [ META name value ] ... [ ASYNC ]",
+        "queue body ms-timeout [ REPLICATE n ] [ DELAY s ] [ RETRY s ] [ TTL s ] [ MAXLEN n ] [ PRIORITY n ] [ MAXDELIVER n ] [ DEAD queue ] [ BACKOFF base max ] [ DEDUP key [ WINDOW s ] ] [ KEEP s ] [ META name value ] ... [ ASYNC ] [ RECEIPT ]",
         "Adds a job to a queue.",
-        "simple string: the id of the job.",
+        "simple string: the id of the job. With `RECEIPT` a map (in RESP2 a flat array): `id`; `existing`, 1 if `DEDUP` found the job; `copies`, the nodes that confirmed it; `on-disk`, those of them that had it on disk by then; and `zones`, the different ones among them.",
     )
 };
 
@@ -206,7 +219,7 @@ pub(in crate::command) static WAITJOB: Manual = Manual {
         "Waits until none of the jobs is pending, or for `TIMEOUT` milliseconds; 0, the default, is for ever. Any node takes it, for \
          jobs of all nodes.",
         "The outcome is `acked`, with the `RESULT` of ACKJOB or nil; `dead`, with what GETJOB tells of a dead letter with `WITHMETA`; `expired`, \
-         with nil; `deleted`, with nil; `pending`, with the last `PROGRESS` of WORKING or nil, when the time is up; or `unknown`, with nil.",
+         with nil; `deleted`, with nil; `duplicate`, with the id of the older job that has the same `DEDUP` key; `pending`, with the last `PROGRESS` of WORKING or nil, when the time is up; or `unknown`, with nil.",
         "An ack counts at once, wherever it was given. Any other end counts once no node that can be reached has the job unfinished. A job is \
          unknown if no member of the cluster knows it; while one of them cannot be reached, that is answered only when the time \
          is up.",

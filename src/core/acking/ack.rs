@@ -63,7 +63,7 @@ impl Node {
         if self.jobs[key].state() == JobState::Queued && self.has(Bug::LostAck) {
             return;
         }
-        if self.other_holders(key).is_empty() && self.keep_seconds(key).is_none() {
+        if self.other_holders(key).is_empty() && self.to_keep(now, key, &end).is_none() {
             self.tally_service(now, key);
             self.let_go(now, key, &end, effects);
         } else {
@@ -80,6 +80,18 @@ impl Node {
             self.ack(now, key, End::other(Outcome::Deleted), effects);
         }
         !is_over
+    }
+
+    /// A job ends because an older one has its key.
+    pub(crate) fn end_duplicate(
+        &mut self,
+        now: Time,
+        key: JobKey,
+        older: JobId,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.counters.duplicates += 1;
+        self.ack(now, key, End::duplicate(older), effects);
     }
 
     /// DELJOB: only this node forgets the jobs, and it takes them again from any node or client that brings them.
@@ -123,7 +135,7 @@ impl Node {
             };
             self.send_delete(holders, id, &end, effects);
             if self.jobs[key].state() != JobState::Acked {
-                if self.keep_seconds(key).is_none() {
+                if self.to_keep(now, key, &end).is_none() {
                     self.tally_service(now, key);
                 }
                 self.tally(self.jobs[key].queue, |tally| tally.acked += 1);
@@ -161,7 +173,7 @@ impl Node {
     fn end_at_once(&mut self, now: Time, key: JobKey, end: &End, effects: &mut Vec<Effect>) {
         if self.jobs[key].state() == JobState::Acked {
             self.merge_end(key, end, effects);
-        } else if self.keep_seconds(key).is_some() {
+        } else if self.to_keep(now, key, end).is_some() {
             self.mark_acked(now, key, end.clone(), NodeSet::EMPTY, effects);
         } else {
             return self.let_go(now, key, end, effects);
@@ -318,7 +330,11 @@ impl Node {
             } else {
                 Outcome::Expired
             };
-            self.end_here(now, key, outcome, effects);
+            if self.window(now, key).is_none() {
+                return self.end_here(now, key, outcome, effects);
+            }
+            self.mark_acked(now, key, End::other(outcome), NodeSet::EMPTY, effects);
+            self.rest_or_go(now, key, effects);
         } else if self.jobs[key].ending == Ending::Kept {
             self.let_go(now, key, &self.end_of(key), effects);
         } else {

@@ -10,6 +10,7 @@
 use std::time::Duration;
 
 use crate::acking::forgotten::Known;
+use crate::dedup::Keyed;
 use crate::effect::Effect;
 use crate::extras::{Extras, Tag};
 use crate::id::JobId;
@@ -52,6 +53,20 @@ impl End {
         End::new(outcome.encode().map(|bytes| (Tag::OUTCOME, bytes)))
     }
 
+    /// An older job has its key.
+    pub(crate) fn duplicate(of: JobId) -> End {
+        let outcome = Outcome::Duplicate.encode();
+        let outcome = outcome.map(|bytes| (Tag::OUTCOME, bytes));
+        End {
+            withdrawn: false,
+            extras: Extras::new(
+                outcome
+                    .into_iter()
+                    .chain([(Tag::DUPLICATE_OF, &of.as_bytes()[..])]),
+            ),
+        }
+    }
+
     fn new(extra: Option<(Tag, &[u8])>) -> End {
         End {
             withdrawn: false,
@@ -64,7 +79,7 @@ impl End {
         let kept = kept(extras).map(|left| now + Duration::from_millis(left));
         End {
             withdrawn,
-            extras: with_kept(extras, kept),
+            extras: with_kept(&without_key(extras), kept),
         }
     }
 
@@ -89,7 +104,7 @@ impl End {
         match self.kept_until() {
             Some(until) => {
                 let left = until.since(now).as_millis() as u64;
-                self.extras.with(Tag::KEPT, Some(&left.to_le_bytes()))
+                without_key(&self.extras).with(Tag::KEPT, Some(&left.to_le_bytes()))
             }
             None => self.extras.clone(),
         }
@@ -110,8 +125,24 @@ impl End {
     }
 
     /// What a client said with its ack.
-    pub(crate) fn result(&self) -> Option<&[u8]> {
+    fn result(&self) -> Option<&[u8]> {
         self.extras.get(Tag::RESULT)
+    }
+
+    /// What is told of it beside the outcome: the result of an ack; of a duplicate, the other job.
+    pub(crate) fn detail(&self) -> Option<&[u8]> {
+        self.result().or_else(|| self.extras.get(Tag::DUPLICATE_OF))
+    }
+
+    /// Of a duplicate, the older job.
+    pub(super) fn older(&self) -> Option<JobId> {
+        let bytes = self.extras.get(Tag::DUPLICATE_OF)?;
+        Some(JobId::from_bytes(bytes.try_into().ok()?))
+    }
+
+    /// Whether a key of DEDUP goes on counting after it: a client that deletes a job frees its key.
+    fn holds_key(&self) -> bool {
+        !self.withdrawn && Outcome::of(&self.extras) != Outcome::Deleted
     }
 
     /// The message about it of a node that has no copy.
@@ -150,11 +181,25 @@ fn kept(extras: &Extras) -> Option<u64> {
         .map(u64::from_le_bytes)
 }
 
+/// Each holder keeps the key of its own copy.
+fn without_key(extras: &Extras) -> Extras {
+    if extras.get(Tag::DEDUP_KEY).is_none() {
+        return extras.clone();
+    }
+    extras.with(Tag::DEDUP_KEY, None)
+}
+
 fn with_kept(extras: &Extras, until: Option<Time>) -> Extras {
     match until {
         Some(until) => extras.with(Tag::KEPT, Some(&until.as_millis().to_le_bytes())),
         None => extras.clone(),
     }
+}
+
+/// Until when the key of a job with these extras counts, whatever becomes of it; none if that is over.
+fn window_of(extras: &Extras, now: Time) -> Option<Time> {
+    let until = Time::from_millis(Keyed::of(extras)?.until);
+    (until > now).then_some(until)
 }
 
 impl Node {
@@ -166,23 +211,37 @@ impl Node {
         }
     }
 
-    /// For how many seconds the end of a job is to be kept; none if it is not.
-    pub(super) fn keep_seconds(&self, key: JobKey) -> Option<u32> {
+    /// Until when such an end of a job that is not over is to be kept, because of KEEP or of a WINDOW that still runs; none if
+    /// it is not.
+    pub(super) fn to_keep(&self, now: Time, key: JobKey, end: &End) -> Option<Time> {
+        if !self.jobs[key].has_extras() || end.withdrawn {
+            return None;
+        }
+        let extras = self.jobs.extras(key);
+        let told = end.kept_until();
+        let keep = told.or_else(|| extras.keep().map(|keep| now.after_secs(keep)));
+        keep.max(window_of(&extras, now).filter(|_| end.holds_key()))
+    }
+
+    /// Until when the key of a job counts even if the job ends now; none if it does not.
+    pub(super) fn window(&self, now: Time, key: JobKey) -> Option<Time> {
         if !self.jobs[key].has_extras() {
             return None;
         }
-        self.jobs.extras(key).keep()
+        window_of(&self.jobs.extras(key), now)
     }
 
     /// A job is about to end: says until when that is kept.
     pub(super) fn with_keep(&self, now: Time, key: JobKey, end: End) -> End {
-        if end.withdrawn || end.kept_until().is_some() {
+        let Some(until) = self.to_keep(now, key, &end) else {
             return end;
-        }
-        let until = self.keep_seconds(key).map(|keep| now.after_secs(keep));
+        };
+        let extras = self.jobs.extras(key);
+        let key_of = extras.get(Tag::DEDUP_KEY);
+        let key_of = key_of.filter(|_| end.holds_key() && window_of(&extras, now).is_some());
         End {
             withdrawn: false,
-            extras: with_kept(&end.extras, until),
+            extras: with_kept(&end.extras, Some(until)).with(Tag::DEDUP_KEY, key_of),
         }
     }
 
@@ -193,9 +252,10 @@ impl Node {
             return;
         }
         let until = ours.kept_until().max(end.kept_until());
+        let key_of = ours.extras.get(Tag::DEDUP_KEY).filter(|_| end.holds_key());
         let end = End {
             withdrawn: false,
-            extras: with_kept(&end.extras, until),
+            extras: with_kept(&end.extras, until).with(Tag::DEDUP_KEY, key_of),
         };
         self.agenda.remove_job(&mut self.jobs, key);
         self.live_until(key, until);

@@ -190,7 +190,10 @@ impl Node {
     /// The same of an end that may have a result.
     pub(super) fn remember_end(&mut self, now: Time, id: JobId, end: &End) {
         let known = end.known();
-        self.note_end(id, known, end.result());
+        self.note_end(id, known, end.detail());
+        if let Some(older) = end.older() {
+            self.dedups.note_duplicate(id, older);
+        }
         self.enter_forgotten(now, id, known);
     }
 

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use crate::dedup::Keyed;
 use crate::delivering::Cause;
 use crate::effect::{Effect, News};
 use crate::extras::Extras;
@@ -48,7 +49,7 @@ impl Node {
             additional_deliveries: job.additional_deliveries,
             moves: job.moves,
             holders,
-            extras: self.jobs.extras(key),
+            extras: key_left(&self.jobs.extras(key), now),
         }
     }
 
@@ -118,6 +119,7 @@ impl Node {
             });
             if let Some(key) = known {
                 self.hear_copy(now, from, key, &copy, effects);
+                self.hear_accepted(key, &copy.extras, effects);
             }
             return;
         }
@@ -275,6 +277,30 @@ impl Node {
         if job.guarantee() == Guarantee::AtLeastOnce {
             job.due = job.retry_elsewhere(due) + self.stagger();
         }
-        self.insert(job, copy.extras)
+        self.insert(job, key_until(&copy.extras, now))
+    }
+}
+
+/// The extras of a job as they travel: a key of DEDUP says for how long it counts, whatever becomes of the job.
+fn key_left(extras: &Extras, now: Time) -> Extras {
+    with_until(extras, |until| {
+        Time::from_millis(until).since(now).as_millis() as u64
+    })
+}
+
+/// The reverse of [`key_left`].
+fn key_until(extras: &Extras, now: Time) -> Extras {
+    with_until(extras, |left| {
+        (now + Duration::from_millis(left)).as_millis()
+    })
+}
+
+fn with_until(extras: &Extras, change: impl FnOnce(u64) -> u64) -> Extras {
+    match Keyed::of(extras) {
+        Some(mut keyed) => {
+            keyed.until = change(keyed.until);
+            keyed.put(extras)
+        }
+        None => extras.clone(),
     }
 }

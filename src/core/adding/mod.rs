@@ -14,6 +14,7 @@ mod admission;
 mod copies;
 mod invariants;
 mod pending;
+mod receipts;
 mod replication;
 mod terms;
 

@@ -16,6 +16,8 @@ use crate::time::Time;
 pub(crate) enum Producer {
     /// A client, which waits for the answer.
     Client(Ticket),
+    /// The same, of a job with a key of DEDUP: the number of the add.
+    Keyed(Ticket, u64),
     /// A client that was answered at once (ASYNC on a node that keeps no copy).
     Answered,
     /// A binding of topics. It waits as long as it takes, and is told this number.
@@ -26,7 +28,7 @@ impl Producer {
     /// Whom to answer.
     fn ticket(self) -> Option<Ticket> {
         match self {
-            Producer::Client(ticket) => Some(ticket),
+            Producer::Client(ticket) | Producer::Keyed(ticket, _) => Some(ticket),
             Producer::Answered | Producer::Binding(_) => None,
         }
     }
@@ -36,6 +38,8 @@ impl Producer {
 #[derive(Debug)]
 pub(crate) struct Pending {
     pub(super) producer: Producer,
+    /// RECEIPT: who has the job is told, too.
+    pub(super) wants_receipt: bool,
     /// Holders that have a copy.
     pub(crate) confirmed: NodeSet,
     /// How many confirmed holders are enough.
@@ -88,6 +92,11 @@ impl Replications {
         clients
             .filter(|&client| last.replace(client) != Some(client))
             .count()
+    }
+
+    /// Who added the jobs that wait for copies: for the checks.
+    pub(crate) fn producers(&self) -> impl Iterator<Item = Producer> + '_ {
+        self.by_job.values().map(|pending| pending.producer)
     }
 
     pub(super) fn keys(&self) -> impl Iterator<Item = JobKey> {

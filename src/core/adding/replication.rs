@@ -15,6 +15,7 @@ use crate::adding::admission::{Home, Plan, Times};
 use crate::adding::pending::{Pending, Producer};
 use crate::adding::terms::{Terms, by_policy};
 use crate::command::{AddJob, Refusal, Replication, Reply};
+use crate::dedup::Keyed;
 use crate::delivering::Cause;
 use crate::effect::{Effect, News};
 use crate::extras::{Extras, Tag};
@@ -39,9 +40,12 @@ impl Node {
         add: &AddJob<'_>,
         effects: &mut Vec<Effect>,
     ) {
+        if let Some(dedup) = add.dedup {
+            return self.add_keyed(now, ticket, (add, dedup), effects);
+        }
         let reply = match self.add(now, (Producer::Client(ticket), None), add, effects) {
             Ok(None) => return,
-            Ok(Some(id)) => Reply::Added(id),
+            Ok(Some(id)) => self.accepted(id, add.wants_receipt),
             Err(refusal) => Reply::Refused(refusal),
         };
         answer(ticket, reply, effects);
@@ -60,7 +64,10 @@ impl Node {
         if self.shared.has_policies() {
             from = self.fill_from_policies(add.queue, &mut terms);
         }
-        let knowing = self.peers.knowing(&add.extras);
+        let with_key = add
+            .dedup
+            .map(|_| add.extras.with(Tag::DEDUP_KEY, Some(&[])));
+        let knowing = self.peers.knowing(with_key.as_ref().unwrap_or(&add.extras));
         let plan = match self.admit(add.queue, &terms, knowing) {
             Ok(plan) => plan,
             Err(refusal) => {
@@ -76,9 +83,6 @@ impl Node {
         let ask = waits.then(|| deadline.min(now.time + self.replications.patience()));
         let id = given.unwrap_or_else(|| self.draw_id(plan.times));
         let key = self.make_job(now, (id, add), (&plan, &terms), holders, ask);
-        if at_once || !waits {
-            self.count_added(key);
-        }
         if waits {
             let pending = Pending {
                 producer: if at_once {
@@ -91,6 +95,7 @@ impl Node {
                 floor: if at_once { 1 } else { plan.floor },
                 home: plan.home,
                 deadline,
+                wants_receipt: add.wants_receipt,
             };
             self.replications.insert(key, pending);
         }
@@ -98,6 +103,10 @@ impl Node {
             self.persist_job(key, News::Job, effects);
         } else {
             self.move_record(key, 0);
+        }
+        if at_once || !waits {
+            self.count_added(key);
+            self.accept_key(key, effects);
         }
         self.offer(now.time, key, holders, effects);
         if !waits {
@@ -163,7 +172,7 @@ impl Node {
             let producer = pending.producer;
             self.counters.replication_timeouts += 1;
             self.withdraw(now, key, effects);
-            self.refuse(producer, Refusal::ReplicationTimeout, effects);
+            self.refuse(now, producer, Refusal::ReplicationTimeout, effects);
         } else {
             self.ask_more(now, key, effects);
         }
@@ -226,7 +235,7 @@ impl Node {
         };
         let hopeless = |&(key, pending): &(JobKey, &Pending)| {
             let least = match pending.producer {
-                Producer::Client(_) => pending.floor,
+                Producer::Client(_) | Producer::Keyed(..) => pending.floor,
                 Producer::Answered => pending.wanted,
                 Producer::Binding(_) => return false,
             };
@@ -248,28 +257,52 @@ impl Node {
             }
             self.withdraw(now, key, effects);
             self.count_refused(Refusal::TooFewNodes);
-            self.refuse(producer, Refusal::TooFewNodes, effects);
+            self.refuse(now, producer, Refusal::TooFewNodes, effects);
         }
     }
 
     /// The client is gone: what it waited for was never promised to it.
     pub(crate) fn withdraw_all(&mut self, now: Time, client: ClientId, effects: &mut Vec<Effect>) {
         while let Some(key) = self.replications.of_client(client) {
+            let producer = self.replications.of(key).producer;
             self.withdraw(now, key, effects);
+            if let Producer::Keyed(_, number) = producer {
+                self.end_keyed_add(now, number, effects);
+            }
         }
     }
 
     /// Answers the producers of jobs that went away in the course of this event.
-    pub(crate) fn answer_abandoned(&mut self, effects: &mut Vec<Effect>) {
+    pub(crate) fn answer_abandoned(&mut self, now: Time, effects: &mut Vec<Effect>) {
         for producer in self.replications.take_abandoned() {
-            self.refuse(producer, Refusal::RemovedWhileReplicating, effects);
+            self.refuse(now, producer, Refusal::RemovedWhileReplicating, effects);
         }
     }
 
     /// Its job will not be added. What a binding made and somebody removed is made all the same.
-    fn refuse(&mut self, producer: Producer, refusal: Refusal, effects: &mut Vec<Effect>) {
+    fn refuse(
+        &mut self,
+        now: Time,
+        producer: Producer,
+        refusal: Refusal,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.answer_producer(now, producer, || Reply::Refused(refusal), effects);
+    }
+
+    fn answer_producer(
+        &mut self,
+        now: Time,
+        producer: Producer,
+        reply: impl FnOnce() -> Reply,
+        effects: &mut Vec<Effect>,
+    ) {
         match producer {
-            Producer::Client(ticket) => answer(ticket, Reply::Refused(refusal), effects),
+            Producer::Client(ticket) => answer(ticket, reply(), effects),
+            Producer::Keyed(ticket, number) => {
+                answer(ticket, reply(), effects);
+                self.end_keyed_add(now, number, effects);
+            }
             Producer::Answered => {}
             Producer::Binding(number) => self.topics.job_made(number),
         }
@@ -306,6 +339,7 @@ impl Node {
         self.replications.times.add(&COPY_MILLIS, took);
         if pending.producer != Producer::Answered {
             self.count_added(key);
+            self.accept_key(key, effects);
         }
         match pending.home {
             Home::Here => {
@@ -319,11 +353,12 @@ impl Node {
             }
             Home::Elsewhere => self.give_away(now, key, queued_by, effects),
         }
-        match pending.producer {
-            Producer::Client(ticket) => answer(ticket, Reply::Added(id), effects),
-            Producer::Answered => {}
-            Producer::Binding(number) => self.topics.job_made(number),
-        }
+        let reply = if pending.wants_receipt {
+            Reply::Receipt(self.receipt(id, pending.confirmed, pending.home))
+        } else {
+            Reply::Added(id)
+        };
+        self.answer_producer(now, pending.producer, || reply, effects);
         true
     }
 
@@ -365,6 +400,7 @@ impl Node {
         let delay_ms = delay.as_millis() as u64;
         self.send(to, Message::enqueue(id, delay_ms), effects);
         self.persist(Record::Deleted(id), effects);
+        self.note_given(now, key);
         self.remove(now, key);
     }
 
@@ -472,6 +508,16 @@ impl Node {
         }
         if let Some(keep) = terms.keep.filter(|_| extras.keep().is_none()) {
             extras = extras.with(Tag::KEEP, Some(&keep.to_le_bytes()));
+        }
+        if let Some(dedup) = add.dedup {
+            let keyed = Keyed {
+                until: now.time.after_secs(dedup.window).as_millis(),
+                created: entered,
+                is_accepted: ask.is_none(),
+                queue: add.queue,
+                key: dedup.key,
+            };
+            extras = keyed.put(&extras);
         }
         self.insert(job, extras)
     }

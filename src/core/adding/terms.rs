@@ -44,7 +44,8 @@ impl Terms {
             max_len,
             priority: extras.priority(),
             keep: extras.keep(),
-            needs_retry: extras.iter().any(|(tag, _)| NEED_RETRY.contains(&tag)),
+            needs_retry: add.dedup.is_some()
+                || extras.iter().any(|(tag, _)| NEED_RETRY.contains(&tag)),
         }
     }
 

@@ -7,7 +7,7 @@ use crate::id::JobId;
 use crate::job::{JobKey, JobState};
 use crate::members::NodeSet;
 use crate::node::Node;
-use crate::outcome::Fate;
+use crate::outcome::{Fate, Outcome};
 use crate::planted::Bug;
 use crate::register::Rank;
 
@@ -27,7 +27,11 @@ impl Node {
             return self.fate_of(key);
         }
         let end = self.forgotten.get(id).and_then(Known::outcome);
-        end.map_or(Fate::Unknown, Fate::remembered)
+        end.map_or(Fate::Unknown, |outcome| {
+            let older = self.dedups.older_than(id);
+            let older = older.filter(|_| outcome == Outcome::Duplicate);
+            Fate::remembered(outcome, older.as_ref().map(|id| &id.as_bytes()[..]))
+        })
     }
 
     fn fate_of(&self, key: JobKey) -> Fate {
@@ -35,7 +39,7 @@ impl Node {
         if job.state() == JobState::Acked {
             let end = self.end_of(key);
             let outcome = end.known().outcome();
-            return outcome.map_or(Fate::Unknown, |outcome| Fate::ended(outcome, end.result()));
+            return outcome.map_or(Fate::Unknown, |outcome| Fate::ended(outcome, end.detail()));
         }
         let rank = self.register_of(key).map(|register| register.rank());
         if job.is_dead() {

@@ -4,12 +4,14 @@
 //! growth copies jobs. The table holds keys alone; it serves look-up only, and nothing iterates over it. It is cut
 //! into shards that grow one by one, for growing means to look at every job: 0.4 s at four million, all at once.
 
+use std::collections::BTreeSet;
 use std::hash::BuildHasher;
 use std::ops::{Index, IndexMut};
 
 use foldhash::quality::FixedState;
 use hashbrown::{HashMap, HashTable};
 
+use crate::dedup::{KeyName, Keyed};
 use crate::extras::Extras;
 use crate::id::JobId;
 use crate::job::{Beside, Job};
@@ -52,6 +54,8 @@ pub(crate) struct Jobs {
     extras: HashMap<JobKey, Extras, FixedState>,
     /// What all extras take.
     extras_bytes: usize,
+    /// The jobs with a key of DEDUP, by the hash of the key.
+    keyed: BTreeSet<(u64, JobKey)>,
 }
 
 impl Jobs {
@@ -66,6 +70,7 @@ impl Jobs {
             hasher: FixedState::with_seed(seed),
             extras: HashMap::with_hasher(FixedState::with_seed(seed)),
             extras_bytes: 0,
+            keyed: BTreeSet::new(),
         }
     }
 
@@ -100,8 +105,7 @@ impl Jobs {
         });
         (job.beside, job.priority) = Beside::of(&extras);
         if job.has_extras() {
-            self.extras_bytes += extras.memory();
-            self.extras.insert(JobKey(key), extras);
+            self.enter_extras(JobKey(key), extras);
         }
         self.pages[key as usize / PAGE][key as usize % PAGE] = Some(job);
         let Jobs {
@@ -135,10 +139,48 @@ impl Jobs {
         (job, extras)
     }
 
+    fn enter_extras(&mut self, key: JobKey, extras: Extras) {
+        self.extras_bytes += extras.memory();
+        if let Some(keyed) = Keyed::of(&extras) {
+            let hash = self.hasher.hash_one((keyed.queue, keyed.key));
+            self.keyed.insert((hash, key));
+        }
+        self.extras.insert(key, extras);
+    }
+
     fn take_extras(&mut self, key: JobKey) -> Extras {
         let extras = self.extras.remove(&key).unwrap_or_default();
         self.extras_bytes -= extras.memory();
+        if let Some(keyed) = Keyed::of(&extras) {
+            let hash = self.hasher.hash_one((keyed.queue, keyed.key));
+            self.keyed.remove(&(hash, key));
+        }
         extras
+    }
+
+    /// The jobs with this key of DEDUP, in whatever state.
+    pub(crate) fn with_key(&self, name: &KeyName) -> Vec<JobKey> {
+        let hash = self.hasher.hash_one((&*name.queue, &*name.key));
+        let same_hash = (hash, JobKey(0))..=(hash, JobKey::NONE);
+        let has_it = |&key: &JobKey| {
+            let keyed = Keyed::of(&self.extras[&key]);
+            keyed.is_some_and(|keyed| keyed.queue == &*name.queue && keyed.key == &*name.key)
+        };
+        let some = self.keyed.range(same_hash).map(|&(_, key)| key);
+        some.filter(has_it).collect()
+    }
+
+    /// Some of the jobs with any key, from `from` on.
+    pub(crate) fn keyed_from(
+        &self,
+        from: (u64, JobKey),
+    ) -> impl Iterator<Item = (u64, JobKey)> + '_ {
+        self.keyed.range(from..).copied()
+    }
+
+    /// Jobs with a key of DEDUP.
+    pub(crate) fn keyed(&self) -> usize {
+        self.keyed.len()
     }
 
     /// How many bytes the extras of a job have.
@@ -171,8 +213,7 @@ impl Jobs {
             self.take_extras(key)
         };
         if !extras.is_empty() {
-            self.extras_bytes += extras.memory();
-            self.extras.insert(key, extras);
+            self.enter_extras(key, extras);
         }
         former
     }
@@ -195,14 +236,20 @@ impl Jobs {
     /// The extras are those of the jobs that say so, and what they take is counted.
     pub(super) fn check_extras(&self) {
         let with = self.iter().filter(|(_, job)| job.has_extras());
-        let (mut count, mut bytes) = (0, 0);
+        let (mut count, mut bytes, mut keyed) = (0, 0, 0);
         for (key, job) in with {
             let extras = self.extras.get(&key);
             bytes += extras.map_or(0, Extras::memory);
+            if let Some(key_of) = extras.and_then(Keyed::of) {
+                let listed = self.with_key(&key_of.name());
+                assert!(listed.contains(&key), "{} is found by its key", job.id);
+                keyed += 1;
+            }
             assert!(bytes > 0, "{} has extras", job.id);
             count += 1;
         }
         assert_eq!((count, bytes), (self.extras.len(), self.extras_bytes));
+        assert_eq!(keyed, self.keyed.len(), "no key is of a job that is gone");
     }
 
     fn slot_mut(&mut self, key: JobKey) -> &mut Option<Job> {

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use foldhash::quality::FixedState;
 use hashbrown::HashMap;
 
-use crate::command::Reply;
+use crate::command::{Receipt, Reply};
 use crate::effect::{News, Wait};
 use crate::id::JobId;
 use crate::message::Message;
@@ -135,7 +135,7 @@ impl Gates {
     /// How far the log must be on disk before this reply may leave.
     pub fn of_reply(&self, policy: Policy, wait: Wait, reply: &Reply) -> Position {
         self.of(policy, wait, || {
-            if let Reply::Added(id) = reply {
+            if let Reply::Added(id) | Reply::Receipt(Receipt { id, .. }) = reply {
                 return self.of_job(id);
             }
             let gates = reply.delivered().iter().map(|id| self.of_job(id)).max();

@@ -38,7 +38,7 @@ impl Node {
 
 fn wait_of_reply(reply: &Reply, before: &[Effect]) -> Wait {
     match reply {
-        Reply::Added(_) => Wait::Copy,
+        Reply::Added(_) | Reply::Receipt(_) => Wait::Copy,
         Reply::Delivered(..) | Reply::Unread(_) => Wait::Jobs,
         Reply::NothingToDeliver => Wait::Nothing,
         Reply::Topic(reply) => {
@@ -48,7 +48,8 @@ fn wait_of_reply(reply: &Reply, before: &[Effect]) -> Wait {
         Reply::Refused(Refusal::Topic(TopicRefusal::Pending(_))) => Wait::All,
         // An add that waited is withdrawn, and no crash may bring it back. One that is refused at once records nothing.
         Reply::Refused(_) => all_if_recorded(before, Wait::Nothing),
-        Reply::Count(_)
+        Reply::Existing(_)
+        | Reply::Count(_)
         | Reply::Fates(_)
         | Reply::Shown(_)
         | Reply::Peeked(..)
@@ -109,6 +110,8 @@ fn wait_of_message(message: &Message) -> Wait {
         | Message::SettingsDigest { .. }
         | Message::Ask { .. }
         | Message::Watch(_)
+        // A copy counts that is on disk on other nodes: the word that it does needs no disk.
+        | Message::Key(_)
         | Message::Answer { .. } => Wait::Nothing,
     }
 }

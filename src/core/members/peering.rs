@@ -10,7 +10,7 @@ use crate::id::NodeId;
 use crate::limits;
 use crate::members::peers::{Peer, PeerKey, load_class};
 use crate::message::{Message, PeerState};
-use crate::node::{MemoryLevel, Node};
+use crate::node::{Log, MemoryLevel, Node, Sync};
 use crate::record::Record;
 use crate::time::{Now, Time};
 
@@ -74,7 +74,8 @@ impl Node {
         self.update_peer(now, key, |peer| {
             peer.store = Some(up.store);
             (peer.member, peer.up, peer.away_since) = (true, true, None);
-            (peer.same_zone, peer.features) = (up.same_zone, up.features);
+            (peer.same_zone, peer.zone) = (up.same_zone, up.zone);
+            peer.features = up.features;
         });
         self.peers.set_lost(key, false);
         self.send(key, Message::State(self.peer_state()), effects);
@@ -94,6 +95,7 @@ impl Node {
         self.settle_with(now, key, effects);
         self.federate_with(now, key, effects);
         self.watch_with(key, effects);
+        self.dedup_with(now, key, effects);
         self.on_member_up(at, key, effects);
     }
 
@@ -122,6 +124,9 @@ impl Node {
             return;
         };
         self.update_taker(at.time, key, |peer| peer.failing = failing, effects);
+        if failing {
+            self.dedup_without(at.time, (key, false), effects);
+        }
         let is_reachable = self.peers.reachable().contains(key);
         self.on_member_reachable(at, key, is_reachable);
     }
@@ -183,9 +188,15 @@ impl Node {
             leaving: self.leaving,
             stopping: self.hand_over.is_stopping(),
             full: self.log_failing || self.memory_level() >= MemoryLevel::External,
+            syncs: self.syncs(),
             load: self.jobs.len() as u64,
             made: self.own_stamp(),
         }
+    }
+
+    /// Whether what this node confirms is on its disk.
+    pub(crate) fn syncs(&self) -> bool {
+        self.settings.log == Log::On && self.settings.sync == Sync::First && !self.log_failing
     }
 
     pub(crate) fn on_log_failing(&mut self, now: Time, failing: bool, effects: &mut Vec<Effect>) {
@@ -196,7 +207,7 @@ impl Node {
     }
 
     /// Tells all peers what this node is ready for, when that changed.
-    pub(super) fn tell_state(&mut self, effects: &mut Vec<Effect>) {
+    pub(crate) fn tell_state(&mut self, effects: &mut Vec<Effect>) {
         let state = self.peer_state();
         self.told = self.told.map(|_| state);
         for key in self.peers.up().iter() {
@@ -245,6 +256,7 @@ impl Node {
         self.federate_without(now, key, effects);
         self.gather_without(now, key, effects);
         self.watch_without(key, effects);
+        self.dedup_without(now, (key, true), effects);
     }
 
     /// Looks again when the peer has been away for so long that its copies count no more.

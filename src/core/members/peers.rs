@@ -99,6 +99,8 @@ pub(crate) struct Peer {
     pub(super) failing: bool,
     /// It is in this node's zone: copies go elsewhere first.
     pub(crate) same_zone: bool,
+    /// By which its zone is told from others ([`crate::event::PeerUp::zone`]).
+    pub(crate) zone: u64,
     /// What it knows, as it said when our link to it came up last.
     pub(crate) features: Features,
     pub(crate) state: PeerState,
@@ -226,6 +228,7 @@ impl Peers {
             up: false,
             failing: false,
             same_zone: false,
+            zone: 0,
             features: Features::NONE,
             state: PeerState::default(),
             away_since: None,

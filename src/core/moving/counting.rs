@@ -70,7 +70,7 @@ impl Node {
     }
 
     /// Records what is counted of a job.
-    pub(super) fn persist_counts(&mut self, key: JobKey, news: News, effects: &mut Vec<Effect>) {
+    pub(crate) fn persist_counts(&mut self, key: JobKey, news: News, effects: &mut Vec<Effect>) {
         if !self.must_record(key) {
             return;
         }
@@ -116,7 +116,7 @@ impl Node {
     /// What is counted of a job, and until when it waits.
     pub(crate) fn counts(&self, key: JobKey) -> Extras {
         let extras = self.jobs.extras(key);
-        let counted = [Tag::DELIVERIES, Tag::REASON].into_iter();
+        let counted = [Tag::DELIVERIES, Tag::REASON, Tag::DEDUP_KEY].into_iter();
         let counted = counted.filter_map(|tag| Some((tag, extras.get(tag)?)));
         self.with_wait_until(key, &Extras::new(counted))
     }

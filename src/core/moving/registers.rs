@@ -209,7 +209,10 @@ impl Node {
         }
         self.agenda.remove_job(&mut self.jobs, key);
         self.rehouse(now, key, queue);
-        let extras = self.jobs.extras(key);
+        let mut extras = self.jobs.extras(key);
+        if register.is_keyless {
+            extras = extras.with(Tag::DEDUP_KEY, None);
+        }
         self.change_extras(key, extras.with(Tag::REGISTER, Some(&register.encode())));
         let job = &mut self.jobs[key];
         job.ending = Ending::Plain;
@@ -234,7 +237,14 @@ impl Node {
 
     /// The next register of a job, made here at this moment.
     pub(super) fn next_register(&mut self, key: JobKey, dead: Option<DeadLetter>) -> Register {
-        let version = self.register_of(key).map_or(0, |register| register.version);
+        let before = self.register_of(key);
+        let version = before.as_ref().map_or(0, |register| register.version);
+        let was_dead = |register: Register| register.is_keyless || register.dead.is_some();
+        let is_keyless = match &dead {
+            // A dead letter that gets a new text keeps its key.
+            Some(_) => before.is_some_and(|register| register.is_keyless),
+            None => before.is_some_and(was_dead),
+        };
         let created = self.created(key);
         let stamp = self.next_created();
         Register {
@@ -247,6 +257,7 @@ impl Node {
             entered: stamp,
             entered_by: (self.id.maker(), self.start),
             priority: self.jobs[key].priority,
+            is_keyless,
         }
     }
 
@@ -272,7 +283,7 @@ impl Node {
     }
 
     /// Gives a job other extras.
-    pub(super) fn change_extras(&mut self, key: JobKey, extras: Extras) {
+    pub(crate) fn change_extras(&mut self, key: JobKey, extras: Extras) {
         self.resize_record(key, |node| {
             node.jobs.replace_extras(key, extras);
         });

@@ -52,7 +52,8 @@ impl Node {
         let federation = self.federation.bytes();
         let rest =
             cleaning + moving + copying + federation + self.shared.bytes() + self.progress.bytes();
-        (jobs + queues + waiters + rest) as u64 + self.client_bytes
+        let keys = self.jobs.keyed() * sizes::KEYED_BYTES + self.dedups.bytes();
+        (jobs + queues + waiters + rest + keys) as u64 + self.client_bytes
     }
 
     /// This node's id.
@@ -118,7 +119,7 @@ impl Node {
 
     /// Clients that wait for copies of a job that they added.
     pub fn waiting_for_copies(&self) -> usize {
-        self.replications.clients()
+        self.replications.clients() + self.dedups.waiting()
     }
 
     /// Whether CLUSTER LEAVING holds.

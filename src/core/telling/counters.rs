@@ -13,6 +13,8 @@ pub struct Counters {
     pub redriven: u64,
     /// Ended by DELJOB, here or with GLOBAL.
     pub deleted: u64,
+    /// Ended because an older job has the same key of DEDUP.
+    pub duplicates: u64,
     /// Deleted by QPURGE. Each is counted by one of its holders.
     pub purged: u64,
     pub evicted: u64,

@@ -28,6 +28,8 @@ pub(crate) const TOMBSTONE_BYTES: usize = JOB_BYTES + BODY_BYTES + COLLECTION_BY
 pub(crate) const QUEUE_BYTES: usize = size_of::<Option<Queue>>() + 26;
 /// What a job takes that waits for copies, or that is being healed: entries in two trees.
 pub(crate) const PENDING_BYTES: usize = 160;
+/// What the key of a job takes beside its job: an entry in a tree that is at least half full.
+pub(crate) const KEYED_BYTES: usize = 32;
 /// What a queue takes besides while it has traffic.
 pub(crate) const TRAFFIC_BYTES: usize = size_of::<Traffic>();
 /// What a waiting client takes: its entry, its timer, and its place in each queue.

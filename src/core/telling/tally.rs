@@ -136,6 +136,8 @@ pub struct Tally {
     pub nacked: u64,
     /// Never acknowledged; counted where the job was queued or handed out last.
     pub expired: u64,
+    /// ADDJOBs that were answered with a job that has the key.
+    pub deduplicated: u64,
     /// Moved to the dead letters, by [`DeathReason`].
     pub buried: [u64; DeathReason::ALL.len()],
     /// By [`Reason`].
@@ -155,6 +157,7 @@ impl Tally {
             acked,
             nacked,
             expired,
+            deduplicated,
             buried,
             redelivered,
             wait,
@@ -165,6 +168,7 @@ impl Tally {
         self.acked += acked;
         self.nacked += nacked;
         self.expired += expired;
+        self.deduplicated += deduplicated;
         for (sum, count) in self.buried.iter_mut().zip(buried) {
             *sum += count;
         }

@@ -136,6 +136,7 @@ fn upgrade(shoal: &mut Shoal, seat: usize) {
             store: StoreId(seat as u64 + 1),
             restarted: false,
             same_zone: false,
+            zone: 0,
             features: Features::only(NEEDED.number()),
         }),
     );

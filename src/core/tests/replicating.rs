@@ -440,6 +440,7 @@ fn copies_go_to_other_zones_first() {
                 store: StoreId(seat as u64 + 1),
                 restarted: false,
                 same_zone: true,
+                zone: 0,
                 features: Features::KNOWN,
             }),
         );

@@ -232,6 +232,7 @@ impl Shoal {
                 store: self.seats[to].store,
                 restarted: self.seats[to].starts > 1,
                 same_zone: false,
+                zone: 0,
                 features: Features::KNOWN,
             };
             self.post(to, from, Parcel::Up(up));

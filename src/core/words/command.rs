@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::dedup::Dedup;
 use crate::extras::Extras;
 use crate::id::{IdText, JobId, NodeId, QueueName};
 use crate::job::{Body, JobState};
@@ -19,6 +20,7 @@ mod awaiting;
 mod forward;
 mod listing;
 mod moving;
+mod receipt;
 mod unread;
 mod views;
 pub use crate::policy::{Policies, QueueConfig};
@@ -27,6 +29,7 @@ pub use awaiting::{PROGRESS_MAX, WAITJOB_IDS, WaitJob};
 pub use forward::{Done, Errand, Forward};
 pub use listing::{QueueList, QueueOrder, QueuesWanted};
 pub use moving::{Nack, Redrive};
+pub use receipt::Receipt;
 pub use views::{Delivery, JobView, QueueView, QueueWaits};
 
 /// A command that reaches the core, its syntax checked.
@@ -249,6 +252,10 @@ pub struct AddJob<'a> {
     pub max_len: Option<u64>,
     /// ASYNC: answer before the replicas confirmed.
     pub replication: Replication,
+    /// DEDUP: one job with this key at a time.
+    pub dedup: Option<Dedup<'a>>,
+    /// RECEIPT: tell who has the job.
+    pub wants_receipt: bool,
     /// What the job carries beside its body.
     pub extras: Extras,
 }
@@ -266,6 +273,8 @@ impl<'a> AddJob<'a> {
             ttl: None,
             max_len: None,
             replication: Replication::Synchronous,
+            dedup: None,
+            wants_receipt: false,
             extras: Extras::NONE,
         }
     }
@@ -391,6 +400,10 @@ pub enum ScanReply {
 pub enum Reply {
     /// ADDJOB: the id of the new job.
     Added(JobId),
+    /// ADDJOB with DEDUP: a job that has the key.
+    Existing(JobId),
+    /// ADDJOB with RECEIPT.
+    Receipt(Receipt),
     /// GETJOB: what was taken; at least one.
     Delivered(Vec<Delivery>, Told),
     /// GETJOB: what was taken. Some bodies are to be read; then it is [`Reply::Delivered`] with those that could be, or the

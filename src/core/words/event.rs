@@ -134,6 +134,8 @@ pub struct PeerUp {
     pub restarted: bool,
     /// Its zone is this node's.
     pub same_zone: bool,
+    /// A number by which its zone is told from those of other peers.
+    pub zone: u64,
     /// What it knows: it gets no job that needs more.
     pub features: Features,
 }

@@ -81,6 +81,12 @@ impl Tag {
     /// RESULT of ACKJOB.
     pub const RESULT: Tag = Tag::optional(16);
 
+    /// DEDUP of ADDJOB ([`crate::dedup::Keyed`]). A node that does not know it would not say that it has a job with the key.
+    pub const DEDUP_KEY: Tag = Tag::required(17);
+
+    /// Of a job that ended as a duplicate: the id of the other job.
+    pub const DUPLICATE_OF: Tag = Tag::optional(18);
+
     /// A field that a node may carry along without knowing what it means.
     pub const fn optional(number: u16) -> Tag {
         assert!(number < 1 << 15, "a number has 15 bits");
@@ -128,9 +134,11 @@ impl Features {
             | Features::of(Tag::MOVED)
             | Features::of(Tag::MAX_DELIVER)
             | Features::of(Tag::DEAD_QUEUE)
-            | Features::of(Tag::BACKOFF),
+            | Features::of(Tag::BACKOFF)
+            | Features::of(Tag::DEDUP_KEY),
     );
 
+    /// The feature that this tag asks for.
     const fn of(tag: Tag) -> u64 {
         Features::only(tag.0 >> 1).0
     }

@@ -13,6 +13,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::command::{Answer, Question};
+use crate::dedup::KeyNews;
 use crate::extras::{Extras, Features, Tag};
 use crate::id::{JobId, NodeId, QueueName};
 use crate::job::Body;
@@ -167,6 +168,8 @@ pub enum Message {
     Watch(Arc<[JobId]>),
     /// This is how these jobs stand, as far as the sender knows. Answers WATCH, and tells of ends.
     Fates(Vec<(JobId, Fate)>),
+    /// Something about keys of DEDUP: only to nodes that know [`Tag::DEDUP_KEY`].
+    Key(Box<KeyNews>),
     /// Something about topics: only to nodes that know [`Features::TOPICS`].
     Topic(Box<TopicMessage>),
 }
@@ -212,6 +215,7 @@ impl Message {
             | Message::Ask { .. }
             | Message::Watch(_)
             | Message::Fates(_)
+            | Message::Key(_)
             | Message::Topic(_) => return Vec::new(),
         };
         let bodies = copies.iter_mut().map(|copy| (copy.id, &mut copy.body));
@@ -251,6 +255,7 @@ impl Message {
             | Message::Ask { .. }
             | Message::Watch(_)
             | Message::Fates(_)
+            | Message::Key(_)
             | Message::Topic(_) => true,
         }
     }
@@ -285,6 +290,7 @@ impl Message {
             | Message::Answer { .. }
             | Message::Watch(_)
             | Message::Fates(_)
+            | Message::Key(_)
             | Message::Topic(_) => None,
         }
     }
@@ -299,6 +305,8 @@ pub struct PeerState {
     pub stopping: bool,
     /// Memory is short: no new copies.
     pub full: bool,
+    /// What it confirms is on its disk: `appendfsync always`.
+    pub syncs: bool,
     /// Jobs that it holds: new copies go where there are fewer.
     pub load: u64,
     /// How far it has come with making jobs.

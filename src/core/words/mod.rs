@@ -10,6 +10,7 @@
 //! and back.
 
 pub mod command;
+pub mod dedup;
 pub mod effect;
 pub mod event;
 pub mod extras;

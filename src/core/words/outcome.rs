@@ -10,6 +10,8 @@ use crate::register::Rank;
 pub enum Outcome {
     /// Its TTL was over.
     Expired,
+    /// An older job has the same key of DEDUP.
+    Duplicate,
     /// A client deleted it.
     Deleted,
     /// A client acknowledged it.
@@ -21,6 +23,7 @@ impl Outcome {
     pub fn name(self) -> &'static str {
         match self {
             Outcome::Expired => "expired",
+            Outcome::Duplicate => "duplicate",
             Outcome::Deleted => "deleted",
             Outcome::Acked => "acked",
         }
@@ -31,6 +34,8 @@ impl Outcome {
     pub(crate) fn of(extras: &Extras) -> Outcome {
         match extras.get(Tag::OUTCOME) {
             None => Outcome::Acked,
+            Some([3]) => Outcome::Expired,
+            Some([4]) => Outcome::Duplicate,
             Some(_) => Outcome::Deleted,
         }
     }
@@ -39,7 +44,9 @@ impl Outcome {
     pub(crate) fn encode(self) -> Option<&'static [u8]> {
         match self {
             Outcome::Acked => None,
-            Outcome::Expired | Outcome::Deleted => Some(&[1]),
+            Outcome::Deleted => Some(&[1]),
+            Outcome::Expired => Some(&[3]),
+            Outcome::Duplicate => Some(&[4]),
         }
     }
 }
@@ -67,7 +74,7 @@ pub enum Fate {
     Ended {
         /// How it ended.
         outcome: Outcome,
-        /// RESULT of ACKJOB.
+        /// RESULT of ACKJOB; of a duplicate, the id of the older job.
         result: Option<Vec<u8>>,
         /// All that the node remembers is how it ended: another one may have the result.
         is_memory: bool,
@@ -91,10 +98,10 @@ impl Fate {
     }
 
     /// An end that the node remembers, and nothing else.
-    pub(crate) fn remembered(outcome: Outcome) -> Fate {
+    pub(crate) fn remembered(outcome: Outcome, detail: Option<&[u8]>) -> Fate {
         Fate::Ended {
             outcome,
-            result: None,
+            result: detail.map(<[u8]>::to_vec),
             is_memory: true,
         }
     }

@@ -32,6 +32,8 @@ pub struct Register {
     pub entered_by: (Maker, u32),
     /// Higher ones go first.
     pub priority: u8,
+    /// It was a dead letter once, and was sent back: its key of DEDUP counts no more.
+    pub is_keyless: bool,
 }
 
 /// What a dead letter keeps of its life before.
@@ -181,6 +183,7 @@ mod tests {
             entered: 4,
             entered_by: (NodeId::from_bytes([1; 20]).maker(), 2),
             priority: 0,
+            is_keyless: false,
         }
     }
 

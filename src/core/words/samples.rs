@@ -114,6 +114,7 @@ impl Register {
             entered: 2,
             entered_by: (NodeId::from_bytes([1; 20]).maker(), 1),
             priority: 0,
+            is_keyless: false,
         }
     }
 }

@@ -168,6 +168,8 @@ fn jobs(driver: &Driver, fields: &mut Fields) {
     fields.add("restored_jobs", depths.restored);
     fields.add("kept_jobs", driver.node.kept_count());
     fields.add("deleted_jobs", driver.node.counters().deleted);
+    fields.add("duplicate_jobs", driver.node.counters().duplicates);
+    fields.add("deduplicated_adds", driver.node.total_tally().deduplicated);
     fields.add("purged_jobs", driver.node.counters().purged);
     fields.add(
         "restored_requeue_within_seconds",

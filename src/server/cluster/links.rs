@@ -1,5 +1,6 @@
 //! The link to each member, as the owner of the node sees it: whether it is up, and what is put into it.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -232,6 +233,7 @@ impl Driver {
             store: hello.claim.store,
             restarted,
             same_zone: hello.profile.zone == zone,
+            zone: zone_number(&hello.profile.zone),
             features: hello.profile.features,
         }));
         self.judge(id);
@@ -316,4 +318,11 @@ impl Member {
         self.store = Some(hello.claim.store);
         self.adopt(&hello.profile);
     }
+}
+
+/// A number for a zone, by which this process tells zones apart.
+fn zone_number(zone: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    zone.hash(&mut hasher);
+    hasher.finish()
 }

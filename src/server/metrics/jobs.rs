@@ -124,8 +124,8 @@ impl Jobs {
             ),
             (
                 "deduplicated",
-                "Jobs not added, for their key was known.",
-                |_| 0,
+                "ADDJOBs that added no job, for one with the same key of DEDUP was there.",
+                |tally| tally.deduplicated,
             ),
         ];
         for (name, help, value) in counters {

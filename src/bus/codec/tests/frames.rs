@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
+use shoalmq_core::dedup::{KeyName, KeyNews, KeyStand, KeyedJob};
 use shoalmq_core::extras::Features;
 use shoalmq_core::id::StoreId;
 use shoalmq_core::message::{Message, PeerState};
@@ -24,7 +25,8 @@ pub(super) fn fates() -> impl Strategy<Value = Fate> {
     let outcomes = prop_oneof![
         Just(Outcome::Acked),
         Just(Outcome::Deleted),
-        Just(Outcome::Expired)
+        Just(Outcome::Expired),
+        Just(Outcome::Duplicate)
     ];
     prop_oneof![
         Just(Fate::Unknown),
@@ -38,6 +40,40 @@ pub(super) fn fates() -> impl Strategy<Value = Fate> {
                 is_memory,
             }
         }),
+    ]
+}
+
+fn key_names() -> impl Strategy<Value = KeyName> {
+    (vec(any::<u8>(), 0..9), vec(any::<u8>(), 0..9))
+        .prop_map(|(queue, key)| KeyName::new(&queue, &key))
+}
+
+fn keyed_jobs() -> impl Strategy<Value = KeyedJob> {
+    let stands = prop_oneof![
+        Just(KeyStand::Pending),
+        Just(KeyStand::Live),
+        any::<u64>().prop_map(KeyStand::Dead),
+        any::<u64>().prop_map(KeyStand::Over),
+    ];
+    (job_ids(), any::<u64>(), stands).prop_map(|(id, created, stand)| KeyedJob {
+        id,
+        created,
+        stand,
+    })
+}
+
+fn key_news() -> impl Strategy<Value = KeyNews> {
+    let ids = || vec(job_ids(), 0..4);
+    let numbers = any::<u64>;
+    prop_oneof![
+        (numbers(), key_names()).prop_map(|(number, name)| KeyNews::Claim(number, name)),
+        numbers().prop_map(KeyNews::Granted),
+        (numbers(), key_names()).prop_map(|(number, name)| KeyNews::Release(number, name)),
+        (numbers(), key_names(), ids())
+            .prop_map(|(number, name, ids)| KeyNews::Look(number, name, ids)),
+        (numbers(), vec(keyed_jobs(), 0..4), ids())
+            .prop_map(|(number, jobs, over)| KeyNews::Found(number, jobs, over)),
+        vec((key_names(), keyed_jobs()), 0..4).prop_map(KeyNews::Added),
     ]
 }
 
@@ -87,6 +123,7 @@ pub(super) fn messages() -> impl Strategy<Value = Message> {
         job_ids().prop_map(Message::Missing),
         vec(job_ids(), 0..4).prop_map(|ids| Message::Watch(ids.into())),
         vec((job_ids(), fates()), 0..4).prop_map(Message::Fates),
+        key_news().prop_map(|news| Message::Key(Box::new(news))),
         (job_ids(), extras()).prop_map(|(id, extras)| Message::WillQueue { id, extras }),
         (job_ids(), extras()).prop_map(|(id, extras)| Message::DelJob { id, extras }),
         (job_ids(), extras()).prop_map(|(id, extras)| Message::Moved { id, extras }),
@@ -149,12 +186,13 @@ pub(super) fn messages() -> impl Strategy<Value = Message> {
         vec(copies(), 1..4).prop_map(Message::YourJobs),
     ];
     let others = prop_oneof![
-        (any::<(bool, bool, bool, u64)>(), stamps()).prop_map(
-            |((leaving, stopping, full, load), made)| {
+        (any::<(bool, bool, bool, bool, u64)>(), stamps()).prop_map(
+            |((leaving, stopping, full, syncs, load), made)| {
                 Message::State(PeerState {
                     leaving,
                     stopping,
                     full,
+                    syncs,
                     load,
                     made,
                 })

@@ -60,6 +60,7 @@ impl World {
                     store: StoreId(to as u64 + 1),
                     restarted: self.was_restarted(to),
                     same_zone: false,
+                    zone: 0,
                     features: Features::KNOWN,
                 };
                 self.feed_synced(from, Event::PeerUp(up));

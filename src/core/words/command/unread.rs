@@ -15,6 +15,8 @@ impl Reply {
             Reply::Jobs(_, jobs) => unread_views(jobs),
             Reply::Global(gathered) => gathered.answer.unread_bodies(),
             Reply::Added(_)
+            | Reply::Existing(_)
+            | Reply::Receipt(_)
             | Reply::Delivered(..)
             | Reply::NothingToDeliver
             | Reply::Count(_)
@@ -38,6 +40,8 @@ impl Reply {
             Reply::Delivered(jobs, _) => jobs.iter().map(|job| job.id).collect(),
             Reply::Unread(unread) => unread.jobs.iter().map(|job| job.id).collect(),
             Reply::Added(_)
+            | Reply::Existing(_)
+            | Reply::Receipt(_)
             | Reply::NothingToDeliver
             | Reply::Count(_)
             | Reply::Fates(_)
@@ -107,6 +111,8 @@ impl Reply {
                 Reply::Global(gathered)
             }
             whole @ (Reply::Added(_)
+            | Reply::Existing(_)
+            | Reply::Receipt(_)
             | Reply::Delivered(..)
             | Reply::NothingToDeliver
             | Reply::Count(_)
