@@ -52,7 +52,7 @@ pub(crate) struct Job {
     /// Its creation time, and when the first node recorded it.
     pub(crate) created: u64,
     pub(crate) recorded: Micros,
-    answer: Answer,
+    pub(crate) answer: Answer,
     deliveries: u32,
     /// When a core last handed it out.
     handed_out: Micros,
@@ -74,21 +74,36 @@ pub(crate) struct Job {
     pub(crate) life: Life,
     /// How it ended, as clients said.
     pub(crate) ends: Ends,
+    /// Another producer was told that it was added, or another job ended for it.
+    pub(crate) is_vouched: bool,
+    /// Its producer got NOREPL.
+    was_refused: bool,
 }
 
 /// What the producer knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Answer {
+pub(crate) enum Answer {
     Waits,
     Added,
     Refused,
+    /// It got a job that has the key of its own.
+    Existing,
     Unknown,
 }
 
 impl Job {
     /// The promise of its delivery holds.
     pub(crate) fn is_promised(&self) -> bool {
-        self.answer == Answer::Added && self.terms.retry > 0
+        (self.is_added() || self.is_vouched) && self.terms.retry > 0
+    }
+
+    pub(crate) fn is_added(&self) -> bool {
+        self.answer == Answer::Added
+    }
+
+    /// Its producer was told that it is not added.
+    pub(crate) fn is_withdrawn(&self) -> bool {
+        self.answer == Answer::Refused || self.was_refused
     }
 
     /// On how many nodes it is to be, if there are as many.
@@ -133,6 +148,10 @@ pub(crate) struct Checker {
     /// Since when all nodes can have told each other of all acks.
     pub(crate) settled: Option<Micros>,
     violation: Option<Violation>,
+    /// Jobs whose last copies were dropped in this event, which is wrong unless they ended as duplicates.
+    pub(crate) doubtful: Vec<(Number, String)>,
+    /// All nodes know each other.
+    pub(crate) all_meet: bool,
     pub(crate) settings: Ledger,
     pub(crate) topics: Topics,
     /// What concerns all jobs that fail.
@@ -154,6 +173,8 @@ impl Checker {
             counted: Counters::default(),
             settled: None,
             violation: None,
+            doubtful: Vec::new(),
+            all_meet: plan.all_meet(),
             settings: Ledger::default(),
             topics: Topics::new(plan),
             lore: Lore::new(plan),
@@ -217,6 +238,8 @@ impl Checker {
             taken: false,
             life: Life::default(),
             ends: Ends::default(),
+            is_vouched: false,
+            was_refused: false,
         });
     }
 
@@ -259,6 +282,7 @@ impl Checker {
         };
         if withdrawn {
             job.withdrawn = Some((given, host));
+            job.was_refused = true;
         }
         let maybe = withdrawn || refusal == Refusal::RemovedWhileReplicating;
         job.answer = if maybe {
@@ -268,7 +292,13 @@ impl Checker {
         };
         let is_long = |timeout: Duration| timeout.as_secs() > 0;
         let job = &self.jobs[number];
-        let purged = self.may_be_purged(job) || job.ends.is_cancelled;
+        if job.is_vouched && withdrawn {
+            let what = "it is withdrawn, and another producer was told that it was added";
+            return self.violate(Some(number), what.to_owned());
+        }
+        // Who waits for a key may wait for long.
+        let has_key = job.terms.key.is_some();
+        let purged = self.may_be_purged(job) || job.ends.is_cancelled || has_key;
         // Without links, its CLUSTER MEET was lost half way, and no copy can be had.
         if maybe && self.quiet && !purged && links > 0 && job.terms.timeout.is_none_or(is_long) {
             self.violate(Some(number), format!("{refusal:?} in a quiet run"));

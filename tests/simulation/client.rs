@@ -11,6 +11,7 @@ use shoalmq_core::id::{JobId, Ticket};
 use shoalmq_core::policy::Policy;
 
 use crate::failing::{GiveUp, Rules};
+use crate::keys::JobKey;
 use crate::schedule::HostIndex;
 use crate::topics::{TopicAsk, TopicStep};
 
@@ -68,6 +69,8 @@ pub(crate) struct Terms {
     pub(crate) rules: Rules,
     /// For how many seconds its end is kept.
     pub(crate) keep: Option<u32>,
+    /// Its key of DEDUP.
+    pub(crate) key: Option<JobKey>,
 }
 
 impl Terms {
@@ -93,6 +96,7 @@ impl Ask {
                 ttl: Some(terms.ttl),
                 max_len: terms.max_len,
                 replication: terms.replication,
+                dedup: terms.key.as_ref().map(JobKey::dedup),
                 extras: terms.extras(),
                 ..AddJob::new(terms.queue.as_bytes(), terms.body.as_bytes())
             }),

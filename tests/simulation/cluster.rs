@@ -53,6 +53,7 @@ pub(crate) struct Cluster {
     pub(crate) topic_dice: Dice,
     pub(crate) fail_dice: Dice,
     pub(crate) wait_dice: Dice,
+    pub(crate) key_dice: Dice,
     /// The second that is counted, and the happenings in it.
     pace: (u64, u64),
     addresses: u16,
@@ -83,6 +84,7 @@ impl Cluster {
             topic_dice: Dice::new(plan.seed.wrapping_add(2 << 32)),
             fail_dice: Dice::new(plan.seed.wrapping_add(3 << 32)),
             wait_dice: Dice::new(plan.seed.wrapping_add(6 << 32)),
+            key_dice: Dice::new(plan.seed.wrapping_add(8 << 32)),
             dice,
             pace: (0, 0),
             addresses: 0,

@@ -60,6 +60,7 @@ impl Cluster {
             replication: Replication::Synchronous,
             rules: Rules::default(),
             keep: None,
+            key: None,
         });
     }
 

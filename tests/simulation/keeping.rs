@@ -75,6 +75,7 @@ impl Cluster {
             replication: Replication::Synchronous,
             rules: Rules::default(),
             keep: None,
+            key: None,
         };
         self.checker.asked(self.now, &terms, 1);
         self.ask(host, Purpose::Add(number), Ask::Add(Box::new(terms)));

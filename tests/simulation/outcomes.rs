@@ -59,6 +59,8 @@ pub(crate) struct Ends {
     results: BTreeSet<Option<Vec<u8>>>,
     /// Somebody deleted it everywhere.
     pub(crate) is_cancelled: bool,
+    /// A node ended it, for an older job has its key.
+    pub(crate) is_duplicate: bool,
 }
 
 /// What a client wants to know, and when it asked.
@@ -196,15 +198,6 @@ impl Checker {
         self.is_quiet() || self.settled.is_some_and(|settled| at > settled)
     }
 
-    /// What is wrong with the word that a job is the duplicate of another one.
-    fn contradicts_duplicate(
-        &self,
-        _number: Number,
-        _older: Option<&[u8]>,
-    ) -> Option<&'static str> {
-        Some("it has no key")
-    }
-
     /// What is wrong with the answer that a client got about a job, if anything is.
     fn contradicts(&self, number: Number, fate: &Fate, known: Known) -> Option<&'static str> {
         let job = &self.jobs[number];
@@ -250,9 +243,8 @@ impl Checker {
             } => (known.now + SKEW < self.ends(job)).then_some("its time is not up"),
             Fate::Ended {
                 outcome: Outcome::Duplicate,
-                result,
                 ..
-            } => self.contradicts_duplicate(number, result.as_deref()),
+            } => self.contradicts_duplicate(number),
             Fate::Dead { .. } => (job.life.buried().is_none()).then_some("nobody buried it"),
             Fate::Pending { .. } => {
                 let gone = known.is_well && acked_long_ago;

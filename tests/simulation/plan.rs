@@ -8,6 +8,7 @@ use shoalmq_core::planted::Bug;
 use crate::dice::Dice;
 use crate::failing::FailingPlan;
 use crate::faults::Kind;
+use crate::keys::KeysPlan;
 use crate::outcomes::WaitingPlan;
 use crate::schedule::{MS, Micros, SECOND};
 use crate::topics::plan::TopicPlan;
@@ -84,6 +85,8 @@ pub(crate) struct Plan {
     pub(crate) failing: Option<FailingPlan>,
     /// What clients do about the ends of jobs, if anything.
     pub(crate) waiting: Option<WaitingPlan>,
+    /// Keys of DEDUP, if jobs have any.
+    pub(crate) keys: Option<KeysPlan>,
     /// Topics, if there are any.
     pub(crate) topics: Option<TopicPlan>,
 }
@@ -137,6 +140,7 @@ impl Plan {
             clocks_apart,
             failing: FailingPlan::new(seed),
             waiting: WaitingPlan::new(seed),
+            keys: KeysPlan::new(seed),
             topics,
         }
     }

@@ -146,6 +146,7 @@ impl Cluster {
         process
             .shell
             .feed(&mut host.disk, now, event, &mut left, seen);
+        self.settle_drops(index);
         self.left = self.let_go(index, left);
         self.roll_segment(index);
         self.tell_owed(index);

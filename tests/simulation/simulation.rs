@@ -30,6 +30,7 @@ mod hangups;
 mod healing;
 mod host;
 mod keeping;
+mod keys;
 mod links;
 mod lives;
 mod membership;

@@ -239,9 +239,11 @@ impl Cluster {
             replication,
             rules: Rules::default(),
             keep: None,
+            key: None,
         };
         let terms = self.with_rules(terms);
-        self.with_keep(terms)
+        let terms = self.with_keep(terms);
+        self.with_key(terms)
     }
 
     fn fetch(&mut self, number: usize) {
@@ -304,6 +306,10 @@ impl Cluster {
                 let synced: Vec<Position> =
                     self.hosts.iter().map(|host| host.disk.synced()).collect();
                 self.checker.added(self.now, number, id, &synced);
+                self.checker.check_key(self.now, number);
+            }
+            (Purpose::Add(number), Reply::Existing(id)) => {
+                self.checker.existing(self.now, host, number, id);
             }
             (Purpose::Add(number), Reply::Refused(refusal)) => {
                 let others = 0..self.hosts.len();

@@ -100,6 +100,11 @@ impl Dedups {
 }
 
 impl Node {
+    /// The older job of one that ended as a duplicate, as far as that is remembered.
+    pub fn older_with_key(&self, id: &JobId) -> Option<JobId> {
+        self.dedups.older_than(id)
+    }
+
     /// A peer tells something about keys.
     pub(crate) fn on_key_news(
         &mut self,
