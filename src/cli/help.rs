@@ -470,7 +470,7 @@ mod tests {
             .unwrap_or_default();
         assert_eq!(
             hint,
-            " [REPLICATE n] [DELAY s] [TTL s] [MAXLEN n] [PRIORITY n] [MAXDELIVER n] [DEAD queue] [BACKOFF base max] [KEEP s] [META name value] ..."
+            " [REPLICATE n] [DELAY s] [TTL s] [MAXLEN n] [PRIORITY n] [MAXDELIVER n] [DEAD queue] [BACKOFF base max] [DEDUP key [WINDOW s]] [KEEP s] [META name value] ... [RECEIPT]"
         );
     }
 }

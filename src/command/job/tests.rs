@@ -347,6 +347,28 @@ fn keep_takes_up_to_a_week() {
 }
 
 #[test]
+fn dedup_takes_a_key_and_a_window() {
+    let key = |key: &'static [u8], window| Some(Dedup { key, window });
+    assert_eq!(added("q b 0").dedup, None);
+    assert_eq!(added("q b 0 DEDUP k").dedup, key(b"k", 0));
+    assert_eq!(added("q b 0 WINDOW 60 DEDUP k").dedup, key(b"k", 60));
+    assert_eq!(added("q b 0 DEDUP a DEDUP b").dedup, key(b"b", 0));
+    assert_eq!(added("q b 0 DEDUP ASYNC").dedup, key(b"ASYNC", 0));
+    let long = "k".repeat(256);
+    let line = format!("q b 0 DEDUP {long}").leak();
+    assert_eq!(added(line).dedup, key(long.leak().as_bytes(), 0));
+    let refused = |key: &'static [u8]| add_job(&[b"q", b"b", b"0", b"DEDUP", key]);
+    assert_eq!(refused(b""), Err(ParseError::DedupKey));
+    assert_eq!(refused(&[b'k'; 257]), Err(ParseError::DedupKey));
+    let with = |options: &'static str| core(add_job, options);
+    assert_eq!(with("q b 0 WINDOW 5"), Err(ParseError::WindowAlone));
+    assert_eq!(with("q b 0 DEDUP k WINDOW x"), Err(ParseError::Window));
+    assert_eq!(with("q b 0 DEDUP k WINDOW -1"), Err(ParseError::Window));
+    assert_eq!(with("q b 0 DEDUP"), Err(ParseError::NoValue(b"DEDUP")));
+    assert!(added("q b 0 RECEIPT").wants_receipt);
+}
+
+#[test]
 fn loadjob_is_never_for_clients() {
     assert_eq!(core(load_job, "x"), Err(ParseError::LoadJob));
 }

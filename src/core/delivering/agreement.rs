@@ -237,7 +237,14 @@ impl Node {
         };
         let is_live = matches!(job.state(), JobState::Active | JobState::Queued);
         if let Some(nacks) = wait_told(extras).filter(|_| is_live && !self.has(Bug::CutWait)) {
-            return self.wait_elsewhere(now, key, (until, nacks), effects);
+            // The sender may not have heard of the NACK that makes it wait here.
+            if !self.waits_on(now, from, (key, nacks), effects) {
+                self.wait_elsewhere(now, key, (until, nacks), effects);
+            }
+            return;
+        }
+        if self.keeps_waiting(now, from, key, effects) {
+            return;
         }
         let job = &self.jobs[key];
         match job.state() {

@@ -14,6 +14,7 @@ use crate::extras::{Extras, Tag};
 use crate::job::{JobKey, JobState, Move, Place};
 use crate::members::PeerKey;
 use crate::node::Node;
+use crate::planted::Bug;
 use crate::policy::Backoff;
 use crate::time::Time;
 
@@ -87,6 +88,24 @@ impl Node {
         let job = &self.jobs[key];
         let waits = job.place() == Place::Waiting && job.due > now && nacks < job.nacks;
         if waits && job.is_ours() {
+            self.send(from, self.working_message(now, key), effects);
+        }
+        waits
+    }
+
+    /// A job waits here by a NACK that this node took, and another node says that a client works on it. That node may not have
+    /// heard of the NACK: it is told, and asked before the job is queued. Returns whether that is so.
+    pub(crate) fn keeps_waiting(
+        &self,
+        now: Time,
+        from: PeerKey,
+        key: JobKey,
+        effects: &mut Vec<Effect>,
+    ) -> bool {
+        let job = &self.jobs[key];
+        let waits = job.place() == Place::Waiting && job.is_ours() && job.due > now;
+        let waits = waits && !self.has(Bug::CutWait);
+        if waits {
             self.send(from, self.working_message(now, key), effects);
         }
         waits

@@ -550,3 +550,37 @@ fn a_holder_that_speaks_of_fewer_hand_outs_does_not_take_the_turn_of_a_job_that_
     );
     assert_eq!(shoal.queued(id), [0]);
 }
+
+#[test]
+fn older_news_of_another_holder_do_not_cut_a_wait_short() {
+    let older_wait = [&1000_u64.to_le_bytes()[..], &0_u32.to_le_bytes()[..]].concat();
+    let older = [
+        Extras::NONE,
+        Extras::new([(Tag::WAITS, &older_wait[..])]),
+    ];
+    for extras in older {
+        let mut shoal = Shoal::new(2);
+        let id = shoal.add(
+            0,
+            AddJob {
+                replicate: Some(2),
+                retry: Some(1),
+                ..job("q")
+            },
+        );
+        assert_eq!(shoal.get(0, "q", 1).len(), 1);
+        let nack = Nack {
+            ids: vec![id],
+            delay: Some(8),
+            ..Nack::default()
+        };
+        assert_eq!(shoal.count(0, Command::Nack(nack)), 1);
+        let for_ms = 1000;
+        let message = Message::Working { id, for_ms, extras };
+        shoal.feed(0, Event::Message(Shoal::id(1), message));
+        shoal.advance(7);
+        assert!(shoal.queued(id).is_empty(), "it is to wait");
+        shoal.advance(3);
+        assert_eq!(shoal.queued(id), [0]);
+    }
+}

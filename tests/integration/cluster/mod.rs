@@ -9,6 +9,7 @@ mod federating;
 pub(crate) mod fixture;
 mod global;
 mod joining;
+mod keys;
 mod leaving;
 mod meta;
 mod once;
