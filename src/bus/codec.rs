@@ -153,10 +153,6 @@ fn decode_payload(payload: &[u8]) -> Result<Frame, Invalid> {
     fields.into_frame()
 }
 
-fn key(news: KeyNews) -> Message {
-    Message::Key(Box::new(news))
-}
-
 fn bad() -> Invalid {
     Invalid::Fields(postcard::Error::DeserializeBadEncoding)
 }
@@ -548,14 +544,16 @@ impl<'a> Payload<'a> {
             },
             Payload::Watch(ids) => Message::Watch(ids.ids()?.into()),
             Payload::Fates(fates) => Message::Fates(fates),
-            Payload::KeyClaim(number, name) => key(KeyNews::Claim(number, name)),
-            Payload::KeyGranted(number) => key(KeyNews::Granted(number)),
-            Payload::KeyRelease(number, name) => key(KeyNews::Release(number, name)),
-            Payload::KeyLook { number, name, ids } => key(KeyNews::Look(number, name, ids.ids()?)),
-            Payload::KeyFound { number, jobs, over } => {
-                key(KeyNews::Found(number, jobs, over.ids()?))
+            Payload::KeyClaim(number, name) => keys::message(KeyNews::Claim(number, name)),
+            Payload::KeyGranted(number) => keys::message(KeyNews::Granted(number)),
+            Payload::KeyRelease(number, name) => keys::message(KeyNews::Release(number, name)),
+            Payload::KeyLook { number, name, ids } => {
+                keys::message(KeyNews::Look(number, name, ids.ids()?))
             }
-            Payload::KeysAdded(told) => key(KeyNews::Added(told)),
+            Payload::KeyFound { number, jobs, over } => {
+                keys::message(KeyNews::Found(number, jobs, over.ids()?))
+            }
+            Payload::KeysAdded(told) => keys::message(KeyNews::Added(told)),
             Payload::TopicGreeting(welcome) => welcome.into_message(),
             Payload::TopicCounted(head, origin) => topic::message(head, TopicNews::Counted(origin)),
             Payload::TopicHaves(head, haves) => topic::message(head, TopicNews::Haves(haves)),

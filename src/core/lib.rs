@@ -3,7 +3,7 @@
 //! Events go in with the time at which they happened, effects come out ([`event`], [`effect`], [`node`]). Nothing
 //! here awaits, reads a clock, draws from the system's entropy, logs, or knows of sockets and disks.
 //!
-//! The rooms tell the story of a job. [`command::Command::AddJob`] makes it (`adding`) and puts it into its queue
+//! The rooms tell the story of a job. [`command::Command::AddJob`] makes it (`adding`), unless one with its key is there (`deduplicating`), and puts it into its queue
 //! (`queue`); a GETJOB takes it, and the `agenda` brings it back when its retry is over (`delivering`); an ack makes
 //! every node forget it (`acking`), and who waits for its end hears of it (`awaiting`). Between nodes it moves to where clients wait (`federating`), gets new copies when a
 //! node is lost (`healing`), and leaves with a node that goes (`members`). All nodes share one small map

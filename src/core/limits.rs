@@ -266,7 +266,7 @@ pub(crate) const CLAIM_FOR: Duration = Duration::from_secs(5);
 pub(crate) const KEY_GIVEN_FOR: Duration = Duration::from_secs(10);
 /// The most jobs of which it does: some megabytes.
 pub(crate) const KEYS_GIVEN: usize = 16 * 1024;
-/// Jobs with keys that a peer is told of in one step when its link comes up, some 100 KB; the next step follows after the pause.
+/// Jobs with keys that a peer hears about in one step when its link comes up, some 100 KB; the next step follows after the pause.
 pub(crate) const KEYS_PER_STEP: usize = 1000;
 pub(crate) const KEYS_PAUSE: Duration = Duration::from_millis(10);
 /// Jobs that were added this long before a link broke may be unknown to the peer: as long as it takes to notice.

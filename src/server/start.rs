@@ -142,7 +142,7 @@ async fn serve(
     tokio::spawn(persistence::watch_space(Arc::clone(shared)));
     tokio::spawn(tasks::signals(Arc::clone(shared), reload));
     let mut stop = shared.stop.subscribe();
-    load(shared, listeners, sockets).await?;
+    Box::pin(load(shared, listeners, sockets)).await?;
     info!("ready");
     process::tell_systemd(&[NotifyState::Ready]);
     let asked = stop.wait_for(Option::is_some).await;

@@ -43,6 +43,10 @@ pub(crate) struct Violation {
 
 /// One job, from the question on.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is known from another source"
+)]
 pub(crate) struct Job {
     terms: Terms,
     /// Copies that must exist when the producer gets the job's id.

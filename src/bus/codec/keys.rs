@@ -1,9 +1,14 @@
 //! Keys of DEDUP.
 
 use shoalmq_core::dedup::KeyNews;
+use shoalmq_core::message::Message;
 
 use super::Payload;
 use super::job::Ids;
+
+pub(super) fn message(news: KeyNews) -> Message {
+    Message::Key(Box::new(news))
+}
 
 pub(super) fn payload(news: &KeyNews) -> Payload<'_> {
     match news {

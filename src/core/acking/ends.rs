@@ -129,7 +129,7 @@ impl End {
         self.extras.get(Tag::RESULT)
     }
 
-    /// What is told of it beside the outcome: the result of an ack; of a duplicate, the other job.
+    /// What clients hear beside the outcome: the result of an ack; for a duplicate, the other job.
     pub(crate) fn detail(&self) -> Option<&[u8]> {
         self.result().or_else(|| self.extras.get(Tag::DUPLICATE_OF))
     }

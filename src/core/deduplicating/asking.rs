@@ -2,104 +2,16 @@
 
 use crate::adding::Producer;
 use crate::agenda::Timer;
-use crate::command::{AddJob, Receipt, Refusal, Replication, Reply};
+use crate::command::{AddJob, Receipt, Refusal, Reply};
 use crate::dedup::{Dedup, KeyName, KeyNews, KeyedJob};
+use crate::deduplicating::adds::{Held, KeyedAdd, Look, Stage, question};
 use crate::deduplicating::looking::Found;
 use crate::effect::Effect;
-use crate::extras::Extras;
 use crate::id::{ClientId, JobId, Ticket};
 use crate::log::answer;
-use crate::members::{NodeSet, PeerKey};
+use crate::members::PeerKey;
 use crate::node::Node;
 use crate::time::{Now, Time};
-
-/// An ADDJOB with a key.
-#[derive(Debug)]
-pub(super) struct KeyedAdd {
-    ticket: Ticket,
-    name: KeyName,
-    add: Held,
-    /// When its producer gives up.
-    deadline: Time,
-    /// Where it claims its key; none: at this node.
-    arbiter: Option<PeerKey>,
-    stage: Stage,
-}
-
-/// How far it is.
-#[derive(Debug)]
-enum Stage {
-    /// It waits until it may go on.
-    Claiming,
-    /// It asks members for jobs with the key.
-    Looking(Look),
-    /// The job is being added.
-    Adding,
-}
-
-/// A question to all members.
-#[derive(Debug)]
-pub(super) struct Look {
-    /// Who has not answered.
-    pub(super) waits_for: NodeSet,
-    pub(super) found: Found,
-    /// The jobs that were found, once it is asked whether these are over.
-    pub(super) named: Option<Vec<JobId>>,
-}
-
-/// The arguments of an ADDJOB that outlive its event.
-#[derive(Debug)]
-struct Held {
-    body: Vec<u8>,
-    replicate: Option<u16>,
-    delay: Option<u32>,
-    retry: Option<u32>,
-    ttl: Option<u32>,
-    max_len: Option<u64>,
-    replication: Replication,
-    window: u32,
-    wants_receipt: bool,
-    extras: Extras,
-}
-
-impl KeyedAdd {
-    /// Bytes of memory that it takes.
-    pub(super) fn bytes(&self) -> usize {
-        let held = self.add.body.len() + self.add.extras.len();
-        size_of::<KeyedAdd>() + held + self.name.queue.len() + self.name.key.len()
-    }
-
-    pub(super) fn is_adding(&self) -> bool {
-        matches!(self.stage, Stage::Adding)
-    }
-
-    /// Whether its own claim is here.
-    pub(super) fn claims_here(&self) -> bool {
-        self.arbiter.is_none()
-    }
-}
-
-impl Held {
-    fn of(add: &AddJob<'_>, dedup: Dedup<'_>) -> Self {
-        Held {
-            body: add.body.to_vec(),
-            replicate: add.replicate,
-            delay: add.delay,
-            retry: add.retry,
-            ttl: add.ttl,
-            max_len: add.max_len,
-            replication: add.replication,
-            window: dedup.window,
-            wants_receipt: add.wants_receipt,
-            extras: add.extras.clone(),
-        }
-    }
-}
-
-/// The numbers of questions: an add, or a doubt, asks twice.
-pub(super) fn question(number: u64, named: Option<&Vec<JobId>>) -> u64 {
-    number << 1 | u64::from(named.is_some())
-}
 
 impl Node {
     /// ADDJOB with DEDUP: claims the key.
@@ -395,13 +307,5 @@ impl Node {
             look.hear(from, jobs, over);
             self.decide(now, number, effects);
         }
-    }
-}
-
-impl Look {
-    /// What a member says.
-    pub(super) fn hear(&mut self, from: PeerKey, jobs: &[KeyedJob], over: &[JobId]) {
-        self.waits_for.remove(from);
-        self.found.add(jobs, over);
     }
 }

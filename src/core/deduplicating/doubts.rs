@@ -1,10 +1,10 @@
-//! Doubts: whether a job here is the duplicate of an older one that another node told of.
+//! Doubts: whether a job here is the duplicate of an older one that another node has.
 //!
-//! The one that told of it may not have heard that the older job is over. So all members are asked by its id, and only if each
+//! That node may not have heard that the older job is over. So all members are asked by its id, and only if each
 //! of them has answered, none knows it to be over, and one has it, the younger job ends.
 
 use crate::dedup::{KeyName, KeyedJob};
-use crate::deduplicating::asking::{Look, question};
+use crate::deduplicating::adds::{Look, question};
 use crate::deduplicating::looking::Found;
 use crate::effect::Effect;
 use crate::id::JobId;

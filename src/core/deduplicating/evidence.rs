@@ -10,7 +10,7 @@ use crate::members::PeerKey;
 use crate::node::Node;
 use crate::time::Time;
 
-/// How far a peer was told of jobs with keys.
+/// Which jobs with keys a peer has heard about.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Telling {
     /// Where the next step begins.

@@ -1,6 +1,7 @@
 //! What holds of keys between any two events.
 
 use crate::adding::Producer;
+use crate::deduplicating::adds::KeyedAdd;
 use crate::node::Node;
 
 /// A claim of this node belongs to one of its adds, and an add that waits for copies has its job.
@@ -8,7 +9,7 @@ pub(crate) fn check(node: &Node) {
     let dedups = &node.dedups;
     for number in dedups.claims.own() {
         let add = dedups.adds.get(&number);
-        let claims_here = add.is_some_and(|add| add.claims_here());
+        let claims_here = add.is_some_and(KeyedAdd::claims_here);
         assert!(claims_here, "the claim of add {number} belongs to nobody");
     }
     let adding = dedups.adds.iter().filter(|(_, add)| add.is_adding());

@@ -2,12 +2,12 @@
 //!
 //! The jobs are the truth: a key is one of the extras of its job, and [`crate::job::Jobs`] finds jobs by key. What is added to
 //! that is that no two adds of a key overlook each other (`asking`): the node that adds claims the key at one member, which
-//! all nodes choose alike, and which lets one add at a time go on (`claims`). Then it asks all members that can be reached
+//! all nodes choose alike, and which lets one add at a time go on (`adds`, `claims`). Then it asks all members that can be reached
 //! for jobs with the key, and whether any of those is over (`looking`). The oldest that counts is the answer; if there is
 //! none, the job is added as usual.
 //!
 //! A copy counts once the node that added its job says that it answered its producer (ADDED): it says so to all members. Until then the
-//! add may be withdrawn, and then whoever was told its id would wait for a job that does not exist. That a copy is
+//! add may be withdrawn, and then a producer that got its id would wait for a job that does not exist. That a copy is
 //! queued is no sign: its holder queues it also when the node that withdrew it cannot be reached.
 //!
 //! Where nodes could not hear each other, a key may have several jobs. When a link comes up, both sides tell each other
@@ -17,6 +17,7 @@
 //!
 //! Invariants: a claim belongs to an add under way, here or at a peer; an add that waits for copies has a pending job.
 
+mod adds;
 mod asking;
 mod claims;
 mod doubts;
@@ -26,7 +27,7 @@ mod looking;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use self::asking::KeyedAdd;
+use self::adds::KeyedAdd;
 use self::claims::Claims;
 use self::doubts::Doubt;
 use self::evidence::Telling;
@@ -51,7 +52,7 @@ pub(crate) struct Dedups {
     claims: Claims,
     /// Jobs of this node that other nodes keep alone, for the time that it takes until these know that they count.
     given: VecDeque<(Time, KeyName, KeyedJob)>,
-    /// Peers whose links came up, and how far they were told of jobs with keys.
+    /// Peers whose links came up, and which jobs with keys they have heard about.
     tellings: BTreeMap<PeerKey, Telling>,
     /// Since when there is no link to a peer that there was one to.
     down_since: BTreeMap<PeerKey, Time>,

@@ -240,7 +240,7 @@ fn a_copy_of_an_add_that_may_be_withdrawn_does_not_answer_for_its_key() {
     shoal.advance(2);
     let refused = Reply::Refused(Refusal::ReplicationTimeout);
     assert_eq!(shoal.answer(0, ticket), Some(&refused));
-    // Its retry is over: whoever has a copy queues it, and still does not know whether it was added.
+    // Its retry is over: who has a copy queues it, and still does not know whether it was added.
     shoal.advance(30);
     let second = answer(&shoal.run(1, Command::AddJob(copies(2, 2000))));
     let second = second.expect("nobody knows that the first was added");

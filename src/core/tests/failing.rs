@@ -554,10 +554,7 @@ fn a_holder_that_speaks_of_fewer_hand_outs_does_not_take_the_turn_of_a_job_that_
 #[test]
 fn older_news_of_another_holder_do_not_cut_a_wait_short() {
     let older_wait = [&1000_u64.to_le_bytes()[..], &0_u32.to_le_bytes()[..]].concat();
-    let older = [
-        Extras::NONE,
-        Extras::new([(Tag::WAITS, &older_wait[..])]),
-    ];
+    let older = [Extras::NONE, Extras::new([(Tag::WAITS, &older_wait[..])])];
     for extras in older {
         let mut shoal = Shoal::new(2);
         let id = shoal.add(

@@ -298,6 +298,10 @@ impl Message {
 
 /// What a node is ready for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is told by another source"
+)]
 pub struct PeerState {
     /// CLUSTER LEAVING holds: no new copies, no questions for jobs, and it will not come back.
     pub leaving: bool,
