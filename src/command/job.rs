@@ -51,7 +51,7 @@ pub(super) fn add_job<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
         (None, None) => None,
         (Some(key), window) => {
             let window = window.unwrap_or(0);
-            Some(Dedup { key, window })
+            Some(Box::new(Dedup { key, window }))
         }
     };
     if !meta.is_empty() || guard != Guard::default() {

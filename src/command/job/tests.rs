@@ -348,7 +348,7 @@ fn keep_takes_up_to_a_week() {
 
 #[test]
 fn dedup_takes_a_key_and_a_window() {
-    let key = |key: &'static [u8], window| Some(Dedup { key, window });
+    let key = |key: &'static [u8], window| Some(Box::new(Dedup { key, window }));
     assert_eq!(added("q b 0").dedup, None);
     assert_eq!(added("q b 0 DEDUP k").dedup, key(b"k", 0));
     assert_eq!(added("q b 0 WINDOW 60 DEDUP k").dedup, key(b"k", 60));

@@ -213,8 +213,17 @@ impl Node {
 
     /// Until when such an end of a job that is not over is to be kept, because of KEEP or of a WINDOW that still runs; none if
     /// it is not.
+    #[inline]
     pub(super) fn to_keep(&self, now: Time, key: JobKey, end: &End) -> Option<Time> {
-        if !self.jobs[key].has_extras() || end.withdrawn {
+        if self.jobs[key].has_extras() {
+            self.to_keep_with_extras(now, key, end)
+        } else {
+            None
+        }
+    }
+
+    fn to_keep_with_extras(&self, now: Time, key: JobKey, end: &End) -> Option<Time> {
+        if end.withdrawn {
             return None;
         }
         let extras = self.jobs.extras(key);

@@ -191,7 +191,9 @@ impl Node {
     pub(super) fn remember_end(&mut self, now: Time, id: JobId, end: &End) {
         let known = end.known();
         self.note_end(id, known, end.detail());
-        if let Some(older) = end.older() {
+        if known == Known::Everywhere(Outcome::Duplicate)
+            && let Some(older) = end.older()
+        {
             self.dedups.note_duplicate(id, older);
         }
         self.enter_forgotten(now, id, known);

@@ -40,7 +40,7 @@ impl Node {
         add: &AddJob<'_>,
         effects: &mut Vec<Effect>,
     ) {
-        if let Some(dedup) = add.dedup {
+        if let Some(dedup) = &add.dedup {
             return self.add_keyed(now, ticket, (add, dedup), effects);
         }
         let reply = match self.add(now, (Producer::Client(ticket), None), add, effects) {
@@ -66,6 +66,7 @@ impl Node {
         }
         let with_key = add
             .dedup
+            .as_ref()
             .map(|_| add.extras.with(Tag::DEDUP_KEY, Some(&[])));
         let knowing = self.peers.knowing(with_key.as_ref().unwrap_or(&add.extras));
         let plan = match self.admit(add.queue, &terms, knowing) {
@@ -509,7 +510,7 @@ impl Node {
         if let Some(keep) = terms.keep.filter(|_| extras.keep().is_none()) {
             extras = extras.with(Tag::KEEP, Some(&keep.to_le_bytes()));
         }
-        if let Some(dedup) = add.dedup {
+        if let Some(dedup) = &add.dedup {
             let keyed = Keyed {
                 until: now.time.after_secs(dedup.window).as_millis(),
                 created: entered,

@@ -75,7 +75,7 @@ impl KeyedAdd {
 }
 
 impl Held {
-    pub(super) fn of(add: &AddJob<'_>, dedup: Dedup<'_>) -> Self {
+    pub(super) fn of(add: &AddJob<'_>, dedup: &Dedup<'_>) -> Self {
         Held {
             body: add.body.to_vec(),
             replicate: add.replicate,

@@ -19,7 +19,7 @@ impl Node {
         &mut self,
         now: Now,
         ticket: Ticket,
-        (add, dedup): (&AddJob<'_>, Dedup<'_>),
+        (add, dedup): (&AddJob<'_>, &Dedup<'_>),
         effects: &mut Vec<Effect>,
     ) {
         let number = self.dedups.next_number();
@@ -34,6 +34,7 @@ impl Node {
             arbiter: None,
             stage: Stage::Claiming,
         };
+        self.dedups.bytes += held.bytes();
         self.dedups.adds.insert(number, held);
         self.claim_key(now.time, number, effects);
         if self.dedups.adds.contains_key(&number) && deadline != Time::NEVER {
@@ -157,7 +158,9 @@ impl Node {
         };
         add.stage = Stage::Adding;
         let (ticket, name, deadline) = (add.ticket, add.name.clone(), add.deadline);
+        self.dedups.bytes -= add.bytes();
         let body = std::mem::take(&mut add.add.body);
+        self.dedups.bytes += add.bytes();
         let held = &add.add;
         let plain = AddJob {
             queue: &name.queue,
@@ -169,10 +172,10 @@ impl Node {
             ttl: held.ttl,
             max_len: held.max_len,
             replication: held.replication,
-            dedup: Some(Dedup {
+            dedup: Some(Box::new(Dedup {
                 key: &name.key,
                 window: held.window,
-            }),
+            })),
             wants_receipt: held.wants_receipt,
             extras: held.extras.clone(),
         };
@@ -200,6 +203,7 @@ impl Node {
         let Some(add) = self.dedups.adds.remove(&number) else {
             return;
         };
+        self.dedups.bytes -= add.bytes();
         match add.arbiter {
             Some(peer) => self.send_key(peer, KeyNews::Release(number, add.name), effects),
             None => self.release_key(now, &add.name, (None, number), effects),

@@ -12,6 +12,8 @@ pub(crate) fn check(node: &Node) {
         let claims_here = add.is_some_and(KeyedAdd::claims_here);
         assert!(claims_here, "the claim of add {number} belongs to nobody");
     }
+    let bytes = dedups.adds.values().map(KeyedAdd::bytes).sum::<usize>();
+    assert_eq!(dedups.bytes, bytes, "what adds of keys take");
     let adding = dedups.adds.iter().filter(|(_, add)| add.is_adding());
     let adding: Vec<u64> = adding.map(|(&number, _)| number).collect();
     let mut pending: Vec<u64> = Vec::new();

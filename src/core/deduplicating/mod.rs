@@ -46,6 +46,8 @@ pub(crate) use invariants::check;
 pub(crate) struct Dedups {
     /// Adds of this node that are under way, by number.
     adds: BTreeMap<u64, KeyedAdd>,
+    /// What they take.
+    bytes: usize,
     /// The last number of an add, or of a doubt.
     last_number: u64,
     /// The keys that nodes claim here.
@@ -91,7 +93,7 @@ impl Dedups {
 
     /// Bytes of memory that the adds under way take.
     pub(crate) fn bytes(&self) -> usize {
-        self.adds.values().map(KeyedAdd::bytes).sum()
+        self.bytes
     }
 
     /// Clients that wait for an add of a key to begin.

@@ -14,10 +14,10 @@ use crate::outcome::{Fate, Outcome};
 
 fn keyed(key: &'static str, window: u32) -> AddJob<'static> {
     AddJob {
-        dedup: Some(Dedup {
+        dedup: Some(Box::new(Dedup {
             key: key.as_bytes(),
             window,
-        }),
+        })),
         retry: Some(20),
         ttl: Some(600),
         ..job("q")

@@ -252,8 +252,8 @@ pub struct AddJob<'a> {
     pub max_len: Option<u64>,
     /// ASYNC: answer before the replicas confirmed.
     pub replication: Replication,
-    /// DEDUP: one job with this key at a time.
-    pub dedup: Option<Dedup<'a>>,
+    /// DEDUP: one job with this key at a time. Boxed, for it is rare, and every command would be larger.
+    pub dedup: Option<Box<Dedup<'a>>>,
     /// RECEIPT: tell who has the job.
     pub wants_receipt: bool,
     /// What the job carries beside its body.
