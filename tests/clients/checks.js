@@ -2,6 +2,7 @@
 // Runs the functions of a script as checks, and tells the result of each as a line for `run`.
 
 const assert = require('node:assert/strict');
+const { randomUUID } = require('node:crypto');
 
 const port = Number(process.env.SHOALMQ_PORT);
 const authPort = Number(process.env.SHOALMQ_AUTH_PORT);
@@ -50,4 +51,19 @@ async function wholeLife(call) {
   assert.deepEqual(await call('WAITJOB', other), [[other, 'deleted', null]]);
 }
 
-module.exports = { authPort, password, port, run, wholeLife };
+// A key makes one job of two adds, and a receipt tells who has it.
+async function jobWithAKey(call) {
+  const add = (...options) => call('ADDJOB', 'keyed', 'body', 0, ...options);
+  // Other clients do the same at this server.
+  const key = randomUUID();
+  const job = await add('DEDUP', key, 'WINDOW', 3600);
+  assert.equal(await add('DEDUP', key), job);
+  const existing = fields(await add('DEDUP', key, 'RECEIPT'));
+  assert.deepEqual(existing, { id: job, existing: 1, copies: 0, 'on-disk': 0, zones: 0 });
+  const fresh = fields(await add('RECEIPT'));
+  assert.deepEqual([fresh.existing, fresh.copies, fresh.zones], [0, 1, 1]);
+  assert.equal(await call('ACKJOB', job, fresh.id), 2);
+  assert.equal(await add('DEDUP', key), job);
+}
+
+module.exports = { authPort, jobWithAKey, password, port, run, wholeLife };

@@ -3,7 +3,7 @@
 
 const assert = require('node:assert/strict');
 const { Redis } = require('ioredis');
-const { authPort, password, port, run, wholeLife } = require('./checks.js');
+const { authPort, jobWithAKey, password, port, run, wholeLife } = require('./checks.js');
 
 async function checks(protocol) {
   const client = new Redis({ host: '127.0.0.1', port, protocol });
@@ -37,6 +37,7 @@ async function checks(protocol) {
       assert.equal(await client.call('ACKJOB', job), 1);
     },
     'a whole life': () => wholeLife((...words) => client.call(...words)),
+    'a job with a key': () => jobWithAKey((...words) => client.call(...words)),
     'nothing to get is null': async () => {
       assert.equal(await client.call('GETJOB', 'NOHANG', 'FROM', 'empty'), null);
       assert.equal(await client.call('GETJOB', 'TIMEOUT', 5, 'FROM', 'empty'), null);

@@ -3,7 +3,7 @@
 
 const assert = require('node:assert/strict');
 const { createClient } = require('redis');
-const { authPort, password, port, run, wholeLife } = require('./checks.js');
+const { authPort, jobWithAKey, password, port, run, wholeLife } = require('./checks.js');
 
 async function connect(RESP, options = {}) {
   const client = createClient({ RESP, socket: { host: '127.0.0.1', port }, ...options });
@@ -25,6 +25,7 @@ async function checks(RESP) {
       assert.equal(await call('SHOW', job), null);
     },
     'a whole life': () => wholeLife(call),
+    'a job with a key': () => jobWithAKey(call),
     'nothing to get is null': async () => {
       assert.equal(await call('GETJOB', 'NOHANG', 'FROM', 'empty'), null);
       assert.equal(await call('GETJOB', 'TIMEOUT', 5, 'FROM', 'empty'), null);

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import uuid
 
 import redis
 import redis.asyncio
@@ -61,6 +62,19 @@ def checks(protocol):
         other = add("life", "body")
         equal(call("DELJOB", other, "GLOBAL"), 1)
         equal(call("WAITJOB", other), [[other, b"deleted", None]])
+
+    def a_job_with_a_key():
+        # Other clients do the same at this server.
+        key = uuid.uuid4().hex
+        job = add("keyed", "body", "DEDUP", key, "WINDOW", 3600)
+        equal(add("keyed", "other", "DEDUP", key), job)
+        told = fields(call("ADDJOB", "keyed", "body", 0, "DEDUP", key, "RECEIPT"))
+        equal(told, {b"id": job, b"existing": 1, b"copies": 0, b"on-disk": 0, b"zones": 0})
+        told = fields(call("ADDJOB", "keyed", "body", 0, "RECEIPT"))
+        equal((told[b"existing"], told[b"copies"], told[b"zones"]), (0, 1, 1))
+        equal(call("ACKJOB", job, told[b"id"]), 2)
+        equal(add("keyed", "body", "DEDUP", key), job)
+        equal(call("GETJOB", "NOHANG", "FROM", "keyed"), None)
 
     def blocking_get():
         found = []

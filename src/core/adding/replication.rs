@@ -64,11 +64,12 @@ impl Node {
         if self.shared.has_policies() {
             from = self.fill_from_policies(add.queue, &mut terms);
         }
-        let with_key = add
-            .dedup
-            .as_ref()
-            .map(|_| add.extras.with(Tag::DEDUP_KEY, Some(&[])));
-        let knowing = self.peers.knowing(with_key.as_ref().unwrap_or(&add.extras));
+        let knowing = if add.dedup.is_none() {
+            self.peers.knowing(&add.extras)
+        } else {
+            let with_key = add.extras.with(Tag::DEDUP_KEY, Some(&[]));
+            self.peers.knowing(&with_key)
+        };
         let plan = match self.admit(add.queue, &terms, knowing) {
             Ok(plan) => plan,
             Err(refusal) => {
@@ -107,7 +108,9 @@ impl Node {
         }
         if at_once || !waits {
             self.count_added(key);
-            self.accept_key(key, effects);
+            if add.dedup.is_some() {
+                self.accept_key(key, effects);
+            }
         }
         self.offer(now.time, key, holders, effects);
         if !waits {
@@ -340,7 +343,9 @@ impl Node {
         self.replications.times.add(&COPY_MILLIS, took);
         if pending.producer != Producer::Answered {
             self.count_added(key);
-            self.accept_key(key, effects);
+            if self.jobs[key].has_extras() {
+                self.accept_key(key, effects);
+            }
         }
         match pending.home {
             Home::Here => {

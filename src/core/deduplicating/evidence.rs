@@ -21,14 +21,7 @@ pub(super) struct Telling {
 
 impl Node {
     /// The producer of a job is about to be answered. If the job has a key, it counts from now on, and all members hear of it.
-    #[inline]
     pub(crate) fn accept_key(&mut self, key: JobKey, effects: &mut Vec<Effect>) {
-        if self.jobs[key].has_extras() {
-            self.tell_accepted(key, effects);
-        }
-    }
-
-    fn tell_accepted(&mut self, key: JobKey, effects: &mut Vec<Effect>) {
         let Some(told) = self.set_accepted(key, effects) else {
             return;
         };
