@@ -1,8 +1,9 @@
 """Counts the instructions that a server takes for one ADDJOB, one GETJOB and one ACKJOB, 32 in a pipeline.
 
-    python3 tests/instructions.py target/release/shoalmq [JOBS]
+    python3 tests/instructions.py target/release/shoalmq [JOBS [OPTION ...]]
 
-The server keeps its jobs in memory and runs under callgrind (Debian's package: valgrind).
+The server keeps its jobs in memory and runs under callgrind (Debian's package: valgrind). The options go with each ADDJOB; in them # stands
+for the number of the job.
 """
 
 import pathlib
@@ -58,18 +59,20 @@ def control(server, order):
     subprocess.run(["callgrind_control", order, str(server.pid)], check=True, **quiet)
 
 
-def life_of_jobs(phase, jobs):
-    add = command(b"ADDJOB", b"queue", b"x" * 100, b"0", b"REPLICATE", b"1")
-    ids = phase("ADDJOB", [add] * jobs)
+def life_of_jobs(phase, jobs, options):
+    add = [b"ADDJOB", b"queue", b"x" * 100, b"0", b"REPLICATE", b"1", *options]
+    numbers = (b"%d" % number for number in range(jobs))
+    ids = phase("ADDJOB", [command(*(word.replace(b"#", number) for word in add)) for number in numbers])
     taken = phase("GETJOB", [command(b"GETJOB", b"NOHANG", b"FROM", b"queue")] * jobs)
     assert [job[0][1] for job in taken] == ids
     acked = phase("ACKJOB", [command(b"ACKJOB", id) for id in ids])
     assert set(acked) == {b"1"}
 
 
-def main(binary, jobs):
+def main(binary, jobs, *terms):
     folder = pathlib.Path(tempfile.mkdtemp())
     valgrind = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={folder}/count"]
+    terms = [term.encode() for term in terms]
     options = ["--port", str(PORT), "--http-port", "0", "--appendonly", "no", "--dir", str(folder)]
     server = subprocess.Popen([*valgrind, binary, "server", *options], stderr=subprocess.DEVNULL)
     connection = connect(server)
@@ -81,8 +84,8 @@ def main(binary, jobs):
         control(server, f"--dump={name}")
         return replies
 
-    life_of_jobs(lambda _, commands: send_all(connection, stream, commands), WARM_UP)
-    life_of_jobs(counted, jobs)
+    life_of_jobs(lambda _, commands: send_all(connection, stream, commands), WARM_UP, terms)
+    life_of_jobs(counted, jobs, terms)
     server.send_signal(signal.SIGTERM)
     server.wait()
     for count in sorted(folder.glob("count.*")):
@@ -92,4 +95,4 @@ def main(binary, jobs):
         print(name, round(total / jobs))
 
 
-main(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 32_000)
+main(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 32_000, *sys.argv[3:])

@@ -118,8 +118,13 @@ impl Node {
 
     /// The member at which this key is claimed; none: this node.
     pub(super) fn arbiter(&self, name: &KeyName) -> Option<PeerKey> {
-        let others = self.key_members().iter();
-        let ranked = others.map(|peer| (rank(name, &self.peers.get(peer).id), Some(peer)));
+        let others = self.key_members();
+        if others.is_empty() {
+            return None;
+        }
+        let ranked = others
+            .iter()
+            .map(|peer| (rank(name, &self.peers.get(peer).id), Some(peer)));
         let all = ranked.chain([(rank(name, &self.id), None)]);
         all.max().and_then(|(_, peer)| peer)
     }
