@@ -13,6 +13,7 @@ use crate::command::Reply;
 use crate::delivering::Agreement;
 use crate::effect::Effect;
 use crate::event::{Event, Pace};
+use crate::explaining::Happenings;
 use crate::extras::Extras;
 use crate::federating::Federation;
 use crate::healing::Healing;
@@ -62,6 +63,8 @@ pub struct Node {
     pub(crate) job_waits: JobWaits,
     pub(crate) watches: Watches,
     pub(crate) progress: Progress,
+    /// What happened to jobs lately.
+    pub(crate) happenings: Happenings,
     /// Queues that jobs were moved to in the course of this event: who waits there is to be served.
     pub(crate) rehoused: Vec<QueueKey>,
     /// What the clocks say at this event.
@@ -130,6 +133,7 @@ impl Node {
             job_waits: JobWaits::default(),
             watches: Watches::default(),
             progress: Progress::default(),
+            happenings: Happenings::default(),
             rehoused: Vec::new(),
             clock: Now {
                 time: now,

@@ -17,6 +17,7 @@
 use crate::acking::{End, Known};
 use crate::command::{Refusal, Reply};
 use crate::effect::Effect;
+use crate::explaining::What;
 use crate::id::{JobId, NodeId};
 use crate::job::{Ending, JobKey, JobState};
 use crate::members::{NodeSet, PeerKey};
@@ -63,6 +64,7 @@ impl Node {
         if self.jobs[key].state() == JobState::Queued && self.has(Bug::LostAck) {
             return;
         }
+        self.happened(self.jobs[key].id, What::Ended(end.known()));
         if self.other_holders(key).is_empty() && self.keep_seconds(key).is_none() {
             self.tally_service(now, key);
             self.let_go(now, key, &end, effects);
@@ -128,6 +130,7 @@ impl Node {
                 }
                 self.tally(self.jobs[key].queue, |tally| tally.acked += 1);
                 self.counters.acked += 1;
+                self.happened(id, What::Ended(end.known()));
             }
             self.end_at_once(now, key, &end, effects);
             count += 1;
@@ -152,7 +155,12 @@ impl Node {
         effects: &mut Vec<Effect>,
     ) {
         match self.jobs.find(&id) {
-            Some(key) => self.end_at_once(now, key, end, effects),
+            Some(key) => {
+                if self.jobs[key].state() != JobState::Acked {
+                    self.happened(id, What::HeardEnd(end.known()));
+                }
+                self.end_at_once(now, key, end, effects);
+            }
             None => self.remember(now, id, end.known()),
         }
     }
@@ -196,6 +204,7 @@ impl Node {
         let lacks = !of_tombstone && !self.other_holders(key).without(theirs).is_empty();
         let fresh = self.jobs[key].state() != JobState::Acked;
         if fresh {
+            self.happened(id, What::HeardEnd(end.known()));
             self.mark_acked(now, key, end, theirs, effects);
         } else {
             self.merge_end(key, &end, effects);

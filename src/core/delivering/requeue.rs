@@ -7,6 +7,7 @@
 use crate::agenda::Timer;
 use crate::command::Reply;
 use crate::effect::Effect;
+use crate::explaining::What;
 use crate::id::{Guarantee, JobId};
 use crate::job::{Ending, Job, JobKey, JobState, Move, Place};
 use crate::limits;
@@ -138,6 +139,7 @@ impl Node {
         }
         self.move_job(key, Move::PutBack, requeue);
         self.put_into(now, key);
+        self.happened(self.jobs[key].id, What::Queued(cause));
         // From another node, or from before a stop: it went into the queue before.
         if !matches!(cause, Cause::Given | Cause::Restored) {
             self.note_entry(now, key);
@@ -185,6 +187,7 @@ impl Node {
             Guarantee::AtLeastOnce => job.retry,
         };
         self.move_job(key, Move::Wait, now.after_secs(wait));
+        self.happened(self.jobs[key].id, What::KeptOut);
     }
 
     pub(crate) fn count_queueing(&mut self, key: JobKey, cause: Cause) {
@@ -227,6 +230,7 @@ impl Node {
         self.leave_queue(now, key);
         self.move_job(key, Move::Wait, requeue);
         self.take_turn(key);
+        self.happened(self.jobs[key].id, What::Dequeued);
         true
     }
 

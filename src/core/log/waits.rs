@@ -50,6 +50,7 @@ fn wait_of_reply(reply: &Reply, before: &[Effect]) -> Wait {
         Reply::Refused(_) => all_if_recorded(before, Wait::Nothing),
         Reply::Count(_)
         | Reply::Fates(_)
+        | Reply::Explained(_)
         | Reply::Shown(_)
         | Reply::Peeked(..)
         | Reply::QueueStat(_)

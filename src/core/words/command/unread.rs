@@ -19,6 +19,7 @@ impl Reply {
             | Reply::NothingToDeliver
             | Reply::Count(_)
             | Reply::Fates(_)
+            | Reply::Explained(_)
             | Reply::Shown(None)
             | Reply::QueueStat(_)
             | Reply::PauseState(_)
@@ -41,6 +42,7 @@ impl Reply {
             | Reply::NothingToDeliver
             | Reply::Count(_)
             | Reply::Fates(_)
+            | Reply::Explained(_)
             | Reply::Shown(_)
             | Reply::Peeked(..)
             | Reply::QueueStat(_)
@@ -111,6 +113,7 @@ impl Reply {
             | Reply::NothingToDeliver
             | Reply::Count(_)
             | Reply::Fates(_)
+            | Reply::Explained(_)
             | Reply::Shown(None)
             | Reply::QueueStat(_)
             | Reply::PauseState(_)
