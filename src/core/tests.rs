@@ -9,6 +9,7 @@ mod collecting;
 mod delivering;
 mod ending;
 mod expecting;
+mod explaining;
 mod exploring;
 mod extras;
 mod failing;
