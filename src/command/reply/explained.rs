@@ -80,3 +80,94 @@ fn event(out: &mut Vec<u8>, node: &NodeId, view: &EventView) {
     key(out, &view.event);
     key(out, &view.detail);
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use shoalmq_core::command::Standing;
+    use shoalmq_core::id::{ClientId, JobId};
+    use shoalmq_core::outcome::Outcome;
+
+    use super::*;
+
+    const NODE: &str = "0101010101010101010101010101010101010101";
+
+    fn job() -> Explained {
+        let node = NodeId::from_bytes([1; 20]);
+        let copy = CopyView {
+            standing: Standing::Active,
+            queue: Some(QueueName::new(b"q")),
+            rank: Some((2, false, 5, node)),
+            has_turn: true,
+            next: "retry".to_owned(),
+            next_in: Some(Duration::from_millis(1500)),
+        };
+        let held = HeldBy {
+            client: ClientId(7),
+            name: b"w".to_vec(),
+            since_ms: 9,
+        };
+        let event = EventView {
+            at_ms: 8,
+            event: "added".to_owned(),
+            detail: "x".to_owned(),
+        };
+        Explained {
+            id: JobId::from_bytes([1; 24]),
+            queue: None,
+            standing: Standing::Ended(Outcome::Acked),
+            why: "Why.".to_owned(),
+            copies: vec![(node, copy)],
+            held_by: Some((node, held)),
+            progress: None,
+            events: vec![(node, event)],
+            missing: vec![node],
+        }
+    }
+
+    fn told(explained: Option<&Explained>, protocol: Protocol) -> String {
+        let mut out = Vec::new();
+        encode(explained, protocol, &mut out);
+        String::from_utf8(out).expect("it is ASCII")
+    }
+
+    /// Words are bulks; what begins with the mark of another kind stands for itself.
+    fn wire(words: &[&str]) -> String {
+        let line = |word: &&str| {
+            if word.starts_with(['*', '%', ':', '$', '_']) {
+                format!("{word}\r\n")
+            } else {
+                format!("${}\r\n{word}\r\n", word.len())
+            }
+        };
+        words.iter().map(line).collect()
+    }
+
+    #[test]
+    fn a_job_is_a_map_or_a_flat_array() {
+        let job = job();
+        let id = String::from_utf8(job.id.text().to_vec()).expect("it is ASCII");
+        let words =
+            |all: &'static str, copy: &'static str, held: &'static str, nil: &'static str| {
+                let words = [
+                    all, "id", &id, "queue", nil, "state", "acked", "why", "Why.", "copies", "*1",
+                    copy, "node", NODE, "state", "active", "queue", "q", "version", ":2", "turn",
+                    ":1", "next", "retry", "next-in", ":1500", "held-by", held, "node", NODE,
+                    "client", ":7", "name", "w", "since", ":9", "progress", nil, "events", "*1",
+                    "*4", ":8", NODE, "added", "x", "missing", "*1", NODE,
+                ];
+                wire(&words)
+            };
+        let flat = words("*18", "*14", "*8", "$-1");
+        assert_eq!(told(Some(&job), Protocol::Resp2), flat);
+        let map = words("%9", "%7", "%4", "_");
+        assert_eq!(told(Some(&job), Protocol::Resp3), map);
+    }
+
+    #[test]
+    fn an_unknown_job_is_nil() {
+        assert_eq!(told(None, Protocol::Resp2), "$-1\r\n");
+        assert_eq!(told(None, Protocol::Resp3), "_\r\n");
+    }
+}

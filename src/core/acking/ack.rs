@@ -49,6 +49,7 @@ impl Node {
                 }
                 Some(key) => {
                     self.tally(self.jobs[key].queue, |tally| tally.acked += 1);
+                    self.happened(id, What::Ended(Known::Everywhere(Outcome::Acked)));
                     self.ack(now, key, End::acked(result), effects);
                     count += 1;
                 }
@@ -64,7 +65,6 @@ impl Node {
         if self.jobs[key].state() == JobState::Queued && self.has(Bug::LostAck) {
             return;
         }
-        self.happened(self.jobs[key].id, What::Ended(end.known()));
         if self.other_holders(key).is_empty() && self.keep_seconds(key).is_none() {
             self.tally_service(now, key);
             self.let_go(now, key, &end, effects);
@@ -79,6 +79,8 @@ impl Node {
         let is_over = self.jobs[key].state() == JobState::Acked;
         if !is_over {
             self.counters.deleted += 1;
+            let known = Known::Everywhere(Outcome::Deleted);
+            self.happened(self.jobs[key].id, What::Ended(known));
             self.ack(now, key, End::other(Outcome::Deleted), effects);
         }
         !is_over

@@ -99,8 +99,11 @@ impl Happenings {
         self.next = (self.next + 1) % limits::HAPPENINGS;
     }
 
-    #[cold]
+    /// Room for all of it is taken at once, so that nothing is ever moved. What is not used yet takes no memory but addresses.
     fn grow(&mut self, happening: Happening) {
+        if self.ring.is_empty() {
+            self.ring.reserve_exact(limits::HAPPENINGS);
+        }
         self.ring.push(happening);
     }
 
