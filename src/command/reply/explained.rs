@@ -6,11 +6,11 @@ use shoalmq_core::id::{NodeId, QueueName};
 use super::{bulk_or_nil, entry, job_id, key, millis_or_nil, nodes, number};
 use crate::resp::{Protocol, encode};
 
-/// What is told of a job.
+/// What a job has.
 const PAIRS: usize = 9;
-/// What is told of each copy.
+/// What each copy has.
 const COPY_PAIRS: usize = 7;
-/// What is told of who has it.
+/// What there is about the client that has it.
 const HELD_PAIRS: usize = 4;
 
 pub(super) fn encode(explained: Option<&Explained>, protocol: Protocol, out: &mut Vec<u8>) {

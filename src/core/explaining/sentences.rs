@@ -123,10 +123,13 @@ impl Node {
         let ago = Duration::from_millis(self.clock.wall.0.saturating_sub(dead.at_ms));
         let from = quoted(&dead.from);
         let reason = match dead.reason {
-            DeathReason::Deliveries => format!(
-                "it was handed out {} times, as often as MAXDELIVER allows",
-                dead.deliveries
-            ),
+            DeathReason::Deliveries => {
+                let times = match dead.deliveries {
+                    1 => "once".to_owned(),
+                    count => format!("{count} times"),
+                };
+                format!("it was handed out {times}, as often as MAXDELIVER allows")
+            }
             DeathReason::Nack => "a client gave it up with NACK DEAD".to_owned(),
             DeathReason::Expired => "its TTL was over".to_owned(),
         };
@@ -137,8 +140,8 @@ impl Node {
         };
         let left = span(self.jobs[key].expires().since(now));
         format!(
-            "It is a dead letter in {name} since {} ago: {reason}{text}. REDRIVE sends it back to {from}, with its full TTL \
-             and its counters at 0; else it is deleted in {left}.",
+            "It became a dead letter {} ago, and waits in {name}: {reason}{text}. REDRIVE sends it back to {from}, with its full \
+             TTL and its counters at 0; else it is deleted in {left}.",
             span(ago)
         )
     }
@@ -162,12 +165,12 @@ impl Node {
             _ if !job.is_ours() => self.why_copy(now, key),
             Place::Waiting => {
                 let by = if self.has_backoff(key) {
-                    "BACKOFF, or by its DELAY"
+                    "BACKOFF, or by the DELAY of that NACK"
                 } else {
-                    "its DELAY"
+                    "the DELAY of that NACK"
                 };
                 format!(
-                    "A client gave it back with NACK, and by {by}, it waits at node {node}: it goes back into {name} in {left}."
+                    "A client gave it back with NACK: by {by}, it waits at node {node}, and goes back into {name} in {left}."
                 )
             }
             Place::Before | Place::BeforeUnsure => self.why_delayed(now, key),

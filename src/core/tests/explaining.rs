@@ -261,7 +261,7 @@ fn a_job_that_was_given_back_waits() {
         ..Nack::default()
     }));
     let why = format!(
-        "A client gave it back with NACK, and by its DELAY, it waits at node {}: it goes back into queue \"q\" in 30 s.",
+        "A client gave it back with NACK: by the DELAY of that NACK, it waits at node {}, and goes back into queue \"q\" in 30 s.",
         own()
     );
     let told = explain(&mut bench, id);
@@ -315,7 +315,7 @@ fn a_dead_letter_says_why_it_died_and_what_redrive_does() {
     says(
         &told,
         Standing::Dead,
-        "It is a dead letter in queue \"q.dead\" since 3 s ago: it was handed out 1 times, as often as MAXDELIVER allows (\"no \
+        "It became a dead letter 3 s ago, and waits in queue \"q.dead\": it was handed out once, as often as MAXDELIVER allows (\"no \
          route\"). REDRIVE sends it back to queue \"q\", with its full TTL and its counters at 0; else it is deleted in 6 d 23 h.",
     );
     assert_eq!(told.copies[0].1.standing, Standing::Dead);
