@@ -11,20 +11,20 @@ pub(super) fn of_job(reply: &Frame) -> Option<String> {
     let told = figures(reply)?;
     let find = |wanted: &str| told.iter().find(|(name, _)| *name == wanted);
     let value = |wanted| find(wanted).map(|&(_, value)| value);
-    let mut out = String::new();
-    let mut line = |name: &str, text: &str| {
-        if !text.is_empty() {
-            out.push_str(&format!("{name:<9} {text}\n"));
-        }
-    };
-    line("id", &text(value("id")?));
-    line("queue", &text(value("queue")?));
-    line("state", &text(value("state")?));
-    line("why", &text(value("why")?));
-    line("held by", &held_by(value("held-by")?).unwrap_or_default());
-    line("progress", &text(value("progress")?));
     let missing = items(value("missing")?)?.iter().map(text);
-    line("missing", &missing.collect::<Vec<_>>().join(" "));
+    let lines = [
+        ("id", text(value("id")?)),
+        ("queue", text(value("queue")?)),
+        ("state", text(value("state")?)),
+        ("why", text(value("why")?)),
+        ("held by", held_by(value("held-by")?).unwrap_or_default()),
+        ("progress", text(value("progress")?)),
+        ("missing", missing.collect::<Vec<_>>().join(" ")),
+    ];
+    let lines = lines.iter().filter(|(_, text)| !text.is_empty());
+    let mut out = lines.fold(String::new(), |out, (name, text)| {
+        out + &format!("{name:<9} {text}\n")
+    });
     let copies: Option<Vec<_>> = items(value("copies")?)?.iter().map(copy).collect();
     let events: Option<Vec<_>> = items(value("events")?)?.iter().map(event).collect();
     push_table(

@@ -86,7 +86,7 @@ struct Held<'a> {
 #[derive(Serialize, Deserialize)]
 struct Event<'a> {
     at_ms: u64,
-    event: &'a str,
+    what: &'a str,
     detail: &'a str,
 }
 
@@ -208,7 +208,7 @@ impl<'a> Event<'a> {
     fn of(view: &'a EventView) -> Self {
         Event {
             at_ms: view.at_ms,
-            event: &view.event,
+            what: &view.event,
             detail: &view.detail,
         }
     }
@@ -216,7 +216,7 @@ impl<'a> Event<'a> {
     fn into_view(self) -> EventView {
         EventView {
             at_ms: self.at_ms,
-            event: text(self.event, WORD),
+            event: text(self.what, WORD),
             detail: text(self.detail, DETAIL),
         }
     }

@@ -136,8 +136,8 @@ impl Node {
             Guarantee::AtLeastOnce => now.after_secs(job.retry),
             Guarantee::AtMostOnce => Time::NEVER,
         };
+        self.happened(job.id, What::HandedOut(client));
         self.move_job(key, Move::HandOut, requeue);
-        self.happened(self.jobs[key].id, What::HandedOut(client));
         if self.jobs[key].guarantee() == Guarantee::AtMostOnce {
             self.evictable
                 .push_back(&mut self.jobs, key, Place::Evictable);

@@ -133,13 +133,13 @@ impl Node {
             Guarantee::AtMostOnce => Time::NEVER,
             Guarantee::AtLeastOnce => now.after_secs(job.retry),
         };
+        self.happened(job.id, What::Queued(cause));
         self.count_queueing(key, cause);
         if cause == Cause::Retry {
             self.jobs[key].moves = 0;
         }
         self.move_job(key, Move::PutBack, requeue);
         self.put_into(now, key);
-        self.happened(self.jobs[key].id, What::Queued(cause));
         // From another node, or from before a stop: it went into the queue before.
         if !matches!(cause, Cause::Given | Cause::Restored) {
             self.note_entry(now, key);

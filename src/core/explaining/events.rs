@@ -84,32 +84,34 @@ const _: () = assert!(size_of::<Happening>() == 48, "a full ring takes 3 MiB");
 /// The ring.
 #[derive(Debug, Default)]
 pub(crate) struct Happenings {
-    /// The newest entry stands before `next`.
     ring: Vec<Happening>,
-    next: usize,
+    /// Once it is full: the oldest entry, which makes room for the next.
+    oldest: usize,
 }
 
 impl Happenings {
     #[inline]
     fn add(&mut self, happening: Happening) {
-        match self.ring.get_mut(self.next) {
-            Some(oldest) => *oldest = happening,
-            None => self.grow(happening),
+        if self.ring.len() < limits::HAPPENINGS {
+            if self.ring.capacity() == 0 {
+                self.make_room();
+            }
+            self.ring.push(happening);
+        } else {
+            self.ring[self.oldest] = happening;
+            self.oldest = (self.oldest + 1) % limits::HAPPENINGS;
         }
-        self.next = (self.next + 1) % limits::HAPPENINGS;
     }
 
     /// Room for all of it is taken at once, so that nothing is ever moved. What is not used yet takes no memory but addresses.
-    fn grow(&mut self, happening: Happening) {
-        if self.ring.is_empty() {
-            self.ring.reserve_exact(limits::HAPPENINGS);
-        }
-        self.ring.push(happening);
+    #[cold]
+    fn make_room(&mut self) {
+        self.ring.reserve_exact(limits::HAPPENINGS);
     }
 
     /// What happened to a job, the newest first.
     pub(super) fn of(&self, id: &JobId) -> impl Iterator<Item = (WallTime, What)> {
-        let (newer, older) = self.ring.split_at(self.next.min(self.ring.len()));
+        let (newer, older) = self.ring.split_at(self.oldest);
         let newest_first = newer.iter().rev().chain(older.iter().rev());
         newest_first
             .filter(move |it| it.id == *id)

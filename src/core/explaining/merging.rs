@@ -3,9 +3,9 @@
 use std::cmp::Reverse;
 use std::time::Duration;
 
-use crate::command::{CopyView, Explained, Report, Standing};
+use crate::command::{CopyView, EventView, Explained, Report, Standing};
 use crate::explaining::sentences::{listed, span};
-use crate::id::{JobId, Maker, NodeId};
+use crate::id::{JobId, NodeId};
 use crate::outcome::Outcome;
 use crate::time::WallTime;
 
@@ -47,9 +47,7 @@ impl Explaining {
             .leading()
             .and_then(|(_, _, report)| report.progress.clone());
         let said = || self.reports.iter().find_map(|(_, it)| it.progress.clone());
-        let progress = progress
-            .or_else(said)
-            .filter(|_| standing_is_open(standing));
+        let progress = progress.or_else(said).filter(|_| standing.is_open());
         Some(Explained {
             id: self.id,
             queue,
@@ -122,7 +120,7 @@ impl Explaining {
         };
         let events = self.events();
         let end = events.iter().find(|(_, it)| it.event == outcome.name());
-        let mut why = match end {
+        let why = match end {
             Some((node, end)) => {
                 let ago = Duration::from_millis(wall.0.saturating_sub(end.at_ms));
                 let node = node.maker();
@@ -132,20 +130,21 @@ impl Explaining {
         };
         let telling = self.copies();
         let telling = telling.filter(|(_, copy, _)| copy.next == "tell the holders");
-        let telling: Vec<Maker> = telling.map(|(node, ..)| node.maker()).collect();
-        if telling.is_empty() {
-            why.push('.');
+        let telling: Vec<NodeId> = telling.map(|(node, ..)| node).collect();
+        let rest = if telling.is_empty() {
+            ".".to_owned()
         } else {
-            why.push_str(&format!(
-                "; {} still to hear from other holders that they know.",
-                has(&telling)
-            ));
-        }
-        why
+            let verb = if telling.len() == 1 { "has" } else { "have" };
+            format!(
+                "; {} {verb} still to hear from other holders that they know.",
+                listed(&telling)
+            )
+        };
+        why + &rest
     }
 
     /// What happened anywhere, in the order of time.
-    fn events(&self) -> Vec<(NodeId, crate::command::EventView)> {
+    fn events(&self) -> Vec<(NodeId, EventView)> {
         let reports = self.reports.iter();
         let mut events: Vec<_> = reports
             .flat_map(|(node, report)| report.events.iter().map(|event| (*node, event.clone())))
@@ -161,25 +160,12 @@ fn is_out(copy: &CopyView) -> bool {
     copy.has_turn && copy.standing == Standing::Active
 }
 
-fn standing_is_open(standing: Standing) -> bool {
-    standing.is_open()
-}
-
-fn makers(nodes: &[NodeId]) -> Vec<Maker> {
-    nodes.iter().map(NodeId::maker).collect()
-}
-
-fn has(nodes: &[Maker]) -> String {
-    let verb = if nodes.len() == 1 { "has" } else { "have" };
-    format!("{} {verb}", listed(nodes))
-}
-
 /// No node that answered has the turn.
 fn without_turn(missing: &[NodeId], why: &str) -> String {
     let away = if missing.is_empty() {
         "It is on its way from one node to another, or the node that had it last is gone".to_owned()
     } else {
-        let away = listed(&makers(missing));
+        let away = listed(missing);
         format!("No node that answered has the turn to deliver it, and {away} did not answer")
     };
     format!("{away}; {why}")
@@ -190,7 +176,7 @@ fn lost_track(missing: &[NodeId]) -> String {
     if missing.is_empty() {
         return "No node has it any more, and none remembers how it ended.".to_owned();
     }
-    let away = listed(&makers(missing));
+    let away = listed(missing);
     format!(
         "No node that answered has it any more or remembers how it ended; {away} did not answer."
     )

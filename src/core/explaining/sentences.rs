@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::adding::Home;
 use crate::explaining::events::What;
-use crate::id::{Guarantee, Maker, QueueName};
+use crate::id::{Guarantee, NodeId, QueueName};
 use crate::job::{JobKey, JobState, Place};
 use crate::limits;
 use crate::node::Node;
@@ -46,26 +46,26 @@ impl Node {
         let silent = self
             .peers
             .names(job.holders.without(pending.confirmed), None);
-        let mut why = format!(
-            "Its producer waits for copies: {have} of {wanted} other {} confirmed one",
-            plural(u64::from(wanted), "node has", "nodes have")
-        );
-        if pending.home == Home::Elsewhere {
-            why.push_str(", and this node keeps none");
-        }
-        if silent.is_empty() {
-            why.push_str(", and no further node can take one now");
+        let others = plural(u64::from(wanted), "node has", "nodes have");
+        let here = if pending.home == Home::Elsewhere {
+            ", and this node keeps none"
         } else {
-            let silent: Vec<Maker> = silent.iter().map(|node| node.maker()).collect();
-            why.push_str(&format!(", {} not yet", listed(&silent)));
-        }
+            ""
+        };
+        let lacking = if silent.is_empty() {
+            ", and no further node can take one now".to_owned()
+        } else {
+            format!(", {} not yet", listed(&silent))
+        };
+        let next = if pending.deadline <= job.due {
+            "the add is withdrawn"
+        } else {
+            "more are asked"
+        };
         let left = span(job.due.since(now));
-        if pending.deadline <= job.due {
-            why.push_str(&format!("; the add is withdrawn in {left}."));
-        } else {
-            why.push_str(&format!("; more are asked in {left}."));
-        }
-        why
+        format!(
+            "Its producer waits for copies: {have} of {wanted} other {others} confirmed one{here}{lacking}; {next} in {left}."
+        )
     }
 
     /// The job is in its queue, and no dead letter.
@@ -91,8 +91,7 @@ impl Node {
         let next = if !queue.waiters.is_empty() {
             "clients wait for it, and it is delivered in its turn".to_owned()
         } else if !waiting.is_empty() {
-            let nodes: Vec<Maker> = waiting.iter().map(|node| node.maker()).collect();
-            let where_to = listed(&nodes);
+            let where_to = listed(&waiting);
             format!("clients wait at {where_to}, and it goes there in a moment")
         } else if out > 0 {
             format!("clients took about {out} a second of its jobs here lately")
@@ -309,13 +308,10 @@ fn plural<'a>(count: u64, one: &'a str, more: &'a str) -> &'a str {
 }
 
 /// Nodes, as jobs name them.
-pub(super) fn listed(nodes: &[Maker]) -> String {
-    let names: Vec<String> = nodes.iter().map(Maker::to_string).collect();
-    format!(
-        "{} {}",
-        plural(nodes.len() as u64, "node", "nodes"),
-        names.join(", ")
-    )
+pub(super) fn listed(nodes: &[NodeId]) -> String {
+    let names: Vec<String> = nodes.iter().map(|node| node.maker().to_string()).collect();
+    let word = plural(nodes.len() as u64, "node", "nodes");
+    format!("{word} {}", names.join(", "))
 }
 
 /// A time in the two units that say enough.

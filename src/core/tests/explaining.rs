@@ -8,7 +8,7 @@ use crate::command::{AddJob, Command, Explained, Nack, Reply, Standing, Wait};
 use crate::event::Event;
 use crate::explaining::What;
 use crate::extras::{Extras, Tag};
-use crate::id::{ClientId, JobId, Ticket};
+use crate::id::{ClientId, JobId, QueueName, Ticket};
 use crate::limits;
 use crate::log::Reload;
 use crate::node::Node;
@@ -69,13 +69,6 @@ fn copies(replicate: u16) -> AddJob<'static> {
     }
 }
 
-fn with_extra<'a>(tag: Tag, value: &[u8], add: AddJob<'a>) -> AddJob<'a> {
-    AddJob {
-        extras: Extras::new([(tag, value)]),
-        ..add
-    }
-}
-
 /// The eight digits by which sentences name a node.
 fn node(seat: usize) -> String {
     Shoal::id(seat).maker().to_string()
@@ -111,7 +104,7 @@ fn a_ready_job_waits_for_a_client_behind_those_before_it() {
     );
     says(&told, Standing::Queued, &why);
     assert_eq!(
-        told.queue.as_ref().map(|name| name.as_bytes()),
+        told.queue.as_ref().map(QueueName::as_bytes),
         Some(&b"q"[..])
     );
     assert_eq!(names(&told), ["added", "queued"]);
@@ -292,11 +285,10 @@ fn a_queue_that_takes_no_jobs_keeps_a_job_out() {
 #[test]
 fn a_dead_letter_says_why_it_died_and_what_redrive_does() {
     let mut bench = Bench::new();
-    let limited = with_extra(
-        Tag::MAX_DELIVER,
-        &1_u16.to_le_bytes(),
-        job_with_retry("q", 10),
-    );
+    let limited = AddJob {
+        extras: Extras::new([(Tag::MAX_DELIVER, &1_u16.to_le_bytes()[..])]),
+        ..job_with_retry("q", 10)
+    };
     let id = bench.add(limited);
     take(&mut bench, "q");
     let told = explain(&mut bench, id);
@@ -533,7 +525,7 @@ fn the_highest_register_says_where_a_job_is() {
     let told = ask_known(&mut shoal, 0, id);
     assert_eq!((told.standing, told.missing.len()), (Standing::Dead, 0));
     assert_eq!(
-        told.queue.as_ref().map(|name| name.as_bytes()),
+        told.queue.as_ref().map(QueueName::as_bytes),
         Some(&b"q.dead"[..])
     );
 }
