@@ -93,7 +93,6 @@ impl Stats {
         };
     }
 
-    #[inline]
     pub(crate) fn count(&mut self, command: CommandIndex, took: Duration, failed: bool) {
         let stats = &mut self.per_command[usize::from(command.0)];
         stats.calls += 1;

@@ -391,7 +391,6 @@ impl Node {
     }
 
     /// A job is about to be acknowledged, by a client here or elsewhere.
-    #[inline]
     pub(crate) fn tally_service(&mut self, now: Time, key: JobKey) {
         let job = &self.jobs[key];
         if job.counted == Share::Active {

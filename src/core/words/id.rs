@@ -349,7 +349,6 @@ fn hex_encode(bytes: &[u8], text: &mut [u8]) {
 }
 
 /// Fills `bytes` from exactly twice as many lower-case hex digits.
-#[inline]
 fn hex_decode(text: &[u8], bytes: &mut [u8]) -> Option<()> {
     if text.len() != 2 * bytes.len() {
         return None;

@@ -133,7 +133,6 @@ impl<'a> Execution<'a> {
     /// Runs `commands` until one of them holds back the rest. Returns the places of late answers, and the command that
     /// holds back the rest with its outcome. Commands are known by their index in the batch; `first` is that of the
     /// first one. `arguments` gives the arguments of a command, for MONITOR and SLOWLOG.
-    #[inline]
     pub(super) fn run(
         &mut self,
         first: usize,

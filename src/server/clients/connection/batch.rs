@@ -16,7 +16,6 @@ use crate::server::clients::session::Replies;
 use crate::server::metrics;
 
 /// Parses commands of a batch, before the lock is taken.
-#[inline]
 fn prepare<'a>(decoder: &'a Decoder, input: &'a [u8], commands: Range<usize>) -> Vec<Prepared<'a>> {
     let mut args = Vec::new();
     let prepare = |index| {
