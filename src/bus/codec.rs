@@ -10,7 +10,8 @@
 //!                             20 answer, 21 ask for queues, 22 queues, 23 settings digest; of topics: 24 greeting,
 //!                             25 counted, 26 haves, 27 follows, 28 records, 29 pull, 30 pulled, 31 close, 32 closed,
 //!                             33 how far, 34 so far; 35 moved, 36 watch, 37 fates; of keys: 38 claim,
-//!                             39 granted, 40 release, 41 look, 42 found, 43 added
+//!                             39 granted, 40 release, 41 look, 42 found, 43 added; 44 ask about a job,
+//!                             45 what is known of it
 //!          fields             numbers as varints, bytes behind their length; a job id is 24 bytes, a list of nodes
 //!                             their ids of 20 bytes, one behind the other
 //! ```
@@ -40,6 +41,7 @@ use self::settings::Entry;
 use self::view::{Said, Wanted};
 use crate::resp::COMMAND_MAX;
 
+mod explaining;
 mod fates;
 #[cfg(test)]
 mod golden;
@@ -103,6 +105,20 @@ pub fn encode(message: &Message, out: &mut Vec<u8>) -> Result<(), TooLong> {
             }
             Ok(())
         }
+        Message::Ask {
+            number,
+            question: Question::Explain(id),
+        } => append(
+            &(explaining::ASKED, explaining::Asked::of(*number, id)),
+            out,
+        ),
+        Message::Answer {
+            number,
+            answer: Answer::Report(report),
+        } => append(
+            &(explaining::TOLD, explaining::Told::of(*number, report)),
+            out,
+        ),
         _ => append(&Payload::of_message(message), out),
     }
 }
@@ -112,7 +128,7 @@ pub fn encode_notice(notice: &Notice, out: &mut Vec<u8>) -> Result<(), TooLong> 
     append(&Payload::of_notice(notice), out)
 }
 
-fn append(payload: &Payload<'_>, out: &mut Vec<u8>) -> Result<(), TooLong> {
+fn append(payload: &impl Serialize, out: &mut Vec<u8>) -> Result<(), TooLong> {
     let start = out.len();
     out.extend_from_slice(&[0; LENGTH]);
     postcard::serialize_with_flavor(payload, Append(out)).expect("a vector takes anything");
@@ -141,7 +157,10 @@ pub fn decode(bytes: &[u8]) -> Result<Option<(Frame, usize)>, Invalid> {
 }
 
 fn decode_payload(payload: &[u8]) -> Result<Frame, Invalid> {
-    let (kind, _) = postcard::take_from_bytes::<u32>(payload).map_err(Invalid::Fields)?;
+    let (kind, fields) = postcard::take_from_bytes::<u32>(payload).map_err(Invalid::Fields)?;
+    if matches!(kind, explaining::ASKED | explaining::TOLD) {
+        return explaining::decode(kind, fields);
+    }
     if kind >= KINDS {
         return Ok(Frame::Unknown(kind));
     }

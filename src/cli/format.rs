@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
-use super::table;
+use super::{explained, table};
 use crate::resp::Frame;
 
 /// Who the text is for.
@@ -29,6 +29,8 @@ pub(super) enum Shape {
     GlobalPairs,
     /// An array of an array of such lists, and the ids of the missing nodes: QLIST.
     Queues,
+    /// A list of pairs, of which one is an array of such lists: EXPLAIN.
+    Explained,
     /// An array of lists of pairs.
     Rows,
     /// A text of many lines, made to be read as it is.
@@ -47,6 +49,7 @@ impl Shape {
         match (word(0).as_str(), word(1).as_str()) {
             ("QSTAT", _) if global => Shape::GlobalPairs,
             ("QLIST", _) => Shape::Queues,
+            ("EXPLAIN", _) => Shape::Explained,
             ("SHOW" | "QSTAT", _) | ("CONFIG", "GET") => Shape::Pairs,
             ("INFO", _)
             | ("CLUSTER", "NODES" | "INFO")
@@ -76,6 +79,11 @@ pub(super) fn human(reply: &Frame, shape: Shape) -> String {
         && let Some(table) = table::of_queues(reply)
     {
         return table;
+    }
+    if shape == Shape::Explained
+        && let Some(text) = explained::of_job(reply)
+    {
+        return text;
     }
     let mut out = String::new();
     match (shape, reply) {
@@ -289,6 +297,20 @@ fn json(reply: &Frame, shape: Shape) -> Value {
             pairs
                 .into_iter()
                 .map(|(name, value)| (name.to_owned(), plain(value)))
+                .collect()
+        }
+        Frame::Array(items)
+            if shape == Shape::Explained
+                && let Some(pairs) = pairs(items) =>
+        {
+            let shape_of = |name: &str| match name {
+                "copies" => Shape::Rows,
+                "held-by" => Shape::Pairs,
+                _ => Shape::Plain,
+            };
+            pairs
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), json(value, shape_of(name))))
                 .collect()
         }
         Frame::Array(items) if shape == Shape::GlobalPairs => {

@@ -4,6 +4,7 @@
 //! raw for programs. A command is never repeated by itself, because nobody can tell whether one whose
 //! connection broke was carried out.
 
+mod explained;
 mod format;
 mod help;
 mod node;
@@ -38,6 +39,8 @@ Queues:
   queues [QLIST options]          the queues of the cluster as a table: MATCH GLOB,
                                   SORT name|ready|age, COUNT N, LOCAL; with -r -1 -i 2
                                   again every 2 seconds
+  explain ID                      where a job is, why it is not being delivered, and what
+                                  happened to it
 
 Topics:
   tail PATTERN... [--from START]  print entries as they come, until Ctrl-C; START is a
@@ -123,6 +126,7 @@ pub async fn run(args: Args, commands: Vec<CommandHelp>) -> ExitCode {
         (Some("tail"), _) => tail::run(args).await,
         (Some("publish"), _) => publish::run(args).await,
         (Some("queues"), _) => once(args.with_command("QLIST")).await,
+        (Some("explain"), _) => once(args.with_command("EXPLAIN")).await,
         _ if !args.command.is_empty() => once(args).await,
         (_, true) => prompt::run(args.format(), Session::new(args.target()), commands).await,
         (_, false) => lines(args).await,

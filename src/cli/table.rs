@@ -31,7 +31,8 @@ pub(super) fn of_queues(reply: &Frame) -> Option<String> {
     let mut out = if queues.is_empty() {
         "(no queues)".to_owned()
     } else {
-        aligned(&lines)
+        let is_left = |column| column == 0 || column == COLUMNS.len() - 1;
+        aligned(&lines, is_left)
     };
     if !missing.is_empty() {
         let ids: Vec<String> = missing.iter().map(text).collect();
@@ -57,7 +58,7 @@ fn row(queue: &Frame) -> Option<[String; COLUMNS.len()]> {
 }
 
 /// Names and values, of a map or of the flat array that stands for one in RESP2.
-fn figures(queue: &Frame) -> Option<Vec<(&str, &Frame)>> {
+pub(super) fn figures(queue: &Frame) -> Option<Vec<(&str, &Frame)>> {
     match queue {
         Frame::Map(pairs) => pairs
             .iter()
@@ -68,7 +69,7 @@ fn figures(queue: &Frame) -> Option<Vec<(&str, &Frame)>> {
     }
 }
 
-fn text(value: &Frame) -> String {
+pub(super) fn text(value: &Frame) -> String {
     match value {
         Frame::Integer(number) => number.to_string(),
         value => format::plain(value.as_bytes().unwrap_or_default()),
@@ -86,9 +87,12 @@ fn age(seconds: i64) -> String {
     }
 }
 
-/// Names and words to the left, figures to the right.
-fn aligned(lines: &[[String; COLUMNS.len()]]) -> String {
-    let mut widths = [0; COLUMNS.len()];
+/// Cells in columns: words to the left, figures to the right.
+pub(super) fn aligned<const COLUMNS: usize>(
+    lines: &[[String; COLUMNS]],
+    is_left: impl Fn(usize) -> bool,
+) -> String {
+    let mut widths = [0; COLUMNS];
     for line in lines {
         for (width, cell) in widths.iter_mut().zip(line) {
             *width = cell.chars().count().max(*width);
@@ -96,10 +100,14 @@ fn aligned(lines: &[[String; COLUMNS.len()]]) -> String {
     }
     let written = lines.iter().map(|line| {
         let cells = line.iter().zip(widths).enumerate();
-        let cells = cells.map(|(column, (cell, width))| match column {
-            0 => format!("{cell:<width$}"),
-            _ if column == COLUMNS.len() - 1 => cell.clone(),
-            _ => format!("{cell:>width$}"),
+        let cells = cells.map(|(column, (cell, width))| {
+            if column == COLUMNS - 1 && is_left(column) {
+                cell.clone()
+            } else if is_left(column) {
+                format!("{cell:<width$}")
+            } else {
+                format!("{cell:>width$}")
+            }
         });
         cells.collect::<Vec<_>>().join("  ")
     });

@@ -387,6 +387,14 @@ pub(super) fn show<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
     Ok(Request::Core(Command::Show(job_id(id)?)))
 }
 
+/// `EXPLAIN id`: where a job is, and why it is not being delivered; nil for an unknown job.
+pub(super) fn explain<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
+    let &[id] = args else {
+        return Err(ParseError::WrongArity("explain"));
+    };
+    Ok(Request::Core(Command::Explain(job_id(id)?)))
+}
+
 /// `LOADJOB job`: always refused; it exists because Disque's clients may list it.
 pub(super) fn load_job<'a>(_: &[&'a [u8]]) -> Parsed<'a> {
     Err(ParseError::LoadJob)

@@ -20,6 +20,7 @@ use super::Failure;
 use super::queue::{pause_name, state_name};
 use crate::resp::{Protocol, encode};
 
+mod explained;
 mod topic;
 
 pub use topic::encode_push;
@@ -52,6 +53,7 @@ pub fn encode(reply: &Reply, protocol: Protocol, out: &mut Vec<u8>) {
                 outcome(out, protocol, fate);
             }
         }
+        Reply::Explained(explained) => explained::encode(explained.as_deref(), protocol, out),
         Reply::Shown(None) => encode::nil_bulk(out, protocol),
         Reply::Shown(Some(job)) => show(out, protocol, job),
         &Reply::Peeked(ref jobs, meta) => {
@@ -132,6 +134,7 @@ fn global(gathered: &Gathered, protocol: Protocol, out: &mut Vec<u8>) {
         | Answer::Purged(_)
         | Answer::Redriven(_)
         | Answer::Done(_)
+        | Answer::Report(_)
         | Answer::Queues(_) => {
             panic!("no command with GLOBAL asks for it")
         }

@@ -8,7 +8,7 @@ use super::{admin, client, cluster, config, connection, introspect, job, queue, 
 use crate::suggestion;
 
 /// How many commands there are.
-pub const COUNT: usize = 63;
+pub const COUNT: usize = 64;
 
 /// A command, as the table knows it.
 #[derive(Debug)]
@@ -252,6 +252,7 @@ const ROWS: [CommandSpec; COUNT] = [
     row("dequeue", -1, WRITE_FAST, job::dequeue, &manual::DEQUEUE),
     row("echo", 2, READ_FAST, connection::echo, &manual::ECHO),
     row("enqueue", -1, GROW, job::enqueue, &manual::ENQUEUE),
+    row("explain", 2, READ, job::explain, &manual::EXPLAIN),
     row("fastack", -1, WRITE_FAST, job::fast_ack, &manual::FASTACK),
     row("getjob", -2, WRITE_FAST, job::get_job, &manual::GETJOB),
     row("hello", -1, READ_FAST.and(Flags::NO_AUTH), connection::hello, &manual::HELLO),

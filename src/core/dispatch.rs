@@ -2,7 +2,7 @@
 
 use crate::acking::End;
 use crate::agenda::Timer;
-use crate::command::{Command, Errand, Refusal, Reply};
+use crate::command::{Command, Errand, Question, Refusal, Reply};
 use crate::effect::Effect;
 use crate::federating::Need;
 use crate::id::{NodeId, Ticket};
@@ -64,6 +64,10 @@ impl Node {
             }
             Command::PurgeQueue(queue) => {
                 return self.purge_queue(now, ticket, queue, effects);
+            }
+            Command::Explain(None) => Reply::Explained(None),
+            Command::Explain(Some(id)) => {
+                return self.gather(now.time, ticket, Question::Explain(id), effects);
             }
             Command::Topic(command) => {
                 return self.on_topic_command(now, ticket, &command, effects);

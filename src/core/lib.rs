@@ -8,7 +8,7 @@
 //! every node forget it (`acking`), and who waits for its end hears of it (`awaiting`). Between nodes it moves to where clients wait (`federating`), gets new copies when a
 //! node is lost (`healing`), and leaves with a node that goes (`members`). All nodes share one small map
 //! (`settings`). What must outlive the process is a [`record::Record`], and [`log::Restore`] is the way back. `telling`
-//! only looks.
+//! only looks, and `explaining` says why a job is where it is.
 //!
 //! Beside the queues are topics, durable channels that every node keeps whole: [`topic`].
 
@@ -19,6 +19,7 @@ mod awaiting;
 mod deduplicating;
 mod delivering;
 mod dispatch;
+mod explaining;
 mod federating;
 mod healing;
 pub mod invariants;

@@ -286,6 +286,12 @@ pub(crate) const PURGE_JOBS: u32 = 512;
 pub(crate) const PURGE_PAUSE: Duration = Duration::from_millis(2);
 /// Purges of which a node remembers how many jobs went.
 pub(crate) const PURGES: usize = 1024;
+/// What happened to jobs lately, and is remembered: 3 MiB.
+pub(crate) const HAPPENINGS: usize = 1 << 16;
+/// The most events of one job that a node tells.
+pub(crate) const EVENTS_TOLD: usize = 64;
+/// The jobs before one in its queue that are counted.
+pub(crate) const AHEAD_COUNTED: usize = 1001;
 /// Questions that may wait for answers at a time; beyond that only this node answers.
 pub(crate) const GATHERINGS: usize = 1024;
 /// The most jobs and bytes of bodies in an answer (one job more may be in it).

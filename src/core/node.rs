@@ -14,6 +14,7 @@ use crate::deduplicating::Dedups;
 use crate::delivering::Agreement;
 use crate::effect::Effect;
 use crate::event::{Event, Pace};
+use crate::explaining::Happenings;
 use crate::extras::Extras;
 use crate::federating::Federation;
 use crate::healing::Healing;
@@ -64,6 +65,8 @@ pub struct Node {
     pub(crate) watches: Watches,
     pub(crate) progress: Progress,
     pub(crate) dedups: Dedups,
+    /// What happened to jobs lately.
+    pub(crate) happenings: Happenings,
     /// Queues that jobs were moved to in the course of this event: who waits there is to be served.
     pub(crate) rehoused: Vec<QueueKey>,
     /// What the clocks say at this event.
@@ -133,6 +136,7 @@ impl Node {
             watches: Watches::default(),
             progress: Progress::default(),
             dedups: Dedups::default(),
+            happenings: Happenings::default(),
             rehoused: Vec::new(),
             clock: Now {
                 time: now,

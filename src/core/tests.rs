@@ -10,6 +10,7 @@ mod deduplicating;
 mod delivering;
 mod ending;
 mod expecting;
+mod explaining;
 mod exploring;
 mod extras;
 mod failing;

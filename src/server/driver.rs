@@ -37,6 +37,7 @@ use crate::resp::Protocol;
 use effects::Asking;
 
 mod effects;
+mod naming;
 
 /// How the server ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -36,6 +36,12 @@ async function wholeLife(call) {
   assert.deepEqual(fields(meta), { a: 'b', 'shoal.deliveries': 1 });
   assert.equal(await call('WORKING', job, 'PROGRESS', 'half'), 300);
   assert.deepEqual(await call('WAITJOB', 'TIMEOUT', 1, job), [[job, 'pending', 'half']]);
+  const out = fields(await call('EXPLAIN', job));
+  assert.deepEqual([out.id, out.queue, out.state, out.progress, out.missing], [job, 'life', 'active', 'half', []]);
+  const copies = out.copies.map(fields);
+  assert.deepEqual(copies.map((copy) => [copy.state, copy.turn, copy.next]), [['active', 1, 'retry']]);
+  assert.ok(fields(out['held-by']).client > 0 && out.why.includes('unless it is acknowledged'));
+  assert.deepEqual(out.events.map((event) => event[2]).slice(0, 4), ['added', 'queued', 'promoted', 'handed out']);
   assert.equal(await call('NACK', job, 'DEAD', 'REASON', 'why'), 1);
   const [[, outcome, dead]] = await call('WAITJOB', job);
   assert.deepEqual([outcome, fields(dead)['shoal.dead.text']], ['dead', 'why']);
@@ -46,6 +52,7 @@ async function wholeLife(call) {
   assert.equal(await call('REDRIVE', 'grave'), 1);
   assert.equal(await call('ACKJOB', job, 'RESULT', '42'), 1);
   assert.deepEqual(await call('WAITJOB', job), [[job, 'acked', '42']]);
+  assert.equal(fields(await call('EXPLAIN', job)).state, 'acked');
   const other = await call('ADDJOB', 'life', 'body', 0);
   assert.equal(await call('DELJOB', other, 'GLOBAL'), 1);
   assert.deepEqual(await call('WAITJOB', other), [[other, 'deleted', null]]);

@@ -152,6 +152,7 @@ fn wrong_numbers_of_arguments() {
         "ADDJOB q body",
         "GETJOB",
         "SHOW",
+        "EXPLAIN",
         "WORKING",
         "QLEN",
         "QPEEK",
@@ -175,6 +176,7 @@ fn wrong_numbers_of_arguments() {
     ];
     let too_many = [
         "SHOW a b",
+        "EXPLAIN a b",
         "WORKING a b",
         "QLEN a b",
         "QPEEK q 1 2",
@@ -361,6 +363,7 @@ fn one_bad_id_in_a_list_changes_nothing() {
     }
     for bad in bad_ids {
         checker.refuses(&[b"SHOW", bad], &error(BAD_ID));
+        checker.refuses(&[b"EXPLAIN", bad], &error(BAD_ID));
         checker.refuses(&[b"WORKING", bad], &error(BAD_ID));
     }
 }
@@ -379,6 +382,7 @@ fn an_id_in_the_right_shape_is_valid_and_unknown() {
             checker.refuses(&[command.as_bytes(), id], &int(0));
         }
         checker.refuses(&[b"SHOW", id], &Reply::NilBulk);
+        checker.refuses(&[b"EXPLAIN", id], &Reply::NilBulk);
         checker.refuses(
             &[b"WORKING", id],
             &error("NOJOB Job not known in the context of this node."),

@@ -163,6 +163,40 @@ fn queues_are_a_table_for_people_and_json_for_programs() {
 }
 
 #[test]
+fn an_explained_job_is_text_for_people_and_json_for_programs() {
+    let node = Node::start();
+    let mut client = node.connect();
+    let id = client.add("mail", "body", "DELAY 100");
+    let text = cli(&node, &["--no-raw", "explain", &id]).stdout;
+    for line in [
+        "state     delayed",
+        "why       Its DELAY is not over: node ",
+    ] {
+        assert!(text.lines().any(|it| it.starts_with(line)), "{text}");
+    }
+    let columns = |line: &str| {
+        line.split_whitespace()
+            .take(3)
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    let tables: Vec<String> = text.lines().map(columns).collect();
+    for heading in ["NODE STATE QUEUE", "TIME NODE EVENT"] {
+        assert!(tables.iter().any(|it| it == heading), "{text}");
+    }
+    let ended = cli(&node, &["--json", "explain", &id]);
+    let told: serde_json::Value = serde_json::from_str(&ended.stdout).expect("JSON");
+    assert_eq!(told["copies"][0]["next"], "delivery after delay");
+    assert_eq!(told["events"][0][2], "added");
+    assert_eq!(told["held-by"], serde_json::Value::Null);
+    let unknown = crate::jobs::UNKNOWN;
+    assert_eq!(
+        cli(&node, &["--no-raw", "explain", unknown]).stdout,
+        "(nil)\n"
+    );
+}
+
+#[test]
 fn standard_input_can_be_the_last_argument() {
     let node = Node::start();
     let ended = cli_with_input(&node, &["--raw", "-x", "ECHO"], b"from standard input");

@@ -31,6 +31,8 @@ pub(crate) enum Ask {
     Cancel(Vec<JobId>),
     /// WAITJOB.
     Await(Vec<JobId>, Duration),
+    /// EXPLAIN.
+    Explain(JobId),
     /// FASTACK.
     FastAck(JobId),
     /// NACK.
@@ -117,6 +119,7 @@ impl Ask {
                 timeout: Some(*timeout),
                 ids: ids.iter().map(|id| (id.text(), Some(*id))).collect(),
             }),
+            Ask::Explain(id) => Command::Explain(Some(*id)),
             Ask::FastAck(id) => Command::FastAck(vec![*id]),
             Ask::Nack(id, give_up) => Command::Nack(give_up.nack(*id)),
             Ask::Enqueue(id) => Command::Enqueue(vec![*id]),

@@ -27,7 +27,11 @@ impl Cluster {
                 self.after(wait, Happening::Client(Step::Fetch(consumer)));
             }
             Purpose::Topic(purpose) => self.topic_unanswered(purpose),
-            Purpose::Act(..) | Purpose::Keep(_) | Purpose::Await(_) | Purpose::Nothing => {}
+            Purpose::Act(..)
+            | Purpose::Keep(_)
+            | Purpose::Await(_)
+            | Purpose::Explain(..)
+            | Purpose::Nothing => {}
         }
     }
 

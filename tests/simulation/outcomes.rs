@@ -63,6 +63,13 @@ pub(crate) struct Ends {
     pub(crate) is_duplicate: bool,
 }
 
+impl Ends {
+    /// No client said that it is done.
+    pub(crate) fn is_never_acked(&self) -> bool {
+        self.results.is_empty()
+    }
+}
+
 /// What a client wants to know, and when it asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Question {
@@ -146,6 +153,7 @@ impl Cluster {
         };
         let ask = Ask::Await(ids, Duration::from_millis(timeout));
         self.ask(host, Purpose::Await(question), ask);
+        self.ask_why(host, number);
     }
 
     /// A node told how jobs stand.
@@ -174,19 +182,19 @@ impl Cluster {
 
 /// What is known when a client is told how a job stands.
 #[derive(Debug, Clone, Copy)]
-struct Known {
-    asked: Micros,
-    now: Micros,
+pub(crate) struct Known {
+    pub(crate) asked: Micros,
+    pub(crate) now: Micros,
     /// The time of the client was up.
-    is_late: bool,
-    is_well: bool,
+    pub(crate) is_late: bool,
+    pub(crate) is_well: bool,
     /// No fault took the end of a job that is kept.
-    keeps: bool,
+    pub(crate) keeps: bool,
 }
 
 impl Plan {
     /// What nodes have acked survives, as far as copies do.
-    fn keeps_ends(&self) -> bool {
+    pub(crate) fn keeps_ends(&self) -> bool {
         let is_gone = |kind: &Kind| matches!(kind, Kind::Wipe | Kind::Remove | Kind::Leaving);
         self.is_quiet() || self.policy == Policy::Always && !self.faults.iter().any(is_gone)
     }
@@ -194,12 +202,17 @@ impl Plan {
 
 impl Checker {
     /// Whether nothing is wrong, and was not for a while at that time.
-    fn is_well(&self, at: Micros) -> bool {
+    pub(crate) fn is_well(&self, at: Micros) -> bool {
         self.is_quiet() || self.settled.is_some_and(|settled| at > settled)
     }
 
     /// What is wrong with the answer that a client got about a job, if anything is.
-    fn contradicts(&self, number: Number, fate: &Fate, known: Known) -> Option<&'static str> {
+    pub(crate) fn contradicts(
+        &self,
+        number: Number,
+        fate: &Fate,
+        known: Known,
+    ) -> Option<&'static str> {
         let job = &self.jobs[number];
         let ends = &job.ends;
         let acked = job.acked.map(|(at, _)| at);

@@ -23,6 +23,7 @@ mod cluster;
 mod copies;
 mod dealing;
 mod dice;
+mod explaining;
 mod failing;
 mod faults;
 mod gates;

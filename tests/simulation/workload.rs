@@ -54,6 +54,8 @@ pub(crate) enum Purpose {
     Keep(Option<Number>),
     /// WAITJOB.
     Await(outcomes::Question),
+    /// EXPLAIN of this job, asked then.
+    Explain(Number, Micros),
     /// A command on topics.
     Topic(TopicPurpose),
     Nothing,
@@ -331,6 +333,9 @@ impl Cluster {
                 self.checker.acted(self.now, host, number, act, count);
             }
             (Purpose::Await(question), reply) => self.told_fates(host, &question, &reply),
+            (Purpose::Explain(number, asked), reply) => {
+                self.told_why(host, (number, asked), &reply);
+            }
             (Purpose::Topic(purpose), reply) => self.topic_answered(host, purpose, reply, given),
             (Purpose::Keep(number), reply) => self.kept(host, number, reply, given),
             (Purpose::Act(..), Reply::Refused(_)) | (Purpose::Nothing, _) => {}

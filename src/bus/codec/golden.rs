@@ -5,10 +5,14 @@
 use std::fmt::Write;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use shoalmq_core::command::{QueueList, QueueOrder, QueuesWanted};
+use shoalmq_core::command::{
+    CopyView, EventView, HeldBy, QueueList, QueueOrder, QueuesWanted, Report, Standing,
+};
 use shoalmq_core::dedup::KeyStand;
 use shoalmq_core::extras::{Extras, Features, Tag};
+use shoalmq_core::id::ClientId;
 use shoalmq_core::message::{Copy, Holders};
 use shoalmq_core::outcome::Outcome;
 use shoalmq_core::setting::Setting;
@@ -279,6 +283,45 @@ fn keys() -> [Message; 6] {
     .map(|news| Message::Key(Box::new(news)))
 }
 
+/// What is asked about one job, and what a node knows of it.
+fn of_explaining() -> [Message; 2] {
+    let event = EventView {
+        at_ms: 300,
+        event: "queued".to_owned(),
+        detail: "NACK".to_owned(),
+    };
+    let copy = CopyView {
+        standing: Standing::Ended(Outcome::Acked),
+        queue: Some(QueueName::new(b"q")),
+        rank: Some((3, true, 300, NodeId::from_bytes([1; 20]))),
+        has_turn: true,
+        next: "retry".to_owned(),
+        next_in: Some(Duration::from_millis(300)),
+    };
+    let report = Report {
+        copy: Some(copy),
+        outcome: Some(Outcome::Acked),
+        why: "Why.".to_owned(),
+        held_by: Some(HeldBy {
+            client: ClientId(300),
+            name: b"worker".to_vec(),
+            since_ms: 300,
+        }),
+        progress: Some(b"half".to_vec()),
+        events: vec![event],
+    };
+    [
+        Message::Ask {
+            number: 300,
+            question: Question::Explain(JobId::from_bytes([9; 24])),
+        },
+        Message::Answer {
+            number: 300,
+            answer: Answer::Report(Box::new(report)),
+        },
+    ]
+}
+
 /// One of each kind, all optional parts included, in the order of their numbers.
 fn one_of_each() -> Vec<Frame> {
     let state = PeerState {
@@ -304,15 +347,18 @@ fn one_of_each() -> Vec<Frame> {
         .chain(of_waiting())
         .chain(keys());
     let notices = notices().into_iter().map(Frame::Notice);
+    let messages = messages.chain(of_explaining());
     notices.chain(messages.map(Frame::Message)).collect()
 }
 
 #[test]
 fn the_bytes_of_every_kind_are_golden() {
     let frames = one_of_each();
-    assert_eq!(frames.len(), KINDS as usize, "one of each kind");
+    let apart = [explaining::ASKED, explaining::TOLD];
+    let kinds = (0..KINDS).chain(apart);
+    assert_eq!(frames.len(), kinds.clone().count(), "one of each kind");
     let mut text = String::new();
-    for (kind, frame) in frames.iter().enumerate() {
+    for (kind, frame) in kinds.zip(&frames) {
         let mut bytes = Vec::new();
         match frame {
             Frame::Notice(notice) => encode_notice(notice, &mut bytes),
@@ -320,7 +366,7 @@ fn the_bytes_of_every_kind_are_golden() {
             Frame::Unknown(_) => unreachable!("nobody says what it does not know"),
         }
         .expect("it fits");
-        assert_eq!(usize::from(bytes[LENGTH]), kind, "{frame:?}");
+        assert_eq!(u32::from(bytes[LENGTH]), kind, "{frame:?}");
         write!(text, "{kind}: ").expect(TAKES);
         for byte in bytes {
             write!(text, "{byte:02x}").expect(TAKES);

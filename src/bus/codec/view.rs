@@ -215,7 +215,7 @@ impl<'a> Wanted<'a> {
                 count: redrive.count,
                 ids: Ids::of(&redrive.ids),
             },
-            Question::Queues(_) => panic!("it is of another kind"),
+            Question::Queues(_) | Question::Explain(_) => panic!("it is of another kind"),
             Question::JobScan {
                 cursor,
                 count,
@@ -303,7 +303,7 @@ impl<'a> Said<'a> {
                 meta: *is_meta,
             },
             Answer::QueueStat(view) => Said::QueueStat(view.as_deref().map(Stat::of)),
-            Answer::Queues(_) => panic!("it is of another kind"),
+            Answer::Queues(_) | Answer::Report(_) => panic!("it is of another kind"),
             Answer::QueueNames(cursor, names) => Said::Queues {
                 cursor: *cursor,
                 names: names.iter().map(name).collect(),

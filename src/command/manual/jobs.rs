@@ -333,6 +333,31 @@ pub(in crate::command) static SHOW: Manual = Manual {
     )
 };
 
+pub(in crate::command) static EXPLAIN: Manual = Manual {
+    failures: BAD_ID,
+    notes: &[
+        "Any node takes it, for jobs of all nodes: it asks all members that it can reach. `missing` lists those that did not answer within \
+         1 s.",
+        "`state` is `wait-repl` (its producer waits for copies), `queued`, `active` (handed out, or waiting for its retry), `delayed`, \
+         `dead`, or how it ended: `acked`, `deleted`, `expired`; `withdrawn` (ADDJOB was answered with NOREPL); or `unknown` when nothing is \
+         left but what happened. `why` is for people, and its words may change.",
+        "Each copy is a map: `node`; `state` (as above, or `copy`: another node has the turn to deliver it; or `restored`: read at the start of \
+         the node, which cannot know who has it); `queue`; `version` (0, and one more with each move to another queue or priority); `turn` (1 if \
+         it is this node's turn to deliver it); `next`, what the node will do by itself; `next-in`, in how many milliseconds, or nil.",
+        "`held-by` is nil or a map: `node`, `client` (its id in CLIENT LIST of that node), `name` (CLIENT SETNAME; empty when it has none, or is no \
+         longer connected) and `since` (unix milliseconds). `progress` is what WORKING said last, or nil.",
+        "Each event is an array: unix milliseconds, node, event, detail. A node remembers its last 65536 events of all jobs, in memory, and tells up \
+         to 64 of one job. Under load that is little more than a second, and then neither `events` nor `held-by` says anything.",
+    ],
+    ..entry(
+        Group::Jobs,
+        "id",
+        "Tells where a job is, why it is not being delivered, and what happens next.",
+        "map of `id`, `queue`, `state`, `why`, `copies`, `held-by`, `progress`, `events` and `missing` (a flat array in RESP2). Nil bulk for \
+         an unknown job.",
+    )
+};
+
 pub(in crate::command) static JSCAN: Manual = Manual {
     failures: &[
         Parse(ParseError::CursorOrOption(b"CUONT", "jscan")),

@@ -58,6 +58,7 @@ fn the_rows_are_disques_and_a_few_more() {
         [
             "backup",
             "echo",
+            "explain",
             "promote",
             "psubscribe",
             "publish",

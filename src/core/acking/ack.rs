@@ -17,6 +17,7 @@
 use crate::acking::{End, Known};
 use crate::command::{Refusal, Reply};
 use crate::effect::Effect;
+use crate::explaining::What;
 use crate::id::{JobId, NodeId};
 use crate::job::{Ending, JobKey, JobState};
 use crate::members::{NodeSet, PeerKey};
@@ -48,6 +49,7 @@ impl Node {
                 }
                 Some(key) => {
                     self.tally(self.jobs[key].queue, |tally| tally.acked += 1);
+                    self.happened(id, What::Ended(Known::Everywhere(Outcome::Acked)));
                     self.ack(now, key, End::acked(result), effects);
                     count += 1;
                 }
@@ -77,6 +79,8 @@ impl Node {
         let is_over = self.jobs[key].state() == JobState::Acked;
         if !is_over {
             self.counters.deleted += 1;
+            let known = Known::Everywhere(Outcome::Deleted);
+            self.happened(self.jobs[key].id, What::Ended(known));
             self.ack(now, key, End::other(Outcome::Deleted), effects);
         }
         !is_over
@@ -91,7 +95,9 @@ impl Node {
         effects: &mut Vec<Effect>,
     ) {
         self.counters.duplicates += 1;
-        self.ack(now, key, End::duplicate(older), effects);
+        let end = End::duplicate(older);
+        self.happened(self.jobs[key].id, What::Ended(end.known()));
+        self.ack(now, key, end, effects);
     }
 
     /// DELJOB: only this node forgets the jobs, and it takes them again from any node or client that brings them.
@@ -140,6 +146,7 @@ impl Node {
                 }
                 self.tally(self.jobs[key].queue, |tally| tally.acked += 1);
                 self.counters.acked += 1;
+                self.happened(id, What::Ended(end.known()));
             }
             self.end_at_once(now, key, &end, effects);
             count += 1;
@@ -164,7 +171,12 @@ impl Node {
         effects: &mut Vec<Effect>,
     ) {
         match self.jobs.find(&id) {
-            Some(key) => self.end_at_once(now, key, end, effects),
+            Some(key) => {
+                if self.jobs[key].state() != JobState::Acked {
+                    self.happened(id, What::HeardEnd(end.known()));
+                }
+                self.end_at_once(now, key, end, effects);
+            }
             None => self.remember(now, id, end.known()),
         }
     }
@@ -208,6 +220,7 @@ impl Node {
         let lacks = !of_tombstone && !self.other_holders(key).without(theirs).is_empty();
         let fresh = self.jobs[key].state() != JobState::Acked;
         if fresh {
+            self.happened(id, What::HeardEnd(end.known()));
             self.mark_acked(now, key, end, theirs, effects);
         } else {
             self.merge_end(key, &end, effects);
@@ -333,6 +346,7 @@ impl Node {
             if self.window(now, key).is_none() {
                 return self.end_here(now, key, outcome, effects);
             }
+            self.happened(self.jobs[key].id, What::Ended(Known::Here(outcome)));
             self.mark_acked(now, key, End::other(outcome), NodeSet::EMPTY, effects);
             self.rest_or_go(now, key, effects);
         } else if self.jobs[key].ending == Ending::Kept {

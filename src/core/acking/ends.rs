@@ -12,6 +12,7 @@ use std::time::Duration;
 use crate::acking::forgotten::Known;
 use crate::dedup::Keyed;
 use crate::effect::Effect;
+use crate::explaining::What;
 use crate::extras::{Extras, Tag};
 use crate::id::JobId;
 use crate::job::{Ending, JobKey, Move};
@@ -326,6 +327,7 @@ impl Node {
         effects: &mut Vec<Effect>,
     ) {
         let id = self.jobs[key].id;
+        self.happened(id, What::Ended(Known::Here(outcome)));
         self.forget(now, key, effects);
         self.remember(now, id, Known::Here(outcome));
     }

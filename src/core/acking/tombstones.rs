@@ -6,6 +6,7 @@
 
 use crate::acking::End;
 use crate::effect::Effect;
+use crate::explaining::What;
 use crate::id::{Guarantee, JobId};
 use crate::job::{Beside, Job, JobKey, Links, Stand};
 use crate::limits;
@@ -37,6 +38,7 @@ impl Node {
         if self.peers.members().is_empty() || self.forgotten.contains(&id) {
             return;
         }
+        self.happened(id, What::Ended(end.known()));
         if id.guarantee() == Guarantee::AtMostOnce {
             // Nothing brings such a job back: one try to free its memory is enough.
             self.send_delete(self.peers.up(), id, &end, effects);

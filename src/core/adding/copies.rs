@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::dedup::Keyed;
 use crate::delivering::Cause;
 use crate::effect::{Effect, News};
+use crate::explaining::What;
 use crate::extras::Extras;
 use crate::id::{Guarantee, JobId, NodeId};
 use crate::job::{Beside, Ending, Job, JobKey, JobState, Links, Stand};
@@ -129,6 +130,7 @@ impl Node {
         }
         let id = copy.id;
         let key = self.keep_copy(now, copy);
+        self.happened(id, What::Kept(self.maker_of(from)));
         self.persist_job(key, News::Job, effects);
         self.send(from, Message::GotJob(id), effects);
         if self.jobs[key].holders.contains(from) {

@@ -43,12 +43,12 @@ pub(crate) struct Pending {
     /// Holders that have a copy.
     pub(crate) confirmed: NodeSet,
     /// How many confirmed holders are enough.
-    pub(super) wanted: u16,
+    pub(crate) wanted: u16,
     /// How far `wanted` may fall when candidates go away.
     pub(super) floor: u16,
     pub(crate) home: Home,
     /// When the producer gives up.
-    pub(super) deadline: Time,
+    pub(crate) deadline: Time,
 }
 
 /// Jobs whose producers wait for copies.

@@ -10,7 +10,7 @@
 
 use rand::Rng;
 
-use crate::acking::End;
+use crate::acking::{End, Known};
 use crate::adding::admission::{Home, Plan, Times};
 use crate::adding::pending::{Pending, Producer};
 use crate::adding::terms::{Terms, by_policy};
@@ -18,6 +18,7 @@ use crate::command::{AddJob, Refusal, Replication, Reply};
 use crate::dedup::Keyed;
 use crate::delivering::Cause;
 use crate::effect::{Effect, News};
+use crate::explaining::What;
 use crate::extras::{Extras, Tag};
 use crate::id::{ClientId, Guarantee, JobId, Ticket};
 use crate::job::{Beside, Body, Ending, Job, JobKey, JobState, Links, Move, Stand};
@@ -85,6 +86,7 @@ impl Node {
         let ask = waits.then(|| deadline.min(now.time + self.replications.patience()));
         let id = given.unwrap_or_else(|| self.draw_id(plan.times));
         let key = self.make_job(now, (id, add), (&plan, &terms), holders, ask);
+        self.happened(id, What::Added(plan.replicate));
         if waits {
             let pending = Pending {
                 producer: if at_once {
@@ -317,6 +319,7 @@ impl Node {
         self.replications.remove(key);
         let job = &self.jobs[key];
         let (id, holders) = (job.id, job.holders);
+        self.happened(id, What::Ended(Known::Withdrawn));
         if self.has(Bug::LostWithdrawal) {
             self.send_delete(holders, id, &End::WITHDRAWN, effects);
             self.forget(now, key, effects);
@@ -339,6 +342,7 @@ impl Node {
         let pending = self.replications.remove(key);
         let pending = pending.expect("it was just looked at");
         let Job { id, added, .. } = self.jobs[key];
+        self.happened(id, What::Replicated(pending.confirmed.len()));
         let took = now.since(added).as_millis() as u64;
         self.replications.times.add(&COPY_MILLIS, took);
         if pending.producer != Producer::Answered {
@@ -394,6 +398,7 @@ impl Node {
     /// Queues an active job at this moment for the first time, which is announced to nobody: no other node does.
     pub(crate) fn delay(&mut self, now: Time, key: JobKey, due: Time) {
         self.move_job(key, Move::Accept, due);
+        self.happened(self.jobs[key].id, What::Delayed(self.wall_at(due)));
         self.open_queue(now, self.jobs[key].queue);
     }
 
@@ -405,6 +410,7 @@ impl Node {
         let delay = job.added.after_secs(job.delay).since(now);
         let delay_ms = delay.as_millis() as u64;
         self.send(to, Message::enqueue(id, delay_ms), effects);
+        self.happened(id, What::Shipped(self.maker_of(to)));
         self.persist(Record::Deleted(id), effects);
         self.note_given(now, key);
         self.remove(now, key);

@@ -22,7 +22,7 @@ pub(super) enum Verdict {
 
 impl Node {
     /// How a job stands, as far as this node knows.
-    pub(super) fn fate_here(&self, id: &JobId) -> Fate {
+    pub(crate) fn fate_here(&self, id: &JobId) -> Fate {
         if let Some(key) = self.jobs.find(id) {
             return self.fate_of(key);
         }

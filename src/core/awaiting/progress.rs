@@ -15,7 +15,7 @@ pub(crate) struct Progress {
 
 impl Progress {
     /// What was said last of a job.
-    pub(super) fn get(&self, id: &JobId) -> Option<Vec<u8>> {
+    pub(crate) fn get(&self, id: &JobId) -> Option<Vec<u8>> {
         self.by_job.get(id).map(|said| said.as_bytes().to_vec())
     }
 

@@ -16,6 +16,7 @@ use rand::RngExt;
 use crate::agenda::Timer;
 use crate::delivering::requeue::Cause;
 use crate::effect::Effect;
+use crate::explaining::What;
 use crate::extras::Extras;
 use crate::id::{Guarantee, JobId};
 use crate::job::{JobKey, JobState, Move, Place};
@@ -76,6 +77,8 @@ impl Node {
             // After a pause of this process the time may have passed; the others still get theirs to answer.
             job.due = job.due.max(now + patience);
             job.make(Move::Announce);
+            let id = job.id;
+            self.happened(id, What::Asked);
             let message = self.will_queue_message(now, key);
             self.tell_all(key, &message, effects);
         }
@@ -323,6 +326,7 @@ impl Node {
     pub(crate) fn give_turn(&mut self, now: Time, key: JobKey, requeue: Time) {
         if self.jobs[key].state() == JobState::Queued {
             self.leave_queue(now, key);
+            self.happened(self.jobs[key].id, What::Yielded);
         }
         let job = &mut self.jobs[key];
         job.make(Move::GiveTurn);

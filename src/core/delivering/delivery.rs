@@ -9,6 +9,7 @@ use crate::agenda::Timer;
 use crate::command::{Again, Delivery, GetJob, Refusal, Reply, Told, Unread, Wait};
 use crate::delivering::requeue::Cause;
 use crate::effect::Effect;
+use crate::explaining::What;
 use crate::extras::Extras;
 use crate::federating::Found;
 use crate::id::{ClientId, Guarantee, JobId, QueueName, Ticket};
@@ -28,7 +29,7 @@ impl Node {
         get: &GetJob<'_>,
         effects: &mut Vec<Effect>,
     ) {
-        let taken = self.take(now, get, effects);
+        let taken = self.take(now, ticket.client, get, effects);
         let mut found = Found::Nothing;
         if !taken.is_empty() {
             found = Found::Jobs;
@@ -79,7 +80,13 @@ impl Node {
     }
 
     /// Takes one job of each queue, round after round, until there are enough or there is nothing left.
-    fn take(&mut self, now: Time, get: &GetJob<'_>, effects: &mut Vec<Effect>) -> Vec<Delivery> {
+    fn take(
+        &mut self,
+        now: Time,
+        client: ClientId,
+        get: &GetJob<'_>,
+        effects: &mut Vec<Effect>,
+    ) -> Vec<Delivery> {
         let mut queues: Vec<QueueKey> = get
             .queues
             .iter()
@@ -95,7 +102,7 @@ impl Node {
                 let Some(key) = self.ready(queue) else {
                     return false;
                 };
-                taken.push(self.deliver(now, key, get.told, effects));
+                taken.push(self.deliver(now, key, (client, get.told), effects));
                 true
             });
         }
@@ -119,7 +126,7 @@ impl Node {
         &mut self,
         now: Time,
         key: JobKey,
-        told: Told,
+        (client, told): (ClientId, Told),
         effects: &mut Vec<Effect>,
     ) -> Delivery {
         self.tally_delivery(now, key);
@@ -129,6 +136,7 @@ impl Node {
             Guarantee::AtLeastOnce => now.after_secs(job.retry),
             Guarantee::AtMostOnce => Time::NEVER,
         };
+        self.happened(job.id, What::HandedOut(client));
         self.move_job(key, Move::HandOut, requeue);
         if self.jobs[key].guarantee() == Guarantee::AtMostOnce {
             self.evictable
@@ -161,7 +169,8 @@ impl Node {
         while let Some(&id) = self.queues[queue].waiters.first() {
             let Some(key) = self.ready(queue) else { return };
             let waiter = self.stop_waiting(now, id, Found::Jobs, effects);
-            let delivery = self.deliver(now, key, waiter.told, effects);
+            let receiver = (waiter.ticket.client, waiter.told);
+            let delivery = self.deliver(now, key, receiver, effects);
             let name = |&queue: &QueueKey| self.queues[queue].name.clone();
             let again = || Again {
                 queues: waiter.queues.iter().map(name).collect(),
@@ -271,6 +280,7 @@ impl Node {
         self.queues[queue].jobs_out = self.queues[queue].jobs_out.saturating_sub(1);
         self.counters.delivered = self.counters.delivered.saturating_sub(1);
         self.uncount_delivery(key, effects);
+        self.happened(*id, What::GivenBack);
         Some(key)
     }
 
@@ -338,6 +348,7 @@ impl Node {
         self.take_turn(key);
         self.open_queue(now, self.jobs[key].queue);
         self.jobs[key].since = millis(now);
+        self.happened(self.jobs[key].id, What::Working(self.wall_at(requeue)));
         self.tell_working(now, key, effects);
     }
 }

@@ -7,6 +7,7 @@
 use crate::agenda::Timer;
 use crate::command::Reply;
 use crate::effect::Effect;
+use crate::explaining::What;
 use crate::id::{Guarantee, JobId};
 use crate::job::{Ending, Job, JobKey, JobState, Move, Place};
 use crate::limits;
@@ -132,6 +133,7 @@ impl Node {
             Guarantee::AtMostOnce => Time::NEVER,
             Guarantee::AtLeastOnce => now.after_secs(job.retry),
         };
+        self.happened(job.id, What::Queued(cause));
         self.count_queueing(key, cause);
         if cause == Cause::Retry {
             self.jobs[key].moves = 0;
@@ -185,6 +187,7 @@ impl Node {
             Guarantee::AtLeastOnce => job.retry,
         };
         self.move_job(key, Move::Wait, now.after_secs(wait));
+        self.happened(self.jobs[key].id, What::KeptOut);
     }
 
     pub(crate) fn count_queueing(&mut self, key: JobKey, cause: Cause) {
@@ -227,6 +230,7 @@ impl Node {
         self.leave_queue(now, key);
         self.move_job(key, Move::Wait, requeue);
         self.take_turn(key);
+        self.happened(self.jobs[key].id, What::Dequeued);
         true
     }
 

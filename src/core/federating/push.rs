@@ -207,6 +207,13 @@ impl Interests {
         self.retain(|_, interest| interest.expires > now);
     }
 
+    /// Peers where clients want jobs of this queue.
+    pub(crate) fn peers_of(&self, queue: &QueueName) -> NodeSet {
+        let wanted = self.by_name.get(queue);
+        let peers = wanted.into_iter().flat_map(|wanted| wanted.peers.keys());
+        peers.copied().fold(NodeSet::EMPTY, NodeSet::with)
+    }
+
     /// Queues that this peer wants jobs of.
     pub(super) fn of_peer(&self, peer: PeerKey) -> Vec<QueueName> {
         let wanted = self.by_name.iter();

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::delivering::Cause;
 use crate::effect::{Effect, News};
+use crate::explaining::What;
 use crate::id::{Guarantee, JobId, NodeId};
 use crate::job::{JobKey, JobState};
 use crate::limits;
@@ -112,6 +113,7 @@ impl Node {
         effects: &mut Vec<Effect>,
     ) -> Copy {
         self.counters.exported += 1;
+        self.happened(self.jobs[key].id, What::Shipped(self.maker_of(to)));
         let moves = self.jobs[key].moves.saturating_add(1).min(limits::MOVES);
         self.jobs[key].moves = moves;
         if self.jobs[key].guarantee() == Guarantee::AtMostOnce {
@@ -209,6 +211,7 @@ impl Node {
         }
         let delay_left = copy.delay_left().filter(|_| at_most_once);
         let key = self.keep_copy(now, copy);
+        self.happened(self.jobs[key].id, What::Arrived(self.maker_of(from)));
         self.persist_job(key, News::Job, effects);
         self.note_short(now, key);
         self.queue_after(now, key, delay_left, effects)
@@ -278,6 +281,7 @@ impl Node {
                 job.nacks = job.nacks.max(copy.nacks);
                 let additional = job.additional_deliveries.max(copy.additional_deliveries);
                 job.additional_deliveries = additional;
+                self.happened(copy.id, What::Arrived(self.maker_of(from)));
                 return self.queue_here(now, key, effects);
             }
         }

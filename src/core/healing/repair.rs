@@ -12,6 +12,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::effect::Effect;
+use crate::explaining::What;
 use crate::healing::recent::Recent;
 use crate::healing::sweep::{Pass, Sweep};
 use crate::id::Guarantee;
@@ -221,6 +222,9 @@ impl Node {
         let missing = wanted.saturating_sub(1 + expected.len());
         let more = self.choose(missing, self.takers_of(key).without(holders));
         if more.is_empty() || steps > limits::HEALING_STEPS {
+            if missing > 0 {
+                self.happened(self.jobs[key].id, What::Short);
+            }
             self.healing.close(key);
             // Whether those who are expected back have it is known when they are.
             let short = missing > 0 || 1 + confirmed.len() < wanted;
@@ -230,6 +234,7 @@ impl Node {
         if let Some(case) = self.healing.cases.get_mut(&key) {
             case.given = case.given.or(more);
         }
+        self.happened(self.jobs[key].id, What::Healed(more.len()));
         self.merge_holders(key, more, effects);
         self.offer(now, key, more, effects);
         self.healing.wait(key, due);

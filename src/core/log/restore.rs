@@ -10,6 +10,7 @@ use crate::acking::End;
 use crate::agenda::{Agenda, Timer};
 use crate::delivering::Cause;
 use crate::effect::Effect;
+use crate::explaining::What;
 use crate::id::{Guarantee, JobId, NodeId, StoreId};
 use crate::job::{Beside, Ending, Job, JobKey, JobState, Links, Move, Place, Stand};
 use crate::limits;
@@ -414,6 +415,9 @@ fn start_jobs(node: &mut Node, now: Time, clean: bool, effects: &mut Vec<Effect>
             ready.push(key);
         }
         if node.jobs.get(key).is_some() {
+            if node.jobs[key].state() != JobState::Acked {
+                node.happened(node.jobs[key].id, What::Restored);
+            }
             node.recount(key);
             node.note_restored(key);
             node.show_queue_of(now, key);

@@ -14,6 +14,7 @@ use std::collections::VecDeque;
 
 use crate::agenda::Timer;
 use crate::effect::{Effect, News};
+use crate::explaining::What;
 use crate::id::{Guarantee, JobId};
 use crate::job::{Body, Job, JobKey, JobState, Move};
 use crate::limits;
@@ -109,7 +110,7 @@ impl Node {
     /// Bytes in use beyond what bodies may fill.
     fn excess(&self) -> u64 {
         let room = self.settings.max_memory / 100 * limits::MEMORY_EXTERNAL;
-        self.used_memory().saturating_sub(room)
+        self.used_by_load().saturating_sub(room)
     }
 
     /// A body is part of a job from now on.
@@ -367,6 +368,7 @@ impl Node {
         };
         // Nor is it this node's turn: another one with a copy need not wait for it.
         self.move_job(key, Move::SetAside, requeue);
+        self.happened(self.jobs[key].id, What::Unreadable);
         self.ask_holders(key, effects);
     }
 

@@ -51,6 +51,7 @@ fn wait_of_reply(reply: &Reply, before: &[Effect]) -> Wait {
         Reply::Existing(_)
         | Reply::Count(_)
         | Reply::Fates(_)
+        | Reply::Explained(_)
         | Reply::Shown(_)
         | Reply::Peeked(..)
         | Reply::QueueStat(_)

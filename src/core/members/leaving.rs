@@ -19,6 +19,7 @@ use crate::adding::Home;
 use crate::agenda::{Agenda, Timer};
 use crate::command::{Refusal, Reply};
 use crate::effect::Effect;
+use crate::explaining::What;
 use crate::id::{Guarantee, JobId};
 use crate::job::{Job, JobKey, JobState, Move};
 use crate::limits;
@@ -354,6 +355,7 @@ impl Node {
     ) -> bool {
         let heir = self.heir(self.takers_of(key));
         if let Some(to) = heir {
+            self.happened(self.jobs[key].id, What::Shipped(self.maker_of(to)));
             let copy = if self.has(Bug::LeftTwice) {
                 self.copy_of(now, key)
             } else {
@@ -376,10 +378,12 @@ impl Node {
         let holders = self.jobs[key].holders.and(self.peers.staying());
         if let Some(to) = self.heir(holders) {
             self.send(to, Message::enqueue(id, 0), effects);
+            self.happened(id, What::Shipped(self.maker_of(to)));
             budget.jobs -= 1;
         } else if let Some(to) = self.heir(self.takers_of(key)) {
             self.merge_holders(key, NodeSet::only(to), effects);
             let copy = self.copy_of(now, key);
+            self.happened(id, What::Shipped(self.maker_of(to)));
             budget.add(to, copy);
         } else {
             return false;

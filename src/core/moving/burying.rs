@@ -6,6 +6,7 @@
 
 use crate::delivering::Cause;
 use crate::effect::Effect;
+use crate::explaining::What;
 use crate::extras::Tag;
 use crate::id::Guarantee;
 use crate::job::{Ending, JobKey, JobState, Place};
@@ -34,7 +35,7 @@ impl Node {
     }
 
     /// Whether a job was handed out as often as it may be.
-    pub(super) fn is_spent(&self, key: JobKey) -> bool {
+    pub(crate) fn is_spent(&self, key: JobKey) -> bool {
         let most = self.max_deliver(key);
         most.is_some_and(|most| self.handed_out(key) >= most)
     }
@@ -69,6 +70,7 @@ impl Node {
             tally.buried[reason as usize] += 1;
         });
         let register = self.next_register(key, Some(dead));
+        self.happened(self.jobs[key].id, What::Buried(reason));
         self.take_out(now, key);
         self.set_register(now, key, (&queue, &register), life, effects);
         self.put_moved(now, key, effects);

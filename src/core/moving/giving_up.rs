@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::command::Nack;
 use crate::delivering::Cause;
 use crate::effect::Effect;
+use crate::explaining::What;
 use crate::id::{Guarantee, QueueName};
 use crate::job::{JobKey, JobState};
 use crate::node::Node;
@@ -75,6 +76,7 @@ impl Node {
         self.take_out(now, key);
         let dead = self.dead_letter(key);
         let register = self.next_register(key, dead);
+        self.happened(self.jobs[key].id, What::Moved(register.version));
         let life = (self.jobs[key].added, self.jobs[key].ttl);
         self.set_register(now, key, (queue, &register), life, effects);
     }

@@ -1,6 +1,7 @@
 //! PROMOTE: another priority for a job, wherever it is in its life.
 
 use crate::effect::Effect;
+use crate::explaining::What;
 use crate::job::{JobKey, JobState};
 use crate::node::Node;
 use crate::register::Register;
@@ -34,6 +35,7 @@ impl Node {
             ..self.next_register(key, dead)
         };
         self.set_register(now, key, (&queue, &register), life, effects);
+        self.happened(self.jobs[key].id, What::Promoted(priority));
         self.tell_register(now, key, effects);
         true
     }

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use crate::agenda::Timer;
 use crate::command::{Answer, Redrive};
 use crate::effect::Effect;
+use crate::explaining::What;
 use crate::extras::Tag;
 use crate::id::QueueName;
 use crate::job::{JobKey, JobState};
@@ -116,6 +117,7 @@ impl Node {
         }
         self.take_out(now, key);
         let register = self.next_register(key, None);
+        self.happened(self.jobs[key].id, What::Redriven(register.version));
         let life = match &dead {
             Some(dead) => (now, dead.ttl),
             None => (self.jobs[key].added, self.jobs[key].ttl),

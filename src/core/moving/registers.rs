@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use std::time::Duration;
 
 use crate::effect::Effect;
+use crate::explaining::What;
 use crate::extras::{Extras, Tag};
 use crate::id::{JobId, QueueName};
 use crate::job::{Ending, JobKey, JobState, Move};
@@ -186,6 +187,7 @@ impl Node {
     fn take_over(&mut self, now: Time, key: JobKey, moved: &Moved, effects: &mut Vec<Effect>) {
         let added = now - Duration::from_millis(moved.age_ms);
         let register = moved.register.clone();
+        self.happened(self.jobs[key].id, What::HeardMoved(register.version));
         let queue = QueueName::new(&moved.queue);
         let job = &mut self.jobs[key];
         job.nacks = moved.nacks;

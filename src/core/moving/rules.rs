@@ -121,6 +121,11 @@ impl Node {
         self.rule(key, (Tag::BACKOFF, Backoff::decode), |rules| rules.backoff)
     }
 
+    /// Whether NACK makes a job wait.
+    pub(crate) fn has_backoff(&self, key: JobKey) -> bool {
+        self.backoff(key).is_some()
+    }
+
     /// Whether a job becomes a dead letter when it fails for good.
     pub(crate) fn is_guarded(&self, key: JobKey) -> bool {
         let job = &self.jobs[key];

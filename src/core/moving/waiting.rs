@@ -10,6 +10,7 @@ use rand::RngExt;
 
 use crate::delivering::Cause;
 use crate::effect::{Effect, News};
+use crate::explaining::What;
 use crate::extras::{Extras, Tag};
 use crate::job::{JobKey, JobState, Move, Place};
 use crate::members::PeerKey;
@@ -41,6 +42,7 @@ impl Node {
         let until = now + wait.min(Duration::from_millis(left / 2));
         self.take_turn(key);
         self.move_job(key, Move::PutOff, until);
+        self.happened(self.jobs[key].id, What::Waits(self.wall_at(until)));
         self.open_queue(now, self.jobs[key].queue);
         self.persist_counts(key, News::Nothing, effects);
         self.tell_working(now, key, effects);

@@ -24,6 +24,7 @@ use crate::acking::End;
 use crate::agenda::Timer;
 use crate::command::{Answer, Question, Reply};
 use crate::effect::Effect;
+use crate::explaining::What;
 use crate::id::{QueueName, Ticket};
 use crate::job::{JobKey, JobState};
 use crate::limits;
@@ -268,6 +269,7 @@ impl Node {
         if self.jobs[key].is_moved() && !self.other_holders(key).is_empty() {
             // A copy that missed the move is in another queue, where the mark does not take it.
             let end = End::other(Outcome::Deleted);
+            self.happened(self.jobs[key].id, What::Ended(end.known()));
             self.mark_acked(now, key, end, NodeSet::EMPTY, effects);
             self.tell_ack(now, key, effects);
         } else {
@@ -438,6 +440,7 @@ impl Node {
             Question::QueueLength(_)
             | Question::Redrive(_)
             | Question::Forward(_)
+            | Question::Explain(_)
             | Question::QueuePeek { .. }
             | Question::QueueStat { .. }
             | Question::Queues(_)

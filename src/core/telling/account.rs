@@ -7,9 +7,10 @@ use crate::record::Segment;
 use crate::telling::{Counters, sizes};
 
 impl Node {
-    /// How full the memory is.
+    /// How full the memory is. What is remembered of the past does not count: it has a bound of its own, and nothing that a node
+    /// does for lack of memory makes it smaller.
     pub fn memory_level(&self) -> MemoryLevel {
-        let mut used = self.used_memory();
+        let mut used = self.used_by_load();
         // What can leave memory does not count.
         if self.may_spill() {
             used -= self.body_bytes as u64;
@@ -37,8 +38,13 @@ impl Node {
         }
     }
 
-    /// Bytes in use by the core's own account; 0 for an empty node without clients.
+    /// Bytes in use by the core's own account.
     pub fn used_memory(&self) -> u64 {
+        self.used_by_load() + self.happenings.bytes() as u64
+    }
+
+    /// Those of them that jobs, queues and clients take; 0 for an empty node without clients.
+    pub(crate) fn used_by_load(&self) -> u64 {
         let bodies = self.body_bytes + self.jobs.extras_bytes();
         let jobs = self.jobs.len() * sizes::JOB_BYTES + bodies;
         let traffic = self.queues.with_traffic() * sizes::TRAFFIC_BYTES;

@@ -1,4 +1,4 @@
-//! GLOBAL: QLEN, QSTAT, QPEEK, QSCAN and JSCAN of the whole cluster, and the figures of queues for the HTTP API.
+//! GLOBAL: QLEN, QSTAT, QPEEK, QSCAN and JSCAN of the whole cluster, and the figures of queues for the HTTP API; and EXPLAIN.
 //!
 //! The node that is asked answers for itself, asks every member that it has a link to, and replies when all have
 //! answered or too much time has passed; it names the members that did not. QSCAN and JSCAN ask one node after the other,
@@ -11,7 +11,8 @@ use std::collections::BTreeMap;
 use crate::agenda::{Agenda, Timer};
 use crate::command::{Answer, Delivery, Gathered, JobScan, Question, QueuesWanted, Redrive, Reply};
 use crate::effect::Effect;
-use crate::id::{ClientId, NodeId, QueueName, Ticket};
+use crate::explaining::Explaining;
+use crate::id::{ClientId, JobId, NodeId, QueueName, Ticket};
 use crate::limits;
 use crate::log::answer;
 use crate::members::{NodeSet, PeerKey};
@@ -59,6 +60,8 @@ pub(crate) struct Gathering {
     redrive: Option<(Redrive, NodeSet)>,
     /// A command on jobs that are not held here.
     pub(super) forward: Option<Forwarding>,
+    /// EXPLAIN: what is known so far.
+    explain: Option<Box<Explaining>>,
 }
 
 impl Gathering {
@@ -76,6 +79,7 @@ impl Gathering {
             redrive: None,
             forward: None,
             list: None,
+            explain: None,
         }
     }
 
@@ -142,6 +146,7 @@ impl Node {
             Question::QueueLength(_) | Question::QueueStat { .. } | Question::Queues(_) => {
                 (self.answer_here(now, &question), 0)
             }
+            Question::Explain(id) => return self.gather_explained(now, ticket, *id, effects),
             Question::QueueScan(_) | Question::JobScan { .. } => {
                 return self.scan_all(now, ticket, question, effects);
             }
@@ -150,6 +155,22 @@ impl Node {
         let mut gathering = Gathering::new(ticket, answer);
         gathering.peek = count;
         self.ask_all(now, gathering, &question, effects);
+    }
+
+    /// EXPLAIN: this node says what it knows, and asks the others.
+    fn gather_explained(
+        &mut self,
+        now: Time,
+        ticket: Ticket,
+        id: JobId,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.settle_forgotten();
+        let mut explaining = Explaining::new(id);
+        explaining.hear(self.id, self.report(now, &id));
+        let mut gathering = Gathering::new(ticket, Answer::Report(Box::default()));
+        gathering.explain = Some(Box::new(explaining));
+        self.ask_all(now, gathering, &Question::Explain(id), effects);
     }
 
     /// QPURGE: asks all which jobs they have heard of, and goes on with the answers.
@@ -262,6 +283,12 @@ impl Node {
         if let Some(forwarding) = gathering.forward.take() {
             return self.errand_on(now, gathering.ticket, forwarding, effects);
         }
+        if let Some(explaining) = gathering.explain.take() {
+            gathering.missing.sort_unstable();
+            let explained = explaining.explained(self.clock.wall, gathering.missing);
+            let reply = Reply::Explained(explained.map(Box::new));
+            return answer(gathering.ticket, reply, effects);
+        }
         match (gathering.purge, gathering.answer) {
             (Some(queue), Answer::Made(made)) => {
                 self.write_mark(now, gathering.ticket, &queue, made, effects);
@@ -293,6 +320,7 @@ impl Node {
             | Question::QueueStat { .. }
             | Question::Made
             | Question::Queues(_)
+            | Question::Explain(_)
             | Question::QueueScan(_)
             | Question::JobScan { .. } => limits::GATHER_WITHIN,
         };
@@ -323,6 +351,9 @@ impl Node {
         if let Question::Forward(forward) = question {
             let answer = self.on_errand(now.time, forward, effects);
             return self.send(from, Message::Answer { number, answer }, effects);
+        }
+        if matches!(question, Question::Explain(_)) {
+            self.settle_forgotten();
         }
         if self.on_ask_purged(now, from, number, question, effects) {
             return;
@@ -367,6 +398,13 @@ impl Node {
             match answer {
                 Some(Answer::Done(done)) => forwarding.hear(from, &done),
                 _ => forwarding.miss(),
+            }
+            return self.go_on(now, number, gathering, effects);
+        }
+        if let Some(explaining) = &mut gathering.explain {
+            match answer {
+                Some(Answer::Report(report)) => explaining.hear(id, *report),
+                _ => gathering.missing.push(id),
             }
             return self.go_on(now, number, gathering, effects);
         }
@@ -480,6 +518,7 @@ impl Node {
             }
             Question::QueueScan(scan) => self.scan_some_queues(now, scan.clone()),
             Question::Queues(wanted) => Answer::Queues(self.some_queues(now, wanted)),
+            Question::Explain(id) => Answer::Report(Box::new(self.report(now, id))),
             Question::JobScan {
                 cursor,
                 count,
@@ -538,6 +577,7 @@ fn merge(answer: &mut Answer, other: Answer, count: i64) -> bool {
             | Answer::Purged(_)
             | Answer::Redriven(_)
             | Answer::Done(_)
+            | Answer::Report(_)
             | Answer::Peeked(..)
             | Answer::QueueStat(_)
             | Answer::Queues(_)

@@ -47,6 +47,7 @@ impl Scan {
             | Question::Purged(_)
             | Question::Redrive(_)
             | Question::Forward(_)
+            | Question::Explain(_)
             | Question::Queues(_) => {}
         }
         question
@@ -99,6 +100,7 @@ impl Node {
             | Question::Purged(_)
             | Question::Redrive(_)
             | Question::Forward(_)
+            | Question::Explain(_)
             | Question::Queues(_) => return,
         };
         let scan = Scan {
@@ -231,6 +233,7 @@ fn conclude(mut gathering: Gathering, scan: &Scan, places: usize, effects: &mut 
         | Answer::Purged(_)
         | Answer::Redriven(_)
         | Answer::Done(_)
+        | Answer::Report(_)
         | Answer::Peeked(..)
         | Answer::QueueStat(_)
         | Answer::Queues(_) => {}
@@ -263,6 +266,7 @@ fn append(answer: &mut Answer, found: Answer, known: &mut BTreeSet<QueueName>) -
             | Answer::Purged(_)
             | Answer::Redriven(_)
             | Answer::Done(_)
+            | Answer::Report(_)
             | Answer::Peeked(..)
             | Answer::QueueStat(_)
             | Answer::Queues(_),
@@ -281,6 +285,7 @@ fn length(answer: &Answer) -> usize {
         | Answer::Purged(_)
         | Answer::Redriven(_)
         | Answer::Done(_)
+        | Answer::Report(_)
         | Answer::Peeked(..)
         | Answer::QueueStat(_)
         | Answer::Queues(_) => 0,

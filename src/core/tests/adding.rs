@@ -183,13 +183,16 @@ fn the_checks_come_in_the_order_of_the_protocol() {
 #[test]
 fn a_refused_job_leaves_no_trace() {
     let mut bench = Bench::new();
-    let (log, used) = (bench.log().len(), bench.node().used_memory());
+    let (log, used) = (bench.log().len(), bench.node().used_by_load());
     let refused = bench.try_add(AddJob {
         replicate: Some(3),
         ..job("q")
     });
     assert!(refused.is_err());
-    assert_eq!((bench.log().len(), bench.node().used_memory()), (log, used));
+    assert_eq!(
+        (bench.log().len(), bench.node().used_by_load()),
+        (log, used)
+    );
     assert_eq!(bench.stat("q"), None);
 }
 

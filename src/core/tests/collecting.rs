@@ -377,7 +377,7 @@ fn pressure_evicts_what_is_missed_least_first() {
     shoal.advance_ms(10);
     shoal.count(0, Command::ack(acked.clone()));
     shoal.ack(0, unknown_id(1));
-    let bytes = |shoal: &Shoal| shoal.node(0).used_memory();
+    let bytes = |shoal: &Shoal| shoal.node(0).used_by_load();
     let mut gone = vec![];
     let limit = (1 << 20) * 95 / 100 + 1;
     for _ in 0..6 {
@@ -452,10 +452,10 @@ fn what_is_remembered_of_jobs_that_are_over_takes_memory_for_a_while() {
     let ids: Vec<JobId> = (0..100).map(|_| shoal.add(0, copies(2))).collect();
     shoal.count(0, Command::ack(ids));
     shoal.advance_ms(20);
-    let queue = shoal.node(0).used_memory() - (100 * sizes::FORGOTTEN_BYTES) as u64;
+    let queue = shoal.node(0).used_by_load() - (100 * sizes::FORGOTTEN_BYTES) as u64;
     assert!(queue < 1000);
     shoal.advance(299);
-    assert!(shoal.node(0).used_memory() >= (100 * sizes::FORGOTTEN_BYTES) as u64);
+    assert!(shoal.node(0).used_by_load() >= (100 * sizes::FORGOTTEN_BYTES) as u64);
     shoal.advance(301);
-    assert_eq!(shoal.node(0).used_memory(), 0);
+    assert_eq!(shoal.node(0).used_by_load(), 0);
 }

@@ -293,7 +293,7 @@ fn flushing_ends_all_waits_with_nothing() {
         (bench.node().job_count(), bench.node().queue_count()),
         (0, 0)
     );
-    assert_eq!(bench.node().used_memory(), 0);
+    assert_eq!(bench.node().used_by_load(), 0);
     let id = bench.add(job("q"));
     bench.crash(secs(1));
     assert_eq!(bench.node().job_count(), 1);

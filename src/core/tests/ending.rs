@@ -105,7 +105,7 @@ fn with_keep_end_and_result_stay_for_that_time_and_through_every_restart() {
     assert_eq!(bench.show(id), None);
     bench.advance(600);
     assert_eq!(fate(&mut bench, id), Fate::Unknown);
-    assert_eq!(bench.node().used_memory(), 0);
+    assert_eq!(bench.node().used_by_load(), 0);
 }
 
 #[test]

@@ -208,7 +208,7 @@ fn only_a_job_with_extras_pays_for_them() {
     let mut bench = Bench::new();
     let id = bench.add(job("q"));
     bench.ack(id);
-    let used = |bench: &Bench| bench.node().used_memory();
+    let used = |bench: &Bench| bench.node().used_by_load();
     let empty = used(&bench);
     let plain = bench.add(job("q"));
     let one = used(&bench) - empty;

@@ -18,7 +18,7 @@ fn an_empty_queue_goes_after_five_idle_minutes() {
     bench.advance(1);
     assert_eq!(bench.stat("q"), None);
     bench.advance(600);
-    assert_eq!(bench.node().used_memory(), 0, "its job is forgotten, too");
+    assert_eq!(bench.node().used_by_load(), 0, "its job is forgotten, too");
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn a_queue_stays_while_a_job_of_it_is_out() {
     assert_eq!(bench.take("q", 1), [id]);
     bench.ack(id);
     bench.advance(600);
-    assert_eq!((bench.stat("q"), bench.node().used_memory()), (None, 0));
+    assert_eq!((bench.stat("q"), bench.node().used_by_load()), (None, 0));
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn a_queue_is_there_while_its_only_job_is_delayed() {
     assert_eq!((view.len, view.jobs_in, view.age), (0, 0, secs(999)));
     bench.ack(id);
     bench.advance(600);
-    assert_eq!((bench.stat("q"), bench.node().used_memory()), (None, 0));
+    assert_eq!((bench.stat("q"), bench.node().used_by_load()), (None, 0));
 }
 
 /// A node that is at this level of memory, by what its shell reports.

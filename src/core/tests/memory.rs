@@ -14,15 +14,15 @@ const BOUNDED: Settings = Settings {
 #[test]
 fn an_empty_node_uses_nothing_and_goes_back_to_it() {
     let mut bench = Bench::new();
-    assert_eq!(bench.node().used_memory(), 0);
+    assert_eq!(bench.node().used_by_load(), 0);
     let id = bench.add(AddJob {
         body: &[0; 1000],
         ..job("q")
     });
-    assert!((1100..1700).contains(&bench.node().used_memory()));
+    assert!((1100..1700).contains(&bench.node().used_by_load()));
     bench.ack(id);
     bench.advance(600);
-    assert_eq!(bench.node().used_memory(), 0);
+    assert_eq!(bench.node().used_by_load(), 0);
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn pressure_evicts_delivered_at_most_once_jobs_oldest_first_and_no_others() {
     assert_eq!(bench.take("once", 10), once);
     bench.feed(Event::MemoryPressure);
     assert_eq!(bench.node().job_count(), 12, "there is memory");
-    let used = bench.node().used_memory();
+    let used = bench.node().used_by_load();
     bench.feed(Event::ClientBuffers(95_000 - used + 2500));
     bench.feed(Event::MemoryPressure);
     assert_eq!(bench.node().counters().evicted, 3);

@@ -147,7 +147,7 @@ fn a_mark_is_kept_for_thirty_days() {
     bench.crash(secs(2 * 86_400));
     assert_eq!(bench.node().settings_digest(), 0);
     bench.advance(600);
-    assert_eq!(bench.node().used_memory(), 0);
+    assert_eq!(bench.node().used_by_load(), 0);
 }
 
 #[test]

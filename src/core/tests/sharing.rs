@@ -276,7 +276,7 @@ fn a_flushed_node_has_no_settings_but_those_of_its_peers() {
     let mut bench = Bench::new();
     bench.run(broadcast(ALL));
     bench.feed(Event::Flush);
-    assert_eq!(bench.node().used_memory(), 0);
+    assert_eq!(bench.node().used_by_load(), 0);
     bench.crash(secs(0));
     assert_eq!(bench.stat("q"), None);
     let mut shoal = Shoal::new(2);

@@ -52,7 +52,7 @@ fn numbered(ids: &[JobId]) -> Vec<(JobId, Vec<u8>)> {
 #[test]
 fn more_jobs_than_memory_holds_are_taken_and_come_back_in_order() {
     let (mut bench, ids) = filled(SPILLING, 5000);
-    assert!(bench.node().used_memory() < 3_100_000);
+    assert!(bench.node().used_by_load() < 3_100_000);
     assert_eq!(bench.node().memory_level(), MemoryLevel::Normal);
     assert!(bench.node().spilled_jobs() > 4000);
     assert_eq!(bodies(&mut bench), numbered(&ids));
@@ -108,7 +108,7 @@ fn with_the_policy_refuse_nothing_leaves_memory() {
 fn a_restart_finds_what_is_in_the_log_with_as_little_memory() {
     let (mut bench, ids) = filled(SPILLING, 3000);
     bench.restart(secs(1));
-    assert!(bench.node().used_memory() < 3_100_000);
+    assert!(bench.node().used_by_load() < 3_100_000);
     assert!(bench.node().spilled_jobs() > 2000);
     assert_eq!(bodies(&mut bench), numbered(&ids));
     bench.crash(secs(1));
@@ -123,7 +123,7 @@ fn a_rewrite_moves_bodies_that_are_in_the_log_alone() {
     bench.feed(Event::Rewrite);
     bench.advance(20);
     assert_eq!(bench.segments(), [2]);
-    assert!(bench.node().used_memory() < 3_100_000);
+    assert!(bench.node().used_by_load() < 3_100_000);
     assert_eq!(bodies(&mut bench), numbered(&ids));
 }
 

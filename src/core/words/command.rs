@@ -17,6 +17,7 @@ use crate::time::Time;
 use crate::topic::{TopicCommand, TopicReply};
 
 mod awaiting;
+mod explaining;
 mod forward;
 mod listing;
 mod moving;
@@ -26,6 +27,7 @@ mod views;
 pub use crate::policy::{Policies, QueueConfig};
 pub use crate::refusal::Refusal;
 pub use awaiting::{PROGRESS_MAX, WAITJOB_IDS, WaitJob};
+pub use explaining::{CopyView, EventView, Explained, HeldBy, Report, Standing};
 pub use forward::{Done, Errand, Forward};
 pub use listing::{QueueList, QueueOrder, QueuesWanted};
 pub use moving::{Nack, Redrive};
@@ -93,6 +95,8 @@ pub enum Command<'a> {
     Global(Question),
     /// PROMOTE: give a job another priority. `None` is an id that no node made.
     Promote(Option<JobId>, u8),
+    /// EXPLAIN: where a job is, and why it is not being delivered. `None` is an id that no node made.
+    Explain(Option<JobId>),
     /// A command on topics.
     Topic(Box<TopicCommand<'a>>),
 }
@@ -137,6 +141,8 @@ pub enum Question {
     Purged(QueueName),
     /// QLIST: the figures of queues, added up; of queues by name for the HTTP API alone.
     Queues(QueuesWanted),
+    /// EXPLAIN: what the node knows of this job.
+    Explain(JobId),
     /// QSCAN: one node after the other.
     QueueScan(QueueScan),
     /// JSCAN: one node after the other.
@@ -167,6 +173,8 @@ pub enum Answer {
     Redriven(u64),
     /// What was done with each job that the node has.
     Done(Vec<(JobId, Done)>),
+    /// EXPLAIN: what the node knows of the job.
+    Report(Box<Report>),
     /// QPEEK, and whether with META.
     Peeked(Vec<Delivery>, bool),
     /// QSTAT: the queue, if known.
@@ -226,6 +234,7 @@ impl Command<'_> {
             | Command::JobScan(_)
             | Command::QueueList(_)
             | Command::PurgeQueue(_)
+            | Command::Explain(_)
             | Command::Global(_) => false,
         }
     }
@@ -415,6 +424,8 @@ pub enum Reply {
     Count(u64),
     /// WAITJOB: how each job stands, in the order in which they were named.
     Fates(Vec<(IdText, Fate)>),
+    /// EXPLAIN: what the nodes know of the job, if they know it.
+    Explained(Option<Box<Explained>>),
     /// SHOW: the job, if known.
     Shown(Option<Box<JobView>>),
     /// QPEEK: jobs, left where they are, and whether with META.
@@ -485,6 +496,7 @@ impl Answer {
             | Answer::Purged(_)
             | Answer::Redriven(_)
             | Answer::Done(_)
+            | Answer::Report(_)
             | Answer::QueueStat(_)
             | Answer::Queues(_)
             | Answer::QueueNames(..)
@@ -502,6 +514,7 @@ impl Answer {
             | Answer::Purged(_)
             | Answer::Redriven(_)
             | Answer::Done(_)
+            | Answer::Report(_)
             | Answer::QueueStat(_)
             | Answer::Queues(_)
             | Answer::QueueNames(..)

@@ -100,6 +100,7 @@ impl Driver {
         if self.hangs_up(&reply) {
             return self.hang_up(ticket, asking.is_some());
         }
+        self.name_in_reply(&mut reply);
         let gate = match self.log.journal() {
             Some(_) => self.gates.of_reply(self.gate_policy(), wait, &reply),
             None => Position::START,
@@ -219,6 +220,7 @@ impl Driver {
 
     /// Puts a message into the outbox of the link to a peer, together with the way to bodies that it lacks.
     fn send(&mut self, to: &NodeId, mut message: Message, wait: Wait) {
+        self.name_in_message(&mut message);
         let gate = match self.log.journal() {
             Some(_) => self.gates.of_message(self.gate_policy(), wait, &message),
             None => Position::START,

@@ -4,6 +4,7 @@ mod acking;
 mod configuring;
 mod ending;
 mod expecting;
+mod explaining;
 mod failing;
 mod federating;
 pub(crate) mod fixture;

@@ -6,9 +6,12 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use shoalmq_core::command::{
-    Answer, Delivery, Detail, Done, Errand, Forward, JobView, Question, QueueList, QueueOrder,
-    QueueScan, QueueView, QueueWaits, QueuesWanted, Redrive, ScanReply,
+    Answer, CopyView, Delivery, Detail, Done, Errand, EventView, Forward, HeldBy, JobView,
+    Question, QueueList, QueueOrder, QueueScan, QueueView, QueueWaits, QueuesWanted, Redrive,
+    Report, ScanReply, Standing,
 };
+use shoalmq_core::id::ClientId;
+use shoalmq_core::outcome::Outcome;
 use shoalmq_core::telling::{Depths, QueueDepths, QueuesView, Recent};
 
 use super::nouns::*;
@@ -165,6 +168,7 @@ pub(super) fn questions() -> impl Strategy<Value = Question> {
         }),
         queue_scans().prop_map(Question::QueueScan),
         queues_wanted().prop_map(Question::Queues),
+        job_ids().prop_map(Question::Explain),
         scans.prop_map(|((cursor, count, all), queue, states)| Question::JobScan {
             cursor,
             count,
@@ -250,6 +254,82 @@ pub(super) fn queue_depths() -> BoxedStrategy<QueueDepths> {
         .boxed()
 }
 
+fn standings() -> impl Strategy<Value = Standing> {
+    prop_oneof![
+        Just(Standing::Unknown),
+        Just(Standing::Withdrawn),
+        outcomes().prop_map(Standing::Ended),
+        Just(Standing::Copy),
+        Just(Standing::Restored),
+        Just(Standing::WaitReplicas),
+        Just(Standing::Delayed),
+        Just(Standing::Active),
+        Just(Standing::Queued),
+        Just(Standing::Dead),
+    ]
+}
+
+fn outcomes() -> impl Strategy<Value = Outcome> {
+    prop_oneof![
+        Just(Outcome::Expired),
+        Just(Outcome::Deleted),
+        Just(Outcome::Acked),
+    ]
+}
+
+/// What nodes know of a job, within the bounds of what is taken from a peer.
+pub(super) fn reports() -> BoxedStrategy<Report> {
+    let ranks = (any::<(u32, bool, u64)>(), node_ids())
+        .prop_map(|((version, is_dead, stamp), node)| (version, is_dead, stamp, node));
+    let copies = (
+        standings(),
+        option::of(names()),
+        option::of(ranks),
+        any::<bool>(),
+        "[a-z ]{0,20}",
+        option::of(spans()),
+    )
+        .prop_map(
+            |(standing, queue, rank, has_turn, next, next_in)| CopyView {
+                standing,
+                queue,
+                rank,
+                has_turn,
+                next,
+                next_in,
+            },
+        );
+    let holders =
+        (any::<(u64, u64)>(), vec(any::<u8>(), 0..20)).prop_map(|((client, since_ms), name)| {
+            HeldBy {
+                client: ClientId(client),
+                name,
+                since_ms,
+            }
+        });
+    let events =
+        (any::<u64>(), "[a-z ]{0,20}", "\\PC{0,40}").prop_map(|(at_ms, event, detail)| EventView {
+            at_ms,
+            event,
+            detail,
+        });
+    (
+        (option::of(copies), option::of(outcomes()), "\\PC{0,80}"),
+        option::of(holders),
+        option::of(vec(any::<u8>(), 0..40)),
+        vec(events, 0..4),
+    )
+        .prop_map(|((copy, outcome, why), held_by, progress, events)| Report {
+            copy,
+            outcome,
+            why,
+            held_by,
+            progress,
+            events,
+        })
+        .boxed()
+}
+
 pub(super) fn answers() -> impl Strategy<Value = Answer> {
     prop_oneof![
         any::<u64>().prop_map(Answer::Count),
@@ -257,6 +337,7 @@ pub(super) fn answers() -> impl Strategy<Value = Answer> {
         any::<u64>().prop_map(Answer::Redriven),
         vec((job_ids(), done()), 0..4).prop_map(Answer::Done),
         made().prop_map(Answer::Made),
+        reports().prop_map(|report| Answer::Report(Box::new(report))),
         (vec(deliveries(), 0..4), any::<bool>())
             .prop_map(|(jobs, is_meta)| Answer::Peeked(jobs, is_meta)),
         option::of(queue_views()).prop_map(|view| Answer::QueueStat(view.map(Box::new))),

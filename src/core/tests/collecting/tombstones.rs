@@ -35,7 +35,7 @@ fn a_lone_node_makes_no_tombstones() {
     let mut shoal = Shoal::new(1);
     assert_eq!(shoal.ack(0, unknown_id(1)), 0);
     assert_eq!(left(&shoal), 0);
-    assert_eq!(shoal.node(0).used_memory(), 0);
+    assert_eq!(shoal.node(0).used_by_load(), 0);
 }
 
 #[test]

@@ -21,6 +21,7 @@ impl Reply {
             | Reply::NothingToDeliver
             | Reply::Count(_)
             | Reply::Fates(_)
+            | Reply::Explained(_)
             | Reply::Shown(None)
             | Reply::QueueStat(_)
             | Reply::PauseState(_)
@@ -45,6 +46,7 @@ impl Reply {
             | Reply::NothingToDeliver
             | Reply::Count(_)
             | Reply::Fates(_)
+            | Reply::Explained(_)
             | Reply::Shown(_)
             | Reply::Peeked(..)
             | Reply::QueueStat(_)
@@ -117,6 +119,7 @@ impl Reply {
             | Reply::NothingToDeliver
             | Reply::Count(_)
             | Reply::Fates(_)
+            | Reply::Explained(_)
             | Reply::Shown(None)
             | Reply::QueueStat(_)
             | Reply::PauseState(_)
