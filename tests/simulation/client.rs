@@ -98,7 +98,7 @@ impl Ask {
                 ttl: Some(terms.ttl),
                 max_len: terms.max_len,
                 replication: terms.replication,
-                dedup: terms.key.as_ref().map(JobKey::dedup),
+                dedup: terms.key.as_ref().map(|key| Box::new(key.dedup())),
                 extras: terms.extras(),
                 ..AddJob::new(terms.queue.as_bytes(), terms.body.as_bytes())
             }),

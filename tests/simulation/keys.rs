@@ -52,11 +52,11 @@ pub(crate) struct JobKey {
 }
 
 impl JobKey {
-    pub(crate) fn dedup(&self) -> Box<Dedup<'_>> {
-        Box::new(Dedup {
+    pub(crate) fn dedup(&self) -> Dedup<'_> {
+        Dedup {
             key: self.key.as_bytes(),
             window: self.window,
-        })
+        }
     }
 }
 

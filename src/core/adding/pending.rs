@@ -103,6 +103,11 @@ impl Replications {
         self.by_job.keys().copied()
     }
 
+    /// Whether producers are to be told that their jobs are gone.
+    pub(super) fn has_abandoned(&self) -> bool {
+        !self.abandoned.is_empty()
+    }
+
     /// Producers to be told that their jobs are gone.
     pub(super) fn take_abandoned(&mut self) -> Vec<Producer> {
         std::mem::take(&mut self.abandoned)

@@ -279,7 +279,14 @@ impl Node {
     }
 
     /// Answers the producers of jobs that went away in the course of this event.
+    #[inline]
     pub(crate) fn answer_abandoned(&mut self, now: Time, effects: &mut Vec<Effect>) {
+        if self.replications.has_abandoned() {
+            self.refuse_abandoned(now, effects);
+        }
+    }
+
+    fn refuse_abandoned(&mut self, now: Time, effects: &mut Vec<Effect>) {
         for producer in self.replications.take_abandoned() {
             self.refuse(now, producer, Refusal::RemovedWhileReplicating, effects);
         }
