@@ -266,7 +266,7 @@ impl Checker {
             Fate::Unknown => {
                 let open = job.is_promised() && !job.finished && !job.taken;
                 let lives = known.now < self.ends(job) && !self.may_be_purged(job);
-                // A node that was never told of another one does not ask it.
+                // A node that has not met another one does not ask it.
                 let is_calm = self.is_quiet() && self.all_meet;
                 let there = open && lives && (known.is_well || !known.is_late && is_calm);
                 there.then_some("it is there")

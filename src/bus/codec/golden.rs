@@ -10,16 +10,19 @@ use std::time::Duration;
 use shoalmq_core::command::{
     CopyView, EventView, HeldBy, QueueList, QueueOrder, QueuesWanted, Report, Standing,
 };
-use shoalmq_core::dedup::KeyStand;
+use shoalmq_core::dedup::{KeyName, KeyNews, KeyStand, KeyedJob};
 use shoalmq_core::extras::{Extras, Features, Tag};
-use shoalmq_core::id::ClientId;
-use shoalmq_core::message::{Copy, Holders};
-use shoalmq_core::outcome::Outcome;
+use shoalmq_core::id::{ClientId, NodeId, QueueName};
+use shoalmq_core::message::{Copy, Holders, PeerState};
+use shoalmq_core::outcome::{Fate, Outcome};
 use shoalmq_core::setting::Setting;
 use shoalmq_core::stamp::Stamp;
 use shoalmq_core::telling::{QueueDepths, QueuesView};
 use shoalmq_core::time::WallTime;
-use shoalmq_core::topic::{Closed, EndRecord, Ended, Entry, Greeting, TopicMessage, TopicRecord};
+use shoalmq_core::topic::{
+    Closed, EndRecord, Ended, Entry, EntryId, Greeting, Have, Head, Origin, OriginNode,
+    TopicMessage, TopicNews, TopicRecord,
+};
 
 use super::*;
 use crate::bus::{Claim, Profile};
