@@ -7,7 +7,9 @@ Nodes keep jobs and topics with `appendfsync always`. Producers, consumers, publ
 node to node, and subscribers reach every node throughout; only the ways between nodes are cut. After --seconds seconds of
 faults all ways are healed, and every node is drained. Then:
 
-- lost: 0. Every at-least-once job whose ADDJOB was answered was delivered.
+- lost: 0. Every at-least-once job whose ADDJOB was answered was delivered, or is the duplicate of one that has its key.
+- the ledger by id: WAITJOB tells of each id that a producer got that it was acked, or is the duplicate of an older one with its key
+  that was. On the way some fail, die by NACK or MAXDELIVER, and are sent back.
 - at-most-once jobs (RETRY 0 REPLICATE 1 TTL 30) delivered twice: 0.
 - all nodes are empty within 60 s of healing.
 - every reader of topics has every entry whose TPUB was answered, and each once; ids rise but for late ones, nothing is told lost,
@@ -29,7 +31,7 @@ import ledger as ledgers
 import network as networks
 from load import Load
 from nemesis import Nemesis
-from node import PORT, Node
+from node import PORT, Client, Node
 from topics import Topics, prove
 
 HEALED_WITHIN = 60
@@ -61,7 +63,12 @@ def all_met(nodes):
 
 
 def fill_levels(nodes):
-    return [node.field(["INFO"], "registered_jobs") for node in nodes]
+    """Jobs that each node has, but for those that are over and kept; nothing for one that does not answer."""
+    def level(node):
+        known, kept = (node.field(["INFO"], name) for name in ("registered_jobs", "kept_jobs"))
+        return None if None in (known, kept) else known - kept
+
+    return [level(node) for node in nodes]
 
 
 def run(options, folder):
@@ -91,23 +98,31 @@ def run(options, folder):
         say("healed")
 
         def is_over():
-            return not ledger.missing() and fill_levels(nodes) == [0] * len(nodes) and all_met(nodes)
+            return fill_levels(nodes) == [0] * len(nodes) and all_met(nodes)
 
         emptied = wait("all is delivered, and all nodes are empty", HEALED_WITHIN, is_over)
         levels = fill_levels(nodes)
         caught_up = wait("every reader has every entry, and all the same", HEALED_WITHIN, topics.agree)
         load.join()
         topics.join()
+        client = Client(nodes[0].address, 30)
+        load.account(client)
+        client.close()
         found = ledger.faults() + load.failures + topics.faults()
         if emptied is None:
             found.append(f"jobs left at the nodes: {levels}")
             found.append(f"all met: {all_met(nodes)}")
         found += [f"node {node.number} ended by itself" for node in nodes if node.ended_by_itself()]
+        unsettled = ledger.unsettled()
+        if unsettled:
+            found.append(f"ids without the end that was due: {len(unsettled)}, such as {unsettled[:5]}")
         again = sum(ledger.sent[body] for body in ledger.answered)
         print(f"jobs answered: {again} at least once, {len(ledger.answered) - again} at most once; "
               f"not answered: {len(ledger.sent) - len(ledger.answered)}")
         print(f"lost: {len(ledger.missing())}   at most once and twice: {len(ledger.twice())}   "
               f"duplicates: {ledger.duplicates()}   emptied after: {emptied and f'{emptied:.1f} s'}")
+        print(f"ledger of {len(ledger.promised())} ids: {ledger.balance()}   answered by a job with the same key: {len(ledger.found())}   "
+              f"redriven: {load.redriven}")
         print(f"refusals: {load.refusals}   connections broken: {load.broken}")
         print(f"{topics.summary()}   readers exact after: {caught_up and f'{caught_up:.1f} s'}")
         if len(ledger.answered) < options.seconds:
