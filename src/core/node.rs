@@ -232,7 +232,8 @@ impl Node {
             Event::Stop => self.on_stop(now, effects),
         }
         self.serve_rehoused(now.time, effects);
-        self.answer_abandoned(now.time, effects);
+        self.answer_abandoned(effects);
+        self.go_on_granted(now.time, effects);
         self.tell_fates(effects);
         if let Some(oldest) = self.segments.retire() {
             effects.push(Effect::Retire(Stream::Jobs, oldest));
@@ -317,10 +318,10 @@ impl Node {
         while let Some(id) = self.waiters.first() {
             self.give_up(now.time, id, Reply::NothingToDeliver, effects);
         }
-        self.refuse_keyed_adds(now.time, effects);
+        self.refuse_keyed_adds(effects);
         self.replications.abandon_all();
         self.persist(Record::Flushed, effects);
-        self.answer_abandoned(now.time, effects);
+        self.answer_abandoned(effects);
         let mut seed = [0; 32];
         self.random.fill_bytes(&mut seed);
         let fresh = Node::new(self.id, self.settings, now.time, seed);

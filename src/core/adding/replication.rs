@@ -178,7 +178,7 @@ impl Node {
             let producer = pending.producer;
             self.counters.replication_timeouts += 1;
             self.withdraw(now, key, effects);
-            self.refuse(now, producer, Refusal::ReplicationTimeout, effects);
+            self.refuse(producer, Refusal::ReplicationTimeout, effects);
         } else {
             self.ask_more(now, key, effects);
         }
@@ -263,7 +263,7 @@ impl Node {
             }
             self.withdraw(now, key, effects);
             self.count_refused(Refusal::TooFewNodes);
-            self.refuse(now, producer, Refusal::TooFewNodes, effects);
+            self.refuse(producer, Refusal::TooFewNodes, effects);
         }
     }
 
@@ -273,39 +273,32 @@ impl Node {
             let producer = self.replications.of(key).producer;
             self.withdraw(now, key, effects);
             if let Producer::Keyed(_, number) = producer {
-                self.end_keyed_add(now, number, effects);
+                self.end_keyed_add(number, effects);
             }
         }
     }
 
     /// Answers the producers of jobs that went away in the course of this event.
     #[inline]
-    pub(crate) fn answer_abandoned(&mut self, now: Time, effects: &mut Vec<Effect>) {
+    pub(crate) fn answer_abandoned(&mut self, effects: &mut Vec<Effect>) {
         if self.replications.has_abandoned() {
-            self.refuse_abandoned(now, effects);
+            self.refuse_abandoned(effects);
         }
     }
 
-    fn refuse_abandoned(&mut self, now: Time, effects: &mut Vec<Effect>) {
+    fn refuse_abandoned(&mut self, effects: &mut Vec<Effect>) {
         for producer in self.replications.take_abandoned() {
-            self.refuse(now, producer, Refusal::RemovedWhileReplicating, effects);
+            self.refuse(producer, Refusal::RemovedWhileReplicating, effects);
         }
     }
 
     /// Its job will not be added. What a binding made and somebody removed is made all the same.
-    fn refuse(
-        &mut self,
-        now: Time,
-        producer: Producer,
-        refusal: Refusal,
-        effects: &mut Vec<Effect>,
-    ) {
-        self.answer_producer(now, producer, || Reply::Refused(refusal), effects);
+    fn refuse(&mut self, producer: Producer, refusal: Refusal, effects: &mut Vec<Effect>) {
+        self.answer_producer(producer, || Reply::Refused(refusal), effects);
     }
 
     fn answer_producer(
         &mut self,
-        now: Time,
         producer: Producer,
         reply: impl FnOnce() -> Reply,
         effects: &mut Vec<Effect>,
@@ -314,7 +307,7 @@ impl Node {
             Producer::Client(ticket) => answer(ticket, reply(), effects),
             Producer::Keyed(ticket, number) => {
                 answer(ticket, reply(), effects);
-                self.end_keyed_add(now, number, effects);
+                self.end_keyed_add(number, effects);
             }
             Producer::Answered => {}
             Producer::Binding(number) => self.topics.job_made(number),
@@ -375,7 +368,7 @@ impl Node {
         } else {
             Reply::Added(id)
         };
-        self.answer_producer(now, pending.producer, || reply, effects);
+        self.answer_producer(pending.producer, || reply, effects);
         true
     }
 

@@ -58,6 +58,20 @@ impl Node {
         }
     }
 
+    /// A member lets an add go on. One that was asked before, and is not the arbiter any more, does not count.
+    pub(super) fn hear_granted(
+        &mut self,
+        now: Time,
+        from: PeerKey,
+        number: u64,
+        effects: &mut Vec<Effect>,
+    ) {
+        let add = self.dedups.adds.get(&number);
+        if add.is_some_and(|add| add.arbiter == Some(from)) {
+            self.on_granted(now, number, effects);
+        }
+    }
+
     /// The key is this add's: asks all members for jobs with it.
     pub(super) fn on_granted(&mut self, now: Time, number: u64, effects: &mut Vec<Effect>) {
         let Some(add) = self.dedups.adds.get(&number) else {
@@ -136,7 +150,7 @@ impl Node {
             // A holder may not have heard that it is over.
             let ids = look.found.ids();
             let mut found = std::mem::take(&mut look.found);
-            found.add(&[], &self.without_key(&ids));
+            found.add(&[], &self.without_key(now, &ids));
             return self.look(now, number, (found, Some(ids)), effects);
         }
         let (ticket, wants_receipt) = (add.ticket, add.add.wants_receipt);
@@ -148,7 +162,7 @@ impl Node {
             Reply::Existing(id)
         };
         answer(ticket, reply, effects);
-        self.end_keyed_add(now, number, effects);
+        self.end_keyed_add(number, effects);
     }
 
     /// No job counts: this one is added as usual.
@@ -189,24 +203,24 @@ impl Node {
             Ok(Some(id)) => {
                 let reply = self.accepted(id, plain.wants_receipt);
                 answer(ticket, reply, effects);
-                self.end_keyed_add(now, number, effects);
+                self.end_keyed_add(number, effects);
             }
             Err(refusal) => {
                 answer(ticket, Reply::Refused(refusal), effects);
-                self.end_keyed_add(now, number, effects);
+                self.end_keyed_add(number, effects);
             }
         }
     }
 
     /// An add with a key is answered, or given up: others may add jobs with it.
-    pub(crate) fn end_keyed_add(&mut self, now: Time, number: u64, effects: &mut Vec<Effect>) {
+    pub(crate) fn end_keyed_add(&mut self, number: u64, effects: &mut Vec<Effect>) {
         let Some(add) = self.dedups.adds.remove(&number) else {
             return;
         };
         self.dedups.bytes -= add.bytes();
         match add.arbiter {
             Some(peer) => self.send_key(peer, KeyNews::Release(number, add.name), effects),
-            None => self.release_key(now, &add.name, (None, number), effects),
+            None => self.release_key(&add.name, (None, number), effects),
         }
     }
 
@@ -217,40 +231,29 @@ impl Node {
         };
         if add.deadline <= now && !add.is_adding() {
             self.counters.replication_timeouts += 1;
-            self.refuse_keyed_add(now, number, Refusal::ReplicationTimeout, effects);
+            self.refuse_keyed_add(number, Refusal::ReplicationTimeout, effects);
         }
     }
 
-    fn refuse_keyed_add(
-        &mut self,
-        now: Time,
-        number: u64,
-        refusal: Refusal,
-        effects: &mut Vec<Effect>,
-    ) {
+    fn refuse_keyed_add(&mut self, number: u64, refusal: Refusal, effects: &mut Vec<Effect>) {
         if let Some(add) = self.dedups.adds.get(&number) {
             answer(add.ticket, Reply::Refused(refusal), effects);
-            self.end_keyed_add(now, number, effects);
+            self.end_keyed_add(number, effects);
         }
     }
 
     /// The client is gone: adds of its that wait are over.
-    pub(crate) fn drop_keyed_adds(
-        &mut self,
-        now: Time,
-        client: ClientId,
-        effects: &mut Vec<Effect>,
-    ) {
+    pub(crate) fn drop_keyed_adds(&mut self, client: ClientId, effects: &mut Vec<Effect>) {
         for number in self.waiting_keyed_adds(|add| add.ticket.client == client) {
-            self.end_keyed_add(now, number, effects);
+            self.end_keyed_add(number, effects);
         }
     }
 
     /// All jobs are gone from this node at once, those included that wait to be added.
-    pub(crate) fn refuse_keyed_adds(&mut self, now: Time, effects: &mut Vec<Effect>) {
+    pub(crate) fn refuse_keyed_adds(&mut self, effects: &mut Vec<Effect>) {
         for number in self.waiting_keyed_adds(|_| true) {
             let refusal = Refusal::RemovedWhileReplicating;
-            self.refuse_keyed_add(now, number, refusal, effects);
+            self.refuse_keyed_add(number, refusal, effects);
         }
     }
 

@@ -138,39 +138,38 @@ impl Node {
         effects: &mut Vec<Effect>,
     ) {
         if self.dedups.claims.claim(name, holder, now) {
-            self.grant(now, holder, effects);
+            self.grant(holder, effects);
         }
         self.plan_dedups(now);
     }
 
-    fn grant(&mut self, now: Time, (peer, number): Holder, effects: &mut Vec<Effect>) {
+    fn grant(&mut self, (peer, number): Holder, effects: &mut Vec<Effect>) {
         match peer {
             Some(peer) => self.send_key(peer, KeyNews::Granted(number), effects),
-            None => self.on_granted(now, number, effects),
+            None => self.dedups.granted.push(number),
         }
     }
 
     /// An add is over, or goes on elsewhere.
     pub(super) fn release_key(
         &mut self,
-        now: Time,
         name: &KeyName,
         holder: Holder,
         effects: &mut Vec<Effect>,
     ) {
         if let Some(next) = self.dedups.claims.release(name, holder) {
-            self.grant(now, next, effects);
+            self.grant(next, effects);
         }
     }
 
     /// What a peer claims is free: it went away.
-    pub(super) fn drop_claims_of(&mut self, now: Time, peer: PeerKey, effects: &mut Vec<Effect>) {
+    pub(super) fn drop_claims_of(&mut self, peer: PeerKey, effects: &mut Vec<Effect>) {
         let next = self
             .dedups
             .claims
             .drop_where(|claim| claim.holder.0 == Some(peer));
         for (_, holder) in next {
-            self.grant(now, holder, effects);
+            self.grant(holder, effects);
         }
     }
 
@@ -179,7 +178,7 @@ impl Node {
         let is_old =
             |claim: &Claim| claim.holder.0.is_some() && claim.heard + limits::CLAIM_FOR <= now;
         for (_, holder) in self.dedups.claims.drop_where(is_old) {
-            self.grant(now, holder, effects);
+            self.grant(holder, effects);
         }
     }
 

@@ -39,9 +39,8 @@ impl Node {
             return self.end_duplicate(now, key, older, effects);
         }
         let id = self.jobs[key].id;
-        let mut doubts = self.dedups.doubts.values();
-        let is_known = doubts.any(|doubt| doubt.id == id && doubt.older == older);
-        if is_known || self.dedups.doubts.len() >= limits::DOUBTS {
+        let is_full = self.dedups.doubts.len() >= limits::DOUBTS;
+        if is_full || !self.dedups.doubted.insert((id, older)) {
             return;
         }
         let number = self.dedups.next_number();
@@ -52,35 +51,48 @@ impl Node {
             look: None,
         };
         self.dedups.doubts.insert(number, doubt);
-        self.look_into_doubts(now, effects);
+        self.look_into(now, number, effects);
     }
 
     /// Asks all members whether older jobs are over. While one is away, the younger ones stay.
     pub(super) fn look_into_doubts(&mut self, now: Time, effects: &mut Vec<Effect>) {
-        let members = self.key_members();
-        let all = self.peers.members().without(members).is_empty();
         let numbers: Vec<u64> = self.dedups.doubts.keys().copied().collect();
         for number in numbers {
-            let Some(doubt) = self.dedups.doubts.get(&number) else {
-                continue;
+            self.look_into(now, number, effects);
+        }
+    }
+
+    fn look_into(&mut self, now: Time, number: u64, effects: &mut Vec<Effect>) {
+        let members = self.key_members();
+        let all = self.peers.members().without(members).is_empty();
+        let Some(doubt) = self.dedups.doubts.get(&number) else {
+            return;
+        };
+        if all && doubt.look.is_none() {
+            let (name, older) = (doubt.name.clone(), doubt.older);
+            let mut found = Found::default();
+            found.add(
+                &self.keyed_here(now, &name),
+                &self.without_key(now, &[older]),
+            );
+            let look = Look {
+                waits_for: members,
+                found,
+                named: Some(vec![older]),
             };
-            if all && doubt.look.is_none() {
-                let (name, older) = (doubt.name.clone(), doubt.older);
-                let mut found = Found::default();
-                found.add(&self.keyed_here(now, &name), &self.without_key(&[older]));
-                let look = Look {
-                    waits_for: members,
-                    found,
-                    named: Some(vec![older]),
-                };
-                self.ask_key_members(number, &name, &look, effects);
-                if let Some(doubt) = self.dedups.doubts.get_mut(&number) {
-                    doubt.look = Some(look);
-                }
-            } else if let Some(look) = &doubt.look {
-                self.ask_key_members(number, &doubt.name, look, effects);
+            self.ask_key_members(number, &name, &look, effects);
+            if let Some(doubt) = self.dedups.doubts.get_mut(&number) {
+                doubt.look = Some(look);
             }
-            self.settle_doubt(now, number, effects);
+        } else if let Some(look) = &doubt.look {
+            self.ask_key_members(number, &doubt.name, look, effects);
+        }
+        self.settle_doubt(now, number, effects);
+    }
+
+    fn end_doubt(&mut self, number: u64) {
+        if let Some(doubt) = self.dedups.doubts.remove(&number) {
+            self.dedups.doubted.remove(&(doubt.id, doubt.older));
         }
     }
 
@@ -94,12 +106,12 @@ impl Node {
         let answered = doubt.look.as_ref().filter(|look| look.waits_for.is_empty());
         let (Some(key), Some(look)) = (ours, answered) else {
             if ours.is_none() {
-                self.dedups.doubts.remove(&number);
+                self.end_doubt(number);
             }
             return;
         };
         let (older, is_live) = (doubt.older, look.found.is_live(&doubt.older));
-        self.dedups.doubts.remove(&number);
+        self.end_doubt(number);
         if is_live {
             self.end_duplicate(now, key, older, effects);
         }

@@ -85,9 +85,9 @@ impl Node {
 
     /// The link to a peer came up: it is told which jobs with keys were added meanwhile.
     pub(crate) fn dedup_with(&mut self, now: Time, peer: PeerKey, effects: &mut Vec<Effect>) {
-        let since = self.dedups.down_since.remove(&peer);
         if self.jobs.keyed() > 0 {
             // What was told last before the link broke may be lost. In an earlier life of this node, all may be.
+            let since = self.peers.get(peer).keys_since;
             let since = since.map_or(Time::ZERO, |down| down - limits::KEYS_OVERLAP);
             let next = (0, JobKey(0));
             self.dedups.tellings.insert(peer, Telling { next, since });
@@ -104,9 +104,9 @@ impl Node {
         effects: &mut Vec<Effect>,
     ) {
         if is_down {
-            self.dedups.down_since.entry(peer).or_insert(now);
+            self.peers.update(peer, |peer| peer.keys_since = Some(now));
             self.dedups.tellings.remove(&peer);
-            self.drop_claims_of(now, peer, effects);
+            self.drop_claims_of(peer, effects);
         }
         for doubt in self.dedups.doubts.values_mut() {
             doubt.drop_look();
@@ -114,10 +114,19 @@ impl Node {
         self.go_on_without(now, peer, effects);
     }
 
+    /// Adds that were granted their keys in the course of this event go on, one after the other.
+    #[inline]
+    pub(crate) fn go_on_granted(&mut self, now: Time, effects: &mut Vec<Effect>) {
+        while let Some(number) = self.dedups.granted.pop() {
+            self.on_granted(now, number, effects);
+        }
+    }
+
     /// All jobs are gone from this node at once, and its agenda is empty.
     pub(crate) fn watch_dedups(&mut self, now: Time) {
         self.dedups.given.clear();
         self.dedups.doubts.clear();
+        self.dedups.doubted.clear();
         self.dedups.is_planned = false;
         self.plan_dedups(now);
     }

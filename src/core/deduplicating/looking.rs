@@ -71,10 +71,11 @@ impl Found {
 }
 
 impl Node {
-    /// The jobs with this key, as this node knows them.
+    /// The jobs with this key, as this node knows them, but for those that count no more.
     pub(super) fn keyed_here(&mut self, now: Time, name: &KeyName) -> Vec<KeyedJob> {
         let keys = self.jobs.with_key(name).into_iter();
-        let mut found: Vec<KeyedJob> = keys.filter_map(|key| self.keyed_job(now, key)).collect();
+        let known = keys.filter_map(|key| self.keyed_job(now, key));
+        let mut found: Vec<KeyedJob> = known.filter(|job| !job.stand.is_free()).collect();
         self.forget_given(now);
         let given = self.dedups.given.iter().filter(|(_, of, _)| of == name);
         let elsewhere = given.map(|&(_, _, job)| job);
@@ -113,10 +114,12 @@ impl Node {
     }
 
     /// Which of these jobs are over as far as this node knows, or have no key any more.
-    pub(super) fn without_key(&self, ids: &[JobId]) -> Vec<JobId> {
+    pub(super) fn without_key(&self, now: Time, ids: &[JobId]) -> Vec<JobId> {
         let is_over = |id: &&JobId| match self.jobs.find(id) {
             None => self.forgotten.contains(id),
-            Some(key) => Keyed::of(&self.jobs.extras(key)).is_none() || self.is_purged(key),
+            Some(key) => self
+                .keyed_job(now, key)
+                .is_none_or(|job| job.stand.is_free()),
         };
         ids.iter().filter(is_over).copied().collect()
     }

@@ -25,7 +25,7 @@ mod evidence;
 mod invariants;
 mod looking;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use self::adds::KeyedAdd;
 use self::claims::Claims;
@@ -56,10 +56,12 @@ pub(crate) struct Dedups {
     given: VecDeque<(Time, KeyName, KeyedJob)>,
     /// Peers whose links came up, and which jobs with keys they have heard about.
     tellings: BTreeMap<PeerKey, Telling>,
-    /// Since when there is no link to a peer that there was one to.
-    down_since: BTreeMap<PeerKey, Time>,
     /// Jobs here of which another node knows an older one, by number.
     doubts: BTreeMap<u64, Doubt>,
+    /// The same: each job here with the older one.
+    doubted: BTreeSet<(JobId, JobId)>,
+    /// Adds of this node that may go on, which they do at the end of this event.
+    granted: Vec<u64>,
     /// The last jobs that ended as duplicates, and the older ones.
     duplicates: BTreeMap<JobId, JobId>,
     duplicates_in_order: VecDeque<JobId>,
@@ -118,12 +120,12 @@ impl Node {
     ) {
         match news {
             KeyNews::Claim(number, name) => self.claim(now, name, (Some(from), number), effects),
-            KeyNews::Granted(number) => self.on_granted(now, number, effects),
+            KeyNews::Granted(number) => self.hear_granted(now, from, number, effects),
             KeyNews::Release(number, name) => {
-                self.release_key(now, &name, (Some(from), number), effects);
+                self.release_key(&name, (Some(from), number), effects);
             }
             KeyNews::Look(asked, name, ids) => {
-                let (found, over) = (self.keyed_here(now, &name), self.without_key(&ids));
+                let (found, over) = (self.keyed_here(now, &name), self.without_key(now, &ids));
                 self.send_key(from, KeyNews::Found(asked, found, over), effects);
             }
             KeyNews::Found(asked, jobs, over) => {

@@ -230,7 +230,7 @@ impl Node {
         effects: &mut Vec<Effect>,
     ) {
         self.withdraw_all(now, client, effects);
-        self.drop_keyed_adds(now, client, effects);
+        self.drop_keyed_adds(client, effects);
         self.gatherings.drop_client(client);
         self.job_waits.drop_client(client);
         self.end_readers(client);

@@ -106,6 +106,8 @@ pub(crate) struct Peer {
     pub(crate) state: PeerState,
     /// Since when it has been away, if it is.
     pub(super) away_since: Option<Time>,
+    /// Since when there is no link to it, if there was one: from then on it may lack jobs with keys of DEDUP.
+    pub(crate) keys_since: Option<Time>,
     /// Until when it is expected back although it cannot be reached: it may only be restarting.
     pub(super) expected_until: Option<Time>,
 }
@@ -232,6 +234,7 @@ impl Peers {
             features: Features::NONE,
             state: PeerState::default(),
             away_since: None,
+            keys_since: None,
             expected_until: None,
         });
         // A list made of the slot's former owner must not come back.

@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 use std::time::Duration;
 
+use crate::dedup::Keyed;
 use crate::effect::Effect;
 use crate::explaining::What;
 use crate::extras::{Extras, Tag};
@@ -212,7 +213,9 @@ impl Node {
         self.agenda.remove_job(&mut self.jobs, key);
         self.rehouse(now, key, queue);
         let mut extras = self.jobs.extras(key);
-        if register.is_keyless {
+        let is_key_over = |keyed: Keyed<'_>| Time::from_millis(keyed.until) <= now;
+        let is_dead = register.dead.is_some();
+        if register.is_keyless || is_dead && Keyed::of(&extras).is_some_and(is_key_over) {
             extras = extras.with(Tag::DEDUP_KEY, None);
         }
         self.change_extras(key, extras.with(Tag::REGISTER, Some(&register.encode())));

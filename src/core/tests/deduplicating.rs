@@ -6,9 +6,10 @@ use super::bench::{Bench, SETTINGS, job};
 use super::shoal::Shoal;
 use super::waiting::fate_at;
 use crate::command::{AddJob, Command, Receipt, Redrive, Refusal, Reply};
-use crate::dedup::Dedup;
+use crate::dedup::{Dedup, KeyNews};
 use crate::event::Event;
 use crate::id::{ClientId, JobId, QueueName, Ticket};
+use crate::message::Message;
 use crate::node::{Log, Settings, Sync};
 use crate::outcome::{Fate, Outcome};
 
@@ -456,4 +457,97 @@ fn copies_of_three() -> AddJob<'static> {
         replicate: Some(3),
         ..job("q")
     }
+}
+
+#[test]
+fn many_adds_of_one_key_that_wait_for_a_node_go_on_when_it_is_gone() {
+    let mut shoal = Shoal::new(2);
+    shoal.hang(1);
+    let tickets: Vec<Ticket> = (0..3000)
+        .map(|number| shoal.send(0, number, Command::AddJob(copies(1, 60_000))))
+        .collect();
+    shoal.advance_ms(10);
+    assert!(
+        tickets
+            .iter()
+            .all(|&ticket| shoal.answer(0, ticket).is_none())
+    );
+    shoal.kill(1);
+    shoal.advance(1);
+    let answers = tickets.iter().map(|&ticket| {
+        let reply = shoal.answer(0, ticket).expect("nobody else is asked");
+        answer(reply)
+    });
+    assert_eq!(answers.filter(Result::is_ok).count(), 1);
+}
+
+#[test]
+fn many_jobs_on_two_sides_end_as_duplicates_with_few_questions() {
+    const KEYS: usize = 300;
+    let names: Vec<String> = (0..KEYS).map(|number| format!("k{number}")).collect();
+    let mut shoal = Shoal::new(4);
+    for (a, b) in [(0, 2), (0, 3), (1, 2), (1, 3)] {
+        shoal.cut(a, b);
+    }
+    shoal.advance(1);
+    for seat in [0, 2] {
+        for name in &names {
+            let dedup = Dedup {
+                key: name.as_bytes(),
+                window: 0,
+            };
+            let add = AddJob {
+                dedup: Some(Box::new(dedup)),
+                ..copies(2, 1000)
+            };
+            answer(&shoal.run(seat, Command::AddJob(add))).expect("one on each side");
+        }
+        shoal.advance(1);
+    }
+    shoal.sent.clear();
+    shoal.mend();
+    shoal.advance(5);
+    let left: usize = (0..4).map(|seat| shoal.get(seat, "q", 1000).len()).sum();
+    assert_eq!(left, KEYS);
+    // Both holders of each younger job ask three nodes, some of them once more.
+    let looks = shoal.sent.iter().filter(|(_, _, message)| {
+        matches!(message, Message::Key(news) if matches!(**news, KeyNews::Look(..)))
+    });
+    assert!(looks.count() <= 20 * KEYS, "it asks again and again");
+}
+
+#[test]
+fn what_a_member_that_is_not_the_arbiter_any_more_grants_does_not_count() {
+    let mut shoal = Shoal::new(3);
+    shoal.hang(1);
+    shoal.hang(2);
+    // Some of these keys have another node as their arbiter.
+    for key in ["a", "b", "c", "d", "e", "f"] {
+        send(&mut shoal, 0, keyed(key, 0));
+    }
+    shoal.advance_ms(1);
+    let claims = shoal
+        .sent
+        .iter()
+        .filter_map(|(from, to, message)| match message {
+            Message::Key(news) if *from == 0 => match **news {
+                KeyNews::Claim(number, _) => Some((*to, number)),
+                _ => None,
+            },
+            _ => None,
+        });
+    let asked = claims.last();
+    shoal.sent.clear();
+    let (arbiter, number) = asked.expect("another node is the arbiter of one of them");
+    let other = 3 - arbiter;
+    let granted = Message::Key(Box::new(KeyNews::Granted(number)));
+    shoal.feed(0, Event::Message(Shoal::id(other), granted.clone()));
+    let has_looked = |shoal: &Shoal| {
+        shoal.sent.iter().any(|(_, _, message)| {
+            matches!(message, Message::Key(news) if matches!(**news, KeyNews::Look(..)))
+        })
+    };
+    assert!(!has_looked(&shoal));
+    shoal.feed(0, Event::Message(Shoal::id(arbiter), granted));
+    assert!(has_looked(&shoal));
 }

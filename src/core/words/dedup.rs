@@ -111,6 +111,13 @@ pub enum KeyStand {
     Over(u64),
 }
 
+impl KeyStand {
+    /// Whether it does not count any more, whatever else is known of it.
+    pub(crate) fn is_free(self) -> bool {
+        matches!(self, KeyStand::Dead(0) | KeyStand::Over(0))
+    }
+}
+
 /// What a node tells a peer about keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeyNews {
