@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::cluster::fixture::{Shoal, throughout};
+use crate::cluster::fixture::{Shoal, throughout, until};
 use crate::wire::{Reply, int};
 
 /// A node where a job is unknown, and one that has a copy without having it queued.
@@ -83,14 +83,14 @@ fn an_owner_that_was_down_at_the_ack_forgets_the_job_on_its_return() {
     shoal.kill(&[0]);
     assert_eq!(shoal.call(1, &format!("ACKJOB {id}")), int(1));
     assert!(shoal.nodes_where(&id, "queued").is_empty());
+    let all_acked = |shoal: &Shoal| {
+        let states = shoal.states(&id);
+        states.iter().flatten().all(|state| state == "acked")
+    };
+    until("both know", || all_acked(&shoal));
     // Kept, so that the owner can be told: it holds a copy that would be queued otherwise.
     throughout(Duration::from_millis(300), "the ack is kept", || {
-        shoal
-            .states(&id)
-            .iter()
-            .flatten()
-            .all(|state| state == "acked")
-            && shoal.copies(&id) > 0
+        all_acked(&shoal) && shoal.copies(&id) > 0
     });
     shoal.restart(0);
     shoal.wait_until_empty();
