@@ -140,7 +140,8 @@ async fn serve(
     tokio::spawn(reading::read_for_core(Arc::clone(shared)));
     tokio::spawn(topics::follow_disk(Arc::clone(shared)));
     tokio::spawn(persistence::watch_space(Arc::clone(shared)));
-    tokio::spawn(tasks::signals(Arc::clone(shared), reload));
+    let signals = tasks::Signals::listen();
+    tokio::spawn(tasks::signals(Arc::clone(shared), reload, signals));
     let mut stop = shared.stop.subscribe();
     Box::pin(load(shared, listeners, sockets)).await?;
     info!("ready");

@@ -6,7 +6,7 @@ use std::time::Instant;
 use sd_notify::NotifyState;
 use shoalmq_core::event::Event;
 use shoalmq_core::node::MemoryLevel;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::info;
 
 use super::driver::{Shared, Stop};
@@ -64,17 +64,31 @@ pub(super) async fn housekeeping(shared: Arc<Shared>) {
     }
 }
 
+/// The signals that a node acts on. From the moment that they are made, none of them ends the process by itself.
+pub(super) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    pub(super) fn listen() -> Self {
+        let listen = |kind| signal(kind).expect("a handler can be installed for this signal");
+        Signals {
+            terminate: listen(SignalKind::terminate()),
+            interrupt: listen(SignalKind::interrupt()),
+            hangup: listen(SignalKind::hangup()),
+        }
+    }
+}
+
 /// Stops the node at SIGTERM and SIGINT, and reads its configuration again at SIGHUP.
-pub(super) async fn signals(shared: Arc<Shared>, mut reload: Reload) {
-    let listen = |kind| signal(kind).expect("a handler can be installed for this signal");
-    let mut terminate = listen(SignalKind::terminate());
-    let mut interrupt = listen(SignalKind::interrupt());
-    let mut hangup = listen(SignalKind::hangup());
+pub(super) async fn signals(shared: Arc<Shared>, mut reload: Reload, mut signals: Signals) {
     loop {
         tokio::select! {
-            _ = terminate.recv() => info!("SIGTERM"),
-            _ = interrupt.recv() => info!("SIGINT"),
-            _ = hangup.recv() => {
+            _ = signals.terminate.recv() => info!("SIGTERM"),
+            _ = signals.interrupt.recv() => info!("SIGINT"),
+            _ = signals.hangup.recv() => {
                 let logging = shared.driver.lock().logging.clone();
                 logging.reopen();
                 tell_systemd(&[NotifyState::Reloading, NotifyState::monotonic_usec_now().unwrap_or(NotifyState::MonotonicUsec(0))]);
