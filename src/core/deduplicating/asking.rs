@@ -8,6 +8,7 @@ use crate::deduplicating::adds::{Held, KeyedAdd, Look, Stage, question};
 use crate::deduplicating::looking::Found;
 use crate::effect::Effect;
 use crate::id::{ClientId, JobId, Ticket};
+use crate::limits;
 use crate::log::answer;
 use crate::members::PeerKey;
 use crate::node::Node;
@@ -37,10 +38,18 @@ impl Node {
         self.dedups.bytes += held.bytes();
         self.dedups.adds.insert(number, held);
         self.claim_key(now.time, number, effects);
-        if self.dedups.adds.contains_key(&number) && deadline != Time::NEVER {
+        self.watch_deadline(now.time, number);
+        self.plan_dedups(now.time);
+    }
+
+    /// Looks again when the time of an add is up, if that is soon. Else it is looked at before: most are over at once, and a timer
+    /// for each would stay until its time.
+    fn watch_deadline(&mut self, now: Time, number: u64) {
+        let deadline = self.dedups.adds.get(&number).map(|add| add.deadline);
+        if let Some(deadline) = deadline.filter(|&deadline| deadline < now + 3 * limits::KEYS_AGAIN)
+        {
             self.agenda.add_timer(deadline, Timer::KeyedAdd(number));
         }
-        self.plan_dedups(now.time);
     }
 
     /// Claims the key of an add at the member that is the arbiter at this moment.
@@ -290,6 +299,7 @@ impl Node {
                 let claim = KeyNews::Claim(number, add.name.clone());
                 self.send_key(peer, claim, effects);
             }
+            self.watch_deadline(now, number);
             self.decide(now, number, effects);
             self.ask_for_key(number, effects);
         }

@@ -398,12 +398,14 @@ fn the_next_add_of_a_key_goes_on_when_the_first_one_s_client_or_node_is_gone() {
 fn a_keyed_add_that_cannot_go_on_within_its_time_is_refused() {
     let mut shoal = Shoal::new(2);
     shoal.hang(1);
-    let ticket = send(&mut shoal, 0, copies(1, 500));
-    shoal.advance_ms(499);
-    assert_eq!(shoal.answer(0, ticket), None);
-    shoal.advance_ms(2);
-    let refused = Reply::Refused(Refusal::ReplicationTimeout);
-    assert_eq!(shoal.answer(0, ticket), Some(&refused));
+    for timeout in [500, 2999, 3000, 12_345] {
+        let ticket = send(&mut shoal, 0, copies(1, timeout));
+        shoal.advance_ms(timeout - 1);
+        assert_eq!(shoal.answer(0, ticket), None);
+        shoal.advance_ms(2);
+        let refused = Reply::Refused(Refusal::ReplicationTimeout);
+        assert_eq!(shoal.answer(0, ticket), Some(&refused));
+    }
 }
 
 #[test]
