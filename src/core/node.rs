@@ -231,6 +231,12 @@ impl Node {
             Event::HandOver => self.on_hand_over(now.time, effects),
             Event::Stop => self.on_stop(now, effects),
         }
+        self.end_event(now, effects);
+    }
+
+    /// What follows from all that happened in this event.
+    #[inline]
+    fn end_event(&mut self, now: Now, effects: &mut Vec<Effect>) {
         self.serve_rehoused(now.time, effects);
         self.answer_abandoned(effects);
         self.go_on_granted(now.time, effects);
