@@ -24,8 +24,6 @@
 //! What comes from the network is checked against the bytes that are really there before room is made for it.
 
 use postcard::ser_flavors::Flavor;
-use serde::Serialize;
-use shoalmq_core::command::{Answer, Question};
 use shoalmq_core::id::JobId;
 use shoalmq_core::message::Message;
 
@@ -55,7 +53,7 @@ pub const FRAME_MAX: usize = COMMAND_MAX + (1 << 16);
 const BATCH_BYTES: usize = 1 << 20;
 const LENGTH: usize = 4;
 /// Kinds of this version are below this.
-const KINDS: u32 = 44;
+const KINDS: u32 = 46;
 
 /// What one frame says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,20 +97,6 @@ pub fn encode(message: &Message, out: &mut Vec<u8>) -> Result<(), TooLong> {
             }
             Ok(())
         }
-        Message::Ask {
-            number,
-            question: Question::Explain(id),
-        } => append(
-            &(explaining::ASKED, explaining::Asked::of(*number, id)),
-            out,
-        ),
-        Message::Answer {
-            number,
-            answer: Answer::Report(report),
-        } => append(
-            &(explaining::TOLD, explaining::Told::of(*number, report)),
-            out,
-        ),
         _ => append(&Payload::of_message(message), out),
     }
 }
@@ -122,7 +106,7 @@ pub fn encode_notice(notice: &Notice, out: &mut Vec<u8>) -> Result<(), TooLong> 
     append(&Payload::of_notice(notice), out)
 }
 
-fn append(payload: &impl Serialize, out: &mut Vec<u8>) -> Result<(), TooLong> {
+fn append(payload: &Payload<'_>, out: &mut Vec<u8>) -> Result<(), TooLong> {
     let start = out.len();
     out.extend_from_slice(&[0; LENGTH]);
     postcard::serialize_with_flavor(payload, Append(out)).expect("a vector takes anything");
@@ -151,10 +135,7 @@ pub fn decode(bytes: &[u8]) -> Result<Option<(Frame, usize)>, Invalid> {
 }
 
 fn decode_payload(payload: &[u8]) -> Result<Frame, Invalid> {
-    let (kind, fields) = postcard::take_from_bytes::<u32>(payload).map_err(Invalid::Fields)?;
-    if matches!(kind, explaining::ASKED | explaining::TOLD) {
-        return explaining::decode(kind, fields);
-    }
+    let (kind, _) = postcard::take_from_bytes::<u32>(payload).map_err(Invalid::Fields)?;
     if kind >= KINDS {
         return Ok(Frame::Unknown(kind));
     }

@@ -1,6 +1,4 @@
 //! What a node is asked about one job, and what it knows.
-//!
-//! These kinds are numbered apart from the others, so that the two sets can grow at the same time.
 
 use std::time::Duration;
 
@@ -15,11 +13,7 @@ use shoalmq_core::outcome::Outcome;
 use shoalmq_core::register::Rank;
 
 use super::view::millis;
-use super::{Frame, Invalid, bad, job_id};
-
-/// The kinds of the question and of the answer.
-pub(super) const ASKED: u32 = 44;
-pub(super) const TOLD: u32 = 45;
+use super::{Invalid, job_id};
 
 /// The most that is taken of what a peer says: events, and bytes of each text.
 const EVENTS: usize = 256;
@@ -52,27 +46,13 @@ pub(super) struct Told<'a> {
 
 #[derive(Serialize, Deserialize)]
 struct Copy<'a> {
-    standing: State,
+    standing: Standing,
     #[serde(borrow)]
     queue: Option<&'a Bytes>,
     rank: Option<Rank>,
     turn: bool,
     next: &'a str,
     next_in_ms: Option<u64>,
-}
-
-#[derive(Serialize, Deserialize)]
-enum State {
-    Unknown,
-    Withdrawn,
-    Ended(Outcome),
-    Copy,
-    Restored,
-    WaitReplicas,
-    Delayed,
-    Active,
-    Queued,
-    Dead,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -98,7 +78,7 @@ impl<'a> Asked<'a> {
         }
     }
 
-    fn into_message(self) -> Result<Message, Invalid> {
+    pub(super) fn into_message(self) -> Result<Message, Invalid> {
         Ok(Message::Ask {
             number: self.number,
             question: Question::Explain(job_id(self.id)?),
@@ -123,7 +103,7 @@ impl<'a> Told<'a> {
         }
     }
 
-    fn into_message(self) -> Message {
+    pub(super) fn into_message(self) -> Message {
         let held = |held: Held<'_>| HeldBy {
             client: ClientId(held.client),
             name: most(held.name, NAME).to_vec(),
@@ -148,7 +128,7 @@ impl<'a> Told<'a> {
 impl<'a> Copy<'a> {
     fn of(view: &'a CopyView) -> Self {
         Copy {
-            standing: State::of(view.standing),
+            standing: view.standing,
             queue: view
                 .queue
                 .as_ref()
@@ -162,44 +142,12 @@ impl<'a> Copy<'a> {
 
     fn into_view(self) -> CopyView {
         CopyView {
-            standing: self.standing.standing(),
+            standing: self.standing,
             queue: self.queue.map(|queue| QueueName::new(queue)),
             rank: self.rank,
             has_turn: self.turn,
             next: text(self.next, WORD),
             next_in: self.next_in_ms.map(Duration::from_millis),
-        }
-    }
-}
-
-impl State {
-    fn of(standing: Standing) -> Self {
-        match standing {
-            Standing::Unknown => State::Unknown,
-            Standing::Withdrawn => State::Withdrawn,
-            Standing::Ended(outcome) => State::Ended(outcome),
-            Standing::Copy => State::Copy,
-            Standing::Restored => State::Restored,
-            Standing::WaitReplicas => State::WaitReplicas,
-            Standing::Delayed => State::Delayed,
-            Standing::Active => State::Active,
-            Standing::Queued => State::Queued,
-            Standing::Dead => State::Dead,
-        }
-    }
-
-    fn standing(self) -> Standing {
-        match self {
-            State::Unknown => Standing::Unknown,
-            State::Withdrawn => Standing::Withdrawn,
-            State::Ended(outcome) => Standing::Ended(outcome),
-            State::Copy => Standing::Copy,
-            State::Restored => Standing::Restored,
-            State::WaitReplicas => Standing::WaitReplicas,
-            State::Delayed => Standing::Delayed,
-            State::Active => Standing::Active,
-            State::Queued => Standing::Queued,
-            State::Dead => Standing::Dead,
         }
     }
 }
@@ -219,23 +167,6 @@ impl<'a> Event<'a> {
             event: text(self.what, WORD),
             detail: text(self.detail, DETAIL),
         }
-    }
-}
-
-/// Reads the fields of one of these kinds.
-pub(super) fn decode(kind: u32, fields: &[u8]) -> Result<Frame, Invalid> {
-    Ok(Frame::Message(match kind {
-        ASKED => whole::<Asked<'_>>(fields)?.into_message()?,
-        _ => whole::<Told<'_>>(fields)?.into_message(),
-    }))
-}
-
-fn whole<'a, T: Deserialize<'a>>(fields: &'a [u8]) -> Result<T, Invalid> {
-    let (whole, left) = postcard::take_from_bytes::<T>(fields).map_err(Invalid::Fields)?;
-    if left.is_empty() {
-        Ok(whole)
-    } else {
-        Err(bad())
     }
 }
 

@@ -1,4 +1,4 @@
-//! The kinds of frames, but for those of EXPLAIN, with their fields in order.
+//! The kinds of frames, with their fields in order.
 
 use serde::{Deserialize, Serialize};
 use serde_bytes::Bytes;
@@ -15,7 +15,7 @@ use super::notice::{NodeState, Notice};
 use super::queues::Told;
 use super::settings::Entry;
 use super::view::{Said, Wanted};
-use super::{Frame, Invalid, job_id, keys, queues, topic};
+use super::{Frame, Invalid, explaining, job_id, keys, queues, topic};
 
 /// A frame as postcard writes it, borrowed from the message or from the bytes.
 #[derive(Serialize, Deserialize)]
@@ -155,6 +155,10 @@ pub(super) enum Payload<'a> {
         over: Ids<'a>,
     },
     KeysAdded(Vec<(KeyName, KeyedJob)>),
+    #[serde(borrow)]
+    AskExplain(explaining::Asked<'a>),
+    #[serde(borrow)]
+    Explained(Box<explaining::Told<'a>>),
 }
 
 impl<'a> Payload<'a> {
@@ -270,6 +274,10 @@ impl<'a> Payload<'a> {
                 number: *number,
                 wanted: queues::Wanted::of(wanted),
             },
+            Message::Ask {
+                number,
+                question: Question::Explain(id),
+            } => Payload::AskExplain(explaining::Asked::of(*number, id)),
             Message::Ask { number, question } => Payload::Ask {
                 number: *number,
                 question: Wanted::of(question),
@@ -281,6 +289,10 @@ impl<'a> Payload<'a> {
                 number: *number,
                 queues: Told::of(view),
             },
+            Message::Answer {
+                number,
+                answer: Answer::Report(report),
+            } => Payload::Explained(Box::new(explaining::Told::of(*number, report))),
             Message::Answer { number, answer } => Payload::Answer {
                 number: *number,
                 answer: Said::of(answer),
@@ -414,6 +426,8 @@ impl<'a> Payload<'a> {
                 keys::message(KeyNews::Found(number, jobs, over.ids()?))
             }
             Payload::KeysAdded(told) => keys::message(KeyNews::Added(told)),
+            Payload::AskExplain(asked) => asked.into_message()?,
+            Payload::Explained(told) => told.into_message(),
             Payload::TopicGreeting(welcome) => welcome.into_message(),
             Payload::TopicCounted(head, origin) => topic::message(head, TopicNews::Counted(origin)),
             Payload::TopicHaves(head, haves) => topic::message(head, TopicNews::Haves(haves)),

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::id::{ClientId, JobId, NodeId, QueueName};
 use crate::outcome::Outcome;
 use crate::register::Rank;
@@ -41,7 +43,7 @@ pub struct CopyView {
 }
 
 /// What a node does with its copy of a job, and what EXPLAIN says of the job itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Standing {
     /// Nothing is left but what happened.
     Unknown,
