@@ -10,7 +10,7 @@ use shoalmq_core::dedup::Dedup;
 use shoalmq_core::id::JobId;
 use shoalmq_core::record::AckRecord;
 
-use crate::checker::{Answer, Checker};
+use crate::checker::{Answer, Checker, Job};
 use crate::client::{Number, Terms};
 use crate::cluster::Cluster;
 use crate::dice::Dice;
@@ -97,6 +97,13 @@ impl Cluster {
     }
 }
 
+impl Job {
+    /// Whether two jobs have one key, or none, and came into one queue.
+    fn shares_key(&self, other: &Job) -> bool {
+        self.terms().key == other.terms().key && self.queue() == other.queue()
+    }
+}
+
 impl Checker {
     /// A producer got a job that has the key of its own.
     pub(crate) fn existing(&mut self, now: Micros, host: HostIndex, number: Number, id: JobId) {
@@ -105,7 +112,7 @@ impl Checker {
             return self.violate(Some(number), what);
         };
         let (mine, theirs) = (&self.jobs[number], &self.jobs[other]);
-        let same = mine.terms().key == theirs.terms().key && mine.queue() == theirs.queue();
+        let same = mine.shares_key(theirs);
         let is_long_over = theirs
             .acked
             .is_some_and(|(acked, _)| acked + FREE_AFTER < mine.asked);
@@ -138,7 +145,7 @@ impl Checker {
             return;
         }
         let other = self.jobs.iter().enumerate().position(|(other, theirs)| {
-            let same = theirs.terms().key == job.terms().key && theirs.queue() == job.queue();
+            let same = theirs.shares_key(job);
             let is_open = theirs.is_added() && !theirs.finished && !theirs.ends.is_cancelled;
             let is_there = now + crate::checker::SKEW < theirs.expires()
                 && theirs.life.buried().is_none()
@@ -177,8 +184,8 @@ impl Checker {
             return self.violate(Some(number), what);
         };
         let (mine, theirs) = (&self.jobs[number], &self.jobs[other]);
-        let same = mine.terms().key == theirs.terms().key && mine.queue() == theirs.queue();
-        let age = |job: &crate::checker::Job| (job.created, job.id);
+        let same = mine.shares_key(theirs);
+        let age = |job: &Job| (job.created, job.id);
         let was_over = theirs.acked.is_some_and(|(acked, _)| acked < mine.asked);
         let wrong = if !same {
             Some("has another key")

@@ -49,7 +49,6 @@ impl Node {
                 }
                 Some(key) => {
                     self.tally(self.jobs[key].queue, |tally| tally.acked += 1);
-                    self.happened(id, What::Ended(Known::Everywhere(Outcome::Acked)));
                     self.ack(now, key, End::acked(result), effects);
                     count += 1;
                 }
@@ -62,6 +61,7 @@ impl Node {
 
     /// A client ends a job that is held here.
     pub(super) fn ack(&mut self, now: Time, key: JobKey, end: End, effects: &mut Vec<Effect>) {
+        self.happened(self.jobs[key].id, What::Ended(end.known()));
         if self.jobs[key].state() == JobState::Queued && self.has(Bug::LostAck) {
             return;
         }
@@ -79,8 +79,6 @@ impl Node {
         let is_over = self.jobs[key].state() == JobState::Acked;
         if !is_over {
             self.counters.deleted += 1;
-            let known = Known::Everywhere(Outcome::Deleted);
-            self.happened(self.jobs[key].id, What::Ended(known));
             self.ack(now, key, End::other(Outcome::Deleted), effects);
         }
         !is_over
@@ -95,9 +93,7 @@ impl Node {
         effects: &mut Vec<Effect>,
     ) {
         self.counters.duplicates += 1;
-        let end = End::duplicate(older);
-        self.happened(self.jobs[key].id, What::Ended(end.known()));
-        self.ack(now, key, end, effects);
+        self.ack(now, key, End::duplicate(older), effects);
     }
 
     /// DELJOB: only this node forgets the jobs, and it takes them again from any node or client that brings them.

@@ -109,10 +109,7 @@ impl Node {
             self.move_record(key, 0);
         }
         if at_once || !waits {
-            self.count_added(key);
-            if add.dedup.is_some() {
-                self.accept_key(key, effects);
-            }
+            self.accept(key, effects);
         }
         self.offer(now.time, key, holders, effects);
         if !waits {
@@ -346,10 +343,7 @@ impl Node {
         let took = now.since(added).as_millis() as u64;
         self.replications.times.add(&COPY_MILLIS, took);
         if pending.producer != Producer::Answered {
-            self.count_added(key);
-            if self.jobs[key].has_extras() {
-                self.accept_key(key, effects);
-            }
+            self.accept(key, effects);
         }
         match pending.home {
             Home::Here => {
@@ -379,9 +373,13 @@ impl Node {
         counters.refused_memory += u64::from(refusal == Refusal::TooFewNodesMemory);
     }
 
-    fn count_added(&mut self, key: JobKey) {
+    /// The producer of a job is about to be told that it was added.
+    fn accept(&mut self, key: JobKey, effects: &mut Vec<Effect>) {
         self.counters.added += 1;
         self.tally(self.jobs[key].queue, |tally| tally.added += 1);
+        if self.jobs[key].has_extras() {
+            self.accept_key(key, effects);
+        }
     }
 
     /// Queues an accepted job, unless it has a delay. It may have gone to another node when this returns.

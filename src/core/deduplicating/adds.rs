@@ -1,5 +1,7 @@
 //! An ADDJOB with a key, while it is under way.
 
+use std::time::Duration;
+
 use crate::command::{AddJob, Replication};
 use crate::dedup::{Dedup, KeyName, KeyedJob};
 use crate::deduplicating::looking::Found;
@@ -13,7 +15,8 @@ use crate::time::Time;
 pub(super) struct KeyedAdd {
     pub(super) ticket: Ticket,
     pub(super) name: KeyName,
-    pub(super) add: Held,
+    /// None once the job is being added.
+    pub(super) held: Option<Held>,
     /// When its producer gives up.
     pub(super) deadline: Time,
     /// Where it claims its key; none: at this node.
@@ -45,22 +48,23 @@ pub(super) struct Look {
 /// The arguments of an ADDJOB that outlive its event.
 #[derive(Debug)]
 pub(super) struct Held {
-    pub(super) body: Vec<u8>,
-    pub(super) replicate: Option<u16>,
-    pub(super) delay: Option<u32>,
-    pub(super) retry: Option<u32>,
-    pub(super) ttl: Option<u32>,
-    pub(super) max_len: Option<u64>,
-    pub(super) replication: Replication,
-    pub(super) window: u32,
+    body: Vec<u8>,
+    replicate: Option<u16>,
+    delay: Option<u32>,
+    retry: Option<u32>,
+    ttl: Option<u32>,
+    max_len: Option<u64>,
+    replication: Replication,
+    window: u32,
     pub(super) wants_receipt: bool,
-    pub(super) extras: Extras,
+    extras: Extras,
 }
 
 impl KeyedAdd {
     /// Bytes of memory that it takes.
     pub(super) fn bytes(&self) -> usize {
-        let held = self.add.body.len() + self.add.extras.len();
+        let held = self.held.as_ref();
+        let held = held.map_or(0, |held| held.body.len() + held.extras.len());
         size_of::<KeyedAdd>() + held + self.name.queue.len() + self.name.key.len()
     }
 
@@ -89,7 +93,31 @@ impl Held {
             extras: add.extras.clone(),
         }
     }
+
+    /// The ADDJOB again, with what is left of its time.
+    pub(super) fn again<'a>(&'a self, name: &'a KeyName, timeout: Option<Duration>) -> AddJob<'a> {
+        AddJob {
+            queue: &name.queue,
+            body: &self.body,
+            timeout,
+            replicate: self.replicate,
+            delay: self.delay,
+            retry: self.retry,
+            ttl: self.ttl,
+            max_len: self.max_len,
+            replication: self.replication,
+            dedup: Some(Box::new(Dedup {
+                key: &name.key,
+                window: self.window,
+            })),
+            wants_receipt: self.wants_receipt,
+            extras: self.extras.clone(),
+        }
+    }
 }
+
+/// What a member says: the question that it answers, the jobs with the key, and which of the named ones are over.
+pub(super) type Said<'a> = (u64, &'a [KeyedJob], &'a [JobId]);
 
 /// The numbers of questions: an add, or a doubt, asks twice.
 pub(super) fn question(number: u64, named: Option<&Vec<JobId>>) -> u64 {
@@ -97,9 +125,19 @@ pub(super) fn question(number: u64, named: Option<&Vec<JobId>>) -> u64 {
 }
 
 impl Look {
-    /// What a member says.
-    pub(super) fn hear(&mut self, from: PeerKey, jobs: &[KeyedJob], over: &[JobId]) {
-        self.waits_for.remove(from);
-        self.found.add(jobs, over);
+    /// A member answers a question of the add, or doubt, with this number. Returns whether it is this one that it answers.
+    pub(super) fn hear(
+        &mut self,
+        number: u64,
+        from: PeerKey,
+        (asked, jobs, over): Said<'_>,
+    ) -> bool {
+        let is_asked = question(number, self.named.as_ref()) == asked;
+        let counts = is_asked && self.waits_for.contains(from);
+        if counts {
+            self.waits_for.remove(from);
+            self.found.add(jobs, over);
+        }
+        counts
     }
 }

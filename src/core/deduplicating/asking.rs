@@ -3,8 +3,8 @@
 use crate::adding::Producer;
 use crate::agenda::Timer;
 use crate::command::{AddJob, Receipt, Refusal, Reply};
-use crate::dedup::{Dedup, KeyName, KeyNews, KeyedJob};
-use crate::deduplicating::adds::{Held, KeyedAdd, Look, Stage, question};
+use crate::dedup::{Dedup, KeyName, KeyNews};
+use crate::deduplicating::adds::{Held, KeyedAdd, Look, Said, Stage, question};
 use crate::deduplicating::looking::Found;
 use crate::effect::Effect;
 use crate::id::{ClientId, JobId, Ticket};
@@ -30,7 +30,7 @@ impl Node {
         let held = KeyedAdd {
             ticket,
             name: KeyName::new(add.queue, dedup.key),
-            add: Held::of(add, dedup),
+            held: Some(Held::of(add, dedup)),
             deadline,
             arbiter: None,
             stage: Stage::Claiming,
@@ -162,7 +162,8 @@ impl Node {
             found.add(&[], &self.without_key(now, &ids));
             return self.look(now, number, (found, Some(ids)), effects);
         }
-        let (ticket, wants_receipt) = (add.ticket, add.add.wants_receipt);
+        let ticket = add.ticket;
+        let wants_receipt = add.held.as_ref().is_some_and(|held| held.wants_receipt);
         let name = add.name.queue.clone();
         self.count_deduplicated(&name);
         let reply = if wants_receipt {
@@ -179,29 +180,15 @@ impl Node {
         let Some(add) = self.dedups.adds.get_mut(&number) else {
             return;
         };
+        let before = add.bytes();
         add.stage = Stage::Adding;
-        let (ticket, name, deadline) = (add.ticket, add.name.clone(), add.deadline);
-        self.dedups.bytes -= add.bytes();
-        let body = std::mem::take(&mut add.add.body);
-        self.dedups.bytes += add.bytes();
-        let held = &add.add;
-        let plain = AddJob {
-            queue: &name.queue,
-            body: &body,
-            timeout: (deadline != Time::NEVER).then(|| deadline.since(now)),
-            replicate: held.replicate,
-            delay: held.delay,
-            retry: held.retry,
-            ttl: held.ttl,
-            max_len: held.max_len,
-            replication: held.replication,
-            dedup: Some(Box::new(Dedup {
-                key: &name.key,
-                window: held.window,
-            })),
-            wants_receipt: held.wants_receipt,
-            extras: held.extras.clone(),
+        let Some(held) = add.held.take() else {
+            return;
         };
+        let (ticket, name, deadline) = (add.ticket, add.name.clone(), add.deadline);
+        self.dedups.bytes -= before - add.bytes();
+        let timeout = (deadline != Time::NEVER).then(|| deadline.since(now));
+        let plain = held.again(&name, timeout);
         let clock = Now {
             time: now,
             wall: self.clock.wall,
@@ -310,18 +297,16 @@ impl Node {
         &mut self,
         now: Time,
         from: PeerKey,
-        (asked, jobs, over): (u64, &[KeyedJob], &[JobId]),
+        said: Said<'_>,
         effects: &mut Vec<Effect>,
     ) {
-        let number = asked >> 1;
+        let number = said.0 >> 1;
         let Some(add) = self.dedups.adds.get_mut(&number) else {
             return;
         };
         if let Stage::Looking(look) = &mut add.stage
-            && question(number, look.named.as_ref()) == asked
-            && look.waits_for.contains(from)
+            && look.hear(number, from, said)
         {
-            look.hear(from, jobs, over);
             self.decide(now, number, effects);
         }
     }

@@ -3,8 +3,8 @@
 //! That node may not have heard that the older job is over. So all members are asked by its id, and only if each
 //! of them has answered, none knows it to be over, and one has it, the younger job ends.
 
-use crate::dedup::{KeyName, KeyedJob};
-use crate::deduplicating::adds::{Look, question};
+use crate::dedup::KeyName;
+use crate::deduplicating::adds::{Look, Said};
 use crate::deduplicating::looking::Found;
 use crate::effect::Effect;
 use crate::id::JobId;
@@ -122,15 +122,14 @@ impl Node {
         &mut self,
         now: Time,
         from: PeerKey,
-        (asked, jobs, over): (u64, &[KeyedJob], &[JobId]),
+        said: Said<'_>,
         effects: &mut Vec<Effect>,
     ) {
-        let number = asked >> 1;
+        let number = said.0 >> 1;
         if let Some(doubt) = self.dedups.doubts.get_mut(&number)
             && let Some(look) = &mut doubt.look
-            && question(number, look.named.as_ref()) == asked
+            && look.hear(number, from, said)
         {
-            look.hear(from, jobs, over);
             self.settle_doubt(now, number, effects);
         }
     }

@@ -147,65 +147,26 @@ impl Node {
 impl What {
     /// How the job ended, if it did.
     pub(super) fn end(self) -> Option<Outcome> {
-        match self {
-            What::Ended(end) | What::HeardEnd(end) => end.outcome(),
-            What::Added(_)
-            | What::Replicated(_)
-            | What::Kept(_)
-            | What::Queued(_)
-            | What::HandedOut(_)
-            | What::GivenBack
-            | What::Dequeued
-            | What::KeptOut
-            | What::Delayed(_)
-            | What::Waits(_)
-            | What::Working(_)
-            | What::Buried(_)
-            | What::Redriven(_)
-            | What::Moved(_)
-            | What::HeardMoved(_)
-            | What::Promoted(_)
-            | What::Shipped(_)
-            | What::Arrived(_)
-            | What::Asked
-            | What::Yielded
-            | What::Short
-            | What::Healed(_)
-            | What::Unreadable
-            | What::Restored => None,
+        if let What::Ended(end) | What::HeardEnd(end) = self {
+            end.outcome()
+        } else {
+            None
         }
     }
 
     /// Whether a client that got the job before may still have it afterwards.
     pub(super) fn leaves_it_out(self) -> bool {
-        match self {
+        matches!(
+            self,
             What::Working(_)
-            | What::Asked
-            | What::Short
-            | What::Healed(_)
-            | What::Promoted(_)
-            | What::HeardMoved(_)
-            | What::Replicated(_)
-            | What::Kept(_) => true,
-            What::Added(_)
-            | What::Queued(_)
-            | What::HandedOut(_)
-            | What::GivenBack
-            | What::Dequeued
-            | What::KeptOut
-            | What::Delayed(_)
-            | What::Waits(_)
-            | What::Buried(_)
-            | What::Redriven(_)
-            | What::Moved(_)
-            | What::Shipped(_)
-            | What::Arrived(_)
-            | What::Yielded
-            | What::Unreadable
-            | What::Restored
-            | What::Ended(_)
-            | What::HeardEnd(_) => false,
-        }
+                | What::Asked
+                | What::Short
+                | What::Healed(_)
+                | What::Promoted(_)
+                | What::HeardMoved(_)
+                | What::Replicated(_)
+                | What::Kept(_)
+        )
     }
 
     /// As clients see it.

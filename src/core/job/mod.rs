@@ -200,6 +200,11 @@ impl Job {
         again && !self.is_announced() && others && self.due != Time::NEVER
     }
 
+    /// Whether it was given back, and its wait is not over.
+    pub(crate) fn waits(&self, now: Time) -> bool {
+        self.place() == Place::Waiting && self.due > now
+    }
+
     /// Whether it stands for a job that is not held here, and was acked.
     pub(crate) fn is_tombstone(&self) -> bool {
         self.queue.is_none()

@@ -439,7 +439,7 @@ fn start_job(
         return false;
     }
     node.count_at_start(key);
-    let is_waiting = node.jobs[key].place() == Place::Waiting && node.jobs[key].due > now;
+    let is_waiting = node.jobs[key].waits(now);
     if node.jobs[key].expires() <= now && node.is_guarded(key) {
         node.jobs[key].ending = Ending::Outlived;
     }

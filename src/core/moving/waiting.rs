@@ -88,7 +88,7 @@ impl Node {
         effects: &mut Vec<Effect>,
     ) -> bool {
         let job = &self.jobs[key];
-        let waits = job.place() == Place::Waiting && job.due > now && nacks < job.nacks;
+        let waits = job.waits(now) && nacks < job.nacks;
         if waits && job.is_ours() {
             self.send(from, self.working_message(now, key), effects);
         }
@@ -105,8 +105,7 @@ impl Node {
         effects: &mut Vec<Effect>,
     ) -> bool {
         let job = &self.jobs[key];
-        let waits = job.place() == Place::Waiting && job.is_ours() && job.due > now;
-        let waits = waits && !self.has(Bug::CutWait);
+        let waits = job.waits(now) && job.is_ours() && !self.has(Bug::CutWait);
         if waits {
             self.send(from, self.working_message(now, key), effects);
         }
@@ -115,8 +114,7 @@ impl Node {
 
     /// The wait of a job ends before its time: that is recorded, for a restart would begin it again.
     pub(crate) fn end_wait(&mut self, now: Time, key: JobKey, effects: &mut Vec<Effect>) {
-        let job = &self.jobs[key];
-        if job.place() == Place::Waiting && job.due > now {
+        if self.jobs[key].waits(now) {
             self.jobs[key].make(Move::TakeTurn);
             self.persist_counts(key, News::Nothing, effects);
         }

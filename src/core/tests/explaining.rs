@@ -436,6 +436,20 @@ fn events_of_all_nodes_come_in_the_order_of_time() {
     }
 }
 
+/// A job at the first node.
+fn first_job(shoal: &Shoal) -> JobId {
+    let mut jobs = shoal.node(0).jobs.iter().map(|(_, job)| job.id);
+    jobs.next().expect("it waits")
+}
+
+/// What the first node says once it waits for no member any more.
+fn explained_late(shoal: &mut Shoal, id: JobId) -> Explained {
+    let ticket = shoal.send(0, CLIENT, Command::Explain(Some(id)));
+    shoal.advance_ms(1000);
+    let reply = shoal.answer(0, ticket).expect("it is answered in time");
+    of_reply(reply).expect("it is known")
+}
+
 #[test]
 fn a_job_that_waits_for_copies_says_who_lacks_one() {
     let mut shoal = Shoal::new(3);
@@ -450,17 +464,8 @@ fn a_job_that_waits_for_copies_says_who_lacks_one() {
         }),
     );
     shoal.advance_ms(100);
-    let id = shoal
-        .node(0)
-        .jobs
-        .iter()
-        .map(|(_, job)| job.id)
-        .next()
-        .expect("it waits");
-    let ticket = shoal.send(0, CLIENT, Command::Explain(Some(id)));
-    shoal.advance_ms(1000);
-    let told =
-        of_reply(shoal.answer(0, ticket).expect("it is answered in time")).expect("it is known");
+    let id = first_job(&shoal);
+    let told = explained_late(&mut shoal, id);
     assert_eq!(told.standing, Standing::WaitReplicas);
     let nodes = format!("nodes {}, {}", node(1), node(2));
     let begin = format!(
@@ -557,19 +562,10 @@ fn a_withdrawn_job_says_so() {
         }),
     );
     shoal.advance_ms(10);
-    let id = shoal
-        .node(0)
-        .jobs
-        .iter()
-        .map(|(_, job)| job.id)
-        .next()
-        .expect("it waits");
+    let id = first_job(&shoal);
     shoal.cut(0, 2);
     shoal.advance_ms(300);
-    let ticket = shoal.send(0, CLIENT, Command::Explain(Some(id)));
-    shoal.advance_ms(1000);
-    let told =
-        of_reply(shoal.answer(0, ticket).expect("it is answered in time")).expect("it is known");
+    let told = explained_late(&mut shoal, id);
     assert_eq!(told.standing, Standing::Withdrawn, "{}", told.why);
 }
 
