@@ -1,6 +1,7 @@
 //! The reply to EXPLAIN for people: what matters first, then the copies and the events in columns. Times are UTC.
 
-use super::table::{aligned, figures, text};
+use super::date::utc;
+use super::table::{Figures, aligned, text};
 use crate::resp::Frame;
 
 /// How much of a node's id stands in the columns: what ids of jobs have of it.
@@ -8,9 +9,8 @@ const SHORT: usize = 8;
 
 /// The text, without a newline at its end; none if the reply explains no job.
 pub(super) fn of_job(reply: &Frame) -> Option<String> {
-    let told = figures(reply)?;
-    let find = |wanted: &str| told.iter().find(|(name, _)| *name == wanted);
-    let value = |wanted| find(wanted).map(|&(_, value)| value);
+    let told = Figures::of(reply)?;
+    let value = |wanted| told.get(wanted);
     let missing = items(value("missing")?)?.iter().map(text);
     let lines = [
         ("id", text(value("id")?)),
@@ -60,12 +60,8 @@ fn items(value: &Frame) -> Option<&[Frame]> {
 }
 
 fn copy(copy: &Frame) -> Option<[String; 7]> {
-    let told = figures(copy)?;
-    let value = |wanted: &str| {
-        told.iter()
-            .find(|(name, _)| *name == wanted)
-            .map(|&(_, it)| it)
-    };
+    let told = Figures::of(copy)?;
+    let value = |wanted| told.get(wanted);
     let has_turn = matches!(value("turn")?, Frame::Integer(1));
     let next_in = match value("next-in")? {
         Frame::Integer(ms) => format!("{}.{:03}s", ms / 1000, ms % 1000),
@@ -86,17 +82,13 @@ fn event(event: &Frame) -> Option<[String; 4]> {
     let [Frame::Integer(at), node, name, detail] = items(event)? else {
         return None;
     };
-    Some([utc(*at), short(node), text(name), text(detail)])
+    Some([moment(*at), short(node), text(name), text(detail)])
 }
 
 /// Who has the job, if anybody has.
 fn held_by(held: &Frame) -> Option<String> {
-    let told = figures(held)?;
-    let value = |wanted: &str| {
-        told.iter()
-            .find(|(name, _)| *name == wanted)
-            .map(|&(_, it)| it)
-    };
+    let told = Figures::of(held)?;
+    let value = |wanted| told.get(wanted);
     let name = text(value("name")?);
     let name = if name.is_empty() {
         name
@@ -109,7 +101,7 @@ fn held_by(held: &Frame) -> Option<String> {
     let (client, node) = (text(value("client")?), text(value("node")?));
     Some(format!(
         "client {client}{name} at node {node} since {}",
-        utc(*since)
+        moment(*since)
     ))
 }
 
@@ -118,29 +110,9 @@ fn short(node: &Frame) -> String {
 }
 
 /// Unix milliseconds as date and time.
-fn utc(unix_ms: i64) -> String {
-    let (days, ms) = (
-        unix_ms.div_euclid(86_400_000),
-        unix_ms.rem_euclid(86_400_000),
-    );
-    // Howard Hinnant, "chrono-compatible low-level date algorithms": years begin in March, and 400 of them have 146 097 days.
-    let shifted = days + 719_468;
-    let (era, day) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
-    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-    let of_year = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * of_year + 2) / 153;
-    let date = of_year - (153 * month + 2) / 5 + 1;
-    let (month, later) = if month < 10 {
-        (month + 3, 0)
-    } else {
-        (month - 9, 1)
-    };
-    let year = year + era * 400 + later;
-    let (hour, minute, second) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1000 % 60);
-    format!(
-        "{year:04}-{month:02}-{date:02} {hour:02}:{minute:02}:{second:02}.{:03}",
-        ms % 1000
-    )
+fn moment(unix_ms: i64) -> String {
+    let (date, time) = utc(u64::try_from(unix_ms).unwrap_or_default());
+    format!("{date} {time}")
 }
 
 #[cfg(test)]
@@ -160,10 +132,10 @@ mod tests {
 
     #[test]
     fn moments_are_dates() {
-        assert_eq!(utc(0), "1970-01-01 00:00:00.000");
-        assert_eq!(utc(951_782_399_999), "2000-02-28 23:59:59.999");
-        assert_eq!(utc(951_868_800_000), "2000-03-01 00:00:00.000");
-        assert_eq!(utc(1_767_225_600_001), "2026-01-01 00:00:00.001");
+        assert_eq!(moment(0), "1970-01-01 00:00:00.000");
+        assert_eq!(moment(951_782_399_999), "2000-02-28 23:59:59.999");
+        assert_eq!(moment(951_868_800_000), "2000-03-01 00:00:00.000");
+        assert_eq!(moment(1_767_225_600_001), "2026-01-01 00:00:00.001");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! raw for programs. A command is never repeated by itself, because nobody can tell whether one whose
 //! connection broke was carried out.
 
+mod date;
 mod explained;
 mod format;
 mod help;

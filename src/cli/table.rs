@@ -44,11 +44,10 @@ pub(super) fn of_queues(reply: &Frame) -> Option<String> {
 
 /// What stands in the columns for one queue.
 fn row(queue: &Frame) -> Option<[String; COLUMNS.len()]> {
-    let figures = figures(queue)?;
+    let figures = Figures::of(queue)?;
     let mut row = COLUMNS.map(|_| String::new());
     for (cell, (_, wanted)) in row.iter_mut().zip(COLUMNS) {
-        let (_, value) = figures.iter().find(|(name, _)| *name == wanted)?;
-        *cell = match (wanted, value) {
+        *cell = match (wanted, figures.get(wanted)?) {
             ("oldest", Frame::Integer(seconds)) => age(*seconds),
             ("paused", value) if value.as_str() == Some("none") => "-".to_owned(),
             (_, value) => text(value),
@@ -58,14 +57,25 @@ fn row(queue: &Frame) -> Option<[String; COLUMNS.len()]> {
 }
 
 /// Names and values, of a map or of the flat array that stands for one in RESP2.
-pub(super) fn figures(queue: &Frame) -> Option<Vec<(&str, &Frame)>> {
-    match queue {
-        Frame::Map(pairs) => pairs
-            .iter()
-            .map(|(name, value)| Some((name.as_str()?, value)))
-            .collect(),
-        Frame::Array(items) => format::pairs(items),
-        _ => None,
+pub(super) struct Figures<'a>(Vec<(&'a str, &'a Frame)>);
+
+impl<'a> Figures<'a> {
+    pub(super) fn of(frame: &'a Frame) -> Option<Self> {
+        let pairs = match frame {
+            Frame::Map(pairs) => pairs
+                .iter()
+                .map(|(name, value)| Some((name.as_str()?, value)))
+                .collect(),
+            Frame::Array(items) => format::pairs(items),
+            _ => None,
+        };
+        pairs.map(Figures)
+    }
+
+    /// The value with this name.
+    pub(super) fn get(&self, wanted: &str) -> Option<&'a Frame> {
+        let mut figures = self.0.iter();
+        figures.find_map(|&(name, value)| (name == wanted).then_some(value))
     }
 }
 
