@@ -2,6 +2,7 @@
 
 mod acking;
 mod adding;
+mod adding_up;
 mod agreeing;
 mod bench;
 mod clocks;

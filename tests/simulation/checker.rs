@@ -57,7 +57,7 @@ pub(crate) struct Job {
     pub(crate) created: u64,
     pub(crate) recorded: Micros,
     pub(crate) answer: Answer,
-    deliveries: u32,
+    pub(crate) deliveries: u32,
     /// When a core last handed it out.
     handed_out: Micros,
     /// How often somebody asked for it to be given out again, less what that explains.

@@ -177,6 +177,7 @@ impl Cluster {
             }
         }
         self.check_settings();
+        self.check_sums()?;
         for host in &self.hosts {
             if let Some(process) = &host.process {
                 self.checker.count(&process.shell.node().counters());

@@ -47,6 +47,7 @@ mod schedule;
 mod settings;
 mod shell;
 mod summary;
+mod sums;
 mod topics;
 mod trace;
 mod waits;

@@ -26,7 +26,6 @@ use crate::node::Node;
 use crate::outcome::Outcome;
 use crate::planted::Bug;
 use crate::record::Record;
-use crate::telling::Share;
 use crate::time::Time;
 
 impl Node {
@@ -48,14 +47,12 @@ impl Node {
                     self.merge_end(key, &End::acked(result), effects);
                 }
                 Some(key) => {
-                    self.tally(self.jobs[key].queue, |tally| tally.acked += 1);
                     self.ack(now, key, End::acked(result), effects);
                     count += 1;
                 }
                 None => self.ack_unknown(now, id, End::acked(result), effects),
             }
         }
-        self.counters.acked += count;
         Reply::Count(count)
     }
 
@@ -66,7 +63,7 @@ impl Node {
             return;
         }
         if self.other_holders(key).is_empty() && self.to_keep(now, key, &end).is_none() {
-            self.tally_service(now, key);
+            self.tally_end(now, key, end.known());
             self.let_go(now, key, &end, effects);
         } else {
             self.mark_acked(now, key, end, NodeSet::EMPTY, effects);
@@ -78,7 +75,6 @@ impl Node {
     pub(crate) fn end_job(&mut self, now: Time, key: JobKey, effects: &mut Vec<Effect>) -> bool {
         let is_over = self.jobs[key].state() == JobState::Acked;
         if !is_over {
-            self.counters.deleted += 1;
             self.ack(now, key, End::other(Outcome::Deleted), effects);
         }
         !is_over
@@ -92,7 +88,6 @@ impl Node {
         older: JobId,
         effects: &mut Vec<Effect>,
     ) {
-        self.counters.duplicates += 1;
         self.ack(now, key, End::duplicate(older), effects);
     }
 
@@ -107,7 +102,6 @@ impl Node {
             if node.jobs[key].state() == JobState::Acked {
                 node.forget(now, key, effects);
             } else {
-                node.counters.deleted += 1;
                 node.end_here(now, key, Outcome::Deleted, effects);
             }
             true
@@ -137,11 +131,6 @@ impl Node {
             };
             self.send_delete(holders, id, &end, effects);
             if self.jobs[key].state() != JobState::Acked {
-                if self.to_keep(now, key, &end).is_none() {
-                    self.tally_service(now, key);
-                }
-                self.tally(self.jobs[key].queue, |tally| tally.acked += 1);
-                self.counters.acked += 1;
                 self.happened(id, What::Ended(end.known()));
             }
             self.end_at_once(now, key, &end, effects);
@@ -184,6 +173,7 @@ impl Node {
         } else if self.to_keep(now, key, end).is_some() {
             self.mark_acked(now, key, end.clone(), NodeSet::EMPTY, effects);
         } else {
+            self.tally_end(now, key, end.known());
             return self.let_go(now, key, end, effects);
         }
         self.rest_or_go(now, key, effects);
@@ -330,10 +320,6 @@ impl Node {
     /// The job's ttl is over.
     pub(crate) fn expire(&mut self, now: Time, key: JobKey, effects: &mut Vec<Effect>) {
         if self.jobs[key].state() != JobState::Acked {
-            self.counters.expired += 1;
-            if self.jobs[key].counted != Share::Copy {
-                self.tally(self.jobs[key].queue, |tally| tally.expired += 1);
-            }
             let outcome = if self.has(Bug::AckedExpiry) {
                 Outcome::Acked
             } else {

@@ -143,9 +143,7 @@ impl Node {
         more: NodeSet,
         effects: &mut Vec<Effect>,
     ) {
-        if !end.withdrawn {
-            self.tally_service(now, key);
-        }
+        self.tally_end(now, key, end.known());
         let end = self.with_keep(now, key, end);
         self.leave_place(now, key);
         if self.jobs[key].guarantee() == Guarantee::AtLeastOnce && !self.has(Bug::AckEndsWithTtl) {

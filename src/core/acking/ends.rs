@@ -328,6 +328,7 @@ impl Node {
     ) {
         let id = self.jobs[key].id;
         self.happened(id, What::Ended(Known::Here(outcome)));
+        self.tally_end(now, key, Known::Here(outcome));
         self.forget(now, key, effects);
         self.remember(now, id, Known::Here(outcome));
     }

@@ -1,7 +1,7 @@
 //! Eviction: what goes when memory is short.
 
 use crate::effect::Effect;
-use crate::job::JobKey;
+use crate::job::{JobKey, JobState};
 use crate::node::{Eviction, MemoryLevel, Node};
 use crate::time::Time;
 
@@ -15,6 +15,9 @@ impl Node {
                 return;
             };
             self.counters.evicted += 1;
+            if self.jobs[key].state() != JobState::Acked {
+                self.tally(self.jobs[key].queue, |tally| tally.dropped += 1);
+            }
             self.forget(now, key, effects);
         }
     }

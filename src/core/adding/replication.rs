@@ -375,7 +375,6 @@ impl Node {
 
     /// The producer of a job is about to be told that it was added.
     fn accept(&mut self, key: JobKey, effects: &mut Vec<Effect>) {
-        self.counters.added += 1;
         self.tally(self.jobs[key].queue, |tally| tally.added += 1);
         if self.jobs[key].has_extras() {
             self.accept_key(key, effects);

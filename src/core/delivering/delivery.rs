@@ -155,7 +155,6 @@ impl Node {
         self.queues.note_traffic(job.queue, now, Way::Out);
         let queue = &mut self.queues[job.queue];
         queue.jobs_out += 1;
-        self.counters.delivered += 1;
         job.delivery(queue.name.clone(), deliveries, extras)
     }
 
@@ -278,7 +277,6 @@ impl Node {
         }
         let queue = self.jobs[key].queue;
         self.queues[queue].jobs_out = self.queues[queue].jobs_out.saturating_sub(1);
-        self.counters.delivered = self.counters.delivered.saturating_sub(1);
         self.uncount_delivery(key, effects);
         self.happened(*id, What::GivenBack);
         Some(key)

@@ -197,7 +197,6 @@ impl Node {
             Cause::First | Cause::Restored | Cause::Given | Cause::Waited => return,
             Cause::Nack => {
                 job.nacks = job.nacks.saturating_add(1);
-                self.counters.nacked += 1;
                 self.tally(queue, |tally| tally.nacked += 1);
             }
             Cause::Retry | Cause::Asked | Cause::Restart | Cause::Drain | Cause::Heal if again => {

@@ -16,6 +16,7 @@ use crate::limits;
 use crate::members::{NodeSet, PeerKey};
 use crate::message::{Copy, Holders, Message};
 use crate::node::{MemoryLevel, Node};
+use crate::outcome::{Fate, Outcome};
 use crate::planted::Bug;
 use crate::queue::QueueKey;
 use crate::record::Record;
@@ -193,7 +194,14 @@ impl Node {
         copy: Copy,
         effects: &mut Vec<Effect>,
     ) -> TakenIn {
-        if self.is_copy_purged(&copy) || self.answer_forgotten(from, copy.id, effects) {
+        if self.is_copy_purged(&copy) {
+            self.tally_missed(&copy, Outcome::Deleted);
+            return TakenIn::Settled;
+        }
+        if self.answer_forgotten(from, copy.id, effects) {
+            if let Fate::Ended { outcome, .. } = self.fate_here(&copy.id) {
+                self.tally_missed(&copy, outcome);
+            }
             return TakenIn::Settled;
         }
         if let Some(key) = self.jobs.find(&copy.id) {
@@ -202,7 +210,9 @@ impl Node {
         }
         let at_most_once = copy.retry == 0;
         if copy.age_ms >= u64::from(copy.ttl) * 1000 {
-            self.counters.expired += u64::from(at_most_once);
+            if at_most_once {
+                self.tally_missed(&copy, Outcome::Expired);
+            }
             return TakenIn::Settled;
         }
         // An at-most-once job has nowhere to go back to.

@@ -513,11 +513,13 @@ fn queued_at(now: Time, job: &Job, again: bool) -> Time {
 
 /// Drops a job that is expired, or that a client may have got before a crash and that must not be delivered twice.
 fn drop_job(node: &mut Node, key: JobKey, expired: bool, effects: &mut Vec<Effect>) {
-    if expired {
-        node.counters.expired += 1;
-    } else {
-        node.counters.dropped_restart += 1;
-    }
+    node.tally(node.jobs[key].queue, |tally| {
+        if expired {
+            tally.expired += 1;
+        } else {
+            tally.dropped += 1;
+        }
+    });
     delete(node, key, effects);
 }
 

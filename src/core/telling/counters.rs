@@ -4,17 +4,8 @@
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each is named for what it counts")]
 pub struct Counters {
-    pub added: u64,
-    pub delivered: u64,
-    pub acked: u64,
-    pub nacked: u64,
-    pub expired: u64,
     /// Moved by REDRIVE.
     pub redriven: u64,
-    /// Ended by DELJOB, here or with GLOBAL.
-    pub deleted: u64,
-    /// Ended because an older job has the same key of DEDUP.
-    pub duplicates: u64,
     /// Deleted by QPURGE. Each is counted by one of its holders.
     pub purged: u64,
     pub evicted: u64,
@@ -26,8 +17,6 @@ pub struct Counters {
     pub redelivered_asked: u64,
     /// Queued again after an unclean start.
     pub redelivered_restart: u64,
-    /// At-most-once jobs dropped at an unclean start, since nothing may deliver them any more.
-    pub dropped_restart: u64,
     /// Queued here because a move to another node was not confirmed.
     pub redelivered_heal: u64,
     /// Queued here again because a node that it was handed over to, before a stop or on leaving, did not confirm it.

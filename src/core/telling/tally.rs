@@ -8,9 +8,12 @@ use std::collections::BTreeSet;
 use std::ops::{Index, IndexMut};
 use std::time::Duration;
 
+use crate::acking::Known;
 use crate::delivering::Cause;
 use crate::job::{Job, JobKey};
+use crate::message::Copy;
 use crate::node::Node;
+use crate::outcome::Outcome;
 use crate::queue::{QueueKey, Queues};
 use crate::register::DeathReason;
 use crate::telling::shares::{Depths, Share};
@@ -131,11 +134,18 @@ pub struct Tally {
     pub added: u64,
     /// Hand-outs to clients, those included that broke off on the way.
     pub delivered: u64,
-    /// ACKJOB and FASTACK of jobs that this node knew.
-    pub acked: u64,
     pub nacked: u64,
-    /// Never acknowledged; counted where the job was queued or handed out last.
+    /// Ended because a client of any node acknowledged them. This and the other ends are counted at one node: where the job was
+    /// queued, handed out or delayed.
+    pub acked: u64,
+    /// Never acknowledged within their TTL.
     pub expired: u64,
+    /// Ended by DELJOB or QPURGE.
+    pub deleted: u64,
+    /// Ended because an older job has the same key of DEDUP.
+    pub duplicates: u64,
+    /// At-most-once jobs that may have been delivered, dropped at an unclean start or to free memory.
+    pub dropped: u64,
     /// ADDJOBs that were answered with a job that has the key.
     pub deduplicated: u64,
     /// Moved to the dead letters, by [`DeathReason`].
@@ -149,14 +159,26 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Adds what happened to the jobs of another queue.
-    fn merge(&mut self, other: &Tally) {
+    fn ended(&mut self, outcome: Outcome) -> &mut u64 {
+        match outcome {
+            Outcome::Acked => &mut self.acked,
+            Outcome::Expired => &mut self.expired,
+            Outcome::Deleted => &mut self.deleted,
+            Outcome::Duplicate => &mut self.duplicates,
+        }
+    }
+
+    /// Adds what happened to the jobs of another queue, or of another node.
+    pub fn merge(&mut self, other: &Tally) {
         let Tally {
             added,
             delivered,
-            acked,
             nacked,
+            acked,
             expired,
+            deleted,
+            duplicates,
+            dropped,
             deduplicated,
             buried,
             redelivered,
@@ -165,9 +187,12 @@ impl Tally {
         } = other;
         self.added += added;
         self.delivered += delivered;
-        self.acked += acked;
         self.nacked += nacked;
+        self.acked += acked;
         self.expired += expired;
+        self.deleted += deleted;
+        self.duplicates += duplicates;
+        self.dropped += dropped;
         self.deduplicated += deduplicated;
         for (sum, count) in self.buried.iter_mut().zip(buried) {
             *sum += count;
@@ -257,6 +282,14 @@ impl Tallies {
 }
 
 impl Queues {
+    /// The tally of a queue that may not be known here.
+    fn tally_of(&mut self, name: &[u8]) -> &mut Tally {
+        let key = self
+            .find(name)
+            .map_or(TallyKey::OTHER, |queue| self[queue].tally);
+        &mut self.tallies[key]
+    }
+
     /// Gives tallies that are free to queues that have shared one until now. What was counted of them stays where it is.
     pub(crate) fn spread_tallies(&mut self) {
         while let Some(&queue) = self.tallies.sharing.first() {
@@ -394,13 +427,29 @@ impl Node {
         });
     }
 
-    /// A job is about to be acknowledged, by a client here or elsewhere.
-    pub(crate) fn tally_service(&mut self, now: Time, key: JobKey) {
+    /// A job that is not over is about to end, here or everywhere. A node that only keeps a copy does not count that.
+    pub(crate) fn tally_end(&mut self, now: Time, key: JobKey, end: Known) {
         let job = &self.jobs[key];
-        if job.counted == Share::Active {
-            let took = u64::from(millis(now).wrapping_sub(job.since));
-            self.tally(job.queue, |tally| tally.service.add(&JOB_MILLIS, took));
+        let (counted, queue) = (job.counted, job.queue);
+        let Some(outcome) = end.outcome() else {
+            return;
+        };
+        if matches!(counted, Share::None | Share::Copy) {
+            return;
         }
+        let took = u64::from(millis(now).wrapping_sub(job.since));
+        self.tally(queue, |tally| {
+            *tally.ended(outcome) += 1;
+            if outcome == Outcome::Acked && counted == Share::Active {
+                tally.service.add(&JOB_MILLIS, took);
+            }
+        });
+    }
+
+    /// A job that was on its way here to be queued had ended before it arrived, so no node counted that.
+    pub(crate) fn tally_missed(&mut self, copy: &Copy, outcome: Outcome) {
+        let tally = self.queues.tally_of(copy.queue.as_bytes());
+        *tally.ended(outcome) += 1;
     }
 
     /// What happened to all jobs since the node started.

@@ -12,7 +12,7 @@ fn an_ack_forgets_a_job_in_any_state() {
     bench.take("q", 1);
     assert_eq!(bench.count(Command::ack(ids.clone())), 2);
     assert_eq!((bench.node().job_count(), bench.len("q")), (0, 0));
-    assert_eq!(bench.node().counters().acked, 2);
+    assert_eq!(bench.node().total_tally().acked, 2);
     assert_eq!(bench.count(Command::ack(ids)), 0);
 }
 
@@ -80,5 +80,5 @@ fn fastack_and_deljob_delete_and_record_it() {
         let last = bench.log().last().map(|(_, record)| record);
         assert_eq!(last, Some(&Record::Deleted(id)));
     }
-    assert_eq!(bench.node().counters().acked, 1);
+    assert_eq!(bench.node().total_tally().acked, 1);
 }

@@ -229,7 +229,7 @@ fn a_job_is_gone_when_its_ttl_is_over_whatever_its_state() {
     assert_eq!(bench.node().job_count(), 4);
     bench.advance_ms(1);
     assert_eq!(bench.node().job_count(), 0);
-    assert_eq!((bench.len("q"), bench.node().counters().expired), (0, 4));
+    assert_eq!((bench.len("q"), bench.node().total_tally().expired), (0, 4));
     for id in [taken, queued, delayed, once] {
         assert!(
             bench

@@ -397,7 +397,7 @@ fn a_delayed_job_that_was_given_away_before_a_crash_is_delivered_once() {
     shoal.advance(10);
     shoal.kill(0);
     shoal.start(0);
-    assert_eq!(shoal.node(0).counters().added, 0);
+    assert_eq!(shoal.node(0).total_tally().added, 0);
     for _ in 0..700 {
         shoal.advance_ms(100);
         assert!(shoal.queued(id).len() <= 1);

@@ -22,7 +22,7 @@ fn the_timeline_goes_on_by_the_time_that_the_node_was_down() {
     assert!(bench.show(id).is_some());
     bench.restart(secs(1));
     assert_eq!(bench.show(id), None);
-    assert_eq!(bench.node().counters().expired, 1);
+    assert_eq!(bench.node().total_tally().expired, 1);
 }
 
 #[test]

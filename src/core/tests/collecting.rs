@@ -164,7 +164,7 @@ fn telling_is_repeated_ever_more_rarely_and_ends_with_the_ttl() {
         0,
         "no copy can be a dead letter now"
     );
-    assert_eq!(shoal.node(0).counters().expired, 0, "it was acked");
+    assert_eq!(shoal.node(0).total_tally().expired, 0, "it was acked");
 }
 
 #[test]

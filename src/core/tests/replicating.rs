@@ -91,7 +91,7 @@ fn a_producer_whose_copies_are_not_confirmed_in_time_is_refused_and_no_copy_stay
     let refused = Reply::Refused(Refusal::ReplicationTimeout);
     assert_eq!(shoal.answer(0, ticket), Some(&refused));
     assert_eq!(shoal.node(0).counters().replication_timeouts, 1);
-    assert_eq!(shoal.node(0).counters().added, 0);
+    assert_eq!(shoal.node(0).total_tally().added, 0);
     shoal.wake(2);
     shoal.advance_ms(10);
     assert_eq!(shoal.jobs(), 0);

@@ -164,10 +164,7 @@ fn at_most_once_jobs_are_dropped_by_a_crash() {
     bench.take("taken", 1);
     bench.crash(secs(0));
     assert_eq!(
-        (
-            bench.node().job_count(),
-            bench.node().counters().dropped_restart
-        ),
+        (bench.node().job_count(), bench.node().total_tally().dropped),
         (0, 3)
     );
     bench.restart(secs(0));

@@ -167,9 +167,14 @@ fn jobs(driver: &Driver, fields: &mut Fields) {
     fields.add("job_copies", depths.copies);
     fields.add("restored_jobs", depths.restored);
     fields.add("kept_jobs", driver.node.kept_count());
-    fields.add("deleted_jobs", driver.node.counters().deleted);
-    fields.add("duplicate_jobs", driver.node.counters().duplicates);
-    fields.add("deduplicated_adds", driver.node.total_tally().deduplicated);
+    let tally = driver.node.total_tally();
+    fields.add("added_jobs", tally.added);
+    fields.add("acked_jobs", tally.acked);
+    fields.add("expired_jobs", tally.expired);
+    fields.add("deleted_jobs", tally.deleted);
+    fields.add("duplicate_jobs", tally.duplicates);
+    fields.add("dropped_jobs", tally.dropped);
+    fields.add("deduplicated_adds", tally.deduplicated);
     fields.add("purged_jobs", driver.node.counters().purged);
     fields.add(
         "restored_requeue_within_seconds",

@@ -102,7 +102,7 @@ impl Jobs {
     }
 
     fn write_counters(&self, text: &mut Exposition) {
-        let counters: [Told<Tally>; 6] = [
+        let counters: [Told<Tally>; 9] = [
             (
                 "added",
                 "Jobs accepted from clients of this node.",
@@ -113,7 +113,7 @@ impl Jobs {
             }),
             (
                 "acked",
-                "Jobs acknowledged by clients of this node, which had them: job_service_seconds has those told to other nodes, too.",
+                "Jobs that clients acknowledged. Every end of a job is counted at one node: where it was queued or handed out.",
                 |tally| tally.acked,
             ),
             ("nacked", "Jobs given back by NACK.", |tally| tally.nacked),
@@ -121,6 +121,19 @@ impl Jobs {
                 "expired",
                 "Jobs whose time to live ended unacknowledged.",
                 |tally| tally.expired,
+            ),
+            ("deleted", "Jobs that DELJOB or QPURGE ended.", |tally| {
+                tally.deleted
+            }),
+            (
+                "duplicate",
+                "Jobs that ended because an older one has the same key of DEDUP.",
+                |tally| tally.duplicates,
+            ),
+            (
+                "dropped",
+                "At-most-once jobs that may have been delivered, dropped at an unclean start or to free memory.",
+                |tally| tally.dropped,
             ),
             (
                 "deduplicated",

@@ -279,7 +279,7 @@ fn unshare(fault: &Arc<Fault>, path: &Path) -> Fault {
 impl Driver {
     /// Puts a restored node in place.
     fn install(&mut self, read: Read) {
-        let dropped = read.node.counters().dropped_restart;
+        let dropped = read.node.total_tally().dropped;
         if dropped > 0 {
             warn!(
                 dropped,

@@ -124,7 +124,7 @@ fn a_tombstone_lives_as_long_as_its_job_can_be_a_dead_letter() {
     );
     shoal.advance(7 * 86_400);
     assert_eq!(shoal.node(0).tombstone_count(), 0);
-    assert_eq!(shoal.node(0).counters().expired, 0, "it is no job");
+    assert_eq!(shoal.node(0).total_tally().expired, 0, "it is no job");
 }
 
 #[test]

@@ -34,7 +34,9 @@ impl History<'_> {
 
 fn what_is_wrong(world: &World) -> Option<String> {
     let looks: Vec<Vec<Option<Look>>> = (0..SEATS).map(|seat| looks(world, seat)).collect();
-    let expired: u64 = (0..SEATS).map(|it| world.node(it).counters.expired).sum();
+    let expired: u64 = (0..SEATS)
+        .map(|it| world.node(it).total_tally().expired)
+        .sum();
     let wrong = (0..world.jobs.len()).find_map(|job| {
         let held: Vec<&Look> = looks
             .iter()
