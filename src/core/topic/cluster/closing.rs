@@ -493,12 +493,12 @@ impl Topics {
         !self.cluster.members.is_empty() && self.unsettled_logs().next().is_some()
     }
 
-    /// The logs with unsettled records of which no member that is there says how far they are settled: of this node, and of
-    /// nodes that are not there.
+    /// The logs with unsettled records of which no member that is there says how far they are settled: of this node, of
+    /// nodes that are not there, and of lives that are over.
     pub(super) fn unsettled_logs(&self) -> impl Iterator<Item = (Origin, &OriginLog)> {
         let members = &self.cluster.members;
         let logs = self.origins.logs();
-        logs.filter(|(origin, log)| log.is_unsettled() && !members.is_present(origin.node()))
+        logs.filter(|(origin, log)| log.is_unsettled() && !members.speaks_for(*origin))
     }
 
     /// Settles what has waited for long enough for the copies of others.

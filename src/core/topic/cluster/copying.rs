@@ -163,7 +163,7 @@ impl Node {
     }
 
     /// Tells the members what came here of the logs of others: each the node whose log it is, all of them while that does
-    /// not answer, and those who asked.
+    /// not answer or has begun another life, and those who asked.
     pub(super) fn tell_haves(&mut self, now: Now, effects: &mut Vec<Effect>) {
         let own = self.topics.own().map(Origin::node);
         let dirty = std::mem::take(&mut self.topics.cluster.dirty);
@@ -176,7 +176,7 @@ impl Node {
                 continue;
             };
             let members = &self.topics.cluster.members;
-            let is_there = members.is_present(origin.node());
+            let is_there = members.speaks_for(origin);
             for (key, member) in members.present() {
                 let is_its = member.node == origin.node();
                 if is_its || !is_there || member.wants.contains(&origin.node()) {

@@ -302,9 +302,7 @@ impl super::Cluster {
     fn tell_all_of(&mut self, origins: &super::super::Origins) {
         let away = origins.logs().map(|(origin, _)| origin);
         let members = &self.members;
-        let those: Vec<Origin> = away
-            .filter(|origin| !members.is_present(origin.node()))
-            .collect();
+        let those: Vec<Origin> = away.filter(|&origin| !members.speaks_for(origin)).collect();
         self.dirty.extend(those);
     }
 }

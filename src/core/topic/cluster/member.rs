@@ -249,8 +249,9 @@ impl Members {
             .map(|(key, _)| key)
     }
 
-    /// Whether the node with this name is there.
-    pub(super) fn is_present(&self, node: OriginNode) -> bool {
-        self.present().any(|(_, member)| member.node == node)
+    /// Whether a node is there whose life this is: it says itself how far its log is settled. Of its earlier lives it says
+    /// nothing before its first record is settled.
+    pub(super) fn speaks_for(&self, origin: Origin) -> bool {
+        self.present().any(|(_, member)| member.own == Some(origin))
     }
 }
