@@ -5,6 +5,7 @@ mod adding;
 mod adding_up;
 mod agreeing;
 mod bench;
+mod bequeathing;
 mod clocks;
 mod collecting;
 mod deduplicating;

@@ -185,13 +185,18 @@ impl Node {
         from: PeerKey,
         id: JobId,
         holders: &[NodeId],
-        end: End,
+        mut end: End,
         effects: &mut Vec<Effect>,
     ) {
+        let to_keep_in = end.take_queue();
         let of_tombstone = holders.is_empty();
         let known = self.jobs.find(&id);
         let with_copy = known.filter(|&key| !self.jobs[key].is_tombstone());
         let Some(key) = with_copy else {
+            if let Some(queue) = to_keep_in.filter(|_| known.is_none()) {
+                self.inherit(from, id, end, &queue, effects);
+                return self.answer_ack(from, id, true, Holders::default(), effects);
+            }
             self.answer_ack(from, id, false, Holders::default(), effects);
             self.hear_end(now, from, (id, &end), of_tombstone, effects);
             return;
@@ -283,6 +288,7 @@ impl Node {
             return;
         }
         if known {
+            self.hand_over.confirm_end(&id);
             let theirs = self.peers.set_of(holders, self.id).with(from);
             self.learn_holders(key, theirs, effects);
         }

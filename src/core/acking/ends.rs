@@ -10,6 +10,7 @@
 use std::time::Duration;
 
 use crate::acking::forgotten::Known;
+use crate::adding::{key_left, key_until};
 use crate::dedup::Keyed;
 use crate::effect::Effect;
 use crate::explaining::What;
@@ -78,9 +79,14 @@ impl End {
     /// What a message says, at this moment.
     pub(crate) fn told(now: Time, withdrawn: bool, extras: &Extras) -> End {
         let kept = kept(extras).map(|left| now + Duration::from_millis(left));
+        let extras = if extras.get(Tag::KEPT_IN).is_some() {
+            key_until(extras, now)
+        } else {
+            without_key(extras)
+        };
         End {
             withdrawn,
-            extras: with_kept(&without_key(extras), kept),
+            extras: with_kept(&extras, kept),
         }
     }
 
@@ -109,6 +115,21 @@ impl End {
             }
             None => self.extras.clone(),
         }
+    }
+
+    /// What a message says that asks its receiver to keep it, as the end of a job of this queue.
+    pub(super) fn to_bequeath(&self, now: Time, queue: &[u8]) -> Extras {
+        let key = key_left(&self.extras, now);
+        self.to_tell(now)
+            .with(Tag::DEDUP_KEY, key.get(Tag::DEDUP_KEY))
+            .with(Tag::KEPT_IN, Some(queue))
+    }
+
+    /// Takes out the queue of the job, which is there if the receiver is to keep this end.
+    pub(super) fn take_queue(&mut self) -> Option<Vec<u8>> {
+        let queue = self.extras.get(Tag::KEPT_IN)?.to_vec();
+        self.extras = self.extras.with(Tag::KEPT_IN, None);
+        Some(queue)
     }
 
     /// Until when it is kept, if it is.

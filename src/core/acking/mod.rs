@@ -14,6 +14,7 @@ mod collection;
 mod ends;
 mod eviction;
 mod forgotten;
+mod inheriting;
 mod invariants;
 mod tombstones;
 

@@ -27,8 +27,13 @@ impl Node {
         }
         let to = to.and(self.peers.knowing(&self.jobs.extras(key)));
         let copy = self.copy_of(now, key);
+        let waits = self.jobs[key].waits(now);
         for peer in to.iter() {
             self.send(peer, Message::ReplJob(Box::new(copy.clone())), effects);
+            if waits {
+                // A copy does not say that the job was given back, and until when it waits.
+                self.send(peer, self.working_message(now, key), effects);
+            }
         }
     }
 
@@ -284,14 +289,14 @@ impl Node {
 }
 
 /// The extras of a job as they travel: a key of DEDUP says for how long it counts, whatever becomes of the job.
-fn key_left(extras: &Extras, now: Time) -> Extras {
+pub(crate) fn key_left(extras: &Extras, now: Time) -> Extras {
     with_until(extras, |until| {
         Time::from_millis(until).since(now).as_millis() as u64
     })
 }
 
 /// The reverse of [`key_left`].
-fn key_until(extras: &Extras, now: Time) -> Extras {
+pub(crate) fn key_until(extras: &Extras, now: Time) -> Extras {
     with_until(extras, |left| {
         (now + Duration::from_millis(left)).as_millis()
     })

@@ -19,6 +19,7 @@ mod replication;
 mod terms;
 
 pub(crate) use admission::{Home, default_retry};
+pub(crate) use copies::{key_left, key_until};
 pub(crate) use invariants::check;
 pub(crate) use pending::{Producer, Replications};
 pub(crate) use terms::Terms;

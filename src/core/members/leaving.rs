@@ -9,6 +9,7 @@
 //!   places. One that is delayed takes what is left of its delay along.
 //! - A job that is out or delayed needs a copy elsewhere: when the operator wants this node to go for good, one of the
 //!   holders is asked for its copy; without any, another node gets one.
+//! - The end of a job that is kept (KEEP, WINDOW) and that no other holder has goes to another node (`acking/inheriting`).
 //! - Before a stop the holders hear how long the jobs that this node handed out will be out.
 //!
 //! The number of unconfirmed moves is bounded; passes follow each other until nothing is left.
@@ -70,6 +71,8 @@ enum Sent {
     Turn,
     /// A copy, or a question for one: GOTJOB is the answer.
     Copy,
+    /// How it ended, to be kept: GOTACK is the answer.
+    End,
 }
 
 /// What one step may still send.
@@ -106,6 +109,11 @@ impl HandOver {
     /// Another node has the job in its queue, or on its way to a client.
     pub(crate) fn confirm_turn(&mut self, id: &JobId) {
         self.confirm(id, Sent::Turn);
+    }
+
+    /// Another node keeps the end of the job.
+    pub(crate) fn confirm_end(&mut self, id: &JobId) {
+        self.confirm(id, Sent::End);
     }
 
     fn confirm(&mut self, id: &JobId, what: Sent) {
@@ -213,7 +221,7 @@ impl Node {
         match sent {
             Some(Sent::Turn) => self.send(peer, Message::enqueue(id, 0), effects),
             Some(Sent::Copy) => self.hand_over.confirm(&id, Sent::Copy),
-            None => {}
+            Some(Sent::End) | None => {}
         }
     }
 
@@ -304,8 +312,9 @@ impl Node {
             let stays = job.is_some_and(|job| match it.what {
                 Sent::Turn => job.state() == JobState::Active && !job.is_ours(),
                 Sent::Copy => job.state() != JobState::Acked,
+                Sent::End => true,
             });
-            let late = it.what == Sent::Copy && now.since(it.since) >= limits::HAND_OVER_PATIENCE;
+            let late = it.what != Sent::Turn && now.since(it.since) >= limits::HAND_OVER_PATIENCE;
             failed += usize::from(stays && late);
             stays && !late
         });
@@ -327,7 +336,7 @@ impl Node {
         }
         let once = job.guarantee() == Guarantee::AtMostOnce;
         let done = match job.state() {
-            JobState::Acked => true,
+            JobState::Acked => self.leave_end(now, key, budget, effects),
             // Others will keep it, one of them will queue it: it comes and goes while this node takes new jobs.
             JobState::WaitReplicas => {
                 let pending = self.replications.get(key);
@@ -343,6 +352,27 @@ impl Node {
             JobState::Active => self.leave_with_others(now, key, budget, effects),
         };
         self.hand_over.met += usize::from(!done);
+    }
+
+    /// A job is over, and another node that stays keeps how it ended, or one is asked to.
+    fn leave_end(
+        &mut self,
+        now: Time,
+        key: JobKey,
+        budget: &mut Budget,
+        effects: &mut Vec<Effect>,
+    ) -> bool {
+        if !self.keeps_alone(now, key) {
+            return true;
+        }
+        let heir = self.heir(self.peers.takers());
+        if let Some(to) = heir {
+            self.bequeath(key, to, effects);
+            self.expect(now, self.jobs[key].id, Sent::End);
+            budget.jobs -= 1;
+            budget.bytes = budget.bytes.saturating_sub(self.jobs[key].size());
+        }
+        heir.is_some()
     }
 
     /// An at-most-once job goes whole.

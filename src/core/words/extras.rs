@@ -87,6 +87,9 @@ impl Tag {
     /// Of a job that ended as a duplicate: the id of the other job.
     pub const DUPLICATE_OF: Tag = Tag::optional(18);
 
+    /// In a message about the end of a job: the queue of the job. The receiver is to keep the end, which the sender alone has.
+    pub const KEPT_IN: Tag = Tag::optional(19);
+
     /// A field that a node may carry along without knowing what it means.
     pub const fn optional(number: u16) -> Tag {
         assert!(number < 1 << 15, "a number has 15 bits");
