@@ -34,16 +34,20 @@ fn digit(byte: u8) -> u32 {
 /// Reads an integer as strictly as Redis does: no sign but `-`, no leading zero, no blank; what does not fit 64 bits is
 /// refused.
 pub fn strict_integer(digits: &[u8]) -> Option<i64> {
-    let unsigned = digits.strip_prefix(b"-").unwrap_or(digits);
-    let canonical = match unsigned {
-        [b'0'] => unsigned.len() == digits.len(),
-        [b'1'..=b'9', rest @ ..] => rest.iter().all(u8::is_ascii_digit),
-        _ => false,
+    let (sign, unsigned) = match digits {
+        [b'-', rest @ ..] => (-1, rest),
+        _ => (1, digits),
     };
-    if !canonical {
-        return None;
+    match unsigned {
+        [b'0'] => (sign == 1).then_some(0),
+        [b'1'..=b'9', ..] => unsigned.iter().try_fold(0_i64, |value, digit| {
+            let digit = digit
+                .is_ascii_digit()
+                .then(|| i64::from(digit - b'0') * sign)?;
+            value.checked_mul(10)?.checked_add(digit)
+        }),
+        _ => None,
     }
-    std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
 #[cfg(test)]

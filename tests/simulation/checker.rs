@@ -154,8 +154,8 @@ pub(crate) struct Checker {
     violation: Option<Violation>,
     /// Jobs whose last copies were dropped in this event, which is wrong unless they ended as duplicates.
     pub(crate) doubtful: Vec<(Number, String)>,
-    /// All nodes know each other.
-    pub(crate) all_meet: bool,
+    /// All nodes had links with each other when clients began. A CLUSTER MEET may be lost half way, and datagrams.
+    pub(crate) all_met: bool,
     pub(crate) settings: Ledger,
     pub(crate) topics: Topics,
     /// What concerns all jobs that fail.
@@ -165,6 +165,12 @@ pub(crate) struct Checker {
 }
 
 impl Checker {
+    /// Clients begin, and all nodes have links with each other, or not.
+    pub(crate) fn met(&mut self, all: bool) {
+        self.all_met = all;
+        self.topics.is_quiet &= all;
+    }
+
     pub(crate) fn new(plan: &Plan) -> Self {
         Checker {
             jobs: Vec::new(),
@@ -178,7 +184,7 @@ impl Checker {
             settled: None,
             violation: None,
             doubtful: Vec::new(),
-            all_meet: plan.all_meet(),
+            all_met: false,
             settings: Ledger::default(),
             topics: Topics::new(plan),
             lore: Lore::new(plan),

@@ -20,7 +20,7 @@ use crate::plan::Plan;
 use crate::schedule::{Happening, HostIndex, MS, Micros, SECOND, Schedule};
 use crate::topics;
 use crate::trace::{Detail, Trace};
-use crate::workload::Workload;
+use crate::workload::{WARM_UP, Workload};
 
 /// More happenings than this in one virtual second are a storm.
 const STORM: u64 = 60_000;
@@ -148,6 +148,9 @@ impl Cluster {
         self.after(SECOND, Happening::Members);
         self.begin_workload();
         self.begin_faults();
+        self.run_until(WARM_UP - 1)?;
+        let pairs = self.hosts.len() * (self.hosts.len() - 1) / 2;
+        self.checker.met(self.calm_since.len() == pairs);
         self.run_until(self.plan.trouble)?;
         self.end_faults();
         self.check_places()?;

@@ -51,7 +51,7 @@ impl Cluster {
             asked,
             now: self.now,
             is_late: true,
-            is_well: is_whole && self.checker.is_well(asked) && self.plan.all_meet(),
+            is_well: is_whole && self.checker.is_well(asked) && self.checker.all_met,
             keeps: self.plan.keeps_ends(),
         };
         let job = &self.checker.jobs[number];

@@ -141,7 +141,7 @@ impl Checker {
     /// A producer got the id of a job: no other one may have its key, where nothing goes wrong.
     pub(crate) fn check_key(&mut self, now: Micros, number: Number) {
         let job = &self.jobs[number];
-        if !self.is_quiet() || !self.all_meet || job.terms().key.is_none() {
+        if !self.is_quiet() || !self.all_met || job.terms().key.is_none() {
             return;
         }
         let other = self.jobs.iter().enumerate().position(|(other, theirs)| {

@@ -163,7 +163,7 @@ impl Cluster {
             return self.checker.violate(None, what);
         };
         // All nodes can have told each other everything, or the client did not wait for their answers.
-        let is_well = self.checker.is_well(question.asked) && self.plan.all_meet();
+        let is_well = self.checker.is_well(question.asked) && self.checker.all_met;
         for (&number, (_, fate)) in question.numbers.iter().zip(fates) {
             let known = Known {
                 asked: question.asked,
@@ -267,7 +267,7 @@ impl Checker {
                 let open = job.is_promised() && !job.finished && !job.taken;
                 let lives = known.now < self.ends(job) && !self.may_be_purged(job);
                 // A node that has not met another one does not ask it.
-                let is_calm = self.is_quiet() && self.all_meet;
+                let is_calm = self.is_quiet() && self.all_met;
                 let there = open && lives && (known.is_well || !known.is_late && is_calm);
                 there.then_some("it is there")
             }

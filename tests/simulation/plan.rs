@@ -160,11 +160,6 @@ impl Plan {
         self.clocks_apart <= 1000 && self.clocks_stay()
     }
 
-    /// All nodes know each other when clients begin: no CLUSTER MEET is lost half way.
-    pub(crate) fn all_meet(&self) -> bool {
-        self.meeting == Meeting::Seeds || self.loss == 0
-    }
-
     /// No wall clock jumps.
     pub(crate) fn clocks_stay(&self) -> bool {
         !self.faults.contains(&Kind::Clock)

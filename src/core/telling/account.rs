@@ -10,6 +10,9 @@ impl Node {
     /// How full the memory is. What is remembered of the past does not count: it has a bound of its own, and nothing that a node
     /// does for lack of memory makes it smaller.
     pub fn memory_level(&self) -> MemoryLevel {
+        if self.settings.max_memory == 0 {
+            return MemoryLevel::Normal;
+        }
         let mut used = self.used_by_load();
         // What can leave memory does not count.
         if self.may_spill() {
@@ -17,7 +20,7 @@ impl Node {
         }
         let used = used.saturating_mul(100);
         let reaches = |percent: u64| used >= self.settings.max_memory.saturating_mul(percent);
-        if self.settings.max_memory == 0 || !reaches(limits::MEMORY_EXTERNAL) {
+        if !reaches(limits::MEMORY_EXTERNAL) {
             MemoryLevel::Normal
         } else if !reaches(limits::MEMORY_EVICT) {
             MemoryLevel::External

@@ -92,9 +92,11 @@ impl JobId {
             .chunks_exact(4)
             .zip(bytes[4..22].chunks_exact_mut(3))
         {
-            let mut bits = 0_u32;
-            for &c in four {
-                bits = bits << 6 | u32::from(base64_value(c)?);
+            let values = [four[0], four[1], four[2], four[3]]
+                .map(|c| u32::from(BASE64_VALUES[usize::from(c)]));
+            let bits = values.iter().fold(0, |bits, value| bits << 6 | value);
+            if values.iter().any(|&value| value == NO_VALUE.into()) {
+                return None;
             }
             three.copy_from_slice(&bits.to_be_bytes()[1..]);
         }
@@ -354,28 +356,30 @@ fn hex_decode(text: &[u8], bytes: &mut [u8]) -> Option<()> {
         return None;
     }
     for (pair, byte) in text.chunks_exact(2).zip(bytes) {
-        *byte = hex_value(pair[0])? << 4 | hex_value(pair[1])?;
+        let [high, low] = [pair[0], pair[1]].map(|c| HEX_VALUES[usize::from(c)]);
+        if (high | low) == NO_VALUE {
+            return None;
+        }
+        *byte = high << 4 | low;
     }
     Some(())
 }
 
-fn hex_value(c: u8) -> Option<u8> {
-    match c {
-        b'0'..=b'9' => Some(c - b'0'),
-        b'a'..=b'f' => Some(c - b'a' + 10),
-        _ => None,
-    }
-}
+/// What no character of a base64 text stands for.
+const NO_VALUE: u8 = 0xFF;
+/// What each byte stands for in a base64 text.
+const BASE64_VALUES: [u8; 256] = values_of(BASE64);
+/// The same in a text of hex digits.
+const HEX_VALUES: [u8; 256] = values_of(HEX);
 
-fn base64_value(c: u8) -> Option<u8> {
-    match c {
-        b'A'..=b'Z' => Some(c - b'A'),
-        b'a'..=b'z' => Some(c - b'a' + 26),
-        b'0'..=b'9' => Some(c - b'0' + 52),
-        b'+' => Some(62),
-        b'/' => Some(63),
-        _ => None,
+const fn values_of<const N: usize>(digits: &[u8; N]) -> [u8; 256] {
+    let mut values = [NO_VALUE; 256];
+    let mut value = 0;
+    while value < N {
+        values[digits[value] as usize] = value as u8;
+        value += 1;
     }
+    values
 }
 
 #[cfg(test)]

@@ -250,9 +250,10 @@ impl<'a> Execution<'a> {
 
     /// Whether there is memory for one more command, after what may go has gone.
     fn make_room(&mut self) -> bool {
-        if self.driver.node.memory_level() > MemoryLevel::Normal {
-            self.driver.feed(Event::MemoryPressure);
+        if self.driver.node.memory_level() == MemoryLevel::Normal {
+            return true;
         }
+        self.driver.feed(Event::MemoryPressure);
         self.driver.node.memory_level() < MemoryLevel::Full
     }
 
