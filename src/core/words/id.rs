@@ -86,22 +86,19 @@ impl JobId {
     }
 
     fn parse_canonical(text: &[u8]) -> Option<Self> {
+        let text: &[u8; JOB_ID_TEXT] = text.try_into().ok()?;
         let mut bytes = [0; 24];
         hex_decode(&text[2..10], &mut bytes[..4])?;
-        for (four, three) in text[11..35]
-            .chunks_exact(4)
-            .zip(bytes[4..22].chunks_exact_mut(3))
-        {
-            let values = [four[0], four[1], four[2], four[3]]
-                .map(|c| u32::from(BASE64_VALUES[usize::from(c)]));
-            let bits = values.iter().fold(0, |bits, value| bits << 6 | value);
-            if values.iter().any(|&value| value == NO_VALUE.into()) {
-                return None;
-            }
-            three.copy_from_slice(&bits.to_be_bytes()[1..]);
+        let mut all = 0;
+        let (fours, _) = text[11..35].as_chunks::<4>();
+        let (threes, _) = bytes[4..22].as_chunks_mut::<3>();
+        for (four, three) in fours.iter().zip(threes) {
+            let [a, b, c, d] = four.map(|c| BASE64_VALUES[usize::from(c)]);
+            all |= a | b | c | d;
+            *three = [a << 2 | b >> 4, b << 4 | c >> 2, c << 6 | d];
         }
         hex_decode(&text[36..40], &mut bytes[22..])?;
-        Some(JobId(bytes))
+        (all != NO_VALUE).then_some(JobId(bytes))
     }
 
     /// The id as clients see it.
@@ -355,14 +352,13 @@ fn hex_decode(text: &[u8], bytes: &mut [u8]) -> Option<()> {
     if text.len() != 2 * bytes.len() {
         return None;
     }
-    for (pair, byte) in text.chunks_exact(2).zip(bytes) {
-        let [high, low] = [pair[0], pair[1]].map(|c| HEX_VALUES[usize::from(c)]);
-        if (high | low) == NO_VALUE {
-            return None;
-        }
+    let mut all = 0;
+    for (pair, byte) in text.as_chunks::<2>().0.iter().zip(bytes) {
+        let [high, low] = pair.map(|c| HEX_VALUES[usize::from(c)]);
+        all |= high | low;
         *byte = high << 4 | low;
     }
-    Some(())
+    (all != NO_VALUE).then_some(())
 }
 
 /// What no character of a base64 text stands for.
