@@ -53,7 +53,7 @@ pub const FRAME_MAX: usize = COMMAND_MAX + (1 << 16);
 const BATCH_BYTES: usize = 1 << 20;
 const LENGTH: usize = 4;
 /// Kinds of this version are below this.
-const KINDS: u32 = 46;
+const KINDS: u32 = 48;
 
 /// What one frame says.
 #[derive(Debug, Clone, PartialEq, Eq)]

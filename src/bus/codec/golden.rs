@@ -216,16 +216,27 @@ fn of_topics() -> Vec<Message> {
         TopicNews::HowFar(OriginNode::new(7), true),
         TopicNews::SoFar(OriginNode::new(7), vec![have()]),
     ];
-    let head = Head {
-        clock: id,
-        wall: WallTime(300),
-        closed: Some((origin, Closed { id, records: 300 })),
-        takes: true,
-    };
+    let head = head();
     let messages = news.into_iter();
     messages
         .map(|news| Message::Topic(Box::new(TopicMessage { head, news })))
         .collect()
+}
+
+fn head() -> Head {
+    let (origin, id) = (Origin::new(OriginNode::new(7), 300), EntryId::new(300, 1));
+    Head {
+        clock: id,
+        wall: WallTime(300),
+        closed: Some((origin, Closed { id, records: 300 })),
+        takes: true,
+    }
+}
+
+/// The same of commits to named cursors.
+fn of_commits() -> [Message; 2] {
+    [TopicNews::Confirm(300), TopicNews::Confirmed(300)]
+        .map(|news| Message::Topic(Box::new(TopicMessage { head: head(), news })))
 }
 
 /// The same of those who wait for the ends of jobs.
@@ -350,7 +361,8 @@ fn one_of_each() -> Vec<Frame> {
         }])
         .chain(of_waiting())
         .chain(keys())
-        .chain(of_explaining());
+        .chain(of_explaining())
+        .chain(of_commits());
     let notices = notices().into_iter().map(Frame::Notice);
     notices.chain(messages.map(Frame::Message)).collect()
 }

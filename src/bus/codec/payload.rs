@@ -159,6 +159,8 @@ pub(super) enum Payload<'a> {
     AskExplain(explaining::Asked<'a>),
     #[serde(borrow)]
     Explained(Box<explaining::Told<'a>>),
+    TopicConfirm(Head, u64),
+    TopicConfirmed(Head, u64),
 }
 
 impl<'a> Payload<'a> {
@@ -446,6 +448,10 @@ impl<'a> Payload<'a> {
             }
             Payload::TopicSoFar(head, node, haves) => {
                 topic::message(head, TopicNews::SoFar(node, haves))
+            }
+            Payload::TopicConfirm(head, number) => topic::message(head, TopicNews::Confirm(number)),
+            Payload::TopicConfirmed(head, number) => {
+                topic::message(head, TopicNews::Confirmed(number))
             }
         }))
     }

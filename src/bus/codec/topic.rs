@@ -231,6 +231,8 @@ pub(super) fn payload(message: &TopicMessage) -> Payload<'_> {
         TopicNews::Closed => Payload::TopicClosed(head),
         TopicNews::HowFar(node, follows) => Payload::TopicHowFar(head, *node, *follows),
         TopicNews::SoFar(node, haves) => Payload::TopicSoFar(head, *node, haves.clone()),
+        TopicNews::Confirm(number) => Payload::TopicConfirm(head, *number),
+        TopicNews::Confirmed(number) => Payload::TopicConfirmed(head, *number),
     }
 }
 

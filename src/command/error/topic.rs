@@ -126,6 +126,9 @@ pub(super) fn refusal(refusal: TopicRefusal) -> &'static str {
         TopicRefusal::CursorAhead => {
             "ERR this cursor was handed out under another name, or after a TCURSOR SET that this node has not heard of yet: try again"
         }
+        TopicRefusal::CommitPending => {
+            "PENDING the commit is kept at this node and goes to the others, but too few have confirmed it in time: commit again"
+        }
         TopicRefusal::TooManyNames => {
             "ERR a cursor has at most 256 names, and with this one it would have more: TCURSOR name SET cursor replaces it"
         }
@@ -159,6 +162,7 @@ pub(super) fn write_figures(refusal: TopicRefusal, line: &mut Vec<u8>) {
         | TopicRefusal::UnknownCursor
         | TopicRefusal::StaleCursor
         | TopicRefusal::CursorAhead
+        | TopicRefusal::CommitPending
         | TopicRefusal::TooManyNames => {}
     }
 }

@@ -143,6 +143,7 @@ pub(in crate::command) static TCOMMIT: Manual = Manual {
         UNKNOWN_CURSOR,
         Refused(Refusal::Topic(TopicRefusal::StaleCursor)),
         Refused(Refusal::Topic(TopicRefusal::CursorAhead)),
+        Refused(Refusal::Topic(TopicRefusal::CommitPending)),
         Refused(Refusal::Topic(TopicRefusal::TooManyNames)),
         Refused(Refusal::TooManySettings),
         NOT_SERVED,
@@ -152,8 +153,9 @@ pub(in crate::command) static TCOMMIT: Manual = Manual {
          of two readers are merged, and what either has read counts as read.",
         "`STALE`: TCURSOR SET or DEL came after the cursor was handed out, and the name stays where it was set. Read `AS` it again. A cursor \
          that was handed out without a name is committed in any case.",
-        "The reply leaves when this node has recorded the commit, as `appendfsync` says. The other nodes get it at once, but the reply does not wait for \
-         them: if this node is lost in that moment, the reader goes on from the commit before.",
+        "The reply leaves when as many nodes have recorded the commit, as `appendfsync` says, as a plain TPUB needs copies: \
+         `topic-replicate`, or all present members if they are fewer, but not fewer than `topic-min-replicate`. `PENDING`: after five \
+         seconds too few have confirmed it. The commit stays, and the others get it as soon as they are there.",
     ],
     ..entry(
         Group::Topics,

@@ -202,7 +202,12 @@ impl Job {
 
     /// Whether it was given back, and its wait is not over.
     pub(crate) fn waits(&self, now: Time) -> bool {
-        self.place() == Place::Waiting && self.due > now
+        self.is_put_off() && self.due > now
+    }
+
+    /// Whether it was given back, and waits or has waited since. One that is about to go elsewhere is due at no time.
+    pub(crate) fn is_put_off(&self) -> bool {
+        self.place() == Place::Waiting && self.due != Time::NEVER
     }
 
     /// Whether it stands for a job that is not held here, and was acked.

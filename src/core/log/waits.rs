@@ -120,7 +120,12 @@ fn wait_of_message(message: &Message) -> Wait {
 /// What a member says that it has, it has after a crash, too; and a life is on disk before others know of it.
 fn wait_of_topics(news: &TopicNews) -> Wait {
     match news {
-        TopicNews::Greeting(_) | TopicNews::Haves(_) | TopicNews::SoFar(..) => Wait::All,
+        // A question about settings must not overtake them.
+        TopicNews::Greeting(_)
+        | TopicNews::Haves(_)
+        | TopicNews::SoFar(..)
+        | TopicNews::Confirm(_)
+        | TopicNews::Confirmed(_) => Wait::All,
         TopicNews::Counted(_)
         | TopicNews::Follows(..)
         | TopicNews::Records(_)

@@ -123,7 +123,7 @@ impl Node {
     /// Says in a record until when a job waits.
     pub(super) fn with_wait_until(&self, key: JobKey, extras: &Extras) -> Extras {
         let job = &self.jobs[key];
-        if job.place() != Place::Waiting {
+        if !job.is_put_off() {
             return extras.clone();
         }
         let until = job.due.as_millis().to_le_bytes();
@@ -133,7 +133,7 @@ impl Node {
     /// Marks what a message says of a job that waits here.
     pub(crate) fn with_wait(&self, now: Time, key: JobKey, extras: &Extras) -> Extras {
         let job = &self.jobs[key];
-        if job.place() != Place::Waiting {
+        if !job.is_put_off() {
             return extras.clone();
         }
         let left = job.due.since(now).as_millis() as u64;

@@ -551,6 +551,51 @@ fn a_holder_that_speaks_of_fewer_hand_outs_does_not_take_the_turn_of_a_job_that_
     assert_eq!(shoal.queued(id), [0]);
 }
 
+/// A job waited at a holder that was then alone, and buried it: the record of the burial must not say that it waits for ever.
+/// (Simulation seed 2033.)
+#[test]
+fn a_dead_letter_that_had_waited_is_delivered_after_a_crash() {
+    let mut shoal = Shoal::new(3);
+    let id = shoal.add(
+        2,
+        AddJob {
+            replicate: Some(3),
+            ttl: Some(8),
+            ..limited("q", 3, 9)
+        },
+    );
+    assert_eq!(shoal.get(2, "q", 1).len(), 1);
+    let nack = Nack {
+        ids: vec![id],
+        delay: Some(2),
+        to: None,
+        reason: None,
+        is_dead: false,
+    };
+    assert_eq!(shoal.count(2, Command::Nack(nack)), 1);
+    shoal.advance_ms(10);
+    shoal.kill(2);
+    shoal.cut(0, 1);
+    shoal.run(
+        0,
+        Command::Pause(crate::command::Pause {
+            queue: b"q",
+            set: Some(crate::command::PauseState {
+                input: false,
+                output: true,
+            }),
+            broadcast: false,
+        }),
+    );
+    shoal.advance(20);
+    assert_eq!(shoal.queue_of(0, id), Some(&b"q.dead"[..]));
+    shoal.kill(0);
+    shoal.start(0);
+    shoal.advance(60);
+    let got = shoal.get(0, "q.dead", 1);
+    assert_eq!(got.iter().map(|it| it.id).collect::<Vec<_>>(), [id]);
+}
+
 #[test]
 fn older_news_of_another_holder_do_not_cut_a_wait_short() {
     let older_wait = [&1000_u64.to_le_bytes()[..], &0_u32.to_le_bytes()[..]].concat();

@@ -437,6 +437,8 @@ pub enum TopicRefusal {
     StaleCursor,
     /// TCOMMIT: this node has not heard yet that the name was set to where the cursor comes from; or it is of another name.
     CursorAhead,
+    /// TCOMMIT: it is kept here, but in time not as many other nodes said that they have it as a plain TPUB needs.
+    CommitPending,
     /// TCOMMIT: with this the cursor would have more names than one may have.
     TooManyNames,
 }

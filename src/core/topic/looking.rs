@@ -7,7 +7,7 @@ use super::glob::{Case, is_literal, matches};
 use super::id::EntryId;
 use super::planted::Bug;
 use crate::command::Reply;
-use crate::effect::{Effect, Wait};
+use crate::effect::Effect;
 use crate::id::Ticket;
 use crate::log::answer;
 use crate::node::Node;
@@ -48,7 +48,13 @@ impl Node {
                 self.set_rule(now, pattern, Some(*rule), effects)
             }
             TopicCommand::RemoveRule(pattern) => self.set_rule(now, pattern, None, effects),
-            TopicCommand::Commit { name, cursor } => self.commit_cursor(now, name, cursor, effects),
+            TopicCommand::Commit { name, cursor } => {
+                match self.commit_cursor(now, name, cursor, effects) {
+                    Ok(()) if self.topics.origins.has(Bug::CommitEarly) => Ok(TopicReply::Done),
+                    Ok(()) => return self.wait_for_keepers(now, ticket, name, effects),
+                    Err(refusal) => Err(refusal),
+                }
+            }
             TopicCommand::Cursors => Ok(self.cursor_names()),
             TopicCommand::NamedCursor(name) => Ok(self.cursor_view(now, name)),
             TopicCommand::SetCursor { name, start } => self.set_cursor(now, name, start, effects),
@@ -72,11 +78,6 @@ impl Node {
             Ok(reply) => Reply::Topic(Box::new(reply)),
             Err(refusal) => Reply::Refused(refusal),
         };
-        if self.topics.origins.has(Bug::CommitEarly)
-            && matches!(command, TopicCommand::Commit { .. })
-        {
-            return effects.push(Effect::Reply(ticket, reply, Wait::Nothing));
-        }
         answer(ticket, reply, effects);
     }
 

@@ -5,7 +5,8 @@
 //! an earlier epoch, because the name was set to another place after that cursor was handed out; one without an epoch counts
 //! as of the present one. Reading commits nothing.
 //!
-//! A commit is recorded and sent to the other nodes as every setting is, and answered when it is recorded here.
+//! A commit is recorded and sent to the other nodes as every setting is, and answered when enough of them have it
+//! (`cluster/committing`).
 
 use std::sync::Arc;
 
@@ -118,7 +119,7 @@ impl Node {
         name: &[u8],
         cursor: &Cursor,
         effects: &mut Vec<Effect>,
-    ) -> Result<TopicReply, Refusal> {
+    ) -> Result<(), Refusal> {
         self.check_topics()?;
         let (epoch, mut named) = match self.known(name) {
             Known::Named(epoch, named) => (epoch, named),
@@ -144,14 +145,13 @@ impl Node {
             both.merge(&self.topics.live);
         }
         if both == named.cursor {
-            return Ok(TopicReply::Done);
+            return Ok(());
         }
         if both.cut().len() > NAMES_MAX {
             return Err(TopicRefusal::TooManyNames.into());
         }
         named.commit(OriginNode::of(&self.id), now.wall.0, both);
-        self.write_named(now, (name, epoch), &named, effects)?;
-        Ok(TopicReply::Done)
+        self.write_named(now, (name, epoch), &named, effects)
     }
 
     /// Whether a name was set elsewhere since a cursor was handed out.

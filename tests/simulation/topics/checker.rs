@@ -112,6 +112,7 @@ pub(crate) struct Ledger {
     dedup_ms: u64,
     /// Crashes that took entries of topics.
     pub(super) cut_short: usize,
+    pub(super) nodes: usize,
     /// No fault is on, from the first to the last moment.
     pub(crate) is_quiet: bool,
     pub(super) clocks: Clocks,
@@ -137,6 +138,7 @@ impl Ledger {
             is_short: topics.is_some_and(is_short),
             dedup_ms: topics.map_or(0, |plan| plan.dedup_ms),
             cut_short: 0,
+            nodes: plan.hosts,
             is_quiet: plan.stops_at_most() && plan.clocks_agree(),
             clocks: Clocks::of(plan),
             read: 0,

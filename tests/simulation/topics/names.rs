@@ -39,10 +39,15 @@ impl Held {
     }
 }
 
+/// On so many nodes a commit is that is answered with OK: `topic-replicate`.
+const NAME_COPIES: usize = 3;
+
 /// A TCOMMIT.
 #[derive(Debug)]
 struct Commit {
     held: Held,
+    /// When it was asked for.
+    at: Micros,
     /// That of the cursor, if it has one.
     epoch: Option<u64>,
     /// That of the name at the node, when it was asked.
@@ -70,6 +75,8 @@ pub(crate) struct Name {
     values: BTreeMap<(u64, Vec<u8>), Held>,
     /// The value that each node has.
     known: BTreeMap<HostIndex, (u64, Vec<u8>)>,
+    /// When each node recorded its value.
+    recorded_at: BTreeMap<HostIndex, Micros>,
 }
 
 impl Name {
@@ -84,6 +91,7 @@ impl Name {
             lost: 0,
             values: BTreeMap::new(),
             known: BTreeMap::new(),
+            recorded_at: BTreeMap::new(),
         }
     }
 
@@ -94,7 +102,7 @@ impl Name {
     }
 
     /// Somebody is about to commit where this line is.
-    pub(super) fn commits(&mut self, host: HostIndex, line: &Line) -> CommitIndex {
+    pub(super) fn commits(&mut self, now: Micros, host: HostIndex, line: &Line) -> CommitIndex {
         let epoch = line.parsed().and_then(|cursor| cursor.epoch());
         let number = self.commits.len();
         self.commits.push(Commit {
@@ -104,6 +112,7 @@ impl Name {
                 last: line.last,
             },
             epoch,
+            at: now,
             asked: self.known.get(&host).map(|(epoch, _)| *epoch),
             kept: None,
         });
@@ -113,10 +122,19 @@ impl Name {
         number
     }
 
+    /// How many nodes have recorded something of the name since a commit was asked for; none if its own node has not, as the
+    /// commit said nothing new.
+    fn keepers(&self, host: HostIndex, commit: CommitIndex) -> Option<usize> {
+        let asked = self.commits[commit].at;
+        let has = |at: &Micros| *at >= asked;
+        self.recorded_at.get(&host).filter(|at| has(at))?;
+        Some(self.recorded_at.values().filter(|at| has(at)).count())
+    }
+
     /// A node records a value.
     fn recorded(
         &mut self,
-        host: HostIndex,
+        (now, host): (Micros, HostIndex),
         epoch: u64,
         value: Vec<u8>,
         all: impl Iterator<Item = EntryId>,
@@ -129,6 +147,7 @@ impl Name {
             held.add(&before);
         }
         self.known.insert(host, key);
+        self.recorded_at.insert(host, now);
         if self.epochs.contains_key(&epoch) {
             return true;
         }
@@ -220,7 +239,7 @@ impl Checker {
         let topics = &mut self.topics;
         let name = number.and_then(|number| topics.names.get_mut(number));
         let all = topics.entries.keys().copied();
-        let is_known = name.is_some_and(|name| name.recorded(host, epoch, value, all));
+        let is_known = name.is_some_and(|name| name.recorded((now, host), epoch, value, all));
         if !is_known {
             let what = format!("at {} ms n{host} records {setting:?} for nobody", now / MS);
             self.violate(None, what);
@@ -283,7 +302,10 @@ impl Checker {
         commit: CommitIndex,
     ) {
         let is_synced = self.policy == Policy::Always;
+        let is_calm = self.is_quiet() && self.all_met;
+        let least = NAME_COPIES.min(self.topics.nodes);
         let name = &mut self.topics.names[number];
+        let keepers = name.keepers(host, commit).filter(|_| is_calm);
         let asked = &mut name.commits[commit];
         let known = name.known.get(&host);
         let wrong = match (known, asked.epoch) {
@@ -301,6 +323,10 @@ impl Checker {
                 None
             }
         };
+        let wrong = wrong.or_else(|| {
+            let alone = keepers.is_some_and(|keepers| keepers < least);
+            alone.then_some("has not been told to enough nodes")
+        });
         if let Some(wrong) = wrong {
             let (now, asked) = (now / MS, (asked.epoch, asked.asked));
             let what = format!(

@@ -93,7 +93,7 @@ impl Cluster {
         let Some((host, cursor)) = host.zip(line.parsed()).filter(|_| commits) else {
             return;
         };
-        let number = self.checker.topics.names[name].commits(host, line);
+        let number = self.checker.topics.names[name].commits(self.now, host, line);
         let ask = TopicAsk::Commit(text_of(name), Box::new(cursor));
         let ticket = self.ask_topic(host, TopicPurpose::Commit(name, number), ask);
         self.after(4 * SECOND, Happening::Client(Step::HangUp(ticket)));

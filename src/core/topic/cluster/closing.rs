@@ -32,6 +32,7 @@ impl Node {
         self.go_on_loading(now, effects);
         self.go_on_beginning(now, effects);
         self.go_on_publishing(now, effects);
+        self.answer_commits(effects);
         self.settle_own_log();
         self.topics.advance(now.wall);
         self.set_members_aside(now, effects);

@@ -86,7 +86,7 @@ impl Node {
     }
 
     /// How many copies a publish waits for.
-    fn copies_of(&self, replicate: Option<u16>) -> usize {
+    pub(super) fn copies_of(&self, replicate: Option<u16>) -> usize {
         let cluster = &self.topics.cluster;
         if let Some(copies) = replicate {
             return usize::from(copies);
@@ -97,7 +97,7 @@ impl Node {
     }
 
     /// How many copies a publish has at least whose publisher does not say.
-    fn least_copies(&self) -> usize {
+    pub(super) fn least_copies(&self) -> usize {
         let least = usize::from(self.settings.topic_min_replicate);
         let all = 1 + self.topics.cluster.members.len();
         let most = self.settings.topic_replicate.get();
@@ -218,6 +218,7 @@ impl Node {
         for (ticket, id) in late {
             answer(ticket, refused(TopicRefusal::Pending(id)), effects);
         }
+        self.give_up_commits(now, effects);
     }
 
     /// A connection is over: what it had published is, and nothing else.
@@ -226,6 +227,7 @@ impl Node {
         publishes
             .waiting
             .retain(|it| it.terms.ticket.client != client);
+        self.drop_commits(client);
     }
 
     /// This node leaves: what is not published is not going to be.

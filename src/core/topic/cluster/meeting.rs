@@ -194,6 +194,10 @@ impl Node {
                 self.on_how_far(now, from, node, follows, effects);
             }
             TopicNews::SoFar(node, haves) => self.on_so_far(now, from, node, &haves),
+            TopicNews::Confirm(number) => {
+                self.tell_member(now, from, TopicNews::Confirmed(number), effects);
+            }
+            TopicNews::Confirmed(number) => self.on_confirmed(from, number),
         }
         self.topics.has_news = true;
     }
@@ -283,6 +287,7 @@ impl Node {
         {
             self.tell_member(now, key, TopicNews::Follows(own, next), effects);
         }
+        self.ask_new_keeper(now, key, effects);
     }
 }
 

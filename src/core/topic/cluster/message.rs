@@ -64,6 +64,10 @@ pub enum TopicNews {
     HowFar(OriginNode, bool),
     /// The answer: all logs of that node that the sender has anything of.
     SoFar(OriginNode, Vec<Have>),
+    /// Say this number once all settings are recorded that came before.
+    Confirm(u64),
+    /// The answer.
+    Confirmed(u64),
 }
 
 /// What a member tells of itself when a link comes up.

@@ -38,6 +38,7 @@ use crate::time::Time;
 
 mod beginning;
 mod closing;
+mod committing;
 mod confirming;
 mod copying;
 mod meeting;
@@ -48,6 +49,7 @@ mod pulling;
 pub use message::{Greeting, Have, Head, TopicMessage, TopicNews};
 
 pub(super) use beginning::{Loading, Postponed};
+use committing::Commits;
 pub(super) use confirming::{Publishes, Terms};
 pub(super) use member::Members;
 
@@ -67,6 +69,7 @@ pub(super) struct Cluster {
     /// Records that are being read, in the order in which that was asked for.
     pub(super) fetches: VecDeque<Fetch>,
     pub(super) publishes: Publishes,
+    pub(super) commits: Commits,
     /// The node does not serve readers yet.
     pub(super) loading: Option<Loading>,
     /// The members count the present life, so it publishes.
@@ -122,6 +125,7 @@ impl Cluster {
             lacking: BTreeSet::new(),
             fetches: VecDeque::new(),
             publishes: Publishes::default(),
+            commits: Commits::default(),
             loading: None,
             is_introduced: false,
             may_owe_ends: true,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::bench::{Answer, Bench, read, shown, zero};
 use crate::command::{Command, Reply, Wait};
 use crate::extras::Extras;
-use crate::id::ClientId;
+use crate::id::{ClientId, Ticket};
 use crate::tests::shoal::Shoal;
 use crate::topic::{
     Cursor, Follow, Misread, NamedView, Publish, Read, Start, Told, TopicCommand, TopicPage,
@@ -332,7 +332,11 @@ fn commits_at_two_sides_are_merged_whichever_comes_first() {
         for seat in order {
             let (page, cursor) = read_at(&mut shoal, seat, 100);
             assert_eq!(page, ["0", "new"], "what its side has");
-            assert_eq!(commit_at(&mut shoal, seat, cursor), done());
+            if seat == 2 {
+                commit_cut_off(&mut shoal, seat, cursor);
+            } else {
+                assert_eq!(commit_at(&mut shoal, seat, cursor), done());
+            }
         }
         shoal.mend();
         shoal.advance(10);
@@ -344,13 +348,59 @@ fn commits_at_two_sides_are_merged_whichever_comes_first() {
     }
 }
 
+/// A node without others commits: its client hears that nobody else has it yet.
+fn commit_cut_off(shoal: &mut Shoal, seat: usize, cursor: Cursor) {
+    let ticket = send_commit(shoal, seat, cursor);
+    shoal.advance_ms(4_900);
+    assert_eq!(shoal.answer(seat, ticket), None);
+    shoal.advance_ms(200);
+    let pending = Reply::Refused(TopicRefusal::CommitPending.into());
+    assert_eq!(shoal.answer(seat, ticket), Some(&pending));
+}
+
+fn send_commit(shoal: &mut Shoal, seat: usize, cursor: Cursor) -> Ticket {
+    let commit = TopicCommand::Commit { name: NAME, cursor };
+    shoal.send(seat, 8, Command::Topic(Box::new(commit)))
+}
+
+#[test]
+fn a_commit_that_was_answered_outlives_its_node() {
+    let mut shoal = Shoal::new(3);
+    shoal.advance(3);
+    put(&mut shoal, 0, "0");
+    let (_, cursor) = read_at(&mut shoal, 0, 100);
+    assert_eq!(commit_at(&mut shoal, 0, cursor), done());
+    shoal.kill(0);
+    for seat in [1, 2] {
+        let (rest, _) = read_at(&mut shoal, seat, 100);
+        assert_eq!(rest, Vec::<String>::new(), "it was read");
+    }
+}
+
+#[test]
+fn a_commit_is_answered_when_those_are_back_who_are_to_have_it() {
+    let mut shoal = parted();
+    put(&mut shoal, 2, "new");
+    let (_, cursor) = read_at(&mut shoal, 2, 100);
+    let ticket = send_commit(&mut shoal, 2, cursor);
+    shoal.advance(2);
+    assert_eq!(shoal.answer(2, ticket), None);
+    shoal.mend();
+    shoal.advance(2);
+    assert_eq!(shoal.answer(2, ticket), Some(&done()));
+    for seat in 0..3 {
+        let (rest, _) = read_at(&mut shoal, seat, 100);
+        assert_eq!(rest, Vec::<String>::new());
+    }
+}
+
 #[test]
 fn a_rewind_at_one_side_wins_over_commits_at_the_other() {
     let mut shoal = parted();
     let (_, before) = read_at(&mut shoal, 2, 100);
     let start = zero();
     run(&mut shoal, 0, TopicCommand::SetCursor { name: NAME, start });
-    assert_eq!(commit_at(&mut shoal, 2, before.clone()), done());
+    commit_cut_off(&mut shoal, 2, before.clone());
     shoal.mend();
     shoal.advance(10);
     agree(&shoal);
