@@ -50,8 +50,10 @@ impl Node {
             TopicCommand::RemoveRule(pattern) => self.set_rule(now, pattern, None, effects),
             TopicCommand::Commit { name, cursor } => {
                 match self.commit_cursor(now, name, cursor, effects) {
-                    Ok(()) if self.topics.origins.has(Bug::CommitEarly) => Ok(TopicReply::Done),
-                    Ok(()) => return self.wait_for_keepers(now, ticket, name, effects),
+                    Ok(_) if self.topics.origins.has(Bug::CommitEarly) => Ok(TopicReply::Done),
+                    Ok(is_new) => {
+                        return self.wait_for_keepers(now, ticket, (name, is_new), effects);
+                    }
                     Err(refusal) => Err(refusal),
                 }
             }

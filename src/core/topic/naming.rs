@@ -112,14 +112,14 @@ impl Node {
         Ok(())
     }
 
-    /// TCOMMIT.
+    /// TCOMMIT. Returns whether it said anything new, which has gone to the other nodes.
     pub(super) fn commit_cursor(
         &mut self,
         now: Now,
         name: &[u8],
         cursor: &Cursor,
         effects: &mut Vec<Effect>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<bool, Refusal> {
         self.check_topics()?;
         let (epoch, mut named) = match self.known(name) {
             Known::Named(epoch, named) => (epoch, named),
@@ -145,13 +145,14 @@ impl Node {
             both.merge(&self.topics.live);
         }
         if both == named.cursor {
-            return Ok(());
+            return Ok(false);
         }
         if both.cut().len() > NAMES_MAX {
             return Err(TopicRefusal::TooManyNames.into());
         }
         named.commit(OriginNode::of(&self.id), now.wall.0, both);
-        self.write_named(now, (name, epoch), &named, effects)
+        self.write_named(now, (name, epoch), &named, effects)?;
+        Ok(true)
     }
 
     /// Whether a name was set elsewhere since a cursor was handed out.

@@ -200,7 +200,11 @@ impl Checker {
         let is_wrong = |(id, kept): &(&EntryId, &super::checker::Kept)| {
             let made = jobs.get(id).map(Vec::as_slice).unwrap_or_default();
             let is_handled = |(_, job): &(&JobId, &BoundJob)| job.delivered > 0 || job.is_taken;
-            let is_gone = kept.copies.is_empty()
+            // Who has it may never have met one that knows the binding.
+            let is_gone = kept
+                .copies
+                .keys()
+                .all(|host| !topics.bound.holders.contains(host))
                 || topics.is_flushed(**id, kept.channel)
                 || topics.is_ruled(kept.channel);
             wants(kept.channel)

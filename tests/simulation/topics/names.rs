@@ -46,8 +46,11 @@ const NAME_COPIES: usize = 3;
 #[derive(Debug)]
 struct Commit {
     held: Held,
-    /// When it was asked for.
+    /// When it was asked for, and where.
     at: Micros,
+    host: HostIndex,
+    /// Its node recorded it.
+    is_new: bool,
     /// That of the cursor, if it has one.
     epoch: Option<u64>,
     /// That of the name at the node, when it was asked.
@@ -113,6 +116,8 @@ impl Name {
             },
             epoch,
             at: now,
+            host,
+            is_new: false,
             asked: self.known.get(&host).map(|(epoch, _)| *epoch),
             kept: None,
         });
@@ -122,13 +127,12 @@ impl Name {
         number
     }
 
-    /// How many nodes have recorded something of the name since a commit was asked for; none if its own node has not, as the
-    /// commit said nothing new.
-    fn keepers(&self, host: HostIndex, commit: CommitIndex) -> Option<usize> {
-        let asked = self.commits[commit].at;
-        let has = |at: &Micros| *at >= asked;
-        self.recorded_at.get(&host).filter(|at| has(at))?;
-        Some(self.recorded_at.values().filter(|at| has(at)).count())
+    /// How many nodes have recorded something of the name since a commit was asked for; none if it said nothing new.
+    fn keepers(&self, commit: CommitIndex) -> Option<usize> {
+        let commit = &self.commits[commit];
+        let has = |at: &&Micros| **at >= commit.at;
+        let all = self.recorded_at.values();
+        commit.is_new.then(|| all.filter(has).count())
     }
 
     /// A node records a value.
@@ -148,6 +152,11 @@ impl Name {
         }
         self.known.insert(host, key);
         self.recorded_at.insert(host, now);
+        let asked = self.commits.iter_mut().rev();
+        let asked = asked.take_while(|commit| commit.at == now);
+        asked
+            .filter(|commit| commit.host == host)
+            .for_each(|commit| commit.is_new = true);
         if self.epochs.contains_key(&epoch) {
             return true;
         }
@@ -305,7 +314,7 @@ impl Checker {
         let is_calm = self.is_quiet() && self.all_met;
         let least = NAME_COPIES.min(self.topics.nodes);
         let name = &mut self.topics.names[number];
-        let keepers = name.keepers(host, commit).filter(|_| is_calm);
+        let keepers = name.keepers(commit).filter(|_| is_calm);
         let asked = &mut name.commits[commit];
         let known = name.known.get(&host);
         let wrong = match (known, asked.epoch) {

@@ -49,7 +49,7 @@ impl Node {
         &mut self,
         now: Now,
         ticket: Ticket,
-        name: &[u8],
+        (name, is_sent): (&[u8], bool),
         effects: &mut Vec<Effect>,
     ) {
         let until = now.time + PATIENCE;
@@ -68,7 +68,7 @@ impl Node {
             },
         );
         for key in self.topics.cluster.members.keys() {
-            self.ask_keeper(now, key, number, effects);
+            self.ask_keeper(now, key, (number, is_sent), effects);
         }
         self.answer_commits(effects);
         if self.topics.cluster.commits.waiting.contains_key(&number) {
@@ -76,7 +76,14 @@ impl Node {
         }
     }
 
-    fn ask_keeper(&mut self, now: Now, to: PeerKey, number: u64, effects: &mut Vec<Effect>) {
+    /// Asks a member for a commit, which it was sent already, or is now.
+    fn ask_keeper(
+        &mut self,
+        now: Now,
+        to: PeerKey,
+        (number, is_sent): (u64, bool),
+        effects: &mut Vec<Effect>,
+    ) {
         let cluster = &self.topics.cluster;
         let Some(waiting) = cluster.commits.waiting.get(&number) else {
             return;
@@ -87,8 +94,10 @@ impl Node {
         else {
             return;
         };
-        let settings = Arc::from([setting.clone()]);
-        self.send(to, Message::Settings(settings), effects);
+        if !is_sent {
+            let settings = Arc::from([setting.clone()]);
+            self.send(to, Message::Settings(settings), effects);
+        }
         self.tell_member(now, to, TopicNews::Confirm(number), effects);
     }
 
@@ -97,7 +106,7 @@ impl Node {
         let waiting = &self.topics.cluster.commits.waiting;
         let numbers: Vec<u64> = waiting.keys().copied().collect();
         for number in numbers {
-            self.ask_keeper(now, to, number, effects);
+            self.ask_keeper(now, to, (number, false), effects);
         }
     }
 
