@@ -119,7 +119,7 @@ impl Checker {
         let has_window = mine.terms().key.as_ref().is_some_and(|key| key.window > 0);
         let wrong = if !same {
             Some("has another key")
-        } else if theirs.is_withdrawn() && theirs.ends.is_never_acked() {
+        } else if theirs.is_withdrawn() && !theirs.finished {
             // One that a worker did though its add was withdrawn, at a node that had not heard of that, is done.
             Some("was not added")
         } else if self.is_quiet() && is_long_over && !has_window {
