@@ -79,11 +79,21 @@ impl Node {
             job.make(Move::Announce);
             let id = job.id;
             self.happened(id, What::Asked);
+            self.introduce_holders(key, effects);
             let message = self.will_queue_message(now, key);
             self.tell_all(key, &message, effects);
         }
         self.note_restored(key);
         self.agenda.add_job(&mut self.jobs, key);
+    }
+
+    /// More nodes hold a job than it asks for: some of them may not know of each other, and two of those could have it queued
+    /// for good. Who asks all of them tells them who they are.
+    fn introduce_holders(&mut self, key: JobKey, effects: &mut Vec<Effect>) {
+        let others = self.jobs[key].holders.and(self.peers.up());
+        if others.len() >= self.jobs[key].replicate {
+            self.tell_holders(key, others, 0, effects);
+        }
     }
 
     /// Tells all holders, as far as a link to them is up.
