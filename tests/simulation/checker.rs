@@ -309,8 +309,9 @@ impl Checker {
         // Who waits for a key may wait for long.
         let has_key = job.terms.key.is_some();
         let purged = self.may_be_purged(job) || job.ends.is_cancelled || has_key;
-        // Without links, its CLUSTER MEET was lost half way, and no copy can be had.
-        if maybe && self.quiet && !purged && links > 0 && job.terms.timeout.is_none_or(is_long) {
+        // Without links, its CLUSTER MEET was lost half way, and no copy can be had; where memory is short, nodes take none.
+        let can_be_had = links > 0 && !self.lore.is_tight;
+        if maybe && self.quiet && !purged && can_be_had && job.terms.timeout.is_none_or(is_long) {
             self.violate(Some(number), format!("{refusal:?} in a quiet run"));
         } else if !maybe && job.id.is_some() {
             self.violate(Some(number), format!("{refusal:?}, but it was recorded"));

@@ -213,6 +213,7 @@ impl Restore {
             }
             node.enqueue(now.time, key, cause, effects);
         }
+        node.serve_rehoused(now.time, effects);
         if let Some(oldest) = node.segments.retire() {
             effects.push(Effect::Retire(Stream::Jobs, oldest));
         }
