@@ -128,7 +128,7 @@ impl Node {
             self.dedup_without(at.time, (key, false), effects);
         }
         let is_reachable = self.peers.reachable().contains(key);
-        self.on_member_reachable(at, key, is_reachable);
+        self.on_member_reachable(at, key, is_reachable, effects);
     }
 
     pub(crate) fn on_peer_state(

@@ -62,7 +62,7 @@ impl Node {
 
     /// Our link to a node broke: what we said last may be lost.
     pub(crate) fn on_member_down(&mut self, now: Now, key: PeerKey) {
-        self.on_member_reachable(now, key, false);
+        self.set_reachable(now, key, false);
         if let Some(member) = self.topics.cluster.members.get_mut(key) {
             // It may be another process when it is back, with less than it had.
             member.has_greeted = false;
@@ -71,7 +71,22 @@ impl Node {
     }
 
     /// A node is taken for dead, or is not any more. Our link to it may be up all the time.
-    pub(crate) fn on_member_reachable(&mut self, now: Now, key: PeerKey, is_reachable: bool) {
+    pub(crate) fn on_member_reachable(
+        &mut self,
+        now: Now,
+        key: PeerKey,
+        is_reachable: bool,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.set_reachable(now, key, is_reachable);
+        let member = self.topics.cluster.members.get(key);
+        if member.is_some_and(|member| member.next_push.is_none()) {
+            // It greeted while it was taken for dead.
+            self.resume_with(now, key, effects);
+        }
+    }
+
+    fn set_reachable(&mut self, now: Now, key: PeerKey, is_reachable: bool) {
         let Some(member) = self.topics.cluster.members.get_mut(key) else {
             return;
         };

@@ -191,6 +191,28 @@ fn a_subscriber_gets_what_is_published_elsewhere_at_once() {
     }
 }
 
+/// A node greets while another one takes it for dead, as gossip lags behind. (Simulation seed 3296.)
+#[test]
+fn a_member_that_greeted_while_it_was_taken_for_dead_gets_all_that_comes() {
+    let mut shoal = Shoal::new(3);
+    shoal.advance(3);
+    shoal.kill(1);
+    shoal.start(1);
+    for _ in 0..2000 {
+        shoal.feed(0, Event::PeerFailing(Shoal::id(1), true));
+        shoal.advance_ms(1);
+    }
+    shoal.feed(0, Event::PeerFailing(Shoal::id(1), false));
+    shoal.advance(1);
+    for body in names(5) {
+        put(&mut shoal, 0, &body).expect("three nodes are there");
+    }
+    shoal.advance(3);
+    let mut reader = Reader::default();
+    reader.read(&mut shoal, 1);
+    assert_eq!(reader.bodies, names(5));
+}
+
 #[test]
 fn a_wandering_reader_goes_on_without_a_node_that_is_down() {
     let mut shoal = Shoal::new(3);
