@@ -127,11 +127,15 @@ impl Name {
         number
     }
 
-    /// How many nodes have recorded something of the name since a commit was asked for; none if it said nothing new.
+    /// How many nodes have recorded something of the name since a commit was asked for, or knew that it was set since; none if
+    /// the commit said nothing new.
     fn keepers(&self, commit: CommitIndex) -> Option<usize> {
         let commit = &self.commits[commit];
-        let has = |at: &&Micros| **at >= commit.at;
-        let all = self.recorded_at.values();
+        let has = |(host, at): &(&HostIndex, &Micros)| {
+            let epoch = self.known.get(host).map(|(epoch, _)| *epoch);
+            **at >= commit.at || epoch > commit.asked
+        };
+        let all = self.recorded_at.iter();
         commit.is_new.then(|| all.filter(has).count())
     }
 
