@@ -341,7 +341,8 @@ impl Checker {
         let is_dead = register.as_ref().is_some_and(|it| it.dead.is_some());
         let rank = register.map(|register| register.rank());
         let job = &mut self.jobs[number];
-        if is_dead || job.rules().max_deliver.is_none() {
+        // A holder that missed a FASTACK brings the job back with what it counted itself.
+        if is_dead || job.finished || job.rules().max_deliver.is_none() {
             return;
         }
         let count = delivery.deliveries;

@@ -274,6 +274,7 @@ impl Node {
 
     /// A holder lacks its copy, and this node sent it again.
     pub(crate) fn heal_missing(&mut self, key: JobKey, from: PeerKey) {
+        self.healing.recent.answered(from, key);
         if let Some(case) = self.healing.cases.get_mut(&key) {
             case.confirmed.remove(from);
             case.given.insert(from);

@@ -140,6 +140,7 @@ impl Node {
     ) {
         self.made.note(self.peers.get(from).id.maker(), state.made);
         self.update_taker(now, from, |peer| peer.state = state, effects);
+        self.offer_unanswered(now, from);
     }
 
     /// Changes what makes a peer take copies, or refuse them.

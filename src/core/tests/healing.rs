@@ -3,8 +3,9 @@
 use super::bench::{SETTINGS, job, job_with_retry};
 use super::shoal::Shoal;
 use crate::command::{AddJob, Command, Replication, Reply};
-use crate::event::Event;
-use crate::id::JobId;
+use crate::event::{Event, PeerUp};
+use crate::extras::Features;
+use crate::id::{JobId, StoreId};
 use crate::message::Message;
 use crate::node::Settings;
 
@@ -268,6 +269,38 @@ fn a_node_that_crashed_gets_its_own_new_jobs_back() {
     shoal.kill(0);
     shoal.lose_records(0, id);
     shoal.start(0);
+    shoal.advance(1);
+    assert_eq!(copies(&mut shoal, id), 2);
+}
+
+/// The node that crashed has no link yet to the one that asks it what it has. (Simulation seed 4801.)
+#[test]
+fn what_a_node_lacks_after_a_crash_is_asked_again_when_it_can_answer() {
+    let mut shoal = Shoal::new(2);
+    let id = shoal.add(
+        0,
+        AddJob {
+            replicate: Some(2),
+            ..job_with_retry("q", 3600)
+        },
+    );
+    shoal.kill(1);
+    shoal.lose_records(1, id);
+    shoal.start(1);
+    for _ in 0..3000 {
+        shoal.feed(1, Event::PeerDown(Shoal::id(0)));
+        shoal.advance_ms(1);
+    }
+    assert_eq!(copies(&mut shoal, id), 1);
+    let up = PeerUp {
+        id: Shoal::id(0),
+        store: StoreId(1),
+        restarted: false,
+        same_zone: false,
+        zone: 0,
+        features: Features::KNOWN,
+    };
+    shoal.feed(1, Event::PeerUp(up));
     shoal.advance(1);
     assert_eq!(copies(&mut shoal, id), 2);
 }
