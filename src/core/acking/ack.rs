@@ -162,7 +162,7 @@ impl Node {
                 }
                 self.end_at_once(now, key, end, effects);
             }
-            None => self.remember(now, id, end.known()),
+            None => self.remember_end(now, id, end),
         }
     }
 

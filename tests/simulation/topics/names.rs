@@ -39,7 +39,7 @@ impl Held {
     }
 }
 
-/// On so many nodes a commit is that is answered with OK: `topic-replicate`.
+/// How many nodes have a commit that is answered with OK: `topic-replicate`.
 const NAME_COPIES: usize = 3;
 
 /// A TCOMMIT.
