@@ -133,6 +133,12 @@ impl Life {
         self.known.get(&host).and_then(|known| known.rank)
     }
 
+    /// Whether the job was moved, and this node has not heard of it.
+    pub(crate) fn was_moved_since(&self, host: HostIndex) -> bool {
+        let last = self.made.last_key_value().map(|(rank, _)| *rank);
+        self.rank_at(host) < last
+    }
+
     /// When the job last became a dead letter.
     pub(crate) fn buried(&self) -> Option<Micros> {
         self.made.values().filter_map(|made| made.buried).max()

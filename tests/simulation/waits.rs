@@ -52,7 +52,9 @@ impl Checker {
         let job = &mut self.jobs[number];
         // Two clients give it back at two nodes that have not heard of each other: either may win.
         let is_race = |(other, asked)| other != host && now < asked + HEARD_WITHIN;
-        if job.life.before.is_some_and(is_race) {
+        // The job was moved before that, and the node had not heard of it: what is said of a former place is void.
+        let is_void = job.life.was_moved_since(host);
+        if job.life.before.is_some_and(is_race) || is_void {
             return;
         }
         let others = job.copies.keys().copied().filter(|&other| other != host);
