@@ -102,6 +102,16 @@ impl Bench {
         self.settle();
     }
 
+    /// The same, without the last records of topics: they were on no disk.
+    pub(super) fn crash(&mut self, lost: usize) {
+        for _ in 0..lost {
+            let is_topic = |(_, record): &(Location, Record)| record.stream() == Stream::Topics;
+            let last = self.log.iter().rposition(is_topic);
+            self.log.remove(last.expect("there are records"));
+        }
+        self.restart();
+    }
+
     /// Both clocks go on; a tick exactly at every deadline.
     pub(super) fn advance(&mut self, ms: u64) {
         let end = self.now.time + std::time::Duration::from_millis(ms);

@@ -305,3 +305,20 @@ fn publishing_stops_where_all_is_held(rule: Rule) {
     bench.advance(100);
     bench.publish("a", "x");
 }
+
+/// The cursor names more records of a life than are left anywhere, and no name of the life before it. (Simulation seed 118.)
+#[test]
+fn a_reader_goes_on_when_a_crash_took_what_it_had_read_last() {
+    let mut bench = Bench::new();
+    bench.publish("a", "1");
+    bench.restart();
+    bench.publish("a", "2");
+    bench.publish("a", "3");
+    let (all, cursor) = bench.read_from(zero(), "*", 10);
+    assert_eq!(all, ["1", "2", "3"]);
+    bench.crash(1);
+    bench.publish("a", "4");
+    bench.advance(3000);
+    let (rest, _) = bench.read_from(Start::Cursor(Box::new(cursor)), "*", 10);
+    assert_eq!(rest, ["4"]);
+}
