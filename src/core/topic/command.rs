@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::binding::BindingView;
+use super::channels::ChannelKey;
 use super::cursor::Cursor;
 use super::id::EntryId;
 use super::origin::Origin;
@@ -329,6 +330,8 @@ pub struct Unread {
     pub bytes: u32,
     /// Whether it is late.
     pub late: bool,
+    /// Of which channel of this node.
+    pub(super) channel: ChannelKey,
 }
 
 /// What a connection is told without asking.

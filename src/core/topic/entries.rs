@@ -235,6 +235,7 @@ impl Entries {
                 place: entry.place.expect("what is not in memory is in the log"),
                 bytes: entry.bytes,
                 late: false,
+                channel: entry.channel,
             }),
         }
     }

@@ -385,11 +385,20 @@ impl Node {
     }
 
     fn answer_read(&mut self, mut waiting: Waiting, cursor: Cursor, effects: &mut Vec<Effect>) {
-        // It may have waited: what was flushed meanwhile is not told, and what was moved lies elsewhere.
-        let told = waiting.told.into_iter();
-        waiting.told = told
-            .filter_map(|told| self.topics.look_again_at(told))
-            .collect();
+        // It may have waited: what was flushed meanwhile is not told, what was moved lies elsewhere, and what retention took is lost
+        // if it is in the log alone.
+        let mut told: Vec<Told> = Vec::with_capacity(waiting.told.len());
+        for one in waiting.told {
+            let one = self.topics.look_again_at(one);
+            if let (Some(Told::Lost(before, more)), Some(Told::Lost(last, count))) =
+                (&one, told.last_mut())
+            {
+                (*last, *count) = ((*last).max(*before), *count + more);
+            } else {
+                told.extend(one);
+            }
+        }
+        waiting.told = told;
         for told in &waiting.told {
             self.topics.counts.deliver(told);
         }
@@ -463,7 +472,7 @@ impl Topics {
             Told::Lost(..) => return Some(told),
         };
         let Slot::Entry(entry) = self.entries.slot(origin, number) else {
-            return None;
+            return self.without_slot(told);
         };
         let channel = self.channels.get(entry.channel);
         if entry.id <= channel.flushed() {
@@ -471,6 +480,23 @@ impl Topics {
         }
         match told {
             Told::Unread(_) => Some(self.entries.told(origin, number, entry).with_late(late)),
+            Told::Entry(..) | Told::Lost(..) => Some(told),
+        }
+    }
+
+    /// The same of what is not kept here any more: retention took it, or a flush did.
+    fn without_slot(&self, told: Told) -> Option<Told> {
+        let (key, id) = match &told {
+            Told::Entry(entry, _) => (self.channels.find(&entry.channel), entry.id),
+            Told::Unread(unread) => (Some(unread.channel), unread.id),
+            Told::Lost(..) => (None, EntryId::ZERO),
+        };
+        let channel = key.and_then(|key| self.channels.known(key))?;
+        if id <= channel.flushed() {
+            return None;
+        }
+        match told {
+            Told::Unread(unread) => Some(Told::Lost(unread.id.after(), 1)),
             Told::Entry(..) | Told::Lost(..) => Some(told),
         }
     }
