@@ -377,7 +377,8 @@ impl Node {
         };
         self.purges.walk = (next < end && !walking.iter().all(is_gone)).then_some(next);
         if self.purges.walk.is_none() {
-            for name in walking {
+            // Where a job went that stood before others, clients are served first (see `serve_behind_purged`).
+            for name in self.purges.names(Stage::Walking) {
                 self.purges.set(&name, Stage::Done);
                 self.answer_askers(now, &name, effects);
             }
