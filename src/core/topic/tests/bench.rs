@@ -106,8 +106,8 @@ impl Bench {
     pub(super) fn crash(&mut self, lost: usize) {
         for _ in 0..lost {
             let is_topic = |(_, record): &(Location, Record)| record.stream() == Stream::Topics;
-            let last = self.log.iter().rposition(is_topic);
-            self.log.remove(last.expect("there are records"));
+            let newest = self.log.iter().rposition(is_topic);
+            self.log.remove(newest.expect("there are records"));
         }
         self.restart();
     }
