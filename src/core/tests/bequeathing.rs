@@ -112,9 +112,7 @@ fn a_wait_goes_with_the_copy_that_a_leaving_node_makes() {
     let nack = Nack {
         ids: vec![id],
         delay: Some(200),
-        to: None,
-        reason: None,
-        is_dead: false,
+        ..Nack::default()
     };
     assert_eq!(shoal.count(0, Command::Nack(nack)), 1);
     leave(&mut shoal, 0);

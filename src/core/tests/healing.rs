@@ -256,8 +256,8 @@ fn what_a_crashed_node_confirmed_last_is_offered_again() {
     }
 }
 
-#[test]
-fn a_node_that_crashed_gets_its_own_new_jobs_back() {
+/// Two nodes, and a job that both have.
+fn on_both() -> (Shoal, JobId) {
     let mut shoal = Shoal::new(2);
     let id = shoal.add(
         0,
@@ -266,6 +266,12 @@ fn a_node_that_crashed_gets_its_own_new_jobs_back() {
             ..job_with_retry("q", 3600)
         },
     );
+    (shoal, id)
+}
+
+#[test]
+fn a_node_that_crashed_gets_its_own_new_jobs_back() {
+    let (mut shoal, id) = on_both();
     shoal.kill(0);
     shoal.lose_records(0, id);
     shoal.start(0);
@@ -276,14 +282,7 @@ fn a_node_that_crashed_gets_its_own_new_jobs_back() {
 /// The node that crashed has no link yet to the one that asks it what it has. (Simulation seed 4801.)
 #[test]
 fn what_a_node_lacks_after_a_crash_is_asked_again_when_it_can_answer() {
-    let mut shoal = Shoal::new(2);
-    let id = shoal.add(
-        0,
-        AddJob {
-            replicate: Some(2),
-            ..job_with_retry("q", 3600)
-        },
-    );
+    let (mut shoal, id) = on_both();
     shoal.kill(1);
     shoal.lose_records(1, id);
     shoal.start(1);
