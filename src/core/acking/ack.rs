@@ -63,7 +63,6 @@ impl Node {
             return;
         }
         if self.other_holders(key).is_empty() && self.to_keep(now, key, &end).is_none() {
-            self.tally_end(now, key, end.known());
             self.let_go(now, key, &end, effects);
         } else {
             self.mark_acked(now, key, end, NodeSet::EMPTY, effects);
@@ -173,7 +172,6 @@ impl Node {
         } else if self.to_keep(now, key, end).is_some() {
             self.mark_acked(now, key, end.clone(), NodeSet::EMPTY, effects);
         } else {
-            self.tally_end(now, key, end.known());
             return self.let_go(now, key, end, effects);
         }
         self.rest_or_go(now, key, effects);

@@ -335,6 +335,7 @@ impl Node {
     /// Nobody here needs a job any more that ended so. Only its end is remembered.
     pub(super) fn let_go(&mut self, now: Time, key: JobKey, end: &End, effects: &mut Vec<Effect>) {
         let id = self.jobs[key].id;
+        self.tally_end(now, key, end.known());
         self.forget(now, key, effects);
         self.remember_end(now, id, end);
     }

@@ -369,8 +369,7 @@ impl Node {
         if let Some(to) = heir {
             self.bequeath(key, to, effects);
             self.expect(now, self.jobs[key].id, Sent::End);
-            budget.jobs -= 1;
-            budget.bytes = budget.bytes.saturating_sub(self.jobs[key].size());
+            budget.spend(self.jobs.extras(key).len());
         }
         heir.is_some()
     }
@@ -439,8 +438,7 @@ impl Node {
             return false;
         };
         if held.is_none() {
-            budget.jobs -= 1;
-            budget.bytes = budget.bytes.saturating_sub(self.jobs[key].size());
+            budget.spend(self.jobs[key].size());
             self.merge_holders(key, NodeSet::only(to), effects);
             self.offer(now, key, NodeSet::only(to), effects);
             self.expect(now, id, Sent::Copy);
@@ -484,9 +482,13 @@ impl Node {
 }
 
 impl Budget {
-    fn add(&mut self, to: PeerKey, copy: Copy) {
+    fn spend(&mut self, bytes: usize) {
         self.jobs -= 1;
-        self.bytes = self.bytes.saturating_sub(copy.body.len());
+        self.bytes = self.bytes.saturating_sub(bytes);
+    }
+
+    fn add(&mut self, to: PeerKey, copy: Copy) {
+        self.spend(copy.body.len());
         self.whole.entry(to).or_default().push(copy);
     }
 }

@@ -427,7 +427,7 @@ impl Node {
         });
     }
 
-    /// A job that is not over is about to end, here or everywhere. A node that only keeps a copy does not count that.
+    /// A job ends, here or everywhere. A node that only keeps a copy does not count that, and none counts it twice.
     pub(crate) fn tally_end(&mut self, now: Time, key: JobKey, end: Known) {
         let job = &self.jobs[key];
         let (counted, queue) = (job.counted, job.queue);

@@ -489,16 +489,16 @@ impl Topics {
         let (key, id) = match &told {
             Told::Entry(entry, _) => (self.channels.find(&entry.channel), entry.id),
             Told::Unread(unread) => (Some(unread.channel), unread.id),
-            Told::Lost(..) => (None, EntryId::ZERO),
+            Told::Lost(..) => return Some(told),
         };
         let channel = key.and_then(|key| self.channels.known(key))?;
         if id <= channel.flushed() {
             return None;
         }
-        match told {
-            Told::Unread(unread) => Some(Told::Lost(unread.id.after(), 1)),
-            Told::Entry(..) | Told::Lost(..) => Some(told),
-        }
+        Some(match told {
+            Told::Unread(_) => Told::Lost(id.after(), 1),
+            Told::Entry(..) | Told::Lost(..) => told,
+        })
     }
 
     /// What a subscription is told; nothing of a loss if it keeps no cursor.
