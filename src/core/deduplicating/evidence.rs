@@ -65,7 +65,7 @@ impl Node {
             let job = KeyedJob {
                 id: self.jobs[key].id,
                 created: keyed.created,
-                stand: KeyStand::Live,
+                stand: KeyStand::Given,
             };
             self.dedups.given.push_back((now, keyed.name(), job));
             self.forget_given(now);

@@ -21,6 +21,8 @@ pub(super) struct Found {
 /// What is known of one job.
 #[derive(Debug, Clone, Copy, Default)]
 struct Known {
+    /// A node has it.
+    is_there: bool,
     /// It was added.
     is_live: bool,
     /// It is a dead letter or over, and its key still counts.
@@ -38,8 +40,9 @@ impl Found {
                 .entry(job.id)
                 .or_insert((job.created, Known::default()));
             match job.stand {
-                KeyStand::Pending => {}
-                KeyStand::Live => known.is_live = true,
+                KeyStand::Pending => known.is_there = true,
+                KeyStand::Live => (known.is_there, known.is_live) = (true, true),
+                KeyStand::Given => known.is_live = true,
                 KeyStand::Dead(left) | KeyStand::Over(left) => {
                     known.is_ended = true;
                     known.is_held |= left > 0;
@@ -63,10 +66,11 @@ impl Found {
         oldest.map(|(_, id)| id)
     }
 
-    /// Whether this job was added, and nobody knows that it is over or dead.
+    /// Whether this job was added and is somewhere, and nobody knows that it is over or dead.
     pub(super) fn is_live(&self, id: &JobId) -> bool {
+        let is_live = |known: &Known| known.is_live && known.is_there && !known.is_ended;
         let known = self.jobs.get(id);
-        known.is_some_and(|(_, known)| known.is_live && !known.is_ended) && !self.over.contains(id)
+        known.is_some_and(|(_, known)| is_live(known)) && !self.over.contains(id)
     }
 }
 
@@ -154,6 +158,17 @@ mod tests {
         assert_eq!(found.oldest(), Some(id(2)));
         found.add(&[job(2, 7, KeyStand::Dead(0))], &[]);
         assert_eq!(found.oldest(), None);
+    }
+
+    /// Simulation seed 8915: the node that had added a job for others to hold still knew of it when those had forgotten it.
+    #[test]
+    fn a_job_that_its_adder_gave_away_counts_if_a_node_has_it() {
+        let mut found = Found::default();
+        found.add(&[job(1, 5, KeyStand::Given)], &[]);
+        assert_eq!(found.oldest(), None, "nobody has it");
+        found.add(&[job(1, 5, KeyStand::Pending)], &[]);
+        assert_eq!(found.oldest(), Some(id(1)));
+        assert!(found.is_live(&id(1)));
     }
 
     #[test]

@@ -109,6 +109,8 @@ pub enum KeyStand {
     Dead(u64),
     /// It is over. Its key counts for that many more milliseconds.
     Over(u64),
+    /// It was added and went to other nodes. The sender does not have it: it counts if a node that has it says so, too.
+    Given,
 }
 
 impl KeyStand {

@@ -52,6 +52,7 @@ fn keyed_jobs() -> impl Strategy<Value = KeyedJob> {
     let stands = prop_oneof![
         Just(KeyStand::Pending),
         Just(KeyStand::Live),
+        Just(KeyStand::Given),
         any::<u64>().prop_map(KeyStand::Dead),
         any::<u64>().prop_map(KeyStand::Over),
     ];
