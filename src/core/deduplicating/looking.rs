@@ -25,10 +25,8 @@ struct Known {
     is_there: bool,
     /// It was added.
     is_live: bool,
-    /// It is a dead letter or over, and its key still counts.
-    is_held: bool,
-    /// It is one of the two, whether its key counts or not.
-    is_ended: bool,
+    /// It is a dead letter or over: whether its key still counts.
+    ended: Option<bool>,
 }
 
 impl Found {
@@ -44,8 +42,7 @@ impl Found {
                 KeyStand::Live => (known.is_there, known.is_live) = (true, true),
                 KeyStand::Given => known.is_live = true,
                 KeyStand::Dead(left) | KeyStand::Over(left) => {
-                    known.is_ended = true;
-                    known.is_held |= left > 0;
+                    known.ended = Some(known.ended == Some(true) || left > 0);
                 }
             }
         }
@@ -59,7 +56,7 @@ impl Found {
 
     /// The oldest job that counts.
     pub(super) fn oldest(&self) -> Option<JobId> {
-        let counts = |id: &JobId, known: &Known| known.is_held || self.is_live(id);
+        let counts = |id: &JobId, known: &Known| known.ended == Some(true) || self.is_live(id);
         let all = self.jobs.iter();
         let counting = all.filter(|(id, (_, known))| counts(id, known));
         let oldest = counting.map(|(&id, &(created, _))| (created, id)).min();
@@ -68,7 +65,7 @@ impl Found {
 
     /// Whether this job was added and is somewhere, and nobody knows that it is over or dead.
     pub(super) fn is_live(&self, id: &JobId) -> bool {
-        let is_live = |known: &Known| known.is_live && known.is_there && !known.is_ended;
+        let is_live = |known: &Known| known.is_live && known.is_there && known.ended.is_none();
         let known = self.jobs.get(id);
         known.is_some_and(|(_, known)| is_live(known)) && !self.over.contains(id)
     }
