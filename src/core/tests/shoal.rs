@@ -201,9 +201,14 @@ impl Shoal {
     /// Cuts both links between two nodes; what is on its way is lost.
     pub(crate) fn cut(&mut self, a: usize, b: usize) {
         for (from, to) in [(a, b), (b, a)] {
-            self.cut.push((from, to));
-            self.unlink(from, to);
+            self.cut_one_way(from, to);
         }
+    }
+
+    /// Cuts the link over which one node speaks to another.
+    pub(crate) fn cut_one_way(&mut self, from: usize, to: usize) {
+        self.cut.push((from, to));
+        self.unlink(from, to);
     }
 
     /// Mends all links.

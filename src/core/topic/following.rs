@@ -35,7 +35,7 @@ impl Node {
         if self.topics.cluster.loading.is_some() {
             return self.postpone_reader(now, ticket, Postponed::follow(follow), effects);
         }
-        self.settle_alone();
+        self.settle_alone(now);
         self.topics.advance(now.wall);
         let cursor = match self.begin_reader(now, &follow.start, &follow.patterns, effects) {
             Ok(cursor) => cursor,
@@ -106,7 +106,7 @@ impl Node {
         if self.topics.cluster.loading.is_some() {
             return self.postpone_reader(now, ticket, Postponed::subscribe(listen, names), effects);
         }
-        self.settle_alone();
+        self.settle_alone(now);
         self.topics.advance(now.wall);
         let start = self.topics.now();
         let mut told = Vec::new();

@@ -18,9 +18,6 @@ use super::planted::Bug;
 pub struct Origins {
     logs: BTreeMap<Origin, OriginLog>,
     ends: Ends,
-    /// No member is away, and what all of them have has been heard: a number of an origin that is over which nobody here knows
-    /// is in no log any more.
-    is_complete: bool,
     #[cfg(any(test, feature = "planted-bugs"))]
     planted: Option<Bug>,
 }
@@ -72,25 +69,6 @@ impl Origins {
     pub fn whole(&self, origin: Origin) -> u64 {
         let told = self.ends.whole(origin);
         self.log(origin).map_or(told, |log| log.seen_from(told))
-    }
-
-    /// Says whether all members are there, and have said what they have.
-    pub fn set_complete(&mut self, is_complete: bool) {
-        self.is_complete = is_complete;
-    }
-
-    /// Whether this node may know less of the end records among the first `records` of a log than another one. A crash of all
-    /// nodes may have taken the last records of an origin that readers had passed: nobody has those.
-    pub(super) fn may_lack_ends(&self, origin: Origin, records: u64) -> bool {
-        let is_final = self.is_complete && self.is_over(origin);
-        let known = self.log(origin).map_or(0, OriginLog::known);
-        let known = known.max(self.ends.reach(origin).map_or(0, |reach| reach.known));
-        let there = if is_final {
-            records.min(known)
-        } else {
-            records
-        };
-        self.whole(origin) < there
     }
 
     /// Takes an entry with its number; false if it was here before.

@@ -442,7 +442,7 @@ impl Lane {
         let is_blind = !cut.names(origin)
             && later.any(|(later, passed)| {
                 let is_ignored = origins.has(Bug::LaterIgnored) && origins.log(later).is_none();
-                !is_ignored && origins.may_lack_ends(later, passed.records())
+                !is_ignored && origins.whole(later) < passed.records()
             });
         let log = origins.log(origin);
         let limit = match log {

@@ -178,7 +178,7 @@ impl Node {
         read: &Read<'_>,
         effects: &mut Vec<Effect>,
     ) {
-        self.settle_alone();
+        self.settle_alone(now);
         self.topics.advance(now.wall);
         if let Err(refusal) = self.check_topics() {
             return answer(ticket, Reply::Refused(refusal), effects);

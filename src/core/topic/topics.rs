@@ -172,7 +172,7 @@ impl Topics {
         if is_new {
             let position = (origin, number, record.id());
             self.entries.add(position, None, 0, self.segments.current());
-            self.cluster.highest = self.cluster.highest.max(record.id());
+            self.cluster.note_end(record.id());
             let log = self.origins.log(origin);
             if log.is_some_and(|log| log.settled() >= number) {
                 // It was settled before it came.

@@ -11,6 +11,7 @@ use super::{NameIndex, Reader, ReaderIndex, TopicAsk, TopicStep};
 use crate::client::Step;
 use crate::cluster::Cluster;
 use crate::dice::Dice;
+use crate::host::Process;
 use crate::schedule::{Happening, HostIndex, MS, SECOND};
 
 /// How a reader reads.
@@ -213,6 +214,12 @@ impl Cluster {
         page: &TopicPage,
         jump: Option<&Jump>,
     ) {
+        // What a crash took of all logs may have been passed: who passed it waits until all nodes have said what they have.
+        let is_new = |process: &Process| self.now < process.started + 3 * SECOND / 2;
+        let processes = self.hosts.iter().map(|host| host.process.as_ref());
+        let may_wait = processes
+            .into_iter()
+            .any(|process| process.is_none_or(is_new));
         let reader = &mut self.topics.readers[index];
         let to = reader.to.take();
         let topics = &self.checker.topics;
@@ -227,6 +234,8 @@ impl Cluster {
         };
         let wrong = if to.as_ref().is_some_and(beyond) {
             Some("what lies behind its end".to_owned())
+        } else if may_wait {
+            None
         } else if let Some(To { id, is_due: true }) = to
             && is_missing(&&id)
         {

@@ -70,7 +70,7 @@ impl Node {
             None => 1,
         };
         self.topics.check_loaded()?;
-        self.settle_alone();
+        self.settle_alone(now);
         self.topics.advance(now.wall);
         let cursor = self.topics.start(start, &[pattern]);
         let home = OriginNode::of(&self.id);
@@ -115,7 +115,7 @@ impl Node {
 
     /// TBINDINGS.
     pub(in crate::topic) fn binding_views(&mut self, now: Now) -> TopicReply {
-        self.settle_alone();
+        self.settle_alone(now);
         self.topics.advance(now.wall);
         let bound = self.topics.bindings.all.values();
         let views = bound.map(|bound| BindingView {

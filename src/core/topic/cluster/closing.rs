@@ -30,8 +30,6 @@ impl Node {
         }
         self.count_members(now, effects);
         self.go_on_loading(now, effects);
-        let is_complete = self.is_complete();
-        self.topics.origins.set_complete(is_complete);
         self.go_on_beginning(now, effects);
         self.go_on_publishing(now, effects);
         self.answer_commits(effects);
@@ -50,13 +48,6 @@ impl Node {
         self.tell_haves(now, effects);
         self.pull_records(now, effects);
         self.watch_topics(now);
-    }
-
-    /// Whether all members are there, and this node has heard what they have.
-    fn is_complete(&self) -> bool {
-        let cluster = &self.topics.cluster;
-        let is_up = self.peers.members().without(self.peers.up()).is_empty();
-        is_up && cluster.loading.is_none() && !cluster.is_anybody_away()
     }
 
     /// Counts those whose logs are here as far as the order has come, and tells them so.

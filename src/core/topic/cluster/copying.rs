@@ -211,9 +211,14 @@ impl Node {
         self.watch_topics(now);
     }
 
-    /// A node without others needs nobody to settle what it has. So a reader sees what was acknowledged before.
-    pub(in crate::topic) fn settle_alone(&mut self) {
-        if self.topics.cluster.members.is_empty() && self.topics.has_news {
+    /// A node without others needs nobody to settle what it has, and to say what is lost. So a reader sees what was acknowledged
+    /// before.
+    pub(in crate::topic) fn settle_alone(&mut self, now: Now) {
+        if !self.topics.cluster.members.is_empty() {
+            return;
+        }
+        self.give_up_lost(now);
+        if self.topics.has_news {
             self.settle_own_log();
             self.topics.judge_others(self.settings.topic_replicate);
         }

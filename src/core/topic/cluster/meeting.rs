@@ -226,7 +226,7 @@ impl Node {
         };
         member.hear_wall(now, head.wall);
         member.is_ahead = is_ahead;
-        let has_room = head.takes && !member.takes;
+        let has_room = head.takes && !member.takes && member.next_push.is_some();
         member.takes = head.takes;
         if let Some((origin, closed)) = head.closed
             && origin.node() == member.node

@@ -149,6 +149,9 @@ impl Member {
         (self.asked, self.pull, self.question) = (None, None, None);
         (self.follows, self.counts) = (None, None);
         self.wants.clear();
+        // It says anew what it has, and hears anew where we go on.
+        self.next_push = None;
+        self.in_flight.clear();
     }
 
     /// How many more bytes it may get unasked.

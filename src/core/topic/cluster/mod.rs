@@ -151,6 +151,12 @@ impl Cluster {
             self.dirty.insert(origin);
         }
     }
+
+    /// An end record came: more is over, of which readers may have passed more than is left anywhere.
+    pub(super) fn note_end(&mut self, id: EntryId) {
+        self.highest = self.highest.max(id);
+        self.may_have_lost = true;
+    }
 }
 
 /// What is read for a fetch: the entries, by origin and number.

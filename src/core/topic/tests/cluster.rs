@@ -213,6 +213,29 @@ fn a_member_that_greeted_while_it_was_taken_for_dead_gets_all_that_comes() {
     assert_eq!(reader.bodies, names(5));
 }
 
+/// The same, while the link over which it is answered stays up all the time. (Simulation seed 9391.)
+#[test]
+fn a_member_whose_own_link_alone_broke_hears_where_entries_go_on() {
+    let mut shoal = Shoal::new(3);
+    shoal.advance(3);
+    shoal.cut_one_way(1, 0);
+    shoal.advance_ms(100);
+    shoal.mend();
+    for _ in 0..100 {
+        shoal.feed(0, Event::PeerFailing(Shoal::id(1), true));
+        shoal.advance_ms(1);
+    }
+    let before = shoal.sent.len();
+    shoal.feed(0, Event::PeerFailing(Shoal::id(1), false));
+    let goes_on = |(from, to, message): &(usize, usize, Message)| match message {
+        Message::Topic(message) => {
+            (*from, *to) == (0, 1) && matches!(message.news, TopicNews::Follows(..))
+        }
+        _ => false,
+    };
+    assert!(shoal.sent.iter().skip(before).any(goes_on));
+}
+
 #[test]
 fn a_wandering_reader_goes_on_without_a_node_that_is_down() {
     let mut shoal = Shoal::new(3);
