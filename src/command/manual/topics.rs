@@ -86,7 +86,7 @@ pub(in crate::command) static TREAD: Manual = Manual {
         "`LAST n` begins with the newest `n` entries that match, at most 10000. `TO` is the last id that is read, or the last \
          millisecond. `COUNT` is 100 unless said, at most 10000; `BYTES` is 1048576 unless said, and one entry always fits.",
         "`BLOCK` waits for the first entry, `0` for ever. When the time is up the array is empty.",
-        "Of entries that retention took before they were read, a reader is told once: id, nil, nil, `lost`, and how many at most.",
+        "Of entries that retention took before they were read, a reader is told before it gets the next entry: id, nil, nil, `lost`, and how many at most are missing below the id. A page that ends before that id says so, and the next page says it again.",
     ],
     ..entry(
         Group::Topics,

@@ -165,6 +165,7 @@ impl Topics {
             count: 1,
             bytes: u64::MAX,
             to: None,
+            lost: EntryId::ZERO,
         };
         let mut oldest = None;
         let (reached, ended) =

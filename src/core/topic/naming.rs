@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use super::command::{Misread, NamedView, Start, Told, TopicRefusal, TopicReply};
 use super::cursor::{Cursor, NAMES_MAX};
+use super::id::EntryId;
 use super::named::Named;
 use super::origin::OriginNode;
 use super::planted::Bug;
@@ -252,6 +253,7 @@ impl Topics {
             count: u64::MAX,
             bytes: u64::MAX,
             to: None,
+            lost: EntryId::ZERO,
         };
         let mut behind = 0;
         let cursor = named.cursor.clone();

@@ -35,7 +35,7 @@ pub(super) enum Ended {
     Full,
     /// It looked at enough records for now.
     Tired,
-    /// What comes next lies behind entries that retention took: the reader hears of these first.
+    /// Retention took entries that the reader has not passed: it hears of these before it gets the next one.
     Crossing,
 }
 
@@ -45,6 +45,16 @@ pub(super) struct Room {
     pub(super) count: u64,
     pub(super) bytes: u64,
     pub(super) to: Option<EntryId>,
+    /// Whoever gets it was told what retention took up to this id.
+    pub(super) lost: EntryId,
+}
+
+/// Up to which id a reader was told of losses.
+fn latest_loss(before: EntryId, told: &Told) -> EntryId {
+    match told {
+        Told::Lost(id, _) => before.max(id.before()),
+        Told::Entry(..) | Told::Unread(_) => before,
+    }
 }
 
 impl Topics {
@@ -58,7 +68,8 @@ impl Topics {
         is_first: bool,
         mut tell: impl FnMut(Told, u64, &dyn Fn() -> Cursor),
     ) -> (Cursor, Ended) {
-        let mut loss = self.taken_behind(cursor.id(), wanted);
+        let from = cursor.id();
+        let mut loss = self.taken_behind(from.max(room.lost), wanted);
         let mut page = self.open_page(cursor);
         let (mut count, mut bytes) = (0, 0);
         // Entries that were looked at, and what those cost that were passed together.
@@ -85,7 +96,7 @@ impl Topics {
                     let is_beyond = |to| id > to || self.origins.has(Bug::EndExclusive) && id == to;
                     ended = if count == room.count || !fits || room.to.is_some_and(is_beyond) {
                         Ended::Full
-                    } else if loss.is_some_and(|(taken, _)| taken < id) {
+                    } else if loss.is_some() {
                         Ended::Crossing
                     } else {
                         return true;
@@ -95,12 +106,12 @@ impl Topics {
             );
             let Some(given) = given else {
                 let cursor = || page.cursor(&self.origins);
-                // What was passed in silence counts, too: the next page does not look back.
-                let crossed = |(taken, _): &mut (EntryId, u64)| {
-                    ended == Ended::Crossing || *taken <= page.reached()
-                };
-                if let Some((taken, entries)) = loss.take_if(crossed) {
-                    tell(Told::Lost(taken.after(), entries), 0, &cursor);
+                // What was passed in silence counts, too: the next page does not look back, and another node may give it, of
+                // which retention has not come so far.
+                let is_behind = ended == Ended::Crossing || from < page.reached();
+                if let Some((taken, entries)) = loss.take_if(|_| is_behind) {
+                    let last = room.to.map_or(taken, |to| taken.min(to));
+                    tell(Told::Lost(last.after(), entries), 0, &cursor);
                 }
                 if ended == Ended::Crossing {
                     ended = Ended::Empty;
@@ -286,6 +297,7 @@ impl Node {
                 count: waiting.count - waiting.told.len() as u64,
                 bytes: waiting.bytes.saturating_sub(waiting.taken),
                 to: waiting.to,
+                lost: waiting.told.iter().fold(EntryId::ZERO, latest_loss),
             };
             let is_first = waiting.told.is_empty();
             let (mut told, mut taken) = (Vec::new(), 0);
@@ -303,6 +315,7 @@ impl Node {
             count: limits::TOPIC_PAGE_ENTRIES,
             bytes: limits::TOPIC_PAGE_BYTES,
             to: None,
+            lost: EntryId::ZERO,
         };
         let client = reader.client;
         let reader = topics.readers.get(id).expect("it was just there");

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::super::cluster::Fetch;
 use super::super::command::Told;
 use super::super::cursor::{Cursor, NAMES_MAX};
+use super::super::id::EntryId;
 use super::super::origin::OriginNode;
 use super::super::planted::Bug;
 use super::super::readers::Waiting;
@@ -331,6 +332,7 @@ impl Topics {
             count: page.made,
             bytes: u64::MAX,
             to: None,
+            lost: EntryId::ZERO,
         };
         let mut wanted = Wanted::new([&*bound.pattern]);
         let (cursor, _) = self.fill(making.from.clone(), &mut wanted, room, true, |_, _, _| {});
