@@ -389,6 +389,9 @@ impl Cluster {
         self.trace.note(now, host, || "has stopped".to_owned());
         self.hosts[host].disk.sync_now();
         self.gossip(host, shoalmq_gossip::Event::Leave);
+        let runs = |&other: &HostIndex| self.hosts[other].process.is_some();
+        let running: Vec<HostIndex> = (0..self.hosts.len()).filter(runs).collect();
+        self.checker.topics.stops(host, &running);
         self.end_process(host);
         self.hosts[host].clock.settle(Position(u64::MAX));
         let away = if self.faults.over {

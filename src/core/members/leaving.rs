@@ -225,10 +225,11 @@ impl Node {
         }
     }
 
-    /// A node stops with moves that nobody confirmed: after the next start their retry decides.
+    /// A node stops with moves that nobody confirmed: after the next start their retry decides. Of a job that only had a copy made,
+    /// nothing has changed here.
     pub(crate) fn end_hand_over(&mut self, now: Time) {
-        for id in std::mem::take(&mut self.hand_over).unconfirmed.into_keys() {
-            let Some(key) = self.jobs.find(&id) else {
+        for (id, sent) in std::mem::take(&mut self.hand_over).unconfirmed {
+            let Some(key) = self.jobs.find(&id).filter(|_| sent.what == Sent::Turn) else {
                 continue;
             };
             let job = &self.jobs[key];

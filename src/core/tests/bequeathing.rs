@@ -9,6 +9,7 @@ use crate::dedup::Dedup;
 use crate::event::Event;
 use crate::extras::{Extras, Tag};
 use crate::id::JobId;
+use crate::record::Record;
 
 /// A job on one node alone.
 fn alone() -> AddJob<'static> {
@@ -127,4 +128,44 @@ fn a_wait_goes_with_the_copy_that_a_leaving_node_makes() {
         .map(|it| it.id)
         .collect();
     assert_eq!(got, [id]);
+}
+
+/// It is another node's turn, which is away, and the copy that it makes is not confirmed. (Simulation seed 4886.)
+#[test]
+fn a_stop_does_not_cut_the_wait_of_a_job_short() {
+    let mut shoal = Shoal::new(3);
+    let add = AddJob {
+        replicate: Some(2),
+        retry: Some(1),
+        ..alone()
+    };
+    let id = shoal.add(0, add);
+    let is_held = |seat: &usize| shoal.log(*seat).any(|(_, record)| adds(record, id));
+    let holder = [1, 2].into_iter().find(is_held).expect("one has a copy");
+    assert_eq!(shoal.get(0, "q", 1).len(), 1);
+    let nack = Nack {
+        ids: vec![id],
+        delay: Some(200),
+        ..Nack::default()
+    };
+    assert_eq!(shoal.count(0, Command::Nack(nack)), 1);
+    shoal.advance(1);
+    shoal.kill(0);
+    shoal.advance(1);
+    shoal.hang(3 - holder);
+    shoal.feed(holder, Event::HandOver);
+    shoal.advance_ms(50);
+    assert_eq!(
+        shoal.node(holder).handing_over(),
+        1,
+        "nobody has said that it has the copy"
+    );
+    shoal.stop(holder);
+    shoal.start(holder);
+    shoal.advance(150);
+    assert_eq!(shoal.get(holder, "q", 1), [], "it waits");
+}
+
+fn adds(record: &Record, id: JobId) -> bool {
+    matches!(record, Record::Added(job) if job.id == id)
 }

@@ -147,6 +147,18 @@ impl Ledger {
         }
     }
 
+    /// A node stops. If it alone has an entry, as all others had stopped before, that is late when it is back.
+    pub(crate) fn stops(&mut self, host: HostIndex, running: &[HostIndex]) {
+        let is_alone = |kept: &Kept| {
+            let copies = &kept.copies;
+            let is_elsewhere = running
+                .iter()
+                .any(|other| *other != host && copies.contains_key(other));
+            copies.contains_key(&host) && copies.len() < self.nodes && !is_elsewhere
+        };
+        self.is_quiet = self.is_quiet && !self.entries.values().any(is_alone);
+    }
+
     pub(super) fn next_number(&self) -> Number {
         self.published.len()
     }
