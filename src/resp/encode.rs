@@ -136,9 +136,18 @@ where
     N: itoa::Integer + Copy,
     u8: TryFrom<N>,
 {
-    // Most have one digit: one write instead of three.
-    if let Ok(digit @ 0..10) = u8::try_from(value) {
-        out.extend_from_slice(&[mark, b'0' + digit, b'\r', b'\n']);
+    // Most have one digit, and most others two or three: one write instead of three.
+    if let Ok(small) = u8::try_from(value) {
+        if small < 10 {
+            out.extend_from_slice(&[mark, b'0' + small, b'\r', b'\n']);
+        } else if small < 100 {
+            let [tens, ones] = [small / 10, small % 10].map(|digit| b'0' + digit);
+            out.extend_from_slice(&[mark, tens, ones, b'\r', b'\n']);
+        } else {
+            let digits = [small / 100, small / 10 % 10, small % 10];
+            let [hundreds, tens, ones] = digits.map(|digit| b'0' + digit);
+            out.extend_from_slice(&[mark, hundreds, tens, ones, b'\r', b'\n']);
+        }
         return;
     }
     out.push(mark);

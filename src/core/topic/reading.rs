@@ -69,7 +69,9 @@ impl Topics {
         mut tell: impl FnMut(Told, u64, &dyn Fn() -> Cursor),
     ) -> (Cursor, Ended) {
         let from = cursor.id();
-        let mut loss = self.taken_behind(from.max(room.lost), wanted);
+        let known = from.max(room.lost);
+        let is_within = room.to.is_none_or(|to| known < to);
+        let mut loss = self.taken_behind(known, wanted).filter(|_| is_within);
         let mut page = self.open_page(cursor);
         let (mut count, mut bytes) = (0, 0);
         // Entries that were looked at, and what those cost that were passed together.

@@ -2,6 +2,7 @@
 
 use std::borrow::Borrow;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -20,8 +21,17 @@ const HEX: &[u8; 16] = b"0123456789abcdef";
 /// ```
 ///
 /// The start is the node's generation; 0 for an id that does not say when and where its job was made.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct JobId([u8; 24]);
+
+impl Hash for JobId {
+    /// Three words: a third of what a hasher does with the same as bytes of any number.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        for word in self.0.as_chunks().0 {
+            state.write_u64(u64::from_le_bytes(*word));
+        }
+    }
+}
 
 /// An id as clients write it, of a job or of no job.
 pub type IdText = [u8; JOB_ID_TEXT];
@@ -92,13 +102,18 @@ impl JobId {
         let mut all = 0;
         let (fours, _) = text[11..35].as_chunks::<4>();
         let (threes, _) = bytes[4..22].as_chunks_mut::<3>();
-        for (four, three) in fours.iter().zip(threes) {
-            let [a, b, c, d] = four.map(|c| BASE64_VALUES[usize::from(c)]);
-            all |= a | b | c | d;
-            *three = [a << 2 | b >> 4, b << 4 | c >> 2, c << 6 | d];
+        for (&[a, b, c, d], three) in fours.iter().zip(threes) {
+            let [first, second, third, fourth] = &BASE64_VALUES;
+            let bits = first[usize::from(a)]
+                | second[usize::from(b)]
+                | third[usize::from(c)]
+                | fourth[usize::from(d)];
+            all |= bits;
+            let [_, bits @ ..] = bits.to_be_bytes();
+            *three = bits;
         }
         hex_decode(&text[36..40], &mut bytes[22..])?;
-        (all != NO_VALUE).then_some(JobId(bytes))
+        (all & NO_VALUE == 0).then_some(JobId(bytes))
     }
 
     /// The id as clients see it.
@@ -353,26 +368,31 @@ fn hex_decode(text: &[u8], bytes: &mut [u8]) -> Option<()> {
         return None;
     }
     let mut all = 0;
-    for (pair, byte) in text.as_chunks::<2>().0.iter().zip(bytes) {
-        let [high, low] = pair.map(|c| HEX_VALUES[usize::from(c)]);
-        all |= high | low;
-        *byte = high << 4 | low;
+    for (&[high, low], byte) in text.as_chunks::<2>().0.iter().zip(bytes) {
+        let bits = HEX_VALUES[0][usize::from(high)] | HEX_VALUES[1][usize::from(low)];
+        all |= bits;
+        *byte = bits as u8;
     }
-    (all != NO_VALUE).then_some(())
+    (all & NO_VALUE == 0).then_some(())
 }
 
-/// What no character of a base64 text stands for.
-const NO_VALUE: u8 = 0xFF;
-/// What each byte stands for in a base64 text.
-const BASE64_VALUES: [u8; 256] = values_of(BASE64);
-/// The same in a text of hex digits.
-const HEX_VALUES: [u8; 256] = values_of(HEX);
+/// Set in what a byte stands for that is no digit.
+const NO_VALUE: u32 = 1 << 31;
+/// What each byte stands for as the first to the fourth digit of three bytes in a base64 text.
+static BASE64_VALUES: [[u32; 256]; 4] = [
+    values_of(BASE64, 18),
+    values_of(BASE64, 12),
+    values_of(BASE64, 6),
+    values_of(BASE64, 0),
+];
+/// The same as the first and the second digit of a byte in a text of hex digits.
+static HEX_VALUES: [[u32; 256]; 2] = [values_of(HEX, 4), values_of(HEX, 0)];
 
-const fn values_of<const N: usize>(digits: &[u8; N]) -> [u8; 256] {
+const fn values_of<const N: usize>(digits: &[u8; N], shift: u32) -> [u32; 256] {
     let mut values = [NO_VALUE; 256];
     let mut value = 0;
     while value < N {
-        values[digits[value] as usize] = value as u8;
+        values[digits[value] as usize] = (value as u32) << shift;
         value += 1;
     }
     values

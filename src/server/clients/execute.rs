@@ -228,7 +228,7 @@ impl<'a> Execution<'a> {
         if spec.flags.contains(Flags::MISCONF) && self.driver.health.is_failing() {
             return self.refuse(&ServerError::LogUnwritable(&self.driver.health.reason()).into());
         }
-        if matches!(spec.name, "addjob" | "tpub" | "publish") && self.driver.health.is_short() {
+        if self.driver.health.is_short() && matches!(spec.name, "addjob" | "tpub" | "publish") {
             return self.refuse(&ServerError::DiskShort(&self.driver.health.shortage()).into());
         }
         if self.session.is_subscribed() && !spec.flags.contains(Flags::PUBSUB) {
