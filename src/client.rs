@@ -12,7 +12,7 @@ use thiserror::Error;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::resp::{Frame, ReplyDecoder, ReplyError, encode};
+use shoalmq_resp::{Frame, ReplyDecoder, ReplyError, encode};
 
 /// Room made in the input buffer before each read, in bytes.
 const READ_BYTES: usize = 16 << 10;

@@ -7,7 +7,6 @@ pub mod client;
 pub mod command;
 pub mod config;
 pub mod probe;
-pub mod resp;
 pub mod server;
 pub mod storage_tools;
 mod suggestion;

@@ -7,7 +7,7 @@ use super::BenchError;
 use super::job::shown;
 use super::phase::Session;
 use crate::client::{Client, ClientError};
-use crate::resp::Frame;
+use shoalmq_resp::Frame;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};

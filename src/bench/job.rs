@@ -2,7 +2,7 @@
 
 use super::args::Args;
 use super::tally::Tally;
-use crate::resp::Frame;
+use shoalmq_resp::Frame;
 
 /// Bytes at the head of a body that hold a time, in hexadecimal digits.
 pub(super) const STAMP_BYTES: usize = 16;

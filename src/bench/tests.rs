@@ -1,8 +1,8 @@
 //! Runs against a toy node, right or wrong in one way.
 
 use super::*;
-use crate::resp::{Decoder, Protocol, encode};
 use clap::Parser;
+use shoalmq_resp::{Decoder, Protocol, encode};
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

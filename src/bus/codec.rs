@@ -30,7 +30,7 @@ use shoalmq_core::message::Message;
 use self::job::JobCopy;
 pub use self::notice::{NodeState, Notice};
 use self::payload::Payload;
-use crate::resp::COMMAND_MAX;
+use shoalmq_resp::COMMAND_MAX;
 
 mod explaining;
 mod fates;

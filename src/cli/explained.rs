@@ -2,7 +2,7 @@
 
 use super::date::utc;
 use super::table::{Figures, aligned, text};
-use crate::resp::Frame;
+use shoalmq_resp::Frame;
 
 /// How much of a node's id stands in the columns: what ids of jobs have of it.
 const SHORT: usize = 8;

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde_json::Value;
 
 use super::{explained, table};
-use crate::resp::Frame;
+use shoalmq_resp::Frame;
 
 /// Who the text is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

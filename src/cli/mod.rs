@@ -25,7 +25,7 @@ use clap::ArgAction;
 use thiserror::Error;
 
 use crate::client::ClientError;
-use crate::resp::Frame;
+use shoalmq_resp::Frame;
 
 pub use help::{CommandHelp, of_all_commands};
 pub(crate) use node::{LoginArgs, NodeArgs};

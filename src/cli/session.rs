@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::client::{Client, ClientError};
 use crate::command::secrets;
-use crate::resp::{Frame, UnbalancedQuotes, Words};
+use shoalmq_resp::{Frame, UnbalancedQuotes, Words};
 
 /// Where to connect, and what to say first.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! The queues of QLIST as a table for people: a line for each, in columns.
 
 use super::format;
-use crate::resp::Frame;
+use shoalmq_resp::Frame;
 
 /// What stands above each column, and the figure under it.
 const COLUMNS: [(&str, &str); 10] = [

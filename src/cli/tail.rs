@@ -17,7 +17,7 @@ use super::format;
 use super::session::Session;
 use super::{Args, CliError};
 use crate::client::ClientError;
-use crate::resp::Frame;
+use shoalmq_resp::Frame;
 
 const USAGE: &str = "usage: shoalmq cli tail PATTERN... [--from START]";
 

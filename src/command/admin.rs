@@ -9,7 +9,7 @@ use super::args::{self, is};
 use super::client::Client;
 use super::introspect::Commands;
 use super::{ParseError, Parsed, Request};
-use crate::resp::Protocol;
+use shoalmq_resp::Protocol;
 
 /// A command that never reaches the core, its syntax checked.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::slice;
 use std::time::Duration;
 
 use super::error::ParseError;
-pub(super) use crate::resp::strict_integer as integer;
+pub(super) use shoalmq_resp::strict_integer as integer;
 
 /// The arguments that are still to be read, in order.
 pub(super) struct Args<'s, 'a> {

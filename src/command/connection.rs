@@ -4,7 +4,7 @@ use super::admin::{Admin, Credentials, Hello};
 use super::args::{self, Args, is};
 use super::client::client_name;
 use super::{ParseError, Parsed, Request};
-use crate::resp::Protocol;
+use shoalmq_resp::Protocol;
 
 /// `PING [text]`: PONG, or the text.
 pub(super) fn ping<'a>(args: &[&'a [u8]]) -> Parsed<'a> {

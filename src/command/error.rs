@@ -10,7 +10,7 @@ use shoalmq_core::topic::Misread;
 
 use super::topic::TopicError;
 use super::{secrets, table};
-use crate::resp::encode;
+use shoalmq_resp::encode;
 
 mod advice;
 mod topic;

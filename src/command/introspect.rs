@@ -8,7 +8,7 @@ use super::manual::{Group, Subcommand};
 use super::syntax::{self, Argument, Repeat, Shape};
 use super::table::{self, CommandSpec};
 use super::{ParseError, Parsed, Request};
-use crate::resp::{Protocol, encode};
+use shoalmq_resp::{Protocol, encode};
 
 /// COMMAND and its subcommands.
 #[derive(Debug, Clone, PartialEq, Eq)]

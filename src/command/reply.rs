@@ -18,7 +18,7 @@ use shoalmq_core::telling::QueueDepths;
 
 use super::Failure;
 use super::queue::{pause_name, state_name};
-use crate::resp::{Protocol, encode};
+use shoalmq_resp::{Protocol, encode};
 
 mod explained;
 mod topic;

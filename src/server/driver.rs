@@ -33,8 +33,8 @@ use super::slowlog::{LatencyMonitor, SlowLog};
 use super::stats::Stats;
 use super::topics::Topics;
 use crate::config::{AppendFsync, Config, MaxmemoryPolicy, MemoryPolicy, Storage};
-use crate::resp::Protocol;
 use effects::Asking;
+use shoalmq_resp::Protocol;
 
 mod effects;
 mod naming;

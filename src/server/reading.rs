@@ -23,7 +23,7 @@ use tracing::{error, warn};
 use super::driver::{Driver, Shared};
 use super::persistence::describe;
 use super::topics;
-use crate::resp::Protocol;
+use shoalmq_resp::Protocol;
 
 /// A disk may fail only for a moment: how often a read is tried, after pauses that grow by `PAUSE`.
 const TRIES: u32 = 5;

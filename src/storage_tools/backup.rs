@@ -11,7 +11,7 @@ use thiserror::Error;
 use super::progress;
 use crate::cli::NodeArgs;
 use crate::client::{Client, ClientError};
-use crate::resp::Frame;
+use shoalmq_resp::Frame;
 
 /// How often the node is asked how far it is.
 const LOOK_EVERY: Duration = Duration::from_millis(100);

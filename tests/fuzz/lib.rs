@@ -8,7 +8,6 @@
 pub mod bus;
 #[path = "../../src/config/mod.rs"]
 pub mod config;
-#[path = "../../src/resp/mod.rs"]
-pub mod resp;
+pub use shoalmq_resp as resp;
 #[path = "../../src/suggestion.rs"]
 mod suggestion;

@@ -3,8 +3,8 @@
 use super::args::TopicsArgs;
 use crate::bench::job::unexpected;
 use crate::client::Client;
-use crate::resp::Frame;
 use shoalmq_core::topic::EntryId;
+use shoalmq_resp::Frame;
 use std::ops::Range;
 
 /// Bytes at the head of a body: a time and a number, 16 hexadecimal digits each.

@@ -8,7 +8,7 @@ use crate::bench::job::{shown, unexpected};
 use crate::bench::phase::{Progress, until_stopped};
 use crate::bench::tally::Tally;
 use crate::client::{Client, ClientError};
-use crate::resp::Frame;
+use shoalmq_resp::Frame;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

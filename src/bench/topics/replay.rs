@@ -6,7 +6,7 @@ use crate::bench::job::unexpected;
 use crate::bench::phase::{Progress, until_stopped};
 use crate::bench::tally::Tally;
 use crate::client::{Client, ClientError};
-use crate::resp::Frame;
+use shoalmq_resp::Frame;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;

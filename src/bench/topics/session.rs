@@ -11,7 +11,7 @@ use crate::bench::cpu::Process;
 use crate::bench::job::shown;
 use crate::bench::phase::{Progress, Target, connections, watch_over};
 use crate::client::Client;
-use crate::resp::Frame;
+use shoalmq_resp::Frame;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::client::ClientError;
-use crate::resp::{Decoder, Protocol, encode};
 use clap::Parser;
+use shoalmq_resp::{Decoder, Protocol, encode};
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};

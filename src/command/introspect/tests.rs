@@ -1,6 +1,6 @@
 use super::*;
 use crate::command::Parser;
-use crate::resp::{Frame, ReplyDecoder};
+use shoalmq_resp::{Frame, ReplyDecoder};
 
 fn parse<'a>(words: &[&'a str]) -> Result<Commands<'a>, ParseError<'a>> {
     let args: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();

@@ -4,7 +4,7 @@ use shoalmq_core::command::{CopyView, EventView, Explained, HeldBy};
 use shoalmq_core::id::{NodeId, QueueName};
 
 use super::{bulk_or_nil, entry, job_id, key, millis_or_nil, nodes, number};
-use crate::resp::{Protocol, encode};
+use shoalmq_resp::{Protocol, encode};
 
 /// What a job has.
 const PAIRS: usize = 9;

@@ -11,7 +11,7 @@ use shoalmq_core::topic::{
 
 use super::{key, number};
 use crate::command::error;
-use crate::resp::{Protocol, encode};
+use shoalmq_resp::{Protocol, encode};
 
 /// Appends the reply to a command on topics.
 pub(super) fn encode(reply: &TopicReply, protocol: Protocol, out: &mut Vec<u8>) {

@@ -45,11 +45,11 @@ pub(super) struct Room {
     pub(super) count: u64,
     pub(super) bytes: u64,
     pub(super) to: Option<EntryId>,
-    /// Whoever gets it was told what retention took up to this id.
+    /// The reader knows what retention took up to this id.
     pub(super) lost: EntryId,
 }
 
-/// Up to which id a reader was told of losses.
+/// Up to which id a reader knows of losses.
 fn latest_loss(before: EntryId, told: &Told) -> EntryId {
     match told {
         Told::Lost(id, _) => before.max(id.before()),

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use redis_protocol::resp2::{decode::decode as other_decode, types::OwnedFrame};
 
 use super::*;
-use crate::resp::encode;
+use crate::encode;
 
 type Command = Vec<Vec<u8>>;
 

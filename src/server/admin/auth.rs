@@ -5,8 +5,8 @@ use shoalmq_core::event::Event;
 use super::{Answer, ok};
 use crate::command::ServerError;
 use crate::command::admin::{Credentials, Hello};
-use crate::resp::{Protocol, encode};
 use crate::server::clients::{Execution, Replies};
+use shoalmq_resp::{Protocol, encode};
 
 /// The one user there is.
 const USER: &[u8] = b"default";

@@ -7,9 +7,9 @@ use shoalmq_core::id::ClientId;
 use super::{Answer, ok};
 use crate::command::ServerError;
 use crate::command::client::{Client, KillFilter, ReplyMode};
-use crate::resp::encode;
 use crate::server::clients::{self, Execution, Outcome, Replies};
 use crate::server::driver::Driver;
+use shoalmq_resp::encode;
 
 pub(super) fn run(execution: &mut Execution<'_>, command: &Client<'_>) -> Outcome {
     // Its own line shows the command that runs; those of others, what they ran last.

@@ -10,10 +10,10 @@ use super::{Answer, ok};
 use crate::command::admin::{Cluster as Command, Reset};
 use crate::command::{Failure, ServerError};
 use crate::config::BUS_OFFSET;
-use crate::resp::encode;
 use crate::server::clients::{Execution, Outcome};
 use crate::server::cluster::{Cluster, Health, Member, meet_name};
 use crate::server::driver::Driver;
+use shoalmq_resp::encode;
 
 /// HELLO's priorities of a node: smaller is better.
 const PRIORITY_GOOD: u64 = 1;

@@ -9,10 +9,10 @@ use super::{Answer, ok};
 use crate::command::admin::Config as Command;
 use crate::command::{Failure, ServerError};
 use crate::config::{RewriteError, SetError};
-use crate::resp::encode;
 use crate::server::clients::Execution;
 use crate::server::driver::{Driver, Shared, settings};
 use crate::server::persistence::{LogState, describe};
+use shoalmq_resp::encode;
 
 pub(super) fn run(execution: &mut Execution<'_>, command: &Command<'_>) -> Answer {
     match *command {

@@ -5,9 +5,9 @@ use shoalmq_core::event::Event;
 use super::ok;
 use crate::command::admin::{Crash, Debug};
 use crate::command::{Failure, ServerError};
-use crate::resp::encode;
 use crate::server::clients::{Execution, Outcome};
 use crate::server::driver::Stop;
+use shoalmq_resp::encode;
 
 pub(super) fn run(execution: &mut Execution<'_>, command: &Debug<'_>) -> Outcome {
     let answer = match *command {

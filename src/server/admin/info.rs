@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use super::Answer;
 use crate::command::table;
-use crate::resp::encode;
 use crate::server::clients::Execution;
 use crate::server::driver::Driver;
 use crate::server::persistence::LogState;
 use crate::server::process;
+use shoalmq_resp::encode;
 
 /// A section: its name, whether a plain INFO shows it, and what writes its fields.
 type Section = (&'static str, bool, fn(&Driver, &mut Fields));

@@ -6,9 +6,9 @@ use std::fmt::Write;
 use super::{Answer, ok};
 use crate::command::admin::{Latency, Slowlog};
 use crate::command::{Failure, ServerError};
-use crate::resp::encode;
 use crate::server::clients::Execution;
 use crate::server::slowlog::Samples;
+use shoalmq_resp::encode;
 
 fn number(out: &mut Vec<u8>, value: u64) {
     encode::integer(out, i64::try_from(value).unwrap_or(i64::MAX));

@@ -23,8 +23,8 @@ use super::clock;
 use super::driver::Stop;
 use crate::command::admin::{Admin, Shutdown};
 use crate::command::{Failure, ServerError, introspect};
-use crate::resp::encode;
 use crate::server::persistence::NoBackup;
+use shoalmq_resp::encode;
 
 /// What an admin command comes to: its reply is written, or it is refused.
 type Answer = Result<(), Failure<'static>>;

@@ -23,9 +23,9 @@ use tokio::sync::watch;
 use super::mailbox::UnreadPush;
 use super::output::{KEPT_BYTES, Output};
 use super::session::Session;
-use crate::resp::{COMMAND_MAX, Decoded, Decoder};
 use crate::server::driver::Shared;
 use crate::server::reading::UnreadReply;
+use shoalmq_resp::{COMMAND_MAX, Decoded, Decoder};
 
 mod batch;
 mod mail;

@@ -11,8 +11,8 @@ use shoalmq_storage::journal::Position;
 use tokio::sync::Notify;
 
 use crate::command::reply;
-use crate::resp::Protocol;
 use crate::server::reading::{Access, UnreadReply};
+use shoalmq_resp::Protocol;
 
 /// A monitor that does not read is cut off at this many unread bytes: its lines come at the pace of all others.
 const UNREAD_MAX: usize = 64 << 20;

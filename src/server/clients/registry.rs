@@ -11,8 +11,8 @@ use tracing::warn;
 use super::mailbox::Mailbox;
 use super::session::Session;
 use crate::command::ServerError;
-use crate::resp::Protocol;
 use crate::server::driver::{Driver, Shared};
+use shoalmq_resp::Protocol;
 
 /// What others may see of a connection: a line of CLIENT LIST.
 #[derive(Debug)]

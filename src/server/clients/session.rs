@@ -5,7 +5,7 @@ use std::sync::Arc;
 use shoalmq_core::id::{ClientId, Ticket};
 
 use super::mailbox::Mailbox;
-use crate::resp::Protocol;
+use shoalmq_resp::Protocol;
 
 /// Which commands are answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,8 +10,8 @@ use shoalmq_core::id::Ticket;
 use super::address::find;
 use crate::command::{Failure, ServerError};
 use crate::config::{BindAddress, Config};
-use crate::resp::encode;
 use crate::server::driver::Shared;
+use shoalmq_resp::encode;
 
 /// Looks the name up, meets the node there, and answers the client by mail. Does not wait.
 pub(crate) fn meet_name(shared: &Arc<Shared>, ticket: Ticket, host: &str, port: u16, bus: u16) {

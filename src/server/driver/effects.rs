@@ -17,9 +17,9 @@ use shoalmq_core::topic::TopicRefusal;
 
 use super::{Answered, Driver};
 use crate::command::{Failure, ServerError, reply};
-use crate::resp::Protocol;
 use crate::server::persistence;
 use crate::server::reading::{Access, UnreadReply, Wanted};
+use shoalmq_resp::Protocol;
 
 /// The command that runs now. Its reply can be written at once; every other reply goes by mail.
 pub(super) struct Asking<'a> {

@@ -149,7 +149,7 @@ impl Member {
         (self.asked, self.pull, self.question) = (None, None, None);
         (self.follows, self.counts) = (None, None);
         self.wants.clear();
-        // It says anew what it has, and hears anew where we go on.
+        // What it has and where we go on is to be said once more.
         self.next_push = None;
         self.in_flight.clear();
     }

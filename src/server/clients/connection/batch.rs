@@ -9,11 +9,11 @@ use bytes::{Buf, BytesMut};
 
 use super::{Connection, Hold};
 use crate::command::secrets;
-use crate::resp::{Decoded, Decoder, Status, encode};
 use crate::server::clients::execute::{Execution, Outcome, Prepared};
 use crate::server::clients::output::KEPT_BYTES;
 use crate::server::clients::session::Replies;
 use crate::server::metrics;
+use shoalmq_resp::{Decoded, Decoder, Status, encode};
 
 /// Parses commands of a batch, before the lock is taken.
 fn prepare<'a>(decoder: &'a Decoder, input: &'a [u8], commands: Range<usize>) -> Vec<Prepared<'a>> {

@@ -34,3 +34,8 @@ pub enum Protocol {
     /// Asked for by `HELLO 3`: one nil, maps and sets.
     Resp3,
 }
+
+/// The example of README.md.
+#[cfg(doctest)]
+#[doc = include_str!("README.md")]
+struct Readme;
