@@ -3,7 +3,6 @@
 pub mod bench;
 pub mod bus;
 pub mod cli;
-pub mod client;
 pub mod command;
 pub mod config;
 pub mod probe;

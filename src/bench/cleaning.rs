@@ -6,7 +6,7 @@
 use super::BenchError;
 use super::job::shown;
 use super::phase::Session;
-use crate::client::{Client, ClientError};
+use shoalmq_client::{Connection, ConnectionError};
 use shoalmq_resp::Frame;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -27,7 +27,7 @@ const HELD: [&str; 4] = ["len", "active", "delayed", "restored"];
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Reason {
     #[error(transparent)]
-    Client(#[from] ClientError),
+    Client(#[from] ConnectionError),
     #[error("no answer within {CALL_TIMEOUT:?}")]
     Late,
     #[error("{command}: unexpected reply: {reply}")]
@@ -128,7 +128,7 @@ impl Session {
 
 /// Acknowledges the jobs of a queue, on whatever node they are; tells whether there were none.
 async fn delete_pass(
-    client: &mut Client,
+    client: &mut Connection,
     queue: &str,
     deleted: &mut u64,
     missing: &mut BTreeSet<String>,
@@ -181,7 +181,7 @@ fn page(reply: &Frame) -> Result<(String, &[Frame], &[Frame]), Reason> {
 }
 
 pub(super) async fn call<W: AsRef<[u8]>>(
-    client: &mut Client,
+    client: &mut Connection,
     words: &[W],
 ) -> Result<Frame, Reason> {
     let reply = tokio::time::timeout(CALL_TIMEOUT, client.call(words)).await;

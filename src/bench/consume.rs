@@ -3,7 +3,7 @@
 use super::job::{Delivered, Jobs};
 use super::phase::{Progress, Session, until_stopped};
 use super::tally::Tally;
-use crate::client::{Client, ClientError};
+use shoalmq_client::{Connection, ConnectionError};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
@@ -17,7 +17,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_millis(if cfg!(test) { 300 } else 
 /// One consumer, and where it takes jobs from.
 #[derive(Debug)]
 struct Consumer<'a> {
-    client: &'a mut Client,
+    client: &'a mut Connection,
     jobs: &'a Jobs,
     from: Vec<&'a str>,
     pipeline: usize,
@@ -28,7 +28,7 @@ struct Consumer<'a> {
 pub(super) fn spawn(
     workers: &mut JoinSet<Tally>,
     session: &Session,
-    clients: Vec<Client>,
+    clients: Vec<Connection>,
     progress: &Arc<Progress>,
     stopped: &watch::Receiver<bool>,
 ) {
@@ -54,7 +54,7 @@ pub(super) fn spawn(
 
 impl Consumer<'_> {
     /// Takes jobs until all are done, each worker no more than nobody else has taken on.
-    async fn run(mut self, progress: &Progress, tally: &mut Tally) -> Result<(), ClientError> {
+    async fn run(mut self, progress: &Progress, tally: &mut Tally) -> Result<(), ConnectionError> {
         let mut held: Vec<Delivered> = Vec::new();
         let mut seen = (progress.done(), Instant::now());
         while !progress.is_complete() {
@@ -107,7 +107,7 @@ impl Consumer<'_> {
         count: usize,
         progress: &Progress,
         tally: &mut Tally,
-    ) -> Result<(), ClientError> {
+    ) -> Result<(), ConnectionError> {
         let reply = self.client.receive().await?;
         match Jobs::acked(&reply, count) {
             Ok(()) => tally.done += count as u64,

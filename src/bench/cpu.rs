@@ -2,7 +2,7 @@
 
 use super::BenchError;
 use crate::cli::NodeArgs;
-use crate::client::{Client, ClientError};
+use shoalmq_client::{Connection, ConnectionError};
 use std::fs;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -25,7 +25,7 @@ impl Process {
     pub(super) async fn chosen(
         pid: Option<u32>,
         node: &NodeArgs,
-        client: &mut Client,
+        client: &mut Connection,
     ) -> Result<Option<Self>, BenchError> {
         match pid {
             Some(pid) => match Self::of(pid) {
@@ -39,8 +39,8 @@ impl Process {
     /// The process of the node that `client` is connected to, if it is on this machine, as far as its address tells.
     pub(super) async fn serving(
         node: &NodeArgs,
-        client: &mut Client,
-    ) -> Result<Option<Self>, ClientError> {
+        client: &mut Connection,
+    ) -> Result<Option<Self>, ConnectionError> {
         let host = &node.host;
         if host != "localhost" && !host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback()) {
             return Ok(None);

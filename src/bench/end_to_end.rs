@@ -3,7 +3,7 @@
 use super::job::{Delivered, Jobs};
 use super::phase::{Progress, Session, until_answered, until_stopped};
 use super::tally::Tally;
-use crate::client::{Client, ClientError};
+use shoalmq_client::{Connection, ConnectionError};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, watch};
@@ -29,7 +29,7 @@ struct Common {
 pub(super) fn spawn(
     workers: &mut JoinSet<Tally>,
     session: &Session,
-    mut clients: Vec<Client>,
+    mut clients: Vec<Connection>,
     progress: &Arc<Progress>,
     stopped: &watch::Receiver<bool>,
 ) {
@@ -69,10 +69,10 @@ pub(super) fn spawn(
 }
 
 async fn produce(
-    client: &mut Client,
+    client: &mut Connection,
     common: &Common,
     tally: &mut Tally,
-) -> Result<(), ClientError> {
+) -> Result<(), ConnectionError> {
     let Common {
         jobs,
         progress,
@@ -109,11 +109,11 @@ async fn produce(
 }
 
 async fn consume(
-    client: &mut Client,
+    client: &mut Connection,
     common: &Common,
     from: &[&str],
     tally: &mut Tally,
-) -> Result<(), ClientError> {
+) -> Result<(), ConnectionError> {
     let Common {
         jobs,
         progress,

@@ -35,8 +35,8 @@ pub use args::{Args, Of, Phase};
 pub use report::{Latency, Report};
 pub use topics::{TopicPhase, TopicReport, TopicsArgs};
 
-use crate::client::ClientError;
 use phase::{Session, Target};
+use shoalmq_client::ConnectionError;
 use std::process::ExitCode;
 
 /// Why a run cannot go on. What was measured before is printed.
@@ -47,7 +47,7 @@ pub enum BenchError {
     Args(&'static str),
     /// The node cannot be reached, or lets us not in.
     #[error(transparent)]
-    Client(#[from] ClientError),
+    Client(#[from] ConnectionError),
     /// A reply that the run depends on is not what it has to be.
     #[error("{command}: unexpected reply: {reply}")]
     Reply {

@@ -9,8 +9,8 @@ use super::report::Report;
 use super::tally::Tally;
 use super::{consume, end_to_end, produce};
 use crate::cli::NodeArgs;
-use crate::client::{Client, ClientError};
 use indicatif::{ProgressBar, ProgressStyle};
+use shoalmq_client::{Connection, ConnectionError};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -50,7 +50,7 @@ pub(super) struct Progress {
 pub(super) struct Session {
     pub(super) args: Args,
     jobs: Arc<Jobs>,
-    pub(super) control: Client,
+    pub(super) control: Connection,
     server: Option<Process>,
     pub(super) interrupts: Interrupts,
 }
@@ -189,7 +189,10 @@ impl Session {
 }
 
 /// This many connections to a node.
-pub(super) async fn connections(node: &NodeArgs, count: usize) -> Result<Vec<Client>, ClientError> {
+pub(super) async fn connections(
+    node: &NodeArgs,
+    count: usize,
+) -> Result<Vec<Connection>, ConnectionError> {
     let mut clients = Vec::new();
     for _ in 0..count {
         clients.push(node.connect().await?);
@@ -200,8 +203,8 @@ pub(super) async fn connections(node: &NodeArgs, count: usize) -> Result<Vec<Cli
 /// Runs a worker until it is done, or everyone has to stop.
 pub(super) async fn until_stopped(
     mut stopped: watch::Receiver<bool>,
-    work: impl Future<Output = Result<(), ClientError>>,
-) -> Result<(), ClientError> {
+    work: impl Future<Output = Result<(), ConnectionError>>,
+) -> Result<(), ConnectionError> {
     tokio::select! {
         result = work => result,
         _ = stopped.wait_for(|stop| *stop) => Ok(()),
@@ -212,8 +215,8 @@ pub(super) async fn until_stopped(
 /// that is still on its way when the run cleans up would leave a job.
 pub(super) async fn until_answered(
     mut stopped: watch::Receiver<bool>,
-    work: impl Future<Output = Result<(), ClientError>>,
-) -> Result<(), ClientError> {
+    work: impl Future<Output = Result<(), ConnectionError>>,
+) -> Result<(), ConnectionError> {
     let late = async {
         // An error, too, means that there is nobody to go on for.
         let _ = stopped.wait_for(|stop| *stop).await;

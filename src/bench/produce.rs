@@ -3,7 +3,7 @@
 use super::job::Jobs;
 use super::phase::{Progress, Session, until_answered};
 use super::tally::Tally;
-use crate::client::{Client, ClientError};
+use shoalmq_client::{Connection, ConnectionError};
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::watch;
@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 pub(super) fn spawn(
     workers: &mut JoinSet<Tally>,
     session: &Session,
-    clients: Vec<Client>,
+    clients: Vec<Connection>,
     progress: &Arc<Progress>,
     stopped: &watch::Receiver<bool>,
 ) {
@@ -30,12 +30,12 @@ pub(super) fn spawn(
 }
 
 async fn produce(
-    client: &mut Client,
+    client: &mut Connection,
     pipeline: u64,
     jobs: &Jobs,
     progress: &Progress,
     tally: &mut Tally,
-) -> Result<(), ClientError> {
+) -> Result<(), ConnectionError> {
     let mut words = Vec::new();
     loop {
         let batch = progress.claim(pipeline);

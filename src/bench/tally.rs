@@ -1,7 +1,7 @@
 //! What one connection measured, and the sum over all.
 
-use crate::client::ClientError;
 use hdrhistogram::Histogram;
+use shoalmq_client::ConnectionError;
 use std::time::Duration;
 
 /// Counts and latencies. Kept by one connection, added up at the end.
@@ -41,7 +41,7 @@ impl Tally {
     }
 
     /// The tally of a worker that ended so: what it measured until then counts.
-    pub(super) fn ended(mut self, result: Result<(), ClientError>) -> Self {
+    pub(super) fn ended(mut self, result: Result<(), ConnectionError>) -> Self {
         if let Err(error) = result {
             self.fail(error.to_string());
         }

@@ -351,7 +351,7 @@ async fn what_cannot_start_is_refused() {
     let (result, _) = bench(Fault::None, "-a wrong").await;
     assert!(matches!(
         result,
-        Err(BenchError::Client(ClientError::Refused(_)))
+        Err(BenchError::Client(ConnectionError::Refused(_)))
     ));
     let (result, _) = bench(Fault::None, "--phases end-to-end --size 15").await;
     assert!(matches!(result, Err(BenchError::Args(_))));

@@ -24,7 +24,7 @@ use std::time::Duration;
 use clap::ArgAction;
 use thiserror::Error;
 
-use crate::client::ClientError;
+use shoalmq_client::ConnectionError;
 use shoalmq_resp::Frame;
 
 pub use help::{CommandHelp, of_all_commands};
@@ -99,7 +99,7 @@ pub struct Args {
 enum CliError {
     /// The node is not there, or no longer.
     #[error(transparent)]
-    Node(#[from] ClientError),
+    Node(#[from] ConnectionError),
     /// The terminal, or the standard input or output, failed.
     #[error("terminal: {0}")]
     Terminal(#[from] io::Error),

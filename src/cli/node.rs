@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::seconds;
 use super::session::{Credentials, Target};
-use crate::client::{Client, ClientError};
+use shoalmq_client::{Connection, ConnectionError};
 
 /// Where a password may come from when no option gives one; the first that is set counts.
 ///
@@ -41,9 +41,9 @@ pub(crate) struct LoginArgs {
 
 impl NodeArgs {
     /// Connects, and gives the password if there is one.
-    pub(crate) async fn connect(&self) -> Result<Client, ClientError> {
+    pub(crate) async fn connect(&self) -> Result<Connection, ConnectionError> {
         let target = self.target(false);
-        let mut client = Client::connect(&target.address, target.timeout).await?;
+        let mut client = Connection::connect(&target.address, target.timeout).await?;
         if let Some(Credentials { user, password }) = &target.credentials {
             client.authenticate(user.as_deref(), password).await?;
         }

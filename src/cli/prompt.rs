@@ -14,7 +14,7 @@ use super::CliError;
 use super::format::{self, Format, Shape};
 use super::help::{Catalogue, CommandHelp};
 use super::session::{self, Session};
-use crate::client::ClientError;
+use shoalmq_client::ConnectionError;
 
 /// Lines that the history keeps.
 const HISTORY_LINES: usize = 1000;
@@ -91,7 +91,7 @@ async fn carry_out(session: &mut Session, words: &[Vec<u8>], format: Format) {
         // Not repeated: whether it was carried out before the connection broke, nobody knows.
         if matches!(
             error,
-            CliError::Node(ClientError::Closed | ClientError::Lost(_))
+            CliError::Node(ConnectionError::Closed | ConnectionError::Lost(_))
         ) {
             // A second error would only repeat the first; the prompt shows how it stands.
             let _ = session.connect().await;

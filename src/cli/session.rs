@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::client::{Client, ClientError};
 use crate::command::secrets;
+use shoalmq_client::{Connection, ConnectionError};
 use shoalmq_resp::{Frame, UnbalancedQuotes, Words};
 
 /// Where to connect, and what to say first.
@@ -26,7 +26,7 @@ pub(super) struct Credentials {
 #[derive(Debug)]
 pub(super) struct Session {
     target: Target,
-    client: Option<Client>,
+    client: Option<Connection>,
 }
 
 impl Session {
@@ -45,7 +45,7 @@ impl Session {
 
     /// Whether there is a connection, as far as is known.
     pub(super) fn is_connected(&mut self) -> bool {
-        if self.client.as_mut().is_some_and(Client::is_closed) {
+        if self.client.as_mut().is_some_and(Connection::is_closed) {
             self.client = None;
         }
         self.client.is_some()
@@ -58,7 +58,7 @@ impl Session {
 
     /// Connects if there is no connection. A password or protocol that is refused is only told: the
     /// commands that follow show whether that matters.
-    pub(super) async fn connect(&mut self) -> Result<&mut Client, ClientError> {
+    pub(super) async fn connect(&mut self) -> Result<&mut Connection, ConnectionError> {
         let client = match self.client.take() {
             Some(client) => client,
             None => self.greet().await?,
@@ -71,7 +71,7 @@ impl Session {
     pub(super) async fn execute(
         &mut self,
         words: &[Vec<u8>],
-    ) -> Result<Option<Frame>, ClientError> {
+    ) -> Result<Option<Frame>, ConnectionError> {
         self.is_connected();
         let reply = self.connect().await?.call(words).await;
         match reply {
@@ -84,7 +84,7 @@ impl Session {
             Err(error) => {
                 self.disconnect();
                 match error {
-                    ClientError::Closed if is(words, b"SHUTDOWN") => Ok(None),
+                    ConnectionError::Closed if is(words, b"SHUTDOWN") => Ok(None),
                     error => Err(error),
                 }
             }
@@ -92,10 +92,10 @@ impl Session {
     }
 
     /// Waits for what comes unasked, from a connection that monitors.
-    pub(super) async fn receive(&mut self) -> Result<Frame, ClientError> {
+    pub(super) async fn receive(&mut self) -> Result<Frame, ConnectionError> {
         let received = match &mut self.client {
             Some(client) => client.receive().await,
-            None => Err(ClientError::Closed),
+            None => Err(ConnectionError::Closed),
         };
         if received.is_err() {
             self.disconnect();
@@ -103,8 +103,8 @@ impl Session {
         received
     }
 
-    async fn greet(&self) -> Result<Client, ClientError> {
-        let mut client = Client::connect(&self.target.address, self.target.timeout).await?;
+    async fn greet(&self) -> Result<Connection, ConnectionError> {
+        let mut client = Connection::connect(&self.target.address, self.target.timeout).await?;
         if let Some(Credentials { user, password }) = &self.target.credentials {
             told("AUTH", client.authenticate(user.as_deref(), password).await)?;
         }
@@ -115,9 +115,9 @@ impl Session {
     }
 }
 
-fn told(command: &str, done: Result<(), ClientError>) -> Result<(), ClientError> {
+fn told(command: &str, done: Result<(), ConnectionError>) -> Result<(), ConnectionError> {
     match done {
-        Err(ClientError::Refused(text)) => {
+        Err(ConnectionError::Refused(text)) => {
             eprintln!("shoalmq cli: {command}: {text}");
             Ok(())
         }

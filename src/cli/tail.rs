@@ -16,7 +16,7 @@ use super::date::utc;
 use super::format;
 use super::session::Session;
 use super::{Args, CliError};
-use crate::client::ClientError;
+use shoalmq_client::ConnectionError;
 use shoalmq_resp::Frame;
 
 const USAGE: &str = "usage: shoalmq cli tail PATTERN... [--from START]";
@@ -122,14 +122,14 @@ impl Tail {
         }
     }
 
-    async fn subscribe(&mut self) -> Result<(), ClientError> {
+    async fn subscribe(&mut self) -> Result<(), ConnectionError> {
         let mut words = vec![b"TSUB".to_vec(), b"FROM".to_vec(), self.from.clone()];
         words.push(b"PATTERN".to_vec());
         words.extend(self.patterns.iter().cloned());
         let reply = self.session.execute(&words).await?;
-        let reply = reply.ok_or(ClientError::Closed)?;
+        let reply = reply.ok_or(ConnectionError::Closed)?;
         if let Some(error) = reply.as_error() {
-            return Err(ClientError::Refused(
+            return Err(ConnectionError::Refused(
                 String::from_utf8_lossy(error).into_owned(),
             ));
         }
@@ -139,7 +139,7 @@ impl Tail {
         Ok(())
     }
 
-    async fn come_back(&mut self) -> Result<(), ClientError> {
+    async fn come_back(&mut self) -> Result<(), ConnectionError> {
         loop {
             tokio::time::sleep(PAUSE).await;
             match self.subscribe().await {
@@ -183,14 +183,15 @@ impl Tail {
 }
 
 /// Whether it is worth another try: the node may be back soon.
-fn is_passing(error: &ClientError) -> bool {
+fn is_passing(error: &ConnectionError) -> bool {
     match error {
-        ClientError::Connect { .. }
-        | ClientError::Timeout { .. }
-        | ClientError::Closed
-        | ClientError::Lost(_) => true,
-        ClientError::Refused(text) => text.starts_with("LOADING"),
-        ClientError::Reply(_) => false,
+        ConnectionError::Connect { .. }
+        | ConnectionError::Timeout { .. }
+        | ConnectionError::Closed
+        | ConnectionError::Silent(_)
+        | ConnectionError::Lost(_) => true,
+        ConnectionError::Refused(text) => text.starts_with("LOADING"),
+        ConnectionError::Reply(_) => false,
     }
 }
 

@@ -10,7 +10,7 @@ use thiserror::Error;
 
 use super::progress;
 use crate::cli::NodeArgs;
-use crate::client::{Client, ClientError};
+use shoalmq_client::{Connection, ConnectionError};
 use shoalmq_resp::Frame;
 
 /// How often the node is asked how far it is.
@@ -33,7 +33,7 @@ pub(super) struct Args {
 #[derive(Debug, Error)]
 enum BackupError {
     #[error(transparent)]
-    Node(#[from] ClientError),
+    Node(#[from] ConnectionError),
     #[error("{0}")]
     Refused(String),
     #[error("the backup failed: {0}")]
@@ -90,7 +90,7 @@ async fn backup(args: &Args) -> Result<String, BackupError> {
     }
 }
 
-async fn persistence(client: &mut Client) -> Result<HashMap<String, String>, BackupError> {
+async fn persistence(client: &mut Connection) -> Result<HashMap<String, String>, BackupError> {
     let reply = client.call(&["INFO", "persistence"]).await?;
     let Frame::Bulk(text) = &reply else {
         return Err(BackupError::Untold);

@@ -24,6 +24,7 @@ mod memory;
 mod persistence;
 mod protocol;
 mod queues;
+mod rust_client;
 mod spilling;
 mod storage_tools;
 mod topics;

@@ -2,7 +2,7 @@
 
 use super::args::TopicsArgs;
 use crate::bench::job::unexpected;
-use crate::client::Client;
+use shoalmq_client::Connection;
 use shoalmq_core::topic::EntryId;
 use shoalmq_resp::Frame;
 use std::ops::Range;
@@ -50,7 +50,13 @@ impl Entries {
     }
 
     /// TPUB for the entry of this number, made at `stamp`. `body` is room for its body.
-    pub(super) fn publish(&self, number: u64, stamp: u64, client: &mut Client, body: &mut Vec<u8>) {
+    pub(super) fn publish(
+        &self,
+        number: u64,
+        stamp: u64,
+        client: &mut Connection,
+        body: &mut Vec<u8>,
+    ) {
         body.clear();
         body.extend(format!("{stamp:016x}{number:016x}").into_bytes());
         body.extend(&self.fill);

@@ -7,7 +7,7 @@ use crate::bench::BenchError;
 use crate::bench::job::{shown, unexpected};
 use crate::bench::phase::{Progress, until_stopped};
 use crate::bench::tally::Tally;
-use crate::client::{Client, ClientError};
+use shoalmq_client::{Connection, ConnectionError};
 use shoalmq_resp::Frame;
 use std::ops::Range;
 use std::sync::Arc;
@@ -30,7 +30,10 @@ struct Following {
 }
 
 /// Subscribes a reader: entries that are published from now on come to it.
-pub(super) async fn subscribe(client: &mut Client, entries: &Entries) -> Result<(), BenchError> {
+pub(super) async fn subscribe(
+    client: &mut Connection,
+    entries: &Entries,
+) -> Result<(), BenchError> {
     let words = ["TSUB", "FROM", "$", "PATTERN", entries.pattern()];
     let reply = client.call(&words).await?;
     let kind = reply.as_array().and_then(<[Frame]>::first);
@@ -47,7 +50,7 @@ pub(super) async fn subscribe(client: &mut Client, entries: &Entries) -> Result<
 pub(super) fn spawn(
     workers: &mut JoinSet<Tally>,
     session: &Session,
-    (publishers, readers): (Vec<Client>, Vec<Client>),
+    (publishers, readers): (Vec<Connection>, Vec<Connection>),
     progress: &Arc<Progress>,
     stopped: &watch::Receiver<bool>,
 ) {
@@ -80,7 +83,7 @@ pub(super) fn spawn(
 }
 
 impl Following {
-    async fn run(&self, client: &mut Client, tally: &mut Tally) -> Result<(), ClientError> {
+    async fn run(&self, client: &mut Connection, tally: &mut Tally) -> Result<(), ConnectionError> {
         let mut seen = Seen::new(&self.entries, &self.numbers);
         let mut newest = Instant::now();
         while !self.progress.is_complete() {
@@ -129,10 +132,10 @@ impl Following {
     /// Ends the subscription: what still comes before that came twice.
     async fn unsubscribe(
         &self,
-        client: &mut Client,
+        client: &mut Connection,
         seen: &mut Seen<'_>,
         tally: &mut Tally,
-    ) -> Result<(), ClientError> {
+    ) -> Result<(), ConnectionError> {
         client.send(&["TUNSUB"]);
         client.flush().await?;
         loop {

@@ -4,7 +4,7 @@ use super::entries::Entries;
 use super::session::Session;
 use crate::bench::phase::{Progress, until_answered};
 use crate::bench::tally::Tally;
-use crate::client::{Client, ClientError};
+use shoalmq_client::{Connection, ConnectionError};
 use std::num::NonZeroU32;
 use std::ops::Range;
 use std::sync::Arc;
@@ -52,7 +52,7 @@ impl Publishing {
     pub(super) fn spawn(
         &self,
         workers: &mut JoinSet<Tally>,
-        clients: Vec<Client>,
+        clients: Vec<Connection>,
         stopped: &watch::Receiver<bool>,
     ) {
         for mut client in clients {
@@ -66,7 +66,7 @@ impl Publishing {
         }
     }
 
-    async fn run(&self, client: &mut Client, tally: &mut Tally) -> Result<(), ClientError> {
+    async fn run(&self, client: &mut Connection, tally: &mut Tally) -> Result<(), ConnectionError> {
         let mut body = Vec::new();
         loop {
             let batch = self.progress.claim(self.pipeline);

@@ -5,7 +5,7 @@ use super::session::Session;
 use crate::bench::job::unexpected;
 use crate::bench::phase::{Progress, until_stopped};
 use crate::bench::tally::Tally;
-use crate::client::{Client, ClientError};
+use shoalmq_client::{Connection, ConnectionError};
 use shoalmq_resp::Frame;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -33,7 +33,7 @@ struct Replay {
 pub(super) fn spawn(
     workers: &mut JoinSet<Tally>,
     session: &Session,
-    clients: Vec<Client>,
+    clients: Vec<Connection>,
     progress: &Arc<Progress>,
     stopped: &watch::Receiver<bool>,
 ) {
@@ -56,7 +56,7 @@ pub(super) fn spawn(
 }
 
 impl Replay {
-    async fn run(&self, client: &mut Client, tally: &mut Tally) -> Result<(), ClientError> {
+    async fn run(&self, client: &mut Connection, tally: &mut Tally) -> Result<(), ConnectionError> {
         let mut seen = Seen::new(&self.entries, &(0..self.claimed));
         let (mut cursor, mut newest) = (b"0".to_vec(), Instant::now());
         while seen.count() < self.published {

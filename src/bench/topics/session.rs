@@ -10,7 +10,7 @@ use crate::bench::cleaning::{Interrupts, Reason, SETTLE_PAUSE, SETTLE_TIMEOUT, c
 use crate::bench::cpu::Process;
 use crate::bench::job::shown;
 use crate::bench::phase::{Progress, Target, connections, watch_over};
-use crate::client::Client;
+use shoalmq_client::Connection;
 use shoalmq_resp::Frame;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -23,7 +23,7 @@ use tokio::task::JoinSet;
 pub(super) struct Session {
     pub(super) args: TopicsArgs,
     entries: Arc<Entries>,
-    control: Client,
+    control: Connection,
     servers: Vec<Process>,
     interrupts: Interrupts,
     /// How many numbers the phases so far gave to entries.
@@ -133,7 +133,10 @@ impl Session {
     }
 
     /// The connections of a phase: those that publish, and those that read.
-    async fn connect(&self, phase: TopicPhase) -> Result<(Vec<Client>, Vec<Client>), BenchError> {
+    async fn connect(
+        &self,
+        phase: TopicPhase,
+    ) -> Result<(Vec<Connection>, Vec<Connection>), BenchError> {
         let (args, read_node) = (&self.args, self.args.read_node());
         let (mut publishers, mut readers) = (Vec::new(), Vec::new());
         if phase != TopicPhase::Replay {
@@ -198,7 +201,11 @@ impl Session {
 }
 
 /// Calls a command that answers with a number.
-async fn count(client: &mut Client, command: &'static str, words: &[&str]) -> Result<u64, Reason> {
+async fn count(
+    client: &mut Connection,
+    command: &'static str,
+    words: &[&str],
+) -> Result<u64, Reason> {
     let reply: Frame = call(client, words).await?;
     let number = reply.as_integer().and_then(|number| number.try_into().ok());
     number.ok_or_else(|| Reason::Reply {

@@ -1,8 +1,8 @@
 //! Runs against a toy node, right or wrong in one way.
 
 use super::*;
-use crate::client::ClientError;
 use clap::Parser;
+use shoalmq_client::ConnectionError;
 use shoalmq_resp::{Decoder, Protocol, encode};
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -366,7 +366,7 @@ async fn what_cannot_start_is_refused() {
     let run = Run::on(Fault::None, Vec::new(), "-a wrong").await;
     assert!(matches!(
         run.result,
-        Err(BenchError::Client(ClientError::Refused(_)))
+        Err(BenchError::Client(ConnectionError::Refused(_)))
     ));
     for (flags, said) in [
         ("--size 31", "--size"),

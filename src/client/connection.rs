@@ -1,8 +1,5 @@
-//! A small RESP client: what the CLI, the benches and the tests speak to a node with.
-//!
-//! One connection, in the caller's hands: commands are buffered by [`Client::send`], written by
-//! [`Client::flush`], and answered in order by [`Client::receive`]. It neither reconnects nor repeats
-//! a command: only the caller knows whether that is safe.
+//! One connection, in the caller's hands: commands are buffered by [`Connection::send`], written by [`Connection::flush`], and answered
+//! in order by [`Connection::receive`]. It neither reconnects nor repeats a command: only the caller knows whether that is safe.
 
 use std::io;
 use std::time::Duration;
@@ -21,7 +18,7 @@ const KEPT_BYTES: usize = 1 << 20;
 
 /// Why a connection is of no use, or was refused something it needs.
 #[derive(Debug, Error)]
-pub enum ClientError {
+pub enum ConnectionError {
     /// Nobody could be reached there.
     #[error("connect to {address}: {source}")]
     Connect {
@@ -41,6 +38,9 @@ pub enum ClientError {
     /// The server closed the connection.
     #[error("the server closed the connection")]
     Closed,
+    /// The server is there, but has said nothing for so long, though it was asked for something.
+    #[error("the server has not answered for {0:?}")]
+    Silent(Duration),
     /// The connection broke.
     #[error("connection lost: {0}")]
     Lost(#[from] io::Error),
@@ -54,7 +54,7 @@ pub enum ClientError {
 
 /// One connection to a node.
 #[derive(Debug)]
-pub struct Client {
+pub struct Connection {
     stream: TcpStream,
     replies: ReplyDecoder,
     input: BytesMut,
@@ -65,21 +65,21 @@ pub struct Client {
     ended: bool,
 }
 
-impl Client {
+impl Connection {
     /// Connects to `address`, a host and a port: `localhost:7711`, `[::1]:7711`.
-    pub async fn connect(address: &str, timeout: Duration) -> Result<Self, ClientError> {
+    pub async fn connect(address: &str, timeout: Duration) -> Result<Self, ConnectionError> {
         let connected = tokio::time::timeout(timeout, TcpStream::connect(address)).await;
         let stream = connected
-            .map_err(|_| ClientError::Timeout {
+            .map_err(|_| ConnectionError::Timeout {
                 address: address.to_owned(),
                 timeout,
             })?
-            .map_err(|source| ClientError::Connect {
+            .map_err(|source| ConnectionError::Connect {
                 address: address.to_owned(),
                 source,
             })?;
         stream.set_nodelay(true)?;
-        Ok(Client {
+        Ok(Connection {
             stream,
             replies: ReplyDecoder::new(),
             input: BytesMut::new(),
@@ -94,7 +94,7 @@ impl Client {
         &mut self,
         user: Option<&str>,
         password: &str,
-    ) -> Result<(), ClientError> {
+    ) -> Result<(), ConnectionError> {
         let reply = match user {
             Some(user) => self.call(&["AUTH", user, password]).await?,
             None => self.call(&["AUTH", password]).await?,
@@ -103,14 +103,14 @@ impl Client {
     }
 
     /// Switches the connection to RESP3.
-    pub async fn use_resp3(&mut self) -> Result<(), ClientError> {
+    pub async fn use_resp3(&mut self) -> Result<(), ConnectionError> {
         accepted(&self.call(&["HELLO", "3"]).await?)
     }
 
     /// Sends one command and waits for its reply, which may be an error of the server's.
     ///
     /// For use without replies outstanding: else it answers with the oldest of those.
-    pub async fn call<A: AsRef<[u8]>>(&mut self, args: &[A]) -> Result<Frame, ClientError> {
+    pub async fn call<A: AsRef<[u8]>>(&mut self, args: &[A]) -> Result<Frame, ConnectionError> {
         self.send(args);
         let flushed = self.flush().await;
         // A server that turns a client away says why before it closes.
@@ -128,7 +128,7 @@ impl Client {
     /// Writes what was sent, and reads meanwhile, so that neither side waits for the other to read.
     ///
     /// Dropped half way, it loses nothing: the next flush goes on.
-    pub async fn flush(&mut self) -> Result<(), ClientError> {
+    pub async fn flush(&mut self) -> Result<(), ConnectionError> {
         while self.written < self.output.len() {
             self.input.reserve(READ_BYTES);
             let (mut reader, mut writer) = self.stream.split();
@@ -147,21 +147,57 @@ impl Client {
     }
 
     /// Waits for the next reply. Dropped half way, it loses nothing: the next call goes on.
-    pub async fn receive(&mut self) -> Result<Frame, ClientError> {
+    pub async fn receive(&mut self) -> Result<Frame, ConnectionError> {
         loop {
-            let mut rest = &self.input[..];
-            let reply = self.replies.decode(&mut rest);
-            let understood = self.input.len() - rest.len();
-            self.input.advance(understood);
-            if let Some(frame) = reply? {
+            if let Some(frame) = self.decoded()? {
                 return Ok(frame);
             }
             if self.ended {
-                return Err(ClientError::Closed);
+                return Err(ConnectionError::Closed);
             }
             self.input.reserve(READ_BYTES);
             self.ended = self.stream.read_buf(&mut self.input).await? == 0;
         }
+    }
+
+    /// Adds a command that is encoded already to those that the next write takes along.
+    pub(crate) fn send_encoded(&mut self, command: &[u8]) {
+        self.output.extend_from_slice(command);
+    }
+
+    /// Writes what was sent, and waits for the next reply. Dropped half way, it loses nothing: the next call goes on.
+    pub(crate) async fn exchange(&mut self) -> Result<Frame, ConnectionError> {
+        loop {
+            if let Some(frame) = self.decoded()? {
+                return Ok(frame);
+            }
+            if self.ended {
+                return Err(ConnectionError::Closed);
+            }
+            self.input.reserve(READ_BYTES);
+            let (mut reader, mut writer) = self.stream.split();
+            let unwritten = self.output.get(self.written..).unwrap_or_default();
+            tokio::select! {
+                count = writer.write(unwritten), if !unwritten.is_empty() => {
+                    self.written += count?;
+                    if self.written == self.output.len() {
+                        self.output.clear();
+                        self.output.shrink_to(KEPT_BYTES);
+                        self.written = 0;
+                    }
+                }
+                count = reader.read_buf(&mut self.input) => self.ended = count? == 0,
+            }
+        }
+    }
+
+    /// The next reply, if it has arrived.
+    pub(crate) fn decoded(&mut self) -> Result<Option<Frame>, ConnectionError> {
+        let mut rest = &self.input[..];
+        let reply = self.replies.decode(&mut rest);
+        let understood = self.input.len() - rest.len();
+        self.input.advance(understood);
+        Ok(reply?)
     }
 
     /// Whether the server has closed the connection, as far as is known without waiting.
@@ -177,11 +213,11 @@ impl Client {
     }
 }
 
-fn accepted(reply: &Frame) -> Result<(), ClientError> {
+fn accepted(reply: &Frame) -> Result<(), ConnectionError> {
     match reply.as_error() {
         Some(text) => {
             let text = String::from_utf8_lossy(text).into_owned();
-            Err(ClientError::Refused(text))
+            Err(ConnectionError::Refused(text))
         }
         None => Ok(()),
     }
@@ -220,7 +256,9 @@ mod tests {
     async fn pipelined_commands_are_answered_in_order() {
         let said = b"*1\r\n$4\r\nPING\r\n*2\r\n$4\r\nQLEN\r\n$1\r\nq\r\n";
         let (address, task) = server(said.len(), b"+PONG\r\n:7\r\n".to_vec()).await;
-        let mut client = Client::connect(&address, SECOND).await.expect("a server");
+        let mut client = Connection::connect(&address, SECOND)
+            .await
+            .expect("a server");
         client.send(&["PING"]);
         client.send(&["QLEN", "q"]);
         client.flush().await.expect("a connection");
@@ -228,22 +266,29 @@ mod tests {
         let pong = client.receive().await.expect("a reply");
         assert_eq!(pong, Frame::Simple(b"PONG".to_vec()));
         assert_eq!(client.receive().await.expect("a reply"), Frame::Integer(7));
-        assert!(matches!(client.receive().await, Err(ClientError::Closed)));
+        assert!(matches!(
+            client.receive().await,
+            Err(ConnectionError::Closed)
+        ));
         assert!(client.is_closed());
     }
 
     #[tokio::test]
     async fn a_refused_password_is_told_by_its_text() {
         let (address, _task) = server(26, b"-WRONGPASS no\r\n".to_vec()).await;
-        let mut client = Client::connect(&address, SECOND).await.expect("a server");
+        let mut client = Connection::connect(&address, SECOND)
+            .await
+            .expect("a server");
         let refused = client.authenticate(None, "pass12").await;
-        assert!(matches!(refused, Err(ClientError::Refused(text)) if text == "WRONGPASS no"));
+        assert!(matches!(refused, Err(ConnectionError::Refused(text)) if text == "WRONGPASS no"));
     }
 
     #[tokio::test]
     async fn being_turned_away_is_an_answer() {
         let (address, task) = server(0, b"-ERR max number of clients reached\r\n".to_vec()).await;
-        let mut client = Client::connect(&address, SECOND).await.expect("a server");
+        let mut client = Connection::connect(&address, SECOND)
+            .await
+            .expect("a server");
         task.await.expect("no panic");
         let reply = client.call(&["PING"]).await.expect("a reply");
         assert_eq!(
@@ -257,7 +302,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound socket").to_string();
         drop(listener);
-        let error = Client::connect(&address, SECOND)
+        let error = Connection::connect(&address, SECOND)
             .await
             .expect_err("nobody listens");
         assert!(error.to_string().contains(&address));
@@ -275,7 +320,9 @@ mod tests {
                 .await
                 .expect("a client that reads");
         });
-        let mut client = Client::connect(&address, SECOND).await.expect("a server");
+        let mut client = Connection::connect(&address, SECOND)
+            .await
+            .expect("a server");
         let body = vec![b'x'; 1 << 20];
         for _ in 0..32 {
             client.send(&[&body]);

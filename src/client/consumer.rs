@@ -1,0 +1,144 @@
+//! Takes messages of one type.
+
+use std::collections::VecDeque;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::error::Error;
+use crate::guard::{Hold, MessageGuard};
+use crate::heartbeat::Heartbeat;
+use crate::link::{Link, Repeat};
+use crate::message::MessageDecodable;
+use crate::shoal::Shoal;
+use crate::verbs::deliveries;
+
+/// How long one GETJOB waits: a link that is dead is noticed soon after.
+const WAIT: Duration = Duration::from_secs(2);
+/// Jobs that are taken at a time, unless said.
+const PREFETCH: u32 = 1;
+
+/// Takes messages of one type out of one queue.
+///
+/// It outlives its servers: while none can be reached it waits. It ends when it is told to, or by an error that waiting does not mend.
+#[derive(Debug)]
+pub struct Consumer<T> {
+    shoal: Shoal,
+    /// GETJOB holds up what is behind it, so it has a link of its own.
+    link: Link,
+    queue: Vec<u8>,
+    prefetch: u32,
+    ready: VecDeque<Hold>,
+    heartbeat: Heartbeat,
+    given_back: Arc<AtomicU64>,
+    stop: watch::Sender<bool>,
+    messages: PhantomData<fn() -> T>,
+}
+
+/// Stops a consumer, also one that waits.
+#[derive(Debug, Clone)]
+pub struct Stopper(watch::Sender<bool>);
+
+impl Stopper {
+    /// [`Consumer::next`] returns none from now on. What was taken and not yet returned is given back.
+    pub fn stop(&self) {
+        self.0.send_replace(true);
+    }
+}
+
+impl<T: MessageDecodable> Consumer<T> {
+    pub(crate) fn new(shoal: Shoal, link: Link, heartbeat: Heartbeat, queue: &[u8]) -> Self {
+        Consumer {
+            link,
+            heartbeat,
+            shoal,
+            queue: queue.to_vec(),
+            prefetch: PREFETCH,
+            ready: VecDeque::new(),
+            given_back: Arc::default(),
+            stop: watch::Sender::new(false),
+            messages: PhantomData,
+        }
+    }
+
+    /// How many jobs are taken at a time: 1 unless said. More of them are faster; each is kept from others until it is its turn.
+    #[must_use]
+    pub fn prefetch(mut self, jobs: u32) -> Self {
+        self.prefetch = jobs.max(1);
+        self
+    }
+
+    /// What stops it.
+    pub fn stopper(&self) -> Stopper {
+        Stopper(self.stop.clone())
+    }
+
+    /// How many messages were given back because their guard was dropped.
+    pub fn given_back(&self) -> u64 {
+        self.given_back.load(Ordering::Relaxed)
+    }
+
+    /// Waits for the next message. None once it was stopped. A body that is no such message goes to the dead letters with the reason,
+    /// and is an [`Error::Decode`] here; the next call goes on behind it.
+    ///
+    /// It may be dropped half way: a job that comes for it then is given back.
+    pub async fn next(&mut self) -> Option<Result<MessageGuard<T>, Error>> {
+        let mut stop = self.stop.subscribe();
+        loop {
+            if *stop.borrow_and_update() {
+                self.ready.clear();
+                return None;
+            }
+            if let Some(hold) = self.ready.pop_front() {
+                return Some(decode(hold).await);
+            }
+            let filled = tokio::select! {
+                filled = self.fill() => filled,
+                _ = stop.changed() => continue,
+            };
+            if let Err(error) = filled {
+                return Some(Err(error));
+            }
+        }
+    }
+
+    /// Takes jobs, or waits for a while.
+    async fn fill(&mut self) -> Result<(), Error> {
+        let (count, wait) = (self.prefetch.to_string(), WAIT.as_millis().to_string());
+        let args: [&[u8]; 8] = [
+            b"GETJOB",
+            b"TIMEOUT",
+            wait.as_bytes(),
+            b"COUNT",
+            count.as_bytes(),
+            b"WITHCOUNTERS",
+            b"FROM",
+            &self.queue,
+        ];
+        let jobs = match self.link.call(&args, Repeat::Jobs, WAIT).await {
+            Ok(frame) => deliveries(frame)?,
+            // What was on its way comes again after its retry.
+            Err(Error::Unknown) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        for delivery in jobs {
+            let (heartbeat, given_back) = (self.heartbeat.clone(), self.given_back.clone());
+            let hold = Hold::new(delivery, self.shoal.clone(), heartbeat, given_back);
+            self.ready.push_back(hold);
+        }
+        Ok(())
+    }
+}
+
+async fn decode<T: MessageDecodable>(hold: Hold) -> Result<MessageGuard<T>, Error> {
+    match T::decode(hold.delivery.body.clone()) {
+        Ok(message) => Ok(MessageGuard::new(message, hold)),
+        Err(error) => {
+            hold.bury(&error.to_string()).await?;
+            Err(error.into())
+        }
+    }
+}

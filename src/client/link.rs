@@ -1,0 +1,381 @@
+//! A link to the cluster: one task that keeps a connection to some node, and the commands that go over it.
+//!
+//! Commands leave in the order in which they were given, as many as there are in one write, and are answered in that order. When the
+//! connection breaks, what may be sent again is sent again over the next one, before anything newer; the rest ends as
+//! [`Error::Unknown`].
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use shoalmq_resp::{Frame, encode};
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+use crate::connection::{Connection, ConnectionError};
+use crate::error::{Broken, Error};
+use crate::id::JobId;
+use crate::nodes::Nodes;
+use crate::options::Options;
+use crate::verbs::deliveries;
+
+/// Commands that may wait to be sent before their callers wait themselves.
+const WAITING_MAX: usize = 16 << 10;
+/// Commands that are written together.
+const BATCH: usize = 512;
+/// Commands without an answer on one connection.
+const IN_FLIGHT_MAX: usize = 32 << 10;
+
+/// Whether a command that was sent over a connection that broke may be sent once more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Repeat {
+    /// Doing it twice is as doing it once.
+    Safe,
+    /// Its caller hears that nobody knows.
+    Never,
+    /// The same, and it brings jobs: when nobody waits for them any more, they are given back.
+    Jobs,
+}
+
+/// A command on its way.
+#[derive(Debug)]
+struct Request {
+    encoded: Vec<u8>,
+    repeat: Repeat,
+    /// How long the server may take to answer beyond the usual.
+    waits: Duration,
+    /// Until when it may wait for a node; none for ever.
+    give_up: Option<Instant>,
+    answer: oneshot::Sender<Result<Frame, Error>>,
+}
+
+/// The door of a link. Copies are doors of the same one, and the link ends with the last.
+#[derive(Debug, Clone)]
+pub(crate) struct Link {
+    requests: mpsc::Sender<Request>,
+    patience: Option<Duration>,
+}
+
+impl Link {
+    /// Begins a link. It connects once it is asked for something.
+    pub(crate) fn open(options: &Options, patience: Option<Duration>, runtime: &Handle) -> Self {
+        let (requests, waiting) = mpsc::channel(WAITING_MAX);
+        let task = Task {
+            options: options.clone(),
+            nodes: Nodes::new(options.seeds.clone()),
+            waiting,
+            held: VecDeque::new(),
+            in_flight: VecDeque::new(),
+            unclaimed: Vec::new(),
+            last_error: "there is none".to_owned(),
+        };
+        runtime.spawn(task.run());
+        Link { requests, patience }
+    }
+
+    /// Sends a command, and waits for its answer, which is no refusal.
+    pub(crate) async fn call<A: AsRef<[u8]>>(
+        &self,
+        args: &[A],
+        repeat: Repeat,
+        waits: Duration,
+    ) -> Result<Frame, Error> {
+        let frame = self.ask(args, repeat, waits).await?;
+        match frame.as_error() {
+            Some(text) => Err(Error::Refused(String::from_utf8_lossy(text).into_owned())),
+            None => Ok(frame),
+        }
+    }
+
+    /// The same, with a refusal as an answer like others.
+    pub(crate) async fn ask<A: AsRef<[u8]>>(
+        &self,
+        args: &[A],
+        repeat: Repeat,
+        waits: Duration,
+    ) -> Result<Frame, Error> {
+        let give_up = self.patience.map(|patience| Instant::now() + patience);
+        let (request, answer) = Request::new(args, repeat, waits, give_up);
+        self.requests.send(request).await.map_err(|_| Error::Gone)?;
+        answer.await.map_err(|_| Error::Gone)?
+    }
+
+    /// Sends a command that nobody waits for, if there is room for it.
+    pub(crate) fn post<A: AsRef<[u8]>>(&self, args: &[A], repeat: Repeat) -> bool {
+        let give_up = self.patience.map(|patience| Instant::now() + patience);
+        let (request, _) = Request::new(args, repeat, Duration::ZERO, give_up);
+        self.requests.try_send(request).is_ok()
+    }
+}
+
+impl Request {
+    fn new<A: AsRef<[u8]>>(
+        args: &[A],
+        repeat: Repeat,
+        waits: Duration,
+        give_up: Option<Instant>,
+    ) -> (Self, oneshot::Receiver<Result<Frame, Error>>) {
+        let mut encoded = Vec::new();
+        encode::command(&mut encoded, args);
+        let (answer, receiver) = oneshot::channel();
+        let request = Request {
+            encoded,
+            repeat,
+            waits,
+            give_up,
+            answer,
+        };
+        (request, receiver)
+    }
+}
+
+/// Why a connection is given up.
+enum End {
+    /// The last door is closed, and all is answered.
+    Over,
+    /// It broke.
+    Broken(Broken),
+    /// The node sends its clients to others.
+    Elsewhere,
+}
+
+struct Task {
+    options: Options,
+    nodes: Nodes,
+    waiting: mpsc::Receiver<Request>,
+    /// What goes out first, over the next connection.
+    held: VecDeque<Request>,
+    in_flight: VecDeque<Request>,
+    /// Jobs that came for somebody who does not wait any more.
+    unclaimed: Vec<JobId>,
+    last_error: String,
+}
+
+impl Task {
+    async fn run(mut self) {
+        loop {
+            if self.held.is_empty() {
+                match self.waiting.recv().await {
+                    Some(request) => self.held.push_back(request),
+                    None => return,
+                }
+            }
+            let Some((address, pause)) = self.nodes.next() else {
+                self.refuse_all(|| Error::Unreachable("no address was given".to_owned()));
+                continue;
+            };
+            if !self.pause(pause).await {
+                return;
+            }
+            let end = match self.connect(&address).await {
+                Ok(connection) => {
+                    self.nodes.is_connected();
+                    self.serve(connection).await
+                }
+                Err(broken) => End::Broken(broken),
+            };
+            self.settle_in_flight();
+            match end {
+                End::Over => return,
+                End::Elsewhere => tracing::info!(address, "the node sends its clients to others"),
+                End::Broken(Broken::Denied(text)) => {
+                    self.refuse_all(|| Error::Denied(text.clone()));
+                }
+                End::Broken(Broken::Connection(error)) => {
+                    tracing::warn!(address, %error, "no link");
+                    self.last_error = error.to_string();
+                }
+            }
+            self.refuse_late();
+        }
+    }
+
+    /// Waits before the next attempt, and refuses meanwhile what waits no longer. False: nobody wants anything any more.
+    async fn pause(&mut self, pause: Duration) -> bool {
+        let until = Instant::now() + pause;
+        while Instant::now() < until {
+            let gives_up = self.held.iter().filter_map(|request| request.give_up).min();
+            tokio::select! {
+                () = tokio::time::sleep_until(gives_up.map_or(until, |at| at.min(until))) => {}
+                request = self.waiting.recv(), if self.held.len() < WAITING_MAX => match request {
+                    Some(request) => self.held.push_back(request),
+                    None if self.held.is_empty() => return false,
+                    None => tokio::time::sleep_until(until).await,
+                },
+            }
+            self.refuse_late();
+        }
+        true
+    }
+
+    async fn connect(&mut self, address: &str) -> Result<Connection, Broken> {
+        let timeout = self.options.connect_timeout;
+        let mut connection = Connection::connect(address, timeout).await?;
+        let greeting = self.greet(&mut connection);
+        match tokio::time::timeout(timeout, greeting).await {
+            Ok(Ok(hello)) => {
+                self.nodes.learn(&hello);
+                Ok(connection)
+            }
+            Ok(Err(error)) => Err(error.into()),
+            Err(_) => Err(Broken::Connection(ConnectionError::Timeout {
+                address: address.to_owned(),
+                timeout,
+            })),
+        }
+    }
+
+    async fn greet(&self, connection: &mut Connection) -> Result<Frame, ConnectionError> {
+        if let Some(password) = &self.options.password {
+            connection
+                .authenticate(self.options.user.as_deref(), password)
+                .await?;
+        }
+        if let Some(name) = &self.options.name {
+            let reply = connection.call(&["CLIENT", "SETNAME", name]).await?;
+            accept(&reply)?;
+        }
+        let hello = connection.call(&["HELLO"]).await?;
+        accept(&hello)?;
+        Ok(hello)
+    }
+
+    /// Sends and receives, until the connection ends.
+    async fn serve(&mut self, mut connection: Connection) -> End {
+        for request in std::mem::take(&mut self.held) {
+            self.send(&mut connection, request);
+        }
+        let mut batch = Vec::with_capacity(BATCH);
+        let (mut is_open, mut goes) = (true, false);
+        let mut due = self.next_due();
+        loop {
+            if self.in_flight.is_empty() && (goes || !is_open) {
+                return if goes { End::Elsewhere } else { End::Over };
+            }
+            let takes = is_open && !goes && self.in_flight.len() < IN_FLIGHT_MAX;
+            tokio::select! {
+                biased;
+                frame = connection.exchange() => {
+                    let mut next = frame.map(Some);
+                    loop {
+                        match next {
+                            Ok(Some(frame)) => goes |= self.take_answer(frame),
+                            Ok(None) => break,
+                            Err(error) => return End::Broken(error.into()),
+                        }
+                        next = connection.decoded();
+                    }
+                    self.give_back(&mut connection);
+                    due = self.next_due();
+                }
+                count = self.waiting.recv_many(&mut batch, BATCH), if takes => {
+                    is_open = count > 0;
+                    let was_idle = self.in_flight.is_empty();
+                    for request in batch.drain(..) {
+                        self.send(&mut connection, request);
+                    }
+                    if was_idle {
+                        due = self.next_due();
+                    }
+                }
+                () = sleep_until(due) => {
+                    let silent = ConnectionError::Silent(self.options.answer_timeout);
+                    return End::Broken(Broken::Connection(silent));
+                }
+            }
+        }
+    }
+
+    /// By when the oldest command has to be answered.
+    fn next_due(&self) -> Option<Instant> {
+        let oldest = self.in_flight.front()?;
+        Instant::now().checked_add(self.options.answer_timeout.saturating_add(oldest.waits))
+    }
+
+    fn send(&mut self, connection: &mut Connection, request: Request) {
+        connection.send_encoded(&request.encoded);
+        self.in_flight.push_back(request);
+    }
+
+    /// Gives back what was handed out to somebody who did not wait for it.
+    fn give_back(&mut self, connection: &mut Connection) {
+        if self.unclaimed.is_empty() {
+            return;
+        }
+        let ids = std::mem::take(&mut self.unclaimed);
+        let mut args: Vec<&[u8]> = vec![b"NACK"];
+        args.extend(ids.iter().map(AsRef::as_ref));
+        let (request, _) = Request::new(&args, Repeat::Never, Duration::ZERO, None);
+        self.send(connection, request);
+    }
+
+    /// The oldest command is answered. True if the node turned it away, and it is to go to another one.
+    fn take_answer(&mut self, frame: Frame) -> bool {
+        let Some(request) = self.in_flight.pop_front() else {
+            return false;
+        };
+        let turns_away =
+            |text: &[u8]| text.starts_with(b"LEAVING ") || text.starts_with(b"LOADING ");
+        let is_away = frame.as_error().is_some_and(turns_away);
+        if is_away {
+            self.held.push_back(request);
+        } else if let Err(Ok(frame)) = request.answer.send(Ok(frame))
+            && request.repeat == Repeat::Jobs
+            && let Ok(jobs) = deliveries(frame)
+        {
+            self.unclaimed.extend(jobs.iter().map(|job| job.id));
+        }
+        is_away
+    }
+
+    /// The connection is over: what may be sent again waits for the next one.
+    fn settle_in_flight(&mut self) {
+        let turned_away = std::mem::take(&mut self.held);
+        for request in self.in_flight.drain(..) {
+            match request.repeat {
+                Repeat::Safe => self.held.push_back(request),
+                Repeat::Never | Repeat::Jobs => {
+                    let _ = request.answer.send(Err(Error::Unknown));
+                }
+            }
+        }
+        self.held.extend(turned_away);
+    }
+
+    /// Refuses what has waited long enough for a node.
+    fn refuse_late(&mut self) {
+        let now = Instant::now();
+        for request in std::mem::take(&mut self.held) {
+            if request.give_up.is_some_and(|at| at <= now) {
+                let _ = request
+                    .answer
+                    .send(Err(Error::Unreachable(self.last_error.clone())));
+            } else if request.repeat != Repeat::Jobs || !request.answer.is_closed() {
+                self.held.push_back(request);
+            }
+        }
+    }
+
+    fn refuse_all(&mut self, error: impl Fn() -> Error) {
+        for request in self.held.drain(..) {
+            let _ = request.answer.send(Err(error()));
+        }
+    }
+}
+
+/// Waits until then, or for ever.
+pub(crate) async fn sleep_until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn accept(reply: &Frame) -> Result<(), ConnectionError> {
+    match reply.as_error() {
+        Some(text) => Err(ConnectionError::Refused(
+            String::from_utf8_lossy(text).into_owned(),
+        )),
+        None => Ok(()),
+    }
+}

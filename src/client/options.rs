@@ -1,0 +1,86 @@
+//! How a client connects.
+
+use std::fmt;
+use std::time::Duration;
+
+/// How to reach a cluster, and for how long to try.
+#[derive(Clone)]
+pub struct Options {
+    /// Nodes to begin with, as host and port. Others are learned from them.
+    pub(crate) seeds: Vec<String>,
+    pub(crate) user: Option<String>,
+    pub(crate) password: Option<String>,
+    pub(crate) name: Option<String>,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) answer_timeout: Duration,
+    pub(crate) patience: Duration,
+}
+
+impl Options {
+    /// Options for a cluster that has these nodes, each as `host:port`.
+    pub fn new<S: Into<String>>(seeds: impl IntoIterator<Item = S>) -> Self {
+        Options {
+            seeds: seeds.into_iter().map(Into::into).collect(),
+            user: None,
+            password: None,
+            name: None,
+            connect_timeout: Duration::from_secs(2),
+            answer_timeout: Duration::from_secs(10),
+            patience: Duration::from_secs(30),
+        }
+    }
+
+    /// The password of the cluster, or of the [`user`](Self::user).
+    #[must_use]
+    pub fn password(mut self, password: impl Into<String>) -> Self {
+        self.password = Some(password.into());
+        self
+    }
+
+    /// Who the client is, where the server knows users.
+    #[must_use]
+    pub fn user(mut self, user: impl Into<String>) -> Self {
+        self.user = Some(user.into());
+        self
+    }
+
+    /// What CLIENT LIST shows: letters and digits without spaces.
+    #[must_use]
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// How long one attempt to connect to one node may take: 2 s unless said.
+    #[must_use]
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// How long a node may take to answer before the link counts as broken: 10 s unless said. What a command waits for by itself is
+    /// added to it.
+    #[must_use]
+    pub fn answer_timeout(mut self, timeout: Duration) -> Self {
+        self.answer_timeout = timeout;
+        self
+    }
+
+    /// How long a command may wait for a node that can be reached: 30 s unless said. Consumers wait for ever.
+    #[must_use]
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+}
+
+/// Without the password.
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("seeds", &self.seeds)
+            .field("user", &self.user)
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,122 @@
+//! A handle to a cluster.
+
+use std::time::Duration;
+
+use shoalmq_resp::Frame;
+use tokio::runtime::Handle;
+
+use crate::consumer::Consumer;
+use crate::error::Error;
+use crate::heartbeat::Heartbeat;
+use crate::id::JobId;
+use crate::link::{Link, Repeat};
+use crate::message::{MessageDecodable, MessageEncodable};
+use crate::options::Options;
+use crate::producer::Producer;
+use crate::verbs::{Add, Get, Nack, count};
+
+/// A handle to a cluster. Clones share its connection, and commands of all of them are in flight at a time.
+///
+/// ```no_run
+/// # async fn run() -> Result<(), shoalmq_client::Error> {
+/// use std::time::Duration;
+/// use shoalmq_client::Shoal;
+///
+/// let shoal = Shoal::connect(["q-0:7711", "q-1:7711"]).await?;
+/// let receipt = shoal.add("mails", "to ada").retry(Duration::from_secs(60)).max_deliver(5).await?;
+/// println!("{} is on {} nodes", receipt.id, receipt.copies);
+/// for job in shoal.get(["mails"]).count(10).await? {
+///     shoal.ack([job.id]).await?;
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Shoal {
+    link: Link,
+    options: Options,
+    /// Where its tasks run, also those that begin elsewhere.
+    runtime: Handle,
+}
+
+impl Shoal {
+    /// Connects to a cluster that has these nodes, each as `host:port`. Fails if none of them can be reached for 30 s.
+    pub async fn connect<S: Into<String>>(
+        nodes: impl IntoIterator<Item = S>,
+    ) -> Result<Self, Error> {
+        Shoal::connect_with(Options::new(nodes)).await
+    }
+
+    /// The same with options.
+    pub async fn connect_with(options: Options) -> Result<Self, Error> {
+        let runtime = Handle::current();
+        let link = Link::open(&options, Some(options.patience), &runtime);
+        let shoal = Shoal {
+            link,
+            options,
+            runtime,
+        };
+        shoal.raw(&["PING"], true).await?;
+        Ok(shoal)
+    }
+
+    /// Adds a job, once it is awaited. If the connection breaks before the answer, that is [`Error::Unknown`], unless the job has a
+    /// key: [`Add::unique`], [`Add::unique_per_call`].
+    pub fn add(&self, queue: impl AsRef<[u8]>, body: impl Into<Vec<u8>>) -> Add<'_> {
+        Add::new(&self.link, queue.as_ref(), body.into())
+    }
+
+    /// Takes jobs that are ready, once it is awaited.
+    pub fn get<Q: AsRef<[u8]>>(&self, queues: impl IntoIterator<Item = Q>) -> Get<'_> {
+        let queues = queues.into_iter();
+        Get::new(
+            &self.link,
+            queues.map(|queue| queue.as_ref().to_vec()).collect(),
+        )
+    }
+
+    /// Acknowledges jobs: they are done. Returns how many were known and not yet acknowledged.
+    pub async fn ack(&self, ids: impl IntoIterator<Item = JobId>) -> Result<u64, Error> {
+        let ids: Vec<JobId> = ids.into_iter().collect();
+        let mut args: Vec<&[u8]> = vec![b"ACKJOB"];
+        args.extend(ids.iter().map(AsRef::as_ref));
+        count(&self.link.call(&args, Repeat::Safe, Duration::ZERO).await?)
+    }
+
+    /// Gives a job back, once it is awaited.
+    pub fn nack(&self, id: JobId) -> Nack<'_> {
+        Nack::new(&self.link, id)
+    }
+
+    /// Postpones the next delivery of a job by its retry, which is returned.
+    pub async fn working(&self, id: JobId) -> Result<Duration, Error> {
+        let args: [&[u8]; 2] = [b"WORKING", id.as_ref()];
+        let frame = self.link.call(&args, Repeat::Safe, Duration::ZERO).await?;
+        count(&frame).map(Duration::from_secs)
+    }
+
+    /// How many jobs are ready in a queue, as the node counts that answers.
+    pub async fn len(&self, queue: impl AsRef<[u8]>) -> Result<u64, Error> {
+        let args: [&[u8]; 2] = [b"QLEN", queue.as_ref()];
+        count(&self.link.call(&args, Repeat::Safe, Duration::ZERO).await?)
+    }
+
+    /// Sends any other command. `again` says that it may be sent twice, if the connection breaks before the answer. Not for commands
+    /// that wait or change how the connection speaks: all commands share it.
+    pub async fn raw<A: AsRef<[u8]>>(&self, args: &[A], again: bool) -> Result<Frame, Error> {
+        let repeat = if again { Repeat::Safe } else { Repeat::Never };
+        self.link.call(args, repeat, Duration::ZERO).await
+    }
+
+    /// Sends messages of one type to a queue.
+    pub fn producer<T: MessageEncodable>(&self, queue: impl AsRef<[u8]>) -> Producer<T> {
+        Producer::new(self.clone(), queue.as_ref())
+    }
+
+    /// Takes messages of one type out of a queue, over a connection of its own.
+    pub fn consumer<T: MessageDecodable>(&self, queue: impl AsRef<[u8]>) -> Consumer<T> {
+        let link = Link::open(&self.options, None, &self.runtime);
+        let heartbeat = Heartbeat::begin(self.clone(), &self.runtime);
+        Consumer::new(self.clone(), link, heartbeat, queue.as_ref())
+    }
+}
