@@ -10,7 +10,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(2);
 /// From this priority on HELLO says that a node is leaving or cannot be reached.
 const PRIORITY_BAD: i64 = 10;
 
-/// The nodes that a client knows: those that it was told of by its user, and what HELLO said last.
+/// The nodes that a client knows: those that its user named, and what HELLO said last.
 #[derive(Debug)]
 pub(crate) struct Nodes {
     seeds: Vec<String>,

@@ -16,7 +16,7 @@ const PER_CALL_WINDOW: Duration = Duration::from_mins(2);
 
 type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
 
-/// What a producer is told of its job.
+/// What a producer hears of its job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {
     /// The job.
