@@ -24,10 +24,17 @@ struct Mail {
 async fn main() -> Result<(), Error> {
     let mut args = std::env::args().skip(1);
     let address = args.next().unwrap_or_else(|| "127.0.0.1:7711".to_owned());
-    let count: u64 = args.next().and_then(|count| count.parse().ok()).unwrap_or(200_000);
+    let count: u64 = args
+        .next()
+        .and_then(|count| count.parse().ok())
+        .unwrap_or(200_000);
     let shoal = Shoal::connect([address]).await?;
     told("produced", count, produce(&shoal, count).await?);
-    told("consumed and acknowledged", count, consume(&shoal, count).await?);
+    told(
+        "consumed and acknowledged",
+        count,
+        consume(&shoal, count).await?,
+    );
     Ok(())
 }
 

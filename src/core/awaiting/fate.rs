@@ -41,6 +41,9 @@ impl Node {
             let outcome = end.known().outcome();
             return outcome.map_or(Fate::Unknown, |outcome| Fate::ended(outcome, end.detail()));
         }
+        if job.is_elsewhere() {
+            return Fate::Unknown;
+        }
         let rank = self.register_of(key).map(|register| register.rank());
         if job.is_dead() {
             let extras = self.jobs.extras(key);

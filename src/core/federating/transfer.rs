@@ -259,12 +259,8 @@ impl Node {
         }
         let job = &self.jobs[key];
         match job.state() {
-            // Of those that were asked for a copy it was one that was not told to queue it: now it is the only one.
-            JobState::Active
-                if job.guarantee() == Guarantee::AtMostOnce
-                    && !job.is_ours()
-                    && !job.queued_before() =>
-            {
+            // It was one of those that were asked for a copy: now it is the only one.
+            JobState::Active if job.is_elsewhere() => {
                 return self.queue_after(now, key, copy.delay_left(), effects);
             }
             _ if job.guarantee() == Guarantee::AtMostOnce => {}

@@ -308,6 +308,12 @@ impl Job {
         self.stand.queued_before(self.guarantee())
     }
 
+    /// A copy of an at-most-once job that this node was asked for and not told to queue: the job is elsewhere, or was.
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        let once = self.guarantee() == Guarantee::AtMostOnce;
+        once && self.state() == JobState::Active && !self.is_ours() && !self.queued_before()
+    }
+
     /// Moves the job. What follows from that (its time, the agenda, the counts) is the caller's:
     /// [`Node::move_job`](crate::node::Node::move_job) for all moves that set a time.
     ///

@@ -8,6 +8,7 @@ use super::shoal::Shoal;
 use crate::command::{AddJob, Command, Nack, Reply, WaitJob};
 use crate::event::Event;
 use crate::id::{ClientId, JobId, Ticket};
+use crate::message::{Copy, Message};
 use crate::outcome::{Fate, Outcome};
 
 const CLIENT: u64 = 77;
@@ -268,4 +269,27 @@ fn while_a_node_has_not_answered_nobody_acts_in_its_place() {
     shoal.advance_ms(1100);
     assert_eq!(shoal.answer(far, ticket), Some(&Reply::Count(0)));
     assert_eq!(shoal.queued(id), [], "it may have done it");
+}
+
+/// Two nodes were asked for the one copy, and one of them was slow. (Simulation seed 9589.)
+#[test]
+fn a_copy_that_is_not_handed_out_says_nothing_of_its_job() {
+    let mut shoal = Shoal::new(3);
+    shoal.advance(1);
+    let mut bytes = [7; 24];
+    bytes[22..].copy_from_slice(&[0, 10]);
+    let id = JobId::from_bytes(bytes);
+    let copy = Copy {
+        id,
+        retry: 0,
+        replicate: 1,
+        holders: [Shoal::id(1), Shoal::id(2)].into(),
+        ..Copy::sample()
+    };
+    let copy = Message::ReplJob(Box::new(copy));
+    shoal.feed(1, Event::Message(Shoal::id(0), copy));
+    assert!(shoal.show(1, id).is_some(), "it has the copy");
+    for seat in 0..3 {
+        assert_eq!(fate_at(&mut shoal, seat, id), Fate::Unknown, "node {seat}");
+    }
 }
