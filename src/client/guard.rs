@@ -96,7 +96,8 @@ impl<T> MessageGuard<T> {
         self.hold.is_lost.load(Ordering::Acquire)
     }
 
-    /// It is done. Returns whether it was not yet acknowledged.
+    /// It is done. Returns whether a node said that it was not yet acknowledged: false also where that answer was lost, and the next
+    /// one came.
     pub async fn ack(mut self) -> Result<bool, Error> {
         let acked = self.hold.shoal.ack([self.hold.delivery.id]).await?;
         self.hold.is_settled = true;

@@ -101,8 +101,13 @@ async fn beat(messages: &Mutex<Messages>, shoal: &Shoal) {
         let due = messages.held.iter().filter(|(_, held)| held.next <= now);
         due.map(|(id, _)| *id).collect()
     };
-    for id in due {
-        let said = shoal.working(id).await;
+    let ask = |id| {
+        let shoal = shoal.clone();
+        (id, tokio::spawn(async move { shoal.working(id).await }))
+    };
+    let asked: Vec<_> = due.into_iter().map(ask).collect();
+    for (id, answer) in asked {
+        let said = answer.await.unwrap_or(Err(Error::Gone));
         let mut messages = lock(messages);
         let Some(held) = messages.held.get_mut(&id) else {
             continue;

@@ -168,16 +168,16 @@ impl Task {
                 return;
             }
             let end = match self.connect(&address).await {
-                Ok(connection) => {
-                    self.nodes.is_connected();
-                    self.serve(connection).await
-                }
+                Ok(connection) => self.serve(connection).await,
                 Err(broken) => End::Broken(broken),
             };
             self.settle_in_flight();
             match end {
                 End::Over => return,
-                End::Elsewhere => tracing::info!(address, "the node sends its clients to others"),
+                End::Elsewhere => {
+                    tracing::info!(address, "the node sends its clients to others");
+                    self.last_error = format!("{address} sends its clients to others");
+                }
                 End::Broken(Broken::Denied(text)) => {
                     self.refuse_all(|| Error::Denied(text.clone()));
                 }
@@ -314,18 +314,19 @@ impl Task {
         let Some(request) = self.in_flight.pop_front() else {
             return false;
         };
-        let turns_away =
-            |text: &[u8]| text.starts_with(b"LEAVING ") || text.starts_with(b"LOADING ");
         let is_away = frame.as_error().is_some_and(turns_away);
         if is_away {
             self.held.push_back(request);
-        } else if let Err(Ok(frame)) = request.answer.send(Ok(frame))
+            return true;
+        }
+        self.nodes.answered();
+        if let Err(Ok(frame)) = request.answer.send(Ok(frame))
             && request.repeat == Repeat::Jobs
             && let Ok(jobs) = deliveries(frame)
         {
             self.unclaimed.extend(jobs.iter().map(|job| job.id));
         }
-        is_away
+        false
     }
 
     /// The connection is over: what may be sent again waits for the next one.
@@ -361,6 +362,13 @@ impl Task {
             let _ = request.answer.send(Err(error()));
         }
     }
+}
+
+/// Whether a node that leaves or reads its log refused a command, of which it has done nothing: another node may take it.
+fn turns_away(refusal: &[u8]) -> bool {
+    refusal.starts_with(b"LEAVING ")
+        || refusal.starts_with(b"LOADING ")
+        || refusal.starts_with(b"NOREPL ") && refusal.ends_with(b"I'm leaving the cluster")
 }
 
 /// Waits until then, or for ever.

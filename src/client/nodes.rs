@@ -17,7 +17,7 @@ pub(crate) struct Nodes {
     told: Vec<String>,
     /// Where in the list the next attempt goes.
     next: usize,
-    /// Rounds without success.
+    /// Rounds since a node last answered a command.
     rounds: u32,
 }
 
@@ -50,11 +50,9 @@ impl Nodes {
         Some((address.clone(), pause))
     }
 
-    /// An attempt succeeded. The next one begins with another node.
-    pub(crate) fn is_connected(&mut self) {
+    /// A node answered: the pauses begin with the shortest one again.
+    pub(crate) fn answered(&mut self) {
         self.rounds = 0;
-        let all = self.seeds.len() + self.told.len();
-        self.next = self.next.checked_rem(all).unwrap_or(0);
     }
 
     /// Learns from the answer to HELLO. Nodes that are leaving or away come last.

@@ -339,3 +339,31 @@ fn a_consumer_goes_on_through_kills_and_restarts() {
         assert_eq!(works.await.expect("no panic"), (0..JOBS).collect());
     });
 }
+
+/// It knows the others from the one that leaves.
+#[test]
+fn a_leaving_node_sends_its_clients_to_others() {
+    let cluster = crate::cluster::fixture::Shoal::start(3);
+    run(async {
+        let first = address(&cluster.nodes[0]);
+        let shoal = Shoal::connect([first]).await.expect("the node is there");
+        let producer = shoal.producer("mails");
+        producer
+            .push(&Mail { number: 1 })
+            .await
+            .expect("it is added");
+        let mut consumer = shoal.consumer::<Mail>("mails");
+        take(&mut consumer)
+            .await
+            .ack()
+            .await
+            .expect("it is acknowledged");
+        let leaves = shoal.raw(&["CLUSTER", "LEAVING", "yes"], true).await;
+        leaves.expect("it leaves");
+        producer
+            .push(&Mail { number: 2 })
+            .await
+            .expect("the other one takes it");
+        assert_eq!(*take(&mut consumer).await, Mail { number: 2 });
+    });
+}
