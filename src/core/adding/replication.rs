@@ -366,6 +366,19 @@ impl Node {
         true
     }
 
+    /// The ttl of a job is over that no other node took, and whose producer was answered at once (ASYNC on a node that keeps no copy): this node
+    /// is the only one that has it, and keeps it.
+    pub(crate) fn keep_untaken(&mut self, key: JobKey) {
+        let pending = self.replications.get(key);
+        let is_untaken = pending.is_some_and(|pending| {
+            pending.producer == Producer::Answered && pending.confirmed.is_empty()
+        });
+        if is_untaken {
+            self.replications.remove(key);
+            self.move_job(key, Move::Accept, Time::NEVER);
+        }
+    }
+
     fn count_refused(&mut self, refusal: Refusal) {
         let counters = &mut self.counters;
         counters.refused_unreachable += u64::from(refusal == Refusal::TooFewNodes);

@@ -92,6 +92,9 @@ impl Node {
     /// The ttl of a guarded job is over. Returns whether that is all for now: it is buried, or somebody has still to say what
     /// became of it.
     pub(crate) fn outlive(&mut self, now: Time, key: JobKey, effects: &mut Vec<Effect>) -> bool {
+        if self.jobs[key].state() == JobState::WaitReplicas && self.is_guarded(key) {
+            self.keep_untaken(key);
+        }
         let job = &self.jobs[key];
         let is_live = matches!(job.state(), JobState::Active | JobState::Queued);
         let is_it = is_live && job.guarantee() == Guarantee::AtLeastOnce && self.is_guarded(key);

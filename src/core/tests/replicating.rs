@@ -6,7 +6,7 @@ use super::bench::{SETTINGS, get_job, job, job_with_retry};
 use super::shoal::Shoal;
 use crate::command::{AddJob, Command, Pause, PauseState, Refusal, Replication, Reply, Wait};
 use crate::event::{Event, PeerUp};
-use crate::extras::Features;
+use crate::extras::{Extras, Features, Tag};
 use crate::id::{ClientId, JobId, StoreId, Ticket};
 use crate::job::JobState;
 use crate::message::Message;
@@ -409,6 +409,27 @@ fn an_asynchronous_job_is_queued_at_once_and_copied_then() {
     shoal.advance_ms(5);
     assert_eq!(holding(&mut shoal, id), [0, 1, 2]);
     assert_eq!(shoal.node(0).under_replicated(), 0);
+}
+
+/// A node that leaves keeps no copy, and nobody takes one. (Simulation seed 2169.)
+#[test]
+fn a_job_that_nobody_takes_is_a_dead_letter_where_it_was_added() {
+    let mut shoal = Shoal::new(2);
+    shoal.advance(20);
+    shoal.hang(1);
+    shoal.feed(0, Event::Leaving(true));
+    let add = AddJob {
+        replication: Replication::Asynchronous,
+        replicate: Some(1),
+        ttl: Some(5),
+        extras: Extras::new([(Tag::DEAD_QUEUE, &b"grave"[..])]),
+        ..job_with_retry("q", 1)
+    };
+    let ticket = shoal.send(0, 1, Command::AddJob(add));
+    let id = added(&shoal, 0, ticket).expect("it is answered at once");
+    assert_eq!(shoal.states(id)[0], Some(JobState::WaitReplicas));
+    shoal.advance(6);
+    assert_eq!(shoal.queue_of(0, id), Some(&b"grave"[..]));
 }
 
 #[test]
