@@ -125,28 +125,23 @@ impl Connection {
         encode::command(&mut self.output, args);
     }
 
+    /// Adds a command that is encoded already to those that the next write takes along.
+    pub(crate) fn send_encoded(&mut self, command: &[u8]) {
+        self.output.extend_from_slice(command);
+    }
+
     /// Writes what was sent, and reads meanwhile, so that neither side waits for the other to read.
     ///
     /// Dropped half way, it loses nothing: the next flush goes on.
     pub async fn flush(&mut self) -> Result<(), ConnectionError> {
         while self.written < self.output.len() {
-            self.input.reserve(READ_BYTES);
-            let (mut reader, mut writer) = self.stream.split();
-            let unwritten = self.output.get(self.written..).unwrap_or_default();
-            tokio::select! {
-                count = writer.write(unwritten) => self.written += count?,
-                count = reader.read_buf(&mut self.input), if !self.ended => {
-                    self.ended = count? == 0;
-                }
-            }
+            self.advance().await?;
         }
-        self.output.clear();
-        self.output.shrink_to(KEPT_BYTES);
-        self.written = 0;
         Ok(())
     }
 
-    /// Waits for the next reply. Dropped half way, it loses nothing: the next call goes on.
+    /// Waits for the next reply, and writes meanwhile what was sent and not yet flushed. Dropped half way, it loses nothing: the next
+    /// call goes on.
     pub async fn receive(&mut self) -> Result<Frame, ConnectionError> {
         loop {
             if let Some(frame) = self.decoded()? {
@@ -155,40 +150,25 @@ impl Connection {
             if self.ended {
                 return Err(ConnectionError::Closed);
             }
-            self.input.reserve(READ_BYTES);
-            self.ended = self.stream.read_buf(&mut self.input).await? == 0;
+            self.advance().await?;
         }
     }
 
-    /// Adds a command that is encoded already to those that the next write takes along.
-    pub(crate) fn send_encoded(&mut self, command: &[u8]) {
-        self.output.extend_from_slice(command);
-    }
-
-    /// Writes what was sent, and waits for the next reply. Dropped half way, it loses nothing: the next call goes on.
-    pub(crate) async fn exchange(&mut self) -> Result<Frame, ConnectionError> {
-        loop {
-            if let Some(frame) = self.decoded()? {
-                return Ok(frame);
-            }
-            if self.ended {
-                return Err(ConnectionError::Closed);
-            }
-            self.input.reserve(READ_BYTES);
-            let (mut reader, mut writer) = self.stream.split();
-            let unwritten = self.output.get(self.written..).unwrap_or_default();
-            tokio::select! {
-                count = writer.write(unwritten), if !unwritten.is_empty() => {
-                    self.written += count?;
-                    if self.written == self.output.len() {
-                        self.output.clear();
-                        self.output.shrink_to(KEPT_BYTES);
-                        self.written = 0;
-                    }
-                }
-                count = reader.read_buf(&mut self.input) => self.ended = count? == 0,
-            }
+    /// Waits until something was written or read. There must be something to write, or the server may still send.
+    async fn advance(&mut self) -> Result<(), ConnectionError> {
+        self.input.reserve(READ_BYTES);
+        let (mut reader, mut writer) = self.stream.split();
+        let unwritten = self.output.get(self.written..).unwrap_or_default();
+        tokio::select! {
+            count = writer.write(unwritten), if !unwritten.is_empty() => self.written += count?,
+            count = reader.read_buf(&mut self.input), if !self.ended => self.ended = count? == 0,
         }
+        if self.written == self.output.len() {
+            self.output.clear();
+            self.output.shrink_to(KEPT_BYTES);
+            self.written = 0;
+        }
+        Ok(())
     }
 
     /// The next reply, if it has arrived.
@@ -213,7 +193,8 @@ impl Connection {
     }
 }
 
-fn accepted(reply: &Frame) -> Result<(), ConnectionError> {
+/// Fails if the server refused what it was asked.
+pub(crate) fn accepted(reply: &Frame) -> Result<(), ConnectionError> {
     match reply.as_error() {
         Some(text) => {
             let text = String::from_utf8_lossy(text).into_owned();

@@ -12,7 +12,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use crate::connection::{Connection, ConnectionError};
+use crate::connection::{Connection, ConnectionError, accepted};
 use crate::error::{Broken, Error};
 use crate::id::JobId;
 use crate::nodes::Nodes;
@@ -80,31 +80,24 @@ impl Link {
         repeat: Repeat,
         waits: Duration,
     ) -> Result<Frame, Error> {
-        let frame = self.ask(args, repeat, waits).await?;
+        let (request, answer) = Request::new(args, repeat, waits, self.give_up());
+        self.requests.send(request).await.map_err(|_| Error::Gone)?;
+        let frame = answer.await.map_err(|_| Error::Gone)??;
         match frame.as_error() {
             Some(text) => Err(Error::Refused(String::from_utf8_lossy(text).into_owned())),
             None => Ok(frame),
         }
     }
 
-    /// The same, with a refusal as an answer like others.
-    pub(crate) async fn ask<A: AsRef<[u8]>>(
-        &self,
-        args: &[A],
-        repeat: Repeat,
-        waits: Duration,
-    ) -> Result<Frame, Error> {
-        let give_up = self.patience.map(|patience| Instant::now() + patience);
-        let (request, answer) = Request::new(args, repeat, waits, give_up);
-        self.requests.send(request).await.map_err(|_| Error::Gone)?;
-        answer.await.map_err(|_| Error::Gone)?
-    }
-
     /// Sends a command that nobody waits for, if there is room for it.
     pub(crate) fn post<A: AsRef<[u8]>>(&self, args: &[A], repeat: Repeat) -> bool {
-        let give_up = self.patience.map(|patience| Instant::now() + patience);
-        let (request, _) = Request::new(args, repeat, Duration::ZERO, give_up);
+        let (request, _) = Request::new(args, repeat, Duration::ZERO, self.give_up());
         self.requests.try_send(request).is_ok()
+    }
+
+    /// Until when a command that is asked for now may wait for a node.
+    fn give_up(&self) -> Option<Instant> {
+        self.patience.map(|patience| Instant::now() + patience)
     }
 }
 
@@ -233,10 +226,10 @@ impl Task {
         }
         if let Some(name) = &self.options.name {
             let reply = connection.call(&["CLIENT", "SETNAME", name]).await?;
-            accept(&reply)?;
+            accepted(&reply)?;
         }
         let hello = connection.call(&["HELLO"]).await?;
-        accept(&hello)?;
+        accepted(&hello)?;
         Ok(hello)
     }
 
@@ -255,7 +248,7 @@ impl Task {
             let takes = is_open && !goes && self.in_flight.len() < IN_FLIGHT_MAX;
             tokio::select! {
                 biased;
-                frame = connection.exchange() => {
+                frame = connection.receive() => {
                     let mut next = frame.map(Some);
                     loop {
                         match next {
@@ -376,14 +369,5 @@ pub(crate) async fn sleep_until(moment: Option<Instant>) {
     match moment {
         Some(moment) => tokio::time::sleep_until(moment).await,
         None => std::future::pending().await,
-    }
-}
-
-fn accept(reply: &Frame) -> Result<(), ConnectionError> {
-    match reply.as_error() {
-        Some(text) => Err(ConnectionError::Refused(
-            String::from_utf8_lossy(text).into_owned(),
-        )),
-        None => Ok(()),
     }
 }

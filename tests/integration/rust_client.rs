@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use shoalmq_client::{Consumer, Error, MessageGuard, Options, Raw, Shoal};
+use tokio::runtime::Runtime;
 
 use crate::fixture::{DEADLINE, Launch, Node};
 
@@ -23,18 +24,30 @@ async fn shoal(node: &Node) -> Shoal {
         .expect("the node is there")
 }
 
+fn runtime() -> Runtime {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let builder = builder.worker_threads(2).enable_all();
+    builder.build().expect("threads")
+}
+
 /// Runs a test, which may not take longer than anything here should.
 fn run(test: impl Future<Output = ()>) {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .expect("threads");
-    runtime.block_on(async {
+    runtime().block_on(async {
         tokio::time::timeout(DEADLINE * 3, test)
             .await
             .expect("it ends in time");
     });
+}
+
+/// The same with a node of its own.
+fn run_with_node(test: impl AsyncFnOnce(&Node, Shoal)) {
+    let node = Node::start();
+    run(async { test(&node, shoal(&node).await).await });
+}
+
+async fn push(shoal: &Shoal, number: u32) {
+    let pushed = shoal.producer("mails").push(&Mail { number }).await;
+    pushed.expect("it is added");
 }
 
 async fn take(consumer: &mut Consumer<Mail>) -> MessageGuard<Mail> {
@@ -44,9 +57,7 @@ async fn take(consumer: &mut Consumer<Mail>) -> MessageGuard<Mail> {
 
 #[test]
 fn what_is_pushed_is_handed_out_and_acknowledged() {
-    let node = Node::start();
-    run(async {
-        let shoal = shoal(&node).await;
+    run_with_node(async |_, shoal| {
         let producer = shoal.producer("mails");
         let mut consumer = shoal.consumer::<Mail>("mails").prefetch(10);
         for number in 0..100 {
@@ -63,9 +74,7 @@ fn what_is_pushed_is_handed_out_and_acknowledged() {
 
 #[test]
 fn many_adds_are_in_flight_on_one_connection() {
-    let node = Node::start();
-    run(async {
-        let shoal = shoal(&node).await;
+    run_with_node(async |_, shoal| {
         let tasks: Vec<_> = (0..1000)
             .map(|number| {
                 let producer = shoal.producer("mails");
@@ -86,14 +95,8 @@ fn many_adds_are_in_flight_on_one_connection() {
 
 #[test]
 fn a_guard_that_is_dropped_gives_its_job_back() {
-    let node = Node::start();
-    run(async {
-        let shoal = shoal(&node).await;
-        shoal
-            .producer("mails")
-            .push(&Mail { number: 7 })
-            .await
-            .expect("it is added");
+    run_with_node(async |_, shoal| {
+        push(&shoal, 7).await;
         let mut consumer = shoal.consumer::<Mail>("mails");
         let first = take(&mut consumer).await;
         let id = first.id();
@@ -107,15 +110,9 @@ fn a_guard_that_is_dropped_gives_its_job_back() {
 
 #[test]
 fn what_cannot_be_decoded_or_done_is_a_dead_letter() {
-    let node = Node::start();
-    run(async {
-        let shoal = shoal(&node).await;
+    run_with_node(async |_, shoal| {
         shoal.add("mails", "no mail").await.expect("it is added");
-        shoal
-            .producer("mails")
-            .push(&Mail { number: 1 })
-            .await
-            .expect("it is added");
+        push(&shoal, 1).await;
         let mut consumer = shoal.consumer::<Mail>("mails");
         let error = consumer.next().await.expect("nobody stopped it");
         assert!(matches!(error, Err(Error::Decode(_))), "{error:?}");
@@ -141,14 +138,8 @@ fn what_cannot_be_decoded_or_done_is_a_dead_letter() {
 
 #[test]
 fn a_message_is_tried_again_or_sent_on() {
-    let node = Node::start();
-    run(async {
-        let shoal = shoal(&node).await;
-        shoal
-            .producer("mails")
-            .push(&Mail { number: 1 })
-            .await
-            .expect("it is added");
+    run_with_node(async |_, shoal| {
+        push(&shoal, 1).await;
         let mut consumer = shoal.consumer::<Mail>("mails");
         let mail = take(&mut consumer).await;
         assert!(
@@ -169,9 +160,7 @@ fn a_message_is_tried_again_or_sent_on() {
 /// Its retry is 1 s, and it is in hand for 3 s.
 #[test]
 fn a_message_in_hand_is_not_handed_out_again() {
-    let node = Node::start();
-    run(async {
-        let shoal = shoal(&node).await;
+    run_with_node(async |_, shoal| {
         let producer = shoal.producer("mails");
         let add = producer.add(&Mail { number: 1 }).expect("it is plain");
         add.retry(Duration::from_secs(1))
@@ -189,12 +178,9 @@ fn a_message_in_hand_is_not_handed_out_again() {
 
 #[test]
 fn stopping_wakes_a_consumer_and_gives_back_what_it_took() {
-    let node = Node::start();
-    run(async {
-        let shoal = shoal(&node).await;
-        let producer = shoal.producer("mails");
+    run_with_node(async |node, shoal| {
         for number in 0..3 {
-            producer.push(&Mail { number }).await.expect("it is added");
+            push(&shoal, number).await;
         }
         let mut consumer = shoal.consumer::<Mail>("mails").prefetch(3);
         let mail = take(&mut consumer).await;
@@ -220,9 +206,7 @@ fn stopping_wakes_a_consumer_and_gives_back_what_it_took() {
 /// Its GETJOB still waits at the node, which hands the job out to it.
 #[test]
 fn a_job_that_comes_for_nobody_is_given_back() {
-    let node = Node::start();
-    run(async {
-        let shoal = shoal(&node).await;
+    run_with_node(async |node, shoal| {
         let mut gone = shoal.consumer::<Mail>("mails");
         let waits = tokio::time::timeout(Duration::from_millis(300), gone.next()).await;
         assert!(waits.is_err(), "there is nothing");
@@ -290,11 +274,7 @@ fn a_consumer_goes_on_through_kills_and_restarts() {
     const JOBS: u32 = 600;
     let mut node = Node::with("--appendonly yes --appendfsync always");
     let addresses = [address(&node)];
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .expect("threads");
+    let runtime = runtime();
     let shoal = runtime
         .block_on(Shoal::connect(addresses))
         .expect("the node is there");

@@ -4,7 +4,7 @@ use super::bench::job;
 use super::ending::acked;
 use super::shoal::Shoal;
 use super::waiting::fate_at;
-use crate::command::{AddJob, Command, Nack, Reply};
+use crate::command::{AddJob, Command, Reply};
 use crate::dedup::Dedup;
 use crate::event::Event;
 use crate::extras::{Extras, Tag};
@@ -110,12 +110,7 @@ fn a_wait_goes_with_the_copy_that_a_leaving_node_makes() {
     let mut shoal = Shoal::new(3);
     let id = shoal.add(0, alone());
     assert_eq!(shoal.get(0, "q", 1).len(), 1);
-    let nack = Nack {
-        ids: vec![id],
-        delay: Some(200),
-        ..Nack::default()
-    };
-    assert_eq!(shoal.count(0, Command::Nack(nack)), 1);
+    shoal.nack_for(0, id, 200);
     leave(&mut shoal, 0);
     shoal.advance(180);
     for seat in [1, 2] {
@@ -143,12 +138,7 @@ fn a_stop_does_not_cut_the_wait_of_a_job_short() {
     let is_held = |seat: &usize| shoal.log(*seat).any(|(_, record)| adds(record, id));
     let holder = [1, 2].into_iter().find(is_held).expect("one has a copy");
     assert_eq!(shoal.get(0, "q", 1).len(), 1);
-    let nack = Nack {
-        ids: vec![id],
-        delay: Some(200),
-        ..Nack::default()
-    };
-    assert_eq!(shoal.count(0, Command::Nack(nack)), 1);
+    shoal.nack_for(0, id, 200);
     shoal.advance(1);
     shoal.kill(0);
     shoal.advance(1);

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::command::{AddJob, Command, Delivery, JobView, Reply, Wait};
+use crate::command::{AddJob, Command, Delivery, JobView, Nack, Reply, Wait};
 use crate::event::{Event, PeerUp};
 use crate::extras::Features;
 use crate::id::{ClientId, JobId, NodeId, QueueName, StoreId, Ticket};
@@ -435,6 +435,16 @@ impl Shoal {
             Reply::Count(count) => count,
             other => panic!("{other:?} is no count"),
         }
+    }
+
+    /// A client gives a job back at a node, to wait for so many seconds.
+    pub(crate) fn nack_for(&mut self, seat: usize, id: JobId, secs: u32) {
+        let nack = Nack {
+            ids: vec![id],
+            delay: Some(secs),
+            ..Nack::default()
+        };
+        assert_eq!(self.count(seat, Command::Nack(nack)), 1);
     }
 
     pub(crate) fn ack(&mut self, seat: usize, id: JobId) -> u64 {

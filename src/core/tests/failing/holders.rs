@@ -49,12 +49,7 @@ fn a_backoff_is_not_cut_short_by_another_holder() {
         },
     );
     assert_eq!(shoal.get(0, "q", 1).len(), 1);
-    let nack = Nack {
-        ids: vec![id],
-        delay: Some(30),
-        ..Nack::default()
-    };
-    assert_eq!(shoal.count(0, Command::Nack(nack)), 1);
+    shoal.nack_for(0, id, 30);
     shoal.advance_ms(20);
     shoal.kill(0);
     shoal.kill(1);
@@ -164,12 +159,7 @@ fn a_dead_letter_that_had_waited_is_delivered_after_a_crash() {
         },
     );
     assert_eq!(shoal.get(2, "q", 1).len(), 1);
-    let nack = Nack {
-        ids: vec![id],
-        delay: Some(2),
-        ..Nack::default()
-    };
-    assert_eq!(shoal.count(2, Command::Nack(nack)), 1);
+    shoal.nack_for(2, id, 2);
     shoal.advance_ms(10);
     shoal.kill(2);
     shoal.cut(0, 1);
@@ -208,12 +198,7 @@ fn older_news_of_another_holder_do_not_cut_a_wait_short() {
             },
         );
         assert_eq!(shoal.get(0, "q", 1).len(), 1);
-        let nack = Nack {
-            ids: vec![id],
-            delay: Some(8),
-            ..Nack::default()
-        };
-        assert_eq!(shoal.count(0, Command::Nack(nack)), 1);
+        shoal.nack_for(0, id, 8);
         let for_ms = 1000;
         let message = Message::Working { id, for_ms, extras };
         shoal.feed(0, Event::Message(Shoal::id(1), message));

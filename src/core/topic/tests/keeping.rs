@@ -70,18 +70,23 @@ fn segments_go_when_all_in_them_is_gone() {
     );
 }
 
-#[test]
-fn the_newest_entries_of_a_channel_stay() {
-    let mut bench = Bench::new();
-    publish_all(&mut bench, "a", 0..1000);
-    publish_all(&mut bench, "b", 0..5);
+/// A rule leaves this many entries in the channel `a`, and has been followed.
+fn keep_newest(bench: &mut Bench, count: u64) {
     let rule = Rule {
-        entries: Some(300),
+        entries: Some(count),
         ..Rule::default()
     };
     let pattern = &b"a"[..];
     bench.ask(1, TopicCommand::SetRule { pattern, rule });
     bench.advance(1500);
+}
+
+#[test]
+fn the_newest_entries_of_a_channel_stay() {
+    let mut bench = Bench::new();
+    publish_all(&mut bench, "a", 0..1000);
+    publish_all(&mut bench, "b", 0..5);
+    keep_newest(&mut bench, 300);
     assert_eq!(bench.count(TopicCommand::Length(b"a")), 300);
     let mut wanted = vec!["lost 700".to_owned()];
     wanted.extend(bodies(700..1000));
@@ -98,13 +103,7 @@ fn a_loss_is_told_also_by_a_page_that_ends_just_behind_it() {
     let mut bench = Bench::new();
     publish_all(&mut bench, "b", 0..1);
     publish_all(&mut bench, "a", 1..11);
-    let rule = Rule {
-        entries: Some(1),
-        ..Rule::default()
-    };
-    let pattern = &b"a"[..];
-    bench.ask(1, TopicCommand::SetRule { pattern, rule });
-    bench.advance(1500);
+    keep_newest(&mut bench, 1);
     // What was left is passed in silence, and lies above what the rule took.
     assert_eq!(bench.flush("a", Before::Now), 1);
     publish_all(&mut bench, "b", 11..12);
@@ -130,13 +129,7 @@ fn a_loss_is_told_also_by_a_page_that_ends_within_it() {
     ] {
         publish_all(&mut bench, channel, bodies);
     }
-    let rule = Rule {
-        entries: Some(1),
-        ..Rule::default()
-    };
-    let pattern = &b"a"[..];
-    bench.ask(1, TopicCommand::SetRule { pattern, rule });
-    bench.advance(1500);
+    keep_newest(&mut bench, 1);
     let mut start = zero();
     for wanted in [
         &["lost 9", "5"][..],
