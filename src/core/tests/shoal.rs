@@ -437,7 +437,7 @@ impl Shoal {
         }
     }
 
-    /// A client gives a job back at a node, to wait for so many seconds.
+    /// A client gives a job back at a node, to wait for some seconds.
     pub(crate) fn nack_for(&mut self, seat: usize, id: JobId, secs: u32) {
         let nack = Nack {
             ids: vec![id],
