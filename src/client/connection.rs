@@ -154,6 +154,12 @@ impl Connection {
         }
     }
 
+    /// Writes what was sent, and tells the server that nothing follows.
+    pub(crate) async fn finish(&mut self) -> Result<(), ConnectionError> {
+        self.flush().await?;
+        Ok(self.stream.shutdown().await?)
+    }
+
     /// Waits until something was written or read. There must be something to write, or the server may still send.
     async fn advance(&mut self) -> Result<(), ConnectionError> {
         self.input.reserve(READ_BYTES);

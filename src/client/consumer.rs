@@ -2,19 +2,16 @@
 
 use std::collections::VecDeque;
 use std::marker::PhantomData;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::watch;
 
 use crate::error::Error;
-use crate::guard::{Hold, MessageGuard};
-use crate::heartbeat::Heartbeat;
-use crate::link::{Link, Repeat};
+use crate::guard::{Hand, Hold, MessageGuard};
+use crate::link::Link;
 use crate::message::MessageDecodable;
-use crate::shoal::Shoal;
-use crate::verbs::deliveries;
+use crate::verbs::take;
 
 /// How long one GETJOB waits: a link that is dead is noticed soon after.
 const WAIT: Duration = Duration::from_secs(2);
@@ -26,14 +23,12 @@ const PREFETCH: u32 = 1;
 /// It outlives its servers: while none can be reached it waits. It ends when it is told to, or by an error that waiting does not mend.
 #[derive(Debug)]
 pub struct Consumer<T> {
-    shoal: Shoal,
+    hand: Hand,
     /// GETJOB holds up what is behind it, so it has a link of its own.
     link: Link,
     queue: Vec<u8>,
     prefetch: u32,
     ready: VecDeque<Hold>,
-    heartbeat: Heartbeat,
-    given_back: Arc<AtomicU64>,
     stop: watch::Sender<bool>,
     messages: PhantomData<fn() -> T>,
 }
@@ -50,15 +45,13 @@ impl Stopper {
 }
 
 impl<T: MessageDecodable> Consumer<T> {
-    pub(crate) fn new(shoal: Shoal, link: Link, heartbeat: Heartbeat, queue: &[u8]) -> Self {
+    pub(crate) fn new(hand: Hand, link: Link, queue: &[u8]) -> Self {
         Consumer {
+            hand,
             link,
-            heartbeat,
-            shoal,
             queue: queue.to_vec(),
             prefetch: PREFETCH,
             ready: VecDeque::new(),
-            given_back: Arc::default(),
             stop: watch::Sender::new(false),
             messages: PhantomData,
         }
@@ -78,7 +71,7 @@ impl<T: MessageDecodable> Consumer<T> {
 
     /// How many messages were given back because their guard was dropped.
     pub fn given_back(&self) -> u64 {
-        self.given_back.load(Ordering::Relaxed)
+        self.hand.given_back.load(Ordering::Relaxed)
     }
 
     /// Waits for the next message. None once it was stopped. A body that is no such message goes to the dead letters with the reason,
@@ -86,18 +79,18 @@ impl<T: MessageDecodable> Consumer<T> {
     ///
     /// It may be dropped half way: a job that comes for it then is given back.
     pub async fn next(&mut self) -> Option<Result<MessageGuard<T>, Error>> {
-        let mut stop = self.stop.subscribe();
         loop {
-            if *stop.borrow_and_update() {
+            if *self.stop.borrow() {
                 self.ready.clear();
                 return None;
             }
             if let Some(hold) = self.ready.pop_front() {
                 return Some(decode(hold).await);
             }
+            let mut stop = self.stop.subscribe();
             let filled = tokio::select! {
                 filled = self.fill() => filled,
-                _ = stop.changed() => continue,
+                _ = stop.wait_for(|stops| *stops) => continue,
             };
             if let Err(error) = filled {
                 return Some(Err(error));
@@ -107,28 +100,14 @@ impl<T: MessageDecodable> Consumer<T> {
 
     /// Takes jobs, or waits for a while.
     async fn fill(&mut self) -> Result<(), Error> {
-        let (count, wait) = (self.prefetch.to_string(), WAIT.as_millis().to_string());
-        let args: [&[u8]; 8] = [
-            b"GETJOB",
-            b"TIMEOUT",
-            wait.as_bytes(),
-            b"COUNT",
-            count.as_bytes(),
-            b"WITHCOUNTERS",
-            b"FROM",
-            &self.queue,
-        ];
-        let jobs = match self.link.call(&args, Repeat::Jobs, WAIT).await {
-            Ok(frame) => deliveries(frame)?,
+        let jobs = match take(&self.link, [&self.queue], self.prefetch, Some(WAIT)).await {
+            Ok(jobs) => jobs,
             // What was on its way comes again after its retry.
             Err(Error::Unknown) => return Ok(()),
             Err(error) => return Err(error),
         };
-        for delivery in jobs {
-            let (heartbeat, given_back) = (self.heartbeat.clone(), self.given_back.clone());
-            let hold = Hold::new(delivery, self.shoal.clone(), heartbeat, given_back);
-            self.ready.push_back(hold);
-        }
+        let jobs = jobs.into_iter().map(|delivery| self.hand.hold(delivery));
+        self.ready.extend(jobs);
         Ok(())
     }
 }

@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::heartbeat::Heartbeat;
 use crate::id::JobId;
 use crate::shoal::Shoal;
-use crate::verbs::{Delivery, Nack};
+use crate::verbs::{DeadLetter, Delivery, Meta, Nack};
 
 /// A message that was handed out, and that nobody else has as long as this lives: WORKING is said for it in time. Dropped, it is given
 /// back, in the background.
@@ -25,35 +25,47 @@ pub(crate) struct Hold {
     pub(crate) delivery: Delivery,
     shoal: Shoal,
     heartbeat: Heartbeat,
-    is_lost: Arc<AtomicBool>,
+    /// Whether a node said that it is over or gone.
+    pub(crate) is_lost: Arc<AtomicBool>,
     given_back: Arc<AtomicU64>,
     is_settled: bool,
 }
 
-impl Hold {
-    pub(crate) fn new(
-        delivery: Delivery,
-        shoal: Shoal,
-        heartbeat: Heartbeat,
-        given_back: Arc<AtomicU64>,
-    ) -> Self {
-        let is_lost = heartbeat.hold(delivery.id);
+/// Takes jobs in hand.
+#[derive(Debug, Clone)]
+pub(crate) struct Hand {
+    pub(crate) shoal: Shoal,
+    pub(crate) heartbeat: Heartbeat,
+    /// Counts those that are given back because they are dropped.
+    pub(crate) given_back: Arc<AtomicU64>,
+}
+
+impl Hand {
+    pub(crate) fn hold(&self, delivery: Delivery) -> Hold {
         Hold {
+            is_lost: self.heartbeat.hold(delivery.id),
             delivery,
-            shoal,
-            heartbeat,
-            is_lost,
-            given_back,
+            shoal: self.shoal.clone(),
+            heartbeat: self.heartbeat.clone(),
+            given_back: self.given_back.clone(),
             is_settled: false,
         }
     }
+}
 
-    async fn nack(mut self, say: impl for<'a> FnOnce(Nack<'a>) -> Nack<'a>) -> Result<bool, Error> {
-        let shoal = self.shoal.clone();
-        let answer = say(shoal.nack(self.delivery.id)).await;
-        // Without an answer it is not known whose it is: its retry decides.
+impl Hold {
+    /// It is not given back any more when it is dropped.
+    pub(crate) fn settle(&mut self) {
         self.is_settled = true;
-        answer
+    }
+
+    pub(crate) async fn nack(
+        mut self,
+        say: impl for<'a> FnOnce(Nack<'a>) -> Nack<'a>,
+    ) -> Result<bool, Error> {
+        // Without an answer it is not known whose it is: its retry decides.
+        self.settle();
+        say(self.shoal.clone().nack(self.delivery.id)).await
     }
 
     /// Sends it to the dead letters.
@@ -86,9 +98,19 @@ impl<T> MessageGuard<T> {
         &self.hold.delivery.queue
     }
 
-    /// How often it was handed out before, as an estimate: given back, or not acknowledged in time.
+    /// How often it was handed out before: given back, or not acknowledged in time. An estimate, unless it has a `max_deliver`.
     pub fn earlier_deliveries(&self) -> u64 {
-        self.hold.delivery.nacks + self.hold.delivery.additional_deliveries
+        self.hold.delivery.deliveries.saturating_sub(1)
+    }
+
+    /// What its producer sent along.
+    pub fn meta(&self) -> &Meta {
+        &self.hold.delivery.meta
+    }
+
+    /// How it died, if it is a dead letter.
+    pub fn dead(&self) -> Option<&DeadLetter> {
+        self.hold.delivery.dead.as_ref()
     }
 
     /// Whether a node said that the job is over or gone: another worker may have done it.
@@ -100,7 +122,7 @@ impl<T> MessageGuard<T> {
     /// one came.
     pub async fn ack(mut self) -> Result<bool, Error> {
         let acked = self.hold.shoal.ack([self.hold.delivery.id]).await?;
-        self.hold.is_settled = true;
+        self.hold.settle();
         Ok(acked > 0)
     }
 

@@ -45,6 +45,7 @@ mod options;
 mod producer;
 mod shoal;
 mod verbs;
+mod worker;
 
 pub use connection::{Connection, ConnectionError};
 pub use consumer::{Consumer, Stopper};
@@ -55,10 +56,14 @@ pub use id::JobId;
 pub use message::Json;
 pub use message::{DecodeError, EncodeError, MessageDecodable, MessageEncodable, Raw};
 pub use options::Options;
-pub use producer::Producer;
+pub use producer::{Job, Producer};
 pub use shoal::Shoal;
 pub use shoalmq_resp::Frame;
-pub use verbs::{Add, Delivery, Get, Nack, Receipt};
+pub use verbs::{Add, DeadLetter, Delivery, Ending, Get, Meta, Nack, Receipt, Wait};
+pub use worker::{
+    BlockingHandler, Counts, Fail, FromJob, Handler, HandlerError, JobCx, Outcome, QueueOptions,
+    Report, State, Worker,
+};
 
 /// The examples of README.md.
 #[cfg(doctest)]

@@ -10,6 +10,7 @@ use std::time::Duration;
 use shoalmq_resp::{Frame, encode};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::connection::{Connection, ConnectionError, accepted};
@@ -58,19 +59,42 @@ pub(crate) struct Link {
 
 impl Link {
     /// Begins a link. It connects once it is asked for something.
-    pub(crate) fn open(options: &Options, patience: Option<Duration>, runtime: &Handle) -> Self {
+    pub(crate) fn open(options: &Options, runtime: &Handle) -> Self {
+        let (link, task) = Link::new(options, Some(options.patience), None);
+        runtime.spawn(task.run());
+        link
+    }
+
+    /// Begins a link for commands that wait for jobs: for ever, if no node is there. What comes when nobody waits any more is given back
+    /// over the other link. The task ends with the last door: the node is told that this side is closed, and so stops to wait.
+    pub(crate) fn open_taking(
+        options: &Options,
+        gives_back: &Link,
+        runtime: &Handle,
+    ) -> (Self, JoinHandle<()>) {
+        let (link, task) = Link::new(options, None, Some(gives_back.clone()));
+        (link, runtime.spawn(task.run()))
+    }
+
+    fn new(
+        options: &Options,
+        patience: Option<Duration>,
+        gives_back: Option<Link>,
+    ) -> (Self, Task) {
         let (requests, waiting) = mpsc::channel(WAITING_MAX);
         let task = Task {
             options: options.clone(),
             nodes: Nodes::new(options.seeds.clone()),
+            gives_back,
+            was_let_in: false,
+            denied_since: None,
             waiting,
             held: VecDeque::new(),
             in_flight: VecDeque::new(),
             unclaimed: Vec::new(),
             last_error: "there is none".to_owned(),
         };
-        runtime.spawn(task.run());
-        Link { requests, patience }
+        (Link { requests, patience }, task)
     }
 
     /// Sends a command, and waits for its answer, which is no refusal.
@@ -135,6 +159,11 @@ enum End {
 struct Task {
     options: Options,
     nodes: Nodes,
+    /// Over what link jobs are given back that come for nobody: over this one if there is none.
+    gives_back: Option<Link>,
+    /// A password that was right may be about to change.
+    was_let_in: bool,
+    denied_since: Option<Instant>,
     waiting: mpsc::Receiver<Request>,
     /// What goes out first, over the next connection.
     held: VecDeque<Request>,
@@ -172,7 +201,13 @@ impl Task {
                     self.last_error = format!("{address} sends its clients to others");
                 }
                 End::Broken(Broken::Denied(text)) => {
-                    self.refuse_all(|| Error::Denied(text.clone()));
+                    let since = *self.denied_since.get_or_insert_with(Instant::now);
+                    if self.was_let_in && since.elapsed() < self.options.patience {
+                        tracing::warn!(address, text, "the server refuses this client");
+                        self.last_error = text;
+                    } else {
+                        self.refuse_all(|| Error::Denied(text.clone()));
+                    }
                 }
                 End::Broken(Broken::Connection(error)) => {
                     tracing::warn!(address, %error, "no link");
@@ -208,6 +243,7 @@ impl Task {
         match tokio::time::timeout(timeout, greeting).await {
             Ok(Ok(hello)) => {
                 self.nodes.learn(&hello);
+                (self.was_let_in, self.denied_since) = (true, None);
                 Ok(connection)
             }
             Ok(Err(error)) => Err(error.into()),
@@ -220,8 +256,9 @@ impl Task {
 
     async fn greet(&self, connection: &mut Connection) -> Result<Frame, ConnectionError> {
         if let Some(password) = &self.options.password {
+            let password = password.read()?;
             connection
-                .authenticate(self.options.user.as_deref(), password)
+                .authenticate(self.options.user.as_deref(), &password)
                 .await?;
         }
         if let Some(name) = &self.options.name {
@@ -244,6 +281,10 @@ impl Task {
         loop {
             if self.in_flight.is_empty() && (goes || !is_open) {
                 return if goes { End::Elsewhere } else { End::Over };
+            }
+            if !is_open && self.gives_back.is_some() {
+                self.finish(connection).await;
+                return End::Over;
             }
             let takes = is_open && !goes && self.in_flight.len() < IN_FLIGHT_MAX;
             tokio::select! {
@@ -279,6 +320,21 @@ impl Task {
         }
     }
 
+    /// Nobody waits for jobs any more: says so, and gives back what was on its way.
+    async fn finish(&mut self, mut connection: Connection) {
+        let timeout = self.options.answer_timeout;
+        let ended = async {
+            connection.finish().await?;
+            loop {
+                let frame = connection.receive().await?;
+                self.take_answer(frame);
+            }
+        };
+        // It ends as the node closes its side, or does not.
+        let _: Result<Result<(), ConnectionError>, _> = tokio::time::timeout(timeout, ended).await;
+        self.give_back(&mut connection);
+    }
+
     /// By when the oldest command has to be answered.
     fn next_due(&self) -> Option<Instant> {
         let oldest = self.in_flight.front()?;
@@ -298,8 +354,12 @@ impl Task {
         let ids = std::mem::take(&mut self.unclaimed);
         let mut args: Vec<&[u8]> = vec![b"NACK"];
         args.extend(ids.iter().map(AsRef::as_ref));
-        let (request, _) = Request::new(&args, Repeat::Never, Duration::ZERO, None);
-        self.send(connection, request);
+        if let Some(other) = &self.gives_back {
+            other.post(&args, Repeat::Never);
+        } else {
+            let (request, _) = Request::new(&args, Repeat::Never, Duration::ZERO, None);
+            self.send(connection, request);
+        }
     }
 
     /// The oldest command is answered. True if the node turned it away, and it is to go to another one.

@@ -1,7 +1,30 @@
 //! How a client connects.
 
-use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
+use std::{fmt, fs, io};
+
+/// Where a password is from.
+#[derive(Clone)]
+pub(crate) enum Password {
+    Given(String),
+    In(PathBuf),
+}
+
+impl Password {
+    pub(crate) fn read(&self) -> io::Result<String> {
+        match self {
+            Password::Given(password) => Ok(password.clone()),
+            Password::In(path) => match fs::read_to_string(path) {
+                Ok(text) => Ok(text.trim_end_matches(['\r', '\n']).to_owned()),
+                Err(error) => Err(io::Error::new(
+                    error.kind(),
+                    format!("read the password in {}: {error}", path.display()),
+                )),
+            },
+        }
+    }
+}
 
 /// How to reach a cluster, and for how long to try.
 #[derive(Clone)]
@@ -9,7 +32,7 @@ pub struct Options {
     /// Nodes to begin with, as host and port. Others are learned from them.
     pub(crate) seeds: Vec<String>,
     pub(crate) user: Option<String>,
-    pub(crate) password: Option<String>,
+    pub(crate) password: Option<Password>,
     pub(crate) name: Option<String>,
     pub(crate) connect_timeout: Duration,
     pub(crate) answer_timeout: Duration,
@@ -33,7 +56,15 @@ impl Options {
     /// The password of the cluster, or of the [`user`](Self::user).
     #[must_use]
     pub fn password(mut self, password: impl Into<String>) -> Self {
-        self.password = Some(password.into());
+        self.password = Some(Password::Given(password.into()));
+        self
+    }
+
+    /// A file with the password, which is read for each connection: so it may change while the client runs. A line ending at its end
+    /// does not count.
+    #[must_use]
+    pub fn password_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.password = Some(Password::In(path.into()));
         self
     }
 

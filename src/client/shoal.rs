@@ -1,19 +1,24 @@
 //! A handle to a cluster.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use shoalmq_resp::Frame;
 use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
 
 use crate::consumer::Consumer;
 use crate::error::Error;
+use crate::guard::Hand;
 use crate::heartbeat::Heartbeat;
 use crate::id::JobId;
 use crate::link::{Link, Repeat};
 use crate::message::{MessageDecodable, MessageEncodable};
 use crate::options::Options;
-use crate::producer::Producer;
-use crate::verbs::{Add, Get, Nack, count};
+use crate::producer::{Job, Producer};
+use crate::verbs::{Add, Get, Nack, Wait, count};
+use crate::worker::Worker;
 
 /// A handle to a cluster. Clones share its connection, and commands of all of them are in flight at a time.
 ///
@@ -50,7 +55,7 @@ impl Shoal {
     /// The same with options.
     pub async fn connect_with(options: Options) -> Result<Self, Error> {
         let runtime = Handle::current();
-        let link = Link::open(&options, Some(options.patience), &runtime);
+        let link = Link::open(&options, &runtime);
         let shoal = Shoal {
             link,
             options,
@@ -95,6 +100,16 @@ impl Shoal {
         count(&frame).map(Duration::from_secs)
     }
 
+    /// Waits for the end of jobs, at most 1000, over a connection of its own, once it is awaited.
+    pub fn wait(&self, ids: impl IntoIterator<Item = JobId>) -> Wait<'_> {
+        Wait::new(self, ids.into_iter().collect())
+    }
+
+    /// How long a command may wait for a node that can be reached.
+    pub(crate) fn patience(&self) -> Duration {
+        self.options.patience
+    }
+
     /// How many jobs are ready in a queue, as the node counts that answers.
     pub async fn len(&self, queue: impl AsRef<[u8]>) -> Result<u64, Error> {
         let args: [&[u8]; 2] = [b"QLEN", queue.as_ref()];
@@ -108,6 +123,11 @@ impl Shoal {
         self.link.call(args, repeat, Duration::ZERO).await
     }
 
+    /// Sends a message to the queue of its type, with the options of its type, and returns its job once it has its copies.
+    pub async fn push<J: Job>(&self, job: &J) -> Result<JobId, Error> {
+        job.options(self.add(J::QUEUE, job.encode()?)).id().await
+    }
+
     /// Sends messages of one type to a queue.
     pub fn producer<T: MessageEncodable>(&self, queue: impl AsRef<[u8]>) -> Producer<T> {
         Producer::new(self.clone(), queue.as_ref())
@@ -115,8 +135,26 @@ impl Shoal {
 
     /// Takes messages of one type out of a queue, over a connection of its own.
     pub fn consumer<T: MessageDecodable>(&self, queue: impl AsRef<[u8]>) -> Consumer<T> {
-        let link = Link::open(&self.options, None, &self.runtime);
-        let heartbeat = Heartbeat::begin(self.clone(), &self.runtime);
-        Consumer::new(self.clone(), link, heartbeat, queue.as_ref())
+        let (link, _) = self.taking_link();
+        Consumer::new(self.hand(Arc::default()), link, queue.as_ref())
+    }
+
+    /// Calls functions with the messages of queues: see [`Worker`].
+    pub fn worker(&self) -> Worker {
+        Worker::with_state(self, ())
+    }
+
+    /// What jobs are held with, as long as it lives or any of them does.
+    pub(crate) fn hand(&self, given_back: Arc<AtomicU64>) -> Hand {
+        Hand {
+            shoal: self.clone(),
+            heartbeat: Heartbeat::begin(self.clone(), &self.runtime),
+            given_back,
+        }
+    }
+
+    /// A link to take jobs over, and the task that ends with it.
+    pub(crate) fn taking_link(&self) -> (Link, JoinHandle<()>) {
+        Link::open_taking(&self.options, &self.link, &self.runtime)
     }
 }

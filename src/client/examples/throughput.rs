@@ -1,18 +1,20 @@
-//! How fast one producer and one consumer are, against a node that runs: 100-byte messages, many in flight.
+//! How fast one producer and one worker are, against a node that runs: 100-byte messages, many in flight. Also tells how much CPU of
+//! this process a job takes.
 //!
 //! ```text
 //! cargo run --release -p shoalmq-client --example throughput 127.0.0.1:7711 1000000
 //! ```
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
-use shoalmq_client::{Error, MessageGuard, Shoal};
-use tokio::sync::mpsc;
+use shoalmq_client::{Error, Shoal, State, Worker};
+use tokio::sync::Notify;
 
-/// Messages that are pushed, or acknowledged, at a time.
+/// Messages that are pushed, or worked on, at a time.
 const IN_FLIGHT: usize = 512;
-const PREFETCH: u32 = 512;
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Mail {
@@ -29,17 +31,28 @@ async fn main() -> Result<(), Error> {
         .and_then(|count| count.parse().ok())
         .unwrap_or(200_000);
     let shoal = Shoal::connect([address]).await?;
-    told("produced", count, produce(&shoal, count).await?);
-    told(
-        "consumed and acknowledged",
-        count,
-        consume(&shoal, count).await?,
-    );
+    let idle = cpu();
+    let took = produce(&shoal, count).await?;
+    let produced = cpu();
+    told("produced", count, took, produced - idle);
+    let took = work(&shoal, count).await?;
+    told("worked on", count, took, cpu() - produced);
     Ok(())
 }
 
-fn told(what: &str, count: u64, took: Duration) {
-    println!("{what}: {:.0} a second", count as f64 / took.as_secs_f64());
+fn told(what: &str, count: u64, took: Duration, cpu: Duration) {
+    let rate = count as f64 / took.as_secs_f64();
+    let each = cpu.as_micros() as f64 / count as f64;
+    println!("{what}: {rate:.0} a second, {each:.1} us of CPU each");
+}
+
+/// The CPU time of this process so far, as Linux tells it: in hundredths of a second.
+fn cpu() -> Duration {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let behind_name = stat.rsplit(')').next().unwrap_or_default();
+    let fields = behind_name.split_whitespace().skip(11).take(2);
+    let ticks: u64 = fields.filter_map(|ticks| ticks.parse::<u64>().ok()).sum();
+    Duration::from_millis(ticks * 10)
 }
 
 async fn produce(shoal: &Shoal, count: u64) -> Result<Duration, Error> {
@@ -62,29 +75,22 @@ async fn produce(shoal: &Shoal, count: u64) -> Result<Duration, Error> {
     Ok(began.elapsed())
 }
 
-async fn consume(shoal: &Shoal, count: u64) -> Result<Duration, Error> {
+/// How many are still to be done, and who waits for the last.
+#[derive(Clone)]
+struct Left(Arc<(AtomicU64, Notify)>);
+
+async fn take(_: Mail, State(Left(left)): State<Left>) {
+    if left.0.fetch_sub(1, Ordering::Relaxed) == 1 {
+        left.1.notify_one();
+    }
+}
+
+async fn work(shoal: &Shoal, count: u64) -> Result<Duration, Error> {
     let began = Instant::now();
-    let mut consumer = shoal.consumer::<Mail>("throughput").prefetch(PREFETCH);
-    let (mails, workers): (Vec<_>, Vec<_>) = (0..IN_FLIGHT)
-        .map(|_| {
-            let (sender, mut mails) = mpsc::channel::<MessageGuard<Mail>>(1);
-            let worker = tokio::spawn(async move {
-                while let Some(mail) = mails.recv().await {
-                    mail.ack().await?;
-                }
-                Ok::<_, Error>(())
-            });
-            (sender, worker)
-        })
-        .unzip();
-    for number in 0..count as usize {
-        let mail = consumer.next().await.expect("nobody stops it")?;
-        let worker = &mails[number % IN_FLIGHT];
-        worker.send(mail).await.map_err(|_| Error::Gone)?;
-    }
-    drop(mails);
-    for worker in workers {
-        worker.await.expect("no panic")?;
-    }
+    let left = Left(Arc::new((AtomicU64::new(count), Notify::new())));
+    let worker = Worker::with_state(shoal, left.clone()).on("throughput", take);
+    let worker = worker.concurrency(IN_FLIGHT);
+    let report = worker.run_until(left.0.1.notified()).await?;
+    assert_eq!(report.counts.done(), count, "all are acknowledged");
     Ok(began.elapsed())
 }

@@ -9,7 +9,6 @@ use crate::dedup::Dedup;
 use crate::event::Event;
 use crate::extras::{Extras, Tag};
 use crate::id::JobId;
-use crate::record::Record;
 
 /// A job on one node alone.
 fn alone() -> AddJob<'static> {
@@ -135,7 +134,8 @@ fn a_stop_does_not_cut_the_wait_of_a_job_short() {
         ..alone()
     };
     let id = shoal.add(0, add);
-    let is_held = |seat: &usize| shoal.log(*seat).any(|(_, record)| adds(record, id));
+    let states = shoal.states(id);
+    let is_held = |&seat: &usize| states[seat].is_some();
     let holder = [1, 2].into_iter().find(is_held).expect("one has a copy");
     assert_eq!(shoal.get(0, "q", 1).len(), 1);
     shoal.nack_for(0, id, 200);
@@ -154,8 +154,4 @@ fn a_stop_does_not_cut_the_wait_of_a_job_short() {
     shoal.start(holder);
     shoal.advance(150);
     assert_eq!(shoal.get(holder, "q", 1), [], "it waits");
-}
-
-fn adds(record: &Record, id: JobId) -> bool {
-    matches!(record, Record::Added(job) if job.id == id)
 }

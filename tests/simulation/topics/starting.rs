@@ -216,10 +216,9 @@ impl Cluster {
     ) {
         // What a crash took of all logs may have been passed: who passed it waits until all nodes have said what they have.
         let is_new = |process: &Process| self.now < process.started + 3 * SECOND / 2;
-        let processes = self.hosts.iter().map(|host| host.process.as_ref());
-        let may_wait = processes
-            .into_iter()
-            .any(|process| process.is_none_or(is_new));
+        let mut hosts = self.hosts.iter().filter(|host| !host.removed);
+        let may_wait = self.checker.topics.cut_short > 0
+            && hosts.any(|host| host.process.as_ref().is_none_or(is_new));
         let reader = &mut self.topics.readers[index];
         let to = reader.to.take();
         let topics = &self.checker.topics;

@@ -140,8 +140,7 @@ impl Member {
     /// Our link to it is new: what we said last may be lost.
     pub(super) fn forget_told(&mut self) {
         (self.asked, self.told_counted, self.pull) = (None, None, None);
-        self.next_push = None;
-        self.in_flight.clear();
+        self.end_push();
     }
 
     /// Its link to us is new: what it said last may be lost.
@@ -150,6 +149,11 @@ impl Member {
         (self.follows, self.counts) = (None, None);
         self.wants.clear();
         // What it has and where we go on is to be said once more.
+        self.end_push();
+    }
+
+    /// It gets nothing unasked until a push begins.
+    fn end_push(&mut self) {
         self.next_push = None;
         self.in_flight.clear();
     }

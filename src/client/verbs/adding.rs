@@ -1,20 +1,17 @@
-//! The commands of a queue, typed. Each is a builder that is sent when it is awaited.
+//! ADDJOB.
 
-use std::future::{Future, IntoFuture};
-use std::pin::Pin;
+use std::future::IntoFuture;
 use std::time::Duration;
 
-use bytes::Bytes;
 use shoalmq_resp::Frame;
 
+use super::{Answer, of, seconds, unexpected};
 use crate::error::Error;
 use crate::id::JobId;
 use crate::link::{Link, Repeat};
 
 /// For how long a key of [`Add::unique_per_call`] holds: longer than a lost answer is looked for.
 const PER_CALL_WINDOW: Duration = Duration::from_mins(2);
-
-type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
 
 /// What a producer hears of its job.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,21 +24,6 @@ pub struct Receipt {
     pub copies: u64,
     /// Those of them that had it on disk by then.
     pub on_disk: u64,
-}
-
-/// A job that was handed out.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Delivery {
-    /// The queue that it was in.
-    pub queue: Bytes,
-    /// The job.
-    pub id: JobId,
-    /// What its producer sent.
-    pub body: Bytes,
-    /// How often it was given back.
-    pub nacks: u64,
-    /// How often it was put back for another reason, mostly because its retry was over.
-    pub additional_deliveries: u64,
 }
 
 /// ADDJOB.
@@ -188,188 +170,13 @@ impl<'a> IntoFuture for Add<'a> {
     }
 }
 
-/// GETJOB without waiting: a [`Consumer`](crate::Consumer) waits.
-#[derive(Debug)]
-#[must_use = "nothing is taken until it is awaited"]
-pub struct Get<'a> {
-    link: &'a Link,
-    queues: Vec<Vec<u8>>,
-    count: u32,
-}
-
-impl<'a> Get<'a> {
-    pub(crate) fn new(link: &'a Link, queues: Vec<Vec<u8>>) -> Self {
-        Get {
-            link,
-            queues,
-            count: 1,
-        }
-    }
-
-    /// The most jobs: 1 unless said.
-    pub fn count(mut self, count: u32) -> Self {
-        self.count = count;
-        self
-    }
-}
-
-impl<'a> IntoFuture for Get<'a> {
-    type Output = Result<Vec<Delivery>, Error>;
-    type IntoFuture = Answer<'a, Vec<Delivery>>;
-
-    fn into_future(self) -> Self::IntoFuture {
-        Box::pin(async move {
-            let count = self.count.to_string();
-            let mut args: Vec<&[u8]> = vec![b"GETJOB", b"NOHANG", b"COUNT", count.as_bytes()];
-            args.extend([&b"WITHCOUNTERS"[..], b"FROM"]);
-            args.extend(self.queues.iter().map(Vec::as_slice));
-            let frame = self.link.call(&args, Repeat::Jobs, Duration::ZERO).await?;
-            deliveries(frame)
-        })
-    }
-}
-
-/// NACK.
-#[derive(Debug)]
-#[must_use = "nothing is given back until it is awaited"]
-pub struct Nack<'a> {
-    link: &'a Link,
-    id: JobId,
-    options: Vec<Vec<u8>>,
-}
-
-impl<'a> Nack<'a> {
-    pub(crate) fn new(link: &'a Link, id: JobId) -> Self {
-        Nack {
-            link,
-            id,
-            options: Vec::new(),
-        }
-    }
-
-    /// How long it waits before it is back in its queue, in whole seconds.
-    pub fn delay(mut self, delay: Duration) -> Self {
-        let delay = seconds(delay).to_string().into_bytes();
-        self.options.extend([b"DELAY".to_vec(), delay]);
-        self
-    }
-
-    /// To which queue it goes.
-    pub fn to(mut self, queue: impl AsRef<[u8]>) -> Self {
-        self.options
-            .extend([b"TO".to_vec(), queue.as_ref().to_vec()]);
-        self
-    }
-
-    /// Why; the first KiB of it is kept.
-    pub fn reason(mut self, reason: &str) -> Self {
-        self.options.extend([b"REASON".to_vec(), reason.into()]);
-        self
-    }
-
-    /// To the dead letters.
-    pub fn dead(mut self) -> Self {
-        self.options.push(b"DEAD".to_vec());
-        self
-    }
-
-    fn args(&self) -> Vec<&[u8]> {
-        let mut args: Vec<&[u8]> = vec![b"NACK", self.id.as_ref()];
-        args.extend(self.options.iter().map(Vec::as_slice));
-        args
-    }
-
-    /// Sends it without waiting for an answer. False if there is no room for it.
-    pub(crate) fn post(self) -> bool {
-        self.link.post(&self.args(), Repeat::Never)
-    }
-}
-
-impl<'a> IntoFuture for Nack<'a> {
-    type Output = Result<bool, Error>;
-    type IntoFuture = Answer<'a, bool>;
-
-    /// Whether it was given back: false if it was over, or is in other hands.
-    fn into_future(self) -> Self::IntoFuture {
-        Box::pin(async move {
-            let frame = self
-                .link
-                .call(&self.args(), Repeat::Never, Duration::ZERO)
-                .await?;
-            Ok(count(&frame)? > 0)
-        })
-    }
-}
-
-/// A time in whole seconds, rounded up: none is cut short.
-fn seconds(time: Duration) -> u64 {
-    time.as_secs() + u64::from(time.subsec_nanos() > 0)
-}
-
-/// The count that a command is answered with.
-pub(crate) fn count(frame: &Frame) -> Result<u64, Error> {
-    let count = frame
-        .as_integer()
-        .and_then(|count| u64::try_from(count).ok());
-    count.ok_or_else(|| unexpected(frame))
-}
-
 fn receipt(frame: &Frame) -> Option<Receipt> {
-    let pairs = frame.as_array()?.as_chunks::<2>().0;
-    let of = |name: &str| {
-        let found = pairs.iter().find(|[key, _]| key.as_str() == Some(name));
-        found.map(|[_, value]| value)
-    };
-    let number = |name| u64::try_from(of(name)?.as_integer()?).ok();
+    let map = frame.as_array()?;
+    let number = |name| u64::try_from(of(map, name)?.as_integer()?).ok();
     Some(Receipt {
-        id: JobId::parse(of("id")?.as_bytes()?)?,
+        id: JobId::parse(of(map, "id")?.as_bytes()?)?,
         is_existing: number("existing")? > 0,
         copies: number("copies")?,
         on_disk: number("on-disk")?,
     })
-}
-
-/// The jobs of a GETJOB with counters.
-pub(crate) fn deliveries(frame: Frame) -> Result<Vec<Delivery>, Error> {
-    if frame.is_nil() {
-        return Ok(Vec::new());
-    }
-    let Frame::Array(jobs) = frame else {
-        return Err(unexpected(&frame));
-    };
-    jobs.into_iter().map(delivery).collect()
-}
-
-fn delivery(frame: Frame) -> Result<Delivery, Error> {
-    let Frame::Array(fields) = frame else {
-        return Err(unexpected(&frame));
-    };
-    let fields: [Frame; 7] = fields
-        .try_into()
-        .map_err(|fields| unexpected(&Frame::Array(fields)))?;
-    match fields {
-        [
-            Frame::Bulk(queue),
-            id,
-            Frame::Bulk(body),
-            _,
-            Frame::Integer(nacks),
-            _,
-            Frame::Integer(more),
-        ] => Ok(Delivery {
-            queue: queue.into(),
-            id: id
-                .as_bytes()
-                .and_then(JobId::parse)
-                .ok_or_else(|| unexpected(&id))?,
-            body: body.into(),
-            nacks: nacks.unsigned_abs(),
-            additional_deliveries: more.unsigned_abs(),
-        }),
-        fields => Err(unexpected(&Frame::Array(fields.into()))),
-    }
-}
-
-pub(crate) fn unexpected(frame: &Frame) -> Error {
-    Error::Unexpected(format!("{frame:.200?}"))
 }
