@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use futures_util::stream::{self, Stream};
 use tokio::sync::watch;
 
 use crate::error::Error;
@@ -96,6 +97,17 @@ impl<T: MessageDecodable> Consumer<T> {
                 return Some(Err(error));
             }
         }
+    }
+
+    /// The same as a stream, which ends once it was stopped.
+    pub fn into_stream(self) -> impl Stream<Item = Result<MessageGuard<T>, Error>> + Send
+    where
+        T: Send,
+    {
+        stream::unfold(self, |mut consumer| async {
+            let next = consumer.next().await?;
+            Some((next, consumer))
+        })
     }
 
     /// Takes jobs, or waits for a while.

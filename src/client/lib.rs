@@ -34,6 +34,7 @@
 
 mod connection;
 mod consumer;
+mod dialer;
 mod error;
 mod guard;
 mod heartbeat;
@@ -44,6 +45,9 @@ mod nodes;
 mod options;
 mod producer;
 mod shoal;
+#[cfg(feature = "testing")]
+pub mod testing;
+mod topics;
 mod verbs;
 mod worker;
 
@@ -59,6 +63,7 @@ pub use options::Options;
 pub use producer::{Job, Producer};
 pub use shoal::Shoal;
 pub use shoalmq_resp::Frame;
+pub use topics::{Entry, Item, Page, Publish, Read, Start, Subscribe, Subscription};
 pub use verbs::{Add, DeadLetter, Delivery, Ending, Get, Meta, Nack, Receipt, Wait};
 pub use worker::{
     BlockingHandler, Counts, Fail, FromJob, Handler, HandlerError, JobCx, Outcome, QueueOptions,

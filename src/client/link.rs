@@ -13,10 +13,10 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::connection::{Connection, ConnectionError, accepted};
+use crate::connection::{Connection, ConnectionError};
+use crate::dialer::Dialer;
 use crate::error::{Broken, Error};
 use crate::id::JobId;
-use crate::nodes::Nodes;
 use crate::options::Options;
 use crate::verbs::deliveries;
 
@@ -83,16 +83,12 @@ impl Link {
     ) -> (Self, Task) {
         let (requests, waiting) = mpsc::channel(WAITING_MAX);
         let task = Task {
-            options: options.clone(),
-            nodes: Nodes::new(options.seeds.clone()),
+            dialer: Dialer::new(options),
             gives_back,
-            was_let_in: false,
-            denied_since: None,
             waiting,
             held: VecDeque::new(),
             in_flight: VecDeque::new(),
             unclaimed: Vec::new(),
-            last_error: "there is none".to_owned(),
         };
         (Link { requests, patience }, task)
     }
@@ -157,20 +153,15 @@ enum End {
 }
 
 struct Task {
-    options: Options,
-    nodes: Nodes,
+    dialer: Dialer,
     /// Over what link jobs are given back that come for nobody: over this one if there is none.
     gives_back: Option<Link>,
-    /// A password that was right may be about to change.
-    was_let_in: bool,
-    denied_since: Option<Instant>,
     waiting: mpsc::Receiver<Request>,
     /// What goes out first, over the next connection.
     held: VecDeque<Request>,
     in_flight: VecDeque<Request>,
     /// Jobs that came for somebody who does not wait any more.
     unclaimed: Vec<JobId>,
-    last_error: String,
 }
 
 impl Task {
@@ -182,36 +173,25 @@ impl Task {
                     None => return,
                 }
             }
-            let Some((address, pause)) = self.nodes.next() else {
+            let Some((address, pause)) = self.dialer.next() else {
                 self.refuse_all(|| Error::Unreachable("no address was given".to_owned()));
                 continue;
             };
             if !self.pause(pause).await {
                 return;
             }
-            let end = match self.connect(&address).await {
+            let end = match self.dialer.dial(&address).await {
                 Ok(connection) => self.serve(connection).await,
                 Err(broken) => End::Broken(broken),
             };
             self.settle_in_flight();
             match end {
                 End::Over => return,
-                End::Elsewhere => {
-                    tracing::info!(address, "the node sends its clients to others");
-                    self.last_error = format!("{address} sends its clients to others");
-                }
-                End::Broken(Broken::Denied(text)) => {
-                    let since = *self.denied_since.get_or_insert_with(Instant::now);
-                    if self.was_let_in && since.elapsed() < self.options.patience {
-                        tracing::warn!(address, text, "the server refuses this client");
-                        self.last_error = text;
-                    } else {
+                End::Elsewhere => self.dialer.note_turned_away(&address),
+                End::Broken(broken) => {
+                    if let Some(text) = self.dialer.note_broken(&address, broken) {
                         self.refuse_all(|| Error::Denied(text.clone()));
                     }
-                }
-                End::Broken(Broken::Connection(error)) => {
-                    tracing::warn!(address, %error, "no link");
-                    self.last_error = error.to_string();
                 }
             }
             self.refuse_late();
@@ -234,40 +214,6 @@ impl Task {
             self.refuse_late();
         }
         true
-    }
-
-    async fn connect(&mut self, address: &str) -> Result<Connection, Broken> {
-        let timeout = self.options.connect_timeout;
-        let mut connection = Connection::connect(address, timeout).await?;
-        let greeting = self.greet(&mut connection);
-        match tokio::time::timeout(timeout, greeting).await {
-            Ok(Ok(hello)) => {
-                self.nodes.learn(&hello);
-                (self.was_let_in, self.denied_since) = (true, None);
-                Ok(connection)
-            }
-            Ok(Err(error)) => Err(error.into()),
-            Err(_) => Err(Broken::Connection(ConnectionError::Timeout {
-                address: address.to_owned(),
-                timeout,
-            })),
-        }
-    }
-
-    async fn greet(&self, connection: &mut Connection) -> Result<Frame, ConnectionError> {
-        if let Some(password) = &self.options.password {
-            let password = password.read()?;
-            connection
-                .authenticate(self.options.user.as_deref(), &password)
-                .await?;
-        }
-        if let Some(name) = &self.options.name {
-            let reply = connection.call(&["CLIENT", "SETNAME", name]).await?;
-            accepted(&reply)?;
-        }
-        let hello = connection.call(&["HELLO"]).await?;
-        accepted(&hello)?;
-        Ok(hello)
     }
 
     /// Sends and receives, until the connection ends.
@@ -313,7 +259,7 @@ impl Task {
                     }
                 }
                 () = sleep_until(due) => {
-                    let silent = ConnectionError::Silent(self.options.answer_timeout);
+                    let silent = ConnectionError::Silent(self.dialer.answer_timeout());
                     return End::Broken(Broken::Connection(silent));
                 }
             }
@@ -322,7 +268,7 @@ impl Task {
 
     /// Nobody waits for jobs any more: says so, and gives back what was on its way.
     async fn finish(&mut self, mut connection: Connection) {
-        let timeout = self.options.answer_timeout;
+        let timeout = self.dialer.answer_timeout();
         let ended = async {
             connection.finish().await?;
             loop {
@@ -338,7 +284,7 @@ impl Task {
     /// By when the oldest command has to be answered.
     fn next_due(&self) -> Option<Instant> {
         let oldest = self.in_flight.front()?;
-        Instant::now().checked_add(self.options.answer_timeout.saturating_add(oldest.waits))
+        Instant::now().checked_add(self.dialer.answer_timeout().saturating_add(oldest.waits))
     }
 
     fn send(&mut self, connection: &mut Connection, request: Request) {
@@ -372,7 +318,7 @@ impl Task {
             self.held.push_back(request);
             return true;
         }
-        self.nodes.answered();
+        self.dialer.note_answered();
         if let Err(Ok(frame)) = request.answer.send(Ok(frame))
             && request.repeat == Repeat::Jobs
             && let Ok(jobs) = deliveries(frame)
@@ -403,7 +349,7 @@ impl Task {
             if request.give_up.is_some_and(|at| at <= now) {
                 let _ = request
                     .answer
-                    .send(Err(Error::Unreachable(self.last_error.clone())));
+                    .send(Err(Error::Unreachable(self.dialer.last_error().to_owned())));
             } else if request.repeat != Repeat::Jobs || !request.answer.is_closed() {
                 self.held.push_back(request);
             }

@@ -17,6 +17,7 @@ use crate::link::{Link, Repeat};
 use crate::message::{MessageDecodable, MessageEncodable};
 use crate::options::Options;
 use crate::producer::{Job, Producer};
+use crate::topics::{Publish, Read, Subscribe};
 use crate::verbs::{Add, Get, Nack, Wait, count};
 use crate::worker::Worker;
 
@@ -73,11 +74,7 @@ impl Shoal {
 
     /// Takes jobs that are ready, once it is awaited.
     pub fn get<Q: AsRef<[u8]>>(&self, queues: impl IntoIterator<Item = Q>) -> Get<'_> {
-        let queues = queues.into_iter();
-        Get::new(
-            &self.link,
-            queues.map(|queue| queue.as_ref().to_vec()).collect(),
-        )
+        Get::new(&self.link, owned(queues))
     }
 
     /// Acknowledges jobs: they are done. Returns how many were known and not yet acknowledged.
@@ -103,6 +100,41 @@ impl Shoal {
     /// Waits for the end of jobs, at most 1000, over a connection of its own, once it is awaited.
     pub fn wait(&self, ids: impl IntoIterator<Item = JobId>) -> Wait<'_> {
         Wait::new(self, ids.into_iter().collect())
+    }
+
+    /// Publishes an entry, once it is awaited. If the connection breaks before the answer, that is [`Error::Unknown`], unless it has a
+    /// key: [`Publish::unique`].
+    pub fn publish(&self, channel: impl AsRef<[u8]>, body: impl Into<Vec<u8>>) -> Publish<'_> {
+        Publish::new(&self.link, channel.as_ref(), body.into())
+    }
+
+    /// Reads a page of entries of all channels that match one of these patterns, once it is awaited. Patterns are Redis's.
+    pub fn read<P: AsRef<[u8]>>(&self, patterns: impl IntoIterator<Item = P>) -> Read<'_> {
+        Read::new(&self.link, owned(patterns))
+    }
+
+    /// Subscribes to all channels that match one of these patterns, once it is awaited.
+    ///
+    /// ```no_run
+    /// # async fn run(shoal: shoalmq_client::Shoal) -> Result<(), shoalmq_client::Error> {
+    /// let mut orders = shoal.subscribe(["orders.*"]).named("billing").await?;
+    /// loop {
+    ///     if let Some(order) = orders.next().await?.entry() {
+    ///         println!("{} on {:?}", order.id, order.channel);
+    ///     }
+    ///     orders.commit().await?;
+    /// }
+    /// # }
+    /// ```
+    pub fn subscribe<P: AsRef<[u8]>>(
+        &self,
+        patterns: impl IntoIterator<Item = P>,
+    ) -> Subscribe<'_> {
+        Subscribe::new(self, owned(patterns))
+    }
+
+    pub(crate) fn options(&self) -> &Options {
+        &self.options
     }
 
     /// How long a command may wait for a node that can be reached.
@@ -157,4 +189,9 @@ impl Shoal {
     pub(crate) fn taking_link(&self) -> (Link, JoinHandle<()>) {
         Link::open_taking(&self.options, &self.link, &self.runtime)
     }
+}
+
+fn owned<A: AsRef<[u8]>>(names: impl IntoIterator<Item = A>) -> Vec<Vec<u8>> {
+    let names = names.into_iter();
+    names.map(|name| name.as_ref().to_vec()).collect()
 }

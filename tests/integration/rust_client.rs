@@ -1,5 +1,7 @@
 //! The Rust client against real nodes: what is pushed is done once, through kills, restarts and a node that hangs.
 
+mod soaks;
+mod topics;
 mod worker;
 
 use std::collections::BTreeSet;

@@ -34,9 +34,9 @@ async fn main() -> Result<(), Error> {
     let idle = cpu();
     let took = produce(&shoal, count).await?;
     let produced = cpu();
-    told("produced", count, took, produced - idle);
+    told("produced", count, took, produced.saturating_sub(idle));
     let took = work(&shoal, count).await?;
-    told("worked on", count, took, cpu() - produced);
+    told("worked on", count, took, cpu().saturating_sub(produced));
     Ok(())
 }
 

@@ -16,10 +16,10 @@ use crate::error::Error;
 pub use adding::{Add, Receipt};
 pub use giving_back::Nack;
 pub use taking::{DeadLetter, Delivery, Get, Meta};
-pub(crate) use taking::{deliveries, take};
+pub(crate) use taking::{bytes, deliveries, take};
 pub use waiting::{Ending, Wait};
 
-type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
+pub(crate) type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
 
 /// A time in whole seconds, rounded up: none is cut short.
 fn seconds(time: Duration) -> u64 {

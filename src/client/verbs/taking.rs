@@ -40,6 +40,19 @@ impl Meta {
         pairs.find_map(|(key, value)| (key == name.as_bytes()).then_some(value))
     }
 
+    /// Reads a flat map.
+    pub(crate) fn read(frame: Frame) -> Result<Self, Error> {
+        let Frame::Array(parts) = frame else {
+            return Err(unexpected(&frame));
+        };
+        let mut parts = parts.into_iter();
+        let mut pairs = Vec::new();
+        while let (Some(name), Some(value)) = (parts.next(), parts.next()) {
+            pairs.push((bytes(name)?, bytes(value)?));
+        }
+        Ok(Meta(pairs))
+    }
+
     /// All names with their values, as they were given.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         self.0.iter().map(|(name, value)| (&name[..], &value[..]))
@@ -212,7 +225,7 @@ impl DeadLetter {
 }
 
 /// The bytes of a text; nil has none.
-pub(super) fn bytes(frame: Frame) -> Result<Bytes, Error> {
+pub(crate) fn bytes(frame: Frame) -> Result<Bytes, Error> {
     match frame {
         Frame::Bulk(bytes) => Ok(bytes.into()),
         nil if nil.is_nil() => Ok(Bytes::new()),

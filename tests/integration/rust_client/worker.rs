@@ -17,13 +17,13 @@ use super::{Mail, address, push, run, run_with_node, runtime};
 use crate::fixture::{Launch, Node};
 
 /// A worker that runs, and what stops it.
-struct Running {
+pub(super) struct Running {
     stop: oneshot::Sender<()>,
     ends: JoinHandle<Result<Report, Error>>,
 }
 
 impl Running {
-    fn start<S: Clone + Send + Sync + 'static>(worker: Worker<S>) -> Self {
+    pub(super) fn start<S: Clone + Send + Sync + 'static>(worker: Worker<S>) -> Self {
         let (stop, told) = oneshot::channel();
         let signal = async {
             let _ = told.await;
@@ -32,7 +32,7 @@ impl Running {
         Running { stop, ends }
     }
 
-    async fn stop(self) -> Report {
+    pub(super) async fn stop(self) -> Report {
         self.stop.send(()).expect("it runs");
         let report = self.ends.await.expect("no panic");
         report.expect("nothing but the stop ended it")
@@ -40,7 +40,7 @@ impl Running {
 }
 
 /// Waits until it is so.
-async fn until(mut holds: impl AsyncFnMut() -> bool) {
+pub(super) async fn until(mut holds: impl AsyncFnMut() -> bool) {
     while !holds().await {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
