@@ -3,9 +3,9 @@
 pub mod bench;
 pub mod bus;
 pub mod cli;
-pub mod command;
 pub mod config;
 pub mod probe;
 pub mod server;
 pub mod storage_tools;
-mod suggestion;
+
+pub use shoalmq_command as command;

@@ -9,7 +9,7 @@ use rustyline::validate::Validator;
 use rustyline::{Context, Helper};
 
 use crate::command::manual;
-use crate::suggestion::closest;
+use shoalmq_command::suggestion::closest;
 
 /// `help` fits a terminal of this many columns.
 const WIDTH: usize = 80;

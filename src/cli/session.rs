@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::command::secrets;
+use crate::config::secrets;
 use shoalmq_client::{Connection, ConnectionError};
 use shoalmq_resp::{Frame, UnbalancedQuotes, Words};
 

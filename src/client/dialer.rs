@@ -32,6 +32,11 @@ impl Dialer {
         }
     }
 
+    #[cfg(feature = "testing")]
+    pub(crate) fn world(&self) -> Option<crate::testing::World> {
+        self.options.world.clone()
+    }
+
     pub(crate) fn answer_timeout(&self) -> Duration {
         self.options.answer_timeout
     }

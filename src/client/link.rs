@@ -40,14 +40,14 @@ pub(crate) enum Repeat {
 
 /// A command on its way.
 #[derive(Debug)]
-struct Request {
-    encoded: Vec<u8>,
+pub(crate) struct Request {
+    pub(crate) encoded: Vec<u8>,
     repeat: Repeat,
     /// How long the server may take to answer beyond the usual.
     waits: Duration,
     /// Until when it may wait for a node; none for ever.
     give_up: Option<Instant>,
-    answer: oneshot::Sender<Result<Frame, Error>>,
+    pub(crate) answer: oneshot::Sender<Result<Frame, Error>>,
 }
 
 /// The door of a link. Copies are doors of the same one, and the link ends with the last.
@@ -61,7 +61,7 @@ impl Link {
     /// Begins a link. It connects once it is asked for something.
     pub(crate) fn open(options: &Options, runtime: &Handle) -> Self {
         let (link, task) = Link::new(options, Some(options.patience), None);
-        runtime.spawn(task.run());
+        runtime.spawn(task.run_or_stay());
         link
     }
 
@@ -73,7 +73,7 @@ impl Link {
         runtime: &Handle,
     ) -> (Self, JoinHandle<()>) {
         let (link, task) = Link::new(options, None, Some(gives_back.clone()));
-        (link, runtime.spawn(task.run()))
+        (link, runtime.spawn(task.run_or_stay()))
     }
 
     fn new(
@@ -165,6 +165,15 @@ struct Task {
 }
 
 impl Task {
+    /// Runs, or serves its doors inside the process where a test wants that.
+    async fn run_or_stay(self) {
+        #[cfg(feature = "testing")]
+        if let Some(world) = self.dialer.world() {
+            return world.serve(self.waiting).await;
+        }
+        self.run().await;
+    }
+
     async fn run(mut self) {
         loop {
             if self.held.is_empty() {

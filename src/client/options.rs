@@ -37,6 +37,9 @@ pub struct Options {
     pub(crate) connect_timeout: Duration,
     pub(crate) answer_timeout: Duration,
     pub(crate) patience: Duration,
+    /// Where links lead instead of to nodes.
+    #[cfg(feature = "testing")]
+    pub(crate) world: Option<crate::testing::World>,
 }
 
 impl Options {
@@ -50,7 +53,15 @@ impl Options {
             connect_timeout: Duration::from_secs(2),
             answer_timeout: Duration::from_secs(10),
             patience: Duration::from_secs(30),
+            #[cfg(feature = "testing")]
+            world: None,
         }
+    }
+
+    #[cfg(feature = "testing")]
+    pub(crate) fn world(mut self, world: crate::testing::World) -> Self {
+        self.world = Some(world);
+        self
     }
 
     /// The password of the cluster, or of the [`user`](Self::user).

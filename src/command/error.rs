@@ -9,7 +9,7 @@ use shoalmq_core::policy::Policy;
 use shoalmq_core::topic::Misread;
 
 use super::topic::TopicError;
-use super::{secrets, table};
+use super::{REDACTED, table};
 use shoalmq_resp::encode;
 
 mod advice;
@@ -552,7 +552,7 @@ fn write_server_error(error: &ServerError<'_>, line: &mut Vec<u8>) {
             allowed,
         } => &[
             b"ERR Invalid argument '",
-            &value.map_or_else(|| secrets::REDACTED.to_vec(), shown),
+            &value.map_or_else(|| REDACTED.to_vec(), shown),
             b"' for CONFIG SET '",
             &shown(name),
             b"': it must be ",

@@ -3,7 +3,7 @@
 use super::source::variable;
 use super::table::{Config, DIRECTIVES};
 use super::value::Allowed;
-use crate::suggestion;
+use shoalmq_command::suggestion;
 
 /// One directive: everything that is known of it, and how it reaches its field of [`Config`].
 #[derive(Debug)]

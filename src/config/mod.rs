@@ -30,6 +30,7 @@ mod load;
 mod memory;
 mod rewrite;
 mod runtime;
+pub mod secrets;
 mod seeds;
 mod source;
 mod table;

@@ -1,5 +1,9 @@
-//! For tests of programs that use the client: [`TestServer`] is a real node.
+//! For tests of programs that use the client: [`TestShoal`] is the core in the process, on time that stands still until it is told to
+//! move; [`TestServer`] is a real node.
 
 mod server;
+mod shoal;
 
 pub use server::TestServer;
+pub use shoal::TestShoal;
+pub(crate) use shoal::World;

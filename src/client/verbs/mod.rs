@@ -17,6 +17,8 @@ pub use adding::{Add, Receipt};
 pub use giving_back::Nack;
 pub use taking::{DeadLetter, Delivery, Get, Meta};
 pub(crate) use taking::{bytes, deliveries, take};
+#[cfg(feature = "testing")]
+pub(crate) use waiting::endings;
 pub use waiting::{Ending, Wait};
 
 pub(crate) type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;

@@ -105,7 +105,7 @@ impl<'a> IntoFuture for Wait<'a> {
     }
 }
 
-fn endings(frame: &Frame) -> Option<Vec<(JobId, Ending)>> {
+pub(crate) fn endings(frame: &Frame) -> Option<Vec<(JobId, Ending)>> {
     let ends = frame.as_array()?.iter();
     ends.map(|end| {
         let [id, outcome, detail] = end.as_array()? else {

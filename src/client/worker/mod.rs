@@ -167,14 +167,20 @@ impl<S: Clone + Send + Sync + 'static> Worker<S> {
 
     fn with_queue(mut self, name: &[u8], options: QueueOptions, handle: handler::Handle) -> Self {
         self.queues.retain(|queue| queue.name != name);
-        self.queues.push(Queue {
-            name: name.to_vec(),
-            options,
-            handle,
-            ready: std::collections::VecDeque::new(),
-            running: 0,
-        });
+        self.queues.push(Queue::new(name, options, handle));
         self
+    }
+
+    /// Another one that does the same, with counts of its own.
+    #[cfg(feature = "testing")]
+    pub(crate) fn again(&self) -> Self {
+        Worker {
+            shoal: self.shoal.clone(),
+            state: self.state.clone(),
+            queues: self.queues.iter().map(Queue::again).collect(),
+            counts: Counts::default(),
+            ..*self
+        }
     }
 
     /// How many jobs it works on at a time, over all queues: 10 unless said, at least 1.

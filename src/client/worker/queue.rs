@@ -53,6 +53,21 @@ pub(super) struct Queue {
 }
 
 impl Queue {
+    pub(super) fn new(name: &[u8], options: QueueOptions, handle: Handle) -> Self {
+        Queue {
+            name: name.to_vec(),
+            options,
+            handle,
+            ready: VecDeque::new(),
+            running: 0,
+        }
+    }
+
+    #[cfg(feature = "testing")]
+    pub(super) fn again(&self) -> Self {
+        Queue::new(&self.name, self.options, self.handle.clone())
+    }
+
     pub(super) fn is_limited(&self) -> bool {
         self.options.concurrency < usize::MAX
     }

@@ -1,9 +1,9 @@
 //! What a client probably meant.
 
-use crate::command::args::is;
-use crate::command::manual::call;
-use crate::command::table;
+use crate::args::is;
+use crate::manual::call;
 use crate::suggestion::closest;
+use crate::table;
 
 /// The way out for a client that sent `word` to `command`: how the subcommand of this name is called, or what was
 /// probably meant. `lead` stands before it.

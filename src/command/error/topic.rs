@@ -5,7 +5,7 @@ use std::sync::Arc;
 use shoalmq_core::topic::{Misread, TopicRefusal};
 
 use super::{join, shown};
-use crate::command::topic::TopicError;
+use crate::topic::TopicError;
 
 pub(super) fn write_parse_error(error: &TopicError<'_>, line: &mut Vec<u8>) {
     let parts: &[&[u8]] = match *error {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::command::Parser;
+use crate::Parser;
 use shoalmq_resp::{Frame, ReplyDecoder};
 
 fn parse<'a>(words: &[&'a str]) -> Result<Commands<'a>, ParseError<'a>> {

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::command::Parser;
+use crate::Parser;
 
 const ID: &str = "D-dcb833cf-8YAH1b2K1b2K1b2K1b2K1b2K-05a1";
 const FOREIGN: &str = "D-DCB833CF-8YAH1b2K1b2K1b2K1b2K1b2K-05a1";

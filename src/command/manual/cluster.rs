@@ -1,10 +1,10 @@
 //! The manual of CLUSTER.
 
 use super::{Group, Manual, entry, sub};
-use crate::command::Failure::{Parse, Server};
-use crate::command::{ParseError, ServerError};
+use crate::Failure::{Parse, Server};
+use crate::{ParseError, ServerError};
 
-pub(in crate::command) static CLUSTER: Manual = Manual {
+pub(crate) static CLUSTER: Manual = Manual {
     failures: &[
         Parse(ParseError::ClusterUsage(b"MEET")),
         Parse(ParseError::ClusterUsage(b"MET")),

@@ -1,10 +1,10 @@
 //! The manual of the commands on one connection.
 
 use super::{Group, Manual, entry, sub};
-use crate::command::Failure::{Parse, Server};
-use crate::command::{ParseError, ServerError};
+use crate::Failure::{Parse, Server};
+use crate::{ParseError, ServerError};
 
-pub(in crate::command) static AUTH: Manual = Manual {
+pub(crate) static AUTH: Manual = Manual {
     failures: &[
         Server(ServerError::NoPasswordSet),
         Server(ServerError::WrongPassword),
@@ -22,7 +22,7 @@ pub(in crate::command) static AUTH: Manual = Manual {
     )
 };
 
-pub(in crate::command) static CLIENT: Manual = Manual {
+pub(crate) static CLIENT: Manual = Manual {
     failures: &[
         Parse(ParseError::ClientUsage(b"GTNAME")),
         Parse(ParseError::ClientName),
@@ -91,14 +91,14 @@ pub(in crate::command) static CLIENT: Manual = Manual {
     )
 };
 
-pub(in crate::command) static ECHO: Manual = entry(
+pub(crate) static ECHO: Manual = entry(
     Group::Connection,
     "text",
     "Answers a text.",
     "bulk: the text.",
 );
 
-pub(in crate::command) static HELLO: Manual = Manual {
+pub(crate) static HELLO: Manual = Manual {
     failures: &[
         Parse(ParseError::ProtocolVersion),
         Parse(ParseError::ClientName),
@@ -119,28 +119,28 @@ pub(in crate::command) static HELLO: Manual = Manual {
     )
 };
 
-pub(in crate::command) static PING: Manual = entry(
+pub(crate) static PING: Manual = entry(
     Group::Connection,
     "[ text ]",
     "Tells that the server is there.",
     "simple string: PONG; or the text, as a bulk.",
 );
 
-pub(in crate::command) static QUIT: Manual = entry(
+pub(crate) static QUIT: Manual = entry(
     Group::Connection,
     "",
     "Closes the connection; what was pipelined behind it is dropped.",
     "simple string: OK.",
 );
 
-pub(in crate::command) static RESET: Manual = entry(
+pub(crate) static RESET: Manual = entry(
     Group::Connection,
     "",
     "Makes the connection as it was at first: not authenticated, RESP2, no name, no MONITOR.",
     "simple string: RESET.",
 );
 
-pub(in crate::command) static SELECT: Manual = Manual {
+pub(crate) static SELECT: Manual = Manual {
     failures: &[
         Parse(ParseError::DatabaseIndex),
         Parse(ParseError::NotInteger),

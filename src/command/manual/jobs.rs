@@ -5,8 +5,8 @@ use shoalmq_core::meta;
 
 use super::queues::GLOBAL;
 use super::{Group, Manual, entry};
-use crate::command::Failure::{self, Parse, Refused};
-use crate::command::ParseError;
+use crate::Failure::{self, Parse, Refused};
+use crate::ParseError;
 
 const IDS: &str = "[ id ... ]";
 const BAD_ID: &[Failure<'static>] = &[Parse(ParseError::InvalidJobId)];
@@ -16,7 +16,7 @@ const ANY_NODE: &str = "Any node takes it. One that does not hold the job passes
 const AT_MOST_ONCE: &str =
     "At-most-once jobs (`RETRY 0`) that were delivered are never queued again: they count 0.";
 
-pub(in crate::command) static ADDJOB: Manual = Manual {
+pub(crate) static ADDJOB: Manual = Manual {
     failures: &[
         Parse(ParseError::Replicate),
         Parse(ParseError::Ttl),
@@ -113,7 +113,7 @@ pub(in crate::command) static ADDJOB: Manual = Manual {
     )
 };
 
-pub(in crate::command) static GETJOB: Manual = Manual {
+pub(crate) static GETJOB: Manual = Manual {
     failures: &[
         Parse(ParseError::Near(b"FORM", "getjob")),
         Parse(ParseError::NoValue(b"COUNT")),
@@ -150,7 +150,7 @@ pub(in crate::command) static GETJOB: Manual = Manual {
     )
 };
 
-pub(in crate::command) static ACKJOB: Manual = Manual {
+pub(crate) static ACKJOB: Manual = Manual {
     failures: &[
         Parse(ParseError::InvalidJobId),
         Parse(ParseError::NoValue(b"RESULT")),
@@ -173,7 +173,7 @@ pub(in crate::command) static ACKJOB: Manual = Manual {
     )
 };
 
-pub(in crate::command) static FASTACK: Manual = Manual {
+pub(crate) static FASTACK: Manual = Manual {
     failures: BAD_ID,
     notes: &[
         ALL_OR_NONE,
@@ -187,7 +187,7 @@ pub(in crate::command) static FASTACK: Manual = Manual {
     )
 };
 
-pub(in crate::command) static DELJOB: Manual = Manual {
+pub(crate) static DELJOB: Manual = Manual {
     failures: &[
         Parse(ParseError::InvalidJobId),
         Parse(ParseError::Near(b"GLOABL", "deljob")),
@@ -207,7 +207,7 @@ pub(in crate::command) static DELJOB: Manual = Manual {
     )
 };
 
-pub(in crate::command) static WAITJOB: Manual = Manual {
+pub(crate) static WAITJOB: Manual = Manual {
     failures: &[
         Parse(ParseError::InvalidJobId),
         Parse(ParseError::TooManyIds),
@@ -234,7 +234,7 @@ pub(in crate::command) static WAITJOB: Manual = Manual {
     )
 };
 
-pub(in crate::command) static ENQUEUE: Manual = Manual {
+pub(crate) static ENQUEUE: Manual = Manual {
     failures: BAD_ID,
     notes: &[
         ALL_OR_NONE,
@@ -249,7 +249,7 @@ pub(in crate::command) static ENQUEUE: Manual = Manual {
     )
 };
 
-pub(in crate::command) static NACK: Manual = Manual {
+pub(crate) static NACK: Manual = Manual {
     failures: &[
         Parse(ParseError::InvalidJobId),
         Parse(ParseError::Delay),
@@ -275,7 +275,7 @@ pub(in crate::command) static NACK: Manual = Manual {
     )
 };
 
-pub(in crate::command) static PROMOTE: Manual = Manual {
+pub(crate) static PROMOTE: Manual = Manual {
     failures: &[Parse(ParseError::InvalidJobId), Parse(ParseError::Priority)],
     notes: &[
         "The job keeps its place among the jobs of that priority, by the time when it entered the queue. To end a delay or a wait, use \
@@ -290,7 +290,7 @@ pub(in crate::command) static PROMOTE: Manual = Manual {
     )
 };
 
-pub(in crate::command) static DEQUEUE: Manual = Manual {
+pub(crate) static DEQUEUE: Manual = Manual {
     failures: BAD_ID,
     notes: &[ALL_OR_NONE],
     ..entry(
@@ -301,7 +301,7 @@ pub(in crate::command) static DEQUEUE: Manual = Manual {
     )
 };
 
-pub(in crate::command) static WORKING: Manual = Manual {
+pub(crate) static WORKING: Manual = Manual {
     failures: &[
         Parse(ParseError::InvalidJobId),
         Refused(Refusal::UnknownJob),
@@ -321,7 +321,7 @@ pub(in crate::command) static WORKING: Manual = Manual {
     )
 };
 
-pub(in crate::command) static SHOW: Manual = Manual {
+pub(crate) static SHOW: Manual = Manual {
     failures: BAD_ID,
     ..entry(
         Group::Jobs,
@@ -333,7 +333,7 @@ pub(in crate::command) static SHOW: Manual = Manual {
     )
 };
 
-pub(in crate::command) static EXPLAIN: Manual = Manual {
+pub(crate) static EXPLAIN: Manual = Manual {
     failures: BAD_ID,
     notes: &[
         "Any node takes it, for jobs of all nodes: it asks all members that it can reach. `missing` lists those that did not answer within \
@@ -358,7 +358,7 @@ pub(in crate::command) static EXPLAIN: Manual = Manual {
     )
 };
 
-pub(in crate::command) static JSCAN: Manual = Manual {
+pub(crate) static JSCAN: Manual = Manual {
     failures: &[
         Parse(ParseError::CursorOrOption(b"CUONT", "jscan")),
         Parse(ParseError::Near(b"CUONT", "jscan")),
@@ -382,7 +382,7 @@ pub(in crate::command) static JSCAN: Manual = Manual {
     )
 };
 
-pub(in crate::command) static LOADJOB: Manual = Manual {
+pub(crate) static LOADJOB: Manual = Manual {
     failures: &[Parse(ParseError::LoadJob)],
     ..entry(
         Group::Jobs,

@@ -4,15 +4,15 @@ use shoalmq_core::command::Refusal;
 use shoalmq_core::policy::Policy;
 
 use super::{Group, Manual, entry};
-use crate::command::Failure::{Parse, Refused};
-use crate::command::ParseError;
+use crate::Failure::{Parse, Refused};
+use crate::ParseError;
 
 /// What GLOBAL does to an answer.
 pub(super) const GLOBAL: &str = "With `GLOBAL`, the last argument, the whole cluster answers: an array of two, the answer as it \
      is without `GLOBAL`, and an array of the ids of those nodes that did not answer in time, which is empty when the answer \
      is complete.";
 
-pub(in crate::command) static QLEN: Manual = Manual {
+pub(crate) static QLEN: Manual = Manual {
     notes: &[GLOBAL],
     ..entry(
         Group::Queues,
@@ -22,7 +22,7 @@ pub(in crate::command) static QLEN: Manual = Manual {
     )
 };
 
-pub(in crate::command) static QPEEK: Manual = Manual {
+pub(crate) static QPEEK: Manual = Manual {
     failures: &[Parse(ParseError::NotInteger)],
     notes: &[
         "Works on paused queues too.",
@@ -39,7 +39,7 @@ pub(in crate::command) static QPEEK: Manual = Manual {
     )
 };
 
-pub(in crate::command) static REDRIVE: Manual = Manual {
+pub(crate) static REDRIVE: Manual = Manual {
     failures: &[
         Parse(ParseError::Count),
         Parse(ParseError::InvalidJobId),
@@ -63,7 +63,7 @@ pub(in crate::command) static REDRIVE: Manual = Manual {
     )
 };
 
-pub(in crate::command) static QSTAT: Manual = Manual {
+pub(crate) static QSTAT: Manual = Manual {
     notes: &[
         "`len` counts the jobs that are ready. A queue is known while jobs of it are ready, active, delayed or restored, and \
          for 5 minutes after.",
@@ -88,7 +88,7 @@ pub(in crate::command) static QSTAT: Manual = Manual {
     )
 };
 
-pub(in crate::command) static PAUSE: Manual = Manual {
+pub(crate) static PAUSE: Manual = Manual {
     failures: &[
         Parse(ParseError::Near(b"OUTT", "pause")),
         Refused(Refusal::TooManySettings),
@@ -110,7 +110,7 @@ pub(in crate::command) static PAUSE: Manual = Manual {
     )
 };
 
-pub(in crate::command) static QCONFIG: Manual = Manual {
+pub(crate) static QCONFIG: Manual = Manual {
     failures: &[
         Parse(ParseError::UnknownPolicy(b"x")),
         Parse(ParseError::Retry),
@@ -158,7 +158,7 @@ pub(in crate::command) static QCONFIG: Manual = Manual {
     )
 };
 
-pub(in crate::command) static QPURGE: Manual = Manual {
+pub(crate) static QPURGE: Manual = Manual {
     failures: &[Refused(Refusal::TooManySettings)],
     notes: &[
         "Every job of the queue that was added before this moment goes, whatever its state: ready, delayed, handed out, or \
@@ -184,7 +184,7 @@ pub(in crate::command) static QPURGE: Manual = Manual {
     )
 };
 
-pub(in crate::command) static QLIST: Manual = Manual {
+pub(crate) static QLIST: Manual = Manual {
     failures: &[
         Parse(ParseError::ListOrder),
         Parse(ParseError::Count),
@@ -216,7 +216,7 @@ pub(in crate::command) static QLIST: Manual = Manual {
     )
 };
 
-pub(in crate::command) static QSCAN: Manual = Manual {
+pub(crate) static QSCAN: Manual = Manual {
     failures: &[
         Parse(ParseError::CursorOrOption(b"CUONT", "qscan")),
         Parse(ParseError::Near(b"CUONT", "qscan")),

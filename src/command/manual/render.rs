@@ -3,13 +3,13 @@
 use std::fmt::Write as _;
 
 use super::{Group, Manual};
-use crate::command::table::{self, CommandSpec, Flags};
-use crate::command::{Failure, ParseError, ServerError};
+use crate::table::{self, CommandSpec, Flags};
+use crate::{Failure, ParseError, ServerError};
 
 const HEAD: &str = "\
 # Commands
 
-<!-- Made from src/command by `SHOALMQ_WRITE_DOCS=1 cargo test commands_md`. Do not edit. -->
+<!-- Made from src/command by `SHOALMQ_WRITE_DOCS=1 cargo test -p shoalmq-command commands_md`. Do not edit. -->
 
 Command and option names are written in any case. Queue names and bodies are any bytes, also none.
 A command that is answered by an error has changed nothing, and the connection stays usable.
@@ -179,7 +179,7 @@ mod tests {
 
     #[test]
     fn commands_md_is_what_the_table_says() {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/COMMANDS.md");
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/COMMANDS.md");
         if env::var_os("SHOALMQ_WRITE_DOCS").is_some() {
             fs::create_dir_all(path.parent().expect("docs")).expect("create docs");
             fs::write(&path, markdown()).expect("write docs/COMMANDS.md");
@@ -187,7 +187,7 @@ mod tests {
         let committed = fs::read_to_string(&path).expect("read docs/COMMANDS.md");
         assert!(
             committed == markdown(),
-            "docs/COMMANDS.md is stale: run SHOALMQ_WRITE_DOCS=1 cargo test commands_md"
+            "docs/COMMANDS.md is stale: run SHOALMQ_WRITE_DOCS=1 cargo test -p shoalmq-command commands_md"
         );
     }
 }

@@ -1,10 +1,10 @@
 //! The manual of the commands on the server as a whole.
 
 use super::{Group, Manual, entry, sub};
-use crate::command::Failure::{Parse, Server};
-use crate::command::{ParseError, ServerError};
+use crate::Failure::{Parse, Server};
+use crate::{ParseError, ServerError};
 
-pub(in crate::command) static BACKUP: Manual = Manual {
+pub(crate) static BACKUP: Manual = Manual {
     failures: &[
         Server(ServerError::BackupInProgress),
         Server(ServerError::NoLog),
@@ -26,7 +26,7 @@ pub(in crate::command) static BACKUP: Manual = Manual {
     )
 };
 
-pub(in crate::command) static BGREWRITEAOF: Manual = Manual {
+pub(crate) static BGREWRITEAOF: Manual = Manual {
     failures: &[Server(ServerError::RewriteInProgress)],
     ..entry(
         Group::Server,
@@ -36,7 +36,7 @@ pub(in crate::command) static BGREWRITEAOF: Manual = Manual {
     )
 };
 
-pub(in crate::command) static COMMAND: Manual = Manual {
+pub(crate) static COMMAND: Manual = Manual {
     failures: &[
         Parse(ParseError::CommandUsage(b"DOC")),
         Parse(ParseError::KeysOfUnknown),
@@ -75,7 +75,7 @@ pub(in crate::command) static COMMAND: Manual = Manual {
     )
 };
 
-pub(in crate::command) static CONFIG: Manual = Manual {
+pub(crate) static CONFIG: Manual = Manual {
     failures: &[
         Parse(ParseError::ConfigUsage(b"SETT")),
         Parse(ParseError::ConfigArity(b"GET")),
@@ -121,7 +121,7 @@ pub(in crate::command) static CONFIG: Manual = Manual {
     )
 };
 
-pub(in crate::command) static DEBUG: Manual = Manual {
+pub(crate) static DEBUG: Manual = Manual {
     failures: &[
         Parse(ParseError::DebugUsage(b"FLUSHAL")),
         Parse(ParseError::NotFloat),
@@ -168,7 +168,7 @@ pub(in crate::command) static DEBUG: Manual = Manual {
     )
 };
 
-pub(in crate::command) static INFO: Manual = Manual {
+pub(crate) static INFO: Manual = Manual {
     notes: &[
         "`redis_version` in Server is the version of Redis whose protocol the server speaks, for clients that look at it; \
          `shoalmq_version` is the server's own, and `disque_version` the same for clients of Disque.",
@@ -185,7 +185,7 @@ pub(in crate::command) static INFO: Manual = Manual {
     )
 };
 
-pub(in crate::command) static LATENCY: Manual = Manual {
+pub(crate) static LATENCY: Manual = Manual {
     failures: &[
         Parse(ParseError::Near(b"HISTORY", "latency")),
         Parse(ParseError::Near(b"LATST", "latency")),
@@ -222,7 +222,7 @@ pub(in crate::command) static LATENCY: Manual = Manual {
     )
 };
 
-pub(in crate::command) static MONITOR: Manual = Manual {
+pub(crate) static MONITOR: Manual = Manual {
     notes: &["A password is shown as `(redacted)`, in the slow log too."],
     ..entry(
         Group::Server,
@@ -232,7 +232,7 @@ pub(in crate::command) static MONITOR: Manual = Manual {
     )
 };
 
-pub(in crate::command) static SHUTDOWN: Manual = Manual {
+pub(crate) static SHUTDOWN: Manual = Manual {
     failures: &[
         Parse(ParseError::Near(b"REWRITE-AFO", "shutdown")),
         Server(ServerError::CannotShutDown),
@@ -249,7 +249,7 @@ pub(in crate::command) static SHUTDOWN: Manual = Manual {
     )
 };
 
-pub(in crate::command) static SLOWLOG: Manual = Manual {
+pub(crate) static SLOWLOG: Manual = Manual {
     failures: &[
         Parse(ParseError::SlowlogUsage(b"RESTE")),
         Parse(ParseError::NotInteger),
@@ -271,7 +271,7 @@ pub(in crate::command) static SLOWLOG: Manual = Manual {
     )
 };
 
-pub(in crate::command) static TIME: Manual = entry(
+pub(crate) static TIME: Manual = entry(
     Group::Server,
     "",
     "Tells the time of the server.",

@@ -4,9 +4,9 @@ use shoalmq_core::command::Refusal;
 use shoalmq_core::topic::{EntryId, TopicRefusal};
 
 use super::{Group, Manual, Subcommand, entry, sub};
-use crate::command::Failure::{self, Parse, Refused, Server};
-use crate::command::topic::TopicError;
-use crate::command::{ParseError, ServerError};
+use crate::Failure::{self, Parse, Refused, Server};
+use crate::topic::TopicError;
+use crate::{ParseError, ServerError};
 
 const NOT_SERVED: Failure<'static> = Server(ServerError::NoTopics("10.0.0.2:7711, 10.0.0.3:7711"));
 const LOADING: Failure<'static> = Refused(Refusal::Topic(TopicRefusal::Loading(43)));
@@ -27,7 +27,7 @@ const AS: &str = "`AS name` goes on from what TCOMMIT committed under that name,
      patterns of its first use. Other patterns are refused with `ERR cursor 'x' reads 'orders.*', not 'y'`. A name has 1 to 256 bytes. Two readers \
      of one name get the same entries.";
 
-pub(in crate::command) static TPUB: Manual = Manual {
+pub(crate) static TPUB: Manual = Manual {
     failures: &[
         CHANNEL,
         Parse(ParseError::Replicate),
@@ -64,7 +64,7 @@ pub(in crate::command) static TPUB: Manual = Manual {
     )
 };
 
-pub(in crate::command) static TREAD: Manual = Manual {
+pub(crate) static TREAD: Manual = Manual {
     failures: &[
         Parse(ParseError::Topic(TopicError::NoStart)),
         Parse(ParseError::Topic(TopicError::Start(b"x", None))),
@@ -97,7 +97,7 @@ pub(in crate::command) static TREAD: Manual = Manual {
     )
 };
 
-pub(in crate::command) static TSUB: Manual = Manual {
+pub(crate) static TSUB: Manual = Manual {
     failures: &[
         Parse(ParseError::Topic(TopicError::NoPattern)),
         CURSOR_NAME,
@@ -123,7 +123,7 @@ pub(in crate::command) static TSUB: Manual = Manual {
     )
 };
 
-pub(in crate::command) static TUNSUB: Manual = Manual {
+pub(crate) static TUNSUB: Manual = Manual {
     failures: &[
         Parse(ParseError::Topic(TopicError::Number)),
         Refused(Refusal::Topic(TopicRefusal::UnknownSubscription)),
@@ -136,7 +136,7 @@ pub(in crate::command) static TUNSUB: Manual = Manual {
     )
 };
 
-pub(in crate::command) static TCOMMIT: Manual = Manual {
+pub(crate) static TCOMMIT: Manual = Manual {
     failures: &[
         CURSOR_NAME,
         Parse(ParseError::Topic(TopicError::Start(b"x", None))),
@@ -174,7 +174,7 @@ const TCURSOR_SUBCOMMANDS: &[Subcommand] = &[
     sub("DEL", "", "Deletes the name. 1, or 0 if there was none."),
 ];
 
-pub(in crate::command) static TCURSOR: Manual = Manual {
+pub(crate) static TCURSOR: Manual = Manual {
     failures: &[
         CURSOR_NAME,
         Parse(ParseError::Topic(TopicError::Start(b"x", None))),
@@ -202,7 +202,7 @@ pub(in crate::command) static TCURSOR: Manual = Manual {
 const BOUND: &str = "A binding reads the channels for all workers of the queue, so that the work is shared. Its jobs have the body and META of their entries, and \
      with WITHMETA `shoal.channel` and `shoal.id`, where they come from.";
 
-pub(in crate::command) static TBIND: Manual = Manual {
+pub(crate) static TBIND: Manual = Manual {
     failures: &[
         PATTERN,
         Parse(ParseError::Topic(TopicError::Start(b"x", None))),
@@ -234,7 +234,7 @@ pub(in crate::command) static TBIND: Manual = Manual {
     )
 };
 
-pub(in crate::command) static TUNBIND: Manual = Manual {
+pub(crate) static TUNBIND: Manual = Manual {
     failures: &[PATTERN, NOT_SERVED],
     notes: &["Jobs that were made stay."],
     ..entry(
@@ -245,7 +245,7 @@ pub(in crate::command) static TUNBIND: Manual = Manual {
     )
 };
 
-pub(in crate::command) static TBINDINGS: Manual = Manual {
+pub(crate) static TBINDINGS: Manual = Manual {
     failures: &[NOT_SERVED],
     notes: &[
         "`behind` is of how many entries no job was made yet, as this node sees it; of many it is about right. `waits-for` is nil, or `pause` (the queue takes no \
@@ -260,7 +260,7 @@ pub(in crate::command) static TBINDINGS: Manual = Manual {
     )
 };
 
-pub(in crate::command) static TFLUSH: Manual = Manual {
+pub(crate) static TFLUSH: Manual = Manual {
     failures: &[
         PATTERN,
         Parse(ParseError::Topic(TopicError::Id(b"x"))),
@@ -279,7 +279,7 @@ pub(in crate::command) static TFLUSH: Manual = Manual {
     )
 };
 
-pub(in crate::command) static TRETAIN: Manual = Manual {
+pub(crate) static TRETAIN: Manual = Manual {
     failures: &[
         PATTERN,
         Parse(ParseError::Topic(TopicError::Bound("MAXLEN"))),
@@ -301,7 +301,7 @@ pub(in crate::command) static TRETAIN: Manual = Manual {
     )
 };
 
-pub(in crate::command) static TLEN: Manual = Manual {
+pub(crate) static TLEN: Manual = Manual {
     failures: &[PATTERN, NOT_SERVED],
     notes: &[GLOBS],
     ..entry(
@@ -312,7 +312,7 @@ pub(in crate::command) static TLEN: Manual = Manual {
     )
 };
 
-pub(in crate::command) static TSTAT: Manual = Manual {
+pub(crate) static TSTAT: Manual = Manual {
     failures: &[CHANNEL, NOT_SERVED],
     ..entry(
         Group::Topics,
@@ -322,7 +322,7 @@ pub(in crate::command) static TSTAT: Manual = Manual {
     )
 };
 
-pub(in crate::command) static TSCAN: Manual = Manual {
+pub(crate) static TSCAN: Manual = Manual {
     failures: &[
         Parse(ParseError::CursorOrOption(b"x", "tscan")),
         PATTERN,
@@ -339,7 +339,7 @@ pub(in crate::command) static TSCAN: Manual = Manual {
     )
 };
 
-pub(in crate::command) static PUBLISH: Manual = Manual {
+pub(crate) static PUBLISH: Manual = Manual {
     failures: &[CHANNEL, NOT_SERVED],
     notes: &[
         "As TPUB with one copy: the entry is kept, so it can be read later. Where nobody is to read it later, set a rule with TRETAIN.",
@@ -352,7 +352,7 @@ pub(in crate::command) static PUBLISH: Manual = Manual {
     )
 };
 
-pub(in crate::command) static SUBSCRIBE: Manual = Manual {
+pub(crate) static SUBSCRIBE: Manual = Manual {
     failures: &[CHANNEL, NOT_SERVED],
     ..entry(
         Group::Topics,
@@ -363,7 +363,7 @@ pub(in crate::command) static SUBSCRIBE: Manual = Manual {
     )
 };
 
-pub(in crate::command) static PSUBSCRIBE: Manual = Manual {
+pub(crate) static PSUBSCRIBE: Manual = Manual {
     failures: &[PATTERN, NOT_SERVED],
     notes: &[GLOBS],
     ..entry(
@@ -375,7 +375,7 @@ pub(in crate::command) static PSUBSCRIBE: Manual = Manual {
     )
 };
 
-pub(in crate::command) static UNSUBSCRIBE: Manual = Manual {
+pub(crate) static UNSUBSCRIBE: Manual = Manual {
     ..entry(
         Group::Topics,
         "[ channel ] ...",
@@ -384,7 +384,7 @@ pub(in crate::command) static UNSUBSCRIBE: Manual = Manual {
     )
 };
 
-pub(in crate::command) static PUNSUBSCRIBE: Manual = Manual {
+pub(crate) static PUNSUBSCRIBE: Manual = Manual {
     ..entry(
         Group::Topics,
         "[ pattern ] ...",
@@ -411,7 +411,7 @@ const PUBSUB_SUBCOMMANDS: &[Subcommand] = &[
     ),
 ];
 
-pub(in crate::command) static PUBSUB: Manual = Manual {
+pub(crate) static PUBSUB: Manual = Manual {
     failures: &[NOT_SERVED],
     subcommands: PUBSUB_SUBCOMMANDS,
     ..entry(

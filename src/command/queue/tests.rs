@@ -1,5 +1,5 @@
 use super::*;
-use crate::command::Parser;
+use crate::Parser;
 
 fn core(parse: Parser, line: &str) -> Result<Command<'_>, ParseError<'_>> {
     let args: Vec<&[u8]> = line.split_whitespace().map(str::as_bytes).collect();

@@ -10,7 +10,7 @@ use shoalmq_core::topic::{
 };
 
 use super::{key, number};
-use crate::command::error;
+use crate::error;
 use shoalmq_resp::{Protocol, encode};
 
 /// Appends the reply to a command on topics.

@@ -8,7 +8,7 @@ use std::time::Instant;
 use bytes::{Buf, BytesMut};
 
 use super::{Connection, Hold};
-use crate::command::secrets;
+use crate::config::secrets;
 use crate::server::clients::execute::{Execution, Outcome, Prepared};
 use crate::server::clients::output::KEPT_BYTES;
 use crate::server::clients::session::Replies;

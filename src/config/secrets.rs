@@ -3,13 +3,10 @@
 //! A mistyped command still holds the password: a slip of a name counts as the name, and the value of an unknown
 //! parameter counts as a secret.
 
-use super::args::is;
-use super::table;
-use crate::config::Directive;
-use crate::suggestion::closest;
+use shoalmq_command::suggestion::closest;
+use shoalmq_command::{REDACTED, lookup};
 
-/// Stands in place of a secret, as in Redis.
-pub const REDACTED: &[u8] = b"(redacted)";
+use super::Directive;
 
 /// Replaces the secrets among the arguments of a command, the first of which is its name.
 pub fn redact(args: &mut [Vec<u8>]) {
@@ -60,9 +57,13 @@ fn in_config(args: &[Vec<u8>]) -> usize {
     args.len()
 }
 
+fn is(word: &[u8], name: &str) -> bool {
+    word.eq_ignore_ascii_case(name.as_bytes())
+}
+
 /// Whether `word` is this name, or a slip of it.
 fn means(word: &[u8], name: &'static str) -> bool {
-    is(word, name) || table::lookup(word).is_none() && closest(word, [name]).is_some()
+    is(word, name) || lookup(word).is_none() && closest(word, [name]).is_some()
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ mod job;
 pub mod manual;
 pub mod queue;
 pub mod reply;
-pub mod secrets;
+pub mod suggestion;
 mod syntax;
 pub mod table;
 #[cfg(test)]
@@ -29,6 +29,9 @@ pub use admin::Admin;
 pub use error::{Failure, ParseError, ServerError};
 pub use table::{CommandIndex, CommandSpec, Flags, lookup, resolve};
 pub use topic::TopicError;
+
+/// Stands in place of a secret, as in Redis.
+pub const REDACTED: &[u8] = b"(redacted)";
 
 /// A command whose arguments are right.
 #[derive(Debug, Clone, PartialEq, Eq)]

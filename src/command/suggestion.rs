@@ -10,10 +10,7 @@ const SHORT: usize = 4;
 /// The one of `known` that `word` probably stands for, in any case and with `_` for `-`.
 ///
 /// A short word must be one slip away and begin with the same letter: somebody who sends `ACK` does not want `NACK`.
-pub(crate) fn closest<'k>(
-    word: &[u8],
-    known: impl IntoIterator<Item = &'k str>,
-) -> Option<&'k str> {
+pub fn closest<'k>(word: &[u8], known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     if word.is_empty() || word.len() > LENGTH_MAX {
         return None;
     }
