@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::marker::PhantomData;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -24,7 +25,7 @@ const PREFETCH: u32 = 1;
 /// It outlives its servers: while none can be reached it waits. It ends when it is told to, or by an error that waiting does not mend.
 #[derive(Debug)]
 pub struct Consumer<T> {
-    hand: Hand,
+    hand: Arc<Hand>,
     /// GETJOB holds up what is behind it, so it has a link of its own.
     link: Link,
     queue: Vec<u8>,
@@ -46,7 +47,7 @@ impl Stopper {
 }
 
 impl<T: MessageDecodable> Consumer<T> {
-    pub(crate) fn new(hand: Hand, link: Link, queue: &[u8]) -> Self {
+    pub(crate) fn new(hand: Arc<Hand>, link: Link, queue: &[u8]) -> Self {
         Consumer {
             hand,
             link,
@@ -125,7 +126,7 @@ impl<T: MessageDecodable> Consumer<T> {
 }
 
 async fn decode<T: MessageDecodable>(hold: Hold) -> Result<MessageGuard<T>, Error> {
-    match T::decode(hold.delivery.body.clone()) {
+    match T::decode(hold.held.delivery.body.clone()) {
         Ok(message) => Ok(MessageGuard::new(message, hold)),
         Err(error) => {
             hold.bury(&error.to_string()).await?;

@@ -22,32 +22,57 @@ pub struct MessageGuard<T> {
 /// A job in hand.
 #[derive(Debug)]
 pub(crate) struct Hold {
-    pub(crate) delivery: Delivery,
-    shoal: Shoal,
-    heartbeat: Heartbeat,
-    /// Whether a node said that it is over or gone.
-    pub(crate) is_lost: Arc<AtomicBool>,
-    given_back: Arc<AtomicU64>,
+    pub(crate) held: Arc<Held>,
+    hand: Arc<Hand>,
     is_settled: bool,
 }
 
+/// What is known of a job in hand.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub(crate) delivery: Delivery,
+    /// Whether a node said that it is over or gone.
+    is_lost: AtomicBool,
+}
+
+impl Held {
+    pub(crate) fn is_lost(&self) -> bool {
+        self.is_lost.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn lose(&self) {
+        self.is_lost.store(true, Ordering::Release);
+    }
+}
+
 /// Takes jobs in hand.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Hand {
-    pub(crate) shoal: Shoal,
-    pub(crate) heartbeat: Heartbeat,
+    shoal: Shoal,
+    heartbeat: Heartbeat,
     /// Counts those that are given back because they are dropped.
     pub(crate) given_back: Arc<AtomicU64>,
 }
 
 impl Hand {
-    pub(crate) fn hold(&self, delivery: Delivery) -> Hold {
-        Hold {
-            is_lost: self.heartbeat.hold(delivery.id),
+    /// Jobs are held with it as long as it lives, or any of them does.
+    pub(crate) fn new(shoal: &Shoal, given_back: Arc<AtomicU64>) -> Arc<Self> {
+        Arc::new(Hand {
+            shoal: shoal.clone(),
+            heartbeat: Heartbeat::begin(shoal),
+            given_back,
+        })
+    }
+
+    pub(crate) fn hold(self: &Arc<Self>, delivery: Delivery) -> Hold {
+        let held = Arc::new(Held {
             delivery,
-            shoal: self.shoal.clone(),
-            heartbeat: self.heartbeat.clone(),
-            given_back: self.given_back.clone(),
+            is_lost: AtomicBool::new(false),
+        });
+        self.heartbeat.hold(held.clone());
+        Hold {
+            held,
+            hand: self.clone(),
             is_settled: false,
         }
     }
@@ -65,7 +90,7 @@ impl Hold {
     ) -> Result<bool, Error> {
         // Without an answer it is not known whose it is: its retry decides.
         self.settle();
-        say(self.shoal.clone().nack(self.delivery.id)).await
+        say(self.hand.shoal.nack(self.held.delivery.id)).await
     }
 
     /// Sends it to the dead letters.
@@ -76,9 +101,10 @@ impl Hold {
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        self.heartbeat.release(self.delivery.id);
-        if !self.is_settled && self.shoal.nack(self.delivery.id).post() {
-            self.given_back.fetch_add(1, Ordering::Relaxed);
+        let id = self.held.delivery.id;
+        self.hand.heartbeat.release(id);
+        if !self.is_settled && self.hand.shoal.nack(id).post() {
+            self.hand.given_back.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
@@ -90,38 +116,43 @@ impl<T> MessageGuard<T> {
 
     /// The job.
     pub fn id(&self) -> JobId {
-        self.hold.delivery.id
+        self.hold.held.delivery.id
     }
 
     /// The queue that it was in.
     pub fn queue(&self) -> &[u8] {
-        &self.hold.delivery.queue
+        &self.hold.held.delivery.queue
     }
 
     /// How often it was handed out before: given back, or not acknowledged in time. An estimate, unless it has a `max_deliver`.
     pub fn earlier_deliveries(&self) -> u64 {
-        self.hold.delivery.deliveries.saturating_sub(1)
+        self.hold.held.delivery.deliveries.saturating_sub(1)
     }
 
     /// What its producer sent along.
     pub fn meta(&self) -> &Meta {
-        &self.hold.delivery.meta
+        &self.hold.held.delivery.meta
     }
 
     /// How it died, if it is a dead letter.
     pub fn dead(&self) -> Option<&DeadLetter> {
-        self.hold.delivery.dead.as_ref()
+        self.hold.held.delivery.dead.as_ref()
     }
 
     /// Whether a node said that the job is over or gone: another worker may have done it.
     pub fn is_lost(&self) -> bool {
-        self.hold.is_lost.load(Ordering::Acquire)
+        self.hold.held.is_lost()
     }
 
     /// It is done. Returns whether a node said that it was not yet acknowledged: false also where that answer was lost, and the next
     /// one came.
     pub async fn ack(mut self) -> Result<bool, Error> {
-        let acked = self.hold.shoal.ack([self.hold.delivery.id]).await?;
+        let acked = self
+            .hold
+            .hand
+            .shoal
+            .ack([self.hold.held.delivery.id])
+            .await?;
         self.hold.settle();
         Ok(acked > 0)
     }

@@ -1,15 +1,14 @@
 //! Says WORKING for messages that are in hand.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::error::Error;
+use crate::guard::Held;
 use crate::id::JobId;
 use crate::link::sleep_until;
 use crate::shoal::Shoal;
@@ -27,32 +26,33 @@ pub(crate) struct Heartbeat {
 
 #[derive(Debug, Default)]
 struct Messages {
-    held: HashMap<JobId, Held>,
+    held: HashMap<JobId, Beat>,
     /// When the task looks again by itself.
     wakes: Option<Instant>,
 }
 
 #[derive(Debug)]
-struct Held {
+struct Beat {
     next: Instant,
-    is_lost: Arc<AtomicBool>,
+    held: Arc<Held>,
 }
 
 impl Heartbeat {
     /// Begins the task. It ends when the consumer and all its messages are gone.
-    pub(crate) fn begin(shoal: Shoal, runtime: &Handle) -> Self {
+    pub(crate) fn begin(shoal: &Shoal) -> Self {
         let (sooner, mut woken) = watch::channel(());
         let messages = Arc::<Mutex<Messages>>::default();
         let heartbeat = Heartbeat {
             messages: messages.clone(),
             sooner: Arc::new(sooner),
         };
+        let (shoal, runtime) = (shoal.clone(), shoal.runtime().clone());
         runtime.spawn(async move {
             loop {
                 beat(&messages, &shoal).await;
                 let next = {
                     let mut messages = lock(&messages);
-                    messages.wakes = messages.held.values().map(|held| held.next).min();
+                    messages.wakes = messages.held.values().map(|beat| beat.next).min();
                     messages.wakes
                 };
                 tokio::select! {
@@ -66,21 +66,15 @@ impl Heartbeat {
         heartbeat
     }
 
-    /// A message is in hand from now on. What is returned becomes true when another worker may have it.
-    pub(crate) fn hold(&self, id: JobId) -> Arc<AtomicBool> {
-        let is_lost = Arc::new(AtomicBool::new(false));
+    /// A message is in hand from now on.
+    pub(crate) fn hold(&self, held: Arc<Held>) {
         let next = Instant::now() + FIRST;
-        let held = Held {
-            next,
-            is_lost: is_lost.clone(),
-        };
         let mut messages = lock(&self.messages);
-        messages.held.insert(id, held);
+        messages.held.insert(held.delivery.id, Beat { next, held });
         if messages.wakes.is_none_or(|wakes| next < wakes) {
             messages.wakes = Some(next);
             self.sooner.send_replace(());
         }
-        is_lost
     }
 
     /// It is not in hand any more.
@@ -98,7 +92,7 @@ async fn beat(messages: &Mutex<Messages>, shoal: &Shoal) {
     let now = Instant::now();
     let due: Vec<JobId> = {
         let messages = lock(messages);
-        let due = messages.held.iter().filter(|(_, held)| held.next <= now);
+        let due = messages.held.iter().filter(|(_, beat)| beat.next <= now);
         due.map(|(id, _)| *id).collect()
     };
     let ask = |id| {
@@ -109,13 +103,13 @@ async fn beat(messages: &Mutex<Messages>, shoal: &Shoal) {
     for (id, answer) in asked {
         let said = answer.await.unwrap_or(Err(Error::Gone));
         let mut messages = lock(messages);
-        let Some(held) = messages.held.get_mut(&id) else {
+        let Some(beat) = messages.held.get_mut(&id) else {
             continue;
         };
         match said {
-            Ok(retry) => held.next = Instant::now() + (retry / 3).max(FIRST),
+            Ok(retry) => beat.next = Instant::now() + (retry / 3).max(FIRST),
             Err(Error::Refused(text)) if text.starts_with("NOJOB") => {
-                held.is_lost.store(true, Ordering::Release);
+                beat.held.lose();
                 messages.held.remove(&id);
             }
             // Half of its life is over: nothing postpones it any more.
@@ -125,7 +119,7 @@ async fn beat(messages: &Mutex<Messages>, shoal: &Shoal) {
             }
             Err(error) => {
                 tracing::warn!(%id, %error, "a heartbeat was not heard");
-                held.next = Instant::now() + FIRST;
+                beat.next = Instant::now() + FIRST;
             }
         }
     }

@@ -1,7 +1,6 @@
 //! A handle to a cluster.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use shoalmq_resp::Frame;
@@ -11,7 +10,6 @@ use tokio::task::JoinHandle;
 use crate::consumer::Consumer;
 use crate::error::Error;
 use crate::guard::Hand;
-use crate::heartbeat::Heartbeat;
 use crate::id::JobId;
 use crate::link::{Link, Repeat};
 use crate::message::{MessageDecodable, MessageEncodable};
@@ -38,7 +36,10 @@ use crate::worker::Worker;
 /// # }
 /// ```
 #[derive(Debug, Clone)]
-pub struct Shoal {
+pub struct Shoal(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
     link: Link,
     options: Options,
     /// Where its tasks run, also those that begin elsewhere.
@@ -57,11 +58,11 @@ impl Shoal {
     pub async fn connect_with(options: Options) -> Result<Self, Error> {
         let runtime = Handle::current();
         let link = Link::open(&options, &runtime);
-        let shoal = Shoal {
+        let shoal = Shoal(Arc::new(Inner {
             link,
             options,
             runtime,
-        };
+        }));
         shoal.raw(&["PING"], true).await?;
         Ok(shoal)
     }
@@ -69,12 +70,12 @@ impl Shoal {
     /// Adds a job, once it is awaited. If the connection breaks before the answer, that is [`Error::Unknown`], unless the job has a
     /// key: [`Add::unique`], [`Add::unique_per_call`].
     pub fn add(&self, queue: impl AsRef<[u8]>, body: impl Into<Vec<u8>>) -> Add<'_> {
-        Add::new(&self.link, queue.as_ref(), body.into())
+        Add::new(&self.0.link, queue.as_ref(), body.into())
     }
 
     /// Takes jobs that are ready, once it is awaited.
     pub fn get<Q: AsRef<[u8]>>(&self, queues: impl IntoIterator<Item = Q>) -> Get<'_> {
-        Get::new(&self.link, owned(queues))
+        Get::new(&self.0.link, owned(queues))
     }
 
     /// Acknowledges jobs: they are done. Returns how many were known and not yet acknowledged.
@@ -82,18 +83,28 @@ impl Shoal {
         let ids: Vec<JobId> = ids.into_iter().collect();
         let mut args: Vec<&[u8]> = vec![b"ACKJOB"];
         args.extend(ids.iter().map(AsRef::as_ref));
-        count(&self.link.call(&args, Repeat::Safe, Duration::ZERO).await?)
+        count(
+            &self
+                .0
+                .link
+                .call(&args, Repeat::Safe, Duration::ZERO)
+                .await?,
+        )
     }
 
     /// Gives a job back, once it is awaited.
     pub fn nack(&self, id: JobId) -> Nack<'_> {
-        Nack::new(&self.link, id)
+        Nack::new(&self.0.link, id)
     }
 
     /// Postpones the next delivery of a job by its retry, which is returned.
     pub async fn working(&self, id: JobId) -> Result<Duration, Error> {
         let args: [&[u8]; 2] = [b"WORKING", id.as_ref()];
-        let frame = self.link.call(&args, Repeat::Safe, Duration::ZERO).await?;
+        let frame = self
+            .0
+            .link
+            .call(&args, Repeat::Safe, Duration::ZERO)
+            .await?;
         count(&frame).map(Duration::from_secs)
     }
 
@@ -105,12 +116,12 @@ impl Shoal {
     /// Publishes an entry, once it is awaited. If the connection breaks before the answer, that is [`Error::Unknown`], unless it has a
     /// key: [`Publish::unique`].
     pub fn publish(&self, channel: impl AsRef<[u8]>, body: impl Into<Vec<u8>>) -> Publish<'_> {
-        Publish::new(&self.link, channel.as_ref(), body.into())
+        Publish::new(&self.0.link, channel.as_ref(), body.into())
     }
 
     /// Reads a page of entries of all channels that match one of these patterns, once it is awaited. Patterns are Redis's.
     pub fn read<P: AsRef<[u8]>>(&self, patterns: impl IntoIterator<Item = P>) -> Read<'_> {
-        Read::new(&self.link, owned(patterns))
+        Read::new(&self.0.link, owned(patterns))
     }
 
     /// Subscribes to all channels that match one of these patterns, once it is awaited.
@@ -134,25 +145,31 @@ impl Shoal {
     }
 
     pub(crate) fn options(&self) -> &Options {
-        &self.options
+        &self.0.options
     }
 
     /// How long a command may wait for a node that can be reached.
     pub(crate) fn patience(&self) -> Duration {
-        self.options.patience
+        self.0.options.patience
     }
 
     /// How many jobs are ready in a queue, as the node counts that answers.
     pub async fn len(&self, queue: impl AsRef<[u8]>) -> Result<u64, Error> {
         let args: [&[u8]; 2] = [b"QLEN", queue.as_ref()];
-        count(&self.link.call(&args, Repeat::Safe, Duration::ZERO).await?)
+        count(
+            &self
+                .0
+                .link
+                .call(&args, Repeat::Safe, Duration::ZERO)
+                .await?,
+        )
     }
 
     /// Sends any other command. `again` says that it may be sent twice, if the connection breaks before the answer. Not for commands
     /// that wait or change how the connection speaks: all commands share it.
     pub async fn raw<A: AsRef<[u8]>>(&self, args: &[A], again: bool) -> Result<Frame, Error> {
         let repeat = if again { Repeat::Safe } else { Repeat::Never };
-        self.link.call(args, repeat, Duration::ZERO).await
+        self.0.link.call(args, repeat, Duration::ZERO).await
     }
 
     /// Sends a message to the queue of its type, with the options of its type, and returns its job once it has its copies.
@@ -168,7 +185,7 @@ impl Shoal {
     /// Takes messages of one type out of a queue, over a connection of its own.
     pub fn consumer<T: MessageDecodable>(&self, queue: impl AsRef<[u8]>) -> Consumer<T> {
         let (link, _) = self.taking_link();
-        Consumer::new(self.hand(Arc::default()), link, queue.as_ref())
+        Consumer::new(Hand::new(self, Arc::default()), link, queue.as_ref())
     }
 
     /// Calls functions with the messages of queues: see [`Worker`].
@@ -176,18 +193,13 @@ impl Shoal {
         Worker::with_state(self, ())
     }
 
-    /// What jobs are held with, as long as it lives or any of them does.
-    pub(crate) fn hand(&self, given_back: Arc<AtomicU64>) -> Hand {
-        Hand {
-            shoal: self.clone(),
-            heartbeat: Heartbeat::begin(self.clone(), &self.runtime),
-            given_back,
-        }
+    pub(crate) fn runtime(&self) -> &Handle {
+        &self.0.runtime
     }
 
     /// A link to take jobs over, and the task that ends with it.
     pub(crate) fn taking_link(&self) -> (Link, JoinHandle<()>) {
-        Link::open_taking(&self.options, &self.link, &self.runtime)
+        Link::open_taking(&self.0.options, &self.0.link, &self.0.runtime)
     }
 }
 

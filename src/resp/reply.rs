@@ -134,7 +134,8 @@ impl ReplyDecoder {
         let from = self.scanned.min(all.len());
         let unseen = all.get(from..).unwrap_or_default();
         // A line is too long by its own bytes, however the reads cut it.
-        if let Some(offset) = memchr::memmem::find(unseen, b"\r\n") {
+        let mut ends = memchr::memchr_iter(b'\r', unseen);
+        if let Some(offset) = ends.find(|&at| unseen.get(at + 1) == Some(&b'\n')) {
             self.scanned = 0;
             let end = from + offset;
             return if end > limit {

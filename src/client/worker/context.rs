@@ -1,40 +1,33 @@
 //! What a handler knows of its job.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
 
 use crate::error::Error;
+use crate::guard::Held;
 use crate::id::JobId;
 use crate::message::{EncodeError, MessageEncodable};
 use crate::shoal::Shoal;
-use crate::verbs::{DeadLetter, Delivery, Meta};
+use crate::verbs::{DeadLetter, Meta};
 
 /// The job that a handler works on. Copies speak of the same one.
 #[derive(Clone)]
 pub struct JobCx(Arc<Inner>);
 
 struct Inner {
-    delivery: Delivery,
+    held: Arc<Held>,
     shoal: Shoal,
-    is_lost: Arc<AtomicBool>,
     stops: watch::Receiver<bool>,
     result: Mutex<Option<Vec<u8>>>,
 }
 
 impl JobCx {
-    pub(super) fn new(
-        delivery: Delivery,
-        shoal: Shoal,
-        is_lost: Arc<AtomicBool>,
-        stops: watch::Receiver<bool>,
-    ) -> Self {
+    pub(super) fn new(held: Arc<Held>, shoal: Shoal, stops: watch::Receiver<bool>) -> Self {
         JobCx(Arc::new(Inner {
-            delivery,
+            held,
             shoal,
-            is_lost,
             stops,
             result: Mutex::default(),
         }))
@@ -42,27 +35,27 @@ impl JobCx {
 
     /// The job.
     pub fn id(&self) -> JobId {
-        self.0.delivery.id
+        self.0.held.delivery.id
     }
 
     /// The queue that it was in.
     pub fn queue(&self) -> &[u8] {
-        &self.0.delivery.queue
+        &self.0.held.delivery.queue
     }
 
     /// How often it was handed out, this time included: counted if it has a `max_deliver`, otherwise an estimate.
     pub fn deliveries(&self) -> u64 {
-        self.0.delivery.deliveries
+        self.0.held.delivery.deliveries
     }
 
     /// What its producer sent along.
     pub fn meta(&self) -> &Meta {
-        &self.0.delivery.meta
+        &self.0.held.delivery.meta
     }
 
     /// How it died, if it is a dead letter.
     pub fn dead(&self) -> Option<&DeadLetter> {
-        self.0.delivery.dead.as_ref()
+        self.0.held.delivery.dead.as_ref()
     }
 
     /// The cluster that it came from: to add other jobs, or to publish.
@@ -72,7 +65,7 @@ impl JobCx {
 
     /// Whether a node said that the job is over or gone: another worker may have done it.
     pub fn is_lost(&self) -> bool {
-        self.0.is_lost.load(Ordering::Acquire)
+        self.0.held.is_lost()
     }
 
     /// Whether the worker was told to stop. What is not done by its deadline is given back.
@@ -91,7 +84,7 @@ impl JobCx {
     pub async fn progress(&self, progress: impl AsRef<[u8]>) -> Result<(), Error> {
         let args: [&[u8]; 4] = [
             b"WORKING",
-            self.0.delivery.id.as_ref(),
+            self.0.held.delivery.id.as_ref(),
             b"PROGRESS",
             progress.as_ref(),
         ];
@@ -116,6 +109,6 @@ impl JobCx {
 
 impl fmt::Debug for JobCx {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("JobCx").field(&self.0.delivery).finish()
+        f.debug_tuple("JobCx").field(&self.0.held.delivery).finish()
     }
 }

@@ -2,12 +2,12 @@
 
 use std::any::Any;
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 
 use super::context::JobCx;
 use super::fail::{Fail, HandlerError, Outcome};
@@ -175,12 +175,9 @@ fn decode<T: MessageDecodable>(body: Bytes) -> Result<T, HandlerError> {
 
 /// The same work, where a panic is a failure.
 fn without_panic(work: impl Future<Output = Result<(), HandlerError>> + Send + 'static) -> Work {
-    let mut work = Box::pin(work);
-    Box::pin(std::future::poll_fn(move |context| {
-        // What a panic leaves half done is the handler's own: its future is not polled again.
-        let polled = catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context)));
-        polled.unwrap_or_else(|panic| Poll::Ready(Err(panicked(&*panic))))
-    }))
+    // What a panic leaves half done is the handler's own: its future is not polled again.
+    let work = AssertUnwindSafe(work).catch_unwind();
+    Box::pin(work.map(|done| done.unwrap_or_else(|panic| Err(panicked(&*panic)))))
 }
 
 fn panicked(panic: &(dyn Any + Send)) -> HandlerError {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -40,7 +41,7 @@ pub(super) struct Run {
     concurrency: usize,
     in_order: bool,
     counts: Counts,
-    hand: Hand,
+    hand: Arc<Hand>,
     link: Link,
     link_ends: JoinHandle<()>,
     settling: Settling,
@@ -59,7 +60,7 @@ impl Run {
         let (link, link_ends) = worker.shoal.taking_link();
         let (settling, settled) = Settling::begin(&worker.shoal, &worker.counts);
         Run {
-            hand: worker.shoal.hand(worker.counts.of_given_back()),
+            hand: Hand::new(&worker.shoal, worker.counts.of_given_back()),
             shoal: worker.shoal,
             queues: worker.queues,
             concurrency: worker.concurrency,
@@ -128,9 +129,8 @@ impl Run {
         let hold = queue.ready.pop_front().expect("there is one");
         queue.running += 1;
         let job = JobCx::new(
-            hold.delivery.clone(),
+            hold.held.clone(),
             self.shoal.clone(),
-            hold.is_lost.clone(),
             self.stops.subscribe(),
         );
         let id = job.id();
@@ -138,7 +138,7 @@ impl Run {
         let span = tracing::info_span!("job", %id, queue = %name, deliveries = job.deliveries());
         let (handle, settling) = (queue.handle.clone(), self.settling.clone());
         let work = async move {
-            let done = handle(hold.delivery.body.clone(), job.clone()).await;
+            let done = handle(hold.held.delivery.body.clone(), job.clone()).await;
             settling.settle(hold, &job, done).await;
         };
         let task = self.jobs.spawn(work.instrument(span));
@@ -185,12 +185,12 @@ impl Run {
 
     fn receive(&mut self, taken: Vec<Hold>) {
         for hold in taken {
-            if hold.delivery.deliveries > 1 {
+            if hold.held.delivery.deliveries > 1 {
                 self.counts.note_redelivered();
             }
             let mut queues = self.queues.iter_mut();
             // What no queue asked for is dropped, and so given back.
-            if let Some(queue) = queues.find(|queue| queue.name == hold.delivery.queue) {
+            if let Some(queue) = queues.find(|queue| queue.name == hold.held.delivery.queue) {
                 queue.ready.push_back(hold);
             }
         }
@@ -241,7 +241,7 @@ impl Run {
 /// Takes jobs, or waits for a while.
 async fn taking(
     link: Link,
-    hand: Hand,
+    hand: Arc<Hand>,
     asks: Vec<Ask>,
     room: usize,
     wait: Duration,

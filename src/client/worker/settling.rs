@@ -46,7 +46,7 @@ impl Settling {
             }
             (Ok(()), Some(result)) => {
                 hold.settle();
-                let id = hold.delivery.id;
+                let id = hold.held.delivery.id;
                 let args: [&[u8]; 4] = [b"ACKJOB", id.as_ref(), b"RESULT", &result];
                 match self.shoal.raw(&args, true).await {
                     Ok(_) => self.counts.note_done(1),
@@ -65,9 +65,9 @@ impl Settling {
             is_dead,
             delay,
         } = Verdict::of(&error);
-        let id = hold.delivery.id;
-        let queue = String::from_utf8_lossy(&hold.delivery.queue).into_owned();
-        let deliveries = hold.delivery.deliveries;
+        let id = hold.held.delivery.id;
+        let queue = String::from_utf8_lossy(&hold.held.delivery.queue).into_owned();
+        let deliveries = hold.held.delivery.deliveries;
         tracing::warn!(%id, queue, deliveries, is_dead, reason, "a job failed");
         self.counts.note_failed(is_dead);
         let given_back = hold.nack(|nack| {
@@ -91,7 +91,10 @@ async fn acknowledge(mut waiting: mpsc::Receiver<Hold>, shoal: Shoal, counts: Co
     while waiting.recv_many(&mut batch, BATCH).await > 0 {
         let jobs = batch.len() as u64;
         loop {
-            match shoal.ack(batch.iter().map(|hold| hold.delivery.id)).await {
+            match shoal
+                .ack(batch.iter().map(|hold| hold.held.delivery.id))
+                .await
+            {
                 Ok(_) => counts.note_done(jobs),
                 // Until a node is back, or the worker's deadline.
                 Err(Error::Unreachable(_)) => continue,
