@@ -1,36 +1,42 @@
-//! A client for ShoalMQ: typed producers and consumers that outlive their servers.
+//! A client for ShoalMQ: typed producers, workers and subscriptions that outlive their servers.
 //!
-//! Three layers, each of use without the next:
+//! Layers, each of use without the next:
 //!
 //! - [`Connection`] is one connection in the caller's hands: it neither reconnects nor repeats anything.
 //! - [`Shoal`] is a handle to a cluster. Its commands are futures; many of them are in flight on one connection at a time. A link that
 //!   breaks is made again, to any node that is known, and each command ends with its answer or a typed [`Error`].
 //! - [`Producer`] and [`Consumer`] speak of messages of a serde type. A [`MessageGuard`] is a message that was handed out: it is
 //!   acknowledged, given back, or sent to the dead letters, and a guard that is dropped gives its job back.
+//! - [`Worker`] calls functions with the messages of queues. It ends when it is told to.
+//! - [`Subscription`] reads the entries of topics, each once, in order.
 //!
 //! ```no_run
 //! use serde::{Deserialize, Serialize};
-//! use shoalmq_client::Shoal;
+//! use shoalmq_client::{Job, Shoal};
 //!
 //! #[derive(Serialize, Deserialize)]
 //! struct Mail {
 //!     to: String,
 //! }
 //!
+//! impl Job for Mail {
+//!     const QUEUE: &'static str = "mails";
+//! }
+//!
+//! async fn send(mail: Mail) {
+//!     println!("to {}", mail.to);
+//! }
+//!
 //! # async fn run() -> Result<(), shoalmq_client::Error> {
 //! let shoal = Shoal::connect(["127.0.0.1:7711"]).await?;
-//! let mails = shoal.producer::<Mail>("mails");
-//! mails.push(&Mail { to: "ada@example.org".into() }).await?;
-//!
-//! let mut inbox = shoal.consumer::<Mail>("mails");
-//! while let Some(mail) = inbox.next().await {
-//!     let mail = mail?;
-//!     println!("to {}", mail.to);
-//!     mail.ack().await?;
-//! }
+//! shoal.push(&Mail { to: "ada@example.org".into() }).await?;
+//! shoal.worker().job(send).run().await?;
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! Features: `json` (messages as JSON), `opentelemetry` (traces from producers to handlers), `tower` (layers around handlers), `testing`
+//! (the core in the process, on time that stands still; a real node for tests).
 
 mod connection;
 mod consumer;
@@ -48,6 +54,8 @@ mod shoal;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod topics;
+#[cfg(feature = "opentelemetry")]
+mod tracing_context;
 mod verbs;
 mod worker;
 
@@ -69,6 +77,8 @@ pub use worker::{
     BlockingHandler, Counts, Fail, FromJob, Handler, HandlerError, JobCx, Outcome, QueueOptions,
     Report, State, Worker,
 };
+#[cfg(feature = "tower")]
+pub use worker::{JobRequest, JobService};
 
 /// The examples of README.md.
 #[cfg(doctest)]

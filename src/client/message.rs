@@ -116,6 +116,13 @@ mod tests {
         assert_eq!(Old::decode(bytes.into()).expect("as above").to, "ada");
     }
 
+    /// As Orizuru writes them.
+    #[test]
+    fn fields_without_names_are_read_too() {
+        let bytes = rmp_serde::to_vec(&Old { to: "ada".into() }).expect("it is plain");
+        assert_eq!(Old::decode(bytes.into()).expect("an array").to, "ada");
+    }
+
     #[test]
     fn what_is_no_message_is_told() {
         let error = Old::decode(Bytes::from_static(b"\xff\x00")).expect_err("it is none");

@@ -140,6 +140,22 @@ impl<'a> Add<'a> {
         self.option("META", &[name.as_bytes(), value.as_ref()])
     }
 
+    /// The same, with the trace of the span that is current, unless it has one.
+    #[cfg(feature = "opentelemetry")]
+    fn traced(mut self) -> Self {
+        if !self.options.iter().any(|word| word == b"traceparent") {
+            for (name, value) in crate::tracing_context::outgoing() {
+                self = self.meta(name, value);
+            }
+        }
+        self
+    }
+
+    #[cfg(not(feature = "opentelemetry"))]
+    fn traced(self) -> Self {
+        self
+    }
+
     async fn send(self, receipt: bool) -> Result<Frame, Error> {
         let timeout = self.timeout.as_millis().to_string();
         let mut args: Vec<&[u8]> = vec![b"ADDJOB", &self.queue, &self.body, timeout.as_bytes()];
@@ -152,7 +168,7 @@ impl<'a> Add<'a> {
 
     /// Adds it, and asks for its id alone.
     pub async fn id(self) -> Result<JobId, Error> {
-        let frame = self.send(false).await?;
+        let frame = self.traced().send(false).await?;
         let id = frame.as_bytes().and_then(JobId::parse);
         id.ok_or_else(|| unexpected(&frame))
     }
@@ -164,7 +180,7 @@ impl<'a> IntoFuture for Add<'a> {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            let frame = self.send(true).await?;
+            let frame = self.traced().send(true).await?;
             receipt(&frame).ok_or_else(|| unexpected(&frame))
         })
     }

@@ -121,10 +121,10 @@ handlers!(A, B, C);
 handlers!(A, B, C, D);
 
 /// Work on one job.
-pub(super) type Work = Pin<Box<dyn Future<Output = Result<(), HandlerError>> + Send>>;
+pub(crate) type Work = Pin<Box<dyn Future<Output = Result<(), HandlerError>> + Send>>;
 
 /// A handler of some type of message: it takes a body.
-pub(super) type Handle = Arc<dyn Fn(Bytes, JobCx) -> Work + Send + Sync>;
+pub(crate) type Handle = Arc<dyn Fn(Bytes, JobCx) -> Work + Send + Sync>;
 
 /// A handler, with the state that it is called with.
 pub(super) fn handle<T, S, Args>(handler: impl Handler<T, S, Args>, state: S) -> Handle
@@ -174,7 +174,9 @@ fn decode<T: MessageDecodable>(body: Bytes) -> Result<T, HandlerError> {
 }
 
 /// The same work, where a panic is a failure.
-fn without_panic(work: impl Future<Output = Result<(), HandlerError>> + Send + 'static) -> Work {
+pub(super) fn without_panic(
+    work: impl Future<Output = Result<(), HandlerError>> + Send + 'static,
+) -> Work {
     // What a panic leaves half done is the handler's own: its future is not polled again.
     let work = AssertUnwindSafe(work).catch_unwind();
     Box::pin(work.map(|done| done.unwrap_or_else(|panic| Err(panicked(&*panic)))))

@@ -9,6 +9,8 @@ mod context;
 mod counts;
 mod fail;
 mod handler;
+#[cfg(feature = "tower")]
+mod layers;
 mod pace;
 mod queue;
 mod run;
@@ -28,6 +30,8 @@ pub use context::JobCx;
 pub use counts::Counts;
 pub use fail::{Fail, HandlerError, Outcome};
 pub use handler::{BlockingHandler, FromJob, Handler, State};
+#[cfg(feature = "tower")]
+pub use layers::{JobRequest, JobService};
 pub use queue::QueueOptions;
 
 use handler::{handle, handle_blocking};

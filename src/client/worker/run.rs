@@ -136,6 +136,8 @@ impl Run {
         let id = job.id();
         let name = String::from_utf8_lossy(&queue.name);
         let span = tracing::info_span!("job", %id, queue = %name, deliveries = job.deliveries());
+        #[cfg(feature = "opentelemetry")]
+        crate::tracing_context::adopt(&span, job.meta());
         let (handle, settling) = (queue.handle.clone(), self.settling.clone());
         let work = async move {
             let done = handle(hold.held.delivery.body.clone(), job.clone()).await;
