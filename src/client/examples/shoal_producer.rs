@@ -39,9 +39,7 @@ async fn main() -> Result<(), Error> {
     // Twice the same key, and one job.
     for _ in 0..2 {
         let add = producer.add(&mail("cleo@example.org"))?;
-        let receipt = add
-            .unique("welcome-cleo", Duration::from_hours(1))
-            .await?;
+        let receipt = add.unique("welcome-cleo", Duration::from_hours(1)).await?;
         println!("{} was there before: {}", receipt.id, receipt.is_existing);
     }
 
