@@ -71,6 +71,16 @@ impl<T: MessageDecodable> Consumer<T> {
         Stopper(self.stop.clone())
     }
 
+    /// The same as [`Stopper::stop`].
+    pub fn stop(&self) {
+        self.stopper().stop();
+    }
+
+    /// Whether it was stopped.
+    pub fn is_stopped(&self) -> bool {
+        *self.stop.borrow()
+    }
+
     /// How many messages were given back because their guard was dropped.
     pub fn given_back(&self) -> u64 {
         self.hand.given_back.load(Ordering::Relaxed)
@@ -82,7 +92,7 @@ impl<T: MessageDecodable> Consumer<T> {
     /// It may be dropped half way: a job that comes for it then is given back.
     pub async fn next(&mut self) -> Option<Result<MessageGuard<T>, Error>> {
         loop {
-            if *self.stop.borrow() {
+            if self.is_stopped() {
                 self.ready.clear();
                 return None;
             }

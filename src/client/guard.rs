@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 use crate::error::Error;
 use crate::heartbeat::Heartbeat;
 use crate::id::JobId;
@@ -24,6 +26,8 @@ pub struct MessageGuard<T> {
 pub(crate) struct Hold {
     pub(crate) held: Arc<Held>,
     hand: Arc<Hand>,
+    /// Somebody had it, so giving it back is an attempt that failed.
+    is_shown: bool,
     is_settled: bool,
 }
 
@@ -52,6 +56,8 @@ pub(crate) struct Hand {
     heartbeat: Heartbeat,
     /// Counts those that are given back because they are dropped.
     pub(crate) given_back: Arc<AtomicU64>,
+    /// How many are on their way back.
+    returning: watch::Sender<usize>,
 }
 
 impl Hand {
@@ -61,7 +67,33 @@ impl Hand {
             shoal: shoal.clone(),
             heartbeat: Heartbeat::begin(shoal),
             given_back,
+            returning: watch::Sender::new(0),
         })
+    }
+
+    /// Waits until nothing is on its way back.
+    pub(crate) async fn all_are_back(&self) {
+        let mut returning = self.returning.subscribe();
+        // It cannot fail: the sender is here.
+        let _ = returning.wait_for(|jobs| *jobs == 0).await;
+    }
+
+    /// Gives a job back, in the background.
+    fn give_back(self: &Arc<Self>, id: JobId, is_shown: bool) {
+        let hand = self.clone();
+        self.given_back.fetch_add(1, Ordering::Relaxed);
+        self.returning.send_modify(|jobs| *jobs += 1);
+        self.shoal.runtime().spawn(async move {
+            let returned = if is_shown {
+                hand.shoal.nack(id).await
+            } else {
+                hand.shoal.give_back(id).await
+            };
+            if let Err(error) = returned {
+                tracing::warn!(%id, %error, "a job may not be given back before its retry");
+            }
+            hand.returning.send_modify(|jobs| *jobs -= 1);
+        });
     }
 
     pub(crate) fn hold(self: &Arc<Self>, delivery: Delivery) -> Hold {
@@ -73,6 +105,7 @@ impl Hand {
         Hold {
             held,
             hand: self.clone(),
+            is_shown: false,
             is_settled: false,
         }
     }
@@ -103,15 +136,21 @@ impl Drop for Hold {
     fn drop(&mut self) {
         let id = self.held.delivery.id;
         self.hand.heartbeat.release(id);
-        if !self.is_settled && self.hand.shoal.nack(id).post() {
-            self.hand.given_back.fetch_add(1, Ordering::Relaxed);
+        if !self.is_settled {
+            self.hand.give_back(id, self.is_shown);
         }
     }
 }
 
 impl<T> MessageGuard<T> {
-    pub(crate) fn new(message: T, hold: Hold) -> Self {
+    pub(crate) fn new(message: T, mut hold: Hold) -> Self {
+        hold.is_shown = true;
         MessageGuard { message, hold }
+    }
+
+    /// The message.
+    pub fn message(&self) -> &T {
+        &self.message
     }
 
     /// The job.

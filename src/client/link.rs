@@ -18,6 +18,7 @@ use crate::dialer::Dialer;
 use crate::error::{Broken, Error};
 use crate::id::JobId;
 use crate::options::Options;
+use crate::shoal::Shoal;
 use crate::verbs::deliveries;
 
 /// Commands that may wait to be sent before their callers wait themselves.
@@ -69,7 +70,7 @@ impl Link {
     /// over the other link. The task ends with the last door: the node is told that this side is closed, and so stops to wait.
     pub(crate) fn open_taking(
         options: &Options,
-        gives_back: &Link,
+        gives_back: &Shoal,
         runtime: &Handle,
     ) -> (Self, JoinHandle<()>) {
         let (link, task) = Link::new(options, None, Some(gives_back.clone()));
@@ -79,7 +80,7 @@ impl Link {
     fn new(
         options: &Options,
         patience: Option<Duration>,
-        gives_back: Option<Link>,
+        gives_back: Option<Shoal>,
     ) -> (Self, Task) {
         let (requests, waiting) = mpsc::channel(WAITING_MAX);
         let task = Task {
@@ -107,12 +108,6 @@ impl Link {
             Some(text) => Err(Error::Refused(String::from_utf8_lossy(text).into_owned())),
             None => Ok(frame),
         }
-    }
-
-    /// Sends a command that nobody waits for, if there is room for it.
-    pub(crate) fn post<A: AsRef<[u8]>>(&self, args: &[A], repeat: Repeat) -> bool {
-        let (request, _) = Request::new(args, repeat, Duration::ZERO, self.give_up());
-        self.requests.try_send(request).is_ok()
     }
 
     /// Until when a command that is asked for now may wait for a node.
@@ -154,8 +149,8 @@ enum End {
 
 struct Task {
     dialer: Dialer,
-    /// Over what link jobs are given back that come for nobody: over this one if there is none.
-    gives_back: Option<Link>,
+    /// It takes jobs. Those that come for nobody when its connection ends are given back over the other one.
+    gives_back: Option<Shoal>,
     waiting: mpsc::Receiver<Request>,
     /// What goes out first, over the next connection.
     held: VecDeque<Request>,
@@ -287,7 +282,13 @@ impl Task {
         };
         // It ends as the node closes its side, or does not.
         let _: Result<Result<(), ConnectionError>, _> = tokio::time::timeout(timeout, ended).await;
-        self.give_back(&mut connection);
+        if let Some(shoal) = &self.gives_back {
+            for id in std::mem::take(&mut self.unclaimed) {
+                if let Err(error) = shoal.give_back(id).await {
+                    tracing::warn!(%id, %error, "a job may not be given back before its retry");
+                }
+            }
+        }
     }
 
     /// By when the oldest command has to be answered.
@@ -307,14 +308,11 @@ impl Task {
             return;
         }
         let ids = std::mem::take(&mut self.unclaimed);
-        let mut args: Vec<&[u8]> = vec![b"NACK"];
+        // Nobody has seen them: no attempt failed.
+        let mut args: Vec<&[u8]> = vec![b"ENQUEUE"];
         args.extend(ids.iter().map(AsRef::as_ref));
-        if let Some(other) = &self.gives_back {
-            other.post(&args, Repeat::Never);
-        } else {
-            let (request, _) = Request::new(&args, Repeat::Never, Duration::ZERO, None);
-            self.send(connection, request);
-        }
+        let (request, _) = Request::new(&args, Repeat::Never, Duration::ZERO, None);
+        self.send(connection, request);
     }
 
     /// The oldest command is answered. True if the node turned it away, and it is to go to another one.

@@ -16,7 +16,7 @@ use crate::message::{MessageDecodable, MessageEncodable};
 use crate::options::Options;
 use crate::producer::{Job, Producer};
 use crate::topics::{Publish, Read, Subscribe};
-use crate::verbs::{Add, Get, Nack, Wait, count};
+use crate::verbs::{Add, Delivery, Explanation, Get, Nack, Wait, count, deliveries, explanation};
 use crate::worker::Worker;
 
 /// A handle to a cluster. Clones share its connection, and commands of all of them are in flight at a time.
@@ -97,6 +97,18 @@ impl Shoal {
         Nack::new(&self.0.link, id)
     }
 
+    /// Gives a job back that nobody has seen: at its place, at once, and not as an attempt that failed.
+    pub(crate) async fn give_back(&self, id: JobId) -> Result<bool, Error> {
+        let args: [&[u8]; 2] = [b"ENQUEUE", id.as_ref()];
+        let queued = self
+            .0
+            .link
+            .call(&args, Repeat::Never, Duration::ZERO)
+            .await?;
+        // ENQUEUE is for nodes that hold the job; others pass a NACK on.
+        Ok(count(&queued)? > 0 || self.nack(id).await?)
+    }
+
     /// Postpones the next delivery of a job by its retry, which is returned.
     pub async fn working(&self, id: JobId) -> Result<Duration, Error> {
         let args: [&[u8]; 2] = [b"WORKING", id.as_ref()];
@@ -111,6 +123,32 @@ impl Shoal {
     /// Waits for the end of jobs, at most 1000, over a connection of its own, once it is awaited.
     pub fn wait(&self, ids: impl IntoIterator<Item = JobId>) -> Wait<'_> {
         Wait::new(self, ids.into_iter().collect())
+    }
+
+    /// Looks at the next jobs of a queue without taking them.
+    pub async fn peek(&self, queue: impl AsRef<[u8]>, count: u32) -> Result<Vec<Delivery>, Error> {
+        let count = count.to_string();
+        let args: [&[u8]; 4] = [b"QPEEK", queue.as_ref(), count.as_bytes(), b"WITHMETA"];
+        let jobs = self.0.link.call(&args, Repeat::Safe, Duration::ZERO);
+        deliveries(jobs.await?)
+    }
+
+    /// Sends the dead letters of a queue back to where they came from, with their attempts from the start. Returns how many.
+    pub async fn redrive(&self, queue: impl AsRef<[u8]>) -> Result<u64, Error> {
+        let args: [&[u8]; 2] = [b"REDRIVE", queue.as_ref()];
+        let patience = self.0.options.patience;
+        count(&self.0.link.call(&args, Repeat::Safe, patience).await?)
+    }
+
+    /// Why a job is not being delivered, in a sentence, and what happens next; none for a job that no node knows.
+    pub async fn explain(&self, id: JobId) -> Result<Option<Explanation>, Error> {
+        let args: [&[u8]; 2] = [b"EXPLAIN", id.as_ref()];
+        explanation(
+            self.0
+                .link
+                .call(&args, Repeat::Safe, Duration::ZERO)
+                .await?,
+        )
     }
 
     /// Publishes an entry, once it is awaited. If the connection breaks before the answer, that is [`Error::Unknown`], unless it has a
@@ -199,7 +237,7 @@ impl Shoal {
 
     /// A link to take jobs over, and the task that ends with it.
     pub(crate) fn taking_link(&self) -> (Link, JoinHandle<()>) {
-        Link::open_taking(&self.0.options, &self.0.link, &self.0.runtime)
+        Link::open_taking(&self.0.options, self, &self.0.runtime)
     }
 }
 

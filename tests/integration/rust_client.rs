@@ -1,5 +1,6 @@
 //! The Rust client against real nodes: what is pushed is done once, through kills, restarts and a node that hangs.
 
+mod orizuru;
 mod soaks;
 mod topics;
 mod worker;
@@ -224,6 +225,39 @@ fn a_job_that_comes_for_nobody_is_given_back() {
         let mail = take(&mut other).await;
         assert_eq!(mail.earlier_deliveries(), 1, "the other one had it first");
         mail.ack().await.expect("it is acknowledged");
+    });
+}
+
+/// Each may be handed out once; whoever took them and showed them to nobody gives them back, and they are no dead letters.
+#[test]
+fn what_nobody_has_seen_is_no_attempt() {
+    run_with_node(async |node, shoal| {
+        let producer = shoal.producer("mails");
+        let push = async |number| {
+            let add = producer.add(&Mail { number }).expect("it is plain");
+            add.max_deliver(1).await.expect("it is added");
+        };
+        let mut first = shoal.consumer::<Mail>("mails");
+        let waits = tokio::time::timeout(Duration::from_millis(300), first.next()).await;
+        assert!(waits.is_err(), "there is nothing");
+        node.wait_for_blocked(1);
+        push(1).await;
+        let mail = take(&mut first).await;
+        mail.ack().await.expect("it is acknowledged");
+
+        for number in 2..5 {
+            push(number).await;
+        }
+        let mut many = shoal.consumer::<Mail>("mails").prefetch(3);
+        let mail = take(&mut many).await;
+        many.stop();
+        assert!(many.next().await.is_none());
+        mail.ack().await.expect("it is acknowledged");
+        for _ in 0..2 {
+            let mail = take(&mut first).await;
+            mail.ack().await.expect("it is acknowledged");
+        }
+        assert_eq!(shoal.len("mails.dead").await.expect("a count"), 0);
     });
 }
 

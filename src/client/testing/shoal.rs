@@ -271,7 +271,7 @@ impl Inner {
             .first()
             .map(|name| name.to_ascii_uppercase())
             .unwrap_or_default();
-        if matches!(&name[..], b"ACKJOB" | b"NACK" | b"DELJOB") {
+        if matches!(&name[..], b"ACKJOB" | b"NACK" | b"ENQUEUE" | b"DELJOB") {
             for id in &args[1..] {
                 self.held.remove(*id);
             }

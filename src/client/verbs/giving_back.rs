@@ -57,11 +57,6 @@ impl<'a> Nack<'a> {
         args.extend(self.options.iter().map(Vec::as_slice));
         args
     }
-
-    /// Sends it without waiting for an answer. False if there is no room for it.
-    pub(crate) fn post(self) -> bool {
-        self.link.post(&self.args(), Repeat::Never)
-    }
 }
 
 impl<'a> IntoFuture for Nack<'a> {

@@ -1,6 +1,7 @@
 //! The commands, typed. Each is a builder that is sent when it is awaited.
 
 mod adding;
+mod explaining;
 mod giving_back;
 mod taking;
 mod waiting;
@@ -14,6 +15,8 @@ use shoalmq_resp::Frame;
 use crate::error::Error;
 
 pub use adding::{Add, Receipt};
+pub use explaining::Explanation;
+pub(crate) use explaining::explanation;
 pub use giving_back::Nack;
 pub use taking::{DeadLetter, Delivery, Get, Meta};
 pub(crate) use taking::{bytes, deliveries, take};

@@ -224,8 +224,7 @@ impl Run {
         let all_settled = async {
             let _ = self.settled.await;
             let _ = self.link_ends.await;
-            // It is answered after all that was sent before.
-            let _ = self.shoal.raw(&["PING"], true).await;
+            self.hand.all_are_back().await;
         };
         if tokio::time::timeout_at(deadline, all_settled)
             .await

@@ -80,7 +80,7 @@ async fn add(shoal: &Shoal, mail: &Mail) {
         let key = format!("soak-{}", mail.number);
         let add = add
             .retry(Duration::from_secs(5))
-            .unique(key, Duration::from_secs(120));
+            .unique(key, Duration::from_mins(2));
         match add.await {
             Ok(_) => return,
             // Too few nodes are there at the moment.
@@ -256,12 +256,13 @@ async fn carry(
 fn soaks_a_node_and_its_clients() {
     const RATE: usize = 5000;
     const JOBS: usize = RATE * 600;
-    let mut node = Node::with("--appendonly yes");
+    // What a kill leaves of a node alone is what it has on disk.
+    let mut node = Node::with("--appendonly yes --appendfsync always");
     let runtime = runtime();
     let cable = Cable::to(&node, &runtime);
     let connect = || {
         let options = Options::new([cable.address.clone()]).answer_timeout(Duration::from_secs(2));
-        let options = options.patience(Duration::from_secs(60));
+        let options = options.patience(Duration::from_mins(1));
         runtime
             .block_on(Shoal::connect_with(options))
             .expect("the node is there")
@@ -283,7 +284,7 @@ fn soaks_a_node_and_its_clients() {
         .block_on(connect().subscribe(["c"]).into_future())
         .expect("it begins");
     let published = Arc::new(AtomicUsize::new(0));
-    let publisher = runtime.spawn({
+    let entries_come = runtime.spawn({
         let (shoal, stop, published) = (connect(), Arc::clone(&stop), published.clone());
         async move {
             let mut number = 0;
@@ -334,7 +335,7 @@ fn soaks_a_node_and_its_clients() {
     stop.store(true, Ordering::Relaxed);
     runtime.block_on(async {
         producer.await.expect("no panic");
-        publisher.await.expect("no panic");
+        entries_come.await.expect("no panic");
         connect_and_end(&address(&node)).await;
         let added = added.load(Ordering::Acquire);
         until(async || done.times(added, |times| times == 0) == 0).await;

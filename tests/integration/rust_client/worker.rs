@@ -46,6 +46,8 @@ pub(super) async fn until(mut holds: impl AsyncFnMut() -> bool) {
     }
 }
 
+async fn quick(_: Mail) {}
+
 #[test]
 fn a_handler_gets_what_it_asks_for() {
     #[derive(Clone)]
@@ -161,11 +163,14 @@ fn failures_are_tried_again_or_buried_with_their_text() {
 /// Of one queue one at a time, of the other as many as the worker allows.
 #[test]
 fn limits_hold_for_each_queue_and_for_the_worker() {
+    /// How many run, and how many ran at most.
+    type Level = (u32, u32);
+
     #[derive(Clone, Default)]
-    struct Gauge(Arc<Mutex<BTreeMap<Vec<u8>, (u32, u32)>>>);
+    struct Gauge(Arc<Mutex<BTreeMap<Vec<u8>, Level>>>);
 
     impl Gauge {
-        fn change(&self, queue: &[u8], change: impl Fn(&mut (u32, u32))) {
+        fn change(&self, queue: &[u8], change: impl Fn(&mut Level)) {
             let mut gauge = self.0.lock().expect("no panic");
             change(gauge.entry(queue.to_vec()).or_default());
         }
@@ -256,14 +261,16 @@ fn weights_and_order_say_what_is_taken_first() {
 
 #[test]
 fn blocking_handlers_do_not_hold_up_others() {
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "handlers take messages by value"
+    )]
     fn block(mail: Mail, State(release): State<Arc<(Mutex<u32>, std::sync::Condvar)>>) {
         let mut released = release.0.lock().expect("no panic");
         while *released <= mail.number {
             released = release.1.wait(released).expect("no panic");
         }
     }
-
-    async fn quick(_: Mail) {}
 
     run_with_node(async |_, shoal| {
         let release = Arc::new((Mutex::new(0), std::sync::Condvar::new()));
@@ -343,7 +350,7 @@ fn results_and_progress_reach_those_who_wait() {
         let worker = Running::start(Worker::with_state(&shoal, gate.clone()).on("mails", count));
         let producer = shoal.producer("mails");
         let add = producer.add(&Mail { number: 41 }).expect("it is plain");
-        let added = add.keep(Duration::from_secs(60)).await;
+        let added = add.keep(Duration::from_mins(1)).await;
         let id = added.expect("it is added").id;
         let progress = async || {
             let waited = shoal.wait([id]).timeout(Duration::from_millis(1)).await;
@@ -372,8 +379,7 @@ fn a_wrong_password_ends_a_worker_and_names_itself() {
         let options = Options::new([address(&node)]).patience(Duration::from_millis(500));
         let shoal = Shoal::connect_with(options.password_file(&file)).await;
         let shoal = shoal.expect("it is let in");
-        async fn note(_: Mail) {}
-        let worker = shoal.worker().on("mails", note);
+        let worker = shoal.worker().on("mails", quick);
         std::fs::write(&file, "wrong\n").expect("a file");
         let error = worker.run_until(std::future::pending()).await;
         assert!(matches!(error, Err(Error::Denied(_))), "{error:?}");
@@ -390,8 +396,7 @@ fn a_worker_goes_on_through_a_change_of_password() {
         std::fs::write(&file, "old").expect("a file");
         let shoal = Shoal::connect_with(Options::new([address(&node)]).password_file(&file)).await;
         let shoal = shoal.expect("it is let in");
-        async fn note(_: Mail) {}
-        let worker = shoal.worker().on("mails", note);
+        let worker = shoal.worker().on("mails", quick);
         let counts = worker.counts();
         let worker = Running::start(worker);
         push(&shoal, 1).await;
@@ -404,13 +409,17 @@ fn a_worker_goes_on_through_a_change_of_password() {
         let killed = shoal.raw(&kill, false).await;
         assert!(matches!(killed, Ok(_) | Err(Error::Unknown)), "{killed:?}");
         let pushed = tokio::spawn({
-            let shoal = shoal.clone();
-            async move { push(&shoal, 2).await }
+            let producer = shoal.producer("mails");
+            async move {
+                let add = producer.add(&Mail { number: 2 }).expect("it is plain");
+                add.unique_per_call().await
+            }
         });
         // Long enough to be refused at least once.
         tokio::time::sleep(Duration::from_millis(300)).await;
         std::fs::write(&file, "new").expect("a file");
-        pushed.await.expect("no panic");
+        let pushed = pushed.await.expect("no panic");
+        pushed.expect("it is added");
         until(async || counts.done() == 2).await;
         worker.stop().await;
     });
