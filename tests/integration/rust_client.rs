@@ -60,6 +60,22 @@ async fn take(consumer: &mut Consumer<Mail>) -> MessageGuard<Mail> {
     message.expect("it is a mail")
 }
 
+/// Kills it and restarts it cleanly in turns, with some time between, and lets it stand still once for 2 s.
+fn kill_restart_and_stall(node: &mut Node) {
+    for round in 0..6 {
+        std::thread::sleep(Duration::from_millis(400));
+        if round == 2 {
+            node.freeze();
+            std::thread::sleep(Duration::from_secs(2));
+            node.thaw();
+        } else if round % 2 == 0 {
+            node.restart_after_kill();
+        } else {
+            node.restart_cleanly();
+        }
+    }
+}
+
 #[test]
 fn what_is_pushed_is_handed_out_and_acknowledged() {
     run_with_node(async |_, shoal| {

@@ -10,35 +10,21 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-use shoalmq_client::{Add, HandlerError, Job, Shoal, State, Worker};
+use shoalmq_client::{HandlerError, Raw, Shoal, State, Worker};
 use tokio::sync::mpsc;
 
-#[derive(Debug, Serialize, Deserialize)]
-struct Text {
-    body: String,
-}
+const QUEUE: &str = "client-jobs";
 
-impl Job for Text {
-    const QUEUE: &'static str = "client-jobs";
-
-    /// Handed out again after 60 s without a word of its worker; after the third failure it is a dead letter.
-    fn options<'a>(&self, add: Add<'a>) -> Add<'a> {
-        let second = Duration::from_secs(1);
-        add.retry(60 * second)
-            .max_deliver(3)
-            .backoff(second, 5 * second)
-    }
-}
-
-async fn handle(text: Text, State(done): State<mpsc::Sender<()>>) -> Result<(), HandlerError> {
-    if let Some(seconds) = text.body.strip_prefix("sleep ") {
+/// What a job is to do is its body as it is: other languages add jobs to this queue, too.
+async fn handle(Raw(body): Raw, State(done): State<mpsc::Sender<()>>) -> Result<(), HandlerError> {
+    let body = std::str::from_utf8(&body)?;
+    if let Some(seconds) = body.strip_prefix("sleep ") {
         tokio::time::sleep(Duration::from_secs(seconds.parse()?)).await;
     }
-    if text.body.starts_with("fail") {
-        Err(format!("{} as it was told to", text.body))?;
+    if body.starts_with("fail") {
+        Err(format!("cannot {body}"))?;
     }
-    println!("worked on {}", text.body);
+    println!("worked on {body}");
     // Nobody counts if it works until it is stopped.
     let _ = done.send(()).await;
     Ok(())
@@ -57,13 +43,16 @@ async fn main() -> Result<(), HandlerError> {
     let shoal = Shoal::connect([address.clone()]).await?;
     if action == "produce" {
         for body in words {
-            let id = shoal.push(&Text { body: body.clone() }).await?;
+            // Handed out again after 60 s without a word of its worker; after the third failure it is a dead letter.
+            let second = Duration::from_secs(1);
+            let add = shoal.add(QUEUE, body.as_str()).retry(60 * second);
+            let id = add.max_deliver(3).backoff(second, 60 * second).id().await?;
             println!("added {id} {body}");
         }
         return Ok(());
     }
     let (done, mut each) = mpsc::channel(1);
-    let worker = Worker::with_state(&shoal, done).job(handle);
+    let worker = Worker::with_state(&shoal, done).on(QUEUE, handle);
     let report = match words.first() {
         None => {
             drop(each);

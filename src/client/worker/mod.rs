@@ -218,6 +218,11 @@ impl<S: Clone + Send + Sync + 'static> Worker<S> {
     /// Runs until the future ends, and then stops within [`shutdown_timeout`](Self::shutdown_timeout). An error is one that waiting does
     /// not mend; what is held then is given back as at any end.
     pub async fn run_until(self, signal: impl Future<Output = ()>) -> Result<Report, Error> {
+        if self.queues.is_empty() {
+            let text =
+                "ERR a worker without handlers has nothing to do: name one with on() or job()";
+            return Err(Error::Refused(text.to_owned()));
+        }
         let shutdown = self.shutdown;
         let mut run = Run::new(self);
         let worked = run.work(signal).await;

@@ -37,51 +37,55 @@ async fn note(mail: Mail, State(done): State<Done>) {
     done.0[mail.number as usize].fetch_add(1, Ordering::Relaxed);
 }
 
-/// Adds jobs at a pace, until it is told to stop or has added all. Each is added with a key until a node says that it has it.
-async fn produce(
+/// Adds jobs at a pace.
+struct Load {
     shoal: Shoal,
+    /// Jobs a second, at most all of them.
     rate: usize,
     jobs: usize,
+    /// On how many nodes each has to be.
+    copies: u16,
     stop: Arc<AtomicBool>,
     added: Arc<AtomicUsize>,
-) {
-    let mut ticks = tokio::time::interval(Duration::from_millis(10));
-    let mut tasks = tokio::task::JoinSet::new();
-    let mut number = 0;
-    while number < jobs && !stop.load(Ordering::Relaxed) {
-        ticks.tick().await;
-        for _ in 0..rate / 100 {
-            let (shoal, mail) = (
-                shoal.clone(),
-                Mail {
-                    number: number as u32,
-                },
-            );
-            number += 1;
-            tasks.spawn(async move { add(&shoal, &mail).await });
-        }
-        while tasks.len() > 20_000 {
-            tasks.join_next().await;
-        }
-        while let Some(ended) = tasks.try_join_next() {
-            ended.expect("no panic");
-        }
-    }
-    while let Some(ended) = tasks.join_next().await {
-        ended.expect("no panic");
-    }
-    added.store(number, Ordering::Release);
 }
 
-async fn add(shoal: &Shoal, mail: &Mail) {
+impl Load {
+    /// Until it is told to stop or has added all. Each is added with a key until a node says that it has it.
+    async fn run(self) {
+        let mut ticks = tokio::time::interval(Duration::from_millis(10));
+        let mut tasks = tokio::task::JoinSet::new();
+        let mut number = 0;
+        while number < self.jobs && !self.stop.load(Ordering::Relaxed) {
+            ticks.tick().await;
+            for _ in 0..self.rate / 100 {
+                let mail = Mail {
+                    number: number as u32,
+                };
+                number += 1;
+                let (shoal, copies) = (self.shoal.clone(), self.copies);
+                tasks.spawn(async move { add(&shoal, &mail, copies).await });
+            }
+            while tasks.len() > 20_000 {
+                tasks.join_next().await;
+            }
+            while let Some(ended) = tasks.try_join_next() {
+                ended.expect("no panic");
+            }
+        }
+        while let Some(ended) = tasks.join_next().await {
+            ended.expect("no panic");
+        }
+        self.added.store(number, Ordering::Release);
+    }
+}
+
+async fn add(shoal: &Shoal, mail: &Mail, copies: u16) {
     let producer = shoal.producer("mails");
     loop {
         let add = producer.add(mail).expect("it is plain");
         let key = format!("soak-{}", mail.number);
-        let add = add
-            .retry(Duration::from_secs(5))
-            .unique(key, Duration::from_mins(2));
-        match add.await {
+        let add = add.retry(Duration::from_secs(5)).replicate(copies);
+        match add.unique(key, Duration::from_mins(2)).await {
             Ok(_) => return,
             // Too few nodes are there at the moment.
             Err(Error::Refused(text)) if text.starts_with("NOREPL") => {
@@ -126,7 +130,7 @@ fn soaks_a_cluster_and_its_workers() {
         .and_then(|minutes| minutes.parse().ok());
     let time = Duration::from_secs(60 * minutes.unwrap_or(30));
     let jobs = time.as_secs() as usize * RATE;
-    let mut cluster = crate::cluster::fixture::Shoal::with(3, "--appendonly yes --replicate 2");
+    let mut cluster = crate::cluster::fixture::Shoal::with(3, "--appendonly yes");
     let addresses: Vec<String> = cluster.nodes.iter().map(address).collect();
     let runtime = runtime();
     let connect = || {
@@ -136,13 +140,15 @@ fn soaks_a_cluster_and_its_workers() {
             .expect("the nodes are there")
     };
     let (done, stop, added) = (Done::new(jobs + RATE), Arc::default(), Arc::default());
-    let producer = runtime.spawn(produce(
-        connect(),
-        RATE,
+    let load = Load {
+        shoal: connect(),
+        rate: RATE,
         jobs,
-        Arc::clone(&stop),
-        Arc::clone(&added),
-    ));
+        copies: 2,
+        stop: Arc::clone(&stop),
+        added: Arc::clone(&added),
+    };
+    let producer = runtime.spawn(load.run());
     let shoals: Vec<Shoal> = (0..4).map(|_| connect()).collect();
     let mut counts = Vec::new();
     let mut start = |shoal: &Shoal| {
@@ -255,7 +261,7 @@ async fn carry(
 #[ignore = "minutes; see the head of this file"]
 fn soaks_a_node_and_its_clients() {
     const RATE: usize = 5000;
-    const JOBS: usize = RATE * 600;
+    let jobs = RATE * 600;
     // What a kill leaves of a node alone is what it has on disk.
     let mut node = Node::with("--appendonly yes --appendfsync always");
     let runtime = runtime();
@@ -267,14 +273,16 @@ fn soaks_a_node_and_its_clients() {
             .block_on(Shoal::connect_with(options))
             .expect("the node is there")
     };
-    let (done, stop, added) = (Done::new(JOBS + RATE), Arc::default(), Arc::default());
-    let producer = runtime.spawn(produce(
-        connect(),
-        RATE,
-        JOBS,
-        Arc::clone(&stop),
-        Arc::clone(&added),
-    ));
+    let (done, stop, added) = (Done::new(jobs + RATE), Arc::default(), Arc::default());
+    let load = Load {
+        shoal: connect(),
+        rate: RATE,
+        jobs,
+        copies: 1,
+        stop: Arc::clone(&stop),
+        added: Arc::clone(&added),
+    };
+    let producer = runtime.spawn(load.run());
     let worker = Worker::with_state(&connect(), done.clone())
         .on("mails", note)
         .concurrency(50);

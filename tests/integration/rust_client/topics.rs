@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use shoalmq_client::{Error, Item, Options, Shoal, Start, Subscription};
 
-use super::{Mail, address, run, run_with_node, runtime};
+use super::{Mail, address, kill_restart_and_stall, run, run_with_node, runtime};
 use crate::fixture::Node;
 
 async fn next(subscription: &mut Subscription) -> (String, String) {
@@ -165,18 +165,7 @@ fn a_subscription_misses_nothing_and_repeats_nothing() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     });
-    for round in 0..6 {
-        std::thread::sleep(Duration::from_millis(400));
-        match round {
-            2 => {
-                node.freeze();
-                std::thread::sleep(Duration::from_secs(2));
-                node.thaw();
-            }
-            _ if round % 2 == 0 => node.restart_after_kill(),
-            _ => node.restart_cleanly(),
-        }
-    }
+    kill_restart_and_stall(&mut node);
     run(async {
         publishes.await.expect("no panic");
         let wanted: Vec<String> = (0..ENTRIES).map(|number| number.to_string()).collect();

@@ -13,7 +13,7 @@ use shoalmq_client::{
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 
-use super::{Mail, address, push, run, run_with_node, runtime};
+use super::{Mail, address, kill_restart_and_stall, push, run, run_with_node, runtime};
 use crate::fixture::{Launch, Node};
 
 /// A worker that runs, and what stops it.
@@ -456,18 +456,7 @@ fn a_worker_goes_on_through_kills_restarts_and_a_stall() {
             }
         }
     });
-    for round in 0..6 {
-        std::thread::sleep(Duration::from_millis(400));
-        match round {
-            2 => {
-                node.freeze();
-                std::thread::sleep(Duration::from_secs(2));
-                node.thaw();
-            }
-            _ if round % 2 == 0 => node.restart_after_kill(),
-            _ => node.restart_cleanly(),
-        }
-    }
+    kill_restart_and_stall(&mut node);
     run(async {
         pushes.await.expect("no panic");
         let missing = || {
