@@ -3,6 +3,8 @@
 
 mod server;
 mod shoal;
+#[cfg(test)]
+mod tests;
 
 pub use server::TestServer;
 pub use shoal::TestShoal;

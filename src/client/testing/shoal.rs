@@ -311,6 +311,8 @@ impl Inner {
             number: self.tickets,
         };
         self.settle(Event::Command(ticket, command));
+        // What takes several steps goes on at once.
+        self.advance(Duration::ZERO);
     }
 
     /// Tells the node of something, and those who wait what it answers.
