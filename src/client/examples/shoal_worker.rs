@@ -18,7 +18,7 @@ const QUEUE: &str = "client-jobs";
 /// What a job is to do is its body as it is: other languages add jobs to this queue, too.
 async fn handle(Raw(body): Raw, State(done): State<mpsc::Sender<()>>) -> Result<(), HandlerError> {
     let body = std::str::from_utf8(&body)?;
-    if let Some(seconds) = body.strip_prefix("sleep ") {
+    if let ["sleep", seconds, ..] = body.split(' ').collect::<Vec<_>>()[..] {
         tokio::time::sleep(Duration::from_secs(seconds.parse()?)).await;
     }
     if body.starts_with("fail") {

@@ -115,7 +115,7 @@ async fn what_has_no_server_is_told() {
 #[tokio::test]
 async fn a_layer_is_around_the_handlers_named_before() {
     async fn stay(_: Raw) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     let shoal = shoal().await;
