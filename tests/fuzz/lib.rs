@@ -9,5 +9,3 @@ pub mod bus;
 #[path = "../../src/config/mod.rs"]
 pub mod config;
 pub use shoalmq_resp as resp;
-#[path = "../../src/suggestion.rs"]
-mod suggestion;

@@ -244,7 +244,7 @@ fn a_job_that_comes_for_nobody_is_given_back() {
     });
 }
 
-/// Each may be handed out once; whoever took them and showed them to nobody gives them back, and they are no dead letters.
+/// Each may be handed out once. A consumer that took them and showed them to nobody gives them back, and they are no dead letters.
 #[test]
 fn what_nobody_has_seen_is_no_attempt() {
     run_with_node(async |node, shoal| {

@@ -6,7 +6,7 @@
 //! cargo run -p shoalmq-client --example shoal_worker 127.0.0.1:7711 work 10     # ten jobs
 //! ```
 //!
-//! A body `sleep 3` takes so many seconds, and one that begins with `fail` always fails.
+//! A body `sleep 3` takes 3 seconds, and one that begins with `fail` always fails.
 
 use std::time::Duration;
 

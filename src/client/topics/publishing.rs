@@ -1,4 +1,4 @@
-//! TPUB.
+//! TPUB: an entry is published.
 
 use std::future::IntoFuture;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! ADDJOB.
+//! ADDJOB: a job is added.
 
 use std::future::IntoFuture;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! EXPLAIN.
+//! EXPLAIN: why a job is not being delivered.
 
 use shoalmq_resp::Frame;
 

@@ -1,4 +1,4 @@
-//! NACK.
+//! NACK: a job is given back.
 
 use std::future::IntoFuture;
 use std::time::Duration;

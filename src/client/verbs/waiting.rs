@@ -1,4 +1,4 @@
-//! WAITJOB.
+//! WAITJOB: how jobs end.
 
 use std::future::IntoFuture;
 use std::time::Duration;
@@ -31,7 +31,7 @@ pub enum Ending {
     Deleted,
     /// Another job with its key is older, and stands for it.
     Duplicate(JobId),
-    /// It has not ended; with what its worker last told of its progress.
+    /// It has not ended; with the progress that its worker last reported.
     Pending(Option<Bytes>),
     /// No node that answered knows it.
     Unknown,

@@ -298,7 +298,7 @@ fn sending_nothing_back_does_not_wake_a_consumer() {
     });
 }
 
-/// `tests/gc.rs`: `collect_runs_with_a_consumer_and_some_jobs`. Whoever took them says nothing any more, and nobody collects them.
+/// `tests/gc.rs`: `collect_runs_with_a_consumer_and_some_jobs`. The worker that took them says nothing any more, and nobody collects them.
 #[test]
 fn orphaned_messages_come_again_by_themselves() {
     run_with_node(async |_, shoal| {
