@@ -53,6 +53,20 @@ pub enum ConnectionError {
 }
 
 /// One connection to a node.
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use shoalmq_client::Connection;
+///
+/// # async fn run() -> Result<(), shoalmq_client::ConnectionError> {
+/// let mut connection = Connection::connect("127.0.0.1:7711", Duration::from_secs(2)).await?;
+/// connection.send(&["ADDJOB", "mails", "to ada", "0"]);
+/// connection.send(&["QLEN", "mails"]);
+/// connection.flush().await?;
+/// println!("{:?}, {:?}", connection.receive().await?, connection.receive().await?);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Connection {
     stream: TcpStream,

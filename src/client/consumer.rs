@@ -23,6 +23,18 @@ const PREFETCH: u32 = 1;
 /// Takes messages of one type out of one queue.
 ///
 /// It outlives its servers: while none can be reached it waits. It ends when it is told to, or by an error that waiting does not mend.
+///
+/// ```no_run
+/// # async fn run(shoal: shoalmq_client::Shoal) -> Result<(), Box<dyn std::error::Error>> {
+/// let mut sums = shoal.consumer::<(u32, u32)>("sums").prefetch(10);
+/// while let Some(sum) = sums.next().await {
+///     let sum = sum?;
+///     println!("{}", sum.0 + sum.1);
+///     sum.ack().await?;
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Consumer<T> {
     hand: Arc<Hand>,
@@ -36,6 +48,22 @@ pub struct Consumer<T> {
 }
 
 /// Stops a consumer, also one that waits.
+///
+/// ```no_run
+/// # async fn run(shoal: shoalmq_client::Shoal) -> Result<(), Box<dyn std::error::Error>> {
+/// let mut sums = shoal.consumer::<(u32, u32)>("sums");
+/// let stopper = sums.stopper();
+/// tokio::spawn(async move {
+///     if tokio::signal::ctrl_c().await.is_ok() {
+///         stopper.stop();
+///     }
+/// });
+/// while let Some(sum) = sums.next().await {
+///     sum?.ack().await?;
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Stopper(watch::Sender<bool>);
 

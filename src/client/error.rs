@@ -6,6 +6,20 @@ use crate::connection::ConnectionError;
 use crate::message::{DecodeError, EncodeError};
 
 /// Why a command has no answer.
+///
+/// ```no_run
+/// # async fn run(shoal: shoalmq_client::Shoal) -> Result<(), Box<dyn std::error::Error>> {
+/// use shoalmq_client::Error;
+///
+/// match shoal.add("mails", "to ada").replicate(3).await {
+///     Ok(receipt) => println!("{} is on {} nodes", receipt.id, receipt.copies),
+///     Err(error) if error.code() == Some("NOREPL") => println!("there are too few nodes"),
+///     Err(Error::Unknown) => println!("it may have been added"),
+///     Err(error) => return Err(error.into()),
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Error)]
 pub enum Error {
     /// The server refused it, with this text. Nothing was done.

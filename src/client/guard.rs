@@ -15,6 +15,24 @@ use crate::verbs::{DeadLetter, Delivery, Meta, Nack};
 
 /// A message that was handed out, and that nobody else has as long as this lives: WORKING is said for it in time. Dropped, it is given
 /// back, in the background.
+///
+/// ```no_run
+/// # async fn run(shoal: shoalmq_client::Shoal) -> Result<(), Box<dyn std::error::Error>> {
+/// use std::time::Duration;
+///
+/// let mut mails = shoal.consumer::<String>("mails");
+/// if let Some(mail) = mails.next().await {
+///     let mail = mail?;
+///     match mail.as_str() {
+///         "" => mail.reject("it is empty").await?,
+///         "later" => mail.retry_in(Duration::from_secs(60)).await?,
+///         "abroad" => mail.push("mails-abroad").await?,
+///         _ => mail.ack().await?,
+///     };
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct MessageGuard<T> {
     message: T,

@@ -49,6 +49,20 @@ impl<T: DeserializeOwned> MessageDecodable for T {
 }
 
 /// A body as it is.
+///
+/// ```no_run
+/// # async fn run(shoal: shoalmq_client::Shoal) -> Result<(), Box<dyn std::error::Error>> {
+/// use shoalmq_client::Raw;
+///
+/// let mut jobs = shoal.consumer::<Raw>("bytes");
+/// if let Some(job) = jobs.next().await {
+///     let job = job?;
+///     println!("{} bytes", job.0.len());
+///     job.ack().await?;
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Raw(pub Bytes);
 
@@ -65,6 +79,21 @@ impl MessageDecodable for Raw {
 }
 
 /// A message as JSON.
+///
+/// ```no_run
+/// # async fn run(shoal: shoalmq_client::Shoal) -> Result<(), Box<dyn std::error::Error>> {
+/// use serde::Serialize;
+/// use shoalmq_client::Json;
+///
+/// #[derive(Serialize)]
+/// struct Mail {
+///     to: &'static str,
+/// }
+///
+/// shoal.producer("mails").push(&Json(Mail { to: "ada" })).await?;
+/// # Ok(())
+/// # }
+/// ```
 #[cfg(feature = "json")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Json<T>(pub T);

@@ -27,6 +27,20 @@ impl Password {
 }
 
 /// How to reach a cluster, and for how long to try.
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use shoalmq_client::{Options, Shoal};
+///
+/// # async fn run() -> Result<(), shoalmq_client::Error> {
+/// let options = Options::new(["q-0:7711", "q-1:7711"])
+///     .password_file("/run/secrets/shoalmq")
+///     .name("mailer")
+///     .patience(Duration::from_secs(10));
+/// let shoal = Shoal::connect_with(options).await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Options {
     /// Nodes to begin with, as host and port. Others are learned from them.

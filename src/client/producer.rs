@@ -46,6 +46,17 @@ pub trait Job: MessageEncodable {
 }
 
 /// Sends messages of one type to one queue.
+///
+/// ```no_run
+/// # async fn run(shoal: shoalmq_client::Shoal) -> Result<(), Box<dyn std::error::Error>> {
+/// use std::time::Duration;
+///
+/// let sums = shoal.producer::<(u32, u32)>("sums");
+/// let id = sums.push(&(1, 2)).await?;
+/// let receipt = sums.add(&(3, 4))?.delay(Duration::from_secs(60)).await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Producer<T> {
     shoal: Shoal,

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use shoalmq_client::testing::TestServer;
 use shoalmq_client::{Consumer, Error, MessageGuard, Options, Raw, Shoal};
 use tokio::runtime::Runtime;
 
@@ -111,6 +112,35 @@ fn many_adds_are_in_flight_on_one_connection() {
         let clients = shoal.raw(&["CLIENT", "LIST"], true).await.expect("a list");
         let clients = clients.as_str().expect("text").lines().count();
         assert_eq!(clients, 1, "one connection, and none of a consumer");
+    });
+}
+
+#[test]
+fn a_test_server_is_killed_stopped_and_started_again() {
+    run(async {
+        let binary = env!("CARGO_BIN_EXE_shoalmq");
+        let flags = ["--appendonly", "yes", "--appendfsync", "always"];
+        let mut server = TestServer::start_binary(binary, flags)
+            .await
+            .expect("it starts");
+        let shoal = server.connect().await.expect("the node is there");
+        let add = async |body: &str| shoal.add("mails", body).id().await.expect("it is added");
+        let one = add("one").await;
+        server.kill().expect("it is killed");
+        server.restart().await.expect("it starts again");
+        let two = add("two").await;
+        server.stop().await.expect("it stops");
+        server.restart().await.expect("it starts again");
+        for id in [one, two] {
+            let known = shoal.explain(id).await.expect("an answer");
+            assert!(known.is_some(), "{}", server.log());
+        }
+        let missing = TestServer::start_binary("/no/such/file", flags).await;
+        let error = missing.expect_err("there is none").to_string();
+        assert!(
+            error.contains("/no/such/file") && error.contains("SHOALMQ"),
+            "{error}"
+        );
     });
 }
 

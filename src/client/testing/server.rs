@@ -23,8 +23,22 @@ const END: Duration = Duration::from_secs(30);
 /// A node of its own for a test: the real binary, on a free port of the loopback, with its data in a folder that goes with it.
 ///
 /// The binary is what the variable `SHOALMQ` names, or else `shoalmq` on the path.
+///
+/// ```no_run
+/// use shoalmq_client::testing::TestServer;
+///
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut server = TestServer::start().await?;
+/// let shoal = server.connect().await?;
+/// shoal.add("mails", "to ada").await?;
+/// server.kill()?;
+/// server.restart().await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct TestServer {
+    binary: PathBuf,
     port: u16,
     folder: tempfile::TempDir,
     flags: Vec<String>,
@@ -41,7 +55,17 @@ impl TestServer {
     pub async fn start_with<F: Into<String>>(
         flags: impl IntoIterator<Item = F>,
     ) -> io::Result<Self> {
+        let binary = std::env::var_os("SHOALMQ").unwrap_or_else(|| OsString::from("shoalmq"));
+        TestServer::start_binary(binary, flags).await
+    }
+
+    /// The same with this binary.
+    pub async fn start_binary<F: Into<String>>(
+        binary: impl Into<PathBuf>,
+        flags: impl IntoIterator<Item = F>,
+    ) -> io::Result<Self> {
         let mut server = TestServer {
+            binary: binary.into(),
             port: free_port()?,
             folder: tempfile::tempdir()?,
             flags: flags.into_iter().map(Into::into).collect(),
@@ -113,8 +137,7 @@ impl TestServer {
     }
 
     async fn spawn(&mut self) -> io::Result<()> {
-        let binary = std::env::var_os("SHOALMQ").unwrap_or_else(|| OsString::from("shoalmq"));
-        let mut command = Command::new(PathBuf::from(&binary));
+        let mut command = Command::new(&self.binary);
         let port = self.port.to_string();
         command.args([
             "server",
@@ -135,7 +158,7 @@ impl TestServer {
             .stdout(log.try_clone()?)
             .stderr(log);
         let child = command.spawn().map_err(|error| {
-            let binary = binary.display();
+            let binary = self.binary.display();
             let help = "put it on the path, or name it in the variable SHOALMQ";
             io::Error::new(error.kind(), format!("start {binary}: {error}; {help}"))
         });

@@ -8,6 +8,13 @@ use crate::link::{Link, Repeat};
 use crate::verbs::{Answer, unexpected};
 
 /// TPUB.
+///
+/// ```no_run
+/// # async fn run(shoal: shoalmq_client::Shoal) -> Result<(), Box<dyn std::error::Error>> {
+/// let id = shoal.publish("orders.eu", "tea").unique("order-17").meta("by", "ada").await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 #[must_use = "nothing is published until it is awaited"]
 pub struct Publish<'a> {

@@ -21,6 +21,22 @@ pub struct Page {
 }
 
 /// TREAD without waiting: a [`Subscription`](crate::Subscription) waits.
+///
+/// ```no_run
+/// # async fn run(shoal: shoalmq_client::Shoal) -> Result<(), Box<dyn std::error::Error>> {
+/// use shoalmq_client::Start;
+///
+/// let mut start = Start::Oldest;
+/// loop {
+///     let page = shoal.read(["orders.*"]).from(start).count(1000).await?;
+///     if page.items.is_empty() {
+///         break;
+///     }
+///     start = Start::Cursor(page.cursor);
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 #[must_use = "nothing is read until it is awaited"]
 pub struct Read<'a> {

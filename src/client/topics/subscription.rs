@@ -15,6 +15,17 @@ use crate::shoal::Shoal;
 use crate::verbs::{Answer, unexpected};
 
 /// TSUB.
+///
+/// ```no_run
+/// # async fn run(shoal: shoalmq_client::Shoal) -> Result<(), Box<dyn std::error::Error>> {
+/// use shoalmq_client::Start;
+///
+/// let live = shoal.subscribe(["orders.*"]).await?;
+/// let newest = shoal.subscribe(["orders.*"]).from(Start::Last(100)).await?;
+/// let billing = shoal.subscribe(["orders.*"]).named("billing").await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 #[must_use = "nothing is read until it is awaited"]
 pub struct Subscribe<'a> {

@@ -27,6 +27,17 @@ pub struct Receipt {
 }
 
 /// ADDJOB.
+///
+/// ```no_run
+/// # async fn run(shoal: shoalmq_client::Shoal) -> Result<(), Box<dyn std::error::Error>> {
+/// use std::time::Duration;
+///
+/// let hour = Duration::from_secs(3600);
+/// let receipt = shoal.add("mails", "to ada").unique("welcome-ada", hour).max_deliver(5).await?;
+/// println!("{} is on {} nodes", receipt.id, receipt.copies);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 #[must_use = "nothing is added until it is awaited"]
 pub struct Add<'a> {

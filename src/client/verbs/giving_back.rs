@@ -9,6 +9,17 @@ use crate::id::JobId;
 use crate::link::{Link, Repeat};
 
 /// NACK.
+///
+/// ```no_run
+/// # async fn run(shoal: shoalmq_client::Shoal) -> Result<(), Box<dyn std::error::Error>> {
+/// use std::time::Duration;
+///
+/// for job in shoal.get(["mails"]).await? {
+///     shoal.nack(job.id).delay(Duration::from_secs(60)).reason("the post is closed").await?;
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 #[must_use = "nothing is given back until it is awaited"]
 pub struct Nack<'a> {

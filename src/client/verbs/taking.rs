@@ -76,6 +76,16 @@ pub struct DeadLetter {
 }
 
 /// GETJOB without waiting: a [`Consumer`](crate::Consumer) waits.
+///
+/// ```no_run
+/// # async fn run(shoal: shoalmq_client::Shoal) -> Result<(), Box<dyn std::error::Error>> {
+/// for job in shoal.get(["urgent", "mails"]).count(10).await? {
+///     println!("{}: {:?}, delivery {}", job.id, job.body, job.deliveries);
+///     shoal.ack([job.id]).await?;
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 #[must_use = "nothing is taken until it is awaited"]
 pub struct Get<'a> {

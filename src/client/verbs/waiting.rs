@@ -38,6 +38,21 @@ pub enum Ending {
 }
 
 /// WAITJOB.
+///
+/// ```no_run
+/// # async fn run(shoal: shoalmq_client::Shoal) -> Result<(), Box<dyn std::error::Error>> {
+/// use std::time::Duration;
+/// use shoalmq_client::Ending;
+///
+/// let id = shoal.add("sums", "1 + 2").keep(Duration::from_secs(60)).await?.id;
+/// for (id, ending) in shoal.wait([id]).timeout(Duration::from_secs(5)).await? {
+///     if let Ending::Acked(Some(result)) = ending {
+///         println!("{id}: {result:?}");
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 #[must_use = "nothing is waited for until it is awaited"]
 pub struct Wait<'a> {

@@ -13,6 +13,26 @@ use crate::shoal::Shoal;
 use crate::verbs::{DeadLetter, Meta};
 
 /// The job that a handler works on. Copies speak of the same one.
+///
+/// ```no_run
+/// # async fn run(shoal: shoalmq_client::Shoal) -> Result<(), Box<dyn std::error::Error>> {
+/// use shoalmq_client::{HandlerError, JobCx};
+///
+/// async fn convert(pages: u32, job: JobCx) -> Result<(), HandlerError> {
+///     for page in 0..pages {
+///         if job.is_stopping() {
+///             Err("the worker stops")?;
+///         }
+///         job.progress(format!("{page} of {pages}")).await?;
+///     }
+///     job.set_result(&pages)?;
+///     Ok(())
+/// }
+///
+/// shoal.worker().on("books", convert).run().await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct JobCx(Arc<Inner>);
 

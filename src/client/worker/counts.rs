@@ -4,6 +4,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What a worker has done since it was made. Copies tell of the same one, also while it runs.
+///
+/// ```no_run
+/// # async fn run(shoal: shoalmq_client::Shoal) -> Result<(), Box<dyn std::error::Error>> {
+/// async fn send(_: String) {}
+///
+/// let worker = shoal.worker().on("mails", send);
+/// let counts = worker.counts();
+/// tokio::spawn(async move {
+///     loop {
+///         tokio::time::sleep(std::time::Duration::from_secs(10)).await;
+///         println!("{} done, {} failed", counts.done(), counts.failed());
+///     }
+/// });
+/// worker.run().await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct Counts(Arc<Inner>);
 

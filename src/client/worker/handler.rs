@@ -16,6 +16,29 @@ use crate::message::MessageDecodable;
 use crate::verbs::Meta;
 
 /// What a handler can ask for after its message.
+///
+/// ```no_run
+/// use shoalmq_client::{FromJob, JobCx};
+///
+/// /// Who sent it.
+/// struct Sender(String);
+///
+/// impl<S> FromJob<S> for Sender {
+///     fn from_job(job: &JobCx, _: &S) -> Self {
+///         let name = job.meta().get("sender").unwrap_or(b"nobody");
+///         Sender(String::from_utf8_lossy(name).into_owned())
+///     }
+/// }
+///
+/// async fn send(mail: String, Sender(sender): Sender) {
+///     println!("{mail} from {sender}");
+/// }
+///
+/// # async fn run(shoal: shoalmq_client::Shoal) -> Result<(), shoalmq_client::Error> {
+/// shoal.worker().on("mails", send).run().await?;
+/// # Ok(())
+/// # }
+/// ```
 #[diagnostic::on_unimplemented(
     message = "a handler cannot ask for `{Self}`",
     note = "after the message it can ask for `State<S>` (the `S` of `Worker::with_state`), `JobCx`, `JobId` and `Meta`, or for a type \

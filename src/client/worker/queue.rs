@@ -6,6 +6,20 @@ use super::handler::Handle;
 use crate::guard::Hold;
 
 /// How a worker takes from one queue.
+///
+/// ```no_run
+/// # async fn run(shoal: shoalmq_client::Shoal) -> Result<(), Box<dyn std::error::Error>> {
+/// use shoalmq_client::QueueOptions;
+///
+/// async fn send(_: String) {}
+/// async fn write(_: String) {}
+///
+/// let one = QueueOptions::new().concurrency(1);
+/// let often = QueueOptions::new().weight(3);
+/// shoal.worker().on_with("invoices", one, write).on_with("mails", often, send).run().await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct QueueOptions {
     concurrency: usize,
