@@ -72,7 +72,9 @@ pub use producer::{Job, Producer};
 pub use shoal::Shoal;
 pub use shoalmq_resp::Frame;
 pub use topics::{Entry, Item, Page, Publish, Read, Start, Subscribe, Subscription};
-pub use verbs::{Add, DeadLetter, Delivery, Ending, Explanation, Get, Meta, Nack, Receipt, Wait};
+pub use verbs::{
+    Add, DeadLetter, Delivery, Ending, Explanation, Get, Meta, Nack, Receipt, Shown, Wait,
+};
 pub use worker::{
     BlockingHandler, Counts, Fail, FromJob, Handler, HandlerError, JobCx, Outcome, QueueOptions,
     Report, State, Worker,

@@ -16,7 +16,9 @@ use crate::message::{MessageDecodable, MessageEncodable};
 use crate::options::Options;
 use crate::producer::{Job, Producer};
 use crate::topics::{Publish, Read, Subscribe};
-use crate::verbs::{Add, Delivery, Explanation, Get, Nack, Wait, count, deliveries, explanation};
+use crate::verbs::{
+    Add, Delivery, Explanation, Get, Nack, Shown, Wait, count, deliveries, explanation, shown,
+};
 use crate::worker::Worker;
 
 /// A handle to a cluster. Clones share its connection, and commands of all of them are in flight at a time.
@@ -138,6 +140,17 @@ impl Shoal {
         let args: [&[u8]; 2] = [b"REDRIVE", queue.as_ref()];
         let patience = self.0.options.patience;
         count(&self.0.link.call(&args, Repeat::Safe, patience).await?)
+    }
+
+    /// What the node at the other end knows of a job; none if it does not hold it. [`explain`](Self::explain) asks the whole cluster.
+    pub async fn show(&self, id: JobId) -> Result<Option<Shown>, Error> {
+        let args: [&[u8]; 2] = [b"SHOW", id.as_ref()];
+        shown(
+            self.0
+                .link
+                .call(&args, Repeat::Safe, Duration::ZERO)
+                .await?,
+        )
     }
 
     /// Why a job is not being delivered, in a sentence, and what happens next; none for a job that no node knows.

@@ -91,6 +91,15 @@ async fn delays_and_explanations() {
     assert_eq!(done().await, (0, 0), "it waits");
     let known = shoal.explain(id).await.expect("an answer");
     assert_eq!(known.expect("it is known").state, "delayed");
+    let shown = shoal
+        .show(id)
+        .await
+        .expect("an answer")
+        .expect("it is here");
+    assert_eq!(
+        (&shown.queue[..], &shown.body[..]),
+        (&b"q"[..], &b"body"[..])
+    );
     shoal.advance(Duration::from_mins(11));
     assert_eq!(done().await, (0, 1));
     shoal.advance(Duration::from_mins(59));

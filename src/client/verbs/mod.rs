@@ -15,8 +15,8 @@ use shoalmq_resp::Frame;
 use crate::error::Error;
 
 pub use adding::{Add, Receipt};
-pub use explaining::Explanation;
-pub(crate) use explaining::explanation;
+pub use explaining::{Explanation, Shown};
+pub(crate) use explaining::{explanation, shown};
 pub use giving_back::Nack;
 pub use taking::{DeadLetter, Delivery, Get, Meta};
 pub(crate) use taking::{bytes, deliveries, take};
