@@ -6,6 +6,7 @@ use std::time::Duration;
 use shoalmq_resp::Frame;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use crate::consumer::Consumer;
 use crate::error::Error;
@@ -46,6 +47,7 @@ struct Inner {
     options: Options,
     /// Where its tasks run, also those that begin elsewhere.
     runtime: Handle,
+    begun: Instant,
 }
 
 impl Shoal {
@@ -64,6 +66,7 @@ impl Shoal {
             link,
             options,
             runtime,
+            begun: Instant::now(),
         }));
         shoal.raw(&["PING"], true).await?;
         Ok(shoal)
@@ -242,6 +245,15 @@ impl Shoal {
     /// Calls functions with the messages of queues: see [`Worker`].
     pub fn worker(&self) -> Worker {
         Worker::with_state(self, ())
+    }
+
+    /// The time that jobs live in, since some moment.
+    pub(crate) fn now(&self) -> Duration {
+        #[cfg(feature = "testing")]
+        if let Some(world) = &self.0.options.world {
+            return world.now();
+        }
+        self.0.begun.elapsed()
     }
 
     pub(crate) fn runtime(&self) -> &Handle {

@@ -200,6 +200,11 @@ impl World {
         self.changed.notify_waiters();
     }
 
+    /// The time inside.
+    pub(crate) fn now(&self) -> Duration {
+        self.lock().now.time.since(Time::ZERO)
+    }
+
     /// Waits until a client waits for jobs, and no more jobs are held than these.
     async fn idle(&self, held: usize) {
         loop {

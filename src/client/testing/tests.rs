@@ -109,6 +109,25 @@ async fn delays_and_explanations() {
 }
 
 #[tokio::test]
+async fn a_job_without_a_backoff_does_not_fail_in_a_loop() {
+    async fn fail(_: Raw) -> Result<(), String> {
+        Err("it rains".to_owned())
+    }
+
+    let shoal = shoal().await;
+    let worker = shoal.worker().on("q", fail);
+    shoal.add("q", "body").await.expect("it is added");
+    let mut failed = Vec::new();
+    for _ in 0..4 {
+        let report = shoal.drain(&worker).await.expect("nothing is fatal");
+        failed.push(report.counts.failed());
+        shoal.advance(Duration::from_mins(10));
+    }
+    // At first it comes again at once; that it does so each worker has to learn.
+    assert_eq!(failed, [2, 2, 2, 2]);
+}
+
+#[tokio::test]
 async fn what_has_no_server_is_told() {
     let shoal = shoal().await;
     let info = shoal.raw(&["INFO"], true).await;

@@ -2,7 +2,7 @@
 //!
 //! One task ([`run`]) asks for jobs as handlers become free ([`queue`] says what it asks for, [`pace`] how many ahead), and begins each
 //! in a task of its own. A handler ([`handler`]) takes its message and what it asks for beside it ([`context`]). When it has ended, its
-//! job is acknowledged together with others, or given back with the reason ([`settling`], [`fail`]). As long as a job is here, the
+//! job is acknowledged together with others, or given back with the reason ([`settling`], [`fail`]; [`quick`] holds back what fails in a loop). As long as a job is here, the
 //! heartbeat of the client says WORKING for it.
 
 mod context;
@@ -13,6 +13,7 @@ mod handler;
 mod layers;
 mod pace;
 mod queue;
+mod quick;
 mod run;
 mod settling;
 

@@ -1,11 +1,14 @@
 //! What becomes of a job once its handler has ended: acknowledged with others, or given back.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::context::JobCx;
 use super::counts::Counts;
 use super::fail::{HandlerError, Verdict};
+use super::quick::Failures;
 use crate::error::Error;
 use crate::guard::Hold;
 use crate::shoal::Shoal;
@@ -21,6 +24,7 @@ pub(super) struct Settling {
     done: mpsc::Sender<Hold>,
     shoal: Shoal,
     counts: Counts,
+    failures: Arc<Mutex<Failures>>,
 }
 
 impl Settling {
@@ -32,6 +36,7 @@ impl Settling {
             done,
             shoal: shoal.clone(),
             counts: counts.clone(),
+            failures: Arc::default(),
         };
         (settling, task)
     }
@@ -70,6 +75,10 @@ impl Settling {
         let deliveries = hold.held.delivery.deliveries;
         tracing::warn!(%id, queue, deliveries, is_dead, reason, "a job failed");
         self.counts.note_failed(is_dead);
+        let delay = delay.or_else(|| {
+            let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+            failures.note(self.shoal.now(), id, deliveries)
+        });
         let given_back = hold.nack(|nack| {
             let nack = nack.reason(&reason);
             match delay {
