@@ -103,7 +103,7 @@ impl Hand {
         self.returning.send_modify(|jobs| *jobs += 1);
         self.shoal.runtime().spawn(async move {
             let returned = if is_shown {
-                hand.shoal.nack(id).await
+                hand.shoal.nack(id).await.map(drop)
             } else {
                 hand.shoal.give_back(id).await
             };

@@ -18,8 +18,7 @@ use crate::dialer::Dialer;
 use crate::error::{Broken, Error};
 use crate::id::JobId;
 use crate::options::Options;
-use crate::shoal::Shoal;
-use crate::verbs::deliveries;
+use crate::verbs::{count, deliveries};
 
 /// Commands that may wait to be sent before their callers wait themselves.
 const WAITING_MAX: usize = 16 << 10;
@@ -70,7 +69,7 @@ impl Link {
     /// over the other link. The task ends with the last door: the node is told that this side is closed, and so stops to wait.
     pub(crate) fn open_taking(
         options: &Options,
-        gives_back: &Shoal,
+        gives_back: &Link,
         runtime: &Handle,
     ) -> (Self, JoinHandle<()>) {
         let (link, task) = Link::new(options, None, Some(gives_back.clone()));
@@ -80,7 +79,7 @@ impl Link {
     fn new(
         options: &Options,
         patience: Option<Duration>,
-        gives_back: Option<Shoal>,
+        gives_back: Option<Link>,
     ) -> (Self, Task) {
         let (requests, waiting) = mpsc::channel(WAITING_MAX);
         let task = Task {
@@ -108,6 +107,18 @@ impl Link {
             Some(text) => Err(Error::Refused(String::from_utf8_lossy(text).into_owned())),
             None => Ok(frame),
         }
+    }
+
+    /// Gives a job back that nobody has seen: at its place, at once, and not as an attempt that failed.
+    pub(crate) async fn give_back(&self, id: JobId) -> Result<(), Error> {
+        let enqueue: [&[u8]; 2] = [b"ENQUEUE", id.as_ref()];
+        let queued = self.call(&enqueue, Repeat::Never, Duration::ZERO).await?;
+        if count(&queued)? == 0 {
+            // ENQUEUE is for nodes that hold the job; others pass a NACK on.
+            let nack: [&[u8]; 2] = [b"NACK", id.as_ref()];
+            self.call(&nack, Repeat::Never, Duration::ZERO).await?;
+        }
+        Ok(())
     }
 
     /// Until when a command that is asked for now may wait for a node.
@@ -150,7 +161,7 @@ enum End {
 struct Task {
     dialer: Dialer,
     /// It takes jobs. Those that come for nobody when its connection ends are given back over the other one.
-    gives_back: Option<Shoal>,
+    gives_back: Option<Link>,
     waiting: mpsc::Receiver<Request>,
     /// What goes out first, over the next connection.
     held: VecDeque<Request>,
@@ -282,9 +293,9 @@ impl Task {
         };
         // It ends as the node closes its side, or does not.
         let _: Result<Result<(), ConnectionError>, _> = tokio::time::timeout(timeout, ended).await;
-        if let Some(shoal) = &self.gives_back {
+        if let Some(other) = &self.gives_back {
             for id in std::mem::take(&mut self.unclaimed) {
-                if let Err(error) = shoal.give_back(id).await {
+                if let Err(error) = other.give_back(id).await {
                     tracing::warn!(%id, %error, "a job may not be given back before its retry");
                 }
             }

@@ -102,16 +102,9 @@ impl Shoal {
         Nack::new(&self.0.link, id)
     }
 
-    /// Gives a job back that nobody has seen: at its place, at once, and not as an attempt that failed.
-    pub(crate) async fn give_back(&self, id: JobId) -> Result<bool, Error> {
-        let args: [&[u8]; 2] = [b"ENQUEUE", id.as_ref()];
-        let queued = self
-            .0
-            .link
-            .call(&args, Repeat::Never, Duration::ZERO)
-            .await?;
-        // ENQUEUE is for nodes that hold the job; others pass a NACK on.
-        Ok(count(&queued)? > 0 || self.nack(id).await?)
+    /// Gives a job back that nobody has seen.
+    pub(crate) async fn give_back(&self, id: JobId) -> Result<(), Error> {
+        self.0.link.give_back(id).await
     }
 
     /// Postpones the next delivery of a job by its retry, which is returned.
@@ -262,7 +255,7 @@ impl Shoal {
 
     /// A link to take jobs over, and the task that ends with it.
     pub(crate) fn taking_link(&self) -> (Link, JoinHandle<()>) {
-        Link::open_taking(&self.0.options, self, &self.0.runtime)
+        Link::open_taking(&self.0.options, &self.0.link, &self.0.runtime)
     }
 }
 
