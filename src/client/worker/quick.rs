@@ -9,7 +9,7 @@ use crate::id::JobId;
 const SOON: Duration = Duration::from_millis(800);
 /// The longest wait that is given to it.
 const WAIT_MAX: Duration = Duration::from_mins(10);
-/// So many failures are remembered before those of long ago are forgotten.
+/// Failures that are remembered before those of long ago are forgotten.
 const KEPT: usize = 4096;
 
 /// The jobs that failed here lately.
