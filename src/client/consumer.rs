@@ -13,7 +13,6 @@ use crate::error::Error;
 use crate::guard::{Hand, Hold, MessageGuard};
 use crate::link::Link;
 use crate::message::MessageDecodable;
-use crate::verbs::take;
 
 /// How long one GETJOB waits: a link that is dead is noticed soon after.
 const WAIT: Duration = Duration::from_secs(2);
@@ -151,14 +150,18 @@ impl<T: MessageDecodable> Consumer<T> {
 
     /// Takes jobs, or waits for a while.
     async fn fill(&mut self) -> Result<(), Error> {
-        let jobs = match take(&self.link, [&self.queue], self.prefetch, Some(WAIT)).await {
-            Ok(jobs) => jobs,
+        let taking = self.hand.take(
+            &self.link,
+            [&self.queue],
+            self.prefetch as usize,
+            Some(WAIT),
+        );
+        match taking.await {
+            Ok(jobs) => self.ready.extend(jobs),
             // What was on its way comes again after its retry.
-            Err(Error::Unknown) => return Ok(()),
+            Err(Error::Unknown) => {}
             Err(error) => return Err(error),
-        };
-        let jobs = jobs.into_iter().map(|delivery| self.hand.hold(delivery));
-        self.ready.extend(jobs);
+        }
         Ok(())
     }
 }

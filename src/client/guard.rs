@@ -10,8 +10,9 @@ use tokio::sync::watch;
 use crate::error::Error;
 use crate::heartbeat::Heartbeat;
 use crate::id::JobId;
+use crate::link::Link;
 use crate::shoal::Shoal;
-use crate::verbs::{DeadLetter, Delivery, Meta, Nack};
+use crate::verbs::{DeadLetter, Delivery, Meta, Nack, take};
 
 /// A message that was handed out, and that nobody else has as long as this lives: WORKING is said for it in time. Dropped, it is given
 /// back, in the background.
@@ -114,7 +115,20 @@ impl Hand {
         });
     }
 
-    pub(crate) fn hold(self: &Arc<Self>, delivery: Delivery) -> Hold {
+    /// Takes up to `count` jobs from queues, and waits for one if it is told how long.
+    pub(crate) async fn take(
+        self: &Arc<Self>,
+        link: &Link,
+        queues: impl IntoIterator<Item: AsRef<[u8]>>,
+        count: usize,
+        wait: Option<Duration>,
+    ) -> Result<Vec<Hold>, Error> {
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        let jobs = take(link, queues, count, wait).await?;
+        Ok(jobs.into_iter().map(|job| self.hold(job)).collect())
+    }
+
+    fn hold(self: &Arc<Self>, delivery: Delivery) -> Hold {
         let held = Arc::new(Held {
             delivery,
             is_lost: AtomicBool::new(false),

@@ -157,12 +157,9 @@ where
     Args: 'static,
 {
     let handler = Arc::new((handler, state));
-    Arc::new(move |body, job| {
+    with_message(move |message, job| {
         let handler = handler.clone();
-        without_panic(async move {
-            let message = decode::<T>(body)?;
-            handler.0.call(message, &job, &handler.1).await
-        })
+        async move { handler.0.call(message, &job, &handler.1).await }
     })
 }
 
@@ -177,23 +174,33 @@ where
     Args: 'static,
 {
     let handler = Arc::new((handler, state));
-    Arc::new(move |body, job| {
+    with_message(move |message, job| {
         let handler = handler.clone();
-        Box::pin(async move {
-            let message = decode::<T>(body)?;
-            let work =
-                tokio::task::spawn_blocking(move || handler.0.call(message, &job, &handler.1));
-            match work.await {
+        let work = move || handler.0.call(message, &job, &handler.1);
+        async {
+            match tokio::task::spawn_blocking(work).await {
                 Ok(done) => done,
                 Err(error) if error.is_panic() => Err(panicked(&*error.into_panic())),
                 Err(error) => Err(error.into()),
             }
-        })
+        }
     })
 }
 
-fn decode<T: MessageDecodable>(body: Bytes) -> Result<T, HandlerError> {
-    T::decode(body).map_err(|error| Fail::dead(error.to_string()).into())
+/// Work on a body that is such a message; any other is a dead letter.
+fn with_message<T, W>(work: impl Fn(T, JobCx) -> W + Send + Sync + 'static) -> Handle
+where
+    T: MessageDecodable + Send + 'static,
+    W: Future<Output = Result<(), HandlerError>> + Send + 'static,
+{
+    let work = Arc::new(work);
+    Arc::new(move |body, job| {
+        let work = work.clone();
+        without_panic(async move {
+            let message = T::decode(body).map_err(|error| Fail::dead(error.to_string()))?;
+            work(message, job).await
+        })
+    })
 }
 
 /// The same work, where a panic is a failure.

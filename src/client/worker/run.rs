@@ -22,7 +22,6 @@ use crate::guard::{Hand, Hold};
 use crate::id::JobId;
 use crate::link::Link;
 use crate::shoal::Shoal;
-use crate::verbs::take;
 
 /// How long one GETJOB waits.
 const WAIT: Duration = Duration::from_secs(2);
@@ -250,21 +249,18 @@ async fn taking(
     let mut taken = Vec::new();
     let answered = async {
         if let [ask] = &asks[..] {
-            let jobs = take(&link, &ask.queues, ask.jobs as u32, Some(wait)).await?;
-            taken.extend(jobs.into_iter().map(|job| hand.hold(job)));
+            taken = hand.take(&link, &ask.queues, ask.jobs, Some(wait)).await?;
             return Ok(());
         }
         for ask in &asks {
             let jobs = ask.jobs.min(room - taken.len());
             if jobs > 0 {
-                let jobs = take(&link, &ask.queues, jobs as u32, None).await?;
-                taken.extend(jobs.into_iter().map(|job| hand.hold(job)));
+                taken.extend(hand.take(&link, &ask.queues, jobs, None).await?);
             }
         }
         if taken.is_empty() {
             let queues = asks.iter().flat_map(|ask| &ask.queues);
-            let jobs = take(&link, queues, 1, Some(wait)).await?;
-            taken.extend(jobs.into_iter().map(|job| hand.hold(job)));
+            taken = hand.take(&link, queues, 1, Some(wait)).await?;
         }
         Ok(())
     };
