@@ -18,7 +18,7 @@ use crate::dialer::Dialer;
 use crate::error::{Broken, Error};
 use crate::id::JobId;
 use crate::options::Options;
-use crate::verbs::{count, deliveries};
+use crate::verbs::{Nack, count, deliveries};
 
 /// Commands that may wait to be sent before their callers wait themselves.
 const WAITING_MAX: usize = 16 << 10;
@@ -115,8 +115,7 @@ impl Link {
         let queued = self.call(&enqueue, Repeat::Never, Duration::ZERO).await?;
         if count(&queued)? == 0 {
             // ENQUEUE is for nodes that hold the job; others pass a NACK on.
-            let nack: [&[u8]; 2] = [b"NACK", id.as_ref()];
-            self.call(&nack, Repeat::Never, Duration::ZERO).await?;
+            Nack::new(self, id).await?;
         }
         Ok(())
     }
@@ -382,7 +381,7 @@ impl Task {
 }
 
 /// Whether a node that leaves or reads its log refused a command, of which it has done nothing: another node may take it.
-fn turns_away(refusal: &[u8]) -> bool {
+pub(crate) fn turns_away(refusal: &[u8]) -> bool {
     refusal.starts_with(b"LEAVING ")
         || refusal.starts_with(b"LOADING ")
         || refusal.starts_with(b"NOREPL ") && refusal.ends_with(b"I'm leaving the cluster")

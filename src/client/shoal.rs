@@ -88,13 +88,7 @@ impl Shoal {
         let ids: Vec<JobId> = ids.into_iter().collect();
         let mut args: Vec<&[u8]> = vec![b"ACKJOB"];
         args.extend(ids.iter().map(AsRef::as_ref));
-        count(
-            &self
-                .0
-                .link
-                .call(&args, Repeat::Safe, Duration::ZERO)
-                .await?,
-        )
+        count(&self.ask(&args).await?)
     }
 
     /// Gives a job back, once it is awaited.
@@ -110,12 +104,7 @@ impl Shoal {
     /// Postpones the next delivery of a job by its retry, which is returned.
     pub async fn working(&self, id: JobId) -> Result<Duration, Error> {
         let args: [&[u8]; 2] = [b"WORKING", id.as_ref()];
-        let frame = self
-            .0
-            .link
-            .call(&args, Repeat::Safe, Duration::ZERO)
-            .await?;
-        count(&frame).map(Duration::from_secs)
+        count(&self.ask(&args).await?).map(Duration::from_secs)
     }
 
     /// Waits for the end of jobs, at most 1000, over a connection of its own, once it is awaited.
@@ -127,8 +116,7 @@ impl Shoal {
     pub async fn peek(&self, queue: impl AsRef<[u8]>, count: u32) -> Result<Vec<Delivery>, Error> {
         let count = count.to_string();
         let args: [&[u8]; 4] = [b"QPEEK", queue.as_ref(), count.as_bytes(), b"WITHMETA"];
-        let jobs = self.0.link.call(&args, Repeat::Safe, Duration::ZERO);
-        deliveries(jobs.await?)
+        deliveries(self.ask(&args).await?)
     }
 
     /// Sends the dead letters of a queue back to where they came from, with their attempts from the start. Returns how many.
@@ -141,23 +129,13 @@ impl Shoal {
     /// What the node at the other end knows of a job; none if it does not hold it. [`explain`](Self::explain) asks the whole cluster.
     pub async fn show(&self, id: JobId) -> Result<Option<Shown>, Error> {
         let args: [&[u8]; 2] = [b"SHOW", id.as_ref()];
-        shown(
-            self.0
-                .link
-                .call(&args, Repeat::Safe, Duration::ZERO)
-                .await?,
-        )
+        shown(self.ask(&args).await?)
     }
 
     /// Why a job is not being delivered, in a sentence, and what happens next; none for a job that no node knows.
     pub async fn explain(&self, id: JobId) -> Result<Option<Explanation>, Error> {
         let args: [&[u8]; 2] = [b"EXPLAIN", id.as_ref()];
-        explanation(
-            self.0
-                .link
-                .call(&args, Repeat::Safe, Duration::ZERO)
-                .await?,
-        )
+        explanation(self.ask(&args).await?)
     }
 
     /// Publishes an entry, once it is awaited. If the connection breaks before the answer, that is [`Error::Unknown`], unless it has a
@@ -195,21 +173,10 @@ impl Shoal {
         &self.0.options
     }
 
-    /// How long a command may wait for a node that can be reached.
-    pub(crate) fn patience(&self) -> Duration {
-        self.0.options.patience
-    }
-
     /// How many jobs are ready in a queue, as the node counts that answers.
     pub async fn len(&self, queue: impl AsRef<[u8]>) -> Result<u64, Error> {
         let args: [&[u8]; 2] = [b"QLEN", queue.as_ref()];
-        count(
-            &self
-                .0
-                .link
-                .call(&args, Repeat::Safe, Duration::ZERO)
-                .await?,
-        )
+        count(&self.ask(&args).await?)
     }
 
     /// Sends any other command. `again` says that it may be sent twice, if the connection breaks before the answer. Not for commands
@@ -247,6 +214,11 @@ impl Shoal {
             return world.now();
         }
         self.0.begun.elapsed()
+    }
+
+    /// Sends a command that may be sent twice.
+    async fn ask(&self, args: &[&[u8]]) -> Result<Frame, Error> {
+        self.raw(args, true).await
     }
 
     pub(crate) fn runtime(&self) -> &Handle {

@@ -8,9 +8,10 @@ use shoalmq_resp::Frame;
 use tokio::time::Instant;
 
 use super::{Item, Start};
-use crate::connection::{Connection, ConnectionError};
+use crate::connection::{Connection, ConnectionError, accepted};
 use crate::dialer::Dialer;
 use crate::error::{Broken, Error};
+use crate::link::turns_away;
 use crate::shoal::Shoal;
 use crate::verbs::{Answer, unexpected};
 
@@ -77,7 +78,7 @@ impl<'a> IntoFuture for Subscribe<'a> {
                 connection: None,
             };
             let connecting = subscription.connect();
-            let connected = tokio::time::timeout(self.shoal.patience(), connecting).await;
+            let connected = tokio::time::timeout(self.shoal.options().patience, connecting).await;
             if let Ok(connected) = connected {
                 return connected.map(|()| subscription);
             }
@@ -173,7 +174,8 @@ impl Subscription {
                     return Ok(());
                 }
                 Err(Broken::Connection(ConnectionError::Refused(text))) => {
-                    if !is_elsewhere(&text) {
+                    // A node without topics takes commands about jobs.
+                    if !turns_away(text.as_bytes()) && !text.starts_with("NOTOPICS ") {
                         return Err(Error::Refused(text));
                     }
                     self.dialer.note_turned_away(&address);
@@ -202,7 +204,7 @@ impl Subscription {
         let patience = self.dialer.answer_timeout();
         let answered = tokio::time::timeout(patience, connection.call(&args)).await;
         let answer = answered.map_err(|_| ConnectionError::Silent(patience))??;
-        crate::connection::accepted(&answer)?;
+        accepted(&answer)?;
         let cursor = answer.as_array().and_then(|parts| parts.get(2)?.as_str());
         let cursor = cursor.ok_or(ConnectionError::Closed)?;
         if self.cursor.is_empty() {
@@ -247,11 +249,4 @@ async fn listen(connection: &mut Connection, patience: Duration) -> Result<Frame
     tokio::time::timeout_at(asked + patience, connection.receive())
         .await
         .map_err(|_| ConnectionError::Silent(patience))?
-}
-
-/// Whether another node may serve what this one does not.
-fn is_elsewhere(refusal: &str) -> bool {
-    ["LOADING ", "LEAVING ", "NOTOPICS "]
-        .iter()
-        .any(|code| refusal.starts_with(code))
 }

@@ -107,7 +107,9 @@ impl<'a> IntoFuture for Wait<'a> {
     /// The jobs in the order in which they were given. If no node can be reached it waits a while beyond its timeout, and then ends as
     /// [`Error::Unreachable`].
     fn into_future(self) -> Self::IntoFuture {
-        let given_up = self.timeout.map(|timeout| timeout + self.shoal.patience());
+        let given_up = self
+            .timeout
+            .map(|timeout| timeout + self.shoal.options().patience);
         Box::pin(async move {
             let Some(given_up) = given_up else {
                 return self.wait().await;

@@ -50,6 +50,17 @@ struct Load {
 }
 
 impl Load {
+    fn new(shoal: Shoal, rate: usize, jobs: usize, copies: u16) -> Self {
+        Load {
+            shoal,
+            rate,
+            jobs,
+            copies,
+            stop: Arc::default(),
+            added: Arc::default(),
+        }
+    }
+
     /// Until it is told to stop or has added all. Each is added with a key until a node says that it has it.
     async fn run(self) {
         let mut ticks = tokio::time::interval(Duration::from_millis(10));
@@ -139,15 +150,12 @@ fn soaks_a_cluster_and_its_workers() {
             .block_on(Shoal::connect_with(options))
             .expect("the nodes are there")
     };
-    let (done, stop, added) = (Done::new(jobs + RATE), Arc::default(), Arc::default());
-    let load = Load {
-        shoal: connect(),
-        rate: RATE,
-        jobs,
-        copies: 2,
-        stop: Arc::clone(&stop),
-        added: Arc::clone(&added),
-    };
+    let load = Load::new(connect(), RATE, jobs, 2);
+    let (stop, added, done) = (
+        load.stop.clone(),
+        load.added.clone(),
+        Done::new(jobs + RATE),
+    );
     let producer = runtime.spawn(load.run());
     let shoals: Vec<Shoal> = (0..4).map(|_| connect()).collect();
     let mut counts = Vec::new();
@@ -273,15 +281,12 @@ fn soaks_a_node_and_its_clients() {
             .block_on(Shoal::connect_with(options))
             .expect("the node is there")
     };
-    let (done, stop, added) = (Done::new(jobs + RATE), Arc::default(), Arc::default());
-    let load = Load {
-        shoal: connect(),
-        rate: RATE,
-        jobs,
-        copies: 1,
-        stop: Arc::clone(&stop),
-        added: Arc::clone(&added),
-    };
+    let load = Load::new(connect(), RATE, jobs, 1);
+    let (stop, added, done) = (
+        load.stop.clone(),
+        load.added.clone(),
+        Done::new(jobs + RATE),
+    );
     let producer = runtime.spawn(load.run());
     let worker = Worker::with_state(&connect(), done.clone())
         .on("mails", note)
@@ -293,7 +298,7 @@ fn soaks_a_node_and_its_clients() {
         .expect("it begins");
     let published = Arc::new(AtomicUsize::new(0));
     let entries_come = runtime.spawn({
-        let (shoal, stop, published) = (connect(), Arc::clone(&stop), published.clone());
+        let (shoal, stop, published) = (connect(), stop.clone(), published.clone());
         async move {
             let mut number = 0;
             while !stop.load(Ordering::Relaxed) {
